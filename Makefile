@@ -1,0 +1,50 @@
+# Everything that a developer or a CI machine runs. `make` alone lists the targets.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+STAMP := .venv/.up-to-date
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: setup
+setup: $(STAMP) ## Make .venv with driftline and all development tools in it
+	@:
+
+$(STAMP): pyproject.toml uv.lock scripts/setup
+	@scripts/setup
+	@touch $@
+
+.PHONY: demo
+demo: setup ## Watch real data drift: no Kafka, Redis or Docker needed
+	@$(BIN)/driftline demo
+
+.PHONY: services
+services: setup ## Make sure that the tests can start a real Kafka and Redis
+	@scripts/services
+	@$(BIN)/python -m driftline.sandbox
+
+.PHONY: test
+test: setup services ## Run all tests, with a real Kafka and Redis
+	@$(BIN)/pytest $(ARGS)
+
+.PHONY: lint
+lint: setup ## Check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+.PHONY: types
+types: setup ## Check types, tests included
+	@$(BIN)/mypy
+
+.PHONY: bench
+bench: setup services ## Measure the cost of an event on this machine
+	@$(BIN)/driftline bench $(ARGS)
+
+.PHONY: clean
+clean: ## Remove everything that was made here
+	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,70 @@
+"""Every error that Driftline raises on purpose.
+
+    DriftlineError
+    ├── ConfigError            a setting is wrong; says which key, what was wrong, what to write instead
+    ├── InputError             a table, profile or column mapping given on the command line cannot be used
+    ├── LogError               Kafka, or what stands in for it, cannot do what was asked
+    │   ├── LogUnavailable     it does not answer now; trying again may help
+    │   ├── LogDenied          it answered, and refused (credentials, permissions)
+    │   ├── TopicError         a topic is missing or has the wrong partition count
+    │   ├── OffsetLost         the stored offset is outside the log (retention passed, topic recreated)
+    │   └── PublishError       records were not delivered
+    └── StateError             Redis, or what stands in for it, cannot do what was asked
+        ├── StateUnavailable   it does not answer now, or is loading or full; trying again may help
+        ├── StateDenied        it answered, and refused (credentials, permissions, a setting)
+        └── StateCorrupt       stored state cannot be read; never repaired or reset silently
+
+A message names the thing, says what is wrong with it, and ends with what to do next.
+"""
+
+
+class DriftlineError(Exception):
+    """Base of all errors that Driftline raises on purpose."""
+
+
+class ConfigError(DriftlineError):
+    """A setting is wrong: the message names the key, the fault and the mend."""
+
+
+class InputError(DriftlineError):
+    """A table, profile or column mapping given on the command line cannot be used."""
+
+
+class LogError(DriftlineError):
+    """Kafka, or what stands in for it, cannot do what was asked."""
+
+
+class LogUnavailable(LogError):
+    """The log does not answer now; trying again may help."""
+
+
+class LogDenied(LogError):
+    """The log answered and refused: wrong credentials or no permission."""
+
+
+class TopicError(LogError):
+    """A topic is missing or has the wrong number of partitions."""
+
+
+class OffsetLost(LogError):
+    """A stored offset is outside the log: retention passed it, or the topic was recreated."""
+
+
+class PublishError(LogError):
+    """Records were not delivered."""
+
+
+class StateError(DriftlineError):
+    """Redis, or what stands in for it, cannot do what was asked."""
+
+
+class StateUnavailable(StateError):
+    """The store does not answer now, is loading, or is full; trying again may help."""
+
+
+class StateDenied(StateError):
+    """The store answered and refused: wrong password, no permission, or an unsafe setting."""
+
+
+class StateCorrupt(StateError):
+    """Stored state cannot be read. It is never repaired or reset silently."""

@@ -1,0 +1,8 @@
+"""Real Kafka and Redis servers on loopback, for the tests and `driftline bench`. Never for production."""
+
+from driftline.sandbox.errors import SandboxError
+from driftline.sandbox.find import Kafka, Redis, find_kafka, find_redis
+from driftline.sandbox.kafka import KafkaServer
+from driftline.sandbox.redis import RedisServer
+
+__all__ = ["Kafka", "KafkaServer", "Redis", "RedisServer", "SandboxError", "find_kafka", "find_redis"]
