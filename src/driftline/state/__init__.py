@@ -1,0 +1,10 @@
+"""The state of tasks: kept in Redis or in memory, moved forward one atomic step at a time.
+
+`driftline.state.redis` has `RedisStore`, and is imported only by those who need redis-py; `driftline.state.codec` has
+the form in which tasks write their blobs.
+"""
+
+from driftline.state.api import Claim, Commit, Committed, Outcome, Store, TaskId, TaskInfo
+from driftline.state.memory import MemoryStore
+
+__all__ = ["Claim", "Commit", "Committed", "MemoryStore", "Outcome", "Store", "TaskId", "TaskInfo"]

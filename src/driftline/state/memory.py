@@ -1,0 +1,139 @@
+"""A store in this process: for tests, demos and backtests, and the plainest statement of what a store does."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo
+from driftline.state.commits import decode_offsets, encode_offsets, fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """All that is stored of one task. Never changed, only replaced, so that a step happens whole or not at all."""
+
+    owner: str
+    epoch: int
+    sequence: int = 0
+    offsets: str = encode_offsets({})
+    fingerprint: str = ""
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+    outbox: tuple[tuple[int, bytes], ...] = ()
+    outbox_last: int = 0
+    claimed_at: int = 0
+    committed_at: int = 0
+
+
+class MemoryStore:
+    """A `Store` that lives and dies with this process. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._stored: dict[TaskId, _Stored] = {}
+        self._lock = threading.Lock()
+
+    def check(self) -> None:
+        """Find nothing wrong: memory is always safe to use."""
+
+    def claim(self, task: TaskId, owner: str, *, now: int) -> Claim:
+        """Take the task over."""
+        with self._lock:
+            before = self._stored.get(task) or _Stored(owner, epoch=0)
+            stored = replace(before, owner=owner, epoch=before.epoch + 1, claimed_at=now)
+            self._stored[task] = stored
+        return Claim(
+            task=task,
+            owner=owner,
+            epoch=stored.epoch,
+            sequence=stored.sequence,
+            offsets=decode_offsets(stored.offsets),
+            blobs=dict(stored.blobs),
+            outbox=stored.outbox,
+        )
+
+    def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+        """Move the task forward in one atomic step, or change nothing at all."""
+        name = fingerprint(commit)
+        expected, offsets = encode_offsets(commit.expected_offsets), encode_offsets(commit.offsets)
+        with self._lock:
+            stored = self._stored.get(claim.task)
+            if (fenced := _fenced(stored, claim)) or stored is None:
+                return Committed(Outcome.FENCED, detail=fenced)
+            found = (stored.sequence, stored.offsets)
+            if found == (commit.expected_sequence + 1, offsets) and stored.fingerprint == name:
+                return Committed(Outcome.ALREADY, stored.outbox_last)
+            if found != (commit.expected_sequence, expected):
+                detail = (
+                    f"expected commit {commit.expected_sequence} at {expected}, "
+                    f"found commit {stored.sequence} at {stored.offsets}"
+                )
+                return Committed(Outcome.STALE, detail=detail)
+            blobs = dict(stored.blobs)
+            for blob, value in commit.writes.items():
+                if value is None:
+                    blobs.pop(blob, None)
+                else:
+                    blobs[blob] = bytes(value)
+            last = stored.outbox_last + len(commit.outbox)
+            numbered = enumerate(map(bytes, commit.outbox), stored.outbox_last + 1)
+            self._stored[claim.task] = replace(
+                stored,
+                sequence=commit.expected_sequence + 1,
+                offsets=offsets,
+                fingerprint=name,
+                blobs=blobs,
+                outbox=(*stored.outbox, *numbered),
+                outbox_last=last,
+                committed_at=now,
+            )
+            return Committed(Outcome.OK, last)
+
+    def ack(self, claim: Claim, through: int) -> Outcome:
+        """Drop outbox entries numbered `through` and lower."""
+        with self._lock:
+            stored = self._stored.get(claim.task)
+            if _fenced(stored, claim) or stored is None:
+                return Outcome.FENCED
+            left = tuple(entry for entry in stored.outbox if entry[0] > through)
+            self._stored[claim.task] = replace(stored, outbox=left)
+            return Outcome.OK
+
+    def tasks(self, group: str) -> list[TaskInfo]:
+        """List the stored tasks of a group, in order."""
+        with self._lock:
+            stored_tasks = sorted((task, stored) for task, stored in self._stored.items() if task.group == group)
+        return [
+            TaskInfo(
+                task=task,
+                owner=stored.owner,
+                epoch=stored.epoch,
+                sequence=stored.sequence,
+                offsets=decode_offsets(stored.offsets),
+                outbox=len(stored.outbox),
+                claimed_at=stored.claimed_at,
+                committed_at=stored.committed_at,
+            )
+            for task, stored in stored_tasks
+        ]
+
+    def read(self, task: TaskId, prefix: str) -> dict[str, bytes]:
+        """Return the blobs whose names start with `prefix`, without claiming."""
+        with self._lock:
+            stored = self._stored.get(task)
+        return {name: blob for name, blob in stored.blobs.items() if name.startswith(prefix)} if stored else {}
+
+    def forget(self, task: TaskId) -> None:
+        """Delete all that is stored for the task."""
+        with self._lock:
+            self._stored.pop(task, None)
+
+    def close(self) -> None:
+        """Keep everything: a store in memory can be used again by the next worker of this process."""
+
+
+def _fenced(stored: _Stored | None, claim: Claim) -> str:
+    """Return why the claim no longer holds; nothing if it does."""
+    if stored is None:
+        return "nothing is stored: the store lost the claim"
+    if (stored.owner, stored.epoch) != (claim.owner, claim.epoch):
+        return f"claimed by {claim.owner} in epoch {claim.epoch}, found {stored.owner} in epoch {stored.epoch}"
+    return ""

@@ -1,0 +1,317 @@
+"""A store in Redis 6.2 or later: three keys a task, one script a step.
+
+    driftline:{group/stage/partition}:meta     hash: owner, epoch, sequence, offsets and counters
+    driftline:{group/stage/partition}:blobs    hash: the task's state by name
+    driftline:{group/stage/partition}:outbox   list: records outbox_acked + 1 to outbox_last
+    driftline:tasks:group                      set: stage/partition of the group's tasks, written at each claim
+
+The names are percent-encoded. The braces put a task's keys into one hash slot, so that a script may touch them all. The
+set is in another slot and only tells `tasks` where to look: the next claim mends it.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from importlib import resources
+from typing import Any, Final
+from urllib.parse import quote, unquote
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from driftline.errors import ConfigError, StateCorrupt, StateDenied, StateUnavailable
+from driftline.state.address import parse_redis_url
+from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo
+from driftline.state.commits import decode_offsets, encode_offsets, fingerprint
+from driftline.state.refusals import refusals_explained
+
+_OLDEST: Final = (6, 2)
+_REPLY_BYTES: Final = 4 * 2**20
+"""Stored state is read in replies of about this size, at most `_REPLY_ITEMS` values each."""
+_REPLY_ITEMS: Final = 1000
+_CONNECTIONS: Final = {
+    "redis": redis.Connection,
+    "rediss": redis.SSLConnection,
+    "unix": redis.UnixDomainSocketConnection,
+}
+
+
+class _Script:
+    def __init__(self, name: str) -> None:
+        folder = resources.files("driftline.state") / "scripts"
+        self.source = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("task", name))
+        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+
+_CLAIM: Final = _Script("claim")
+_COMMIT: Final = _Script("commit")
+_ACK: Final = _Script("ack")
+
+
+class _WholePacker:
+    """Puts a command into one buffer. redis-py sends 20 blobs of 4 kB in 19 pieces, for nearly twice the CPU."""
+
+    def pack(self, name: str, *arguments: str | bytes | int) -> list[bytes]:
+        parts = [*map(_encoded, name.split()), *map(_encoded, arguments)]  # a name may be two words, as CLIENT SETNAME
+        pieces = [b"*%d\r\n" % len(parts)]
+        for part in parts:
+            pieces += (b"$%d\r\n" % len(part), part, b"\r\n")
+        return [b"".join(pieces)]
+
+
+def _encoded(argument: str | bytes | int) -> bytes:
+    if isinstance(argument, str):
+        return argument.encode()
+    return b"%d" % argument if isinstance(argument, int) else bytes(argument)
+
+
+class _Keys:
+    """The names of a task's keys."""
+
+    def __init__(self, prefix: str, task: TaskId) -> None:
+        base = f"{prefix}:{{{_quoted(task.group)}/{_member(task)}}}"
+        self.meta, self.blobs, self.outbox = f"{base}:meta", f"{base}:blobs", f"{base}:outbox"
+        self.all = (self.meta, self.blobs, self.outbox)
+
+
+class RedisStore:
+    """A `Store` in Redis. Thread-safe.
+
+    `url` is redis://, rediss:// or unix://; `prefix` begins every key. A call takes at most `connect_timeout_s` to
+    connect and waits at most `command_timeout_s` for each part of an answer, then raises `StateUnavailable`.
+
+    Raises `ConfigError` for a URL or prefix that cannot be used. Nothing is sent before the first call.
+    """
+
+    def __init__(
+        self, url: str, *, prefix: str = "driftline", connect_timeout_s: float = 2.0, command_timeout_s: float = 5.0
+    ) -> None:
+        if "{" in prefix or "}" in prefix:
+            raise ConfigError(f"redis.prefix {prefix!r} has a brace, which would choose the hash slot: leave it out")
+        address = parse_redis_url(url)
+        self._place = address.name
+        self._prefix = prefix
+        pool = redis.ConnectionPool(
+            connection_class=_CONNECTIONS[address.scheme],
+            # redis-py repeats a command whose reply was lost. Here the caller repeats, and is told ALREADY.
+            retry=Retry(NoBackoff(), 0),
+            socket_connect_timeout=connect_timeout_s,
+            socket_timeout=command_timeout_s,
+            protocol=2,
+            driver_info=None,
+            command_packer=_WholePacker(),
+            **address.options,
+        )
+        self._client = redis.Redis(connection_pool=pool)
+
+    def __repr__(self) -> str:
+        return f"RedisStore({self._place}, prefix={self._prefix!r})"
+
+    def check(self) -> None:
+        """Raise `StateDenied` where this Redis is not safe to use."""
+        with self._explained():
+            self._client.ping()
+            info = self._client.info()
+        if info.get("loading"):
+            raise StateUnavailable(f"{self._place} is loading its data from disk: wait")
+        version = str(info.get("redis_version", "0"))
+        numbers = re.match(r"(\d+)\.(\d+)", version)
+        if numbers is None or (int(numbers[1]), int(numbers[2])) < _OLDEST:
+            raise StateDenied(f"{self._place} is version {version}: Driftline needs 6.2 or later")
+        if info.get("role") != "master":
+            raise StateDenied(f"{self._place} is a replica: put the master's address into redis.url")
+        # INFO carries the policy too, and is permitted where CONFIG is not.
+        policy = info.get("maxmemory_policy")
+        if policy != "noeviction":
+            raise StateDenied(
+                f"{self._place} may throw state away when its memory is full (maxmemory-policy is {policy}): "
+                "set it to noeviction"
+            )
+
+    def claim(self, task: TaskId, owner: str, *, now: int) -> Claim:
+        """Take the task over, then read what is stored of it in pieces of a few MiB.
+
+        Raises `StateUnavailable` if the task is claimed again by somebody else meanwhile.
+        """
+        keys = self._keys(task)
+        with self._explained():
+            self._client.sadd(self._registry(task.group), _member(task))
+            answer, fault, *found = _texts(self._run(_CLAIM, keys, owner, now))
+            if answer != "ok":
+                raise self._corrupt(fault, keys)
+            epoch, sequence, offsets, blob_count, outbox_last, outbox_acked = found
+            blobs = self._read_blobs(keys, "")
+            records = list(self._read_records(keys, int(outbox_last) - int(outbox_acked)))
+            holder = _texts(self._client.hmget(keys.meta, ["owner", "epoch", "sequence"]))
+        if holder != [owner, epoch, sequence]:
+            raise StateUnavailable(f"{keys.meta} in {self._place} changed hands while {owner} read it: claim it again")
+        if len(blobs) != int(blob_count):
+            raise self._corrupt(f"{keys.blobs} gave {len(blobs)} blobs and should have {blob_count}", keys)
+        return Claim(
+            task=task,
+            owner=owner,
+            epoch=int(epoch),
+            sequence=int(sequence),
+            offsets=decode_offsets(offsets),
+            blobs=blobs,
+            outbox=tuple(enumerate(records, int(outbox_acked) + 1)),
+        )
+
+    def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+        """Move the task forward in one atomic step, or change nothing at all.
+
+        Raises `StateError` for a commit over `MAX_COMMIT_BYTES` or `MAX_COMMIT_PARTS`, before anything is sent.
+        """
+        name = fingerprint(commit)
+        writes = {blob: value for blob, value in commit.writes.items() if value is not None}
+        deletes = [blob for blob, value in commit.writes.items() if value is None]
+        with self._explained():
+            reply = self._run(
+                _COMMIT,
+                self._keys(claim.task),
+                claim.owner,
+                claim.epoch,
+                commit.expected_sequence,
+                commit.expected_sequence + 1,
+                encode_offsets(commit.expected_offsets),
+                encode_offsets(commit.offsets),
+                name,
+                now,
+                len(writes),
+                len(deletes),
+                len(commit.outbox),
+                *(part for pair in writes.items() for part in pair),
+                *deletes,
+                *commit.outbox,
+            )
+        outcome, outbox_last, detail = _texts(reply)
+        return Committed(Outcome(outcome), int(outbox_last), detail)
+
+    def ack(self, claim: Claim, through: int) -> Outcome:
+        """Drop outbox entries numbered `through` and lower."""
+        with self._explained():
+            outcome, _ = _texts(self._run(_ACK, self._keys(claim.task), claim.owner, claim.epoch, through))
+        return Outcome(outcome)
+
+    def tasks(self, group: str) -> list[TaskInfo]:
+        """List the stored tasks of a group, in order."""
+        with self._explained():
+            members = _texts(list(self._client.smembers(self._registry(group))))
+            tasks = sorted(_task_of(group, member) for member in members)
+            infos = [self._info(task) for task in tasks]
+        return [info for info in infos if info is not None]
+
+    def read(self, task: TaskId, prefix: str) -> dict[str, bytes]:
+        """Return the blobs whose names start with `prefix`, without claiming.
+
+        Each blob is whole; two blobs may come from successive commits.
+        """
+        with self._explained():
+            return self._read_blobs(self._keys(task), prefix)
+
+    def forget(self, task: TaskId) -> None:
+        """Delete all that is stored for the task."""
+        with self._explained():
+            self._client.delete(*self._keys(task).all)
+            self._client.srem(self._registry(task.group), _member(task))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+        self._client.connection_pool.disconnect()
+
+    def _run(self, script: _Script, keys: _Keys, *arguments: str | bytes | int) -> Sequence[Any]:
+        """Run a script once. NOSCRIPT means that it did not run, so that sending it whole repeats nothing."""
+        try:
+            reply = self._client.evalsha(script.sha, len(keys.all), *keys.all, *arguments)
+        except redis.exceptions.NoScriptError:
+            reply = self._client.eval(script.source, len(keys.all), *keys.all, *arguments)
+        return list(reply)
+
+    def _read_blobs(self, keys: _Keys, prefix: str) -> dict[str, bytes]:
+        names = [name for name in _texts(self._client.hkeys(keys.blobs)) if name.startswith(prefix)]
+
+        def fetch(start: int, count: int) -> Sequence[Any]:
+            return self._client.hmget(keys.blobs, names[start : start + count])
+
+        # A name without a value was deleted since HKEYS.
+        return {name: blob for name, blob in zip(names, _in_pieces(len(names), fetch), strict=True) if blob is not None}
+
+    def _read_records(self, keys: _Keys, count: int) -> Iterator[bytes]:
+        def fetch(start: int, count: int) -> Sequence[Any]:
+            records = self._client.lrange(keys.outbox, start, start + count - 1)
+            if len(records) != count:
+                raise StateUnavailable(f"{keys.outbox} in {self._place} changed while it was read: claim it again")
+            return records
+
+        return (record for record in _in_pieces(count, fetch) if record is not None)
+
+    def _info(self, task: TaskId) -> TaskInfo | None:
+        """Return what is stored of a task; None if nothing is."""
+        keys = self._keys(task)
+        fields = ("owner", "epoch", "sequence", "offsets", "outbox_last", "outbox_acked", "claimed_at", "committed_at")
+        values = self._client.hmget(keys.meta, fields)
+        if all(value is None for value in values):
+            return None
+        try:
+            owner, epoch, sequence, offsets, last, acked, claimed_at, committed_at = _texts(values)
+            return TaskInfo(
+                task=task,
+                owner=owner,
+                epoch=int(epoch),
+                sequence=int(sequence),
+                offsets=decode_offsets(offsets),
+                outbox=int(last) - int(acked),
+                claimed_at=int(claimed_at),
+                committed_at=int(committed_at),
+            )
+        except (AttributeError, ValueError) as error:
+            raise self._corrupt(f"{keys.meta} misses a field, or has one that is no number", keys) from error
+
+    def _corrupt(self, fault: str, keys: _Keys) -> StateCorrupt:
+        return StateCorrupt(
+            f"stored state in {self._place} cannot be used: {fault}. Restore Redis from a backup, or delete "
+            f"{', '.join(keys.all)} to start this task anew"
+        )
+
+    def _explained(self) -> AbstractContextManager[None]:
+        return refusals_explained(self._place)
+
+    def _keys(self, task: TaskId) -> _Keys:
+        return _Keys(self._prefix, task)
+
+    def _registry(self, group: str) -> str:
+        return f"{self._prefix}:tasks:{_quoted(group)}"
+
+
+def _quoted(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _member(task: TaskId) -> str:
+    return f"{_quoted(task.stage)}/{task.partition}"
+
+
+def _task_of(group: str, member: str) -> TaskId:
+    stage, slash, partition = member.rpartition("/")
+    if not slash or not partition.isdecimal():
+        raise StateCorrupt(f"the list of tasks of group {group!r} holds {member!r}, which names no task: remove it")
+    return TaskId(group, unquote(stage), int(partition))
+
+
+def _texts(values: Iterable[Any]) -> list[str]:
+    return [value.decode() for value in values]
+
+
+def _in_pieces(total: int, fetch: Callable[[int, int], Sequence[Any]]) -> Iterator[bytes | None]:
+    """Yield `total` values that `fetch(start, count)` brings, in replies sized by the values seen so far."""
+    start = seen_bytes = 0
+    count = 16
+    while start < total:
+        values = fetch(start, min(count, total - start))
+        yield from values
+        start += len(values)
+        seen_bytes += sum(len(value) for value in values if value is not None)
+        count = max(1, min(_REPLY_ITEMS, _REPLY_BYTES * start // max(seen_bytes, 1)))
