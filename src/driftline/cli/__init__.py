@@ -1,0 +1,30 @@
+"""The `driftline` command.
+
+Exit status: 0 done; 1 done, and problems were found; 2 wrong usage, configuration or input; 3 Kafka or Redis does not
+answer; 130 interrupted.
+"""
+
+import sys
+
+from driftline.errors import DriftlineError, LogUnavailable, StateUnavailable
+
+PROBLEMS_FOUND = 1
+REFUSED = 2
+UNAVAILABLE = 3
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    # Not at the top: the modules of single commands import this one for its exit statuses.
+    from driftline.cli.app import app
+
+    try:
+        app()
+    except DriftlineError as error:
+        from driftline.cli.terminal import print_error  # rich: --help does without it
+
+        print_error(error)
+        sys.exit(UNAVAILABLE if isinstance(error, (LogUnavailable, StateUnavailable)) else REFUSED)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

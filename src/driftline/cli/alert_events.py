@@ -1,0 +1,112 @@
+"""Alert events as commands read them, and what they add up to: the incidents as they stand."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from driftline.log.api import Record
+
+SEVERITIES = ("critical", "warning")
+"""Most urgent first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One change of an incident."""
+
+    fingerprint: str
+    firing: bool
+    severity: str
+    model: str
+    version: str
+    segment: str
+    kind: str
+    opened: int
+    """Epoch milliseconds of event time."""
+    changed: int
+    summary: str
+    event: dict[str, Any]
+    """The CloudEvent as published."""
+
+
+def read_alert(record: Record) -> Alert | None:
+    """Read an alert record; None if it is not one of Driftline's alerts."""
+    try:
+        event = json.loads(record.value or b"null")
+        kind = event["type"].rpartition(".")[2]
+        data = event["data"]
+        if not event["type"].startswith("io.driftline.incident.") or kind not in ("firing", "resolved"):
+            return None
+        changed = _milliseconds(event["time"])
+        return Alert(
+            fingerprint=(record.key or b"").decode("utf-8", "replace") or str(event["partitionkey"]),
+            firing=kind == "firing",
+            severity=str(event.get("severity", "warning")),
+            model=str(data["model"]),
+            version=_text(data.get("version")),
+            segment=_text(data.get("segment")),
+            kind=str(data["kind"]),
+            opened=_milliseconds(data.get("opened", event["time"])),
+            changed=changed,
+            summary=str(data["summary"]),
+            event=event,
+        )
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+class Incidents:
+    """The latest alert of each incident. Feed it the records of the alerts topic in the order of each partition."""
+
+    def __init__(self) -> None:
+        self.unreadable = 0
+        self._latest: dict[str, Alert] = {}
+
+    def update(self, record: Record) -> Alert | None:
+        """Take one record in; return the alert that it holds, if any. A tombstone forgets its incident."""
+        if record.value is None:
+            self._latest.pop((record.key or b"").decode("utf-8", "replace"), None)
+            return None
+        alert = read_alert(record)
+        if alert is None:
+            self.unreadable += 1
+        else:
+            self._latest[alert.fingerprint] = alert
+        return alert
+
+    def alerts(self, *, resolved: bool = False, model: str | None = None) -> list[Alert]:
+        """Return what fires, and with `resolved` what no longer does; most urgent first, then the latest first."""
+        chosen = (alert for alert in self._latest.values() if wanted(alert, resolved=resolved, model=model))
+        return sorted(
+            chosen, key=lambda alert: (not alert.firing, _urgency(alert.severity), -alert.opened, alert.model)
+        )
+
+
+def wanted(alert: Alert, *, resolved: bool, model: str | None) -> bool:
+    """Tell whether an alert is one that was asked for."""
+    return (alert.firing or resolved) and model in (None, alert.model)
+
+
+def count_firing(alerts: Iterable[Alert]) -> int:
+    """Return how many of the alerts are of incidents that fire."""
+    return sum(alert.firing for alert in alerts)
+
+
+def _urgency(severity: str) -> int:
+    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
+
+
+def _milliseconds(time: object) -> int:
+    if isinstance(time, str):
+        return round(datetime.fromisoformat(time).timestamp() * 1000)
+    if isinstance(time, (int, float)):
+        return int(time)
+    raise TypeError(time)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={inner}" for name, inner in value.items())
+    return "" if value is None else str(value)

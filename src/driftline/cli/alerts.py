@@ -1,0 +1,107 @@
+"""`driftline alerts`: what fires, since when, and why."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from driftline.cli.alert_events import Alert, Incidents, count_firing, wanted
+from driftline.cli.connect import open_kafka
+from driftline.cli.options import ConfigOption, JsonOption
+from driftline.cli.terminal import age, note, out, print_json, utc
+from driftline.config import Settings, load
+from driftline.log.api import Log
+
+POLL_S = 0.5
+_STYLES = {"critical": "bold red", "warning": "yellow"}
+
+
+def alerts(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on, and print each alert as it comes.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Also incidents that are resolved.")] = False,
+    model: Annotated[str | None, typer.Option(help="Only this model.", show_default=False)] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show what fires now, since when, and why, from the alerts topic.
+
+    With --json, one CloudEvent a line, as published.
+
+    \b
+    $ driftline alerts
+    $ driftline alerts --follow --model churn
+    $ driftline alerts --json | jq .data.summary
+    """
+    settings = load(config)
+    watch(open_kafka(settings), settings, follow=follow, resolved=all_, model=model, as_json=json)
+
+
+def watch(
+    log: Log,
+    settings: Settings,
+    *,
+    follow: bool,
+    resolved: bool,
+    model: str | None,
+    as_json: bool,
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    """Print the incidents as they stand and, with `follow`, each alert after that, until `stopped` says so."""
+    incidents = Incidents()
+    reader = log.read(settings.topics.alerts, follow=follow)
+    try:
+        while not reader.at_end:
+            for *_, record in reader.poll(POLL_S):
+                incidents.update(record)
+        _print_all(incidents.alerts(resolved=resolved, model=model), settings, as_json)
+        if incidents.unreadable:
+            note(f"{incidents.unreadable} records of {settings.topics.alerts} are not Driftline's alerts; left out")
+        while follow and not stopped():
+            for *_, record in reader.poll(POLL_S):
+                alert = incidents.update(record)
+                # Who follows wants to hear that it is over, too.
+                if alert is not None and wanted(alert, resolved=True, model=model):
+                    _print_one(alert, as_json)
+    finally:
+        reader.close()
+
+
+def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool) -> None:
+    if as_json:
+        for alert in alerts:
+            print_json(alert.event)
+        return
+    if not alerts:
+        out().print("nothing fires")
+        return
+    now = time.time_ns() // 1_000_000
+    table = Table("state", "model", "version", "segment", "kind", "since", "age", "why", box=None, pad_edge=False)
+    for alert in alerts:
+        since = age((now if alert.firing else alert.changed) - alert.opened)
+        table.add_row(
+            _state(alert),
+            alert.model,
+            alert.version,
+            alert.segment,
+            alert.kind,
+            utc(alert.opened),
+            since,
+            alert.summary,
+        )
+    out().print(table)
+    note(f"{count_firing(alerts)} firing, by {settings.topics.alerts}")
+
+
+def _print_one(alert: Alert, as_json: bool) -> None:
+    if as_json:
+        print_json(alert.event)
+        return
+    place = " ".join(filter(None, (alert.model, alert.version and f"version {alert.version}", alert.segment)))
+    out().print(Text.assemble(utc(alert.changed), "  ", _state(alert), f"  {place}  {alert.kind}: {alert.summary}"))
+
+
+def _state(alert: Alert) -> Text:
+    return Text(alert.severity, _STYLES.get(alert.severity, "")) if alert.firing else Text("resolved", "green")

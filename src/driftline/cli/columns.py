@@ -1,0 +1,70 @@
+"""The options that name a table's columns, defined once for every command that reads a table."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+PANEL = "Columns"
+
+
+def _option(name: str, text: str, **more: Any) -> Any:
+    return typer.Option(f"--{name}", help=text, rich_help_panel=PANEL, show_default=False, **more)
+
+
+# In the order of the help page; a name here is a field of ColumnMapping.
+_OPTIONS: dict[str, Any] = {
+    "model": Annotated[str | None, _option("model", "Name of the model. Needed, here or in --mapping.")],
+    "model_version": Annotated[str | None, _option("model-version", "Its version.")],
+    "id_column": Annotated[str | None, _option("id-column", "Event ids; else FILE-ROW.")],
+    "time_column": Annotated[
+        str | None, _option("time-column", "Event times: date and time, RFC 3339 text, or a number since 1970.")
+    ],
+    "prediction_column": Annotated[str | None, _option("prediction-column", "What the model answered.")],
+    "score_column": Annotated[
+        str | None, _option("score-column", "Its score, such as the positive class's probability.")
+    ],
+    "label_column": Annotated[str | None, _option("label-column", "The truth.")],
+    "label_delay": Annotated[
+        str | None, _option("label-delay", "How long after its event a label comes, such as 7d.", metavar="DURATION")
+    ],
+    "segment_columns": Annotated[
+        str | None, _option("segment-columns", "Tags to watch by themselves: a,b.", metavar="NAMES")
+    ],
+    "feature_columns": Annotated[
+        str | None, _option("feature-columns", "Inputs: a,b; else all other columns.", metavar="NAMES")
+    ],
+}
+_LISTS = ("segment_columns", "feature_columns")
+_MAPPING = Annotated[
+    Path | None,
+    _option("mapping", "YAML with these options (model_version: 3, ...); those here override it.", metavar="FILE"),
+]
+
+
+def mapping_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the column options. It declares `mapping: ColumnMapping` and receives them checked, as one."""
+
+    @wraps(command)
+    def with_mapping(*, mapping_file: Path | None, **arguments: Any) -> Any:
+        from driftline.tables.mapping import ColumnMapping  # pydantic: not needed for --help
+
+        options = {name: arguments.pop(name) for name in _OPTIONS}
+        for name in _LISTS:
+            if options[name] is not None:
+                options[name] = tuple(part.strip() for part in options[name].split(",") if part.strip())
+        return command(mapping=ColumnMapping.build(mapping_file, **options), **arguments)
+
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    own = inspect.signature(command).parameters.values()
+    parameters = [parameter.replace(kind=keyword) for parameter in own if parameter.name != "mapping"]
+    parameters.append(inspect.Parameter("mapping_file", keyword, default=None, annotation=_MAPPING))
+    parameters += [
+        inspect.Parameter(name, keyword, default=None, annotation=annotation) for name, annotation in _OPTIONS.items()
+    ]
+    with_mapping.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_mapping.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_mapping

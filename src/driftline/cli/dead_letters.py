@@ -1,0 +1,195 @@
+"""`driftline dead-letters`: see what could not be understood, and publish it again once that is mended."""
+
+import base64
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from driftline.cli import PROBLEMS_FOUND
+from driftline.cli.connect import open_kafka
+from driftline.cli.options import ConfigOption, JsonOption
+from driftline.cli.terminal import err, note, out, print_json, utc
+from driftline.config import load
+from driftline.log.api import Log, Outgoing, Record
+
+POLL_S = 0.5
+FLUSH_S = 60.0
+SHOWN_VALUE = 60
+OWN_HEADERS = "driftline-"
+
+app = typer.Typer(
+    help="See what could not be understood, and publish it again once that is mended.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ReasonOption = Annotated[
+    str | None, typer.Option("--reason", help="Only those of this reason, such as not-json.", show_default=False)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A record that was refused, and why."""
+
+    time: int
+    """Epoch milliseconds of its burial."""
+    topic: str
+    partition: str
+    offset: str
+    reason: str
+    detail: str
+    record: Record
+    """Key, value and headers as they came in."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain data; bytes that are not text in base64."""
+        return {
+            "time": utc(self.time),
+            "topic": self.topic,
+            "partition": self.partition,
+            "offset": self.offset,
+            "reason": self.reason,
+            "detail": self.detail,
+            "key": _text_or_base64(self.record.key),
+            "value": _text_or_base64(self.record.value),
+            "headers": [[name, _text_or_base64(value)] for name, value in self.record.headers],
+        }
+
+
+@app.command("list")
+def list_(
+    reason: ReasonOption = None,
+    limit: Annotated[int, typer.Option(min=1, help="The latest so many.")] = 20,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show the latest dead letters, and how many there are of each reason.
+
+    With --json, one a line, with the whole key, value and headers.
+
+    \b
+    $ driftline dead-letters list --reason not-json --limit 5
+    """
+    settings = load(config)
+    counts: Counter[str] = Counter()
+    latest: deque[DeadLetter] = deque(maxlen=limit)
+    for letter in dead_letters(open_kafka(settings), settings.topics.dead_letters, reason):
+        counts[letter.reason] += 1
+        latest.append(letter)
+    letters = sorted(latest, key=lambda letter: letter.time)
+    if json:
+        for letter in letters:
+            print_json(letter.as_json())
+        return
+    if not letters:
+        out().print("no dead letters" + (f" of reason {reason}" if reason else ""))
+        return
+    table = Table("buried", "from", "reason", "detail", "value", box=None, pad_edge=False)
+    for letter in letters:
+        place = f"{letter.topic}/{letter.partition}@{letter.offset}"
+        table.add_row(
+            utc(letter.time), place, letter.reason, Text(letter.detail), Text(repr(letter.record.value)[:SHOWN_VALUE])
+        )
+    out().print(table)
+    note(", ".join(f"{count:,} {name}" for name, count in counts.most_common()))
+
+
+@app.command()
+def replay(
+    reason: ReasonOption = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be published, and publish nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Publish dead letters again to the topics that they came from, as they were.
+
+    Do it after mending why they were refused, and once: they stay among the dead letters until those expire, and each
+    replay publishes them again.
+
+    \b
+    $ driftline dead-letters replay --reason event-time-ahead --dry-run
+    $ driftline dead-letters replay --reason event-time-ahead --yes
+    """
+    settings = load(config)
+    log = open_kafka(settings)
+    topic = settings.topics.dead_letters
+    counts = Counter(letter.topic for letter in dead_letters(log, topic, reason))
+    plan = ", ".join(f"{count:,} to {name or 'nowhere (no topic was noted)'}" for name, count in sorted(counts.items()))
+    known = log.partition_counts([name for name in counts if name])
+    if gone := sorted(name for name in counts if name not in known):
+        err().print(Text(f"cannot replay to {', '.join(map(repr, gone))}: no such topic; create it first", "red"))
+        raise typer.Exit(PROBLEMS_FOUND)
+    replayed = 0
+    if counts and not dry_run:
+        if not yes and not typer.confirm(f"publish {plan}?", err=True):
+            raise typer.Exit(PROBLEMS_FOUND)
+        replayed = publish_again(log, topic, reason)
+    if json:
+        print_json({"found": dict(counts), "replayed": replayed})
+    elif not counts:
+        out().print("no dead letters" + (f" of reason {reason}" if reason else ""))
+    else:
+        out().print(f"would publish {plan}" if dry_run else f"published {replayed:,} again")
+
+
+def dead_letters(log: Log, topic: str, reason: str | None) -> Iterator[DeadLetter]:
+    """Yield the dead letters that are there now, those of one partition in order."""
+    reader = log.read(topic)
+    try:
+        while not reader.at_end:
+            for _, _, time, record in reader.poll(POLL_S):
+                letter = read_dead_letter(record, time)
+                if reason is None or letter.reason == reason:
+                    yield letter
+    finally:
+        reader.close()
+
+
+def read_dead_letter(record: Record, time: int) -> DeadLetter:
+    """Take a dead letter's own headers from those that the refused record had."""
+    own = {name.removeprefix(OWN_HEADERS): value for name, value in record.headers if name.startswith(OWN_HEADERS)}
+    noted = {name: value.decode("utf-8", "replace") for name, value in own.items()}
+    theirs = tuple((name, value) for name, value in record.headers if not name.startswith(OWN_HEADERS))
+    return DeadLetter(
+        time=time,
+        topic=noted.get("topic", ""),
+        partition=noted.get("partition", "?"),
+        offset=noted.get("offset", "?"),
+        reason=noted.get("reason", "unknown"),
+        detail=noted.get("detail", ""),
+        record=Record(record.key, record.value, theirs),
+    )
+
+
+def publish_again(log: Log, topic: str, reason: str | None) -> int:
+    """Publish the dead letters to the topics that they came from; return how many, once all are delivered."""
+    producer = log.producer()
+    replayed = 0
+    try:
+        for letter in dead_letters(log, topic, reason):
+            record = letter.record
+            producer.produce(Outgoing(letter.topic, record.key, record.value, headers=record.headers))
+            replayed += 1
+        producer.flush(FLUSH_S)
+    finally:
+        producer.close()
+    return replayed
+
+
+def _text_or_base64(data: bytes | None) -> str | dict[str, str] | None:
+    if data is None:
+        return None
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(data).decode()}

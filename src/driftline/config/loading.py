@@ -1,0 +1,116 @@
+"""From a file and the environment to Settings, remembering where each value came from."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from driftline.config import document
+from driftline.config.environment import CONFIG_VARIABLE, from_environment, merged
+from driftline.config.faults import fault_lines
+from driftline.config.settings import ALL_MODELS, Settings
+from driftline.errors import ConfigError
+
+DEFAULT_FILE = Path("driftline.yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings and where they came from."""
+
+    settings: Settings
+    file: Path | None
+    """The file that was read, if any."""
+    lines: Mapping[document.Path, int]
+    """Line in `file` by path."""
+    variables: Mapping[document.Path, str]
+    """Environment variable by path; these lie on top of the file."""
+
+    def origin(self, path: document.Path) -> str:
+        """Say where the value at `path`, or the nearest one around it, was written; empty for a default."""
+        for length in range(len(path), 0, -1):
+            around = path[:length]
+            if around in self.variables:
+                return self.variables[around]
+            if around in self.lines:
+                return f"{self.file}, line {self.lines[around]}"
+        return ""
+
+
+def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings of a file (`path`, else DRIFTLINE_CONFIG, else ./driftline.yaml if it is there) under `env`.
+
+    Raises ConfigError with one line per fault.
+    """
+    return load_with_origins(path, env).settings
+
+
+def load_with_origins(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Loaded:
+    """Like `load`, and remember where each value came from."""
+    file, named_by = _find(path, env)
+    written = _read(file, named_by) if file else document.Document()
+    data, variables = from_environment(env)
+    blank = Loaded(Settings(), file, written.lines, variables)
+    try:
+        settings = Settings.model_validate(
+            merged(written.data, data), context={"directory": file.parent if file else Path()}
+        )
+    except ValidationError as error:
+        raise ConfigError("\n".join(fault_lines(error, Settings, blank.origin))) from None
+    loaded = Loaded(settings, file, written.lines, variables)
+    if faults := _pane_faults(loaded):
+        raise ConfigError("\n".join(faults))
+    return loaded
+
+
+def missing_profiles(settings: Settings) -> list[str]:
+    """Return a line for each profile file that is named and not there. `run` refuses to start with one."""
+    return [
+        f"models.{name}.{key}: {path} is not there; "
+        f"make it with `driftline profile build TABLE --output {path}`, or mend the path"
+        for name, model in settings.models.items()
+        for key, path in model.profiles.items()
+        if not path.is_file()
+    ]
+
+
+def _find(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, str]:
+    if path is not None:
+        return path, "--config"
+    if named := env.get(CONFIG_VARIABLE):
+        return Path(named), CONFIG_VARIABLE
+    return (DEFAULT_FILE, "") if DEFAULT_FILE.is_file() else (None, "")
+
+
+def _read(file: Path, named_by: str) -> document.Document:
+    by = f" (named by {named_by})" if named_by else ""
+    try:
+        return document.parse_document(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(f"{file}: no such file{by}; mend the path, or leave it out to use the defaults") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}{by}") from None
+    except document.DocumentError as error:
+        raise ConfigError(f"{file}: {error}") from None
+
+
+def _pane_faults(loaded: Loaded) -> list[str]:
+    """Check panes against windows where `*` and the model's own settings have come together."""
+    faults = []
+    for name in {ALL_MODELS: None} | dict.fromkeys(loaded.settings.models):
+        model = loaded.settings.model(name)
+        try:
+            _ = model.pane_ms
+        except ValueError as error:
+            key = "windows" if model.pane is None else "pane"
+            path = next(
+                (path for path in (("models", name, key), ("models", ALL_MODELS, key)) if loaded.origin(path)),
+                ("models", name, key),
+            )
+            where = loaded.origin(path)
+            faults.append(f"models.{name}.{key}: {error}{where and f' ({where})'}")
+    return faults

@@ -1,0 +1,129 @@
+"""What is watched and how: the settings of one model, and `*` for all of them."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+
+from driftline.config.durations import PATTERN, PositiveDuration
+from driftline.config.names import nearest
+from driftline.config.notations import Budget, BudgetText, LearnSettings, WindowSettings
+from driftline.config.panes import pane_length
+
+Metric = Literal["psi", "js", "ks", "wasserstein", "chi2", "missing_rate"]
+METRICS: tuple[Metric, ...] = ("psi", "js", "ks", "wasserstein", "chi2", "missing_rate")
+
+
+def _resolved(value: object, info: ValidationInfo) -> Path:
+    """Take a relative path from the directory of the configuration file."""
+    if not isinstance(value, (str, Path)) or not str(value):
+        raise ValueError("is not a path; write the name of a profile file, such as profiles/churn.profile")
+    base = (info.context or {}).get("directory", Path())
+    return Path(base, Path(value).expanduser())
+
+
+def _reference(value: object, info: ValidationInfo) -> Path | LearnSettings:
+    if isinstance(value, LearnSettings):
+        return value
+    if isinstance(value, str) and (value == "learn" or value.startswith("learn ")):
+        return LearnSettings.parse(value)
+    return _resolved(value, info)
+
+
+def _known_metrics(value: object) -> object:
+    if isinstance(value, dict):
+        for name in value:
+            if name not in METRICS:
+                raise ValueError(f'"{name}" is not a metric{nearest(str(name), METRICS)}')
+    return value
+
+
+ProfilePath = Annotated[
+    Path, BeforeValidator(_resolved), PlainSerializer(str, when_used="json"), WithJsonSchema({"type": "string"})
+]
+Reference = Annotated[
+    Path | LearnSettings,
+    BeforeValidator(_reference),
+    PlainSerializer(str, when_used="json"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "examples": ["profiles/churn.profile", "learn 1d", "learn 50000 events"],
+            "anyOf": [{"pattern": f"^learn ([0-9]+ events|{PATTERN})$"}, {"not": {"pattern": "^learn( |$)"}}],
+        }
+    ),
+]
+Thresholds = Annotated[
+    dict[Metric, Annotated[float, Field(ge=0, allow_inf_nan=False)]], BeforeValidator(_known_metrics)
+]
+
+
+class ModelSettings(BaseModel):
+    """How one model is watched. What is left out comes from `*`, key by key, and else from the defaults here."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    windows: tuple[WindowSettings, ...] = Field(
+        default=tuple(map(WindowSettings.model_validate, ("10m", "1h"))),
+        description="Spans of event time that are judged: 10m, or {size: 1h, every: 10m}.",
+        json_schema_extra={"minItems": 1},
+    )
+    pane: PositiveDuration | None = Field(
+        default=None, description="Length of the slices that windows are made of; derived from the windows if left out."
+    )
+    false_alarms: BudgetText = Field(
+        default=Budget.parse("1 per 30d"), description="How many false incidents are acceptable, in how long."
+    )
+    reference: Reference = Field(
+        default=LearnSettings.parse("learn 1d"),
+        description="What windows are compared with: a profile file, or `learn 1d`, `learn 50000 events`.",
+    )
+    references: dict[str, ProfilePath] = Field(
+        default={}, description="Profile files by model version, before `reference`."
+    )
+    segments: tuple[str, ...] = Field(
+        default=(), description="Tags whose every value is watched by itself, such as tenant."
+    )
+    awaits_labels: PositiveDuration | None = Field(default=None, description="How long labels are waited for.")
+    min_effect: float = Field(default=0.02, ge=0, le=1, description="Changes smaller than this open no incident.")
+    min_events: int = Field(default=30, ge=1, description="Windows with fewer events are not judged.")
+    thresholds: dict[str, Thresholds] = Field(
+        default={}, description="Fixed limits by signal (or `*`) and metric, beside the budgeted test."
+    )
+
+    @field_validator("windows")
+    @classmethod
+    def _distinct(cls, windows: tuple[WindowSettings, ...]) -> tuple[WindowSettings, ...]:
+        if not windows:
+            raise ValueError("must have at least one window, such as [10m]")
+        spans = [(window.size, window.hop) for window in windows]
+        if repeated := next(
+            (window for window, span in zip(windows, spans, strict=True) if spans.count(span) > 1), None
+        ):
+            raise ValueError(f"{repeated} is there twice; keep one")
+        return windows
+
+    @cached_property
+    def pane_ms(self) -> int:
+        """Length of a pane in milliseconds. Raises ValueError if no length suits the windows (refused when loading)."""
+        return pane_length(self.windows, self.pane)
+
+    def overridden_by(self, other: "ModelSettings") -> "ModelSettings":
+        """Return these settings with those that were written down for `other` in their place."""
+        return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
+
+    @property
+    def profiles(self) -> dict[str, Path]:
+        """Profile files by the key that names them, such as `references.3`."""
+        named = {f"references.{version}": path for version, path in self.references.items()}
+        return {"reference": self.reference, **named} if isinstance(self.reference, Path) else named

@@ -1,0 +1,14 @@
+"""What the user probably meant: the nearest known name to a mistyped one."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `; did you mean …?`, or the list of known names where none is near, to end an error message with."""
+    names = list(known)
+    folded = {candidate.lower(): candidate for candidate in names}
+    close = get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {folded[close[0]]}?"
+    return f"; known are {', '.join(sorted(names))}" if names else ""

@@ -1,0 +1,148 @@
+"""All settings of an installation. Everything has a default: an empty file is a working configuration."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Annotated, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+
+from driftline.config.durations import Duration, PositiveDuration
+from driftline.config.models import ModelSettings
+from driftline.config.secrets import url_fault
+
+KafkaValue = str | int | float | bool
+ALL_MODELS = "*"
+
+
+def _librdkafka(value: object) -> object:
+    if not isinstance(value, (str, int, float, bool)):
+        raise ValueError("must be text, a number, true or false, as in librdkafka's list of settings")
+    return value
+
+
+def _redis_url(value: object) -> object:
+    if isinstance(value, str) and (fault := url_fault(value)):
+        raise ValueError(fault)
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+TopicName = Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
+"""As Kafka allows it."""
+
+Count = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of the settings: read-only, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RedisSettings(Section):
+    """Where state is kept."""
+
+    url: Annotated[SecretStr | None, BeforeValidator(_redis_url), WithJsonSchema({"type": ["string", "null"]})] = Field(
+        default=None, description="redis://host:6379/0, rediss:// for TLS, unix:// for a socket. None: in this process."
+    )
+    prefix: Name = Field(default="driftline", description="What every key begins with.")
+    timeout: PositiveDuration = Field(default=5_000, description="How long to wait for one answer.")
+
+
+class TopicSettings(Section):
+    """Names of the topics."""
+
+    predictions: TopicName = "predictions"
+    labels: TopicName | None = Field(
+        default=None, description="Needs as many partitions as predictions. None: no labels."
+    )
+    alerts: TopicName = "alerts"
+    panes: TopicName = Field(default="driftline.panes", description="Internal, from the first stage to the second.")
+    dead_letters: TopicName = "driftline.dead-letters"
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        keys: dict[str, str] = {}
+        for key, topic in self.named():
+            if topic in keys:
+                raise ValueError(f'{keys[topic]} and {key} are both "{topic}"; each needs a topic of its own')
+            keys[topic] = key
+        return self
+
+    def named(self) -> Iterator[tuple[str, str]]:
+        """Yield (key, topic) for each topic in use."""
+        for key in type(self).model_fields:
+            topic = getattr(self, key)
+            if topic is not None:
+                yield key, topic
+
+
+class LimitSettings(Section):
+    """What one bad producer can cost. What goes over a limit is counted and reported, never silently dropped."""
+
+    models: Count = Field(default=1_000, description="Models watched at once.")
+    versions: Count = Field(default=100, description="Versions of one model.")
+    segments: Count = Field(default=1_000, description="Segments of one model version.")
+    signals: Count = Field(default=500, description="Signals of one model.")
+    depth: Count = Field(default=4, description="How deep nested feature values are flattened.")
+    name_length: Count = Field(default=256, description="Characters of a model, version, segment or signal name.")
+    dead_letter_share: Share = Field(default=0.05, description="A larger share of dead letters opens an incident.")
+
+
+class MetricSettings(Section):
+    """Where Prometheus finds the metrics."""
+
+    port: Port | None = Field(default=None, description="HTTP port of /metrics. None: not served.")
+
+
+class Settings(Section):
+    """Everything that can be set, in driftline.yaml or as DRIFTLINE_… variables."""
+
+    kafka: dict[str, Annotated[KafkaValue, BeforeValidator(_librdkafka)]] = Field(
+        default={}, repr=False, description="librdkafka settings. Empty: an embedded broker in this process."
+    )
+    redis: RedisSettings = RedisSettings()
+    group: Name = Field(default="driftline", description="The consumer group; workers of one group share the work.")
+    topics: TopicSettings = TopicSettings()
+    disorder: Duration = Field(default=30_000, description="How far out of order the events of a partition may come.")
+    future: PositiveDuration = Field(
+        default=600_000, description="How far ahead of its record's timestamp an event's own time may be."
+    )
+    past: PositiveDuration | None = Field(
+        default=None, description="How far behind its record's timestamp an event may be. None: any, for backfills."
+    )
+    quiet: PositiveDuration = Field(
+        default=60_000, description="A caught-up partition without records this long is flushed."
+    )
+    checkpoint: PositiveDuration = Field(default=1_000, description="Time between checkpoints.")
+    shutdown: PositiveDuration = Field(default=25_000, description="How long a stopping worker may take to finish.")
+    limits: LimitSettings = LimitSettings()
+    metrics: MetricSettings = MetricSettings()
+    models: dict[Name, ModelSettings] = Field(default={}, description="Settings by model name; `*` is for all of them.")
+
+    @field_validator("kafka")
+    @classmethod
+    def _reachable(cls, kafka: dict[str, KafkaValue]) -> dict[str, KafkaValue]:
+        if kafka and not {"bootstrap.servers", "metadata.broker.list"} & kafka.keys():
+            raise ValueError("bootstrap.servers is missing; add it, such as bootstrap.servers: localhost:9092")
+        return kafka
+
+    def model(self, name: str) -> ModelSettings:
+        """Return how the model of this name is watched: its own settings over those of `*` over the defaults."""
+        return self._merged.get(name, self._merged[ALL_MODELS])
+
+    @cached_property
+    def _merged(self) -> dict[str, ModelSettings]:
+        common = self.models.get(ALL_MODELS, ModelSettings())
+        return {name: common.overridden_by(own) for name, own in self.models.items()} | {ALL_MODELS: common}

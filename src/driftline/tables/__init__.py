@@ -1,0 +1,7 @@
+"""Tables of past predictions as the events that a service would have published."""
+
+from driftline.tables.events import BATCH_ROWS, EncodedEvents, iter_events, iter_labels
+from driftline.tables.mapping import ColumnMapping
+from driftline.tables.reading import Table, open_table
+
+__all__ = ["BATCH_ROWS", "ColumnMapping", "EncodedEvents", "Table", "iter_events", "iter_labels", "open_table"]

@@ -1,0 +1,158 @@
+"""Rows of a table as encoded events, in event-time order."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import msgspec
+import polars as pl
+
+from driftline.errors import InputError
+from driftline.tables.mapping import ColumnMapping
+from driftline.tables.predictions import outputs
+from driftline.tables.reading import Table, input_errors
+from driftline.tables.times import epoch_milliseconds
+
+BATCH_ROWS = 8_192
+"""Rows turned into events at once: large enough for polars, small enough that their objects stay in the cache."""
+
+_ROW, _TIME = "driftline row", "driftline time"
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedEvents:
+    """Consecutive events as parallel lists, ready to be produced or decoded."""
+
+    keys: list[bytes]
+    """The event ids: a prediction and its label have the same."""
+    values: list[bytes]
+    """Native events, JSON."""
+    times: list[int] | None
+    """Event times in epoch milliseconds, ascending; None if the table has no times, so that each event's time is that
+    of its record."""
+
+
+def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_ROWS) -> Iterator[EncodedEvents]:
+    """Yield the table's prediction events in event-time order; rows of one time keep their order.
+
+    A table that is in order already is streamed; any other is sorted in memory. NaN and infinities become null.
+    Without an id column an event is named `<file stem>-<row>`, the first row being 1. Raises InputError.
+    """
+    features = mapping.features(table.columns)
+    predicted = outputs(table, mapping).prediction
+    feature_record = record_type(features)
+    segment_record = record_type(mapping.segment_columns, omit_null=True)
+
+    def fields(batch: _Batch) -> dict[str, Sequence[object]]:
+        found: dict[str, Sequence[object]] = {"event_id": batch.ids}
+        if batch.times is not None:
+            found["event_time"] = batch.times
+        found |= _fixed(mapping, len(batch.ids))
+        if features:
+            found["features"] = list(map(feature_record, *_columns(batch.frame, features)))
+        if predicted:
+            found["prediction"] = predicted(batch.frame)
+        if mapping.segment_columns:
+            text = batch.frame.select(pl.col(name).cast(pl.String) for name in mapping.segment_columns)
+            found["segment"] = list(map(segment_record, *_columns(text, mapping.segment_columns)))
+        return found
+
+    for batch in _batches(table, mapping, batch_rows):
+        yield EncodedEvents([key.encode() for key in batch.ids], _encoded(fields(batch)), batch.times)
+
+
+def iter_labels(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_ROWS) -> Iterator[EncodedEvents]:
+    """Yield the table's label events in order of their time: the event's time and `mapping.label_delay`.
+
+    A row without a label gives none; a mapping without a label column gives nothing. Raises InputError.
+    """
+    mapping.features(table.columns)
+    label = outputs(table, mapping).label
+    if label is None:
+        return
+    for batch in _batches(table, mapping, batch_rows):
+        labels = label(batch.frame)
+        known = [index for index, value in enumerate(labels) if value is not None and value == value]
+        ids = [batch.ids[index] for index in known]
+        times = batch.times and [batch.times[index] + mapping.label_delay for index in known]
+        found = {"event_id": ids, **_fixed(mapping, len(ids)), "label": [labels[index] for index in known]}
+        values = _encoded(found if times is None else {**found, "label_time": times})
+        yield EncodedEvents([key.encode() for key in ids], values, times)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    frame: pl.DataFrame
+    ids: list[str]
+    times: list[int] | None
+
+
+def _batches(table: Table, mapping: ColumnMapping, batch_rows: int) -> Iterator[_Batch]:
+    frame = table.frame.with_columns(_encodable(table.schema)).with_row_index(_ROW, offset=1)
+    if mapping.time_column:
+        times = epoch_milliseconds(table, mapping.time_column).alias(_TIME)
+        frame = pl.concat([times.to_frame().lazy(), frame], how="horizontal")
+        if not times.is_sorted():
+            frame = frame.sort(_TIME, maintain_order=True)
+    with input_errors(table.path):
+        for rows in frame.collect_batches(chunk_size=batch_rows, maintain_order=True):
+            if rows.height:
+                yield _Batch(rows, _ids(table, mapping, rows), rows[_TIME].to_list() if mapping.time_column else None)
+
+
+def _encodable(schema: pl.Schema) -> list[pl.Expr]:
+    """Cast what JSON has no form for."""
+    casts: list[pl.Expr] = []
+    for name, dtype in schema.items():
+        column = pl.col(name)
+        if dtype.is_decimal() or dtype in (pl.Int128, pl.UInt128):
+            casts.append(column.cast(pl.Float64))
+        elif isinstance(dtype, (pl.Categorical, pl.Enum)):
+            casts.append(column.cast(pl.String))
+        elif isinstance(dtype, pl.Duration):
+            casts.append(column.dt.total_milliseconds())
+        elif dtype == pl.Binary:
+            casts.append(column.bin.encode("base64"))
+    return casts
+
+
+def _ids(table: Table, mapping: ColumnMapping, rows: pl.DataFrame) -> list[str]:
+    if mapping.id_column is None:
+        return [f"{table.stem}-{row}" for row in rows[_ROW].to_list()]
+    ids = rows[mapping.id_column].cast(pl.String)
+    if ids.null_count():
+        row = rows.filter(ids.is_null())[_ROW][0]
+        raise InputError(
+            f'{table.path}: row {row} has no id in column "{mapping.id_column}"; mend it, or name no id column'
+        )
+    return ids.to_list()
+
+
+def _fixed(mapping: ColumnMapping, rows: int) -> dict[str, Sequence[object]]:
+    versioned = {} if mapping.model_version is None else {"model_version": [mapping.model_version] * rows}
+    return {"model": [mapping.model] * rows, **versioned}
+
+
+def _encoded(fields: Mapping[str, Sequence[object]]) -> list[bytes]:
+    return list(map(msgspec.json.Encoder().encode, map(record_type(tuple(fields)), *fields.values())))
+
+
+def _columns(frame: pl.DataFrame, names: Sequence[str]) -> list[list[object]]:
+    return [frame[name].to_list() for name in names]
+
+
+@cache
+def record_type(names: tuple[str, ...], *, omit_null: bool = False) -> Callable[..., object]:
+    """Return what makes a JSON object of these fields from their values, in order.
+
+    A msgspec struct, which is twice as fast to make and to encode as a dictionary, and which the garbage collector
+    does not walk; a dictionary where a name has characters that msgspec does not take in a field's name.
+    """
+    renamed = {f"field_{position}": name for position, name in enumerate(names)}
+    fields = [(field, object, None) if omit_null else (field, object) for field in renamed]
+    try:
+        return msgspec.defstruct("Record", fields, rename=renamed, gc=False, omit_defaults=omit_null)
+    except ValueError:
+        return lambda *row: {
+            name: value for name, value in zip(names, row, strict=True) if not (omit_null and value is None)
+        }

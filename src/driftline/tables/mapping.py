@@ -1,0 +1,104 @@
+"""Which columns of a table are what: one set of options for `publish`, `profile build` and `backtest`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from driftline.config.document import Document, DocumentError, parse_document
+from driftline.config.durations import Duration
+from driftline.config.faults import fault_lines
+from driftline.config.names import nearest
+from driftline.errors import InputError
+
+
+def _text(value: object) -> object:
+    """A version is text, and `model_version: 3` in YAML means it."""
+    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+class ColumnMapping(BaseModel):
+    """Names of a table's columns, by what they hold. What is left out the table does not have.
+
+    `feature_columns=None` takes every column that no other option names.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: Annotated[str, Field(min_length=1)]
+    model_version: Annotated[str | None, BeforeValidator(_text)] = None
+    id_column: str | None = None
+    time_column: str | None = None
+    prediction_column: str | None = None
+    score_column: str | None = None
+    label_column: str | None = None
+    label_delay: Duration = 0
+    """Milliseconds from an event to its label."""
+    segment_columns: tuple[str, ...] = ()
+    feature_columns: tuple[str, ...] | None = None
+
+    @classmethod
+    def build(cls, file: Path | None = None, **options: Any) -> Self:
+        """Read a YAML file, if one is given, and lay the options that are not None over it.
+
+        Raises InputError with one line per fault.
+        """
+        written = _read(file) if file else Document()
+        given = {name: value for name, value in options.items() if value is not None}
+
+        def origin(path: tuple[str | int, ...]) -> str:
+            return f"{file}, line {written.lines[path]}" if path in written.lines and path[0] not in given else ""
+
+        try:
+            return cls.model_validate({**written.data, **given})
+        except ValidationError as error:
+            lines = fault_lines(error, cls, origin)
+            raise InputError("\n".join(_as_option(line) for line in lines)) from None
+
+    def features(self, columns: Sequence[str]) -> tuple[str, ...]:
+        """Return the feature columns, given the table's columns. Raises InputError where the two do not fit."""
+        named = [(option, column) for option, column in self._named() if column not in columns]
+        if named:
+            lines = [
+                f'{_option(option)}: the table has no column "{column}"{nearest(column, columns)}'
+                for option, column in named
+            ]
+            raise InputError("\n".join(lines))
+        if self.label_delay and self.time_column is None:
+            raise InputError(
+                "--label-delay: needs --time-column too, as the label's time is the event's time and the delay"
+            )
+        taken = {column for _, column in self._named()}
+        features = tuple(column for column in columns if column not in taken)
+        if self.feature_columns is not None:
+            features = self.feature_columns
+        if not features and self.prediction_column is None and self.score_column is None:
+            raise InputError(
+                "the table would give events with neither features nor a prediction; name --feature-columns"
+            )
+        return features
+
+    def _named(self) -> list[tuple[str, str]]:
+        single = ("id_column", "time_column", "prediction_column", "score_column", "label_column")
+        named = [(option, column) for option in single if (column := getattr(self, option)) is not None]
+        named += [("segment_columns", column) for column in self.segment_columns]
+        return named + [("feature_columns", column) for column in self.feature_columns or ()]
+
+
+def _read(file: Path) -> Document:
+    try:
+        return parse_document(file.read_text(encoding="utf-8-sig"))
+    except (DocumentError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: {error}") from None
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read: {error.strerror}; mend the path of --mapping") from None
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _as_option(line: str) -> str:
+    key, separator, rest = line.partition(":")
+    return f"{_option(key)}{separator}{rest}" if key in ColumnMapping.model_fields else line

@@ -1,0 +1,63 @@
+"""The command line in this process, as a user calls it."""
+
+import io
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from driftline.cli import main
+from driftline.sandbox import Kafka
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a command left behind."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Driftline = Callable[..., Finished]
+
+
+@pytest.fixture
+def driftline(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
+) -> Driftline:
+    """`driftline("topics", "check", DRIFTLINE_GROUP="blue")` runs a command, with nothing else configured."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("empty"))
+    for name in [name for name in os.environ if name.startswith("DRIFTLINE_")]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments: object, **env: str) -> Finished:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdin", io.StringIO())
+            patch.setattr(sys, "argv", ["driftline", *map(str, arguments)])
+            for name, value in env.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as caught:
+                main()
+        out, err = capsys.readouterr()
+        return Finished(caught.value.code if isinstance(caught.value.code, int) else 0, out, err)
+
+    return run
+
+
+@pytest.fixture
+def on_kafka(kafka: Kafka, unique_name: str) -> dict[str, str]:
+    """Variables that point a command at the real Kafka, with topics of its own."""
+    topics = {
+        f"DRIFTLINE_TOPICS__{key.upper()}": f"{unique_name}.{key}"
+        for key in ("predictions", "labels", "alerts", "panes", "dead_letters")
+    }
+    return {"DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap, **topics}

@@ -1,0 +1,144 @@
+import json
+from typing import Any
+
+import pytest
+
+from driftline.cli.alert_events import Incidents
+from driftline.cli.alerts import watch
+from driftline.config import Settings
+from driftline.log.api import Outgoing, Record
+from driftline.log.memory import MemoryLog
+from tests.cli.conftest import Driftline
+
+
+def alert(fingerprint: str, *, firing: bool = True, model: str = "churn", severity: str = "warning") -> dict[str, Any]:
+    status = "firing" if firing else "resolved"
+    return {
+        "specversion": "1.0",
+        "id": f"{fingerprint}/{status}",
+        "source": "/driftline",
+        "type": f"io.driftline.incident.{status}",
+        "subject": model,
+        "time": "2026-08-21T09:10:00Z",
+        "severity": severity,
+        "partitionkey": fingerprint,
+        "datacontenttype": "application/json",
+        "data": {
+            "incident": fingerprint,
+            "model": model,
+            "version": "3",
+            "segment": {"tenant": "acme"},
+            "kind": "drift",
+            "status": status,
+            "opened": "2026-08-21T09:00:00Z",
+            "window": {"start": 0, "end": 600_000, "size": "10m", "count": 500},
+            "signals": [{"name": "age", "evidence": 1e5, "effects": {"psi": 0.3}}],
+            "reference": "sha256:abc",
+            "summary": f"age of {model} moved",
+        },
+    }
+
+
+def record(event: dict[str, Any]) -> Record:
+    return Record(event["partitionkey"].encode(), json.dumps(event).encode())
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    log = MemoryLog()
+    log.create_topics({"alerts": 2}, {})
+    return log
+
+
+def publish(log: MemoryLog, *events: dict[str, Any]) -> None:
+    producer = log.producer()
+    for event in events:
+        key, value, _ = record(event)
+        producer.produce(Outgoing("alerts", key, value))
+    producer.flush(1)
+
+
+def shown(capsys: pytest.CaptureFixture[str], log: MemoryLog, **options: Any) -> str:
+    given = {"follow": False, "resolved": False, "model": None, "as_json": False} | options
+    watch(log, Settings(), **given)
+    return capsys.readouterr().out
+
+
+def test_the_latest_alert_of_an_incident_counts(log: MemoryLog, capsys: pytest.CaptureFixture[str]) -> None:
+    publish(log, alert("a"), alert("b"), alert("a", firing=False))
+
+    lines = shown(capsys, log, as_json=True).splitlines()
+
+    assert [json.loads(line)["partitionkey"] for line in lines] == ["b"]
+
+
+def test_resolved_ones_and_other_models_are_shown_when_asked_for(
+    log: MemoryLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(log, alert("a", firing=False), alert("b", model="fraud"), alert("c", severity="critical"))
+
+    def ids(**options: Any) -> list[str]:
+        return [json.loads(line)["partitionkey"] for line in shown(capsys, log, as_json=True, **options).splitlines()]
+
+    assert ids() == ["c", "b"]
+    assert ids(resolved=True) == ["c", "b", "a"]
+    assert ids(model="fraud") == ["b"]
+
+
+def test_people_read_what_fires_since_when_and_why(log: MemoryLog, capsys: pytest.CaptureFixture[str]) -> None:
+    publish(log, alert("a", severity="critical"))
+
+    text = shown(capsys, log)
+
+    for part in ("critical", "churn", "3", "tenant=acme", "drift", "2026-08-21 09:00:00Z", "age of churn moved"):
+        assert part in text
+
+
+def test_nothing_is_said_in_words(log: MemoryLog, capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, log) == "nothing fires\n"
+
+
+def test_following_prints_each_alert_as_it_comes(log: MemoryLog, capsys: pytest.CaptureFixture[str]) -> None:
+    publish(log, alert("old"))
+    coming = [alert("new"), alert("old", firing=False)]
+    done = False
+
+    def stopped() -> bool:
+        nonlocal done
+        if coming:
+            publish(log, coming.pop(0))
+            return False
+        ended, done = done, True
+        return ended
+
+    lines = shown(capsys, log, follow=True, as_json=True, stopped=stopped).splitlines()
+
+    assert [json.loads(line)["id"] for line in lines] == ["old/firing", "new/firing", "old/resolved"]
+
+
+@pytest.mark.parametrize("value", [b"", b"{", b"[]", b"1", b'{"type": "other"}', b'{"type": 1}', b"\xff"])
+def test_what_is_no_alert_is_counted_and_left_out(value: bytes) -> None:
+    incidents = Incidents()
+    incidents.update(record(alert("a")))
+    incidents.update(Record(b"a", value))
+
+    assert incidents.unreadable == 1
+    assert len(incidents.alerts()) == 1
+
+
+def test_a_tombstone_forgets_its_incident() -> None:
+    incidents = Incidents()
+    incidents.update(record(alert("a")))
+    incidents.update(Record(b"a", None))
+
+    assert incidents.alerts() == []
+    assert incidents.unreadable == 0
+
+
+def test_the_command_reads_the_real_topic(driftline: Driftline, on_kafka: dict[str, str]) -> None:
+    missing = driftline("alerts", **on_kafka)
+    driftline("topics", "create", **on_kafka)
+    empty = driftline("alerts", **on_kafka)
+
+    assert (missing.status, on_kafka["DRIFTLINE_TOPICS__ALERTS"] in missing.err) == (2, True)
+    assert (empty.status, empty.out) == (0, "nothing fires\n")

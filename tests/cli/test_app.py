@@ -1,0 +1,49 @@
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+from driftline.cli.app import COMMANDS, Command, load
+from tests.cli.conftest import Driftline
+
+HEAVY = ("polars", "pydantic", "confluent_kafka", "redis", "rich", "numpy")
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+def test_every_command_of_the_table_can_be_loaded_and_teaches_by_example(entry: Command) -> None:
+    command = load(entry)
+
+    leaves = list(getattr(command, "commands", {entry.name: command}).values())
+    assert command.name == entry.name
+    assert all("$ " in leaf.help for leaf in leaves)
+
+
+def test_the_list_of_commands_is_printed_without_loading_any() -> None:
+    program = (
+        "import sys; from driftline.cli import main; sys.argv = ['driftline', '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print('LOADED', *(name for name in {HEAVY} if name in sys.modules))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert all(entry.help in done.stdout for entry in COMMANDS)
+    assert done.stdout.splitlines()[-1] == "LOADED"
+
+
+def test_help_and_wrong_usage_have_their_exit_statuses(driftline: Driftline) -> None:
+    assert driftline("--help").status == 0
+    assert driftline("publish", "--help").status == 0
+    assert driftline("--version").out == f"driftline {version('driftline')}\n"
+    wrong = driftline("pubish")
+    assert (wrong.status, "Did you mean 'publish'?" in wrong.err) == (2, True)
+
+
+def test_an_error_is_one_line_and_status_2(driftline: Driftline) -> None:
+    done = driftline("alerts")
+
+    assert done.status == 2
+    assert done.err.startswith("error: kafka: no broker is named, and this command needs one; set bootstrap.servers")
+    assert done.err.count("\n") == 1

@@ -1,0 +1,98 @@
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from driftline.cli.publish import Pace, parts_in_order, send
+from driftline.config import Settings
+from driftline.errors import ConfigError
+from driftline.log.memory import MemoryLog
+from driftline.tables import ColumnMapping, open_table
+from tests.cli.conftest import Driftline
+
+COLUMNS = ["--model", "m", "--time-column", "when", "--prediction-column", "p"]
+
+
+@pytest.fixture
+def loans(tmp_path: Path) -> Path:
+    path = tmp_path / "loans.csv"
+    pl.DataFrame({"when": range(10), "x": range(10), "p": [0.5] * 10, "y": [1.0] * 9 + [None]}).write_csv(path)
+    return path
+
+
+def test_a_dry_run_prints_the_first_events_and_needs_no_kafka(driftline: Driftline, loans: Path) -> None:
+    done = driftline("publish", loans, *COLUMNS, "--dry-run")
+
+    assert done.status == 0
+    assert [event["event_id"] for event in done.json] == ["loans-1", "loans-2", "loans-3"]
+
+
+def test_predictions_and_labels_reach_their_topics(driftline: Driftline, loans: Path, on_kafka: dict[str, str]) -> None:
+    driftline("topics", "create", "--partitions", 2, **on_kafka)
+
+    done = driftline("publish", loans, *COLUMNS, "--label-column", "y", "--rate", 1000, "--json", **on_kafka)
+
+    assert done.status == 0
+    assert (done.json[0]["predictions"], done.json[0]["labels"]) == (10, 9)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--model", "m", "--time-column", "wen"], "did you mean when?"),
+        ([], "--model: is missing"),
+        ([*COLUMNS, "--label-column", "y"], "topics.labels: is not set"),
+        ([*COLUMNS, "--label-delay", "1 day"], '"1 day" is not a duration'),
+    ],
+)
+def test_wrong_columns_are_refused_before_anything_is_waited_for(
+    driftline: Driftline, loans: Path, arguments: list[str], complaint: str
+) -> None:
+    done = driftline("publish", loans, *arguments, DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS="localhost:1")
+
+    assert (done.status, complaint in done.err) == (2, True)
+
+
+def test_labels_are_sent_among_the_predictions_by_their_time(loans: Path) -> None:
+    settings = Settings.model_validate({"topics": {"labels": "labels"}})
+    mapping = ColumnMapping.build(model="m", time_column="when", label_column="y", label_delay="5s")
+
+    parts = list(parts_in_order(open_table(loans), mapping, settings))
+
+    assert [(part.topic, (part.events.times or [])[0]) for part in parts] == [("predictions", 0), ("labels", 5_000)]
+
+
+def test_labels_without_a_topic_are_refused(loans: Path) -> None:
+    with pytest.raises(ConfigError, match=r"topics\.labels: is not set"):
+        parts_in_order(open_table(loans), ColumnMapping.build(model="m", label_column="y"), Settings())
+
+
+def test_records_are_keyed_by_the_event_id(loans: Path) -> None:
+    log = MemoryLog()
+    log.create_topics({"predictions": 1}, {})
+    mapping = ColumnMapping.build(model="m")
+
+    sent = send(parts_in_order(open_table(loans), mapping, Settings()), log.producer(), Pace(None), 10)
+
+    records = [record for *_, record in log.read("predictions").poll(0)]
+    assert sent == {"predictions": 10}
+    assert [record.key for record in records] == [
+        json.loads(record.value or b"")["event_id"].encode() for record in records
+    ]
+
+
+def test_a_rate_is_kept_over_the_whole_and_small_waits_are_saved_up() -> None:
+    now, slept = 0.0, []
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        slept.append(seconds)
+
+    pace = Pace(1_000, clock=lambda: now, sleep=sleep)
+    for _ in range(2_001):
+        pace.wait()
+
+    assert now == pytest.approx(2.0, abs=0.011)
+    assert min(slept) >= Pace.LEAST_SLEEP_S

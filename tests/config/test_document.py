@@ -1,0 +1,54 @@
+import pytest
+
+from driftline.config.document import Document, DocumentError, parse_document, parse_value
+
+
+def test_values_keep_the_meaning_that_they_look_like() -> None:
+    text = "{a: no, b: 10:30, c: 2026-01-01, d: 0123, e: 12, f: 1.5, g: true, h: null, i: '7', j: 1e3}"
+
+    assert parse_value(text) == {
+        "a": "no",
+        "b": "10:30",
+        "c": "2026-01-01",
+        "d": "0123",
+        "e": 12,
+        "f": 1.5,
+        "g": True,
+        "h": None,
+        "i": "7",
+        "j": 1000.0,
+    }
+
+
+def test_keys_are_the_text_that_was_written() -> None:
+    assert parse_value("{1.10: a, 3: b, no: c}") == {"1.10": "a", "3": "b", "no": "c"}
+
+
+def test_each_value_knows_its_line() -> None:
+    document = parse_document("group: blue\nmodels:\n  churn:\n    windows:\n      - 10m\n      - 1h\n")
+
+    assert document.lines["group",] == 1
+    assert document.lines["models", "churn", "windows", 1] == 6
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n"])
+def test_nothing_is_an_empty_mapping(text: str) -> None:
+    assert parse_document(text) == Document()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a: 1\na: 2\n", 'line 2, column 1: the key "a" is here again'),
+        ("a: [1, 2\nb: 3\n", "line 2, column 2"),
+        ("- a\n- b\n", "the top must be settings"),
+        ("a: &x [*x]", "an alias that contains itself"),
+        ("a: !!python/object/apply:os.system [ls]", "line 1, column 4: the tag"),
+        ("? [a]\n: 1\n", "a key must be a name"),
+        ("a: \x00", "is not allowed in YAML"),
+        ("a: 1\n---\nb: 2\n", "line 2"),
+    ],
+)
+def test_what_cannot_be_read_is_named_with_its_place(text: str, complaint: str) -> None:
+    with pytest.raises(DocumentError, match=complaint):
+        parse_document(text)

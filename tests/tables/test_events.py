@@ -1,0 +1,177 @@
+import json
+import math
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftline.errors import InputError
+from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events, iter_labels
+
+
+def table(columns: dict[str, Any]) -> Table:
+    frame = pl.DataFrame(columns, strict=False)
+    return Table(Path("loans.parquet"), frame.lazy(), frame.schema, frame.height)
+
+
+def events(columns: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
+    return decoded(list(iter_events(table(columns), ColumnMapping.build(model="m", **options), batch_rows=2)))
+
+
+def labels(columns: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
+    return decoded(list(iter_labels(table(columns), ColumnMapping.build(model="m", **options), batch_rows=2)))
+
+
+def decoded(batches: list[EncodedEvents]) -> list[dict[str, Any]]:
+    found = [json.loads(value) for batch in batches for value in batch.values]
+    assert [event["event_id"].encode() for event in found] == [key for batch in batches for key in batch.keys]
+    return found
+
+
+def predictions(columns: dict[str, Any], **options: Any) -> list[Any]:
+    return [event["prediction"] for event in events(columns, **options)]
+
+
+def test_a_row_becomes_the_event_that_a_service_would_have_published() -> None:
+    columns = {"id": [7], "when": ["2018-01-01"], "age": [34], "city": ["Oslo"], "tenant": ["acme"], "p": ["yes"]}
+
+    assert events(
+        columns,
+        model_version="3",
+        id_column="id",
+        time_column="when",
+        prediction_column="p",
+        segment_columns=("tenant",),
+    ) == [
+        {
+            "event_id": "7",
+            "event_time": 1_514_764_800_000,
+            "model": "m",
+            "model_version": "3",
+            "features": {"age": 34, "city": "Oslo"},
+            "prediction": "yes",
+            "segment": {"tenant": "acme"},
+        }
+    ]
+
+
+def test_without_ids_and_times_events_are_named_by_their_row_and_have_no_time() -> None:
+    assert events({"a": [1, 2, 3]}) == [
+        {"event_id": f"loans-{row}", "model": "m", "features": {"a": row}} for row in (1, 2, 3)
+    ]
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=30))
+def test_events_come_in_order_of_time_and_rows_of_one_time_in_order(times: list[int]) -> None:
+    found = events({"when": times, "row": list(range(len(times)))}, time_column="when")
+
+    assert [event["features"]["row"] for event in found] == sorted(range(len(times)), key=times.__getitem__)
+    assert [event["event_id"] for event in found] == [f"loans-{event['features']['row'] + 1}" for event in found]
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (math.nan, None),
+        (math.inf, None),
+        (None, None),
+        (True, True),
+        (Decimal("1.5"), 1.5),
+        (2**63 - 1, 2**63 - 1),
+        ([1, 2], [1, 2]),
+        ({"b": 1}, {"b": 1}),
+        (b"\xff", "/w=="),
+    ],
+)
+def test_every_type_of_column_has_a_form_in_json(value: object, written: object) -> None:
+    assert events({"a": [value], "x": [1]})[0]["features"]["a"] == written
+
+
+def test_names_of_columns_may_hold_any_character() -> None:
+    names = ['a "b"', "c\\d", "é", "class", "field_0", "1"]
+
+    assert events({name: [1] for name in names})[0]["features"] == dict.fromkeys(names, 1)
+
+
+def test_a_segment_without_a_value_is_left_out() -> None:
+    found = events({"a": [1, 2], "tenant": [3, None]}, segment_columns=("tenant",))
+
+    assert [event["segment"] for event in found] == [{"tenant": "3"}, {}]
+
+
+def test_a_missing_id_is_refused() -> None:
+    with pytest.raises(InputError, match="row 2 has no id"):
+        events({"id": ["a", None], "x": [1, 2]}, id_column="id")
+
+
+def test_a_prediction_alone_stands_as_it_is() -> None:
+    assert predictions({"x": [1, 1, 1], "p": [0.5, math.nan, None]}, prediction_column="p") == [0.5, None, None]
+    assert predictions({"x": [1], "p": [True]}, prediction_column="p") == [True]
+
+
+def test_a_score_alone_is_a_value() -> None:
+    assert predictions({"x": [1, 1], "s": [0.5, None]}, score_column="s") == [{"value": 0.5}, None]
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "positive"),
+    [
+        ([0, 1], [0.1, 0.9], "1"),
+        ([0.0, 1.0], [0.1, 0.9], "1"),
+        ([0, 0], [0.1, 0.2], "1"),
+        ([False, True], [0.1, 0.9], "true"),
+        ([False, False], [0.1, 0.2], "true"),
+        (["no", "yes"], [0.9, 0.1], "yes"),
+        (["good", "bad"], [0.1, 0.9], "bad"),
+    ],
+)
+def test_of_two_classes_the_score_is_that_of_the_positive_one(
+    labels: list[Any], scores: list[float], positive: str
+) -> None:
+    found = predictions({"x": [1, 1], "p": labels, "s": scores}, prediction_column="p", score_column="s")
+
+    assert [prediction["proba"] for prediction in found] == [{positive: score} for score in scores]
+    assert all(isinstance(prediction["label"], str) for prediction in found)
+
+
+def test_of_many_classes_the_score_is_that_of_the_predicted_one() -> None:
+    found = predictions({"x": [1] * 3, "p": [1, 2, 3], "s": [0.5] * 3}, prediction_column="p", score_column="s")
+
+    assert found == [{"label": name, "proba": {name: 0.5}} for name in "123"]
+
+
+def test_half_of_a_prediction_is_kept() -> None:
+    found = predictions(
+        {"x": [1] * 4, "p": [1, None, 0, None], "s": [None, 0.5, math.nan, None]},
+        prediction_column="p",
+        score_column="s",
+    )
+
+    assert found == [{"label": "1"}, {"proba": {"1": 0.5}}, {"label": "0"}, None]
+
+
+def test_a_score_beside_a_quantity_is_refused() -> None:
+    columns = {"x": [1] * 200, "p": [row / 7 for row in range(200)], "s": [0.5] * 200}
+
+    with pytest.raises(InputError, match="has 200 different numbers"):
+        events(columns, prediction_column="p", score_column="s")
+
+
+def test_labels_are_written_as_the_predictions_are_and_come_after_their_delay() -> None:
+    columns = {"when": [1000, 0, 2000], "p": [1.0, 0.0, 1.0], "s": [0.9, 0.1, 0.8], "truth": [1, 0, None]}
+    options = {"time_column": "when", "prediction_column": "p", "score_column": "s", "label_column": "truth"}
+
+    found = labels(columns, label_delay="1s", feature_columns=(), **options)
+
+    assert found == [
+        {"event_id": "loans-2", "model": "m", "label": "0", "label_time": 1_000},
+        {"event_id": "loans-1", "model": "m", "label": "1", "label_time": 1_001_000},
+    ]
+
+
+def test_a_table_without_labels_gives_none() -> None:
+    assert labels({"x": [1]}) == []
