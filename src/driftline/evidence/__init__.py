@@ -1,0 +1,1 @@
+"""References, and what speaks for a window having left one. Pure: numbers in, numbers out."""

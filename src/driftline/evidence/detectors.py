@@ -1,0 +1,153 @@
+"""river's online detectors, fed one standardised pane mean at a time, to say *when* a change began.
+
+A river detector keeps private state that no release promises to keep. So none of it is stored: a detector here is
+the scores that it was fed, at most `MOST_SCORES` since it last started afresh, and is rebuilt by feeding them again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from river.drift import ADWIN, PageHinkley
+
+from driftline.evidence.projection import Projection
+from driftline.sketches.keys import Floats, Ints
+from driftline.sketches.summary import Role
+
+LEAST_EVENTS: Final = 10
+"""A pane with fewer values of a signal has no score: its mean says too little."""
+CLIP: Final = 4.0
+"""Standard deviations: one outlier must not look like a change of the mean."""
+MOST_SCORES: Final = 512
+KEPT_SCORES: Final = 256
+"""On reaching MOST_SCORES a detector starts afresh from the newest KEPT_SCORES."""
+SCORE_GRID: Final = 2.0**20
+
+
+class OnlineDetector(Protocol):
+    """What is used of a river detector."""
+
+    @property
+    def drift_detected(self) -> bool:
+        """Whether the latest update showed a change."""
+        ...
+
+    def update(self, x: float) -> object:
+        """Take one finite value."""
+        ...
+
+
+def _adwin() -> OnlineDetector:
+    # Every pane is looked at (clock 1): panes are minutes, and river's default of 32 would wait for half an hour.
+    detector: OnlineDetector = ADWIN(delta=0.002, clock=1)  # type: ignore[no-untyped-call]  # river's Rust part
+    return detector
+
+
+def _page_hinkley() -> OnlineDetector:
+    # Scores have unit variance: a two-sided CUSUM with k = .25, h = 20, which needs 27 panes for a shift by 1.
+    detector: OnlineDetector = PageHinkley(min_instances=10, delta=0.25, threshold=20.0, alpha=1.0)
+    return detector
+
+
+DETECTORS: Final[Mapping[str, Callable[[], OnlineDetector]]] = {"adwin": _adwin, "page_hinkley": _page_hinkley}
+"""Every detector by name. All that stand here pass one suite of tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A detector says that a signal's mean changed; `at` is the start of the pane that told."""
+
+    name: str
+    signal: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fed:
+    """All there is to know of a detector."""
+
+    scores: tuple[float, ...] = ()
+    detections: int = 0
+    detected_at: int = -1
+    """Start of the pane of its last detection; -1 for none."""
+
+
+class Replayed:
+    """A named detector of one signal, whose state is the scores it was fed."""
+
+    def __init__(self, name: str, signal: str, fed: Fed | None = None) -> None:
+        fed = fed or Fed()
+        self.name = name
+        self.signal = signal
+        self.detections = fed.detections
+        self.detected_at = fed.detected_at
+        self._begin(fed.scores)
+
+    def update(self, score: float, at: int) -> Detection | None:
+        """Feed the score of the pane that starts at `at`; a score that is not finite is passed over."""
+        if not np.isfinite(score):
+            return None
+        if len(self._scores) >= MOST_SCORES:
+            self._begin(self._scores[-KEPT_SCORES:])
+        self._scores.append(score)
+        self._detector.update(score)
+        if not self._detector.drift_detected:
+            return None
+        self.detections += 1
+        self.detected_at = at
+        self._begin(())
+        return Detection(self.name, self.signal, at)
+
+    def snapshot(self) -> Fed:
+        """Return all of its state."""
+        return Fed(tuple(self._scores), self.detections, self.detected_at)
+
+    def _begin(self, scores: Sequence[float]) -> None:
+        """Start afresh from these scores; what it detects among them was judged when they came."""
+        self._detector = DETECTORS[self.name]()
+        self._scores = list(scores)
+        for score in self._scores:
+            self._detector.update(score)
+
+
+class Scores:
+    """Standardised means of panes, of about unit variance while the reference holds.
+
+    A number's score is the standardised mean of its bin, clipped to ±4; a category's is its surprise -ln p_b,
+    standardised likewise. A pane's score is the mean over its n values, times sqrt(n / φ).
+    """
+
+    def __init__(self, projection: Projection, dispersion: Floats) -> None:
+        self._projection = projection
+        self._dispersion = dispersion
+        counts = projection.fine(projection.reference)
+        self._weights = np.zeros(len(counts))
+        for slot, bins in projection.bins.items():
+            part = slice(int(projection.fine_bounds[slot]), int(projection.fine_bounds[slot + 1]))
+            raw = projection.representatives[part]
+            if bins.role is not Role.NUMBERS:
+                raw = -np.log((counts[part] + 0.5) / (counts[part] + 0.5).sum())
+            self._weights[part] = _standardised(np.clip(_standardised(raw, counts[part]), -CLIP, CLIP), counts[part])
+        self._weights = np.rint(self._weights * SCORE_GRID) / SCORE_GRID
+        self._slots = np.array(list(projection.bins), dtype=np.int64)
+
+    def of(self, vector: Ints) -> Floats:
+        """Return the score of each signal in a pane's vector (shape: signals); NaN where it had too few values."""
+        scores = np.full(len(self._projection.signals), np.nan)
+        if len(self._slots):
+            weighted = self._projection.fine(vector) * self._weights
+            sums = np.add.reduceat(weighted, self._projection.fine_bounds[self._slots])
+            totals = self._projection.totals(vector)[self._slots]
+            enough = totals >= LEAST_EVENTS
+            scale = np.sqrt(np.maximum(totals, 1) * self._dispersion[self._slots])
+            scores[self._slots[enough]] = (sums / scale)[enough]
+        return scores
+
+
+def _standardised(values: Floats, counts: Ints) -> Floats:
+    """Return the values with mean 0 and variance 1 over the reference's counts; zeros if they do not vary."""
+    total = max(int(counts.sum()), 1)
+    mean = (values * counts).sum() / total
+    deviation = np.sqrt((((values - mean) ** 2) * counts).sum() / total)
+    return np.asarray((values - mean) / deviation if deviation > 0 else np.zeros_like(values))

@@ -1,0 +1,75 @@
+"""How much more the reference's own windows vary than independent events would: the dispersion φ of each signal.
+
+Events of one model are rarely independent: a customer sends a burst, a process wanders. Then window counts vary more
+than multinomial ones, and evidence that counts events as independent is too bold by that factor.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftline.sketches.keys import Floats, Ints
+
+LEAST_WINDOWS = 8
+"""Windows that a scale needs: fewer say nothing about their variance."""
+SPAN = 10
+"""A window's dispersion is the greatest at scales from its own length to so many times it."""
+STEPS = 100.0
+"""φ is kept in hundredths, rounded up: processors that differ in a last bit agree on it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dispersion:
+    """φ of each signal at scales of 1, 2, 4, … panes; `hundredths` has the shape (scales, signals)."""
+
+    hundredths: Ints
+
+    def at(self, window_panes: int) -> Floats:
+        """Return φ, at least 1, for windows of so many panes; the longest measured scale where none is long enough."""
+        scales = len(self.hundredths)
+        if not scales:
+            return np.ones(self.hundredths.shape[1])
+        first = min(window_panes.bit_length() - 1, scales - 1)
+        last = min((SPAN * window_panes - 1).bit_length(), scales - 1)
+        return np.asarray(np.maximum(self.hundredths[first : last + 1].max(axis=0) / STEPS, 1.0))
+
+    def measured(self, window_panes: int) -> bool:
+        """Tell whether the reference was long enough to measure windows of so many panes."""
+        return window_panes.bit_length() <= len(self.hundredths)
+
+
+def measure(indices: Ints, counts: Ints) -> Dispersion:
+    """Measure the dispersion of bin counts at every scale that the panes allow.
+
+    Args:
+        indices: ascending positions of the panes on the time line, in pane lengths.
+        counts: counts per pane, signal and bin (shape: panes, signals, bins).
+    """
+    found = []
+    scale = 1
+    while len(counts):
+        windows, starts = np.unique(indices // scale, return_index=True)
+        if len(windows) < LEAST_WINDOWS:
+            break
+        found.append(_excess(np.add.reduceat(counts, starts, axis=0)))
+        scale *= 2
+    return Dispersion(np.array(found, dtype=np.int64).reshape(-1, counts.shape[1]))
+
+
+def _excess(counts: Ints) -> Ints:
+    """Return 100 φ of each signal for windows of counts (shape: windows, signals, bins).
+
+    φ is the largest eigenvalue of the covariance of the standardised counts (n_k - n p_k) / sqrt(n p_k), which is 1
+    for independent events, over what sampling alone makes of the largest of K eigenvalues seen in W windows,
+    (1 + sqrt(K/W))² (Marchenko and Pastur 1967).
+    """
+    totals = counts.sum(axis=2, keepdims=True)
+    shares = counts.sum(axis=0, keepdims=True) / np.maximum(totals.sum(axis=0, keepdims=True), 1)
+    expected = totals * shares
+    standard = np.divide(counts - expected, np.sqrt(expected), out=np.zeros_like(expected), where=expected > 0)
+    windows = (totals[:, :, 0] > 0).sum(axis=0)
+    covariance = np.einsum("wsk,wsl->skl", standard, standard) / np.maximum(windows, 1)[:, None, None]
+    largest = np.linalg.eigvalsh(covariance)[:, -1]
+    bins = (shares[0] > 0).sum(axis=1)
+    phi = largest / (1 + np.sqrt(bins / np.maximum(windows, 1))) ** 2
+    return np.where(windows >= LEAST_WINDOWS, np.ceil(phi * STEPS - 1e-6), STEPS).astype(np.int64)

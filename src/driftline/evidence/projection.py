@@ -1,0 +1,325 @@
+"""A summary counted into the bins of a reference: one int64 vector, the same layout for every pane of a group.
+
+    [ fine bins of all signals | quality: 6 columns a signal | value sums, one a signal ]
+
+All that the checks need of a window is in its vector, and a window's vector is the plain sum of its panes' vectors:
+exact, in any order. All signals are counted by one `searchsorted` of the bins' edges in the summary's buckets.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftline.evidence.bins import QUALITIES, Bins, Quality, bins_of
+from driftline.evidence.signals import Family, Nature, expected_kinds, family_of, weighted_moments
+from driftline.sketches.cells import Cells
+from driftline.sketches.keys import KEY_BITS, Floats, Ints
+from driftline.sketches.summary import ROLES, Oddity, Role, Summary
+
+SUM_BITS = 20
+"""Value sums count in units of the reference's standard deviation (rounded down to a power of two) x 2^-20."""
+SUM_LIMIT = 2.0**31
+"""A value further from the reference's mean than 2^31 units (2,048 deviations) counts as that far, so 2^31 fit."""
+FLOAT_KEY_BITS = 64 - KEY_BITS
+LARGEST = float(np.finfo(np.float64).max)
+_SIGN = np.int64(-(2**63))
+_MAGNITUDE = np.int64(2**63 - 1)
+
+Bools: TypeAlias = NDArray[np.bool_]
+
+
+class Profiled(Protocol):
+    """What a projection needs of a reference."""
+
+    @property
+    def summary(self) -> Summary: ...
+    @property
+    def natures(self) -> tuple[Nature, ...]: ...
+
+
+class Projection:
+    """The layout of vectors for one reference, and views on them.
+
+    A row of every matrix is a slot of `signals`; slot 0 is EVENTS. Views take vectors of shape (..., width).
+    """
+
+    def __init__(self, reference: Profiled) -> None:
+        summary, natures = reference.summary, reference.natures
+        self.signals = summary.signals
+        self.natures = natures
+        self.families = tuple(family_of(name) for name in self.signals)
+        kinds = expected_kinds(summary)
+        self.bins: Mapping[int, Bins] = {
+            slot: bins_of(summary, slot, Role(int(kinds[slot])), nature)
+            for slot, nature in enumerate(natures)
+            if nature not in (Nature.EMPTY, Nature.IDENTIFIER)
+        }
+        signals = len(self.signals)
+        self._slots = {name: slot for slot, name in enumerate(self.signals)}
+        fine_sizes = np.array([self.bins[s].fine_bins if s in self.bins else 0 for s in range(signals)], dtype=np.int64)
+        self.fine_bounds = np.concatenate(([0], np.cumsum(fine_sizes))).astype(np.int64)
+        """Where each signal's fine bins begin in a vector, and where the last one's end."""
+        self._quality_at = int(self.fine_bounds[-1])
+        self._sums_at = self._quality_at + QUALITIES * signals
+        self.width = self._sums_at + signals
+
+        self._lay_intervals(kinds)
+        self._lay_evidence()
+        self._shifts = np.zeros(signals * ROLES, dtype=np.int64)
+        self._shifts[summary.cells.ids] = summary.cells.shifts
+        self._lay_sums(summary)
+        self.reference = self.project(summary)
+        """The reference's own vector."""
+        self._estimate_shares()
+        self._represent(summary)
+
+    # -- counting ---------------------------------------------------------------------------------------------------
+
+    def project(self, summary: Summary) -> Ints:
+        """Return the vector of a summary (shape: width). What the reference does not know is counted in row EVENTS."""
+        slot = np.array([self._slots.get(name, -1) for name in summary.signals], dtype=np.int64)
+        cells = summary.cells
+        slot_of_cell = slot[cells.ids // ROLES]
+        unknown = 0
+        if slot.min(initial=0) < 0:
+            known = slot_of_cell >= 0
+            unknown = _most_present(cells, ~known)
+            cells, slot_of_cell = cells.take(np.flatnonzero(known)), slot_of_cell[known]
+        ids = slot_of_cell * ROLES + cells.ids % ROLES
+        if (np.diff(ids) <= 0).any():
+            cells = cells.renamed(ids)
+            ids = cells.ids
+        keys = self._aligned(cells, ids)
+        combined = (np.repeat(ids, cells.sizes) << KEY_BITS) | keys
+        running = np.zeros(len(keys) + 1, dtype=np.int64)
+        np.cumsum(cells.counts, out=running[1:])
+        counts = np.diff(running[np.searchsorted(combined, self._edges)])
+
+        vector = np.zeros(self.width + 1, dtype=np.int64)  # the last place takes what nobody asks for
+        np.add.at(vector, self._targets, np.concatenate((counts, counts)))
+        quality = self.quality(vector)
+        events = int(quality[0, Quality.EXPECTED])
+        quality[1:, Quality.MISSING] = np.maximum(events - quality[1:].sum(axis=1), 0)
+        moved = min(unknown, events)
+        quality[0, Quality.EXPECTED] -= moved
+        quality[0, Quality.UNSEEN] += moved
+        self._add_sums(vector, cells, ids)
+        return vector[:-1]
+
+    def _aligned(self, cells: Cells, ids: Ints) -> Ints:
+        """Return the bucket keys; those of cells coarser than the reference's are moved into the bin they belong to.
+
+        A bucket of categories goes to the smallest reference category that shares its prefix. A bucket of numbers goes
+        to the bin of its lower key, but one that holds the reference's least value does not count as out of range.
+        """
+        coarse = np.flatnonzero(cells.shifts > self._shifts[ids])
+        coarse = coarse[self._seen_sizes[ids[coarse]] > 0]
+        if not len(coarse):
+            return cells.keys
+        keys = cells.keys.copy()
+        bounds = cells.bounds
+        for cell in coarse.tolist():
+            part = slice(int(bounds[cell]), int(bounds[cell + 1]))
+            start = int(self._seen_starts[ids[cell]])
+            seen = self._seen[start : start + int(self._seen_sizes[ids[cell]])]
+            nearest = seen[np.minimum(np.searchsorted(seen, keys[part]), len(seen) - 1)]
+            shares = nearest >> cells.shifts[cell] == keys[part] >> cells.shifts[cell]
+            keys[part] = np.where(shares, nearest, keys[part])
+        return keys
+
+    def _add_sums(self, vector: Ints, cells: Cells, ids: Ints) -> None:
+        numeric = np.flatnonzero(self._units[ids] > 0)
+        if not len(numeric):
+            return
+        part = cells.take(numeric)
+        units, centres = self._units[ids[numeric]], self._centres[ids[numeric]]
+        with np.errstate(over="ignore"):
+            far = (bucket_means(part) - np.repeat(centres, part.sizes)) / np.repeat(units, part.sizes)
+        whole = np.rint(np.clip(far, -SUM_LIMIT, SUM_LIMIT)).astype(np.int64)
+        sums = np.add.reduceat(whole * part.counts, part.bounds[:-1])
+        vector[self._sums_at + ids[numeric] // ROLES] = sums
+
+    # -- views ------------------------------------------------------------------------------------------------------
+
+    def fine(self, vectors: Ints) -> Ints:
+        """Return the fine bins of all signals side by side (..., fine_bounds[-1])."""
+        return vectors[..., : self._quality_at]
+
+    def evidence(self, vectors: Ints) -> Ints:
+        """Return the evidence bins (..., signals, K), padded with zeros where `shares` is 0."""
+        out = np.zeros((*vectors.shape[:-1], len(self.signals), self.shares_width), dtype=np.int64)
+        if len(self._evidence_starts):
+            flat = out.reshape(*vectors.shape[:-1], -1)
+            flat[..., self._evidence_cells] = np.add.reduceat(self.fine(vectors), self._evidence_starts, axis=-1)
+        return out
+
+    def quality(self, vectors: Ints) -> Ints:
+        """Return the quality counts (..., signals, 6), see `Quality`; each row adds up to the events."""
+        part = vectors[..., self._quality_at : self._sums_at]
+        return part.reshape(*vectors.shape[:-1], len(self.signals), QUALITIES)
+
+    def events(self, vector: Ints) -> int:
+        """Return the number of events counted."""
+        return int(vector[self._quality_at : self._quality_at + QUALITIES].sum())
+
+    def totals(self, vectors: Ints) -> Ints:
+        """Return the number of values in the bins of each signal (..., signals)."""
+        running = np.zeros((*vectors.shape[:-1], self._quality_at + 1), dtype=np.int64)
+        np.cumsum(self.fine(vectors), axis=-1, out=running[..., 1:])
+        return running[..., self.fine_bounds[1:]] - running[..., self.fine_bounds[:-1]]
+
+    def means(self, vectors: Ints) -> Floats:
+        """Return the mean of each signal's numbers (..., signals); NaN where it is not numeric or had none."""
+        sums = vectors[..., self._sums_at : self.width].astype(np.float64)
+        totals = self.totals(vectors).astype(np.float64)
+        units = self._units[int(Role.NUMBERS) :: ROLES]
+        known = (totals > 0) & (units > 0)
+        means = np.divide(sums, totals, out=np.full_like(sums, np.nan), where=known)
+        return means * units + self._centres[int(Role.NUMBERS) :: ROLES]
+
+    def rows(self, family: Family) -> Ints:
+        """Return the slots of a family whose values are compared with the reference."""
+        return np.array([slot for slot in self.bins if self.families[slot] is family], dtype=np.int64)
+
+    @property
+    def quality_rows(self) -> Ints:
+        """The slots whose quality is compared with the reference: all of them, EVENTS for fields never seen."""
+        return np.arange(len(self.signals), dtype=np.int64)
+
+    # -- layout -----------------------------------------------------------------------------------------------------
+
+    def _lay_intervals(self, kinds: Ints) -> None:
+        """Cut the keys of every cell into intervals; each has a fine bin and a quality column, or goes to waste."""
+        edges, fine, quality = [], [], []
+        waste = self.width
+        for slot in range(len(self.signals)):
+            columns = self._quality_at + slot * QUALITIES
+            for role in Role:
+                bins = self.bins.get(slot)
+                if role is Role.ODDITIES:
+                    starts = np.array([Oddity.EVENT, Oddity.NULL, Oddity.NULL + 1], dtype=np.int64)
+                    first = Quality.EXPECTED if slot == 0 else waste - columns
+                    kind = np.array([first, Quality.NULL, Quality.OTHER_KIND], dtype=np.int64)
+                    places = np.full(3, waste, dtype=np.int64)
+                elif bins is not None and role is bins.role:
+                    starts, kind, places = bins.starts, bins.quality, self.fine_bounds[slot] + bins.fine
+                else:
+                    starts, places = np.zeros(1, dtype=np.int64), np.full(1, waste, dtype=np.int64)
+                    kind = np.array([Quality.EXPECTED if role == kinds[slot] else Quality.OTHER_KIND], dtype=np.int64)
+                edges.append(((slot * ROLES + int(role)) << KEY_BITS) | starts)
+                fine.append(places)
+                quality.append(columns + kind)
+        end = np.array([len(self.signals) * ROLES << KEY_BITS], dtype=np.int64)
+        self._edges = np.concatenate([*edges, end])
+        self._targets = np.concatenate([*fine, *quality])
+
+    def _lay_evidence(self) -> None:
+        self.shares_width = max((len(bins.evidence) for bins in self.bins.values()), default=1)
+        starts = [self.fine_bounds[slot] + bins.evidence for slot, bins in self.bins.items()]
+        places = [slot * self.shares_width + np.arange(len(bins.evidence)) for slot, bins in self.bins.items()]
+        none = np.zeros(0, dtype=np.int64)
+        self._evidence_starts = np.concatenate([none, *starts])
+        self._evidence_cells = np.concatenate([none, *places])
+
+    def _lay_sums(self, summary: Summary) -> None:
+        self._units = np.zeros(len(self.signals) * ROLES)
+        self._centres = np.zeros(len(self.signals) * ROLES)
+        self.deviations = np.full(len(self.signals), np.nan)
+        """Standard deviation of each numeric signal in the reference."""
+        seen: list[Ints] = []
+        self._seen_starts = np.zeros(len(self.signals) * ROLES, dtype=np.int64)
+        self._seen_sizes = np.zeros(len(self.signals) * ROLES, dtype=np.int64)
+        for slot, bins in self.bins.items():
+            at = slot * ROLES + bins.role
+            keys = summary.cells.keys[summary.slice(slot, bins.role)]
+            kept = keys[:1] if self.natures[slot] is Nature.NUMBERS else keys
+            self._seen_starts[at], self._seen_sizes[at] = sum(map(len, seen)), len(kept)
+            seen.append(kept)
+            if bins.role is Role.NUMBERS:
+                mean, deviation = self._moments(summary, slot)
+                self.deviations[slot] = deviation
+                self._centres[at], self._units[at] = _fixed_point(mean, deviation)
+        self._seen = np.concatenate([np.zeros(0, dtype=np.int64), *seen])
+
+    def _moments(self, summary: Summary, slot: int) -> tuple[float, float]:
+        at = int(np.searchsorted(summary.cells.ids, slot * ROLES + Role.NUMBERS))
+        cell = summary.cells.take(np.array([at], dtype=np.int64))
+        return weighted_moments(bucket_means(cell), cell.counts)
+
+    def _estimate_shares(self) -> None:
+        """Estimate what share of values each bin has where the reference came from.
+
+        Half a value is added to each bin (Krichevsky and Trofimov 1981), and to a bin for the unseen as many as were
+        seen once (Good 1953). A bin that cannot be has share 0.
+        """
+        pseudo = np.zeros((len(self.signals), self.shares_width))
+        for slot, bins in self.bins.items():
+            pseudo[slot, : len(bins.pseudo)] = bins.pseudo
+        self.shares, self.sizes = _smoothed(self.evidence(self.reference), pseudo)
+        pseudo = np.full((len(self.signals), QUALITIES), 0.5)
+        for slot in range(len(self.signals)):
+            found = self.bins.get(slot)
+            numeric = found is not None and found.role is Role.NUMBERS
+            pseudo[slot, Quality.OUT_OF_RANGE] = 2.0 if numeric else 0.0  # one new extreme at either end
+            pseudo[slot, Quality.UNSEEN] = found.unseen if found is not None else 0.0
+        pseudo[0] = 0.0
+        pseudo[0, [Quality.EXPECTED, Quality.UNSEEN]] = 0.5
+        self.quality_shares, self.quality_sizes = _smoothed(self.quality(self.reference), pseudo)
+
+    def _represent(self, summary: Summary) -> None:
+        """Find what stands for each fine bin: for numbers the standardised mean of the reference's values in it."""
+        self.representatives = np.full(self._quality_at, np.nan)
+        """Mean of the reference's values in each fine bin, in standard deviations from its mean; NaN for categories."""
+        for slot, bins in self.bins.items():
+            if bins.role is not Role.NUMBERS:
+                continue
+            at = int(np.searchsorted(summary.cells.ids, slot * ROLES + Role.NUMBERS))
+            cell = summary.cells.take(np.array([at], dtype=np.int64))
+            mean, deviation = weighted_moments(bucket_means(cell), cell.counts)
+            fine = bins.fine[np.searchsorted(bins.starts, cell.keys, side="right") - 1]
+            standard = (bucket_means(cell) / (deviation or 1.0)) - mean / (deviation or 1.0)
+            sums = np.bincount(fine, weights=standard * cell.counts, minlength=bins.fine_bins)
+            counts = np.bincount(fine, weights=cell.counts, minlength=bins.fine_bins)
+            start = self.fine_bounds[slot]
+            self.representatives[start : start + bins.fine_bins] = sums / counts
+
+
+def bucket_means(cells: Cells) -> Floats:
+    """Return the mean of the numbers in each bucket (shape: buckets).
+
+    A float64's ordered bits grow linearly with its value within one power of two, so the mean offset, added to the bits
+    below the key, gives the mean in one pass.
+    """
+    offsets = (cells.offsets / cells.counts * 2.0**FLOAT_KEY_BITS).astype(np.int64)
+    below = np.where(cells.keys >> (KEY_BITS - 1), 0, (1 << FLOAT_KEY_BITS) - 1)  # what was cut off a negative number
+    bits = ((cells.keys << FLOAT_KEY_BITS) + below + offsets) ^ _SIGN
+    bits ^= (bits >> 63) & _MAGNITUDE
+    return bits.view(np.float64)
+
+
+def _fixed_point(mean: float, deviation: float) -> tuple[float, float]:
+    """Return centre and unit of value sums; the centre on a coarse grid, where differing last bits of a sum agree."""
+    spread = 2.0 ** np.floor(np.log2(max(deviation, abs(mean) * 2.0**-40) or 1.0))
+    with np.errstate(over="ignore"):
+        centre = np.clip(np.rint(mean / spread * 16) / 16 * spread, -LARGEST, LARGEST)
+    return float(centre), float(max(spread * 2.0**-SUM_BITS, 2.0**-1000))
+
+
+def _smoothed(counts: Ints, pseudo: Floats) -> tuple[Floats, Ints]:
+    """Return (shares, sizes) of the counts per row; rows without counts and pseudo-counts have shares of 0."""
+    weights = np.where(pseudo > 0, counts + pseudo, 0.0)
+    total = weights.sum(axis=-1, keepdims=True)
+    return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0), counts.sum(axis=-1)
+
+
+def _most_present(cells: Cells, chosen: Bools) -> int:
+    """Return how many events, at least, carried one of the signals whose cells are chosen."""
+    at = np.flatnonzero(chosen)
+    if not len(at):
+        return 0
+    return int(np.bincount(cells.ids[at] // ROLES, weights=cells.totals()[at]).max())
+
+
+__all__ = ["Projection", "Quality"]

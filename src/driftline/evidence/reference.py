@@ -1,0 +1,220 @@
+"""Reference profiles: what a model's signals looked like when all was well, and how much that varied by itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from driftline.errors import InputError, StateCorrupt
+from driftline.evidence.dispersion import Dispersion, measure
+from driftline.evidence.projection import Projection
+from driftline.evidence.signals import Nature, cell_shift, expected_kinds, natures_of
+from driftline.sketches.cells import CAP, Cells
+from driftline.sketches.keys import KEY_BITS, Floats, Ints
+from driftline.sketches.summary import EVENTS, ROLES, Role, Summary, combine
+from driftline.state.codec import pack, unpack
+
+KIND: Final = "reference"
+VERSION: Final = 1
+MOST_PANES: Final = 4096
+"""Panes whose event counts are kept, the newest; also those from which dispersion is measured."""
+_CELLS: Final = ("ids", "shifts", "sizes", "keys", "counts", "offsets")
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What windows are compared with. Times are epoch milliseconds, and panes are named by their start."""
+
+    model: str
+    version: str
+    segment: str
+    pane_ms: int
+    learned: bool
+    """True if it was learned from the stream, False if it was built from a table."""
+    first: int
+    last: int
+    """Start of the first and of the last pane."""
+    summary: Summary
+    """All panes merged."""
+    natures: tuple[Nature, ...]
+    """How each signal of `summary` is watched."""
+    pane_starts: Ints
+    pane_counts: Ints
+    """Events in each pane, for the newest MOST_PANES panes that had any."""
+    value_spread: Dispersion = field(default_factory=lambda: _unmeasured(0))
+    quality_spread: Dispersion = field(default_factory=lambda: _unmeasured(0))
+
+    @property
+    def events(self) -> int:
+        """The number of prediction events that it was made from."""
+        return self.summary.events
+
+    @cached_property
+    def address(self) -> str:
+        """What is in it, in one word: `sha256:` and the hash of its encoding."""
+        return f"sha256:{sha256(self.encode()).hexdigest()}"
+
+    def value_dispersion(self, window_panes: int) -> Floats:
+        """Return φ of each signal's evidence bins in windows of so many panes (shape: signals; at least 1)."""
+        return self.value_spread.at(window_panes)
+
+    def quality_dispersion(self, window_panes: int) -> Floats:
+        """Return φ of each signal's quality columns in windows of so many panes (shape: signals; at least 1)."""
+        return self.quality_spread.at(window_panes)
+
+    def encode(self) -> bytes:
+        """Return its bytes: the same for the same data, in whatever order or batches it came."""
+        cells = self.summary.cells
+        header = {
+            "model": self.model,
+            "version": self.version,
+            "segment": self.segment,
+            "pane_ms": self.pane_ms,
+            "learned": self.learned,
+            "first": self.first,
+            "last": self.last,
+            "signals": self.summary.signals,
+            "natures": self.natures,
+            "names": [self.summary.categories[key] for key in sorted(self.summary.categories)],
+        }
+        arrays = {name: getattr(cells, name) for name in _CELLS}
+        arrays["named"] = np.array(sorted(self.summary.categories), dtype=np.int64)
+        arrays["pane_starts"] = self.pane_starts
+        arrays["pane_counts"] = self.pane_counts
+        arrays["value_spread"] = self.value_spread.hundredths.reshape(-1)
+        arrays["quality_spread"] = self.quality_spread.hundredths.reshape(-1)
+        return pack(KIND, VERSION, header, arrays)
+
+    @classmethod
+    def decode(cls, data: bytes) -> "Reference":
+        """Read what `encode` wrote. Raises `StateCorrupt` for anything else."""
+        unpacked = unpack(data, KIND, [VERSION])
+        try:
+            header = msgspec.convert(unpacked.value, _Header)
+            arrays = {name: unpacked.arrays[name].astype(np.int64) for name in _ARRAYS}
+        except (msgspec.ValidationError, KeyError) as error:
+            raise StateCorrupt(f"a reference profile cannot be read: {error}. Build or learn it again") from error
+        _check(header, arrays)
+        names = dict(zip(arrays["named"].tolist(), header.names, strict=True))
+        signals = len(header.signals)
+        return cls(
+            model=header.model,
+            version=header.version,
+            segment=header.segment,
+            pane_ms=header.pane_ms,
+            learned=header.learned,
+            first=header.first,
+            last=header.last,
+            summary=Summary(header.signals, Cells(*(arrays[name] for name in _CELLS)), names),
+            natures=header.natures,
+            pane_starts=arrays["pane_starts"],
+            pane_counts=arrays["pane_counts"],
+            value_spread=Dispersion(arrays["value_spread"].reshape(-1, signals)),
+            quality_spread=Dispersion(arrays["quality_spread"].reshape(-1, signals)),
+        )
+
+
+def build_reference(
+    panes: Sequence[tuple[int, Summary]], *, model: str, version: str, segment: str, pane_ms: int, learned: bool
+) -> Reference:
+    """Make a reference of panes, given as (start, summary) in any order; a start may come once for every source.
+
+    Raises `InputError` if the panes hold no event.
+    """
+    by_start: dict[int, list[Summary]] = {}
+    for start, summary in panes:
+        by_start.setdefault(start, []).append(summary)
+    merged = [(start, combine(by_start[start])) for start in sorted(by_start)]
+    merged = [(start, summary) for start, summary in merged if summary.events]
+    if not merged:
+        raise InputError(f"a reference for model {model!r} needs events: the table or span given holds none")
+    whole = combine(summary for _, summary in merged)
+    newest = merged[-MOST_PANES:]
+    draft = Reference(
+        model=model,
+        version=version,
+        segment=segment,
+        pane_ms=pane_ms,
+        learned=learned,
+        first=merged[0][0],
+        last=merged[-1][0],
+        summary=whole,
+        natures=natures_of(whole, [summary for _, summary in merged]),
+        pane_starts=np.array([start for start, _ in newest], dtype=np.int64),
+        pane_counts=np.array([summary.events for _, summary in newest], dtype=np.int64),
+    )
+    projection = Projection(draft)
+    vectors = np.array([projection.project(summary) for _, summary in newest])
+    indices = draft.pane_starts // pane_ms
+    return replace(
+        draft,
+        value_spread=measure(indices, projection.evidence(vectors)),
+        quality_spread=measure(indices, projection.quality(vectors)),
+    )
+
+
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    model: str
+    version: str
+    segment: str
+    pane_ms: int
+    learned: bool
+    first: int
+    last: int
+    signals: tuple[str, ...]
+    natures: tuple[Nature, ...]
+    names: list[str]
+
+
+_ARRAYS: Final = (*_CELLS, "named", "pane_starts", "pane_counts", "value_spread", "quality_spread")
+
+
+def _check(header: _Header, arrays: dict[str, Ints]) -> None:
+    """Refuse what no `encode` writes: everything after this may rely on the shapes and the order."""
+    signals, cells, buckets = len(header.signals), len(arrays["ids"]), len(arrays["keys"])
+    sizes = arrays["sizes"]
+    sound = (
+        header.pane_ms > 0
+        and header.signals[:1] == (EVENTS,)
+        and len(set(header.signals)) == signals == len(header.natures)
+        and len(arrays["shifts"]) == len(sizes) == cells
+        and len(arrays["counts"]) == len(arrays["offsets"]) == buckets
+        and bool(((sizes > 0) & (sizes <= CAP)).all())
+        and int(sizes.sum()) == buckets
+        and bool((np.diff(arrays["ids"]) > 0).all())
+        and (cells == 0 or (arrays["ids"][0] >= 0 and arrays["ids"][-1] < signals * ROLES))
+        and bool(((arrays["shifts"] >= 0) & (arrays["shifts"] <= KEY_BITS)).all())
+        and bool(((arrays["keys"] >= 0) & (arrays["keys"] < 1 << KEY_BITS)).all())
+        and bool((arrays["counts"] > 0).all())
+        and bool((np.diff((np.repeat(np.arange(cells), sizes) << KEY_BITS) | arrays["keys"]) > 0).all())
+        and len(arrays["named"]) == len(header.names)
+        and len(arrays["pane_starts"]) == len(arrays["pane_counts"])
+        and len(arrays["value_spread"]) % signals == 0 == len(arrays["quality_spread"]) % signals
+    )
+    if sound:
+        sound = _natures_fit(header, Summary(header.signals, Cells(*(arrays[name] for name in _CELLS)), {}))
+    if not sound:
+        raise StateCorrupt("a reference profile contradicts itself: its parts do not fit. Build or learn it again")
+
+
+def _natures_fit(header: _Header, summary: Summary) -> bool:
+    """Tell whether each signal can be watched as its nature says."""
+    for slot, (kind, nature) in enumerate(zip(expected_kinds(summary).tolist(), header.natures, strict=True)):
+        if kind < 0:
+            allowed = {Nature.EMPTY}
+        elif kind == Role.NUMBERS:
+            exact = cell_shift(summary, slot, Role.NUMBERS) == 0
+            allowed = {Nature.NUMBERS, Nature.IDENTIFIER} | ({Nature.VALUES} if exact else set())
+        else:
+            allowed = {Nature.CATEGORIES, Nature.IDENTIFIER}
+        if nature not in allowed:
+            return False
+    return True
+
+
+def _unmeasured(signals: int) -> Dispersion:
+    return Dispersion(np.zeros((0, signals), dtype=np.int64))

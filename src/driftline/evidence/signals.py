@@ -1,0 +1,138 @@
+"""What a reference knows of each signal before any window is compared: its family, its kind and how to watch it."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+import numpy as np
+
+from driftline.sketches.cells import Cells
+from driftline.sketches.keys import KEY_BITS, Floats, Ints
+from driftline.sketches.summary import ROLES, Role, Summary
+
+MOST_VALUES = 40
+"""A number with at most so many distinct values, each seen `REPEATS` times or more on average, gets a bin per value."""
+REPEATS = 5
+
+LEAST_PANES = 8
+"""Consecutive panes needed before a number is believed to grow for ever."""
+GROWING_SHARE = 0.9
+LEAST_STRINGS = 50
+"""Strings needed before they are believed never to repeat."""
+
+
+class Family(StrEnum):
+    """What a signal says something about. Each family has its own part of the false-alarm budget."""
+
+    INPUTS = "inputs"
+    OUTPUT = "output"
+    SERVICE = "service"
+
+
+class Nature(StrEnum):
+    """How a signal's values are compared with the reference."""
+
+    NUMBERS = "numbers"  # by quantile bins
+    VALUES = "values"  # numbers of few distinct values: a bin each
+    CATEGORIES = "categories"  # strings or booleans
+    IDENTIFIER = "identifier"  # values that hardly repeat or only grow: only kinds and missing are watched
+    EMPTY = "empty"  # the reference held no value
+
+
+def family_of(name: str) -> Family:
+    """Return the family of a signal by its name.
+
+    >>> family_of("features.age"), family_of("prediction.proba.yes"), family_of("latency_ms")
+    (<Family.INPUTS: 'inputs'>, <Family.OUTPUT: 'output'>, <Family.SERVICE: 'service'>)
+    """
+    if name.startswith("features."):
+        return Family.INPUTS
+    return Family.OUTPUT if name == "prediction" or name.startswith("prediction.") else Family.SERVICE
+
+
+def expected_kinds(summary: Summary) -> Ints:
+    """Return for each signal the role of the cell that holds most of its values; -1 where there is none."""
+    totals = np.zeros((len(summary.signals), ROLES), dtype=np.int64)
+    totals.reshape(-1)[summary.cells.ids] = summary.cells.totals()
+    totals[:, Role.ODDITIES] = 0
+    kinds = totals.argmax(axis=1)
+    return np.where(totals.any(axis=1), kinds, -1).astype(np.int64)
+
+
+def natures_of(summary: Summary, panes: Sequence[Summary]) -> tuple[Nature, ...]:
+    """Return the nature of each signal of `summary`, which is the merge of these panes in time order."""
+    kinds = expected_kinds(summary)
+    growing = _growing(summary, panes)
+    natures = []
+    for slot, kind in enumerate(kinds.tolist()):
+        if kind < 0:
+            natures.append(Nature.EMPTY)
+        elif kind == Role.NUMBERS:
+            natures.append(Nature.IDENTIFIER if growing[slot] else _nature_of_numbers(summary, slot))
+        else:
+            natures.append(Nature.IDENTIFIER if _hardly_repeats(summary, slot, Role(kind)) else Nature.CATEGORIES)
+    return tuple(natures)
+
+
+def cell_shift(summary: Summary, slot: int, role: Role) -> int:
+    """Return the shift of one cell; 0 if nothing was counted in it."""
+    at = np.flatnonzero(summary.cells.ids == slot * ROLES + role)
+    return int(summary.cells.shifts[at[0]]) if len(at) else 0
+
+
+def _nature_of_numbers(summary: Summary, slot: int) -> Nature:
+    counts = summary.cells.counts[summary.slice(slot, Role.NUMBERS)]
+    few = len(counts) <= MOST_VALUES and int(counts.sum()) >= REPEATS * len(counts)
+    return Nature.VALUES if few and cell_shift(summary, slot, Role.NUMBERS) == 0 else Nature.NUMBERS
+
+
+def _hardly_repeats(summary: Summary, slot: int, role: Role) -> bool:
+    """Tell whether a string shares its value, on average, with less than one other string of the reference.
+
+    Two of n strings fall into one of M hash prefixes with probability s + (1 - s)/M, where s is the probability that
+    they are equal: so s can be read off the bucket counts long after all prefixes are occupied. The estimate of the
+    mean number of equals, (n - 1)s, has a standard deviation of about sqrt(2/M): .09 for 256 buckets. Half of the
+    values distinct (n draws from .63 n equally likely ones) is (n - 1)s = 1.6; all distinct is 0.
+    """
+    counts = summary.cells.counts[summary.slice(slot, role)].astype(np.float64)
+    n = float(counts.sum())
+    if n < LEAST_STRINGS:
+        return False
+    prefixes = 2.0 ** (KEY_BITS - cell_shift(summary, slot, role))
+    together = float((counts * (counts - 1)).sum()) / (n * (n - 1))
+    equal = (together - 1 / prefixes) / (1 - 1 / prefixes) if prefixes > 1 else 1.0
+    return (n - 1) * equal < 1.0
+
+
+def _growing(summary: Summary, panes: Sequence[Summary]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Mark the signals whose numbers, pane by pane, lie above all numbers of the pane before."""
+    signals = len(summary.signals)
+    slots = {name: slot for slot, name in enumerate(summary.signals)}
+    latest = np.full(signals, -1, dtype=np.int64)
+    pairs = np.zeros(signals, dtype=np.int64)
+    grown = np.zeros(signals, dtype=np.int64)
+    for pane in panes:
+        slot, lowest, highest = _ranges(pane.cells, np.array([slots[name] for name in pane.signals], dtype=np.int64))
+        before = latest[slot]
+        pairs[slot] += before >= 0
+        grown[slot] += (before >= 0) & (lowest > before)
+        latest[slot] = highest
+    return (pairs >= LEAST_PANES) & (grown >= GROWING_SHARE * pairs)
+
+
+def _ranges(cells: Cells, slots: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return (slot, lowest key, highest key) of the number cells."""
+    numbers = np.flatnonzero(cells.ids % ROLES == Role.NUMBERS)
+    bounds = cells.bounds
+    return slots[cells.ids[numbers] // ROLES], cells.keys[bounds[numbers]], cells.keys[bounds[numbers + 1] - 1]
+
+
+def weighted_moments(values: Floats, counts: Ints) -> tuple[float, float]:
+    """Return mean and standard deviation of values that occur `counts` times; scaled first, so 1e308 is safe."""
+    scale = float(np.abs(values).max(initial=0.0))
+    if scale == 0.0:
+        return 0.0, 0.0
+    scaled = values / scale
+    n = counts.sum()
+    mean = float((scaled * counts).sum() / n)
+    deviation = float(np.sqrt(((scaled - mean) ** 2 * counts).sum() / n))
+    return mean * scale, deviation * scale

@@ -1,0 +1,1 @@
+"""From bytes to columns. `native` reads Driftline's own JSON events."""

@@ -1,0 +1,52 @@
+"""Why a record is not counted: the one enumeration that dead letters, counters and documentation share."""
+
+from enum import IntEnum
+
+
+class Reason(IntEnum):
+    """A record's fate. ACCEPTED is 0, so a whole batch can be tested at once; the numbers are stored, never reuse one."""
+
+    ACCEPTED = 0
+    EMPTY = 1
+    NOT_UTF8 = 2
+    NOT_JSON = 3
+    TOO_DEEP = 4
+    NOT_AN_OBJECT = 5
+    NUMBER_OUT_OF_RANGE = 6
+    MISSING_MODEL = 7
+    BAD_NAME = 8
+    WRONG_TYPE = 9
+    NOTHING_TO_WATCH = 10
+    BAD_EVENT_TIME = 11
+    EVENT_TIME_AHEAD = 12
+    EVENT_TIME_BEHIND = 13
+    LATE = 14
+    DUPLICATE = 15
+    TOO_MANY_MODELS = 16
+    TOO_MANY_VERSIONS = 17
+
+    @property
+    def label(self) -> str:
+        """The name in dead letters, counters and commands, such as `not-json`."""
+        return self.name.lower().replace("_", "-")
+
+
+EXPLANATIONS: dict[Reason, str] = {
+    Reason.EMPTY: "the record has no value (a tombstone, or zero bytes)",
+    Reason.NOT_UTF8: "the value is not valid UTF-8",
+    Reason.NOT_JSON: "the value is not JSON; NaN and Infinity are not JSON either: publish null",
+    Reason.TOO_DEEP: "objects or arrays are nested deeper than the decoder goes",
+    Reason.NOT_AN_OBJECT: "the value is JSON, but not an object",
+    Reason.NUMBER_OUT_OF_RANGE: "a number is too large for a 64-bit float",
+    Reason.MISSING_MODEL: "the event does not name its model",
+    Reason.BAD_NAME: "a model, version or segment is empty, too long, or holds control characters",
+    Reason.WRONG_TYPE: "a field of the event has a type that it cannot have",
+    Reason.NOTHING_TO_WATCH: "the event has neither features nor a prediction",
+    Reason.BAD_EVENT_TIME: "event_time is neither RFC 3339 with a zone nor epoch milliseconds",
+    Reason.EVENT_TIME_AHEAD: "event_time is further ahead of the record's own timestamp than `future` allows",
+    Reason.EVENT_TIME_BEHIND: "event_time is further behind the record's own timestamp than `past` allows",
+    Reason.LATE: "the pane of that time was already sent; `disorder` says how late an event may be",
+    Reason.DUPLICATE: "the same event was counted before",
+    Reason.TOO_MANY_MODELS: "more models than `limits.models` in one partition",
+    Reason.TOO_MANY_VERSIONS: "more versions of this model than `limits.versions`",
+}

@@ -1,0 +1,159 @@
+"""What a model's events look like, learned from the events themselves, as msgspec types.
+
+A shape is a tree. Its leaves know which kinds of value they have held; from them a *strict* struct type is built that
+decodes such events at full speed and refuses everything else: an unknown field, a field of a new kind, a field that was
+always there and is now missing. A refused event is looked at once, in plain Python (`validate`), and either is a dead
+letter or teaches the shape, after which the next one like it is fast. So topics with changing schemas stay on the fast
+path, and nothing is ever dropped silently.
+
+What a shape *watches* is decided in log order and is part of the task's state: the first `limits.signals` paths.
+"""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, get_args
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+MISSING_NUMBER = float("inf")
+"""A number that was not in the event. JSON cannot write an infinity, so no real value is mistaken for it."""
+
+
+class Kind(IntEnum):
+    """Kinds of value that a field has held, as bits of an int (an IntFlag's own arithmetic costs a microsecond)."""
+
+    NUMBER = 1
+    STRING = 2
+    BOOLEAN = 4
+    LIST = 8
+    OBJECT = 16
+    OPAQUE = 32  # an object below the depth that is watched
+    NULL = 64
+    ABSENT = 128  # was not there (recorded for the envelope's fields only)
+
+
+def kind_of(value: object) -> Kind:
+    """Return the kind of a decoded JSON value.
+
+    >>> kind_of(True), kind_of([1])
+    (<Kind.BOOLEAN: 4>, <Kind.LIST: 8>)
+    """
+    if value is None:
+        return Kind.NULL
+    if isinstance(value, bool):
+        return Kind.BOOLEAN
+    if isinstance(value, (int, float)):
+        return Kind.NUMBER
+    if isinstance(value, str):
+        return Kind.STRING
+    return Kind.LIST if isinstance(value, list) else Kind.OBJECT
+
+
+@dataclass(slots=True)
+class Node:
+    """One field: the kinds that it has held and, where it held objects, their fields. Fields are only ever added."""
+
+    kinds: int = 0
+    children: dict[str, "Node"] = field(default_factory=dict)
+
+
+Row = type[msgspec.Struct]
+
+
+def field_type(node: Node, *, strict: bool) -> tuple[Any, Any]:
+    """Return (type, default) of a field that has held these kinds; it may always be missing or null."""
+    if node.kinds & ~(Kind.NULL | Kind.ABSENT) == Kind.NUMBER:
+        return float | None, MISSING_NUMBER
+    return UnsetType | None | present_type(node, strict=strict), UNSET
+
+
+def present_type(node: Node, *, strict: bool) -> Any:
+    """Return the type of a field that is there and not null (None if it has never been so).
+
+    A strict type never contains Any: what it accepts was validated to the last byte.
+    """
+    kinds = node.kinds
+    union: Any = None
+    if kinds & Kind.NUMBER:
+        union = float | union
+    if kinds & Kind.STRING:
+        union = str | union
+    if kinds & Kind.BOOLEAN:
+        union = bool | union
+    if kinds & Kind.LIST:
+        union = (list[None | bool | float | str] if strict else list[Any]) | union
+    if kinds & Kind.OPAQUE and not strict:
+        union = dict[str, Any] | union
+    elif kinds & Kind.OBJECT:
+        union = object_type(node, strict=strict) | union
+    return union
+
+
+def object_type(node: Node, *, strict: bool) -> Row:
+    """Return a struct type for objects with this node's fields, as attributes f0, f1, … in their order."""
+    fields = [(f"f{at}", *field_type(child, strict=strict)) for at, child in enumerate(node.children.values())]
+    rename = {f"f{at}": name for at, name in enumerate(node.children)}
+    # Garbage collection need not track rows: they hold no cycles and die with their chunk.
+    return msgspec.defstruct("Row", fields, rename=rename, forbid_unknown_fields=strict, gc=False)
+
+
+IDENTITY = ("event_id", "event_time", "model", "model_version")
+BODY = ("features", "prediction")
+WATCHED = (*BODY, "segment", "latency_ms")
+"""Fields of an event whose values are watched. `tags` and fields that Driftline does not know are decoded, not watched."""
+
+
+class Nobody(msgspec.Struct, tag_field="model", tag="\n"):
+    """Keeps the union of event types a union while it has one member or none: a lone struct would not need its tag."""
+
+    never: Annotated[int, msgspec.Meta(gt=1, lt=0)]
+
+
+def event_type(root: Node, model: str, *, strict: bool) -> Row:
+    """Return the struct type of one model's events; `model` is the tag by which a union of them tells them apart.
+
+    Features and prediction that were never missing are required in the strict type, so that an event without them is
+    looked at: has it anything to watch?
+    """
+    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
+        ("event_id", str | int | float | None, None),
+        ("event_time", str | int | float | None, None),
+        ("model_version", str | int | float | None, None),
+    ]
+    for name in WATCHED:
+        node = root.children.get(name) or Node(Kind.ABSENT)
+        if strict and name in BODY and not node.kinds & (Kind.ABSENT | Kind.NULL):
+            fields.append((name, _without_none(present_type(node, strict=True))))
+        else:
+            fields.append((name, *field_type(node, strict=strict)))
+    others = [(name, node) for name, node in root.children.items() if name not in WATCHED]
+    fields.extend((f"x{at}", *field_type(node, strict=strict)) for at, (_, node) in enumerate(others))
+    return msgspec.defstruct(
+        "Event",
+        fields,
+        rename={f"x{at}": name for at, (name, _) in enumerate(others)},
+        forbid_unknown_fields=strict,
+        gc=False,
+        kw_only=True,
+        tag_field="model",
+        tag=model,
+    )
+
+
+def _without_none(union: Any) -> Any:
+    members = [member for member in get_args(union) if member is not type(None)]
+    return reduce(or_, members)
+
+
+def encode_node(node: Node) -> list[Any]:
+    """Return plain lists, for the state."""
+    return [node.kinds, [[name, encode_node(child)] for name, child in node.children.items()]]
+
+
+def decode_node(data: Any) -> Node:
+    """Undo `encode_node`."""
+    kinds, children = data
+    return Node(kinds, {name: decode_node(child) for name, child in children})

@@ -1,0 +1,101 @@
+"""The slow path: one record, in plain Python. It alone decides what is valid; the fast path accepts a subset of it."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from driftline.formats.learning import Limits, usable_name
+from driftline.formats.reasons import Reason
+from driftline.formats.shapes import BODY, Kind, kind_of
+
+MAX_DEPTH = 64
+"""Objects and arrays nested deeper are refused. A stated limit, so that the answer does not depend on free stack."""
+
+_SCALAR = Kind.NUMBER | Kind.STRING | Kind.BOOLEAN | Kind.NULL
+_TYPES = {
+    "event_id": Kind.STRING | Kind.NUMBER | Kind.NULL,
+    "event_time": Kind.STRING | Kind.NUMBER | Kind.NULL,
+    "model_version": Kind.STRING | Kind.NUMBER | Kind.NULL,
+    "features": Kind.OBJECT | Kind.NULL,
+    "prediction": _SCALAR | Kind.OBJECT,
+    "segment": Kind.OBJECT | Kind.NULL,
+    "tags": Kind.OBJECT | Kind.NULL,
+    "latency_ms": Kind.NUMBER | Kind.NULL,
+}
+
+
+def validate(value: bytes | None, limits: Limits) -> tuple[Reason, str, Mapping[str, Any]]:
+    """Decode one record and judge it.
+
+    Returns (reason, detail for people, event). The event is empty unless the reason is ACCEPTED. Its time, version and
+    segment are judged later, with those of all other records.
+    """
+    if not value:
+        return Reason.EMPTY, "", {}
+    try:
+        event = msgspec.json.decode(value)
+    except UnicodeDecodeError as error:
+        return Reason.NOT_UTF8, str(error), {}
+    except RecursionError:
+        return Reason.TOO_DEEP, f"more than {MAX_DEPTH} levels", {}
+    except msgspec.ValidationError as error:
+        return Reason.NUMBER_OUT_OF_RANGE, str(error), {}
+    except msgspec.DecodeError as error:
+        return (Reason.NOT_JSON if _is_utf8(value) else Reason.NOT_UTF8), str(error), {}
+    if not isinstance(event, dict):
+        return Reason.NOT_AN_OBJECT, f"it is a JSON {kind_of(event).name}".lower(), {}
+    reason, detail = _judge(event, limits)
+    return reason, detail, (event if reason is Reason.ACCEPTED else {})
+
+
+def _judge(event: dict[str, Any], limits: Limits) -> tuple[Reason, str]:
+    fault = _sound(event)
+    if fault is not Reason.ACCEPTED:
+        return fault, ""
+    model = event.get("model")
+    if model is None:
+        return Reason.MISSING_MODEL, ""
+    if not isinstance(model, str):
+        return Reason.WRONG_TYPE, f"model is a {kind_of(model).name}".lower()
+    if not usable_name(model, limits):
+        return Reason.BAD_NAME, f"model is {model[:40]!r}"
+    for name, allowed in _TYPES.items():
+        kind = kind_of(event.get(name))
+        if not kind & allowed:
+            return Reason.WRONG_TYPE, f"{name} is a {kind.name}".lower()
+    for tag, below in (event.get("segment") or {}).items():
+        if not kind_of(below) & _SCALAR:
+            return Reason.WRONG_TYPE, f"segment.{tag[:40]} is a {kind_of(below).name}".lower()
+    if all(event.get(name) is None for name in BODY):
+        return Reason.NOTHING_TO_WATCH, ""
+    return Reason.ACCEPTED, ""
+
+
+def _sound(event: dict[str, Any]) -> Reason:
+    """Check every value, without recursion: not too deep, no integer beyond a float's range."""
+    level: list[Any] = [event]
+    for _ in range(MAX_DEPTH):
+        below: list[Any] = []
+        for item in level:
+            for inner in item.values() if isinstance(item, dict) else item:
+                if isinstance(inner, (dict, list)):
+                    below.append(inner)
+                elif isinstance(inner, int) and not isinstance(inner, bool):
+                    try:
+                        math.isfinite(inner)
+                    except OverflowError:
+                        return Reason.NUMBER_OUT_OF_RANGE
+        if not below:
+            return Reason.ACCEPTED
+        level = below
+    return Reason.TOO_DEEP
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

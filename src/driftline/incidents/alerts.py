@@ -1,0 +1,82 @@
+"""Alerts: CloudEvents 1.0, structured JSON, with deterministic ids.
+
+`alert.schema.json` beside this file is the contract of `data`; the tests validate every alert against it.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from driftline.incidents.incident import CRITICAL, Incident, Status, Subject, digest
+
+TYPE_PREFIX = "io.driftline.incident."
+
+
+def rfc3339(time_ms: int) -> str:
+    """Return epoch milliseconds as text.
+
+    >>> rfc3339(1500)
+    '1970-01-01T00:00:01.500Z'
+    """
+    moment = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def alert_id(incident: Incident) -> str:
+    """Return the id of the alert of an incident's last change."""
+    return digest(incident.id, incident.status, str(incident.window.end))
+
+
+def encode_alert(incident: Incident, *, source: str) -> bytes:
+    """Return the alert of an incident's last change. `source` names the Driftline group, as a URI reference."""
+    return msgspec.json.encode(alert(incident, source=source))
+
+
+def alert(incident: Incident, *, source: str) -> dict[str, Any]:
+    """Return the alert of an incident's last change, as plain values."""
+    subject = incident.subject
+    window = incident.window
+    data: dict[str, Any] = {
+        "incident": incident.id,
+        "model": subject.model,
+        "version": subject.version or None,
+        "segment": subject.segment or None,
+        "kind": incident.kind.value,
+        "status": incident.status.value,
+        "opened": rfc3339(incident.opened),
+        "resolved": rfc3339(window.end) if incident.status is Status.RESOLVED else None,
+        "window": {
+            "start": rfc3339(window.start),
+            "end": rfc3339(window.end),
+            "size_ms": window.size,
+            "count": window.count,
+        },
+        "signals": [
+            {"name": signal.name, "evidence": signal.evidence, "effects": signal.effects} for signal in incident.signals
+        ],
+        "detections": incident.detections,
+        "reference": incident.reference or None,
+        "summary": incident.summary,
+    }
+    return {
+        "specversion": "1.0",
+        "id": alert_id(incident),
+        "source": source,
+        "type": TYPE_PREFIX + incident.status.value,
+        "subject": str(subject),
+        "time": rfc3339(window.end),
+        "datacontenttype": "application/json",
+        "dataschema": "https://driftline.dev/schemas/alert-1.json",
+        "partitionkey": incident.fingerprint,
+        "severity": "critical" if incident.kind in CRITICAL else "warning",
+        "data": data,
+    }
+
+
+def sentence(subject: Subject, kind_words: str, parts: list[str], window_text: str) -> str:
+    """Return the alert's one sentence, for a person at 3 a.m."""
+    what = "; ".join(parts[:3]) + (f"; and {len(parts) - 3} more" if len(parts) > 3 else "")
+    return (
+        f"{subject}: {kind_words} in {window_text}: {what}." if what else f"{subject}: {kind_words} in {window_text}."
+    )

@@ -1,0 +1,43 @@
+"""How the one false-alarm budget of a model is divided, and what threshold each part gives.
+
+An accumulated e-value M, fed once a window, reaches c at most once in c windows on average, whatever the dependence
+between its signals (docs/statistics.md). So a part that may raise a false alarms a period, in windows of size s, opens an
+incident at c = (period / s) / a. The parts add up to the budget:
+
+    budget ─┬─ window sizes, equally
+            ├─ kinds: inputs 40 %, output 30 %, quality 20 %, volume 10 %
+            └─ all events 1/2, segments together 1/2: the k-th segment seen 1 / (k (k + 1)) of that half
+"""
+
+import math
+from dataclasses import dataclass
+
+from driftline.incidents.incident import Kind
+
+KIND_SHARES = {Kind.DATA_DRIFT: 0.4, Kind.PREDICTION_DRIFT: 0.3, Kind.DATA_QUALITY: 0.2, Kind.VOLUME: 0.1}
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most `count` false alarms in `period_ms` milliseconds of event time, for one version of a model."""
+
+    count: float
+    period_ms: int
+
+    def allowance(self, kind: Kind, *, sizes: int, segment_rank: int | None, segmented: bool) -> float:
+        """Return a part of the budget, in false alarms a period.
+
+        Args:
+            kind: one of KIND_SHARES.
+            sizes: number of window sizes.
+            segment_rank: 1 for the first segment seen, and so on; None for all events.
+            segmented: whether the model has segments at all.
+        """
+        part = self.count * KIND_SHARES[kind] / sizes
+        if not segmented:
+            return part
+        return part / 2 if segment_rank is None else part / 2 / (segment_rank * (segment_rank + 1))
+
+    def log_threshold(self, allowance: float, size_ms: int) -> float:
+        """Return log c for a part of the budget, fed one window of this size after the other."""
+        return math.log(max(self.period_ms / size_ms / allowance, 1.0))

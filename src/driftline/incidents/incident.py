@@ -1,0 +1,109 @@
+"""An incident: a lasting state, opened by evidence, that groups the signals which moved together.
+
+    (none) ──evidence reaches the threshold──► firing ──three windows without evidence──► resolved
+                                                 ▲ an alert                                 ▲ an alert
+
+Ids are functions of what happened, never of when it was computed: a record read twice gives the same alert again.
+"""
+
+from enum import StrEnum
+from hashlib import sha256
+
+import msgspec
+
+
+class Kind(StrEnum):
+    """What an incident is about."""
+
+    DATA_DRIFT = "data_drift"
+    PREDICTION_DRIFT = "prediction_drift"
+    DATA_QUALITY = "data_quality"
+    VOLUME = "volume"
+    THRESHOLD = "threshold"
+    DEAD_LETTERS = "dead_letters"
+    CAPACITY = "capacity"
+
+
+class Status(StrEnum):
+    """Where an incident stands."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+CRITICAL = frozenset({Kind.DATA_QUALITY, Kind.DEAD_LETTERS, Kind.VOLUME})
+"""Broken data pages; drift of inputs or outputs, and limits reached, warn."""
+
+
+class Signal(msgspec.Struct, frozen=True):
+    """One signal's part in an incident."""
+
+    name: str
+    evidence: float
+    """Natural logarithm of its accumulated e-value when the incident opened (0 where a threshold opened it)."""
+    effects: dict[str, float]
+    """Distances from the reference in the window, and values before and after."""
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The window that changed an incident's state. Epoch milliseconds."""
+
+    start: int
+    end: int
+    count: int
+
+    @property
+    def size(self) -> int:
+        return self.end - self.start
+
+
+class Subject(msgspec.Struct, frozen=True, order=True):
+    """What an incident is about: all of a model's version (segment ""), or one segment."""
+
+    model: str
+    version: str
+    segment: str
+
+    def __str__(self) -> str:
+        name = self.model or "(stream)"
+        if self.version:
+            name += f"/{self.version}"
+        return f"{name}[{self.segment}]" if self.segment else name
+
+
+class Incident(msgspec.Struct):
+    """An incident and its present state; `window` is the one of its last change."""
+
+    subject: Subject
+    kind: Kind
+    status: Status
+    opened: int
+    window: Window
+    signals: list[Signal]
+    reference: str
+    summary: str
+    detections: list[dict[str, str | int]] = []
+    resolved: int | None = None
+    quiet: int = 0
+    """Windows in a row without evidence."""
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for all incidents of one kind and subject: alerts are keyed by it."""
+        return fingerprint(self.subject, self.kind)
+
+    @property
+    def id(self) -> str:
+        """One incident among all of its fingerprint: it opened at a window's end."""
+        return digest(self.fingerprint, str(self.opened))
+
+
+def fingerprint(subject: Subject, kind: Kind) -> str:
+    """Return the key of a subject's incidents of one kind."""
+    return digest(subject.model, subject.version, subject.segment, kind.value)
+
+
+def digest(*parts: str) -> str:
+    """Return 32 hexadecimal digits that name these texts (each is preceded by its length, so that none can shift)."""
+    joined = "".join(f"{len(part)}:{part}" for part in parts)
+    return sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:32]

@@ -1,0 +1,155 @@
+"""The panes of all sources, put together slice by slice.
+
+Sources send at their own pace. A slice of event time is complete when the watermark of every source has passed its end;
+slices then come out in the order of their ends, each once, with all that any source counted in it. What comes out is a
+function of the panes log alone: how its records were batched, and how sources interleave, cannot show.
+
+    source 0  ─────pane────pane──w──────►
+    source 1  ──pane──w─────────────────►      complete up to min(w), idle sources left aside
+    source 2  (idle)
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from driftline.formats.times import BAD_TIME
+from driftline.panes.records import Group, PaneRecord, Watermark, decode_record
+from driftline.sketches.summary import Summary, combine
+
+NEVER = BAD_TIME
+
+
+class Source(msgspec.Struct, array_like=True):
+    """How far one source has come."""
+
+    time: int = NEVER
+    idle: bool = False
+    position: int = 0
+    sent: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+    """For each model the (start, part) that came last: what comes again is known by it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """All that was seen of a model over [start, end)."""
+
+    model: str
+    start: int
+    end: int
+    groups: Mapping[Group, Summary]
+
+
+@dataclass(slots=True)
+class MergeCounters:
+    """Part of the checkpoint."""
+
+    records: int = 0
+    repeated: int = 0
+    late: int = 0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    record: PaneRecord
+    blob: str
+
+
+@dataclass(slots=True)
+class PaneMerger:
+    """See the module's head."""
+
+    sources: dict[int, Source] = field(default_factory=dict)
+    expected: int = 0
+    mark: int = NEVER
+    """All slices that end at or before this have come out."""
+    counters: MergeCounters = field(default_factory=MergeCounters)
+    _waiting: dict[tuple[int, int, str], list[_Waiting]] = field(default_factory=dict)
+    _writes: dict[str, bytes | None] = field(default_factory=dict)
+    _next_blob: int = 0
+
+    def take(self, value: bytes) -> bool:
+        """Take in a record of the panes topic. Returns whether time may have moved on: then call `advance`."""
+        record = decode_record(value)
+        self.counters.records += 1
+        self.expected = max(self.expected, record.sources)
+        source = self.sources.setdefault(record.source, Source())
+        if isinstance(record, Watermark):
+            source.time = max(source.time, record.time)
+            source.idle = record.idle
+            source.position = max(source.position, record.position)
+            return True
+        place = (record.start, record.part)
+        if source.sent.get(record.model, (NEVER, 0)) >= place:
+            self.counters.repeated += 1
+            return False
+        source.sent[record.model] = place
+        if record.end <= self.mark:
+            self.counters.late += 1  # its source had been idle, and the others' windows did not wait
+            return False
+        blob = f"pane/{self._next_blob}"
+        self._next_blob += 1
+        self._writes[blob] = value
+        waiting = self._waiting.setdefault((record.end, record.start, record.model), [])
+        waiting.append(_Waiting(record, blob))
+        return False
+
+    def complete_to(self) -> int:
+        """Return the time up to which every source that is not idle has sent all."""
+        if not self.expected or any(number not in self.sources for number in range(self.expected)):
+            return NEVER
+        busy = [source.time for source in self.sources.values() if not source.idle]
+        return min(busy) if busy else max(source.time for source in self.sources.values())
+
+    def advance(self, next_deadline: Callable[[], int | None]) -> Iterator[tuple[int, list[Slice]]]:
+        """Yield (time, slices that end then), ascending, up to `complete_to`.
+
+        `next_deadline` gives the next time at which the caller has something to do (a window ends), or None.
+        """
+        limit = self.complete_to()
+        while True:
+            ends = [key[0] for key in self._waiting]
+            deadline = next_deadline()
+            if deadline is not None:
+                ends.append(deadline)
+            time = min(ends, default=None)
+            if time is None or time > limit:
+                break
+            due = sorted(key for key in self._waiting if key[0] == time)
+            self.mark = max(self.mark, time)
+            yield time, [self._slice(key) for key in due]
+        self.mark = max(self.mark, limit)
+
+    def _slice(self, key: tuple[int, int, str]) -> Slice:
+        end, start, model = key
+        groups: dict[Group, list[Summary]] = {}
+        for waiting in self._waiting.pop(key):
+            if self._writes.get(waiting.blob) is not None:
+                del self._writes[waiting.blob]  # came and went between two checkpoints
+            else:
+                self._writes[waiting.blob] = None
+            for group, summary in waiting.record.summaries():
+                groups.setdefault(group, []).append(summary)
+        return Slice(model, start, end, {group: combine(groups[group]) for group in sorted(groups)})
+
+    def checkpoint(self) -> tuple[Any, dict[str, bytes | None]]:
+        """Return (plain description, blobs to write) of what changed since the last checkpoint."""
+        writes, self._writes = self._writes, {}
+        blobs = [[key, [waiting.blob for waiting in held]] for key, held in self._waiting.items()]
+        counters = [self.counters.records, self.counters.repeated, self.counters.late]
+        return [self.sources, self.expected, self.mark, counters, blobs, self._next_blob], writes
+
+    def restore(self, described: Any, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint."""
+        sources, self.expected, self.mark, counters, waiting, self._next_blob = described
+        self.sources = msgspec.convert(sources, dict[int, Source])
+        self.counters = MergeCounters(*counters)
+        for (end, start, model), names in waiting:
+            held = []
+            for name in names:
+                record = decode_record(blobs[name])
+                assert isinstance(record, PaneRecord)
+                held.append(_Waiting(record, name))
+            self._waiting[end, start, model] = held

@@ -1,0 +1,147 @@
+"""What Summarise tells Judge: the records of the panes topic.
+
+A *source* is one partition of the input. It sends each model's panes complete and in time order, split into parts where
+one record would be too large; (start, part) is therefore a sequence number, and a repeated record is known by it. A
+watermark says that all panes ending at or before it were sent; it goes to every partition of the panes topic.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+
+from driftline.errors import StateCorrupt
+from driftline.sketches.cells import Cells
+from driftline.sketches.packing import pack_cells, unpack_cells
+from driftline.sketches.summary import ROLES, Summary, exact_categories
+from driftline.state.codec import pack, unpack
+
+VERSION = 1
+PANE = "pane"
+WATERMARK = "watermark"
+GROUP_STEP = 1 << 14
+"""In a record, the cells of group i have ids from i * GROUP_STEP; enough for 4,096 signals."""
+
+
+class Group(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """A (version, segment) of a model; segment "" is all events."""
+
+    version: str
+    segment: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PaneRecord:
+    """Part of a model's pane: some of its groups over [start, start + length), in epoch milliseconds."""
+
+    source: int
+    sources: int
+    model: str
+    start: int
+    length: int
+    part: int
+    parts: int
+    groups: tuple[Group, ...]
+    signals: tuple[str, ...]
+    cells: Cells
+    categories: dict[int, str]
+
+    @property
+    def end(self) -> int:
+        return self.start + self.length
+
+    def encode(self) -> bytes:
+        value = [
+            self.source, self.sources, self.model, self.start, self.length, self.part, self.parts,
+            self.groups, self.signals, self.categories,
+        ]  # fmt: skip
+        return pack(PANE, VERSION, value, pack_cells(self.cells))
+
+    def summaries(self) -> list[tuple[Group, Summary]]:
+        """Return each group with what was seen of it."""
+        found = []
+        rank = self.cells.ids // GROUP_STEP
+        for index, group in enumerate(self.groups):
+            chosen = (rank == index).nonzero()[0]
+            part = self.cells.take(chosen)
+            cells = Cells(part.ids % GROUP_STEP, part.shifts, part.sizes, part.keys, part.counts, part.offsets)
+            found.append((group, Summary(self.signals, cells, exact_categories(cells, self.categories))))
+        return found
+
+
+class Watermark(msgspec.Struct, frozen=True, array_like=True):
+    """How far a source has come in event time, in epoch milliseconds.
+
+    `idle` says that it was read to its end and is quiet: it holds no window back until its next pane or watermark.
+    `position` is the next offset it will read of its first input.
+    """
+
+    source: int
+    sources: int
+    time: int
+    idle: bool
+    position: int
+
+    def encode(self) -> bytes:
+        return pack(WATERMARK, VERSION, self, {})
+
+
+class _Pane(msgspec.Struct, frozen=True, array_like=True):
+    source: int
+    sources: int
+    model: str
+    start: int
+    length: int
+    part: int
+    parts: int
+    groups: tuple[Group, ...]
+    signals: tuple[str, ...]
+    categories: dict[int, str]
+
+
+def decode_record(data: bytes) -> PaneRecord | Watermark:
+    """Decode a record of the panes topic. Raises `StateCorrupt` for anything else."""
+    if b"watermark" in data[:64]:
+        found = unpack(data, WATERMARK, (VERSION,))
+        return _convert(found.value, Watermark)
+    found = unpack(data, PANE, (VERSION,))
+    pane = _convert(found.value, _Pane)
+    cells = unpack_cells(found.arrays)
+    if len(cells) and int(cells.ids[-1]) >= len(pane.groups) * GROUP_STEP:
+        raise StateCorrupt("pane: a cell belongs to no group")
+    if len(cells) and int((cells.ids % GROUP_STEP // ROLES).max()) >= len(pane.signals):
+        raise StateCorrupt("pane: a cell belongs to no signal")
+    if pane.length <= 0 or not 0 <= pane.source < pane.sources:
+        raise StateCorrupt("pane: its length or source makes no sense")
+    return PaneRecord(
+        pane.source, pane.sources, pane.model, pane.start, pane.length, pane.part, pane.parts,
+        pane.groups, pane.signals, cells, pane.categories,
+    )  # fmt: skip
+
+
+_T = TypeVar("_T")
+
+
+def _convert(value: Any, kind: type[_T]) -> _T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise StateCorrupt(f"{kind.__name__}: {error}") from None
+
+
+def split(sizes: Sequence[int], most: int) -> list[range]:
+    """Cut consecutive groups into runs of at most `most` buckets, each run at least one group.
+
+    >>> split([3, 3, 9, 1], 6)
+    [range(0, 2), range(2, 3), range(3, 4)]
+    """
+    runs: list[range] = []
+    start = held = 0
+    for at, size in enumerate(sizes):
+        if at > start and held + size > most:
+            runs.append(range(start, at))
+            start, held = at, 0
+        held += size
+    runs.append(range(start, len(sizes)))
+    return runs

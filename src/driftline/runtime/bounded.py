@@ -1,0 +1,37 @@
+"""When a bounded run is over: all that was there at its start has been read, flushed, and judged by somebody."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from driftline.config import Settings
+from driftline.runtime.stages import JUDGE, SUMMARISE
+from driftline.state.api import Store, TaskId
+
+
+def everything_done(
+    store: Store, settings: Settings, prediction_ends: Mapping[int, int], panes_ends: Mapping[int, int]
+) -> bool:
+    """Tell whether the whole group is done. Every worker asks the store, so those without a task stop too.
+
+    Args:
+        store: where the group keeps its state.
+        settings: the configuration.
+        prediction_ends: for each input partition, where it ended when the run began.
+        panes_ends: for each panes partition, where it ends now (looked up *after* the first stage was found done, or
+            it may still grow: then the answer is only late, never early, for the first stage is asked first).
+    """
+    tasks = {info.task: info for info in store.tasks(settings.group)}
+    for partition, end in prediction_ends.items():
+        task = TaskId(settings.group, SUMMARISE, partition)
+        info = tasks.get(task)
+        if info is None or info.outbox or info.offsets.get(settings.topics.predictions, -1) < end:
+            return False
+        view = store.read(task, "view/progress").get("view/progress")
+        if view is None or msgspec.json.decode(view)["flushed_at"] < end:
+            return False
+    for partition, end in panes_ends.items():
+        info = tasks.get(TaskId(settings.group, JUDGE, partition))
+        if info is None or info.outbox or info.offsets.get(settings.topics.panes, -1) < end:
+            return False
+    return True

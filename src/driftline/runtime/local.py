@@ -1,0 +1,114 @@
+"""Both stages over one table in this process, with no Kafka and no Redis: the same tasks, driven by hand."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from driftline.config import Settings
+from driftline.errors import InputError
+from driftline.evidence.reference import Reference, build_reference
+from driftline.incidents.incident import Incident, Status
+from driftline.panes.merging import PaneMerger
+from driftline.runtime.rules import judge_settings, summarise_settings
+from driftline.sketches.summary import Summary
+from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events
+from driftline.tasks.judge import Judge
+from driftline.tasks.rules import JudgeSettings
+from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
+
+LEAST_OF_A_SEGMENT = 1_000
+"""Events that a segment needs for a reference of its own."""
+
+
+@dataclass(slots=True)
+class Backtest:
+    """What happened to a table's events."""
+
+    events: int = 0
+    windows: int = 0
+    counters: Counter[str] = field(default_factory=Counter)
+    incidents: list[Incident] = field(default_factory=list)
+    """Every change of an incident, in order."""
+
+    @property
+    def latest(self) -> list[Incident]:
+        """Each incident once, in order of opening, as it stood at the end."""
+        by_id = {incident.id: incident for incident in self.incidents}
+        return list(by_id.values())
+
+
+def backtest(
+    settings: Settings,
+    batches: Iterable[EncodedEvents],
+    *,
+    judging: JudgeSettings | None = None,
+    progress: Callable[[int], None] = lambda events: None,
+) -> Backtest:
+    """Run events through Summarise and Judge. `progress` is told the number of events after each batch.
+
+    Raises `InputError` where the events have no times: their order would then be that of publishing.
+    """
+    judge = Judge(judging or judge_settings(settings))
+    result = Backtest()
+    for record in _pane_records(summarise_settings(settings), batches, result, progress):
+        judge.process([record])
+        result.incidents.extend(alert.incident for alert in judge.emit())
+    result.windows = judge.view()["counters"]["windows"]
+    return result
+
+
+def _pane_records(
+    settings: SummariseSettings, batches: Iterable[EncodedEvents], result: Backtest, progress: Callable[[int], None]
+) -> Iterator[bytes]:
+    task = Summarise(settings, 0, 1)
+    for batch in batches:
+        if batch.times is None:
+            raise InputError("--time-column: name the column that holds the events' times")
+        result.events += len(batch.values)
+        task.process(batch.values, batch.times, result.events)
+        yield from (record.encode() for record in task.emit())
+        progress(result.events)
+    task.quiet()
+    yield from (record.encode() for record in task.emit())
+    counters = task.counters
+    result.counters.update({"consumed": counters.consumed, "accepted": counters.accepted, **counters.refused})
+
+
+def build_references(
+    settings: Settings,
+    table: Table,
+    mapping: ColumnMapping,
+    *,
+    progress: Callable[[int], None] = lambda events: None,
+) -> list[Reference]:
+    """Build the references of a table's events: of all of them first, then of each segment that has enough.
+
+    Raises `InputError` where no event can be used, or where the table holds several versions of the model.
+    """
+    merger = PaneMerger()
+    result = Backtest()
+    slices: dict[tuple[str, str], list[tuple[int, Summary]]] = {}
+    for record in _pane_records(summarise_settings(settings), iter_events(table, mapping), result, progress):
+        merger.take(record)
+        for _, pieces in merger.advance(lambda: None):
+            for piece in pieces:
+                if piece.model != STREAM:
+                    for group, summary in piece.groups.items():
+                        slices.setdefault((group.segment, group.version), []).append((piece.start, summary))
+    if not slices:
+        refused = ", ".join(f"{count} {reason}" for reason, count in result.counters.items() if reason != "consumed")
+        raise InputError(f"{table.path}: no event can be used ({refused})")
+    pane_ms = settings.model(mapping.model).pane_ms
+    references = []
+    for (segment, version), held in sorted(slices.items()):
+        if segment and sum(summary.events for _, summary in held) < LEAST_OF_A_SEGMENT:
+            continue
+        references.append(
+            build_reference(held, model=mapping.model, version=version, segment=segment, pane_ms=pane_ms, learned=False)
+        )
+    return references
+
+
+def still_firing(result: Backtest) -> list[Incident]:
+    """Return the incidents that had not been resolved at the end."""
+    return [incident for incident in result.latest if incident.status is Status.FIRING]

@@ -1,0 +1,57 @@
+"""Outgoing records as the outbox stores them, and dead letters as they are published."""
+
+import msgspec
+
+from driftline.errors import StateCorrupt
+from driftline.formats.reasons import Reason
+from driftline.log.api import Outgoing, Record, TopicPartition
+
+TOPIC_HEADER = "driftline-topic"
+PARTITION_HEADER = "driftline-partition"
+OFFSET_HEADER = "driftline-offset"
+REASON_HEADER = "driftline-reason"
+DETAIL_HEADER = "driftline-detail"
+
+
+class _Stored(msgspec.Struct, array_like=True):
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+_DECODER = msgspec.msgpack.Decoder(_Stored)
+
+
+def encode_outgoing(record: Outgoing) -> bytes:
+    """Return a record in the form of the outbox."""
+    stored = _Stored(record.topic, record.key, record.value, record.partition, record.headers)
+    return msgspec.msgpack.encode(stored)
+
+
+def decode_outgoing(data: bytes) -> Outgoing:
+    """Undo `encode_outgoing`. Raises `StateCorrupt`."""
+    try:
+        stored = _DECODER.decode(data)
+    except msgspec.MsgspecError as error:
+        raise StateCorrupt(f"an outbox entry cannot be read: {error}") from None
+    return Outgoing(stored.topic, stored.key, stored.value, stored.partition, stored.headers)
+
+
+def dead_letter(
+    topic: str, source: TopicPartition, offset: int, record: Record, reason: Reason, detail: str
+) -> Outgoing:
+    """Return the record as it came, with headers that say where it was and why it is not counted.
+
+    Dead letters are at least once: topic, partition and offset tell a repeated one.
+    """
+    headers = (
+        *record.headers,
+        (TOPIC_HEADER, source.topic.encode()),
+        (PARTITION_HEADER, str(source.partition).encode()),
+        (OFFSET_HEADER, str(offset).encode()),
+        (REASON_HEADER, reason.label.encode()),
+        (DETAIL_HEADER, detail[:500].encode("utf-8", "replace")),
+    )
+    return Outgoing(topic, record.key, record.value, headers=headers)

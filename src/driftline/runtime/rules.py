@@ -1,0 +1,90 @@
+"""From the configuration to what the tasks know of it."""
+
+from pathlib import Path
+
+from driftline.config import Settings
+from driftline.config.notations import LearnSettings
+from driftline.errors import InputError, StateCorrupt
+from driftline.evidence.profile import decode_profile
+from driftline.evidence.reference import Reference
+from driftline.formats.learning import Limits
+from driftline.incidents.budget import Budget
+from driftline.tasks.rules import JudgeSettings, LearnRule, ModelRules
+from driftline.tasks.summarise import STREAM, SummariseSettings
+
+LEAST_LEARNED = 1_000
+"""Events below which a span that was to be learned from is extended: a reference of fewer says little."""
+
+
+def summarise_settings(settings: Settings) -> SummariseSettings:
+    """Return what Summarise knows."""
+    limits = settings.limits
+    return SummariseSettings(
+        disorder=settings.disorder,
+        future=settings.future,
+        past=settings.past,
+        limits=Limits(
+            models=limits.models,
+            versions=limits.versions,
+            segments=limits.segments,
+            signals=limits.signals,
+            depth=limits.depth,
+            name_length=limits.name_length,
+        ),
+        pane_ms=lambda model: settings.model(model).pane_ms,
+        tags=lambda model: settings.model(model).segments,
+        stream_pane_ms=settings.model(STREAM).pane_ms,
+    )
+
+
+def judge_settings(settings: Settings) -> JudgeSettings:
+    """Return what Judge knows. Profile files are read here, once. Raises `InputError`."""
+    profiles: dict[Path, dict[str, Reference]] = {}
+    for name in ("*", *settings.models):
+        for path in settings.model(name).profiles.values():
+            profiles[path] = read_profile(path)
+    return JudgeSettings(
+        rules=lambda model: _model_rules(settings, model, profiles),
+        alert_source=f"/driftline/{settings.group}",
+        dead_letter_share=settings.limits.dead_letter_share,
+        stream_window_ms=settings.model(STREAM).windows[0].size,
+    )
+
+
+def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, Reference]]) -> ModelRules:
+    own = settings.model(model)
+
+    def reference(version: str, segment: str) -> Reference | None:
+        path = own.references.get(version, own.reference)
+        return profiles[path].get(segment) if isinstance(path, Path) else None
+
+    return ModelRules(
+        windows=tuple((window.size, window.hop) for window in own.windows),
+        pane_ms=own.pane_ms,
+        budget=Budget(own.false_alarms.count, own.false_alarms.period_ms),
+        learn=_learn_rule(own.reference),
+        min_effect=own.min_effect,
+        min_events=own.min_events,
+        segmented=bool(own.segments),
+        reference=reference,
+        thresholds={
+            signal: {str(metric): limit for metric, limit in limits.items()}
+            for signal, limits in own.thresholds.items()
+        },
+    )
+
+
+def _learn_rule(reference: Path | LearnSettings) -> LearnRule:
+    default = LearnSettings.parse("learn 1d")
+    learn = reference if isinstance(reference, LearnSettings) else default  # segments that the file does not have
+    return LearnRule(learn.period_ms or 0, learn.events or LEAST_LEARNED)
+
+
+def read_profile(path: Path) -> dict[str, Reference]:
+    """Read a profile file: its references by segment, "" for all events. Raises `InputError`."""
+    try:
+        return decode_profile(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; build it with `driftline profile build`") from None
+    except StateCorrupt as error:
+        raise InputError(f"{path}: is not a profile ({error}); build it again with `driftline profile build`") from None

@@ -1,0 +1,163 @@
+"""The two stages as the runtime drives them: records of a log in, records of a log out.
+
+A stage owns the same-numbered partition of each of its inputs. It knows topics; its task knows neither topics nor
+offsets of other partitions, nor that there is a log at all.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+from zlib import crc32
+
+import msgspec
+
+from driftline.log.api import Batch, Outgoing
+from driftline.panes.records import PaneRecord
+from driftline.runtime.outbox import dead_letter
+from driftline.tasks.judge import Judge
+from driftline.tasks.rules import JudgeSettings
+from driftline.tasks.summarise import NEVER, Summarise, SummariseSettings
+
+SUMMARISE = "summarise"
+JUDGE = "judge"
+VIEW = "view/"
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a stage has to say: first the dead letters, then what belongs to the next checkpoint."""
+
+    dead_letters: list[Outgoing]
+    records: list[Outgoing]
+
+
+class Stage(Protocol):
+    """One task with its inputs and outputs."""
+
+    name: str
+    inputs: tuple[str, ...]
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None: ...
+    def process(self, batch: Batch) -> None: ...
+    def quiet(self, position: int) -> bool:
+        """The inputs were read to their end and stay quiet. Returns whether there is something new to commit."""
+        ...
+
+    def output(self) -> Output: ...
+    def checkpoint(self) -> dict[str, bytes | None]: ...
+
+
+class SummariseStage:
+    """Predictions of one partition to panes, spread over the panes topic by model."""
+
+    name = SUMMARISE
+
+    def __init__(
+        self, settings: SummariseSettings, topics: "StageTopics", partition: int, sources: int, panes_partitions: int
+    ) -> None:
+        self.inputs: tuple[str, ...] = topics.inputs
+        self.task = Summarise(settings, partition, sources)
+        self._topics = topics
+        self._panes_partitions = panes_partitions
+        self._dead: list[Outgoing] = []
+        self._flushed_at = -1
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint."""
+        self.task.restore(blobs)
+        if "view/progress" in blobs:
+            self._flushed_at = int(msgspec.json.decode(blobs["view/progress"])["flushed_at"])
+
+    def process(self, batch: Batch) -> None:
+        """Take in records of one input."""
+        offsets = batch.offsets
+        for refusal in self.task.process(batch.values, batch.timestamps, offsets[-1] + 1):
+            record = batch.record(refusal.at)
+            offset = offsets[refusal.at]
+            self._dead.append(
+                dead_letter(self._topics.dead_letters, batch.source, offset, record, refusal.reason, refusal.detail)
+            )
+
+    def quiet(self, position: int) -> bool:
+        """Send what is open, once for each time the input falls quiet."""
+        if self._flushed_at == position:
+            return False
+        self._flushed_at = position
+        self.task.position = max(self.task.position, position)
+        self.task.quiet()
+        return True
+
+    def output(self) -> Output:
+        """Take out dead letters and panes. A pane's partition depends on its model; a watermark goes to all."""
+        dead, self._dead = self._dead, []
+        records = []
+        for record in self.task.emit():
+            value = record.encode()
+            if isinstance(record, PaneRecord):
+                key = record.model.encode()
+                records.append(Outgoing(self._topics.panes, key, value, crc32(key) % self._panes_partitions))
+            else:
+                key = f"watermark/{record.source}".encode()
+                records.extend(
+                    Outgoing(self._topics.panes, key, value, number) for number in range(self._panes_partitions)
+                )
+        return Output(dead, records)
+
+    def checkpoint(self) -> dict[str, bytes | None]:
+        """Return the blobs that changed."""
+        writes = self.task.checkpoint()
+        counters = self.task.counters
+        view = {
+            "watermark": None if self.task.watermark == NEVER else self.task.watermark,
+            "flushed_at": self._flushed_at,
+            "consumed": counters.consumed,
+            "accepted": counters.accepted,
+            "refused": counters.refused,
+            "without_time": counters.without_time,
+            "beyond_limits": counters.beyond_limits,
+            "panes": counters.panes,
+        }
+        writes["view/progress"] = msgspec.json.encode(view)
+        return writes
+
+
+class JudgeStage:
+    """Panes of one partition to alerts."""
+
+    name = JUDGE
+
+    def __init__(self, settings: JudgeSettings, topics: "StageTopics") -> None:
+        self.inputs: tuple[str, ...] = (topics.panes,)
+        self.task = Judge(settings)
+        self._topics = topics
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint."""
+        self.task.restore(blobs)
+
+    def process(self, batch: Batch) -> None:
+        """Take in panes and watermarks."""
+        self.task.process(batch.values)
+
+    def quiet(self, position: int) -> bool:
+        """Judge goes by its sources' watermarks alone."""
+        del position
+        return False
+
+    def output(self) -> Output:
+        """Take out alerts."""
+        return Output([], [Outgoing(self._topics.alerts, alert.key, alert.value) for alert in self.task.emit()])
+
+    def checkpoint(self) -> dict[str, bytes | None]:
+        """Return the blobs that changed."""
+        return self.task.checkpoint()
+
+
+@dataclass(frozen=True, slots=True)
+class StageTopics:
+    """Topics by what they are for. `inputs` are co-partitioned; the first one's positions are the task's."""
+
+    inputs: tuple[str, ...]
+    panes: str
+    alerts: str
+    dead_letters: str

@@ -1,0 +1,1 @@
+"""Mergeable integer sketches: pure functions over flat arrays."""

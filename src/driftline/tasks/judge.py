@@ -1,0 +1,259 @@
+"""Judge: the panes of one partition of the panes topic, in offset order, to incidents and alerts.
+
+A pure function of (state, records) like Summarise. Slices of event time come out of the merger complete and in order;
+each goes to the subjects that it is about, and then the windows that end at that time are judged, in order of their
+names. So the same panes give the same alerts, whatever the sources' pace and wherever the task was restarted.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from driftline.errors import StateCorrupt
+from driftline.evidence.reference import Reference
+from driftline.incidents.alerts import encode_alert
+from driftline.incidents.incident import Incident, Subject, digest
+from driftline.panes.merging import PaneMerger, Slice
+from driftline.panes.records import GROUP_STEP
+from driftline.sketches.cells import Cells
+from driftline.sketches.packing import pack_cells, unpack_cells
+from driftline.sketches.summary import Summary
+from driftline.state.codec import pack, unpack
+from driftline.tasks.rules import JudgeSettings, ModelRules
+from driftline.tasks.stream import StreamJudge
+from driftline.tasks.subjects import SubjectJudge, Watched
+from driftline.tasks.summarise import STREAM
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert to publish: its key is the incident's fingerprint."""
+
+    key: bytes
+    value: bytes
+    incident: Incident
+
+
+class Judge:
+    """The task of one partition of the panes topic. See the module's head."""
+
+    def __init__(self, settings: JudgeSettings) -> None:
+        self._settings = settings
+        self._merger = PaneMerger()
+        self._stream = StreamJudge(settings.stream_window_ms, settings.dead_letter_share)
+        self._subjects: dict[Subject, SubjectJudge] = {}
+        self._rules: dict[str, ModelRules] = {}
+        self._references: dict[str, Watched] = {}
+        self._learned: dict[str, bytes] = {}
+        self._ranks: dict[tuple[str, str], int] = {}
+        self._alerts: list[Alert] = []
+        self._touched: set[Subject] = set()
+        self._unreadable = 0
+        self._windows = 0
+
+    def process(self, values: Sequence[bytes | None]) -> list[tuple[int, str]]:
+        """Take in records in offset order. Returns (position, reason) of those that cannot be read."""
+        unreadable = []
+        for at, value in enumerate(values):
+            try:
+                moved = self._merger.take(value or b"")
+            except StateCorrupt as error:
+                self._unreadable += 1
+                unreadable.append((at, str(error)))
+                continue
+            if moved:
+                self._advance()
+        return unreadable
+
+    def _advance(self) -> None:
+        for time, slices in self._merger.advance(self._next_deadline):
+            for piece in slices:
+                self._take(piece)
+            changed = self._stream.close(time)
+            for subject in sorted(self._subjects):
+                judge = self._subjects[subject]
+                deadline = judge.deadline
+                if deadline is not None and deadline <= time:
+                    self._windows += 1
+                    self._touched.add(subject)
+                    changed.extend(judge.close(time))
+            for incident in changed:
+                value = encode_alert(incident, source=self._settings.alert_source)
+                copy = msgspec.json.decode(msgspec.json.encode(incident), type=Incident)
+                self._alerts.append(Alert(incident.fingerprint.encode(), value, copy))
+
+    def _next_deadline(self) -> int | None:
+        deadlines = [self._stream.deadline, *(judge.deadline for judge in self._subjects.values())]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def _take(self, piece: Slice) -> None:
+        if piece.model == STREAM:
+            for summary in piece.groups.values():
+                self._stream.take(piece.start, summary)
+            return
+        for group, summary in piece.groups.items():
+            subject = Subject(piece.model, group.version, group.segment)
+            judge = self._subjects.get(subject)
+            if judge is None:
+                judge = self._begin(subject, piece.start)
+            self._touched.add(subject)
+            reference = judge.take(piece.start, piece.end, summary)
+            if reference is not None:
+                self._learned[reference.address] = reference.encode()
+                judge.watch(self._watched(reference), piece.end)
+
+    def _begin(self, subject: Subject, start: int) -> SubjectJudge:
+        rank = None
+        if subject.segment:
+            rank = self._ranks[subject.model, subject.version] = self._ranks.get((subject.model, subject.version), 0) + 1
+        rules = self._model_rules(subject.model)
+        judge = self._subjects[subject] = SubjectJudge(subject, rules, rank)
+        given = rules.reference(subject.version, subject.segment)
+        if given is not None:
+            judge.watch(self._watched(given), start)
+        return judge
+
+    def _model_rules(self, model: str) -> ModelRules:
+        if model not in self._rules:
+            self._rules[model] = self._settings.rules(model)
+        return self._rules[model]
+
+    def _watched(self, reference: Reference) -> Watched:
+        address = reference.address
+        if address not in self._references:
+            self._references[address] = Watched.of(reference)
+        return self._references[address]
+
+    def emit(self) -> list[Alert]:
+        """Take out the alerts that are to be sent, in order."""
+        alerts, self._alerts = self._alerts, []
+        return alerts
+
+    @property
+    def mark(self) -> int:
+        """All slices that end at or before this event time were judged."""
+        return self._merger.mark
+
+    def positions(self) -> tuple[int, dict[int, tuple[bool, int]]]:
+        """Return (number of sources expected, source -> (idle, its position in the input)) as last heard."""
+        sources = {number: (source.idle, source.position) for number, source in self._merger.sources.items()}
+        return self._merger.expected, sources
+
+    def checkpoint(self) -> dict[str, bytes | None]:
+        """Return the blobs that changed since the last checkpoint (None: delete)."""
+        merger, writes = self._merger.checkpoint()
+        for subject in sorted(self._touched):
+            judge = self._subjects[subject]
+            name = digest(*subject_parts(subject))
+            value, arrays = judge.snapshot()
+            writes[f"subject/{name}"] = pack("subject", VERSION, value, arrays)
+            for start in sorted(judge.changed_slices):
+                held = judge.learning.get(start)
+                writes[f"slice/{name}/{start}"] = None if held is None else _pack_summary(held)
+            judge.changed_slices.clear()
+        self._touched.clear()
+        for address, encoded in self._learned.items():
+            writes[f"reference/{address}"] = encoded
+        self._learned.clear()
+        ranks = [[*key, rank] for key, rank in self._ranks.items()]
+        state = [merger, self._stream.snapshot(), ranks, self._unreadable, self._windows]
+        writes["task"] = pack("judge", VERSION, state, {})
+        writes["view/incidents"] = msgspec.json.encode(self.view())
+        return writes
+
+    def view(self) -> dict[str, Any]:
+        """Return what `status` shows, as plain values."""
+        counters = self._merger.counters
+        return {
+            "mark": self._merger.mark,
+            "counters": {
+                "panes": counters.records,
+                "repeated": counters.repeated,
+                "late": counters.late,
+                "unreadable": self._unreadable,
+                "windows": self._windows,
+            },
+            "sources": {
+                str(number): {"watermark": source.time, "idle": source.idle}
+                for number, source in sorted(self._merger.sources.items())
+            },
+            "subjects": [_view_of(self._subjects[subject]) for subject in sorted(self._subjects)],
+            "stream": [_incident_view(incident) for incident in self._stream.incidents.values()],
+        }
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint. Raises `StateCorrupt`."""
+        if not blobs:
+            return
+        try:
+            state: Any = unpack(blobs["task"], "judge", (VERSION,)).value
+            merger, stream, ranks, self._unreadable, self._windows = state
+            self._merger.restore(merger, blobs)
+            self._stream.restore(stream)
+            self._ranks = {(model, version): rank for model, version, rank in ranks}
+            for name in sorted(blobs):
+                if name.startswith("subject/"):
+                    self._restore_subject(name.removeprefix("subject/"), blobs)
+        except StateCorrupt:
+            raise
+        except (KeyError, TypeError, ValueError, AssertionError, msgspec.MsgspecError) as error:
+            raise StateCorrupt(f"judge: {type(error).__name__}: {error}") from error
+
+    def _restore_subject(self, name: str, blobs: Mapping[str, bytes]) -> None:
+        found = unpack(blobs[f"subject/{name}"], "subject", (VERSION,))
+        value: Any = found.value
+        subject = msgspec.convert(value[0], Subject)
+        rules = self._model_rules(subject.model)
+        judge = self._subjects[subject] = SubjectJudge(subject, rules, value[1])
+        address, starts = value[2], value[5]
+        reference = rules.reference(subject.version, subject.segment)
+        if reference is None and address:
+            reference = Reference.decode(blobs[f"reference/{address}"])
+        judge.restore(value, found.arrays, self._watched(reference) if reference is not None else None)
+        for start in starts:
+            judge.learning[start] = _unpack_summary(blobs[f"slice/{name}/{start}"])
+
+
+def subject_parts(subject: Subject) -> tuple[str, str, str]:
+    """Return the three names of a subject."""
+    return subject.model, subject.version, subject.segment
+
+
+def _pack_summary(summary: Summary) -> bytes:
+    return pack("slice", VERSION, [summary.signals, summary.categories], pack_cells(summary.cells))
+
+
+def _unpack_summary(data: bytes) -> Summary:
+    found = unpack(data, "slice", (VERSION,))
+    signals, categories = msgspec.convert(found.value, tuple[tuple[str, ...], dict[int, str]])
+    cells: Cells = unpack_cells(found.arrays)
+    if len(cells) and int(cells.ids[-1]) >= GROUP_STEP:
+        raise StateCorrupt("slice: a cell belongs to no signal")
+    return Summary(signals, cells, categories)
+
+
+def _view_of(judge: SubjectJudge) -> dict[str, Any]:
+    subject, window = judge.subject, judge.last_window
+    return {
+        "model": subject.model,
+        "version": subject.version,
+        "segment": subject.segment,
+        "reference": judge.watched.reference.address if judge.watched else None,
+        "learned_events": sum(held.events for held in judge.learning.values()),
+        "window": None if window is None else {"start": window.start, "end": window.end, "count": window.count},
+        "incidents": [_incident_view(incident) for incident in judge.incidents.values()],
+    }
+
+
+def _incident_view(incident: Incident) -> dict[str, Any]:
+    return {
+        "id": incident.id,
+        "kind": incident.kind.value,
+        "opened": incident.opened,
+        "signals": [signal.name for signal in incident.signals],
+        "summary": incident.summary,
+    }

@@ -1,0 +1,45 @@
+"""What Judge knows of the configuration, resolved for one model."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from driftline.evidence.reference import Reference
+from driftline.incidents.budget import Budget
+
+
+@dataclass(frozen=True, slots=True)
+class LearnRule:
+    """Learn a reference from the first `span_ms` of a stream, and for as long as it has fewer than `events`."""
+
+    span_ms: int
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRules:
+    """How one model is judged. Durations in milliseconds."""
+
+    windows: tuple[tuple[int, int], ...]
+    """(size, every): tumbling where they are equal, hopping otherwise."""
+    pane_ms: int
+    budget: Budget
+    learn: LearnRule
+    min_effect: float
+    min_events: int
+    segmented: bool
+    reference: Callable[[str, str], Reference | None] = lambda version, segment: None
+    """A given reference by (version, segment); where there is none, one is learned."""
+    thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By signal (or "*") and metric: a fixed threshold that the user set."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeSettings:
+    """All that Judge knows of the configuration."""
+
+    rules: Callable[[str], ModelRules]
+    alert_source: str
+    """The `source` of every alert: a URI reference that names this installation."""
+    dead_letter_share: float
+    """Share of refused records in a window of the stream above which an incident says so."""
+    stream_window_ms: int

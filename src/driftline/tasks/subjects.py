@@ -1,0 +1,372 @@
+"""One (model, version, segment) under judgement: learn a reference, fill windows, weigh evidence, keep incidents.
+
+    slices ──no reference yet──► learning ──span and events reached──► reference
+       │
+       └──projected on the reference──► open windows ──end──► evidence by kind ──► incidents
+                 └──► detectors, slice by slice (when did it begin?)
+
+A slice becomes one vector of integers, and a window is a sum of such vectors: exact, in any order.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from driftline.evidence.detectors import DETECTORS, Fed, Replayed, Scores
+from driftline.evidence.distances import effects
+from driftline.evidence.evalues import Evidence, Found
+from driftline.evidence.projection import Projection
+from driftline.evidence.reference import Reference, build_reference
+from driftline.evidence.signals import Family
+from driftline.evidence.volume import VolumeBins
+from driftline.incidents.budget import KIND_SHARES
+from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.words import summarise_incident
+from driftline.panes.windows import window_starts
+from driftline.sketches.keys import Ints
+from driftline.sketches.summary import Summary, combine
+from driftline.tasks.rules import ModelRules
+
+LEARNING_SLICES = 256
+"""Slices kept while learning. When there are more, neighbours are merged: their length doubles."""
+QUIET_WINDOWS = 3
+"""Windows in a row without evidence that resolve an incident."""
+NOTABLE = 3.0
+"""Log e-value of one window (e^3 = 20) that makes a signal part of an incident that is open already."""
+MOST_SIGNALS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A reference made ready: computed once, shared by all subjects that are compared with it."""
+
+    reference: Reference
+    projection: Projection
+    scores: Scores
+    rows: Mapping[Kind, Ints]
+
+    @classmethod
+    def of(cls, reference: Reference) -> "Watched":
+        """Prepare a reference."""
+        projection = Projection(reference)
+        inputs = np.concatenate([projection.rows(Family.INPUTS), projection.rows(Family.SERVICE)])
+        rows = {
+            Kind.DATA_DRIFT: np.unique(inputs),
+            Kind.PREDICTION_DRIFT: projection.rows(Family.OUTPUT),
+            Kind.DATA_QUALITY: projection.quality_rows,
+        }
+        return cls(reference, projection, Scores(projection, reference.value_dispersion(1)), rows)
+
+
+class SubjectJudge:
+    """See the module's head.
+
+    Args:
+        subject: who is judged.
+        rules: how.
+        rank: 1 for the model's first segment, and so on; None for all events.
+    """
+
+    def __init__(self, subject: Subject, rules: ModelRules, rank: int | None) -> None:
+        self.subject = subject
+        self.rank = rank
+        self.incidents: dict[Kind, Incident] = {}
+        self.last_window: Window | None = None
+        self.learning: dict[int, Summary] = {}
+        self.slice_ms = rules.pane_ms
+        self.changed_slices: set[int] = set()
+        self.watched: Watched | None = None
+        self._rules = rules
+        self._since = 0
+        self._windows: dict[tuple[int, int, int], Ints] = {}
+        self._evidence: dict[tuple[int, Kind], Evidence] = {}
+        self._volumes: dict[int, VolumeBins] = {}
+        self._detectors: list[Replayed] = []
+
+    def watch(self, watched: Watched, since: int) -> None:
+        """Compare with this reference all slices that start at or after `since`."""
+        self.watched = watched
+        self._since = since
+        self._evidence, self._windows, self._volumes = {}, {}, {}
+        for size, _ in self._rules.windows:
+            self._volumes[size] = VolumeBins(watched.reference, size)
+            for kind in KIND_SHARES:
+                evidence = self._new_evidence(size, kind)
+                if evidence is not None:
+                    self._evidence[size, kind] = evidence
+        if not self.subject.segment:
+            signals = np.concatenate([watched.rows[Kind.DATA_DRIFT], watched.rows[Kind.PREDICTION_DRIFT]])
+            names = [watched.projection.signals[slot] for slot in signals.tolist()]
+            self._detectors = [Replayed(kind, name) for name in names for kind in DETECTORS]
+
+    def _new_evidence(self, size: int, kind: Kind) -> Evidence | None:
+        assert self.watched is not None
+        projection, reference = self.watched.projection, self.watched.reference
+        panes = max(1, round(size / reference.pane_ms))
+        allowance = self._allowance(kind)
+        effect = self._rules.min_effect
+        if kind is Kind.VOLUME:
+            volume = self._volumes[size]
+            if not volume.enough:
+                return None
+            return Evidence(
+                volume.shares, volume.sizes, dispersion=volume.dispersion, allowance=allowance, min_effect=effect
+            )
+        rows = self.watched.rows[kind]
+        if not len(rows):
+            return None
+        if kind is Kind.DATA_QUALITY:
+            shares, sizes = projection.quality_shares, projection.quality_sizes
+            dispersion = reference.quality_dispersion(panes)
+        else:
+            shares, sizes = projection.shares, projection.sizes
+            dispersion = reference.value_dispersion(panes)
+        return Evidence(
+            shares[rows], sizes[rows], dispersion=dispersion[rows], allowance=allowance, min_effect=effect
+        )
+
+    def _allowance(self, kind: Kind) -> float:
+        rules = self._rules
+        return rules.budget.allowance(
+            kind, sizes=len(rules.windows), segment_rank=self.rank, segmented=rules.segmented
+        )
+
+    def take(self, start: int, end: int, summary: Summary) -> Reference | None:
+        """Take in a slice. Returns the reference if this slice completed its learning: then call `watch`."""
+        if self.watched is None:
+            return self._learn(start, end, summary)
+        vector = self.watched.projection.project(summary)
+        for index, (size, every) in enumerate(self._rules.windows):
+            for window in window_starts(start, end, size, every):
+                key = (window + size, index, window)
+                held = self._windows.get(key)
+                self._windows[key] = vector.copy() if held is None else held + vector
+        if self._detectors:
+            scores = dict(zip(self.watched.projection.signals, self.watched.scores.of(vector).tolist(), strict=True))
+            for detector in self._detectors:
+                score = scores[detector.signal]
+                if math.isfinite(score):
+                    detector.update(score, start)
+        return None
+
+    def _learn(self, start: int, end: int, summary: Summary) -> Reference | None:
+        self._add_slice(start - start % self.slice_ms, summary)
+        while len(self.learning) > LEARNING_SLICES:
+            self.slice_ms *= 2
+            finer, self.learning = self.learning, {}
+            self.changed_slices.update(finer)
+            for begin, held in finer.items():
+                self._add_slice(begin - begin % self.slice_ms, held)
+        first = min(self.learning)
+        learn = self._rules.learn
+        if end - first < learn.span_ms or sum(held.events for held in self.learning.values()) < learn.events:
+            return None
+        slices = sorted(self.learning.items())
+        self.changed_slices.update(self.learning)
+        self.learning = {}
+        subject = self.subject
+        return build_reference(
+            slices,
+            model=subject.model,
+            version=subject.version,
+            segment=subject.segment,
+            pane_ms=self.slice_ms,
+            learned=True,
+        )
+
+    def _add_slice(self, start: int, summary: Summary) -> None:
+        held = self.learning.get(start)
+        self.learning[start] = summary if held is None else combine([held, summary])
+        self.changed_slices.add(start)
+
+    @property
+    def deadline(self) -> int | None:
+        """The end of the window that ends next."""
+        return min(self._windows)[0] if self._windows else None
+
+    def close(self, time: int) -> list[Incident]:
+        """Judge the windows that end now. Returns the incidents that changed."""
+        changed: list[Incident] = []
+        for key in sorted(key for key in self._windows if key[0] <= time):
+            vector = self._windows.pop(key)
+            size, _ = self._rules.windows[key[1]]
+            changed.extend(self._judge(vector, key[2], size))
+        return changed
+
+    def _judge(self, vector: Ints, start: int, size: int) -> list[Incident]:
+        assert self.watched is not None
+        events = self.watched.projection.events(vector)
+        window = Window(start, start + size, events)
+        self.last_window = window
+        changed: list[Incident] = []
+        if start % size == 0:  # of hopping windows only those that do not overlap add evidence
+            for kind in KIND_SHARES:
+                evidence = self._evidence.get((size, kind))
+                if evidence is None or (kind is Kind.VOLUME and start < self._since):
+                    continue
+                if kind is not Kind.VOLUME and events < self._rules.min_events:
+                    continue
+                found = evidence.update(self._counts(kind, size, vector, events))
+                incident = self.incidents.get(kind)
+                if incident is None:
+                    threshold = self._rules.budget.log_threshold(self._allowance(kind), size)
+                    if evidence.log_m >= threshold:
+                        changed.append(self._open(kind, window, vector, found))
+                else:
+                    evidence.reset()
+                    if incident.window.size == size and self._follow(incident, window, vector, found):
+                        changed.append(incident)
+        if self._rules.thresholds and events >= self._rules.min_events:
+            changed.extend(self._check_thresholds(window, vector))
+        return changed
+
+    def _counts(self, kind: Kind, size: int, vector: Ints, events: int) -> Ints:
+        assert self.watched is not None
+        projection = self.watched.projection
+        if kind is Kind.VOLUME:
+            return self._volumes[size].counts(events)
+        rows = self.watched.rows[kind]
+        counts = projection.quality(vector) if kind is Kind.DATA_QUALITY else projection.evidence(vector)
+        return np.ascontiguousarray(counts[rows])
+
+    def _names(self, kind: Kind) -> list[str]:
+        assert self.watched is not None
+        if kind is Kind.VOLUME:
+            return ["events"]
+        signals = self.watched.projection.signals
+        return [signals[slot] for slot in self.watched.rows[kind].tolist()]
+
+    def _open(self, kind: Kind, window: Window, vector: Ints, found: Found) -> Incident:
+        highest = found.total.max()
+        chosen = np.flatnonzero((found.total > highest - math.log(100)) | (found.window > NOTABLE))
+        chosen = chosen[np.lexsort((chosen, -found.total[chosen]))][:MOST_SIGNALS]
+        names = self._names(kind)
+        signals = [
+            self._signal(kind, names[at], float(found.total[at]), vector, window) for at in chosen.tolist()
+        ]
+        return self._start(kind, window, signals)
+
+    def _start(self, kind: Kind, window: Window, signals: list[Signal]) -> Incident:
+        for (_, other), evidence in self._evidence.items():
+            if other is kind:
+                evidence.reset()
+        assert self.watched is not None
+        incident = Incident(
+            subject=self.subject,
+            kind=kind,
+            status=Status.FIRING,
+            opened=window.end,
+            window=window,
+            signals=signals,
+            reference=self.watched.reference.address,
+            summary=summarise_incident(self.subject, kind, signals),
+            detections=self._detections(signals, window),
+        )
+        self.incidents[kind] = incident
+        return incident
+
+    def _signal(self, kind: Kind, name: str, evidence: float, vector: Ints, window: Window) -> Signal:
+        assert self.watched is not None
+        projection = self.watched.projection
+        rounded = float(f"{evidence:.6g}") if math.isfinite(evidence) else 0.0
+        if kind is Kind.VOLUME:
+            usual = self._volumes[window.size].usual
+            return Signal(name, rounded, {"events_before": usual, "events_after": float(window.count)})
+        found = effects(projection, vector).of(projection.signals.index(name))
+        return Signal(name, rounded, {key: float(f"{value:.6g}") for key, value in found.items()})
+
+    def _detections(self, signals: list[Signal], window: Window) -> list[dict[str, str | int]]:
+        """Return what detectors of these signals found not long before the window's end: when it began."""
+        names = {signal.name for signal in signals}
+        recent = window.end - 20 * window.size
+        return [
+            {"detector": detector.name, "signal": detector.signal, "at": detector.detected_at}
+            for detector in self._detectors
+            if detector.signal in names and detector.detected_at >= recent
+        ]
+
+    def _follow(self, incident: Incident, window: Window, vector: Ints, found: Found) -> bool:
+        """Look at a further window of an open incident. Returns whether it resolved."""
+        names = self._names(incident.kind)
+        part_of = {signal.name for signal in incident.signals}
+        speaks = False
+        for at, name in enumerate(names):
+            if name in part_of:
+                speaks |= float(found.window[at]) > 0
+            elif float(found.window[at]) > NOTABLE and len(incident.signals) < MOST_SIGNALS:
+                incident.signals.append(self._signal(incident.kind, name, float(found.window[at]), vector, window))
+                speaks = True
+        incident.quiet = 0 if speaks else incident.quiet + 1
+        if incident.quiet < QUIET_WINDOWS:
+            return False
+        self._resolve(incident, window)
+        return True
+
+    def _resolve(self, incident: Incident, window: Window) -> None:
+        incident.status = Status.RESOLVED
+        incident.window = window
+        incident.resolved = window.end
+        incident.summary = f"{self.subject}: back within the reference after {incident.kind.replace('_', ' ')}."
+        del self.incidents[incident.kind]
+
+    def _check_thresholds(self, window: Window, vector: Ints) -> list[Incident]:
+        assert self.watched is not None
+        projection = self.watched.projection
+        measured = effects(projection, vector)
+        passed: list[Signal] = []
+        for slot, name in enumerate(projection.signals):
+            limits = {**self._rules.thresholds.get("*", {}), **self._rules.thresholds.get(name, {})}
+            found = measured.of(slot) if limits else {}
+            if any(found.get(metric, 0.0) > limit for metric, limit in limits.items()):
+                passed.append(self._signal(Kind.THRESHOLD, name, 0.0, vector, window))
+        incident = self.incidents.get(Kind.THRESHOLD)
+        if incident is None:
+            return [self._start(Kind.THRESHOLD, window, passed[:MOST_SIGNALS])] if passed else []
+        if passed or incident.window.size != window.size:
+            return []
+        self._resolve(incident, window)
+        return [incident]
+
+    def snapshot(self) -> tuple[Any, dict[str, Ints | np.ndarray[Any, np.dtype[np.float64]]]]:
+        """Return (plain values, arrays). Slices being learned are stored apart: see `changed_slices`."""
+        arrays: dict[str, Any] = {}
+        for number, vector in enumerate(self._windows.values()):
+            arrays[f"window/{number}"] = vector
+        for (size, kind), evidence in self._evidence.items():
+            for name, array in evidence.snapshot().items():
+                arrays[f"evidence/{size}/{kind}/{name}"] = array
+        address = self.watched.reference.address if self.watched else ""
+        value = [
+            self.subject,
+            self.rank,
+            address,
+            self._since,
+            self.slice_ms,
+            sorted(self.learning),
+            list(self._windows),
+            list(self.incidents.values()),
+            self.last_window,
+            [[detector.name, detector.signal, asdict(detector.snapshot())] for detector in self._detectors],
+        ]
+        return value, arrays
+
+    def restore(self, value: Any, arrays: Mapping[str, Any], watched: Watched | None) -> None:
+        """Take up a snapshot. `watched` is the reference it names, or another one: then evidence starts anew."""
+        _, self.rank, address, since, self.slice_ms, _, windows, incidents, last, detectors = value
+        self.incidents = {held.kind: held for held in msgspec.convert(incidents, list[Incident])}
+        self.last_window = msgspec.convert(last, Window | None)
+        if watched is None:
+            return
+        self.watch(watched, since)
+        if watched.reference.address != address:
+            return
+        self._windows = {tuple(key): arrays[f"window/{number}"] for number, key in enumerate(windows)}
+        for (size, kind), evidence in self._evidence.items():
+            prefix = f"evidence/{size}/{kind}/"
+            held = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            evidence.restore(held)
+        self._detectors = [Replayed(name, signal, msgspec.convert(fed, Fed)) for name, signal, fed in detectors]

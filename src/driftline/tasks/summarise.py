@@ -1,0 +1,266 @@
+"""Summarise: the events of one input partition, in offset order, to panes.
+
+A pure function of (state, records): no clock, no configuration beyond pane lengths, segment tags and limits, and no
+batch boundary shows in what comes out. Lateness is decided record by record, against the greatest event time before it;
+panes leave in the order of their ends.
+
+    time ──►   10:00        10:01        10:02
+               │  pane sent  │  pane open │
+    watermark ─────────────────▲ = greatest event time seen - disorder
+                 late ◄── an event here  │  counted ──►
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from driftline.errors import StateCorrupt
+from driftline.formats.columns import CategoryKeys, ModelColumns
+from driftline.formats.learning import Limits, Shape
+from driftline.formats.native import ColumnBatch, NativeDecoder
+from driftline.formats.reasons import EXPLANATIONS, Reason
+from driftline.formats.times import BAD_TIME, NO_TIME
+from driftline.panes.open import Naming, OpenPanes
+from driftline.panes.records import GROUP_STEP, PaneRecord, Watermark
+from driftline.sketches.cells import from_buckets
+from driftline.sketches.keys import Ints
+from driftline.sketches.summary import ROLES, Oddity, Role
+from driftline.state.codec import pack, unpack
+
+VERSION = 1
+NEVER = BAD_TIME
+"""A watermark before any event."""
+STREAM = ""
+"""The stream itself is watched as a model of this name (no event can have it): every record is one of its events."""
+FATE = 1
+"""Slot of the stream's signal that says what became of a record: `accepted` or a reason."""
+BEYOND = 2
+"""Slot of the stream's signal that counts what was beyond the limits: `signals`, `segments`."""
+_STREAM_SIGNALS = ("events", "fate", "beyond_limits")
+
+
+@dataclass(frozen=True, slots=True)
+class SummariseSettings:
+    """All that the hot path knows of the configuration. Durations in milliseconds."""
+
+    disorder: int
+    future: int
+    past: int | None
+    limits: Limits
+    pane_ms: Callable[[str], int]
+    """Pane length of a model."""
+    tags: Callable[[str], tuple[str, ...]]
+    """Segment tags of a model."""
+    stream_pane_ms: int = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A record that is not counted: its position in the batch, and why."""
+
+    at: int
+    reason: Reason
+    detail: str
+
+
+@dataclass(slots=True)
+class Counters:
+    """consumed = accepted + refused, always; part of the checkpoint."""
+
+    consumed: int = 0
+    accepted: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    without_time: int = 0
+    beyond_limits: int = 0
+    panes: int = 0
+
+
+class Summarise:
+    """The task of one input partition. See the module's head.
+
+    Args:
+        settings: what it knows of the configuration.
+        source: number of the partition.
+        sources: number of partitions of the input.
+    """
+
+    def __init__(self, settings: SummariseSettings, source: int, sources: int) -> None:
+        self._settings = settings
+        self._source = source
+        self._sources = sources
+        self._decoder = NativeDecoder(settings.limits, settings.tags)
+        self._panes = OpenPanes()
+        self._stream_keys = CategoryKeys()
+        self._before: dict[int, int] = {}
+        self._newest = NEVER
+        self._sent = NEVER
+        self._idle = False
+        self._shapes_stored = 0
+        self.watermark = NEVER
+        self.position = 0
+        self.counters = Counters()
+
+    def process(self, values: Sequence[bytes | None], timestamps: Sequence[int], position: int) -> list[Refusal]:
+        """Take in records in offset order; `position` is the offset after the last one. Returns those not counted."""
+        batch = self._decoder.decode(values)
+        stamps = np.array(timestamps, dtype=np.int64)
+        self._time(batch, stamps)
+        running = self._refuse_late(batch)
+        for columns in batch.models:
+            self._count(columns, batch)
+        self._count_fates(batch, running)
+        self._idle = False
+        self.position = position
+        return self._tally(batch)
+
+    def _time(self, batch: ColumnBatch, stamps: Ints) -> None:
+        """Give events without a time that of their record, and refuse those too far from it."""
+        missing = np.flatnonzero(batch.times == NO_TIME)
+        if len(missing):
+            self.counters.without_time += int((batch.reasons[missing] == 0).sum())
+            batch.times[missing] = stamps[missing]
+            batch.reasons[missing[(stamps[missing] < 0) & (batch.reasons[missing] == 0)]] = Reason.BAD_EVENT_TIME
+        fine = (batch.reasons == 0) & (stamps >= 0)
+        ahead = fine & (batch.times > stamps + self._settings.future)
+        batch.reasons[ahead] = Reason.EVENT_TIME_AHEAD
+        if self._settings.past is not None:
+            batch.reasons[fine & (batch.times < stamps - self._settings.past)] = Reason.EVENT_TIME_BEHIND
+
+    def _refuse_late(self, batch: ColumnBatch) -> Ints:
+        """Refuse events whose pane was sent before them. Returns the greatest event time up to each record."""
+        lengths = np.full(len(batch.times), 1, dtype=np.int64)
+        for columns in batch.models:
+            lengths[columns.rows] = self._settings.pane_ms(columns.shape.model)
+        times = np.where(batch.reasons == 0, batch.times, NEVER)
+        running = np.maximum.accumulate(np.concatenate([[self._newest], times]))
+        marks = np.maximum(running[:-1] - self._settings.disorder, self.watermark)
+        late = (batch.reasons == 0) & (times - times % lengths + lengths <= marks)
+        batch.reasons[late] = Reason.LATE
+        self._newest = int(running[-1])
+        if self._newest > NEVER:
+            self.watermark = max(self.watermark, self._newest - self._settings.disorder)
+        return running[1:]
+
+    def _count(self, columns: ModelColumns, batch: ColumnBatch) -> None:
+        fine = batch.reasons[columns.rows] == 0
+        rows = None if fine.all() else np.flatnonzero(fine)
+        times = batch.times[columns.rows] if rows is None else batch.times[columns.rows[rows]]
+        if len(times):
+            self._panes.add(columns, rows, times, self._settings.pane_ms(columns.shape.model))
+
+    def _count_fates(self, batch: ColumnBatch, running: Ints) -> None:
+        """Count every record in the stream's own panes, at the greatest event time seen up to it."""
+        length = self._settings.stream_pane_ms
+        panes = np.where(running > NEVER, running // length, -1)
+        facts, counts = np.unique(panes * 64 + batch.reasons, return_counts=True)
+        beyond: dict[int, int] = {}
+        for row, ignored in batch.ignored.items():
+            beyond[int(panes[row])] = beyond.get(int(panes[row]), 0) + ignored
+        for columns in batch.models:
+            for at, codes in enumerate(columns.segments, 1):
+                for pane in panes[columns.rows[codes == at]].tolist():
+                    beyond[pane] = beyond.get(pane, 0) + 1
+        self.counters.beyond_limits += sum(beyond.values())
+        for fact, number in zip(facts.tolist(), counts.tolist(), strict=True):
+            pane, reason = divmod(fact, 64)
+            if pane < 0:
+                self._before[reason] = self._before.get(reason, 0) + number
+                continue
+            for early, held in self._before.items():
+                self._add_fate(pane * length, Reason(early).label, held)
+            self._before = {}
+            self._add_fate(pane * length, Reason(reason).label, number)
+        for pane, number in beyond.items():
+            if pane >= 0:
+                self._add(pane * length, BEYOND, "fields or segments", number)
+
+    def _add_fate(self, start: int, fate: str, number: int) -> None:
+        self._add(start, FATE, fate, number)
+        self._add(start, 0, None, number)
+
+    def _add(self, start: int, slot: int, name: str | None, number: int) -> None:
+        role = Role.ODDITIES if name is None else Role.STRINGS
+        key = int(Oddity.EVENT) if name is None else self._stream_keys[name]
+        handle = self._panes.open(STREAM, start, self._settings.stream_pane_ms)
+        cell: Ints = np.array([handle * GROUP_STEP + slot * ROLES + int(role)], dtype=np.int64)
+        zero = np.zeros(1, dtype=np.int64)
+        counts: Ints = np.array([number], dtype=np.int64)
+        self._panes.take(from_buckets(cell, zero, zero, np.array([key], dtype=np.int64), counts, zero))
+
+    def _tally(self, batch: ColumnBatch) -> list[Refusal]:
+        counters = self.counters
+        counters.consumed += len(batch.reasons)
+        refusals = []
+        for at in np.flatnonzero(batch.reasons).tolist():
+            reason = Reason(int(batch.reasons[at]))
+            counters.refused[reason.label] = counters.refused.get(reason.label, 0) + 1
+            refusals.append(Refusal(at, reason, batch.details.get(at) or EXPLANATIONS[reason]))
+        counters.accepted += len(batch.reasons) - len(refusals)
+        return refusals
+
+    def quiet(self) -> None:
+        """Send what is open: the partition was read to its end and has been quiet for long.
+
+        The watermark moves to the end of the newest pane, never further.
+        """
+        self.watermark = max(self.watermark, *self._panes.ends, NEVER)
+        self._idle = True
+
+    def emit(self) -> list[PaneRecord | Watermark]:
+        """Take out what is to be sent: panes that ended, then how far this source has come."""
+        names = {**self._decoder.keys.names, **self._stream_keys.names}
+        records: list[PaneRecord | Watermark] = []
+        if any(end <= self.watermark for end in self._panes.ends):
+            records.extend(
+                self._panes.close(self.watermark, self._naming, names, self._source, self._sources)
+            )
+            self.counters.panes += len(records)
+        if self.watermark > self._sent or self._idle:
+            records.append(Watermark(self._source, self._sources, self.watermark, self._idle, self.position))
+            self._sent = self.watermark
+            self._idle = False
+        return records
+
+    def _naming(self, model: str) -> Naming:
+        if model == STREAM:
+            return Naming(_STREAM_SIGNALS, [""], [""], ())
+        shape = self._decoder.shapes[model]
+        return Naming(list(shape.signals), shape.versions, shape.segments, shape.tags)
+
+    def checkpoint(self) -> dict[str, bytes | None]:
+        """Return the blobs that changed since the last checkpoint (None: delete). Call `emit` first."""
+        keys = self._decoder.keys
+        panes, writes = self._panes.checkpoint({**keys.names, **self._stream_keys.names})
+        if len(keys.names) > 2 * keys.LIMIT:
+            keys.trim(self._panes.category_keys())
+        shapes = list(self._decoder.shapes.values())
+        size = sum(len(shape.versions) + len(shape.segments) for shape in shapes)
+        if self._decoder.learned or size != self._shapes_stored:
+            writes["shapes"] = pack("shapes", VERSION, [shape.encode() for shape in shapes], {})
+            self._decoder.learned, self._shapes_stored = False, size
+        counters = [getattr(self.counters, name) for name in Counters.__slots__]
+        state = [self.watermark, self._newest, self._sent, self.position, self._before, counters, panes]
+        writes["task"] = pack("summarise", VERSION, state, {})
+        return writes
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint. Raises `StateCorrupt`."""
+        if not blobs:
+            return
+        try:
+            state: Any = unpack(blobs["task"], "summarise", (VERSION,)).value
+            self.watermark, self._newest, self._sent, self.position, before, counters, panes = state
+            self._before = msgspec.convert(before, dict[int, int])
+            self.counters = Counters(*counters)
+            if "shapes" in blobs:
+                self._decoder.restore(unpack(blobs["shapes"], "shapes", (VERSION,)).value)
+            self._decoder.keys.names.update(self._panes.restore(panes, blobs))
+            shapes: list[Shape] = list(self._decoder.shapes.values())
+            self._shapes_stored = sum(len(shape.versions) + len(shape.segments) for shape in shapes)
+        except StateCorrupt:
+            raise
+        except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
+            raise StateCorrupt(f"summarise {self._source}: {type(error).__name__}: {error}") from error
