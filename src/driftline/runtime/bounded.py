@@ -1,6 +1,6 @@
 """When a bounded run is over: all that was there at its start has been read, flushed, and judged by somebody."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -10,7 +10,7 @@ from driftline.state.api import Store, TaskId
 
 
 def everything_done(
-    store: Store, settings: Settings, prediction_ends: Mapping[int, int], panes_ends: Mapping[int, int]
+    store: Store, settings: Settings, prediction_ends: Mapping[int, int], panes_ends: Callable[[], Mapping[int, int]]
 ) -> bool:
     """Tell whether the whole group is done. Every worker asks the store, so those without a task stop too.
 
@@ -18,8 +18,8 @@ def everything_done(
         store: where the group keeps its state.
         settings: the configuration.
         prediction_ends: for each input partition, where it ended when the run began.
-        panes_ends: for each panes partition, where it ends now (looked up *after* the first stage was found done, or
-            it may still grow: then the answer is only late, never early, for the first stage is asked first).
+        panes_ends: returns for each panes partition where it ends now. Asked only after the first stage was found
+            done, when no more panes can come.
     """
     tasks = {info.task: info for info in store.tasks(settings.group)}
     for partition, end in prediction_ends.items():
@@ -30,7 +30,7 @@ def everything_done(
         view = store.read(task, "view/progress").get("view/progress")
         if view is None or msgspec.json.decode(view)["flushed_at"] < end:
             return False
-    for partition, end in panes_ends.items():
+    for partition, end in panes_ends().items():
         info = tasks.get(TaskId(settings.group, JUDGE, partition))
         if info is None or info.outbox or info.offsets.get(settings.topics.panes, -1) < end:
             return False

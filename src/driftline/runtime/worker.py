@@ -269,12 +269,12 @@ class Worker:
             }
         if any(owned.moved for owned in self._owned.values()):
             return
-        panes = {
-            number: self._consumer.bounds(TopicPartition(self._topics.panes, number))[1]
-            for number in range(self._panes)
-        }
-        if everything_done(self._store, self._settings, self._ends, panes):
+        if everything_done(self._store, self._settings, self._ends, self._panes_ends):
             self._stopping = True
+
+    def _panes_ends(self) -> dict[int, int]:
+        topic = self._topics.panes
+        return {number: self._consumer.bounds(TopicPartition(topic, number))[1] for number in range(self._panes)}
 
 
 __all__ = ["JUDGE", "SUMMARISE", "Clock", "Progress", "Worker"]
