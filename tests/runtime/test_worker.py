@@ -1,0 +1,280 @@
+"""One or several workers on a log and a store in memory: the same alerts as a backtest, whatever happens on the way."""
+
+import json
+from collections.abc import Mapping
+
+import pytest
+
+from driftline.config import Settings
+from driftline.errors import PublishError, StateUnavailable
+from driftline.incidents.alerts import alert_id
+from driftline.log.api import Batch, Outgoing, TopicPartition
+from driftline.runtime.local import backtest
+from driftline.runtime.stages import Output, StageKind
+from driftline.runtime.worker import Worker
+from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo
+from driftline.state.memory import MemoryStore
+from driftline.tables import EncodedEvents
+from tests.runtime.streams import MINUTE, PARTITIONS, START, Bench, Manual, events, settings
+
+STREAM = events(hours=4, shift_after=2.5)
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[str]:
+    """Ids of the alerts of a backtest: as last changed at the time of each change."""
+    keys, values, times = map(list, zip(*STREAM, strict=True))
+    result = backtest(settings(), [EncodedEvents(keys, values, times)])
+    ids = [alert_id(incident) for incident in result.incidents]
+    assert ids, "the stream must open an incident"
+    return ids
+
+
+def test_a_bounded_run_gives_the_alerts_of_a_backtest(expected: list[str]) -> None:
+    bench = Bench(settings())
+    bench.publish(STREAM)
+    bench.worker().run()
+    assert bench.alert_ids() == expected
+
+
+def test_a_second_run_finds_nothing_to_do(expected: list[str]) -> None:
+    bench = Bench(settings())
+    bench.publish(STREAM)
+    bench.worker("first").run()
+    panes = len(bench.records(bench.settings.topics.panes))
+    bench.worker("second").run()
+    assert bench.alert_ids() == expected
+    assert len(bench.records(bench.settings.topics.panes)) == panes
+
+
+def test_work_goes_on_where_the_last_worker_stopped(expected: list[str]) -> None:
+    bench = Bench(settings(quiet="1000d"))  # an end of the input between two runs must not flush panes
+    third = len(STREAM) // 3
+    for number in range(3):
+        bench.publish(STREAM[number * third : (number + 1) * third])
+        worker = bench.worker(f"w{number}", bounded=False)
+        while sum(sum(info.offsets.values()) for info in summarising(bench)) < (number + 1) * third:
+            worker.step()
+        worker.stop()
+        worker.run()
+    bench.worker("last").run()
+    assert bench.alert_ids() == expected
+
+
+def summarising(bench: Bench) -> list[TaskInfo]:
+    return [info for info in bench.store.tasks("driftline") if info.task.stage == "summarise"]
+
+
+class LosesReplies(MemoryStore):
+    """Executes commits, and loses every third reply."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits = 0
+
+    def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+        answer = super().commit(claim, commit, now=now)
+        self.commits += 1
+        if self.commits % 3 == 0:
+            raise StateUnavailable("the reply was lost")
+        return answer
+
+
+def test_a_lost_reply_counts_nothing_twice(expected: list[str]) -> None:
+    bench = Bench(settings(checkpoint="1ms"), store=LosesReplies())
+    bench.publish(STREAM)
+    manual = Manual()
+    drive(bench.worker(clock=manual.clock()), manual)
+    assert bench.alert_ids() == expected
+
+
+class DiesBeforePublishing(Worker):
+    """Commits, and dies before the outbox is published."""
+
+    def run(self) -> None:
+        def die(tasks: object) -> None:
+            if any(owned.unsent for owned in tasks):  # type: ignore[attr-defined]
+                raise PublishError("killed here")
+
+        self._checkpointer.publish = die  # type: ignore[method-assign]
+        super().run()
+
+
+def test_the_next_owner_publishes_what_the_last_one_left(expected: list[str]) -> None:
+    bench = Bench(settings())
+    bench.publish(STREAM)
+    doomed = DiesBeforePublishing(
+        bench.settings, bench.log, bench.store, owner="doomed", until_caught_up=True, poll_s=0.01
+    )
+    with pytest.raises(PublishError):
+        doomed.run()
+    assert any(info.outbox for info in bench.store.tasks("driftline"))
+    bench.worker("heir").run()
+    assert bench.alert_ids() == expected
+    assert not any(info.outbox for info in bench.store.tasks("driftline"))
+
+
+def test_a_fenced_worker_drops_its_work_and_reads_on_from_what_is_stored(expected: list[str]) -> None:
+    bench = Bench(settings(checkpoint="1ms"))
+    bench.publish(STREAM)
+    manual = Manual()
+    worker = bench.worker("first", clock=manual.clock())
+    for _ in range(3):
+        worker.step()
+    for info in bench.store.tasks("driftline"):
+        bench.store.claim(info.task, "thief", now=0)
+    drive(worker, manual)
+    assert bench.alert_ids() == expected
+
+
+def drive(worker: Worker, manual: Manual) -> None:
+    """Step a bounded worker to its end, moving its clock."""
+    for _ in range(20_000):
+        if worker._stopping:
+            break
+        worker.step()
+        manual.time += 0.05
+    worker.run()
+
+
+def test_a_store_that_went_back_makes_the_worker_read_again(expected: list[str]) -> None:
+    class GoesBack(MemoryStore):
+        commits = 0
+
+        def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+            self.commits += 1
+            if self.commits == 9:
+                return Committed(Outcome.STALE, detail="an earlier state came back")
+            return super().commit(claim, commit, now=now)
+
+    bench = Bench(settings(checkpoint="1ms"), store=GoesBack())
+    bench.publish(STREAM)
+    manual = Manual()
+    drive(bench.worker("w", clock=manual.clock()), manual)
+    assert bench.alert_ids() == expected
+
+
+def test_bad_records_go_to_the_dead_letters_with_their_reason_and_place() -> None:
+    bench = Bench(settings())
+    bad: list[tuple[bytes, bytes, int]] = [(b"k1", b"not json", START), (b"k2", b'{"features":{}}', START)]
+    good = STREAM[:100]
+    bench.publish([*good[:50], *bad, *good[50:]])
+    bench.worker().run()
+    letters = bench.records(bench.settings.topics.dead_letters)
+    assert {(letter.key, letter.value) for letter in letters} == {(key, value) for key, value, _ in bad}
+    for letter in letters:
+        headers = dict(letter.headers)
+        assert headers["driftline-topic"] == b"predictions"
+        assert int(headers["driftline-offset"]) >= 0
+        assert headers["driftline-reason"] in (b"not-json", b"missing-model")
+    views = [bench.store.read(info.task, "view/progress")["view/progress"] for info in summarising(bench)]
+    counted = [json.loads(view) for view in views]
+    assert sum(view["consumed"] for view in counted) == 102
+    assert sum(view["accepted"] for view in counted) == 100
+
+
+def test_a_quiet_partition_is_flushed_once() -> None:
+    bench = Bench(settings(quiet="60s"))
+    bench.publish(STREAM[: 60 * 61])  # 61 minutes: the last pane of five minutes has one of them
+    manual = Manual()
+    worker = bench.worker(bounded=False, clock=manual.clock())
+    for _ in range(200):
+        worker.step()
+        manual.time += 1.0
+    panes = len(bench.records(bench.settings.topics.panes))
+    for _ in range(100):
+        worker.step()
+        manual.time += 1.0
+    assert len(bench.records(bench.settings.topics.panes)) == panes
+    view = json.loads(bench.store.read(TaskId("driftline", "judge", 1), "view/")["view/incidents"])
+    other = json.loads(bench.store.read(TaskId("driftline", "judge", 0), "view/")["view/incidents"])
+    marks = {view["mark"], other["mark"]}
+    assert max(marks) == START + 65 * MINUTE
+    worker.stop()
+    worker.run()
+
+
+class Counting:
+    """A stage of two co-partitioned inputs that counts the records of each."""
+
+    name = "count"
+    inputs: tuple[str, ...] = ("left", "right")
+
+    def __init__(self) -> None:
+        self.counts = {"left": 0, "right": 0}
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        if blobs:
+            self.counts = json.loads(blobs["counts"])
+
+    def process(self, batch: Batch) -> None:
+        self.counts[batch.source.topic] += len(batch.offsets)
+
+    def quiet(self, position: int) -> bool:
+        return False
+
+    def output(self) -> Output:
+        return Output([], [])
+
+    def checkpoint(self) -> dict[str, bytes | None]:
+        return {"counts": json.dumps(self.counts).encode()}
+
+
+def test_a_task_of_two_inputs_checkpoints_both_offsets_together() -> None:
+    config: Settings = settings(checkpoint="1ms")
+    bench = Bench(config)
+    bench.log.create_topics({"left": PARTITIONS, "right": PARTITIONS}, {})
+    bench.publish(STREAM[:300], "left")
+    bench.publish(STREAM[:200], "right")
+    kind = StageKind("count", ("left", "right"), lambda partition: Counting())
+    for owner in ("one", "two"):
+        manual = Manual()
+        worker = Worker(config, bench.log, bench.store, owner=owner, clock=manual.clock(), stages=[kind], poll_s=0.01)
+        for _ in range(30):
+            worker.step()
+            manual.time += 0.1
+        worker.stop()
+        worker.run()
+        if owner == "one":
+            bench.publish(STREAM[300:400], "left")
+    totals = {"left": 0, "right": 0}
+    for info in bench.store.tasks(config.group):
+        stored = json.loads(bench.store.read(info.task, "counts")["counts"])
+        for topic in totals:
+            assert stored[topic] == info.offsets[topic]
+            totals[topic] += stored[topic]
+    assert totals == {"left": 400, "right": 200}
+
+
+def test_dead_letters_are_out_before_the_commit_that_passes_them() -> None:
+    """A crash between the two repeats a dead letter, and never loses one."""
+
+    class DiesAtCommit(MemoryStore):
+        armed = True
+
+        def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+            if self.armed and claim.task.stage == "summarise" and commit.offsets.get("predictions", 0) > 0:
+                raise RuntimeError("killed here")
+            return super().commit(claim, commit, now=now)
+
+    store = DiesAtCommit()
+    bench = Bench(settings(), store=store)
+    bench.publish([(b"k", b"not json", START)])
+    with pytest.raises(RuntimeError, match="killed here"):
+        bench.worker("doomed").run()
+    assert len(bench.records(bench.settings.topics.dead_letters)) >= 1
+    store.armed = False
+    bench.worker("heir").run()
+    letters = bench.records(bench.settings.topics.dead_letters)
+    places = {
+        (dict(letter.headers)["driftline-partition"], dict(letter.headers)["driftline-offset"]) for letter in letters
+    }
+    assert len(places) == 1
+
+
+def test_outgoing_records_survive_the_outbox() -> None:
+    from driftline.runtime.outbox import decode_outgoing, encode_outgoing
+
+    record = Outgoing("t", b"k", b"v", 3, (("h", b"x"),))
+    assert decode_outgoing(encode_outgoing(record)) == record
+    assert TopicPartition("t", 3) == ("t", 3)
