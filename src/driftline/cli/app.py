@@ -25,6 +25,7 @@ COMMANDS = (
         "dead-letters", "driftline.cli.dead_letters:app", "See what could not be understood; publish it again.", FEED
     ),
     Command("topics", "driftline.cli.topics:app", "Create the topics, or check them.", SET_UP),
+    Command("profile", "driftline.cli.profile:app", "Build, show and compare reference profiles.", SET_UP),
     Command("config", "driftline.cli.config:app", "Check and show the settings.", SET_UP),
 )
 

@@ -60,8 +60,8 @@ def _excess(counts: Ints) -> Ints:
     """Return 100 φ of each signal for windows of counts (shape: windows, signals, bins).
 
     φ is the largest eigenvalue of the covariance of the standardised counts (n_k - n p_k) / sqrt(n p_k), which is 1
-    for independent events, over what sampling alone makes of the largest of K eigenvalues seen in W windows,
-    (1 + sqrt(K/W))² (Marchenko and Pastur 1967).
+    for independent events, less what sampling alone adds to the largest of K eigenvalues seen in W windows,
+    (1 + sqrt(K/W))² - 1 (Marchenko and Pastur 1967). (Dividing by (1 + sqrt(K/W))² would shrink a large φ by as much.)
     """
     totals = counts.sum(axis=2, keepdims=True)
     shares = counts.sum(axis=0, keepdims=True) / np.maximum(totals.sum(axis=0, keepdims=True), 1)
@@ -71,5 +71,5 @@ def _excess(counts: Ints) -> Ints:
     covariance = np.einsum("wsk,wsl->skl", standard, standard) / np.maximum(windows, 1)[:, None, None]
     largest = np.linalg.eigvalsh(covariance)[:, -1]
     bins = (shares[0] > 0).sum(axis=1)
-    phi = largest / (1 + np.sqrt(bins / np.maximum(windows, 1))) ** 2
+    phi = largest - ((1 + np.sqrt(bins / np.maximum(windows, 1))) ** 2 - 1)
     return np.where(windows >= LEAST_WINDOWS, np.ceil(phi * STEPS - 1e-6), STEPS).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Profile files: the references of one model version, of all its events and, where there was enough data, by segment."""
+"""Profile files: references of one model version, of all its events and, where there was enough data, by segment."""
 
 from collections.abc import Sequence
 

@@ -322,4 +322,4 @@ def _most_present(cells: Cells, chosen: Bools) -> int:
     return int(np.bincount(cells.ids[at] // ROLES, weights=cells.totals()[at]).max())
 
 
-__all__ = ["Projection", "Quality"]
+__all__ = ["Projection", "Quality", "bucket_means"]

@@ -1,0 +1,104 @@
+"""One suite for every detector, and the scores that they are fed."""
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftline.evidence.detectors import DETECTORS, KEPT_SCORES, LEAST_EVENTS, MOST_SCORES, Fed, Replayed, Scores
+from driftline.evidence.projection import Projection
+from tests.evidence.columns import Column, reference_of, summarise
+
+names = pytest.mark.parametrize("name", DETECTORS)
+steps = st.lists(st.floats(-8, 8), max_size=40)
+
+
+@names
+def test_a_change_is_found_and_told_once(name: str) -> None:
+    chance = np.random.default_rng(1)
+    detector = Replayed(name, "features.age")
+    found = [detector.update(score, at) for at, score in enumerate(chance.standard_normal(300).tolist())]
+    assert found == [None] * 300
+    found = [detector.update(score, 300 + at) for at, score in enumerate((2 + chance.standard_normal(100)).tolist())]
+    told = [each for each in found if each]
+    assert [(each.name, each.signal) for each in told] == [(name, "features.age")]
+    assert 300 < told[0].at < 330
+    assert (detector.detections, detector.detected_at) == (1, told[0].at)
+
+
+@names
+def test_few_false_detections_without_a_change(name: str) -> None:
+    chance = np.random.default_rng(2)
+    detector = Replayed(name, "x")
+    for at, score in enumerate(chance.standard_normal(20_000).tolist()):
+        detector.update(score, at)
+    assert detector.detections <= 2
+
+
+@names
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_not_finite_is_passed_over(name: str, bad: float) -> None:
+    clean, dirty = Replayed(name, "x"), Replayed(name, "x")
+    for at in range(100):
+        assert dirty.update(bad, at) is None
+        assert dirty.update(float(at > 50) * 3, at) == clean.update(float(at > 50) * 3, at)
+    assert dirty.snapshot() == clean.snapshot()
+
+
+@names
+@given(st.integers(0, 2 * MOST_SCORES), steps)
+@settings(deadline=None, max_examples=40)
+def test_a_restored_detector_has_the_same_future(name: str, length: int, future: list[float]) -> None:
+    chance = np.random.default_rng(length)
+    lived = Replayed(name, "x")
+    for at, score in enumerate((chance.standard_normal(length) + (np.arange(length) > length - 8)).tolist()):
+        lived.update(score, at)
+    stored = msgspec.msgpack.encode(lived.snapshot())
+    restored = Replayed(name, "x", msgspec.msgpack.decode(stored, type=Fed))
+    for at, score in enumerate(future * 10, start=length):
+        assert lived.update(score, at) == restored.update(score, at)
+        assert lived.snapshot() == restored.snapshot()
+
+
+@names
+def test_its_state_is_bounded(name: str) -> None:
+    detector = Replayed(name, "x")
+    for at in range(3 * MOST_SCORES):
+        detector.update(0.0, at)
+        assert len(detector.snapshot().scores) <= MOST_SCORES
+    assert len(detector.snapshot().scores) > KEPT_SCORES
+
+
+def test_scores_have_unit_variance_on_the_reference_and_move_with_it() -> None:
+    chance = np.random.default_rng(3)
+    columns: dict[str, Column] = {
+        "num": chance.standard_normal(20_000),
+        "cat": [f"c{k}" for k in chance.geometric(0.4, 20_000)],
+    }
+    projection = Projection(reference_of(columns))
+    scores = Scores(projection, np.ones(3))
+    seen = []
+    for _ in range(300):
+        window: dict[str, Column] = {
+            "num": chance.standard_normal(50),
+            "cat": [f"c{k}" for k in chance.geometric(0.4, 50)],
+        }
+        seen.append(scores.of(projection.project(summarise(window))))
+    values = np.array(seen)
+    assert np.isnan(values[:, 0]).all()
+    assert values[:, 1:].mean(axis=0) == pytest.approx([0, 0], abs=0.2)
+    assert values[:, 1:].std(axis=0) == pytest.approx([1, 1], abs=0.15)
+    moved: dict[str, Column] = {
+        "num": chance.standard_normal(50) + 1,
+        "cat": [f"c{k}" for k in chance.geometric(0.1, 50)],
+    }
+    assert scores.of(projection.project(summarise(moved)))[1] > 3
+    assert scores.of(projection.project(summarise(moved)))[2] > 3
+
+
+def test_a_pane_with_few_values_has_no_score() -> None:
+    projection = Projection(reference_of({"x": np.random.default_rng(1).standard_normal(500)}))
+    scores = Scores(projection, np.ones(2))
+    assert np.isnan(scores.of(projection.project(summarise({"x": [1.0] * (LEAST_EVENTS - 1)})))[1])
+    assert np.isfinite(scores.of(projection.project(summarise({"x": [1e300] * LEAST_EVENTS})))[1])

@@ -1,0 +1,243 @@
+"""E-values: valid for every distribution within the ball, quick for those outside, exact over a restart."""
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+from driftline.evidence.evalues import (
+    FADING,
+    Evidence,
+    ball_radius,
+    dirichlet_log_likelihood,
+    guess_from_past,
+    log_mean_rows,
+    log_ratio,
+    most_likely,
+)
+from driftline.sketches.keys import Floats, Ints
+
+EDGES = norm.ppf([0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99])
+
+
+def normal_shares(shift: float = 0.0) -> Floats:
+    """Return the shares of twelve bins of the standard normal when the mean moves by `shift`."""
+    return np.diff(np.concatenate(([0.0], norm.cdf(EDGES - shift), [1.0])))
+
+
+def learned(chance: np.random.Generator, signals: int, size: int) -> Floats:
+    """Return shares as a reference of `size` values estimates them."""
+    counts = chance.multinomial(size, normal_shares(), size=signals) + 0.5
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
+
+
+def on_the_ball(shares: Floats, eta2: float) -> Floats:
+    """Return the shares of a shift with χ² distance η² from `shares`."""
+    away = normal_shares(0.7) / normal_shares() - 1
+    away -= (shares * away).sum()
+    return np.asarray(shares * (1 + away * np.sqrt(eta2 / (shares * away**2).sum())))
+
+
+@pytest.mark.parametrize("eta2", [0.0, 0.02, 0.1])
+def test_the_mean_e_value_is_at_most_one_on_the_ball(eta2: float) -> None:
+    chance = np.random.default_rng(4)
+    rows = 20_000
+    shares = np.tile(normal_shares(), (rows, 1))
+    sizes = np.full(rows, 10**9)
+    evidence = Evidence(shares, sizes, dispersion=np.ones(rows), allowance=1.0, min_effect=max(eta2, 1e-9))
+    truth = on_the_ball(normal_shares(), eta2)
+    for _ in range(3):  # the third window is met with what the first two taught
+        found = evidence.update(chance.multinomial(40, truth, size=rows))
+    values = np.exp(found.window)
+    assert values.mean() <= 1 + 4 * values.std() / np.sqrt(rows)
+
+
+@pytest.mark.parametrize(("signals", "runs"), [(10, 30), (100, 8)])
+def test_false_alarms_stay_within_the_budget(signals: int, runs: int) -> None:
+    chance = np.random.default_rng(6)
+    windows, budget = 60, 0.5  # half an alarm a run would be allowed
+    alarms = 0
+    for _ in range(runs):
+        sizes = np.full(signals, 2000)
+        evidence = Evidence(
+            learned(chance, signals, 2000), sizes, dispersion=np.ones(signals), allowance=budget, min_effect=0.0
+        )
+        for _ in range(windows):
+            evidence.update(chance.multinomial(100, normal_shares(), size=signals))
+            if evidence.log_m >= np.log(windows / budget):
+                alarms += 1
+                evidence.reset()
+    assert alarms <= budget * runs * 0.2, "the bound is not tight: a fifth of the budget is much already"
+
+
+def test_windows_that_depend_on_one_another_are_tempered() -> None:
+    chance = np.random.default_rng(7)
+    signals, phi = 10, 19.0  # AR(.9): (1 + .9)/(1 - .9)
+    shares, sizes = np.tile(normal_shares(), (signals, 1)), np.full(signals, 50_000)
+    evidence = Evidence(shares, sizes, dispersion=np.full(signals, phi), allowance=0.1)
+    bold = Evidence(shares, sizes, dispersion=np.ones(signals), allowance=0.1)
+    highest = {"tempered": -np.inf, "bold": -np.inf}
+    level = chance.standard_normal(signals)
+    for _ in range(100):
+        values = np.empty((100, signals))
+        for row in values:
+            level = 0.9 * level + np.sqrt(1 - 0.81) * chance.standard_normal(signals)
+            row[:] = level
+        counts = np.stack([np.bincount(np.searchsorted(EDGES, column), minlength=12) for column in values.T])
+        for name, each in (("tempered", evidence), ("bold", bold)):
+            each.update(counts)
+            highest[name] = max(highest[name], each.log_m)
+    assert highest["tempered"] < np.log(1000)
+    assert highest["bold"] > np.log(1000), "the data would have raised an alarm"
+
+
+@pytest.mark.parametrize(("shift", "effect", "most"), [(0.5, 0.0, 4), (0.5, 0.02, 7), (1.0, 0.02, 2)])
+@pytest.mark.parametrize("signals", [10, 100])
+def test_a_shift_of_one_signal_is_found_soon(shift: float, effect: float, most: int, signals: int) -> None:
+    """Windows of 100 events, median of 5 runs; with min_effect 0 the shift by .5 took 3 windows, that by 1 took 1."""
+    chance = np.random.default_rng(9)
+    delays = []
+    for _ in range(5):
+        evidence = Evidence(
+            learned(chance, signals, 50_000), np.full(signals, 50_000), dispersion=np.ones(signals), allowance=0.1,
+            min_effect=effect,
+        )  # fmt: skip
+        for window in itertools.count(-5):
+            counts = chance.multinomial(100, normal_shares(), size=signals)
+            if window >= 0:
+                counts[0] = chance.multinomial(100, normal_shares(shift))
+            found = evidence.update(counts)
+            if evidence.log_m >= np.log(3000):
+                break
+        assert np.argmax(found.total) == 0
+        delays.append(window + 1)
+    assert 0 < np.median(delays) <= most
+
+
+def test_a_value_that_never_was_is_seen_at_once() -> None:
+    shares = np.array([[0.999, 0.0005, 0.0005]])
+    evidence = Evidence(shares, np.array([10_000]), dispersion=np.ones(1), allowance=0.1)
+    evidence.update(np.array([[100, 0, 0]]))
+    assert evidence.log_m < 2
+    evidence.update(np.array([[60, 40, 0]]))
+    assert evidence.log_m > 20
+
+
+@given(st.integers(0, 2**32), st.floats(1e-4, 2.0))
+@settings(max_examples=40, deadline=None)
+def test_the_denominator_is_above_everything_in_the_ball_and_tight(seed: int, eta2: float) -> None:
+    chance = np.random.default_rng(seed)
+    shares = chance.dirichlet(np.ones(6)) * 0.99 + 0.01 / 6
+    shares /= shares.sum()
+    counts = chance.multinomial(200, chance.dirichlet(np.ones(6))).astype(np.float64)
+    bound = float(most_likely(counts[None, :], shares[None, :], np.array([eta2]))[0])
+    for _ in range(50):
+        away = chance.standard_normal(6)
+        away -= (shares * away).sum()
+        away *= np.sqrt(eta2 / (shares * away**2).sum()) * chance.random()
+        inside = shares * (1 + away)
+        if (inside > 0).all():
+            assert (counts * np.log(inside)).sum() <= bound + 1e-9
+    best = _best_by_slsqp(counts, shares, eta2)
+    assert best <= bound + 1e-5
+    assert bound <= best + 0.02
+
+
+def _best_by_slsqp(counts: Floats, shares: Floats, eta2: float) -> float:
+    found: Any = minimize(  # type: ignore[call-overload]  # the stubs know constraints only as named dictionaries
+        lambda x: -(counts * np.log(np.maximum(x, 1e-300))).sum() / 200,
+        shares,
+        jac=lambda x: -counts / np.maximum(x, 1e-300) / 200,
+        bounds=[(1e-12, 1.0)] * len(shares),
+        constraints=[
+            {"type": "eq", "fun": lambda x: x.sum() - 1},
+            {"type": "ineq", "fun": lambda x: eta2 - ((x - shares) ** 2 / shares).sum()},
+        ],
+        options={"maxiter": 500, "ftol": 1e-12},
+    )
+    return float(-found.fun * 200)
+
+
+def test_dirichlet_mixtures_are_probabilities_of_sequences() -> None:
+    alphas = np.array([[[0.3, 1.2, 0.5]]])
+    total = sum(
+        np.exp(dirichlet_log_likelihood(np.bincount(sequence, minlength=3)[None, :].astype(float), alphas)[0, 0])
+        for sequence in itertools.product(range(3), repeat=5)
+    )
+    assert total == pytest.approx(1.0)
+
+
+def test_ratios_of_past_guesses_have_mean_at_most_one_exactly() -> None:
+    """Every sequence of four events, its probability on the ball's edge times its e-value: the sum is the mean."""
+    shares = np.array([0.2, 0.3, 0.5])
+    radius = np.array([0.05])
+    away = guess_from_past(np.array([[[50.0, 30.0, 20.0]]]), shares[None, :], radius)
+    assert (np.abs(away) > 0.1).any()
+    direction = away[0, 0] - (shares * away[0, 0]).sum()
+    truth = shares * (1 + direction * np.sqrt(0.05 / (shares * direction**2).sum()))
+    mean = 0.0
+    for sequence in itertools.product(range(3), repeat=4):
+        counts = np.bincount(sequence, minlength=3)[None, :].astype(float)
+        mean += np.prod(truth[list(sequence)]) * np.exp(log_ratio(counts, away, shares[None, :], radius)[0, 0])
+    assert mean == pytest.approx(1.0)  # the direction is the worst one, so the bound is met
+
+
+@given(st.lists(st.lists(st.integers(0, 10**6), min_size=8, max_size=8), min_size=1, max_size=6), st.integers(0, 5))
+@settings(deadline=None)
+def test_a_restart_changes_no_bit(windows: list[list[int]], cut: int) -> None:
+    shares = np.array([[0.1, 0.2, 0.3, 0.4], [0.5, 0.25, 0.25, 0.0]])
+
+    def fresh() -> Evidence:
+        return Evidence(shares, np.array([1000, 800]), dispersion=np.array([1.0, 2.5]), allowance=0.1)
+
+    def counts(window: list[int]) -> Ints:
+        return np.array(window, dtype=np.int64).reshape(2, 4) * (shares > 0)
+
+    through, stopped = fresh(), fresh()
+    for number, window in enumerate(windows):
+        if number == cut:
+            snapshot = stopped.snapshot()
+            stopped = fresh()
+            stopped.restore(snapshot)
+        through.update(counts(window))
+        stopped.update(counts(window))
+    assert through.log_m == stopped.log_m
+    assert np.isfinite(through.log_m)
+    for name, array in through.snapshot().items():
+        assert array.tobytes() == stopped.snapshot()[name].tobytes()
+
+
+def test_a_window_without_values_says_nothing() -> None:
+    evidence = Evidence(np.array([[0.5, 0.5]]), np.array([100]), dispersion=np.ones(1), allowance=0.1)
+    assert evidence.log_m == -np.inf
+    found = evidence.update(np.zeros((1, 2), dtype=np.int64))
+    assert found.window.tolist() == pytest.approx([0.0], abs=1e-6)
+    assert evidence.log_m == pytest.approx(-1 / FADING, abs=1e-6)
+    evidence.reset()
+    assert evidence.log_m == -np.inf
+
+
+def test_windows_that_say_nothing_never_add_up_to_an_alarm() -> None:
+    evidence = Evidence(np.array([[0.99998, 1e-5, 1e-5]]), np.array([50_000]), dispersion=np.ones(1), allowance=0.1)
+    for _ in range(1000):
+        evidence.update(np.array([[100, 0, 0]]))
+    assert evidence.log_m < np.log(FADING)
+
+
+def test_the_ball_covers_sampling_error_effect_and_dispersion() -> None:
+    shares = np.tile(normal_shares(), (10, 1))
+    sizes = np.full(10, 1000)
+    plain = ball_radius(shares, sizes, np.ones(10), 0.1, 0.0)
+    assert plain[0] == pytest.approx(0.0312641, rel=1e-3)  # the 99.9 % quantile of χ²(11) is 31.264
+    assert ball_radius(shares, sizes, np.full(10, 3.0), 0.1, 0.0)[0] == pytest.approx(3 * plain[0])
+    assert ball_radius(shares, np.full(10, 10**7), np.ones(10), 0.1, 0.02)[0] == 0.02
+
+
+def test_log_means() -> None:
+    logs = np.array([[0.0, -np.inf], [np.log(3), -np.inf]])
+    assert log_mean_rows(logs).tolist() == pytest.approx([np.log(2), -np.inf])
