@@ -1,0 +1,84 @@
+"""The wire contract of what services publish: prediction and label events, and how they become JSON.
+
+This is the sending side, kept free of everything but msgspec; the receiving side (`driftline.formats`) is more
+lenient and faster.
+"""
+
+import datetime
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+Time = str | int
+"""RFC 3339 with a zone, or epoch milliseconds."""
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """One answer of a model. `model` and one of `features` and `prediction` are required."""
+
+    event_id: str
+    event_time: Time
+    model: str
+    model_version: str | UnsetType = UNSET
+    features: Mapping[str, Any] | UnsetType = UNSET
+    prediction: Any | UnsetType = UNSET
+    """A number, a string, a boolean, or an object with any of `label`, `value`, `proba`."""
+    segment: Mapping[str, Any] | UnsetType = UNSET
+    tags: Mapping[str, Any] | UnsetType = UNSET
+    latency_ms: float | UnsetType = UNSET
+
+
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """The truth for one prediction, known later."""
+
+    event_id: str
+    model: str
+    label: Any
+    label_time: Time
+    revision: int | UnsetType = UNSET
+    """A higher revision replaces a lower one."""
+
+
+def _plain(value: object) -> object:
+    """Turn numpy's scalars and arrays, and what looks like them, into Python's."""
+    if isinstance(value, float):  # a subclass, such as numpy.float64
+        return float(value)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    as_list = getattr(value, "tolist", None)
+    if callable(as_list):
+        return as_list()
+    raise TypeError(f"a value of type {type(value).__name__} cannot be written as JSON")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain, decimal_format="number")
+
+
+def encode(event: object) -> bytes:
+    """Return an event as JSON. NaN and the infinities become null, because JSON has no word for them.
+
+    Raises:
+        TypeError: a value is of a type that has no JSON form.
+        ValueError: a value has the right type and cannot be written all the same.
+        RecursionError: values are nested too deep, or contain themselves.
+    """
+    encoded = _encoder.encode(event)
+    if b"NaN" in encoded or b"Infinity" in encoded:  # an unbounded Decimal, or merely a string with that word
+        plain = msgspec.to_builtins(event, enc_hook=_plain, builtin_types=(Decimal,))
+        return _encoder.encode(_with_finite_decimals(plain))
+    return encoded
+
+
+def _with_finite_decimals(value: object) -> object:
+    if isinstance(value, Decimal):
+        return value if value.is_finite() else None
+    if isinstance(value, dict):
+        return {key: _with_finite_decimals(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_finite_decimals(part) for part in value]
+    return value

@@ -1,0 +1,71 @@
+"""Fetched messages as batches: one per partition, columns read by loops in C."""
+
+from collections.abc import Collection, Iterable, Sequence
+from itertools import groupby
+
+from confluent_kafka import Message
+
+from driftline.log.api import Record, TopicPartition
+
+
+def by_partition(
+    messages: Iterable[Message], wanted: Collection[TopicPartition]
+) -> dict[TopicPartition, list[Message]]:
+    """Return the messages of each wanted partition, in order. The client delivers them in long runs per partition."""
+    groups: dict[TopicPartition, list[Message]] = {}
+    for topic, of_topic in groupby(messages, key=Message.topic):
+        for number, records in groupby(of_topic, key=Message.partition):
+            source = TopicPartition(topic, number)  # type: ignore[arg-type]  # never None when fetched
+            if source in groups:
+                groups[source].extend(records)
+            elif source in wanted:
+                groups[source] = list(records)
+    return groups
+
+
+class KafkaBatch:
+    """Records of one partition in one poll; a column is read out of the client's messages when it is asked for."""
+
+    __slots__ = ("_messages", "_offsets", "_timestamps", "_values", "source")
+
+    def __init__(self, source: TopicPartition, messages: list[Message]) -> None:
+        self.source = source
+        self._messages = messages
+        self._values: list[bytes | None] | None = None
+        self._offsets: list[int] | None = None
+        self._timestamps: list[int] | None = None
+
+    @property
+    def values(self) -> Sequence[bytes | None]:
+        """The records' values; None is a tombstone."""
+        if self._values is None:
+            self._values = list(map(Message.value, self._messages))
+        return self._values
+
+    @property
+    def offsets(self) -> Sequence[int]:
+        """The records' offsets, ascending."""
+        if self._offsets is None:
+            self._offsets = list(map(Message.offset, self._messages))  # type: ignore[arg-type]  # never None when fetched
+        return self._offsets
+
+    @property
+    def timestamps(self) -> Sequence[int]:
+        """The records' timestamps in epoch milliseconds; -1 where there is none."""
+        if self._timestamps is None:
+            self._timestamps = [stamp for _, stamp in map(Message.timestamp, self._messages)]
+        return self._timestamps
+
+    def record(self, index: int) -> Record:
+        """Return one record whole."""
+        return record_of(self._messages[index])
+
+
+def record_of(message: Message) -> Record:
+    """Return a fetched message as a record."""
+    headers: Iterable[tuple[str, str | bytes | None]] = message.headers() or ()  # type: ignore[assignment]
+    return Record(
+        message.key(),
+        message.value(),
+        tuple((name, value.encode() if isinstance(value, str) else value or b"") for name, value in headers),
+    )

@@ -1,0 +1,133 @@
+"""What Kafka's errors mean here: which are ridden out, and which of ours the others become."""
+
+import logging
+import time
+from collections.abc import Callable, Collection
+from typing import TypeVar
+
+from confluent_kafka import KafkaError, KafkaException
+
+from driftline.errors import ConfigError, DriftlineError, LogDenied, LogError, LogUnavailable, TopicError
+
+log = logging.getLogger(__name__)
+
+DENIED = frozenset(
+    {
+        KafkaError._AUTHENTICATION,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.SASL_AUTHENTICATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+NO_TOPIC = frozenset(
+    {KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._NOENT}
+)
+OFFSET_LOST = frozenset({KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION})
+UNREACHABLE = frozenset(
+    {
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._TRANSPORT,
+        KafkaError._WAIT_COORD,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.REQUEST_TIMED_OUT,
+    }
+)
+"""The client mends these by itself once the brokers are back."""
+
+
+MOVING = frozenset(
+    {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.REPLICA_NOT_AVAILABLE}
+)
+"""A partition is between two leaders, or has none yet: over in a moment."""
+
+Answer = TypeVar("Answer")
+
+
+def insist(ask: Callable[[], Answer], *, on: Collection[int] = MOVING, patience_s: float = 10.0) -> Answer:
+    """Ask again, ten times a second, as long as the answer is one of these errors and there is patience left.
+
+    Raises:
+        KafkaException: the first other error, or the last one.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return ask()
+        except KafkaException as exception:
+            if error_of(exception).code() not in on or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def error_of(exception: KafkaException) -> KafkaError:
+    """Return the Kafka error that an exception of the client carries."""
+    error = exception.args[0]
+    return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))
+
+
+def as_driftline(error: KafkaError, doing: str) -> DriftlineError:
+    """Return our error for one of Kafka's; `doing` completes "cannot …"."""
+    code, said = error.code(), error.str()
+    if code in DENIED:
+        return LogDenied(f"Kafka refused to {doing}: {said}. Check the credentials and the permissions of this user")
+    if code in NO_TOPIC:
+        return TopicError(f"cannot {doing}: {said}. Create the topic, or correct its name")
+    if code in UNREACHABLE:
+        return LogUnavailable(f"cannot {doing}: {said}. Check bootstrap.servers and that the brokers are up")
+    if code == KafkaError._INVALID_ARG:
+        return ConfigError(f"cannot {doing}: {said}. Correct the setting under `kafka:`")
+    if error.fatal():
+        return LogError(f"cannot {doing}: {said}. The client cannot go on: start the process again")
+    return LogUnavailable(f"cannot {doing}: {said} ({error.name()})")
+
+
+def no_such_topic(topic: str) -> TopicError:
+    """Return the error for a topic that does not exist."""
+    return TopicError(f"topic {topic} does not exist: create it (`driftline topics create`) or correct its name")
+
+
+class Outage:
+    """Tells once that Kafka does not answer and once that it does again; the client says so at every attempt."""
+
+    def __init__(self, who: str) -> None:
+        self._who = who
+        self._lasts = False
+
+    def seen(self, error: KafkaError) -> None:
+        """Take an error that the client rides out."""
+        if not self._lasts:
+            self._lasts = True
+            log.warning("Kafka does not answer the %s; trying on (%s)", self._who, error.str())
+
+    def over(self) -> None:
+        """Take a sign of life."""
+        if self._lasts:
+            self._lasts = False
+            log.info("Kafka answers the %s again", self._who)
+
+
+class _Repetitions(logging.Filter):
+    """Drops what `Outage` tells better, and warnings that a consumer's setting is not a producer's, or the reverse."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        if message.startswith("CONFWARN"):
+            return "property and will be ignored by" not in message
+        return not message.startswith(("FAIL", "ERROR"))
+
+
+def client_logger() -> logging.Logger:
+    """Return the logger for librdkafka's own lines."""
+    logger = logging.getLogger("driftline.log.librdkafka")
+    if not logger.filters:
+        logger.addFilter(_Repetitions())
+    return logger

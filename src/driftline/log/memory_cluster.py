@@ -1,0 +1,80 @@
+"""Topics in this process: partitions as columns, groups, and one condition that tells all of them of a change."""
+
+import time
+from collections.abc import Callable, Mapping
+from threading import Condition
+
+from driftline.errors import TopicError
+from driftline.log.api import Record, TopicPartition
+from driftline.log.memory_group import Group
+
+
+def now_ms() -> int:
+    """Return the wall clock in epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Partition:
+    """The records of one partition, from offset `first` on."""
+
+    __slots__ = ("first", "records", "timestamps", "values")
+
+    def __init__(self) -> None:
+        self.first = 0
+        self.records: list[Record] = []
+        self.values: list[bytes | None] = []
+        self.timestamps: list[int] = []
+
+    @property
+    def end(self) -> int:
+        """The next offset to be written."""
+        return self.first + len(self.records)
+
+    def append(self, record: Record, timestamp: int) -> None:
+        """Add a record at the end."""
+        self.records.append(record)
+        self.values.append(record.value)
+        self.timestamps.append(timestamp)
+
+    def trim(self, before: int) -> None:
+        """Forget the records in front of offset `before`."""
+        count = min(max(0, before - self.first), len(self.records))
+        del self.records[:count], self.values[:count], self.timestamps[:count]
+        self.first += count
+
+
+class Cluster:
+    """What all clients of one `MemoryLog` share. Everything in it is guarded by `changed`."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self.clock = clock
+        self.changed = Condition()
+        self.topics: dict[str, list[Partition]] = {}
+        self.groups: dict[str, Group] = {}
+
+    def partition(self, source: TopicPartition) -> Partition:
+        """Return a partition.
+
+        Raises:
+            TopicError: there is no such topic or partition.
+        """
+        partitions = self.topics.get(source.topic)
+        if partitions is None:
+            raise TopicError(f"topic {source.topic} does not exist: create it or correct its name")
+        if not 0 <= source.partition < len(partitions):
+            raise TopicError(
+                f"topic {source.topic} has {len(partitions)} partitions, not one numbered {source.partition}"
+            )
+        return partitions[source.partition]
+
+    def create(self, counts: Mapping[str, int]) -> None:
+        """Create the topics that do not exist yet; groups that wait for them share them out."""
+        for topic, partitions in counts.items():
+            self.topics.setdefault(topic, [Partition() for _ in range(partitions)])
+        for group in self.groups.values():
+            group.rebalance(self.partition_counts())
+        self.changed.notify_all()
+
+    def partition_counts(self) -> dict[str, int]:
+        """Return the partition count of every topic."""
+        return {topic: len(partitions) for topic, partitions in self.topics.items()}

@@ -1,0 +1,235 @@
+"""A publisher of prediction and label events, made to sit inside a service that has better things to do.
+
+It never calls a broker from `publish`: events go into librdkafka's local queue, whose own threads batch, compress and
+send them. What goes wrong there is found out later, so it is raised later: by the next call, by `flush`, and at exit.
+"""
+
+import atexit
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from driftline.errors import ConfigError, DriftlineError, InputError, PublishError
+from driftline.events import encode
+from driftline.log.api import Outgoing
+from driftline.log.kafka_producer import KafkaProducer
+from driftline.log.kafka_settings import Settings, checked
+from driftline.publisher.checks import EventTime, label_event, prediction_event
+
+log = logging.getLogger(__name__)
+
+PREFERRED: Settings = {
+    "client.id": "driftline-publisher",
+    # A service does not wait for its monitoring: 50 ms make large batches of a few hundred events a second.
+    "linger.ms": 50,
+}
+MAY_BE_GIVEN = frozenset({"partitioner"})
+
+
+class Publisher:
+    """Publishes what a model was asked and what it answered, and later the truth.
+
+    Parameters:
+        bootstrap_servers: the brokers to ask first, "host:port,host:port".
+        kafka: any of librdkafka's settings instead or as well, such as those for TLS and SASL. `partitioner` may be
+            given here: services in other languages that publish labels must use the same one (Java's default is
+            `murmur2_random`; the default here, librdkafka's own, is `consistent_random`).
+        predictions, labels: topic names.
+        on_error: called with what would otherwise be raised because of Kafka (`PublishError`, `LogDenied`), so that a
+            service need not fail with its monitoring: then only `InputError` is raised, a mistake in the call. It is
+            called inside calls of the publisher, in their thread, and must not call the publisher.
+        max_block_s: how long a call may wait for room in the local queue (64 MiB) while Kafka is slow or away, before
+            it raises `PublishError`; None waits for as long as it takes.
+        flush_s: how long leaving the context, `close` and the interpreter's exit wait for what is still queued.
+
+    Raises:
+        ConfigError: a setting is wrong, or no brokers are named.
+
+    Events with the same `event_id` go to the same partition, in order, each once per call (an idempotent producer).
+    Methods may be called from any thread. A process that forks makes its publisher after the fork: a publisher that was
+    carried over refuses to work.
+
+    Numbers of numpy and the like are accepted wherever Python's are. NaN and the infinities are published as null.
+
+    Examples:
+        >>> from driftline.log.embedded import EmbeddedLog
+        >>> log = EmbeddedLog()  # for trying out; services give the address of their Kafka
+        >>> with Publisher(log.bootstrap) as publisher:
+        ...     event_id = publisher.publish(
+        ...         model="churn",
+        ...         model_version="3",
+        ...         features={"age": 34, "city": "Oslo"},
+        ...         prediction={"label": "yes", "proba": {"yes": 0.81, "no": 0.19}},
+        ...         segment={"tenant": "acme"},
+        ...     )
+        ...     publisher.label(event_id, model="churn", label="no")
+    """
+
+    def __init__(
+        self,
+        bootstrap_servers: str | None = None,
+        *,
+        kafka: Settings | None = None,
+        predictions: str = "predictions",
+        labels: str = "labels",
+        on_error: Callable[[DriftlineError], None] | None = None,
+        max_block_s: float | None = None,
+        flush_s: float = 30.0,
+    ) -> None:
+        settings = dict(kafka or {})
+        if bootstrap_servers is not None:
+            if "bootstrap.servers" in settings:
+                raise ConfigError("bootstrap.servers is given twice: pass bootstrap_servers or write it in kafka")
+            settings["bootstrap.servers"] = bootstrap_servers
+        self._predictions = predictions
+        self._labels = labels
+        self._on_error = on_error
+        self._flush_s = flush_s
+        self._closed = False
+        settings = {**PREFERRED, **checked(settings, allowed=MAY_BE_GIVEN)}
+        self._producer = KafkaProducer(settings, max_block_s=max_block_s, on_failure=on_error)
+        atexit.register(self._close_at_exit)
+
+    def publish(
+        self,
+        *,
+        model: str,
+        features: Mapping[str, Any] | None = None,
+        prediction: Any = None,
+        event_id: str | None = None,
+        model_version: str | None = None,
+        event_time: EventTime | None = None,
+        segment: Mapping[str, Any] | None = None,
+        tags: Mapping[str, Any] | None = None,
+        latency_ms: float | None = None,
+    ) -> str:
+        """Queue a prediction event and return its id.
+
+        Parameters:
+            model: the model's name.
+            features: what the model was asked, by name: numbers, strings, booleans, None, nested mappings and lists.
+            prediction: what it answered: a number, a string, a boolean, or a mapping with any of label, value, proba.
+                One of `features` and `prediction` is required.
+            event_id: unique per event; labels refer to it. Made up where it is missing.
+            model_version: the version that answered.
+            event_time: an aware datetime, epoch milliseconds, or RFC 3339 text. Now where it is missing.
+            segment: what to watch apart, such as {"tenant": "acme"}.
+            tags: what to remember about the event, such as {"code_version": "git:abc"}.
+            latency_ms: how long the model took.
+
+        Raises:
+            InputError: an argument is wrong; nothing was queued.
+            PublishError: this event cannot be sent, or earlier ones were not delivered (then it is not queued either).
+            LogDenied: Kafka refuses this user.
+        """
+        event = prediction_event(
+            model=model,
+            features=features,
+            prediction=prediction,
+            event_id=event_id,
+            model_version=model_version,
+            event_time=event_time,
+            segment=segment,
+            tags=tags,
+            latency_ms=latency_ms,
+        )
+        self.send(self._predictions, event.event_id, event)
+        return event.event_id
+
+    def label(
+        self,
+        event_id: str,
+        *,
+        model: str,
+        label: Any,
+        label_time: EventTime | None = None,
+        revision: int | None = None,
+    ) -> None:
+        """Queue a label event: the truth for the prediction with this id.
+
+        Parameters:
+            event_id: what `publish` returned.
+            model: the model that made the prediction.
+            label: a number, a string or a boolean.
+            label_time: when the truth was known; now where it is missing.
+            revision: a later correction has a higher number.
+
+        Raises:
+            InputError, PublishError, LogDenied: as `publish`.
+        """
+        event = label_event(event_id=event_id, model=model, label=label, label_time=label_time, revision=revision)
+        self.send(self._labels, event.event_id, event)
+
+    def send(self, topic: str, key: str, value: object) -> None:
+        """Queue any value under a key, unchecked: bytes as they are, all else as JSON. For events made elsewhere.
+
+        Raises:
+            InputError: the value cannot be written as JSON.
+            PublishError, LogDenied: as `publish`.
+        """
+        if self._closed:
+            raise PublishError("this publisher was closed: make another one, or publish before it is closed")
+        try:
+            payload = value if isinstance(value, bytes) else encode(value)
+            record = Outgoing(topic, key.encode(), payload)
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
+            raise InputError(f"event {key!r} cannot be written as JSON: {error}") from error
+        with self._kafka_errors():
+            self._producer.produce(record)
+
+    def flush(self, timeout_s: float | None = None) -> None:
+        """Wait until everything queued was delivered.
+
+        Raises:
+            PublishError: events were not delivered, or not within `timeout_s` (`flush_s` where it is missing).
+            LogDenied: Kafka refuses this user.
+        """
+        with self._kafka_errors():
+            self._producer.flush(self._flush_s if timeout_s is None else timeout_s)
+
+    def close(self) -> None:
+        """Deliver what is queued and let go of the connection; harmless if repeated.
+
+        Raises:
+            PublishError, LogDenied: as `flush`.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        atexit.unregister(self._close_at_exit)
+        try:
+            if not self._producer.forked:  # what is queued is the parent's to deliver
+                self.flush()
+        finally:
+            self._producer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.close()
+        except DriftlineError as failure:
+            if error is None:
+                raise
+            error.add_note(f"Besides, while closing the publisher: {failure}")
+
+    @contextmanager
+    def _kafka_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except DriftlineError as error:
+            if self._on_error is None:
+                raise
+            self._on_error(error)
+
+    def _close_at_exit(self) -> None:
+        """Deliver what a publisher that nobody closed still holds when the interpreter exits."""
+        try:
+            self.close()
+        except DriftlineError:
+            log.exception("events were lost at exit")

@@ -1,0 +1,259 @@
+"""What only a real Kafka does: refusals, outages, lost sessions, control records, retention."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+
+from driftline.errors import ConfigError, LogDenied, LogUnavailable, OffsetLost, PublishError
+from driftline.log.api import Outgoing, TopicPartition
+from driftline.log.kafka import KafkaLog
+from driftline.log.kafka_settings import OWNED
+from driftline.sandbox import Kafka, KafkaServer
+from tests.log.members import Member, drive, fill, from_start, partitions_of
+
+NOWHERE = "127.0.0.1:1"
+
+
+@pytest.fixture
+def members() -> Iterator[list[Member]]:
+    members: list[Member] = []
+    yield members
+    for member in members:
+        member.consumer.close()
+
+
+@pytest.mark.parametrize("key", sorted(OWNED))
+def test_settings_that_the_engine_owns_are_refused(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"kafka.{key} is set by Driftline itself.*remove it"):
+        KafkaLog({"bootstrap.servers": NOWHERE, key: "x"})
+
+
+def test_an_unknown_setting_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"fetch\.wait\.mäx"):
+        KafkaLog({"bootstrap.servers": NOWHERE, "fetch.wait.mäx": 1})
+
+
+def test_no_brokers_is_a_clear_error() -> None:
+    with pytest.raises(ConfigError, match=r"kafka\.bootstrap\.servers is missing"):
+        KafkaLog({"client.id": "me"})
+
+
+def test_an_unreachable_kafka_is_ridden_out_by_members_and_told_to_askers(
+    members: list[Member], caplog: pytest.LogCaptureFixture
+) -> None:
+    log = KafkaLog({"bootstrap.servers": NOWHERE, "message.timeout.ms": 500, "reconnect.backoff.max.ms": 100})
+    members.append(Member(log, ["topic"], "group"))
+    drive(members, lambda: bool(caplog.records))
+    for _ in range(30):
+        members[0].poll()
+    assert len(caplog.records) == 1
+    assert "Kafka does not answer the consumer" in caplog.text
+    producer = log.producer()
+    producer.produce(Outgoing("topic", b"key", b"value"))
+    with pytest.raises(PublishError, match=r"topic topic.*'key'.*timed out.*brokers are up"):
+        producer.flush(20)
+    with pytest.raises(LogUnavailable, match=r"bootstrap\.servers"):
+        log.partition_counts(["topic"])
+
+
+def test_librdkafka_speaks_through_logging_without_complaints_about_the_other_clients_settings(
+    kafka: Kafka, make_topics: Callable[..., str], caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    topic = make_topics("logging")
+    mixed: dict[str, str | int | float | bool] = {"linger.ms": 1, "fetch.wait.max.ms": 50, "log.connection.close": True}
+    log = KafkaLog({"bootstrap.servers": kafka.bootstrap, **mixed})
+    fill(log, topic, partitions=1)
+    reader = log.read(topic)
+    while not reader.at_end:
+        reader.poll(0.1)
+    reader.close()
+    assert capfd.readouterr().err == ""
+    assert "will be ignored" not in caplog.text
+
+
+def test_a_member_that_stopped_polling_is_told_that_its_partitions_are_lost(
+    kafka: Kafka, make_topics: Callable[..., str], members: list[Member], unique_name: str
+) -> None:
+    topic = make_topics("lost", partitions=4)
+    quick = {"session.timeout.ms": 6_000, "max.poll.interval.ms": 6_000, "heartbeat.interval.ms": 200}
+    log = KafkaLog({"bootstrap.servers": kafka.bootstrap, **quick})
+    fill(log, topic)
+    stuck = Member(log, [topic], unique_name, starts=from_start(topic))
+    members.append(stuck)
+    drive([stuck], lambda: len(stuck.ended) == 4)
+    other = Member(log, [topic], unique_name, starts=from_start(topic))
+    members.append(other)
+    drive([other], lambda: len(other.owned) == 4)  # `stuck` does not poll
+    fill(log, topic)
+    stuck.offsets.clear()
+    stuck.starts = None
+    drive([stuck, other], lambda: bool(stuck.told("lost")))
+    # What was to be handed over in order when `stuck` fell silent is told as revoked, only too late.
+    assert sorted(stuck.told("lost") + stuck.told("revoked")) == partitions_of(topic)
+    assert stuck.offsets == {}
+    drive([stuck, other], lambda: len(stuck.owned) == 2)  # and it is let in again
+
+
+def test_control_records_do_not_hide_the_end(
+    kafka: Kafka, make_topics: Callable[..., str], members: list[Member], unique_name: str
+) -> None:
+    topic = make_topics("transactions")
+    writer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": unique_name})
+    writer.init_transactions(20)
+    for commit in (True, False, True, False):
+        writer.begin_transaction()
+        writer.produce(topic, str(commit).encode())
+        writer.flush(20)
+        writer.commit_transaction(20) if commit else writer.abort_transaction(20)
+    log = KafkaLog({"bootstrap.servers": kafka.bootstrap})
+    source = TopicPartition(topic, 0)
+    member = Member(log, [topic], unique_name, starts={source: 0})
+    members.append(member)
+    drive([member], lambda: source in member.ended)
+    assert member.offsets[source] == [0, 4]
+    assert member.consumer.bounds(source) == (0, 8)
+    reader = log.read(topic)
+    values = []
+    while not reader.at_end:
+        values += [record.value for _, _, _, record in reader.poll(0.1)]
+    reader.close()
+    assert values == [b"True", b"True"]
+
+
+def test_what_retention_took_is_an_offset_lost(
+    kafka: Kafka, make_topics: Callable[..., str], members: list[Member], unique_name: str
+) -> None:
+    topic = make_topics("retention")
+    log = KafkaLog({"bootstrap.servers": kafka.bootstrap})
+    fill(log, topic, partitions=1)
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    for done in admin.delete_records([KafkaPartition(topic, 0, 6)]).values():
+        done.result(20)
+    member = Member(log, [topic], unique_name, starts=from_start(topic))
+    members.append(member)
+    with pytest.raises(OffsetLost, match="partition 0: offset 0 is no longer in the log, it keeps offsets 6 to 9"):
+        drive([member], lambda: False)
+    assert member.offsets == {}
+
+
+def test_reported_offsets_are_for_all_to_see(
+    kafka: Kafka, make_topics: Callable[..., str], members: list[Member], unique_name: str
+) -> None:
+    topic, labels = make_topics("reported", partitions=4), make_topics("followers", partitions=4)
+    log = KafkaLog({"bootstrap.servers": kafka.bootstrap})
+    member = Member(log, [topic], unique_name, follow={topic: [labels]})
+    members.append(member)
+    drive([member], lambda: len(member.owned) == 8)
+    wanted = {source: 5 + source.partition for source in member.owned}
+    member.consumer.report(wanted)
+    asked = [KafkaPartition(*source) for source in wanted]
+
+    def committed() -> dict[TopicPartition, int]:
+        found = member.consumer._client.committed(asked, timeout=10)  # type: ignore[attr-defined]
+        return {TopicPartition(place.topic, place.partition): place.offset for place in found}
+
+    drive([member], lambda: committed() == wanted)
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[KafkaServer]:
+    """A Kafka of our own that asks for passwords, and that may be killed."""
+    with KafkaServer(users={"admin": "correct", "guest": "guest-password"}, heap="512m") as server:
+        log = KafkaLog(server.client_settings)
+        log.create_topics({"open": 1, "closed": 1}, {})
+        admin = AdminClient(server.client_settings)
+        allowed = [(ResourceType.TOPIC, "open"), (ResourceType.GROUP, "open-group")]
+        bindings = [
+            AclBinding(
+                kind, name, ResourcePatternType.LITERAL, "User:guest", "*", AclOperation.ALL, AclPermissionType.ALLOW
+            )
+            for kind, name in allowed
+        ]
+        for done in admin.create_acls(bindings).values():
+            done.result(20)
+        yield server
+
+
+def logged_in(server: KafkaServer, name: str, password: str) -> KafkaLog:
+    return KafkaLog({"bootstrap.servers": server.bootstrap, **server.login(name, password)})
+
+
+def test_a_wrong_password_is_a_refusal_everywhere(guarded: KafkaServer, members: list[Member]) -> None:
+    log = logged_in(guarded, "guest", "s3cret-wrong")
+    members.append(Member(log, ["open"], "open-group"))
+    producer = log.producer()
+
+    def produce() -> None:
+        producer.produce(Outgoing("open", b"key", b"value"))
+        producer.flush(5)
+
+    for ask in (
+        lambda: drive(members, lambda: False),
+        produce,
+        lambda: log.partition_counts(["open"]),
+        lambda: log.create_topics({"new": 1}, {}),
+        lambda: log.read("open"),
+    ):
+        with pytest.raises(LogDenied, match="credentials") as caught:
+            ask()
+        assert "s3cret-wrong" not in str(caught.value)
+    producer.close()
+
+
+def test_missing_permissions_are_named(guarded: KafkaServer, members: list[Member]) -> None:
+    log = logged_in(guarded, "guest", "guest-password")
+    for topic, group in (("closed", "open-group"), ("open", "closed-group")):
+        member = Member(log, [topic], group)
+        with pytest.raises(LogDenied, match="permissions"):
+            drive([member], lambda: False)
+        member.consumer.close()
+    with pytest.raises(LogDenied, match="topic closed"):
+        log.partition_counts(["closed"])
+    with pytest.raises(LogDenied, match="topic closed"):
+        log.read("closed")
+    with pytest.raises(LogDenied, match="topic new"):
+        log.create_topics({"new": 1}, {})
+    producer = log.producer()
+    producer.produce(Outgoing("closed", b"key", b"value"))
+    with pytest.raises(LogDenied, match="1 records were not delivered"):
+        producer.flush(20)
+    producer.close()
+
+
+def test_a_broker_that_dies_and_comes_back_is_ridden_out(
+    guarded: KafkaServer, members: list[Member], caplog: pytest.LogCaptureFixture
+) -> None:
+    log = KafkaLog({**guarded.client_settings, "reconnect.backoff.max.ms": 500, "heartbeat.interval.ms": 200})
+    log.create_topics({"survivor": 4}, {})
+    fill(log, "survivor")
+    starts = from_start("survivor")
+
+    class Survivor(Member):
+        """Goes on where it was, should the outage outlast its session."""
+
+        def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
+            super().on_lost(partitions)
+            starts.update({source: len(self.offsets[source]) for source in partitions})
+
+    member = Survivor(log, ["survivor"], "survivors", starts=starts)
+    members.append(member)
+    drive(members, lambda: len(member.ended) == 4)
+    producer = log.producer()
+    guarded.kill()
+    with caplog.at_level(logging.INFO, logger="driftline.log"):
+        for number in range(4):
+            producer.produce(Outgoing("survivor", b"key", b"written while it was down", partition=number))
+        drive(members, lambda: "does not answer the consumer" in caplog.text)
+        guarded.start()
+        producer.flush(60)
+        drive(members, lambda: all(len(member.offsets[source]) == 11 for source in starts), 60)
+    assert all(offsets == list(range(11)) for offsets in member.offsets.values())
+    assert "Kafka answers the consumer again" in caplog.text
+    assert "Kafka answers the producer again" in caplog.text
+    producer.close()
