@@ -8,11 +8,12 @@ process … process ─► dead letters out ─► COMMIT state + offsets + outb
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from driftline.errors import StateCorrupt
-from driftline.log.api import Batch, Consumer, Outgoing, Producer, TopicPartition
+from driftline.log.api import Batch, Consumer, Outgoing, Producer, Record, TopicPartition
 from driftline.runtime.outbox import decode_outgoing, encode_outgoing
 from driftline.runtime.stages import Stage
 from driftline.state.api import Claim, Commit, Outcome, Store, TaskId
@@ -23,15 +24,21 @@ FLUSH_S = 30.0
 """How long deliveries may take. The broker's own retries are inside it."""
 
 
-@dataclass(slots=True)
-class Counts:
-    """What a task did under this worker's care. Not stored: the stored counters are the task's own."""
+class Piece:
+    """Some consecutive records of a batch."""
 
-    records: int = 0
-    commits: int = 0
-    bytes_written: int = 0
-    dead_letters: int = 0
-    published: int = 0
+    def __init__(self, batch: Batch, start: int, most: int) -> None:
+        part = slice(start, start + most)
+        self.source = batch.source
+        self.values = batch.values[part]
+        self.offsets = batch.offsets[part]
+        self.timestamps = batch.timestamps[part]
+        self._batch = batch
+        self._start = start
+
+    def record(self, index: int) -> Record:
+        """Return one record whole."""
+        return self._batch.record(self._start + index)
 
 
 @dataclass(slots=True)
@@ -50,27 +57,44 @@ class Owned:
     last_commit: float
     caught_up: set[str] = field(default_factory=set)
     flushed: bool = False
+    waiting: deque[Batch] = field(default_factory=deque)
+    """Fetched and not yet processed."""
+    done: int = 0
+    """Records of the first waiting batch that were processed."""
+    held: bool = False
+    """Whether fetching is held back until what waits is processed."""
     unsent: list[tuple[int, Outgoing]] = field(default_factory=list)
-    counts: Counts = field(default_factory=Counts)
 
     @property
     def partitions(self) -> list[TopicPartition]:
         """The partitions that this task reads."""
         return [TopicPartition(topic, self.task.partition) for topic in self.stage.inputs]
 
-    def process(self, batch: Batch, now: float) -> None:
-        """Take in a batch, and remember how far that goes."""
-        self.stage.process(batch)
-        self.positions[batch.source.topic] = batch.offsets[-1] + 1
+    def receive(self, batch: Batch, now: float) -> None:
+        """Take a batch in; `work` looks at it."""
+        self.waiting.append(batch)
         self.caught_up.discard(batch.source.topic)
         self.flushed = False
         self.last_record = now
-        self.counts.records += len(batch.offsets)
+
+    def work(self) -> int:
+        """Process the next piece of what waits, and remember how far that goes. Returns its number of records."""
+        batch = self.waiting[0]
+        piece = batch if len(batch.offsets) <= self.stage.at_once else Piece(batch, self.done, self.stage.at_once)
+        self.stage.process(piece)
+        self.done += len(piece.offsets)
+        self.positions[batch.source.topic] = piece.offsets[-1] + 1
+        if self.done >= len(batch.offsets):
+            self.waiting.popleft()
+            self.done = 0
+        return len(piece.offsets)
 
     @property
     def at_end(self) -> bool:
         """Whether every input was read to where it ended when the task was claimed."""
-        return all(topic in self.caught_up or self.positions[topic] >= self.ends[topic] for topic in self.stage.inputs)
+        return not self.waiting and all(
+            topic in self.caught_up or self.positions[topic] >= self.ends[topic] for topic in self.stage.inputs
+        )
 
     @property
     def moved(self) -> bool:
@@ -85,6 +109,13 @@ class Prepared:
     owned: Owned
     commit: Commit
     records: tuple[Outgoing, ...]
+    dead_letters: int
+
+    @property
+    def size(self) -> int:
+        """Bytes of state and outgoing records."""
+        blobs = sum(len(blob) for blob in self.commit.writes.values() if blob)
+        return blobs + sum(map(len, self.commit.outbox))
 
 
 class Checkpointer:
@@ -124,7 +155,6 @@ class Checkpointer:
         output = owned.stage.output()
         for letter in output.dead_letters:
             self._producer.produce(letter)
-        owned.counts.dead_letters += len(output.dead_letters)
         commit = Commit(
             expected_sequence=owned.sequence,
             expected_offsets=owned.committed,
@@ -132,7 +162,7 @@ class Checkpointer:
             writes=owned.stage.checkpoint(),
             outbox=[encode_outgoing(record) for record in output.records],
         )
-        return Prepared(owned, commit, tuple(output.records))
+        return Prepared(owned, commit, tuple(output.records), len(output.dead_letters))
 
     def flush(self) -> None:
         """Wait for the delivery of all that was produced."""
@@ -153,9 +183,6 @@ class Checkpointer:
             owned.last_commit = now
             first = answer.last_outbox - len(prepared.records) + 1
             owned.unsent.extend(enumerate(prepared.records, first))
-            owned.counts.commits += 1
-            owned.counts.bytes_written += sum(len(blob) for blob in commit.writes.values() if blob)
-            owned.counts.bytes_written += sum(map(len, commit.outbox))
         else:
             log.warning("%s: commit refused (%s): %s", name(owned.task), answer.outcome.value, answer.detail)
         return answer.outcome
@@ -173,7 +200,6 @@ class Checkpointer:
         self.flush()
         for owned, last in sent:
             self._store.ack(owned.claim, last)
-            owned.counts.published += len(owned.unsent)
             owned.unsent = []
 
 

@@ -1,5 +1,7 @@
 """From the configuration to what the tasks know of it."""
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from driftline.config import Settings
@@ -49,6 +51,16 @@ def judge_settings(settings: Settings) -> JudgeSettings:
         dead_letter_share=settings.limits.dead_letter_share,
         stream_window_ms=settings.model(STREAM).windows[0].size,
     )
+
+
+def with_references(judging: JudgeSettings, references: Iterable[Reference]) -> JudgeSettings:
+    """Return the settings with these references, by segment, in the place of all others."""
+    by_segment = {reference.segment: reference for reference in references}
+
+    def rules(model: str) -> ModelRules:
+        return replace(judging.rules(model), reference=lambda version, segment: by_segment.get(segment))
+
+    return replace(judging, rules=rules)
 
 
 def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, Reference]]) -> ModelRules:

@@ -4,16 +4,18 @@ A stage owns the same-numbered partition of each of its inputs. It knows topics;
 offsets of other partitions, nor that there is a log at all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from zlib import crc32
 
 import msgspec
 
+from driftline.config import Settings
 from driftline.log.api import Batch, Outgoing
 from driftline.panes.records import PaneRecord
 from driftline.runtime.outbox import dead_letter
+from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.tasks.judge import Judge
 from driftline.tasks.rules import JudgeSettings
 from driftline.tasks.summarise import NEVER, Summarise, SummariseSettings
@@ -36,21 +38,35 @@ class Stage(Protocol):
 
     name: str
     inputs: tuple[str, ...]
+    at_once: int
+    """Most records of one `process`: about a tenth of a second, for rebalances must be heard of in between."""
 
-    def restore(self, blobs: Mapping[str, bytes]) -> None: ...
-    def process(self, batch: Batch) -> None: ...
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up the state of a checkpoint; nothing is there for a new task. Raises `StateCorrupt`."""
+        ...
+
+    def process(self, batch: Batch) -> None:
+        """Take in consecutive records of one of the inputs."""
+        ...
+
     def quiet(self, position: int) -> bool:
         """The inputs were read to their end and stay quiet. Returns whether there is something new to commit."""
         ...
 
-    def output(self) -> Output: ...
-    def checkpoint(self) -> dict[str, bytes | None]: ...
+    def output(self) -> Output:
+        """Take out what is to be published. Called once before each `checkpoint`."""
+        ...
+
+    def checkpoint(self) -> dict[str, bytes | None]:
+        """Return the blobs that changed since the last checkpoint; None deletes one."""
+        ...
 
 
 class SummariseStage:
     """Predictions of one partition to panes, spread over the panes topic by model."""
 
     name = SUMMARISE
+    at_once = 20_000
 
     def __init__(
         self, settings: SummariseSettings, topics: "StageTopics", partition: int, sources: int, panes_partitions: int
@@ -125,6 +141,7 @@ class JudgeStage:
     """Panes of one partition to alerts."""
 
     name = JUDGE
+    at_once = 100
 
     def __init__(self, settings: JudgeSettings, topics: "StageTopics") -> None:
         self.inputs: tuple[str, ...] = (topics.panes,)
@@ -151,6 +168,34 @@ class JudgeStage:
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed."""
         return self.task.checkpoint()
+
+
+@dataclass(frozen=True, slots=True)
+class StageKind:
+    """A stage of the pipeline, before it has a partition.
+
+    Its tasks own the same-numbered partition of every input: the group assigns those of the first input, and the other
+    inputs' partitions follow. All of a task's offsets are checkpointed together.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    make: Callable[[int], Stage]
+    """Returns the stage of one partition."""
+
+
+def pipeline(settings: Settings, partitions: Mapping[str, int]) -> tuple[StageKind, StageKind]:
+    """Return both stages, given the topics' partition counts. Profile files are read here. Raises `InputError`."""
+    names = settings.topics
+    topics = StageTopics((names.predictions,), names.panes, names.alerts, names.dead_letters)
+    sources, panes = partitions[names.predictions], partitions[names.panes]
+    summarising, judging = summarise_settings(settings), judge_settings(settings)
+    return (
+        StageKind(
+            SUMMARISE, topics.inputs, lambda partition: SummariseStage(summarising, topics, partition, sources, panes)
+        ),
+        StageKind(JUDGE, (topics.panes,), lambda partition: JudgeStage(judging, topics)),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,27 +11,34 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 from driftline.config import Settings
 from driftline.errors import StateUnavailable
 from driftline.log.api import Consumer, Log, Polled, TopicPartition
+from driftline.observe.metrics import Sample
 from driftline.runtime.bounded import everything_done
 from driftline.runtime.checkpoint import Checkpointer, Owned, Prepared, name, offsets_by_partition
-from driftline.runtime.rules import judge_settings, summarise_settings
-from driftline.runtime.stages import JUDGE, SUMMARISE, JudgeStage, Stage, StageTopics, SummariseStage
+from driftline.runtime.progress import Progress, samples
+from driftline.runtime.stages import JUDGE, StageKind, pipeline
 from driftline.state.api import Outcome, Store, TaskId
 
 log = logging.getLogger(__name__)
 
 MAX_RECORDS = 20_000
 """Records of one poll: enough for numpy calls to cost nothing a record, some 20 MB with their objects."""
+WORK_S = 0.5
+"""Longest work between two polls. Panes cost a thousand times more than events; a member that polls rarely holds up every
+rebalance of its group, and one that does not poll for a minute is expelled: another would read the same and be next."""
 POLL_S = 0.1
 """Longest wait for records: how soon a stop or a checkpoint is noticed when nothing comes."""
 RETRY_S = 0.5
 """Wait between tries while the store does not answer; membership is kept meanwhile."""
 REVOKE_S = 10.0
 """All that a revocation may take: well below the five minutes after which the group would expel this worker."""
+OBSERVE_S = 1.0
+"""Time between reports to `observe`."""
 COLLECT_S = 30.0
 """Time between garbage collections. Rows hold no cycles; collecting on allocation would cost 10 % of decoding."""
 
@@ -45,17 +52,6 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
-@dataclass(slots=True)
-class Progress:
-    """What a worker did so far, for those who watch it from the same process."""
-
-    records: int = 0
-    commits: int = 0
-    alerts: int = 0
-    bytes_written: int = 0
-    tasks: list[str] = field(default_factory=list)
-
-
 class Worker:
     """See the module's head.
 
@@ -66,6 +62,10 @@ class Worker:
         owner: a name for this worker, different from that of every other one alive.
         until_caught_up: stop once everything that was there at the start has been read, flushed and judged.
         clock: time.
+        stages: what to run; Summarise and Judge if left out.
+        poll_s: longest wait for records, in seconds.
+        observe: is told the metrics once a second, from the loop's thread.
+        turn: held while it works, not while it waits for records: see `runtime.threads`.
     """
 
     def __init__(
@@ -77,24 +77,34 @@ class Worker:
         owner: str,
         until_caught_up: bool = False,
         clock: Clock | None = None,
+        stages: Sequence[StageKind] | None = None,
+        poll_s: float = POLL_S,
+        observe: Callable[[Sequence[Sample]], None] | None = None,
+        turn: AbstractContextManager[object] | None = None,
     ) -> None:
+        self.owner = owner
         self.progress = Progress()
         self._settings = settings
         self._log = log
         self._store = store
         self._clock = clock or Clock()
         self._until_caught_up = until_caught_up
+        self._finishing = False
+        self._poll_s = poll_s
         self._stopping = False
-        topics = settings.topics
-        self._topics = StageTopics((topics.predictions,), topics.panes, topics.alerts, topics.dead_letters)
-        counts = log.partition_counts([topics.predictions, topics.panes])
-        self._sources, self._panes = counts[topics.predictions], counts[topics.panes]
-        self._summarising = summarise_settings(settings)
-        self._judging = judge_settings(settings)
+        self._stop_by: float | None = None
+        self._observe = observe
+        self._turn = turn or nullcontext()
+        self._next_report = 0.0
+        topics = [settings.topics.predictions, settings.topics.panes]
+        self._partitions = log.partition_counts(topics)
+        self._kinds = {kind.inputs[0]: kind for kind in stages or pipeline(settings, self._partitions)}
         self._producer = log.producer()
         self._checkpointer = Checkpointer(store, self._producer, owner, self._clock.wall_ms)
-        self._consumer: Consumer = log.consumer(settings.group, [topics.predictions, topics.panes], self)
+        follow = {main: kind.inputs[1:] for main, kind in self._kinds.items() if len(kind.inputs) > 1}
+        self._consumer: Consumer = log.consumer(settings.group, list(self._kinds), self, follow=follow)
         self._owned: dict[TopicPartition, Owned] = {}
+        self._by_input: dict[TopicPartition, Owned] = {}
         self._wanted: dict[TopicPartition, float] = {}
         self._ends: dict[int, int] | None = None
         self._next_look = 0.0
@@ -102,7 +112,12 @@ class Worker:
 
     def stop(self) -> None:
         """Ask the loop to finish: checkpoint, publish, leave the group. Safe to call from a signal handler."""
+        self._stop_by = self._clock.now() + self._settings.shutdown / 1000
         self._stopping = True
+
+    def finish(self) -> None:
+        """From now on be `until_caught_up`: stop once all that is there now has been read, flushed and judged."""
+        self._finishing = True
 
     def run(self) -> None:
         """Work until stopped, or until caught up. Raises what no retry can mend."""
@@ -112,7 +127,8 @@ class Worker:
         try:
             while not self._stopping:
                 self.step()
-            self._checkpoint(list(self._owned.values()), self._clock.now() + self._settings.shutdown / 1000)
+            by = self._stop_by or self._clock.now() + self._settings.shutdown / 1000
+            self._checkpoint(list(self._owned.values()), by)
         finally:
             gc.enable()
             gc.unfreeze()
@@ -121,10 +137,18 @@ class Worker:
 
     def step(self) -> None:
         """Poll once, and do what is due."""
-        polled = self._consumer.poll(MAX_RECORDS, POLL_S)
+        waiting = any(owned.waiting for owned in self._owned.values())
+        polled = self._consumer.poll(MAX_RECORDS, 0.0 if waiting else self._poll_s)
+        with self._turn:
+            self._go_on(polled)
+
+    def _go_on(self, polled: Polled) -> None:
         now = self._clock.now()
         self._take(polled, now)
+        self._work(now)
         self._claim(now)
+        if self._finishing and not self._until_caught_up:
+            self._begin_to_finish()
         self._flush_quiet(now)
         interval = self._settings.checkpoint / 1000
         due = [owned for owned in self._owned.values() if owned.moved and now - owned.last_commit >= interval]
@@ -135,49 +159,78 @@ class Worker:
             self._collected = now
         if self._until_caught_up and now >= self._next_look:
             self._look_for_the_end(now, interval)
+        self._report(now)
+
+    def _report(self, now: float) -> None:
+        if self._observe is not None and now >= self._next_report:
+            self._next_report = now + OBSERVE_S
+            self._observe(samples(self.progress, self._owned.values(), self._consumer.lag, self._clock.wall_ms()))
+
+    def _begin_to_finish(self) -> None:
+        for owned in self._owned.values():
+            owned.ends = {source.topic: self._consumer.bounds(source)[1] for source in owned.partitions}
+        self._until_caught_up = True
 
     def _take(self, polled: Polled, now: float) -> None:
         for batch in polled.batches:
-            owned = self._owned.get(batch.source)
+            owned = self._by_input.get(batch.source)
             if owned is not None:
-                owned.process(batch, now)
-                self.progress.records += len(batch.offsets)
+                owned.receive(batch, now)
         for partition in polled.caught_up:
-            owned = self._owned.get(partition)
+            owned = self._by_input.get(partition)
             if owned is not None:
                 owned.caught_up.add(partition.topic)
+
+    def _work(self, now: float) -> None:
+        """Process what waits, the tasks in turn, for a while; what is left holds back further fetching."""
+        busy = [owned for owned in self._owned.values() if owned.waiting]
+        while busy:
+            self.progress.records += sum(owned.work() for owned in busy)
+            if self._clock.now() >= now + WORK_S:
+                break
+            busy = [owned for owned in busy if owned.waiting]
+        for owned in self._owned.values():
+            if owned.held != bool(owned.waiting):
+                owned.held = bool(owned.waiting)
+                hold = self._consumer.pause if owned.held else self._consumer.resume
+                hold(owned.partitions)
 
     # claiming and giving up
 
     def on_assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """Note what to claim."""
+        self.progress.rebalances["assigned"] += len(partitions)
         for partition in partitions:
-            self._wanted[partition] = 0.0
+            if partition.topic in self._kinds:  # partitions that follow come with their task
+                self._wanted[partition] = 0.0
 
     def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Checkpoint what is about to move, so that its next owner reads nothing twice."""
-        leaving = [owned for partition in partitions if (owned := self._owned.pop(partition, None)) is not None]
+        self.progress.rebalances["revoked"] += len(partitions)
+        leaving = [owned for partition in partitions if (owned := self._owned.get(partition)) is not None]
         self._forget(partitions)
         if leaving:
             try:
-                self._checkpoint(leaving, self._clock.now() + REVOKE_S)
+                by = self._clock.now() + REVOKE_S
+                self._checkpoint(leaving, by if self._stop_by is None else min(by, self._stop_by))
             except Exception as error:  # whoever comes next reads from the last checkpoint: nothing is lost
                 log.warning("not checkpointed before it moved: %s", error)
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Drop what is somebody else's already."""
-        for partition in partitions:
-            self._owned.pop(partition, None)
+        self.progress.rebalances["lost"] += len(partitions)
         self._forget(partitions)
 
     def _forget(self, partitions: Sequence[TopicPartition]) -> None:
         for partition in partitions:
+            self._owned.pop(partition, None)
+            self._by_input.pop(partition, None)
             self._wanted.pop(partition, None)
         self.progress.tasks = sorted(name(owned.task) for owned in self._owned.values())
 
     def _claim(self, now: float) -> None:
         for partition in sorted(partition for partition, at in self._wanted.items() if at <= now):
-            stage = self._stage(partition)
+            stage = self._kinds[partition.topic].make(partition.partition)
             task = TaskId(self._settings.group, stage.name, partition.partition)
             try:
                 owned = self._checkpointer.claim(task, stage, self._consumer, now)
@@ -187,13 +240,10 @@ class Worker:
                 continue
             del self._wanted[partition]
             self._owned[partition] = owned
+            self._by_input.update(dict.fromkeys(owned.partitions, owned))
             self._consumer.start({TopicPartition(topic, task.partition): at for topic, at in owned.positions.items()})
             self.progress.tasks = sorted(name(held.task) for held in self._owned.values())
-
-    def _stage(self, partition: TopicPartition) -> Stage:
-        if partition.topic == self._topics.panes:
-            return JudgeStage(self._judging, self._topics)
-        return SummariseStage(self._summarising, self._topics, partition.partition, self._sources, self._panes)
+            log.info("%s: from offset %s, epoch %d", name(task), min(owned.positions.values()), owned.claim.epoch)
 
     # moving forward
 
@@ -202,7 +252,8 @@ class Worker:
         for owned in self._owned.values():
             main = owned.stage.inputs[0]
             ended = self._until_caught_up and owned.at_end
-            silent = set(owned.stage.inputs) <= owned.caught_up and now - owned.last_record >= quiet
+            caught_up = not owned.waiting and set(owned.stage.inputs) <= owned.caught_up
+            silent = caught_up and now - owned.last_record >= quiet
             if ended or silent:
                 end = max(owned.positions[main], owned.ends[main] if ended else 0)
                 owned.flushed |= owned.stage.quiet(end)
@@ -212,18 +263,23 @@ class Worker:
         moving = [self._checkpointer.prepare(owned) for owned in tasks if owned.moved]
         if not moving:
             return
+        begin = self._clock.now()
         self._checkpointer.flush()
         done: list[Owned] = []
         for prepared in moving:
             outcome = self._commit(prepared, deadline)
             if outcome in (Outcome.OK, Outcome.ALREADY):
                 done.append(prepared.owned)
-                self.progress.commits += 1
-                self.progress.alerts += len(prepared.records) if prepared.owned.stage.name == JUDGE else 0
+                stage = prepared.owned.stage.name
+                self.progress.checkpoints[stage] += 1
+                self.progress.bytes[stage] += prepared.size
+                self.progress.dead_letters += prepared.dead_letters
+                self.progress.alerts += len(prepared.records) if stage == JUDGE else 0
             else:
+                self.progress.restarts[outcome.value] += 1
                 self._reclaim(prepared.owned)
         self._checkpointer.publish(done)
-        self.progress.bytes_written = sum(owned.counts.bytes_written for owned in self._owned.values())
+        self.progress.checkpoint_seconds += self._clock.now() - begin
         for owned in done:
             self._consumer.report(offsets_by_partition(owned))
 
@@ -236,8 +292,10 @@ class Worker:
                     return self._checkpointer.commit(prepared, self._clock.now())
                 except StateUnavailable as error:
                     now = self._clock.now()
+                    deadline = deadline or self._stop_by
                     if deadline is not None and now >= deadline:
                         raise
+                    self._report(now)
                     if not held:
                         log.warning("%s: waiting for the store: %s", name(prepared.owned.task), error)
                         held = [partition for owned in self._owned.values() for partition in owned.partitions]
@@ -249,23 +307,24 @@ class Worker:
                 else:
                     self._clock.sleep(min(RETRY_S, max(deadline - self._clock.now(), 0.0)))
         finally:
-            still = {partition for owned in self._owned.values() for partition in owned.partitions}
+            still = {partition for owned in self._owned.values() if not owned.held for partition in owned.partitions}
             self._consumer.resume([partition for partition in held if partition in still])
 
     def _reclaim(self, owned: Owned) -> None:
         """Drop a task whose commit was refused. If it is still ours to run, it is claimed anew, from what is stored."""
-        for partition in owned.partitions:
-            if self._owned.get(partition) is owned:
-                del self._owned[partition]
-                self._consumer.stop([partition])
-                self._wanted[partition] = self._clock.now() + RETRY_S
+        main = owned.partitions[0]
+        if self._owned.get(main) is owned:
+            self._forget(owned.partitions)
+            self._consumer.stop(owned.partitions)
+            self._wanted[main] = self._clock.now() + RETRY_S
 
     def _look_for_the_end(self, now: float, interval: float) -> None:
         self._next_look = now + min(interval, RETRY_S)
         if self._ends is None:
             topic = self._settings.topics.predictions
             self._ends = {
-                number: self._consumer.bounds(TopicPartition(topic, number))[1] for number in range(self._sources)
+                number: self._consumer.bounds(TopicPartition(topic, number))[1]
+                for number in range(self._partitions[topic])
             }
         if any(owned.moved for owned in self._owned.values()):
             return
@@ -273,8 +332,6 @@ class Worker:
             self._stopping = True
 
     def _panes_ends(self) -> dict[int, int]:
-        topic = self._topics.panes
-        return {number: self._consumer.bounds(TopicPartition(topic, number))[1] for number in range(self._panes)}
-
-
-__all__ = ["JUDGE", "SUMMARISE", "Clock", "Progress", "Worker"]
+        topic = self._settings.topics.panes
+        count = self._partitions[topic]
+        return {number: self._consumer.bounds(TopicPartition(topic, number))[1] for number in range(count)}

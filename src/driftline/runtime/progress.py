@@ -1,0 +1,90 @@
+"""What a worker did, and its metrics: a look at its tasks, taken by the loop itself once a second."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from driftline.log.api import TopicPartition
+from driftline.observe import metrics
+from driftline.observe.metrics import Sample
+from driftline.runtime.checkpoint import Owned
+from driftline.runtime.stages import JudgeStage, SummariseStage
+from driftline.tasks.summarise import NEVER
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a worker did so far, for those who watch it from the same process."""
+
+    records: int = 0
+    alerts: int = 0
+    dead_letters: int = 0
+    checkpoints: Counter[str] = field(default_factory=Counter)
+    """By stage."""
+    bytes: Counter[str] = field(default_factory=Counter)
+    """State and outgoing records stored, by stage."""
+    checkpoint_seconds: float = 0.0
+    rebalances: Counter[str] = field(default_factory=Counter)
+    """Partitions by what happened to them: assigned, revoked, lost."""
+    restarts: Counter[str] = field(default_factory=Counter)
+    """Refused commits by their outcome."""
+    tasks: list[str] = field(default_factory=list)
+
+
+def samples(
+    progress: Progress,
+    tasks: Iterable[Owned],
+    lag: Callable[[TopicPartition, int], int | None],
+    now_ms: int,
+) -> list[Sample]:
+    """Return all metrics of a worker: of its own life, and of the tasks that it owns."""
+    found = [
+        Sample(metrics.CHECKPOINT_SECONDS, (), progress.checkpoint_seconds),
+        Sample(metrics.DEAD_LETTERS, (), progress.dead_letters),
+        Sample(metrics.ALERTS, (), progress.alerts),
+        *(Sample(metrics.CHECKPOINTS, (stage,), count) for stage, count in progress.checkpoints.items()),
+        *(Sample(metrics.CHECKPOINT_BYTES, (stage,), count) for stage, count in progress.bytes.items()),
+        *(Sample(metrics.REBALANCES, (event,), count) for event, count in progress.rebalances.items()),
+        *(Sample(metrics.RESTARTS, (outcome,), count) for outcome, count in progress.restarts.items()),
+    ]
+    for owned in tasks:
+        stage, partition = owned.stage, str(owned.task.partition)
+        found.append(Sample(metrics.TASKS, (stage.name,), 1))
+        for source in owned.partitions:
+            behind = lag(source, owned.positions[source.topic])
+            if behind is not None:
+                found.append(Sample(metrics.LAG, (source.topic, partition), behind))
+        if isinstance(stage, SummariseStage):
+            found += _of_summarise(stage, partition, now_ms)
+        elif isinstance(stage, JudgeStage):
+            found += _of_judge(stage, partition)
+    return found
+
+
+def _of_summarise(stage: SummariseStage, partition: str, now_ms: int) -> list[Sample]:
+    task, counters = stage.task, stage.task.counters
+    fates = {"accepted": counters.accepted, **counters.refused}
+    found = [
+        *(Sample(metrics.RECORDS, (partition, fate), count) for fate, count in fates.items()),
+        Sample(metrics.WITHOUT_TIME, (partition,), counters.without_time),
+        Sample(metrics.BEYOND_LIMITS, (partition,), counters.beyond_limits),
+        Sample(metrics.PANES, (partition,), counters.panes),
+    ]
+    if task.watermark > NEVER:
+        found.append(Sample(metrics.WATERMARK, (partition,), task.watermark / 1000))
+        found.append(Sample(metrics.WATERMARK_LAG, (partition,), (now_ms - task.watermark) / 1000))
+    return found
+
+
+def _of_judge(stage: JudgeStage, partition: str) -> list[Sample]:
+    counters = stage.task.counters
+    fates = {fate: counters[fate] for fate in ("repeated", "late", "unreadable")}
+    fates["merged"] = counters["panes"] - sum(fates.values())
+    return [
+        *(Sample(metrics.PANE_RECORDS, (partition, fate), count) for fate, count in fates.items()),
+        Sample(metrics.WINDOWS, (partition,), counters["windows"]),
+        *(
+            Sample(metrics.INCIDENTS, (model, kind.value), count)
+            for (model, kind), count in stage.task.open_incidents().items()
+        ),
+    ]
