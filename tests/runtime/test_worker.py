@@ -198,6 +198,7 @@ class Counting:
     """A stage of two co-partitioned inputs that counts the records of each."""
 
     name = "count"
+    at_once = 7
     inputs: tuple[str, ...] = ("left", "right")
 
     def __init__(self) -> None:

@@ -6,6 +6,7 @@ marked in place: NaN for a null and +inf for a missing number, a negative key fo
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ class CategoryKeys(dict[Any, int]):
     """Keys of categories, computed once per distinct value, and the categories' names by key."""
 
     LIMIT = 100_000
-    """Distinct values remembered (some 20 MB). Above it the memory is emptied between batches, and filled again."""
+    """Distinct values remembered (some 30 MB). Above it the memory is emptied between batches, and filled again."""
+    LONGEST = 128
+    """Characters of a value that is remembered; the key of a longer one is computed anew each time."""
     NAME_LENGTH = 80
     """Characters of a category's name that are kept for people. Its key is made of all of them."""
 
@@ -37,19 +40,30 @@ class CategoryKeys(dict[Any, int]):
     def _seed(self) -> None:
         self[None] = NULL_KEY
         self[UNSET] = NO_KEY
+        self[MISSING_NUMBER] = NO_KEY
 
     def __missing__(self, value: str | bool) -> int:
         text = value if isinstance(value, str) else "true" if value else "false"
-        key = self[value] = category_key(text)
-        self.names[key] = text if len(text) <= self.NAME_LENGTH else text[: self.NAME_LENGTH - 1] + "…"
+        key = category_key(text)
+        if len(text) <= self.LONGEST:
+            self[value] = key
+        if key not in self.names:
+            self.names[key] = text if len(text) <= self.NAME_LENGTH else text[: self.NAME_LENGTH - 1] + "…"
         return key
 
+    @property
+    def crowded(self) -> bool:
+        """Whether it is time to `trim`."""
+        return len(self) > self.LIMIT or len(self.names) > self.LIMIT
+
     def trim(self, wanted: Iterable[int]) -> None:
-        """Forget all but the names of the wanted keys, if there are too many."""
-        if len(self) > self.LIMIT or len(self.names) > 2 * self.LIMIT:
-            self.clear()
-            self._seed()
-            self.names = {key: self.names[key] for key in wanted if key in self.names}
+        """Forget everything but the names of the wanted keys."""
+        self.clear()
+        self._seed()
+        self.names = {key: self.names[key] for key in wanted if key in self.names}
+
+
+Layout = tuple[int, bytes, bytes]
 
 
 @dataclass(slots=True, eq=False)
@@ -73,14 +87,33 @@ class ModelColumns:
     oddity_keys: Ints
     oddity_rows: Ints
     """Three parallel arrays: what was neither number, string nor boolean. Rows are positions in `rows`."""
+    unnamed: list[tuple[int, int, Any]]
+    """(position in `rows`, 0 for the version or the tag's number from 1, value) of values that had no code yet."""
+
+    @property
+    def layout(self) -> Layout:
+        """What pieces must have in common to be joined: the model and the columns."""
+        return id(self.shape), self.number_slots.tobytes(), self.category_cells.tobytes()
+
+
+def settle(pieces: Iterable[ModelColumns]) -> None:
+    """Give codes to versions and segments that had none, in the order of the batch: a limit may be met on the way."""
+    waiting = [
+        (int(piece.rows[at]), which, at, piece, value) for piece in pieces for at, which, value in piece.unnamed
+    ]
+    for _, which, at, piece, value in sorted(waiting, key=lambda item: item[:2]):
+        shape = piece.shape
+        if which:
+            piece.segments[which - 1][at] = shape.segment_codes[which - 1][value]
+        else:
+            piece.versions[at] = shape.version_codes[value]
 
 
 def join(pieces: Sequence[ModelColumns]) -> list[ModelColumns]:
     """Join pieces of one model that have the same columns, so that what follows runs once a batch, not once a chunk."""
-    alike: dict[tuple[int, bytes, bytes], list[ModelColumns]] = {}
+    alike: dict[Layout, list[ModelColumns]] = {}
     for piece in pieces:
-        layout = (id(piece.shape), piece.number_slots.tobytes(), piece.category_cells.tobytes())
-        alike.setdefault(layout, []).append(piece)
+        alike.setdefault(piece.layout, []).append(piece)
     return [same[0] if len(same) == 1 else _joined(same) for same in alike.values()]
 
 
@@ -99,6 +132,7 @@ def _joined(pieces: Sequence[ModelColumns]) -> ModelColumns:
         np.concatenate([piece.oddity_slots for piece in pieces]),
         np.concatenate([piece.oddity_keys for piece in pieces]),
         np.concatenate([piece.oddity_rows + start for piece, start in zip(pieces, starts, strict=True)]),
+        [],
     )
 
 
@@ -176,7 +210,13 @@ class _Builder:
     def _one_kind(self, kind: Kind, path: str, held: Sequence[Any], rows: Ints | None) -> None:
         signal = path
         if path == "prediction":
-            signal = "prediction.value" if kind is Kind.NUMBER else "prediction.label"
+            if kind is Kind.NULL:
+                return  # no prediction at all: nobody can know whether a value or a label is missing
+            held = [UNSET if value is None else value for value in held]
+            signal = "prediction.label"
+            if kind is Kind.NUMBER:
+                signal = "prediction.value"
+                held = [MISSING_NUMBER if value is UNSET else value for value in held]
         slot = self.shape.signals.get(signal)
         if kind is Kind.LIST:
             length = self.shape.signals.get(f"{path}.length")
@@ -193,7 +233,7 @@ class _Builder:
         elif rows is not None:
             self.oddities.append((slot, _ODDITIES[kind], rows))
 
-    def finish(self, rows: Ints, versions: Ints, segments: list[Ints]) -> ModelColumns:
+    def finish(self, rows: Ints, codes: list[Ints], unnamed: list[tuple[int, int, Any]]) -> ModelColumns:
         numbers = np.array(self.numbers, dtype=np.float64) if self.numbers else np.empty((0, self.size))
         slots = np.array(self.slots, dtype=np.int64)
         column, row = np.nonzero(np.isnan(numbers))
@@ -204,8 +244,8 @@ class _Builder:
         return ModelColumns(
             self.shape,
             rows,
-            versions,
-            segments,
+            codes[0],
+            codes[1:],
             slots,
             numbers,
             np.array(self.cells, dtype=np.int64),
@@ -213,6 +253,7 @@ class _Builder:
             np.concatenate([part[0] for part in parts]),
             np.concatenate([part[1] for part in parts]),
             np.concatenate([part[2] for part in parts]).astype(np.int64),
+            unnamed,
         )
 
 
@@ -250,25 +291,33 @@ def to_columns(shape: Shape, events: Sequence[Any], rows: Ints, keys: CategoryKe
             build.field(node, predictions, "prediction", None)
     if "latency_ms" in root:
         build.field(root["latency_ms"], [event.latency_ms for event in events], "latency_ms", None)
-    count = len(events)
-    versions = np.fromiter(
-        map(shape.version_codes.__getitem__, [event.model_version for event in events]), dtype=np.int64, count=count
-    )
-    return build.finish(rows, versions, _segments(shape, events))
+    named = [([event.model_version for event in events], shape.version_codes)]
+    named.extend(zip(_segments(shape, events), shape.segment_codes, strict=True))
+    codes: list[Ints] = []
+    unnamed: list[tuple[int, int, Any]] = []
+    for which, (values, known) in enumerate(named):
+        found = np.fromiter(map(known.get, values, repeat(_UNNAMED)), dtype=np.int64, count=len(values))
+        codes.append(found)
+        unnamed.extend((at, which, values[at]) for at in np.flatnonzero(found == _UNNAMED).tolist())
+    return build.finish(rows, codes, unnamed)
 
 
-def _segments(shape: Shape, events: Sequence[Any]) -> list[Ints]:
+_UNNAMED = -9
+
+
+def _segments(shape: Shape, events: Sequence[Any]) -> list[list[Any]]:
+    """Return for each tag the value of each event, as text; None where there is none."""
     if not shape.tags:
         return []
     names = list(shape.root.children["segment"].children) if "segment" in shape.root.children else []
     found = []
-    for tag, codes in zip(shape.tags, shape.segment_codes, strict=True):
-        values: list[Any] = [UNSET] * len(events)
+    for tag in shape.tags:
+        values: list[Any] = [None] * len(events)
         if tag in names:
             attribute = f"f{names.index(tag)}"
-            values = [getattr(event.segment, attribute, UNSET) for event in events]
+            values = [getattr(event.segment, attribute, None) for event in events]
             values = [value if value.__class__ is str else _segment_text(value) for value in values]
-        found.append(np.fromiter(map(codes.__getitem__, values), dtype=np.int64, count=len(values)))
+        found.append(values)
     return found
 
 

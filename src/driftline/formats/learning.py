@@ -10,11 +10,14 @@ from typing import Any
 
 from msgspec import UNSET
 
+from driftline.errors import ConfigError
 from driftline.formats.shapes import BODY, IDENTITY, Kind, Node, decode_node, encode_node, kind_of
 from driftline.sketches.summary import EVENTS
 
 MAX_EXTRA_FIELDS = 256
-"""Fields outside features, prediction, segment and latency that a shape learns to expect. More are decoded slowly."""
+"""Fields outside features, prediction and latency that a shape learns to expect. More are decoded slowly."""
+CODES = {"versions": 255, "segments": 16_000, "signals": 4_095}
+"""What the limits may be at most: panes number their groups and cells in so many bits."""
 
 ALL = 0
 """The segment code of all events of a model."""
@@ -36,12 +39,23 @@ class Limits:
     depth: int = 4
     name_length: int = 256
 
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for a limit that cannot be kept."""
+        for name, most in CODES.items():
+            if getattr(self, name) > most:
+                raise ConfigError(f"limits.{name} is {getattr(self, name)}; write {most} or less")
+
 
 def usable_name(name: str, limits: Limits) -> bool:
     """Tell whether a name can be shown and stored: not empty, not too long, no control characters."""
     if not 0 < len(name) <= limits.name_length:
         return False
     return name.isprintable() or not any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
+
+
+def usable_field(name: str, limits: Limits) -> bool:
+    """Tell whether a field can be learned: msgspec takes no field names with quotes or backslashes."""
+    return usable_name(name, limits) and '"' not in name and "\\" not in name
 
 
 class Codes(dict[Any, int]):
@@ -90,60 +104,89 @@ class Shape:
         self.root = Node(Kind.OBJECT)
         self.signals: dict[str, int] = {EVENTS: 0}
         self.versions: list[str] = []
-        self.segments: list[str] = ["", *(f"{tag}={OTHER}" for tag in tags)]
+        self.segments: list[str] = [""]
+        self.generation = 0
+        """Counts what was learned: struct types of an earlier generation are out of date."""
         self._limits = limits
+        self._fields = 0
         self._extra = 0
         self._index()
 
     def _index(self) -> None:
         limits = self._limits
         self.version_codes = Codes(self.versions, limits.versions, limits, beyond=TOO_MANY, missing=NO_VERSION)
+        others = [f"{tag}={OTHER}" for tag in self.tags]
+        self.segments.extend(name for name in others if name not in self.segments)
+        self.other_codes = [self.segments.index(name) for name in others]
+        """For each tag the code of its values beyond the limit."""
         room = limits.segments + 1 + len(self.tags)
         self.segment_codes = [
-            Codes(self.segments, room, limits, beyond=at, missing=NO_VALUE, prefix=f"{tag}=")
-            for at, tag in enumerate(self.tags, 1)  # the code of "(other)" values of this tag, beyond the limit
+            Codes(self.segments, room, limits, beyond=code, missing=NO_VALUE, prefix=f"{tag}=")
+            for tag, code in zip(self.tags, self.other_codes, strict=True)
         ]
 
     def learn(self, event: Mapping[str, Any]) -> int:
         """Take in the fields of a validated event. Returns the number of its fields that are beyond the limits.
 
-        Called in log order, for the events that the strict type refused and for no other: these are exactly the events
-        that show something new, so what is learned does not depend on how records were batched.
+        Called in log order, for the events that a strict type refused and for no other. For an event that the newest
+        strict type accepts it would change nothing and return 0: so it does not matter which events were refused by an
+        older type only because they came in one batch with those that taught something.
         """
         ignored = 0
         for name, value in event.items():
             if name in IDENTITY:
                 continue
             if name in BODY or name == "latency_ms":
-                node = self.root.children.setdefault(name, Node())
-                ignored += self._learn(node, value, name, self._limits.depth)
+                ignored += self._learn(self._child(self.root, name), value, name, self._limits.depth)
             else:
-                ignored += self._expect(self.root, name, value)
+                ignored += self._expect(self.root, name, value, ())
         for name in BODY:
-            if event.get(name) is None:
-                self.root.children.setdefault(name, Node()).kinds |= Kind.ABSENT
+            if name not in event:
+                self._hold(self._child(self.root, name), Kind.ABSENT)
         return ignored
+
+    def _child(self, parent: Node, name: str) -> Node:
+        node = parent.children.get(name)
+        if node is None:
+            node = parent.children[name] = Node()
+            self.generation += 1
+        return node
+
+    def _hold(self, node: Node, kind: Kind) -> bool:
+        """Note that a field held this kind. Returns whether that is new."""
+        if node.kinds & kind:
+            return False
+        node.kinds |= kind
+        self.generation += 1
+        return True
 
     def _learn(self, node: Node, value: object, path: str, depth: int) -> int:
         kind = kind_of(value)
         if kind is Kind.OBJECT and depth == 0:
             kind = Kind.OPAQUE
-        node.kinds |= kind
-        ignored = 0
-        if path != "features":
-            for signal in signals_of(path, kind):
-                ignored += not self._watch(signal)
+        if self._hold(node, kind) and path != "features":
+            watched = [self._watch(signal) for signal in signals_of(path, kind)]
+            held = int(kind)
+            if kind in _NULLABLE and path != "prediction":
+                held |= Kind.NULL  # the same signals: no need to look at the first null of every field of every model
+                node.kinds |= held
+            if not all(watched):
+                node.beyond |= held
+        ignored = 1 if node.beyond & kind else 0
         if kind is Kind.OBJECT:
             fields: Mapping[str, Any] = value  # type: ignore[assignment]
             for name, below in fields.items():
-                child = node.children.get(name)
-                if child is None:
-                    if len(self.signals) > self._limits.signals or not usable_name(name, self._limits):
+                if name not in node.children:
+                    if not self._has_room() or not usable_field(name, self._limits):
                         ignored += 1
                         continue
-                    child = node.children[name] = Node()
-                ignored += self._learn(child, below, f"{path}.{name}", depth - 1)
+                    self._fields += 1
+                ignored += self._learn(self._child(node, name), below, f"{path}.{name}", depth - 1)
         return ignored
+
+    def _has_room(self) -> bool:
+        """Tell whether one more field may be learned; objects have no signals, but take memory all the same."""
+        return len(self.signals) <= self._limits.signals and self._fields < 2 * self._limits.signals
 
     def _watch(self, signal: str) -> bool:
         if signal not in self.signals:
@@ -152,36 +195,40 @@ class Shape:
             self.signals[signal] = len(self.signals)
         return True
 
-    def _expect(self, parent: Node, name: str, value: object) -> int:
+    def _expect(self, parent: Node, name: str, value: object, above: tuple[str, ...]) -> int:
         """Learn to decode a field that is not watched: a segment's value, a tag, an unknown field."""
-        node = parent.children.get(name)
-        if node is None:
-            if self._extra >= MAX_EXTRA_FIELDS:
+        if name not in parent.children:
+            tag = name == "segment" if not above else above == ("segment",) and name in self.tags
+            if not tag and (self._extra >= MAX_EXTRA_FIELDS or not usable_field(name, self._limits)):
                 return 1
             self._extra += 1
-            node = parent.children[name] = Node()
+        node = self._child(parent, name)
         kind = kind_of(value)
-        node.kinds |= kind
+        self._hold(node, kind)
         if kind is Kind.OBJECT:
             fields: Mapping[str, Any] = value  # type: ignore[assignment]
-            return sum(self._expect(node, below, inner) for below, inner in fields.items())
+            return sum(self._expect(node, below, inner, (*above, name)) for below, inner in fields.items())
         return 0
 
     def encode(self) -> list[Any]:
         """Return plain lists, for the state."""
-        return [self.model, encode_node(self.root), list(self.signals), self.versions, self.segments, self._extra]
+        learned = [self._fields, self._extra]
+        return [self.model, encode_node(self.root), list(self.signals), self.versions, self.segments, learned]
 
     @classmethod
     def decode(cls, data: Any, limits: Limits, tags: tuple[str, ...]) -> "Shape":
         """Undo `encode`."""
-        model, root, signals, versions, segments, extra = data
+        model, root, signals, versions, segments, (fields, extra) = data
         shape = cls(model, limits, tags)
         shape.root = decode_node(root)
         shape.signals = {name: slot for slot, name in enumerate(signals)}
         shape.versions, shape.segments = list(versions), list(segments)
-        shape._extra = extra
+        shape._fields, shape._extra = fields, extra
         shape._index()
         return shape
+
+
+_NULLABLE = (Kind.NUMBER, Kind.STRING, Kind.BOOLEAN)
 
 
 def signals_of(path: str, kind: Kind) -> tuple[str, ...]:

@@ -15,15 +15,13 @@ of what 10,000 at a time do.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
-from typing import Any
+from typing import Any, Union
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.formats.columns import CategoryKeys, ModelColumns, join, to_columns, unwatchable
+from driftline.formats.columns import CategoryKeys, ModelColumns, join, settle, to_columns, unwatchable
 from driftline.formats.learning import BAD_NAME, TOO_MANY, Limits, Shape
 from driftline.formats.reasons import Reason
 from driftline.formats.shapes import Nobody, event_type
@@ -61,7 +59,10 @@ class NativeDecoder:
         """Set when a shape changed since the caller last cleared it."""
         self._tags_of = tags_of
         self._strict: dict[str, type[msgspec.Struct]] = {}
+        self._lenient: dict[str, type[msgspec.Struct]] = {}
+        self._generations: dict[str, int] = {}
         self._shape_of: dict[type, Shape] = {}
+        self._outdated: list[type] = []
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder(Nobody).decode
 
     def restore(self, encoded: Iterable[Any]) -> None:
@@ -88,10 +89,14 @@ class NativeDecoder:
                 self._look_at(chunk, events, refused, start, reasons, details, ignored)
             raw_times.extend([event.event_time if event is not None else None for event in events])
             self._file(events, start, waiting)
-            for row_type in [row_type for row_type, (held, _) in waiting.items() if len(held) >= CHUNK]:
-                models.append(self._columns(row_type, *waiting.pop(row_type), reasons))
+            full = [row_type for row_type, (held, _) in waiting.items() if len(held) >= CHUNK]
+            models.extend([self._columns(row_type, *waiting.pop(row_type), reasons) for row_type in full])
             start += len(events)
         models.extend(self._columns(row_type, *held, reasons) for row_type, held in waiting.items())
+        settle(models)
+        for row_type in self._outdated:
+            del self._shape_of[row_type]
+        self._outdated = []
         times = parse_times(raw_times)
         self._refuse(reasons, times, models, details, raw_times)
         return ColumnBatch(reasons, details, times, join(models), ignored)
@@ -121,7 +126,6 @@ class NativeDecoder:
     ) -> None:
         """Validate refused records one by one, learn from the valid ones, and decode these leniently."""
         valid: list[tuple[int, Any]] = []
-        changed: set[str] = set()
         for at in refused:
             reason, detail, event = validate(chunk[at], self.limits)
             if reason is Reason.ACCEPTED and event["model"] not in self.shapes:
@@ -138,31 +142,32 @@ class NativeDecoder:
             beyond = self.shapes[event["model"]].learn(event)
             if beyond:
                 ignored[start + at] = beyond
-            changed.add(event["model"])
             valid.append((at, event))
-        for model in changed:
-            self._retype(model)
-        if changed:
+        retyped = [self._retype(model) for model in {event["model"]: None for _, event in valid}]
+        if any(retyped):
             self.learned = True
             self._rebuild()
-        lenient = {model: self._lenient(model) for model in changed}
         for at, event in valid:
-            events[at] = msgspec.convert(event, lenient[event["model"]])
+            events[at] = msgspec.convert(event, self._lenient[event["model"]])
 
-    def _retype(self, model: str) -> None:
+    def _retype(self, model: str) -> bool:
+        """Make the struct types of a model anew if its shape changed. Returns whether it did."""
         shape = self.shapes[model]
-        strict = event_type(shape.root, model, strict=True)
-        self._strict[model] = strict
-        self._shape_of[strict] = shape
-
-    def _lenient(self, model: str) -> type[msgspec.Struct]:
-        shape = self.shapes[model]
-        lenient = event_type(shape.root, model, strict=False)
-        self._shape_of[lenient] = shape
-        return lenient
+        if self._generations.get(model) == shape.generation:
+            return False
+        self._generations[model] = shape.generation
+        if model in self._strict:
+            self._outdated += (self._strict[model], self._lenient[model])
+        self._strict[model] = event_type(shape.root, model, strict=True)
+        self._lenient[model] = event_type(shape.root, model, strict=False)
+        for row_type in (self._strict[model], self._lenient[model]):
+            self._shape_of[row_type] = shape
+        return True
 
     def _rebuild(self) -> None:
-        self._decode = msgspec.json.Decoder(reduce(or_, self._strict.values(), Nobody)).decode
+        # A Decoder takes Union[…] of a thousand types in 2 ms, and A | B | … in 50.
+        union: Any = Union.__getitem__((Nobody, *self._strict.values()))
+        self._decode = msgspec.json.Decoder(union).decode
 
     def _file(self, events: list[Any], start: int, waiting: dict[type, tuple[list[Any], list[int]]]) -> None:
         """Sort a chunk's events by their type."""
@@ -182,8 +187,11 @@ class NativeDecoder:
         self, row_type: type, events: list[Any], rows: list[int], reasons: NDArray[np.uint8]
     ) -> ModelColumns:
         shape = self._shape_of[row_type]
-        for at in unwatchable(shape, events):
-            reasons[rows[at]] = Reason.NOTHING_TO_WATCH
+        empty = set(unwatchable(shape, events))
+        if empty:
+            reasons[[rows[at] for at in empty]] = Reason.NOTHING_TO_WATCH
+            events = [event for at, event in enumerate(events) if at not in empty]
+            rows = [row for at, row in enumerate(rows) if at not in empty]
         return to_columns(shape, events, np.array(rows, dtype=np.int64), self.keys)
 
     def _refuse(

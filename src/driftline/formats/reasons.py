@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Reason(IntEnum):
-    """A record's fate. ACCEPTED is 0, so a whole batch can be tested at once; the numbers are stored, never reuse one."""
+    """A record's fate. ACCEPTED is 0, so a whole batch is tested at once. Numbers are stored: never reuse one."""
 
     ACCEPTED = 0
     EMPTY = 1

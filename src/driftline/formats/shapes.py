@@ -1,19 +1,20 @@
 """What a model's events look like, learned from the events themselves, as msgspec types.
 
 A shape is a tree. Its leaves know which kinds of value they have held; from them a *strict* struct type is built that
-decodes such events at full speed and refuses everything else: an unknown field, a field of a new kind, a field that was
-always there and is now missing. A refused event is looked at once, in plain Python (`validate`), and either is a dead
-letter or teaches the shape, after which the next one like it is fast. So topics with changing schemas stay on the fast
-path, and nothing is ever dropped silently.
+decodes such events at full speed and refuses everything else: an unknown field, a field of a new kind (null is one), an
+event without features or prediction where there always were. A refused event is looked at once, in plain Python
+(`validate`), and either is a dead letter or teaches the shape, after which the next one like it is fast. So topics with
+changing schemas stay on the fast path, and nothing is ever dropped silently.
+
+The strict type accepts exactly the valid events that teach nothing and go over no limit. What is learned and counted
+therefore depends on the events' order alone, not on how they were batched.
 
 What a shape *watches* is decided in log order and is part of the task's state: the first `limits.signals` paths.
 """
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import reduce
-from operator import or_
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -57,6 +58,8 @@ class Node:
     """One field: the kinds that it has held and, where it held objects, their fields. Fields are only ever added."""
 
     kinds: int = 0
+    beyond: int = 0
+    """Those of `kinds` that are not watched because of a limit: every event that holds one is looked at and counted."""
     children: dict[str, "Node"] = field(default_factory=dict)
 
 
@@ -64,19 +67,23 @@ Row = type[msgspec.Struct]
 
 
 def field_type(node: Node, *, strict: bool) -> tuple[Any, Any]:
-    """Return (type, default) of a field that has held these kinds; it may always be missing or null."""
-    if node.kinds & ~(Kind.NULL | Kind.ABSENT) == Kind.NUMBER:
-        return float | None, MISSING_NUMBER
-    return UnsetType | None | present_type(node, strict=strict), UNSET
+    """Return (type, default) of a field that has held these kinds; it may always be missing.
+
+    A field that has only been null may hold numbers next: its rows are then read as the numbers' are.
+    """
+    kinds = node.kinds & ~(Kind.NULL | Kind.ABSENT)
+    if kinds == Kind.NUMBER and not node.beyond & Kind.NUMBER:
+        return present_type(node, strict=strict), MISSING_NUMBER
+    return UnsetType | present_type(node, strict=strict), UNSET if kinds else MISSING_NUMBER
 
 
 def present_type(node: Node, *, strict: bool) -> Any:
-    """Return the type of a field that is there and not null (None if it has never been so).
+    """Return the type of a field that is there.
 
     A strict type never contains Any: what it accepts was validated to the last byte.
     """
-    kinds = node.kinds
-    union: Any = None
+    kinds = node.kinds & ~node.beyond if strict else node.kinds
+    union: Any = None if kinds & Kind.NULL or not strict else UnsetType  # JSON writes no UNSET: it stands for nothing
     if kinds & Kind.NUMBER:
         union = float | union
     if kinds & Kind.STRING:
@@ -84,7 +91,7 @@ def present_type(node: Node, *, strict: bool) -> Any:
     if kinds & Kind.BOOLEAN:
         union = bool | union
     if kinds & Kind.LIST:
-        union = (list[None | bool | float | str] if strict else list[Any]) | union
+        union = (list[bool | float | str | None] if strict else list[Any]) | union
     if kinds & Kind.OPAQUE and not strict:
         union = dict[str, Any] | union
     elif kinds & Kind.OBJECT:
@@ -103,7 +110,11 @@ def object_type(node: Node, *, strict: bool) -> Row:
 IDENTITY = ("event_id", "event_time", "model", "model_version")
 BODY = ("features", "prediction")
 WATCHED = (*BODY, "segment", "latency_ms")
-"""Fields of an event whose values are watched. `tags` and fields that Driftline does not know are decoded, not watched."""
+"""Fields of an event whose values are watched. `tags` and unknown fields are decoded, not watched."""
+
+
+_WORD = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""Larger integers are looked at one by one: those beyond a float's range are refused, wherever they stand."""
 
 
 class Nobody(msgspec.Struct, tag_field="model", tag="\n"):
@@ -118,15 +129,14 @@ def event_type(root: Node, model: str, *, strict: bool) -> Row:
     Features and prediction that were never missing are required in the strict type, so that an event without them is
     looked at: has it anything to watch?
     """
+    scalar = str | (_WORD if strict else int) | float | None
     fields: list[tuple[str, Any] | tuple[str, Any, Any]] = [
-        ("event_id", str | int | float | None, None),
-        ("event_time", str | int | float | None, None),
-        ("model_version", str | int | float | None, None),
+        (name, scalar, None) for name in ("event_id", "event_time", "model_version")
     ]
     for name in WATCHED:
         node = root.children.get(name) or Node(Kind.ABSENT)
-        if strict and name in BODY and not node.kinds & (Kind.ABSENT | Kind.NULL):
-            fields.append((name, _without_none(present_type(node, strict=True))))
+        if strict and name in BODY and not node.kinds & Kind.ABSENT:
+            fields.append((name, present_type(node, strict=True)))
         else:
             fields.append((name, *field_type(node, strict=strict)))
     others = [(name, node) for name, node in root.children.items() if name not in WATCHED]
@@ -143,17 +153,12 @@ def event_type(root: Node, model: str, *, strict: bool) -> Row:
     )
 
 
-def _without_none(union: Any) -> Any:
-    members = [member for member in get_args(union) if member is not type(None)]
-    return reduce(or_, members)
-
-
 def encode_node(node: Node) -> list[Any]:
     """Return plain lists, for the state."""
-    return [node.kinds, [[name, encode_node(child)] for name, child in node.children.items()]]
+    return [node.kinds, node.beyond, [[name, encode_node(child)] for name, child in node.children.items()]]
 
 
 def decode_node(data: Any) -> Node:
     """Undo `encode_node`."""
-    kinds, children = data
-    return Node(kinds, {name: decode_node(child) for name, child in children})
+    kinds, beyond, children = data
+    return Node(kinds, beyond, {name: decode_node(child) for name, child in children})

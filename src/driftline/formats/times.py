@@ -18,12 +18,10 @@ BAD_TIME = -(2**62)
 """Stands for a time that cannot be understood."""
 NO_TIME = BAD_TIME + 1
 """Stands for a time that is missing or null."""
-LATEST = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z, the last time that RFC 3339 can write."""
+LATEST = 253_370_764_799_999
+"""9998-12-31T23:59:59.999Z: the end of every window can then be written in RFC 3339, too."""
 
-_RFC3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -83,7 +81,8 @@ def _parse_column(values: Sequence[object]) -> Ints | None:
     year = number[0] * 1000 + number[1] * 100 + number[2] * 10 + number[3]
     month, day = number[4] * 10 + number[5], number[6] * 10 + number[7]
     hour, minute, second = number[8] * 10 + number[9], number[10] * 10 + number[11], number[12] * 10 + number[13]
-    sound &= (year >= 1970) & (month >= 1) & (month <= 12) & (hour <= 23) & (minute <= 59) & (second <= 59)
+    sound &= (year >= 1970) & (year <= 9998) & (month >= 1) & (month <= 12)
+    sound &= (hour <= 23) & (minute <= 59) & (second <= 59)
     table = np.where(sound, month, 1)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     sound &= (day >= 1) & (day <= _MONTH_DAYS[table] + (leap & (table == 2)))

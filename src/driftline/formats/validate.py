@@ -1,6 +1,7 @@
 """The slow path: one record, in plain Python. It alone decides what is valid; the fast path accepts a subset of it."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,14 +37,8 @@ def validate(value: bytes | None, limits: Limits) -> tuple[Reason, str, Mapping[
         return Reason.EMPTY, "", {}
     try:
         event = msgspec.json.decode(value)
-    except UnicodeDecodeError as error:
-        return Reason.NOT_UTF8, str(error), {}
-    except RecursionError:
-        return Reason.TOO_DEEP, f"more than {MAX_DEPTH} levels", {}
-    except msgspec.ValidationError as error:
-        return Reason.NUMBER_OUT_OF_RANGE, str(error), {}
-    except msgspec.DecodeError as error:
-        return (Reason.NOT_JSON if _is_utf8(value) else Reason.NOT_UTF8), str(error), {}
+    except (UnicodeDecodeError, RecursionError, msgspec.DecodeError) as error:
+        return _fault(value, error), str(error), {}
     if not isinstance(event, dict):
         return Reason.NOT_AN_OBJECT, f"it is a JSON {kind_of(event).name}".lower(), {}
     reason, detail = _judge(event, limits)
@@ -91,6 +86,30 @@ def _sound(event: dict[str, Any]) -> Reason:
             return Reason.ACCEPTED
         level = below
     return Reason.TOO_DEEP
+
+
+def _fault(value: bytes, error: Exception) -> Reason:
+    """Name what is wrong with a value that does not decode, whichever fault the decoder met first."""
+    if _too_deep(value):
+        return Reason.TOO_DEEP
+    if not _is_utf8(value):
+        return Reason.NOT_UTF8
+    return Reason.NUMBER_OUT_OF_RANGE if isinstance(error, msgspec.ValidationError) else Reason.NOT_JSON
+
+
+def _too_deep(value: bytes) -> bool:
+    """Tell whether brackets outside of strings are nested deeper than MAX_DEPTH."""
+    depth = 0
+    for found in _BRACKETS.finditer(value):
+        mark = found[0]
+        depth += mark in b"[{"
+        depth -= mark in b"]}"
+        if depth > MAX_DEPTH:
+            return True
+    return False
+
+
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 def _is_utf8(value: bytes) -> bool:

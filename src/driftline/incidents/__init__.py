@@ -1,0 +1,1 @@
+"""What evidence leads to: incidents, their budget, and alerts."""

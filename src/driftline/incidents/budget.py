@@ -1,8 +1,8 @@
 """How the one false-alarm budget of a model is divided, and what threshold each part gives.
 
 An accumulated e-value M, fed once a window, reaches c at most once in c windows on average, whatever the dependence
-between its signals (docs/statistics.md). So a part that may raise a false alarms a period, in windows of size s, opens an
-incident at c = (period / s) / a. The parts add up to the budget:
+between its signals (docs/statistics.md). So a part that may raise a false alarms a period, in windows of size s, opens
+an incident at c = (period / s) / a. The parts add up to the budget:
 
     budget ─┬─ window sizes, equally
             ├─ kinds: inputs 40 %, output 30 %, quality 20 %, volume 10 %

@@ -54,6 +54,7 @@ class Window(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> int:
+        """Its length in milliseconds."""
         return self.end - self.start
 
 

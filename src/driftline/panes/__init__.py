@@ -1,0 +1,1 @@
+"""Columns to panes, and the panes of many sources put together."""

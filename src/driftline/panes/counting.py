@@ -55,8 +55,7 @@ def _count_matrix(keys: Ints, usable: Mask, cells: Ints, groups: Ints, starts: I
     ranks = np.arange(len(cells), dtype=np.int64)[:, None] * len(starts) + groups
     combined = np.where(usable, keys | (ranks << KEY_BITS), _LAST)
     combined.sort(axis=1)
-    held = usable.sum(axis=1)
-    values = combined.ravel() if held.min(initial=0) == keys.shape[1] else combined[np.arange(keys.shape[1]) < held[:, None]]
+    values = combined.ravel() if usable.all() else combined[np.arange(keys.shape[1]) < usable.sum(axis=1)[:, None]]
     ids = (cells[:, None] + starts).ravel()
     return from_sorted(np.arange(len(ids), dtype=np.int64), _known_shifts(ids, known), values).renamed_from(ids)
 

@@ -11,6 +11,7 @@ function of the panes log alone: how its records were batched, and how sources i
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import msgspec
@@ -67,6 +68,8 @@ class PaneMerger:
     """All slices that end at or before this have come out."""
     counters: MergeCounters = field(default_factory=MergeCounters)
     _waiting: dict[tuple[int, int, str], list[_Waiting]] = field(default_factory=dict)
+    _order: list[tuple[int, int, str]] = field(default_factory=list)
+    """The keys of `_waiting` as a heap."""
     _writes: dict[str, bytes | None] = field(default_factory=dict)
     _next_blob: int = 0
 
@@ -77,23 +80,28 @@ class PaneMerger:
         self.expected = max(self.expected, record.sources)
         source = self.sources.setdefault(record.source, Source())
         if isinstance(record, Watermark):
-            source.time = max(source.time, record.time)
-            source.idle = record.idle
-            source.position = max(source.position, record.position)
+            if (record.time, record.position) < (source.time, source.position):
+                self.counters.repeated += 1
+                return False
+            source.time, source.position, source.idle = record.time, record.position, record.idle
             return True
         place = (record.start, record.part)
         if source.sent.get(record.model, (NEVER, 0)) >= place:
             self.counters.repeated += 1
             return False
         source.sent[record.model] = place
+        source.idle = False
         if record.end <= self.mark:
             self.counters.late += 1  # its source had been idle, and the others' windows did not wait
             return False
         blob = f"pane/{self._next_blob}"
         self._next_blob += 1
         self._writes[blob] = value
-        waiting = self._waiting.setdefault((record.end, record.start, record.model), [])
-        waiting.append(_Waiting(record, blob))
+        key = (record.end, record.start, record.model)
+        if key not in self._waiting:
+            self._waiting[key] = []
+            heappush(self._order, key)
+        self._waiting[key].append(_Waiting(record, blob))
         return False
 
     def complete_to(self) -> int:
@@ -110,14 +118,14 @@ class PaneMerger:
         """
         limit = self.complete_to()
         while True:
-            ends = [key[0] for key in self._waiting]
+            end = self._order[0][0] if self._order else None
             deadline = next_deadline()
-            if deadline is not None:
-                ends.append(deadline)
-            time = min(ends, default=None)
+            time = min((moment for moment in (end, deadline) if moment is not None), default=None)
             if time is None or time > limit:
                 break
-            due = sorted(key for key in self._waiting if key[0] == time)
+            due = []
+            while self._order and self._order[0][0] == time:
+                due.append(heappop(self._order))
             self.mark = max(self.mark, time)
             yield time, [self._slice(key) for key in due]
         self.mark = max(self.mark, limit)
@@ -153,3 +161,5 @@ class PaneMerger:
                 assert isinstance(record, PaneRecord)
                 held.append(_Waiting(record, name))
             self._waiting[end, start, model] = held
+        self._order = list(self._waiting)
+        heapify(self._order)

@@ -1,18 +1,20 @@
 """What Summarise tells Judge: the records of the panes topic.
 
-A *source* is one partition of the input. It sends each model's panes complete and in time order, split into parts where
-one record would be too large; (start, part) is therefore a sequence number, and a repeated record is known by it. A
-watermark says that all panes ending at or before it were sent; it goes to every partition of the panes topic.
+A *source* is one partition of the input. It sends each model's panes complete and in time order, cut into parts where
+one record would be too large, also within a group; (start, part) is therefore a sequence number, and a repeated record
+is known by it. A watermark says that all panes ending at or before it were sent; it goes to every partition of the
+panes topic.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import msgspec
+import numpy as np
 
 from driftline.errors import StateCorrupt
 from driftline.sketches.cells import Cells
+from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
 from driftline.sketches.summary import ROLES, Summary, exact_categories
 from driftline.state.codec import pack, unpack
@@ -44,14 +46,17 @@ class PaneRecord:
     parts: int
     groups: tuple[Group, ...]
     signals: tuple[str, ...]
+    """Those of this part, EVENTS first."""
     cells: Cells
     categories: dict[int, str]
 
     @property
     def end(self) -> int:
+        """The first millisecond after it."""
         return self.start + self.length
 
     def encode(self) -> bytes:
+        """Return the record's value. Undone by `decode_record`."""
         value = [
             self.source, self.sources, self.model, self.start, self.length, self.part, self.parts,
             self.groups, self.signals, self.categories,
@@ -60,6 +65,8 @@ class PaneRecord:
 
     def summaries(self) -> list[tuple[Group, Summary]]:
         """Return each group with what was seen of it."""
+        if len(self.groups) == 1:
+            return [(self.groups[0], Summary(self.signals, self.cells, self.categories))]
         found = []
         rank = self.cells.ids // GROUP_STEP
         for index, group in enumerate(self.groups):
@@ -84,6 +91,7 @@ class Watermark(msgspec.Struct, frozen=True, array_like=True):
     position: int
 
     def encode(self) -> bytes:
+        """Return the record's value. Undone by `decode_record`."""
         return pack(WATERMARK, VERSION, self, {})
 
 
@@ -130,18 +138,17 @@ def _convert(value: Any, kind: type[_T]) -> _T:
         raise StateCorrupt(f"{kind.__name__}: {error}") from None
 
 
-def split(sizes: Sequence[int], most: int) -> list[range]:
-    """Cut consecutive groups into runs of at most `most` buckets, each run at least one group.
+def split(weights: Ints, most: int) -> list[range]:
+    """Cut consecutive things into runs that weigh at most `most`, each run at least one thing.
 
-    >>> split([3, 3, 9, 1], 6)
+    >>> split(np.array([3, 3, 9, 1]), 6)
     [range(0, 2), range(2, 3), range(3, 4)]
     """
     runs: list[range] = []
-    start = held = 0
-    for at, size in enumerate(sizes):
-        if at > start and held + size > most:
-            runs.append(range(start, at))
-            start, held = at, 0
-        held += size
-    runs.append(range(start, len(sizes)))
+    ends = np.cumsum(weights)
+    start = before = 0
+    while start < len(ends):
+        stop = max(start + 1, int(np.searchsorted(ends, before + most, side="right")))
+        runs.append(range(start, stop))
+        start, before = stop, int(ends[stop - 1])
     return runs

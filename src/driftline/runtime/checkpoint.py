@@ -89,6 +89,12 @@ class Owned:
             self.done = 0
         return len(piece.offsets)
 
+    def fetch_again(self) -> None:
+        """Forget what was fetched and not processed: it will be fetched from `positions` on."""
+        self.waiting.clear()
+        self.caught_up.clear()
+        self.done, self.held = 0, False
+
     @property
     def at_end(self) -> bool:
         """Whether every input was read to where it ended when the task was claimed."""

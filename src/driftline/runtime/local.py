@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from driftline.config import Settings
 from driftline.errors import InputError
@@ -11,11 +11,14 @@ from driftline.incidents.incident import Incident, Status
 from driftline.panes.merging import PaneMerger
 from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.sketches.summary import Summary
-from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events
+from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events, time_span
 from driftline.tasks.judge import Judge
 from driftline.tasks.rules import JudgeSettings
+from driftline.tasks.subjects import longer_slice
 from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
 
+MOST_SLICES = 2_000
+"""Slices of a reference's time: enough to see how windows vary. A year of sparse events does not make a pane each."""
 LEAST_OF_A_SEGMENT = 1_000
 """Events that a segment needs for a reference of its own."""
 
@@ -85,10 +88,17 @@ def build_references(
 
     Raises `InputError` where no event can be used, or where the table holds several versions of the model.
     """
+    own = settings.model(mapping.model)
+    pane_ms = own.pane_ms
+    if mapping.time_column is not None:
+        span = time_span(table, mapping.time_column)
+        while span > MOST_SLICES * pane_ms:
+            pane_ms = longer_slice(pane_ms, [window.size for window in own.windows])
+    summarising = replace(summarise_settings(settings), pane_ms=lambda model: pane_ms, stream_pane_ms=pane_ms)
     merger = PaneMerger()
     result = Backtest()
     slices: dict[tuple[str, str], list[tuple[int, Summary]]] = {}
-    for record in _pane_records(summarise_settings(settings), iter_events(table, mapping), result, progress):
+    for record in _pane_records(summarising, iter_events(table, mapping), result, progress):
         merger.take(record)
         for _, pieces in merger.advance(lambda: None):
             for piece in pieces:
@@ -98,7 +108,6 @@ def build_references(
     if not slices:
         refused = ", ".join(f"{count} {reason}" for reason, count in result.counters.items() if reason != "consumed")
         raise InputError(f"{table.path}: no event can be used ({refused})")
-    pane_ms = settings.model(mapping.model).pane_ms
     references = []
     for (segment, version), held in sorted(slices.items()):
         if segment and sum(summary.events for _, summary in held) < LEAST_OF_A_SEGMENT:

@@ -56,9 +56,7 @@ class WorkerProcesses:
         self._children = [
             _Child(
                 f"worker {number} of {len(environments)}",
-                subprocess.Popen(
-                    command, env={**os.environ, **more}, stdin=subprocess.PIPE, start_new_session=True
-                ),
+                subprocess.Popen(command, env={**os.environ, **more}, stdin=subprocess.PIPE, start_new_session=True),
             )
             for number, more in enumerate(environments, start=1)
         ]

@@ -14,7 +14,9 @@ def topic_faults(settings: Settings, counts: Mapping[str, int]) -> list[str]:
         for key, topic in settings.topics.named()
         if topic not in counts
     ]
-    sizes = {topic: counts[topic] for key, topic in settings.topics.named() if key in CO_PARTITIONED and topic in counts}
+    sizes = {
+        topic: counts[topic] for key, topic in settings.topics.named() if key in CO_PARTITIONED and topic in counts
+    }
     if len(set(sizes.values())) > 1:
         small, large = sorted(sizes, key=sizes.__getitem__)
         servers = settings.kafka.get("bootstrap.servers", "HOST:9092")

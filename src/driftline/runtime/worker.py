@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 MAX_RECORDS = 20_000
 """Records of one poll: enough for numpy calls to cost nothing a record, some 20 MB with their objects."""
 WORK_S = 0.5
-"""Longest work between two polls. Panes cost a thousand times more than events; a member that polls rarely holds up every
+"""Longest work between two polls. Panes cost a thousand times more than events; a member that polls rarely holds up a
 rebalance of its group, and one that does not poll for a minute is expelled: another would read the same and be next."""
 POLL_S = 0.1
 """Longest wait for records: how soon a stop or a checkpoint is noticed when nothing comes."""
@@ -169,6 +169,8 @@ class Worker:
     def _begin_to_finish(self) -> None:
         for owned in self._owned.values():
             owned.ends = {source.topic: self._consumer.bounds(source)[1] for source in owned.partitions}
+            owned.fetch_again()  # it may have caught up with an earlier end: whoever starts anew is told of the new one
+            self._consumer.start({source: owned.positions[source.topic] for source in owned.partitions})
         self._until_caught_up = True
 
     def _take(self, polled: Polled, now: float) -> None:

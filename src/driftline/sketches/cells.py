@@ -77,6 +77,8 @@ class Cells:
 
     def renamed(self, ids: Ints) -> "Cells":
         """Return the same sketches under other ids, given by position; cells that get the same id are merged."""
+        if (np.diff(ids) > 0).all():
+            return Cells(ids, self.shifts, self.sizes, self.keys, self.counts, self.offsets)
         order = np.argsort(ids, kind="stable")
         moved = self.take(order)
         named = Cells(ids[order], moved.shifts, moved.sizes, moved.keys, moved.counts, moved.offsets)
@@ -113,10 +115,13 @@ def from_buckets(ids: Ints, shifts: Ints, cell: Ints, keys: Ints, counts: Ints, 
     """
     if not len(keys):
         return empty()
-    low = keys & ((np.int64(1) << shifts) - 1)[cell]
-    combined = (cell << KEY_BITS) | (keys ^ low)
-    order = np.argsort(combined, kind="stable")
-    return _coarsen(ids, shifts, combined[order], counts[order], (offsets + counts * low)[order], cap)
+    if shifts.any():  # sketches of few values are exact, and these make up the large merges
+        low = keys & ((np.int64(1) << shifts) - 1)[cell]
+        keys, offsets = keys ^ low, offsets + counts * low
+    combined = cell << KEY_BITS
+    combined |= keys
+    order = np.argsort(combined, kind="stable")  # parts come sorted: runs, which a stable sort only merges
+    return _coarsen(ids, shifts, combined[order], counts[order], offsets[order], cap)
 
 
 def merge(parts: Sequence[Cells], cap: int = CAP) -> Cells:
@@ -128,6 +133,10 @@ def merge(parts: Sequence[Cells], cap: int = CAP) -> Cells:
         return parts[0]
     all_ids = np.concatenate([part.ids for part in parts])
     ids, position = np.unique(all_ids, return_inverse=True)
+    if len(ids) == len(all_ids) and max(int(part.sizes.max()) for part in parts) <= cap:
+        return _side_by_side(parts, position)
+    if len(ids) > MAX_CELLS:
+        return _merge_by_ranges(parts, ids, cap)
     shifts = np.zeros(len(ids), dtype=np.int64)
     np.maximum.at(shifts, position, np.concatenate([part.shifts for part in parts]))
     cell = np.repeat(position, np.concatenate([part.sizes for part in parts]))
@@ -135,6 +144,26 @@ def merge(parts: Sequence[Cells], cap: int = CAP) -> Cells:
     counts = np.concatenate([part.counts for part in parts])
     offsets = np.concatenate([part.offsets for part in parts])
     return from_buckets(ids, shifts, cell, keys, counts, offsets, cap)
+
+
+def _side_by_side(parts: Sequence[Cells], position: Ints) -> Cells:
+    """Put parts that share no cell into one; `position` says where each of their cells goes."""
+    joined = Cells(*(np.concatenate([getattr(part, name) for part in parts]) for name in Cells.__slots__))
+    if (np.diff(position) > 0).all():
+        return joined
+    order = np.empty_like(position)
+    order[position] = np.arange(len(position))
+    return joined.take(order)
+
+
+def _merge_by_ranges(parts: Sequence[Cells], ids: Ints, cap: int) -> Cells:
+    """Merge as many cells at a time as one sort can hold."""
+    merged = []
+    for start in range(0, len(ids), MAX_CELLS):
+        first, last = ids[start], ids[min(start + MAX_CELLS, len(ids)) - 1]
+        inside = [part.take(np.flatnonzero((part.ids >= first) & (part.ids <= last))) for part in parts]
+        merged.append(merge(inside, cap))
+    return Cells(*(np.concatenate([getattr(part, name) for part in merged]) for name in Cells.__slots__))
 
 
 def from_sorted(ids: Ints, shifts: Ints, combined: Ints, cap: int = CAP) -> Cells:

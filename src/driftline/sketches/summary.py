@@ -52,10 +52,11 @@ class Summary:
 
     @property
     def events(self) -> int:
+        """How many events were counted."""
         return self.counts(0, Role.ODDITIES).get(int(Oddity.EVENT), 0)
 
     def slice(self, slot: int, role: Role) -> slice:
-        """Return where the buckets of one cell stand in `cells.keys` and `cells.counts`; empty if nothing was counted."""
+        """Return where the buckets of one cell stand in `cells.keys` and `cells.counts`; empty if there are none."""
         wanted = slot * ROLES + role
         at = int(np.searchsorted(self.cells.ids, wanted))
         if at == len(self.cells) or self.cells.ids[at] != wanted:
@@ -74,6 +75,8 @@ def combine(summaries: Iterable[Summary]) -> Summary:
     parts = list(summaries)
     names = sorted({name for part in parts for name in part.signals if name != EVENTS})
     signals = (EVENTS, *names)
+    if len(parts) == 1 and parts[0].signals == signals:
+        return parts[0]
     slots = {name: slot for slot, name in enumerate(signals)}
     cells = merge([_moved(part, slots) for part in parts]) if parts else empty()
     categories = {key: name for part in parts for key, name in part.categories.items()}

@@ -3,5 +3,15 @@
 from driftline.tables.events import BATCH_ROWS, EncodedEvents, iter_events, iter_labels
 from driftline.tables.mapping import ColumnMapping
 from driftline.tables.reading import Table, open_table
+from driftline.tables.times import time_span
 
-__all__ = ["BATCH_ROWS", "ColumnMapping", "EncodedEvents", "Table", "iter_events", "iter_labels", "open_table"]
+__all__ = [
+    "BATCH_ROWS",
+    "ColumnMapping",
+    "EncodedEvents",
+    "Table",
+    "iter_events",
+    "iter_labels",
+    "open_table",
+    "time_span",
+]

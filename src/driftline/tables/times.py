@@ -70,3 +70,10 @@ def _refuse(table: Table, column: str, index: int) -> NoReturn:
         value = table.frame.select(pl.col(column)).slice(index, 1).collect().item()
     fault = "has no time" if value is None else f"has {value!r}, which is not a time from 1970 to 9999"
     raise InputError(f'{table.path}: row {index + 1} {fault} in column "{column}"; mend the row, or leave it out')
+
+
+def time_span(table: Table, column: str) -> int:
+    """Return the milliseconds from the earliest to the latest time of a column. Raises InputError."""
+    times = epoch_milliseconds(table, column)
+    first, last = times.min(), times.max()
+    return last - first if isinstance(first, int) and isinstance(last, int) else 0

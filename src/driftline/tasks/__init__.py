@@ -1,0 +1,1 @@
+"""The two tasks, Summarise and Judge, as pure functions of their records."""

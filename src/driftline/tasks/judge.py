@@ -5,6 +5,8 @@ each goes to the subjects that it is about, and then the windows that end at tha
 names. So the same panes give the same alerts, whatever the sources' pace and wherever the task was restarted.
 """
 
+import heapq
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +16,7 @@ import msgspec
 from driftline.errors import StateCorrupt
 from driftline.evidence.reference import Reference
 from driftline.incidents.alerts import encode_alert
-from driftline.incidents.incident import Incident, Subject, digest
+from driftline.incidents.incident import Incident, Kind, Subject, digest
 from driftline.panes.merging import PaneMerger, Slice
 from driftline.panes.records import GROUP_STEP
 from driftline.sketches.cells import Cells
@@ -46,6 +48,9 @@ class Judge:
         self._merger = PaneMerger()
         self._stream = StreamJudge(settings.stream_window_ms, settings.dead_letter_share)
         self._subjects: dict[Subject, SubjectJudge] = {}
+        self._deadlines: list[tuple[int, str, str, str]] = []
+        self._scheduled: dict[Subject, int] = {}
+        self._heard: dict[tuple[str, str], int] = {}
         self._rules: dict[str, ModelRules] = {}
         self._references: dict[str, Watched] = {}
         self._learned: dict[str, bytes] = {}
@@ -74,20 +79,34 @@ class Judge:
             for piece in slices:
                 self._take(piece)
             changed = self._stream.close(time)
-            for subject in sorted(self._subjects):
+            for subject in self._due(time):
+                self._windows += 1
+                self._touched.add(subject)
                 judge = self._subjects[subject]
-                deadline = judge.deadline
-                if deadline is not None and deadline <= time:
-                    self._windows += 1
-                    self._touched.add(subject)
-                    changed.extend(judge.close(time))
+                changed.extend(judge.close(time, self._heard.get((subject.model, subject.segment), 0)))
+                self._schedule(judge)
             for incident in changed:
                 value = encode_alert(incident, source=self._settings.alert_source)
                 copy = msgspec.json.decode(msgspec.json.encode(incident), type=Incident)
                 self._alerts.append(Alert(incident.fingerprint.encode(), value, copy))
 
+    def _schedule(self, judge: SubjectJudge) -> None:
+        """Note when a subject's next window ends. A time that was noted before stays, and finds nothing to do."""
+        deadline, subject = judge.deadline, judge.subject
+        if deadline is not None and self._scheduled.get(subject) != deadline:
+            self._scheduled[subject] = deadline
+            heapq.heappush(self._deadlines, (deadline, *subject_parts(subject)))
+
+    def _due(self, time: int) -> list[Subject]:
+        """Return the subjects that have windows which end now, in order of their names."""
+        found = set()
+        while self._deadlines and self._deadlines[0][0] <= time:
+            _, model, version, segment = heapq.heappop(self._deadlines)
+            found.add(Subject(model, version, segment))
+        return sorted(found)
+
     def _next_deadline(self) -> int | None:
-        deadlines = [self._stream.deadline, *(judge.deadline for judge in self._subjects.values())]
+        deadlines = [self._stream.deadline, self._deadlines[0][0] if self._deadlines else None]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _take(self, piece: Slice) -> None:
@@ -101,15 +120,18 @@ class Judge:
             if judge is None:
                 judge = self._begin(subject, piece.start)
             self._touched.add(subject)
+            self._heard[subject.model, subject.segment] = piece.end
             reference = judge.take(piece.start, piece.end, summary)
             if reference is not None:
                 self._learned[reference.address] = reference.encode()
                 judge.watch(self._watched(reference), piece.end)
+            self._schedule(judge)
 
     def _begin(self, subject: Subject, start: int) -> SubjectJudge:
         rank = None
         if subject.segment:
-            rank = self._ranks[subject.model, subject.version] = self._ranks.get((subject.model, subject.version), 0) + 1
+            key = (subject.model, subject.version)
+            rank = self._ranks[key] = self._ranks.get(key, 0) + 1
         rules = self._model_rules(subject.model)
         judge = self._subjects[subject] = SubjectJudge(subject, rules, rank)
         given = rules.reference(subject.version, subject.segment)
@@ -165,18 +187,29 @@ class Judge:
         writes["view/incidents"] = msgspec.json.encode(self.view())
         return writes
 
-    def view(self) -> dict[str, Any]:
-        """Return what `status` shows, as plain values."""
+    @property
+    def counters(self) -> dict[str, int]:
+        """Records taken in, and of those the repeated, late and unreadable ones; windows judged."""
         counters = self._merger.counters
         return {
+            "panes": counters.records,
+            "repeated": counters.repeated,
+            "late": counters.late,
+            "unreadable": self._unreadable,
+            "windows": self._windows,
+        }
+
+    def open_incidents(self) -> Counter[tuple[str, Kind]]:
+        """Count what fires, by model ("" is the stream itself) and kind."""
+        open_now = [incident for judge in self._subjects.values() for incident in judge.incidents.values()]
+        open_now += self._stream.incidents.values()
+        return Counter((incident.subject.model, incident.kind) for incident in open_now)
+
+    def view(self) -> dict[str, Any]:
+        """Return what `status` shows, as plain values."""
+        return {
             "mark": self._merger.mark,
-            "counters": {
-                "panes": counters.records,
-                "repeated": counters.repeated,
-                "late": counters.late,
-                "unreadable": self._unreadable,
-                "windows": self._windows,
-            },
+            "counters": self.counters,
             "sources": {
                 str(number): {"watermark": source.time, "idle": source.idle}
                 for number, source in sorted(self._merger.sources.items())
@@ -216,6 +249,9 @@ class Judge:
         judge.restore(value, found.arrays, self._watched(reference) if reference is not None else None)
         for start in starts:
             judge.learning[start] = _unpack_summary(blobs[f"slice/{name}/{start}"])
+        heard = (subject.model, subject.segment)
+        self._heard[heard] = max(self._heard.get(heard, 0), judge.heard)
+        self._schedule(judge)
 
 
 def subject_parts(subject: Subject) -> tuple[str, str, str]:
@@ -245,6 +281,9 @@ def _view_of(judge: SubjectJudge) -> dict[str, Any]:
         "reference": judge.watched.reference.address if judge.watched else None,
         "learned_events": sum(held.events for held in judge.learning.values()),
         "window": None if window is None else {"start": window.start, "end": window.end, "count": window.count},
+        "signals": [
+            {"name": signal.name, "evidence": signal.evidence, "effects": signal.effects} for signal in judge.measured()
+        ],
         "incidents": [_incident_view(incident) for incident in judge.incidents.values()],
     }
 

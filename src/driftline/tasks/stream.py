@@ -1,7 +1,7 @@
 """The stream itself under judgement: too many records refused, or limits reached.
 
-Summarise counts every record's fate in panes of their own, under the model name "" (see `tasks.summarise`). Nothing here
-is random, so nothing here spends the false-alarm budget: a share above the configured limit opens an incident.
+Summarise counts every record's fate in panes of their own, under the model name "" (see `tasks.summarise`). Nothing
+here is random, so nothing here spends the false-alarm budget: a share above the configured limit opens an incident.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ A slice becomes one vector of integers, and a window is a sum of such vectors: e
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -33,11 +33,25 @@ from driftline.tasks.rules import ModelRules
 
 LEARNING_SLICES = 256
 """Slices kept while learning. When there are more, neighbours are merged: their length doubles."""
+MOST_SILENT = 1_000
+"""Windows without events in a row that are judged: after that, nothing new can be learned from silence."""
 QUIET_WINDOWS = 3
 """Windows in a row without evidence that resolve an incident."""
 NOTABLE = 3.0
 """Log e-value of one window (e^3 = 20) that makes a signal part of an incident that is open already."""
 MOST_SIGNALS = 10
+METRICS = {
+    "psi": ("psi",),
+    "js": ("jensen_shannon",),
+    "ks": ("kolmogorov_smirnov",),
+    "wasserstein": ("wasserstein",),
+    "chi2": ("chi2",),
+    "missing_rate": ("missing_after", "null_after"),
+}
+"""The metrics that may have a fixed threshold, each the sum of some effects."""
+SHOWN = (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT)
+"""Kinds whose signals are measured for `status`, strongest evidence first."""
+MOST_SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +91,18 @@ class SubjectJudge:
         self.incidents: dict[Kind, Incident] = {}
         self.last_window: Window | None = None
         self.learning: dict[int, Summary] = {}
+        self.heard = 0
+        """The end of the newest slice."""
         self.slice_ms = rules.pane_ms
         self.changed_slices: set[int] = set()
         self.watched: Watched | None = None
+        self._last_vector: Ints | None = None
+        self._totals: dict[str, float] = {}
+        self._measured: list[Signal] | None = []
         self._rules = rules
         self._since = 0
         self._windows: dict[tuple[int, int, int], Ints] = {}
+        self._silent: dict[int, int] = {}
         self._evidence: dict[tuple[int, Kind], Evidence] = {}
         self._volumes: dict[int, VolumeBins] = {}
         self._detectors: list[Replayed] = []
@@ -91,7 +111,7 @@ class SubjectJudge:
         """Compare with this reference all slices that start at or after `since`."""
         self.watched = watched
         self._since = since
-        self._evidence, self._windows, self._volumes = {}, {}, {}
+        self._evidence, self._windows, self._volumes, self._silent = {}, {}, {}, {}
         for size, _ in self._rules.windows:
             self._volumes[size] = VolumeBins(watched.reference, size)
             for kind in KIND_SHARES:
@@ -111,7 +131,7 @@ class SubjectJudge:
         effect = self._rules.min_effect
         if kind is Kind.VOLUME:
             volume = self._volumes[size]
-            if not volume.enough:
+            if not volume.enough or size % reference.pane_ms:  # a slice across a window's end would be in one of them
                 return None
             return Evidence(
                 volume.shares, volume.sizes, dispersion=volume.dispersion, allowance=allowance, min_effect=effect
@@ -125,18 +145,15 @@ class SubjectJudge:
         else:
             shares, sizes = projection.shares, projection.sizes
             dispersion = reference.value_dispersion(panes)
-        return Evidence(
-            shares[rows], sizes[rows], dispersion=dispersion[rows], allowance=allowance, min_effect=effect
-        )
+        return Evidence(shares[rows], sizes[rows], dispersion=dispersion[rows], allowance=allowance, min_effect=effect)
 
     def _allowance(self, kind: Kind) -> float:
         rules = self._rules
-        return rules.budget.allowance(
-            kind, sizes=len(rules.windows), segment_rank=self.rank, segmented=rules.segmented
-        )
+        return rules.budget.allowance(kind, sizes=len(rules.windows), segment_rank=self.rank, segmented=rules.segmented)
 
     def take(self, start: int, end: int, summary: Summary) -> Reference | None:
         """Take in a slice. Returns the reference if this slice completed its learning: then call `watch`."""
+        self.heard = end
         if self.watched is None:
             return self._learn(start, end, summary)
         vector = self.watched.projection.project(summary)
@@ -144,7 +161,7 @@ class SubjectJudge:
             for window in window_starts(start, end, size, every):
                 key = (window + size, index, window)
                 held = self._windows.get(key)
-                self._windows[key] = vector.copy() if held is None else held + vector
+                self._windows[key] = vector if held is None else held + vector
         if self._detectors:
             scores = dict(zip(self.watched.projection.signals, self.watched.scores.of(vector).tolist(), strict=True))
             for detector in self._detectors:
@@ -156,7 +173,7 @@ class SubjectJudge:
     def _learn(self, start: int, end: int, summary: Summary) -> Reference | None:
         self._add_slice(start - start % self.slice_ms, summary)
         while len(self.learning) > LEARNING_SLICES:
-            self.slice_ms *= 2
+            self.slice_ms = longer_slice(self.slice_ms, [size for size, _ in self._rules.windows])
             finer, self.learning = self.learning, {}
             self.changed_slices.update(finer)
             for begin, held in finer.items():
@@ -188,20 +205,40 @@ class SubjectJudge:
         """The end of the window that ends next."""
         return min(self._windows)[0] if self._windows else None
 
-    def close(self, time: int) -> list[Incident]:
-        """Judge the windows that end now. Returns the incidents that changed."""
+    def close(self, time: int, heard: int) -> list[Incident]:
+        """Judge the windows that end now. Returns the incidents that changed.
+
+        `heard` is the end of the newest slice of any version of the model: one version is not silent while another,
+        perhaps its successor, speaks.
+        """
         changed: list[Incident] = []
         for key in sorted(key for key in self._windows if key[0] <= time):
             vector = self._windows.pop(key)
             size, _ = self._rules.windows[key[1]]
-            changed.extend(self._judge(vector, key[2], size))
+            _, index, start = key
+            if self.heard <= start < heard:
+                continue
+            changed.extend(self._judge(vector, start, size))
+            if start % size == 0 and (size, Kind.VOLUME) in self._evidence:
+                self._await_next(index, start + size, size)
         return changed
+
+    def _await_next(self, index: int, start: int, size: int) -> None:
+        """Open the window after the one just judged, though no event may come: silence is judged, too."""
+        assert self.watched is not None
+        assert self.last_window is not None
+        silent = self._silent[size] = 0 if self.last_window.count else self._silent.get(size, 0) + 1
+        told = silent > 0 and Kind.VOLUME in self.incidents
+        if silent < MOST_SILENT and not told:
+            nothing: Ints = np.zeros(self.watched.projection.width, dtype=np.int64)
+            self._windows.setdefault((start + size, index, start), nothing)
 
     def _judge(self, vector: Ints, start: int, size: int) -> list[Incident]:
         assert self.watched is not None
         events = self.watched.projection.events(vector)
         window = Window(start, start + size, events)
         self.last_window = window
+        self._last_vector, self._measured = vector, None
         changed: list[Incident] = []
         if start % size == 0:  # of hopping windows only those that do not overlap add evidence
             for kind in KIND_SHARES:
@@ -211,6 +248,8 @@ class SubjectJudge:
                 if kind is not Kind.VOLUME and events < self._rules.min_events:
                     continue
                 found = evidence.update(self._counts(kind, size, vector, events))
+                if kind in SHOWN:
+                    self._totals.update(zip(self._names(kind), found.total.tolist(), strict=True))
                 incident = self.incidents.get(kind)
                 if incident is None:
                     threshold = self._rules.budget.log_threshold(self._allowance(kind), size)
@@ -223,6 +262,22 @@ class SubjectJudge:
         if self._rules.thresholds and events >= self._rules.min_events:
             changed.extend(self._check_thresholds(window, vector))
         return changed
+
+    def measured(self) -> list[Signal]:
+        """Return the watched signals as the last window had them, with the evidence so far. Not for segments."""
+        if self._measured is None:
+            assert self.watched is not None
+            assert self._last_vector is not None
+            self._measured = []
+            if not self.subject.segment:
+                projection = self.watched.projection
+                found = effects(projection, self._last_vector)
+                strongest = sorted(self._totals.items(), key=lambda held: (-held[1], held[0]))[:MOST_SHOWN]
+                self._measured = [
+                    Signal(name, _rounded(total), _rounded_all(found.of(projection.signals.index(name))))
+                    for name, total in strongest
+                ]
+        return self._measured
 
     def _counts(self, kind: Kind, size: int, vector: Ints, events: int) -> Ints:
         assert self.watched is not None
@@ -272,12 +327,12 @@ class SubjectJudge:
     def _signal(self, kind: Kind, name: str, evidence: float, vector: Ints, window: Window) -> Signal:
         assert self.watched is not None
         projection = self.watched.projection
-        rounded = float(f"{evidence:.6g}") if math.isfinite(evidence) else 0.0
+        rounded = _rounded(evidence)
         if kind is Kind.VOLUME:
             usual = self._volumes[window.size].usual
             return Signal(name, rounded, {"events_before": usual, "events_after": float(window.count)})
         found = effects(projection, vector).of(projection.signals.index(name))
-        return Signal(name, rounded, {key: float(f"{value:.6g}") for key, value in found.items()})
+        return Signal(name, rounded, _rounded_all(found))
 
     def _detections(self, signals: list[Signal], window: Window) -> list[dict[str, str | int]]:
         """Return what detectors of these signals found not long before the window's end: when it began."""
@@ -321,7 +376,7 @@ class SubjectJudge:
         for slot, name in enumerate(projection.signals):
             limits = {**self._rules.thresholds.get("*", {}), **self._rules.thresholds.get(name, {})}
             found = measured.of(slot) if limits else {}
-            if any(found.get(metric, 0.0) > limit for metric, limit in limits.items()):
+            if any(_metric(found, name) > limit for name, limit in limits.items()):
                 passed.append(self._signal(Kind.THRESHOLD, name, 0.0, vector, window))
         incident = self.incidents.get(Kind.THRESHOLD)
         if incident is None:
@@ -351,12 +406,14 @@ class SubjectJudge:
             list(self.incidents.values()),
             self.last_window,
             [[detector.name, detector.signal, asdict(detector.snapshot())] for detector in self._detectors],
+            self._silent,
+            self.heard,
         ]
         return value, arrays
 
     def restore(self, value: Any, arrays: Mapping[str, Any], watched: Watched | None) -> None:
         """Take up a snapshot. `watched` is the reference it names, or another one: then evidence starts anew."""
-        _, self.rank, address, since, self.slice_ms, _, windows, incidents, last, detectors = value
+        _, self.rank, address, since, self.slice_ms, _, windows, incidents, last, detectors, silent, self.heard = value
         self.incidents = {held.kind: held for held in msgspec.convert(incidents, list[Incident])}
         self.last_window = msgspec.convert(last, Window | None)
         if watched is None:
@@ -364,9 +421,39 @@ class SubjectJudge:
         self.watch(watched, since)
         if watched.reference.address != address:
             return
+        self._silent = msgspec.convert(silent, dict[int, int])
         self._windows = {tuple(key): arrays[f"window/{number}"] for number, key in enumerate(windows)}
         for (size, kind), evidence in self._evidence.items():
             prefix = f"evidence/{size}/{kind}/"
             held = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
             evidence.restore(held)
         self._detectors = [Replayed(name, signal, msgspec.convert(fed, Fed)) for name, signal, fed in detectors]
+
+
+def _rounded(evidence: float) -> float:
+    return float(f"{evidence:.6g}") if math.isfinite(evidence) else 0.0
+
+
+def _rounded_all(found: Mapping[str, float]) -> dict[str, float]:
+    return {key: float(f"{value:.6g}") for key, value in found.items() if math.isfinite(value)}
+
+
+def _metric(found: Mapping[str, float], name: str) -> float:
+    return sum(found.get(effect, 0.0) for effect in METRICS[name])
+
+
+def longer_slice(length: int, sizes: Sequence[int]) -> int:
+    """Return the next longer slice that still divides every window, or else the longest windows; at last twice as long.
+
+    >>> minute = 60
+    >>> longer_slice(minute, [10 * minute, 60 * minute]), longer_slice(10 * minute, [10 * minute, 60 * minute])
+    (120, 1200)
+    """
+    left = sorted(set(sizes))
+    while left:
+        common = math.gcd(*left)
+        if common > length and common % length == 0:
+            steps = common // length
+            return length * next(step for step in range(2, steps + 1) if steps % step == 0)
+        left.pop(0)
+    return 2 * length

@@ -10,6 +10,7 @@ panes leave in the order of their ends.
                  late ◄── an event here  │  counted ──►
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +23,7 @@ from driftline.formats.columns import CategoryKeys, ModelColumns
 from driftline.formats.learning import Limits, Shape
 from driftline.formats.native import ColumnBatch, NativeDecoder
 from driftline.formats.reasons import EXPLANATIONS, Reason
-from driftline.formats.times import BAD_TIME, NO_TIME
+from driftline.formats.times import BAD_TIME, LATEST, NO_TIME
 from driftline.panes.open import Naming, OpenPanes
 from driftline.panes.records import GROUP_STEP, PaneRecord, Watermark
 from driftline.sketches.cells import from_buckets
@@ -38,7 +39,7 @@ STREAM = ""
 FATE = 1
 """Slot of the stream's signal that says what became of a record: `accepted` or a reason."""
 BEYOND = 2
-"""Slot of the stream's signal that counts what was beyond the limits: `signals`, `segments`."""
+"""Slot of the stream's signal that counts what was beyond the limits: `fields`, `segments`."""
 _STREAM_SIGNALS = ("events", "fate", "beyond_limits")
 
 
@@ -107,13 +108,16 @@ class Summarise:
         """Take in records in offset order; `position` is the offset after the last one. Returns those not counted."""
         batch = self._decoder.decode(values)
         stamps = np.array(timestamps, dtype=np.int64)
+        stamps[(stamps < 0) | (stamps > LATEST)] = -1
         self._time(batch, stamps)
-        running = self._refuse_late(batch)
+        moments = self._refuse_late(batch)
         for columns in batch.models:
             self._count(columns, batch)
-        self._count_fates(batch, running)
+        self._count_fates(batch, moments)
         self._idle = False
         self.position = position
+        if self._decoder.keys.crowded:
+            self._decoder.keys.trim(self._panes.category_keys())
         return self._tally(batch)
 
     def _time(self, batch: ColumnBatch, stamps: Ints) -> None:
@@ -130,19 +134,23 @@ class Summarise:
             batch.reasons[fine & (batch.times < stamps - self._settings.past)] = Reason.EVENT_TIME_BEHIND
 
     def _refuse_late(self, batch: ColumnBatch) -> Ints:
-        """Refuse events whose pane was sent before them. Returns the greatest event time up to each record."""
+        """Refuse events whose pane was sent before them. Returns when each record was read, in event time.
+
+        That is the greatest event time up to it, or the watermark where that is later: a quiet partition moved it on.
+        """
         lengths = np.full(len(batch.times), 1, dtype=np.int64)
         for columns in batch.models:
             lengths[columns.rows] = self._settings.pane_ms(columns.shape.model)
         times = np.where(batch.reasons == 0, batch.times, NEVER)
         running = np.maximum.accumulate(np.concatenate([[self._newest], times]))
+        moments: Ints = np.maximum(running[1:], self.watermark)
         marks = np.maximum(running[:-1] - self._settings.disorder, self.watermark)
         late = (batch.reasons == 0) & (times - times % lengths + lengths <= marks)
         batch.reasons[late] = Reason.LATE
         self._newest = int(running[-1])
         if self._newest > NEVER:
             self.watermark = max(self.watermark, self._newest - self._settings.disorder)
-        return running[1:]
+        return moments
 
     def _count(self, columns: ModelColumns, batch: ColumnBatch) -> None:
         fine = batch.reasons[columns.rows] == 0
@@ -151,44 +159,43 @@ class Summarise:
         if len(times):
             self._panes.add(columns, rows, times, self._settings.pane_ms(columns.shape.model))
 
-    def _count_fates(self, batch: ColumnBatch, running: Ints) -> None:
-        """Count every record in the stream's own panes, at the greatest event time seen up to it."""
-        length = self._settings.stream_pane_ms
-        panes = np.where(running > NEVER, running // length, -1)
+    def _count_fates(self, batch: ColumnBatch, moments: Ints) -> None:
+        """Count every record in the stream's own panes: `moments` says when each was read, in event time."""
+        panes = np.where(moments > NEVER, moments // self._settings.stream_pane_ms, -1)
         facts, counts = np.unique(panes * 64 + batch.reasons, return_counts=True)
-        beyond: dict[int, int] = {}
-        for row, ignored in batch.ignored.items():
-            beyond[int(panes[row])] = beyond.get(int(panes[row]), 0) + ignored
-        for columns in batch.models:
-            for at, codes in enumerate(columns.segments, 1):
-                for pane in panes[columns.rows[codes == at]].tolist():
-                    beyond[pane] = beyond.get(pane, 0) + 1
-        self.counters.beyond_limits += sum(beyond.values())
+        found: Counter[tuple[int, int, str]] = Counter()
         for fact, number in zip(facts.tolist(), counts.tolist(), strict=True):
             pane, reason = divmod(fact, 64)
             if pane < 0:
                 self._before[reason] = self._before.get(reason, 0) + number
                 continue
             for early, held in self._before.items():
-                self._add_fate(pane * length, Reason(early).label, held)
+                found[pane, FATE, Reason(early).label] += held
             self._before = {}
-            self._add_fate(pane * length, Reason(reason).label, number)
-        for pane, number in beyond.items():
-            if pane >= 0:
-                self._add(pane * length, BEYOND, "fields or segments", number)
+            found[pane, FATE, Reason(reason).label] += number
+        for row, ignored in batch.ignored.items():
+            found[int(panes[row]), BEYOND, "fields"] += ignored
+        for columns in batch.models:
+            for other, codes in zip(columns.shape.other_codes, columns.segments, strict=True):
+                beyond, counts = np.unique(panes[columns.rows[codes == other]], return_counts=True)
+                for pane, number in zip(beyond.tolist(), counts.tolist(), strict=True):
+                    found[pane, BEYOND, "segments"] += number
+        self.counters.beyond_limits += sum(number for (_, slot, _), number in found.items() if slot == BEYOND)
+        self._add_facts({fact: number for fact, number in found.items() if fact[0] >= 0})
 
-    def _add_fate(self, start: int, fate: str, number: int) -> None:
-        self._add(start, FATE, fate, number)
-        self._add(start, 0, None, number)
-
-    def _add(self, start: int, slot: int, name: str | None, number: int) -> None:
-        role = Role.ODDITIES if name is None else Role.STRINGS
-        key = int(Oddity.EVENT) if name is None else self._stream_keys[name]
-        handle = self._panes.open(STREAM, start, self._settings.stream_pane_ms)
-        cell: Ints = np.array([handle * GROUP_STEP + slot * ROLES + int(role)], dtype=np.int64)
-        zero = np.zeros(1, dtype=np.int64)
-        counts: Ints = np.array([number], dtype=np.int64)
-        self._panes.take(from_buckets(cell, zero, zero, np.array([key], dtype=np.int64), counts, zero))
+    def _add_facts(self, found: Mapping[tuple[int, int, str], int]) -> None:
+        """Count facts, given as (pane, slot, name) -> number, in the stream's panes; each fate is an event."""
+        length = self._settings.stream_pane_ms
+        buckets: list[tuple[int, int, int]] = []
+        for (pane, slot, name), number in found.items():
+            start = self._panes.open(STREAM, pane * length, length) * GROUP_STEP
+            buckets.append((start + slot * ROLES + Role.STRINGS, self._stream_keys[name], number))
+            if slot == FATE:
+                buckets.append((start + Role.ODDITIES, Oddity.EVENT, number))
+        if buckets:
+            cells, keys, counts = np.array(buckets, dtype=np.int64).T
+            ids, cell = np.unique(cells, return_inverse=True)
+            self._panes.take(from_buckets(ids, np.zeros_like(ids), cell, keys, counts, np.zeros_like(keys)))
 
     def _tally(self, batch: ColumnBatch) -> list[Refusal]:
         counters = self.counters
@@ -211,12 +218,10 @@ class Summarise:
 
     def emit(self) -> list[PaneRecord | Watermark]:
         """Take out what is to be sent: panes that ended, then how far this source has come."""
-        names = {**self._decoder.keys.names, **self._stream_keys.names}
         records: list[PaneRecord | Watermark] = []
         if any(end <= self.watermark for end in self._panes.ends):
-            records.extend(
-                self._panes.close(self.watermark, self._naming, names, self._source, self._sources)
-            )
+            names = {**self._decoder.keys.names, **self._stream_keys.names}
+            records.extend(self._panes.close(self.watermark, self._naming, names, self._source, self._sources))
             self.counters.panes += len(records)
         if self.watermark > self._sent or self._idle:
             records.append(Watermark(self._source, self._sources, self.watermark, self._idle, self.position))
@@ -232,10 +237,7 @@ class Summarise:
 
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed since the last checkpoint (None: delete). Call `emit` first."""
-        keys = self._decoder.keys
-        panes, writes = self._panes.checkpoint({**keys.names, **self._stream_keys.names})
-        if len(keys.names) > 2 * keys.LIMIT:
-            keys.trim(self._panes.category_keys())
+        panes, writes = self._panes.checkpoint({**self._decoder.keys.names, **self._stream_keys.names})
         shapes = list(self._decoder.shapes.values())
         size = sum(len(shape.versions) + len(shape.segments) for shape in shapes)
         if self._decoder.learned or size != self._shapes_stored:

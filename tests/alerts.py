@@ -1,0 +1,34 @@
+"""What every alert must be, whoever made it: the suites that produce alerts check each of them with `check_alert`."""
+
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import msgspec
+
+
+@cache
+def alert_validator() -> jsonschema.Draft202012Validator:
+    """Return a validator of the published schema, which is itself checked first."""
+    schema = msgspec.json.decode(files("driftline.incidents").joinpath("alert.schema.json").read_bytes())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+def check_alert(value: bytes) -> dict[str, Any]:
+    """Fail unless this is an alert as the schema says; return it."""
+    alert: dict[str, Any] = msgspec.json.decode(value)
+    alert_validator().validate(alert)
+    data, window = alert["data"], alert["data"]["window"]
+    for time in (alert["time"], data["opened"], window["start"], window["end"]):
+        assert datetime.fromisoformat(time).tzinfo is UTC
+    assert alert["type"].endswith(data["status"])
+    assert window["start"] < window["end"] == alert["time"]
+    assert data["opened"] <= window["end"]
+    assert data["resolved"] in (None, window["end"])
+    assert all(
+        detection["signal"] in {signal["name"] for signal in data["signals"]} for detection in data["detections"]
+    )
+    return alert

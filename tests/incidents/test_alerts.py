@@ -1,0 +1,136 @@
+"""Alerts are CloudEvents that their own schema and another library accept, with ids that do not depend on chance."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+from cloudevents.v1.http import from_json
+from hypothesis import given
+from hypothesis import strategies as st
+
+from driftline.incidents.alerts import alert_id, encode_alert, rfc3339
+from driftline.incidents.incident import CRITICAL, Incident, Kind, Signal, Status, Subject, Window, digest
+from driftline.incidents.words import describe, number, percent, summarise_incident
+from tests.alerts import alert_validator, check_alert
+
+SUBJECT = Subject("churn", "3", "tenant=acme")
+SIGNAL = Signal("features.age", 12.5, {"mean_before": 34.0, "mean_after": 51.0, "psi": 0.8})
+
+
+def incident(kind: Kind = Kind.DATA_DRIFT, status: Status = Status.FIRING, subject: Subject = SUBJECT) -> Incident:
+    window = Window(1_790_000_000_000, 1_790_000_600_000, 512)
+    detections: list[dict[str, str | int]] = [{"detector": "adwin", "signal": "features.age", "at": 1_790_000_000_000}]
+    address = "sha256:" + "0" * 64
+    summary = summarise_incident(subject, kind, [SIGNAL])
+    return Incident(subject, kind, status, window.end, window, [SIGNAL], address, summary, detections)
+
+
+@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("subject", [SUBJECT, Subject("churn", "", ""), Subject("", "", "")])
+def test_every_kind_of_alert_is_as_the_schema_says(kind: Kind, status: Status, subject: Subject) -> None:
+    alert = check_alert(encode_alert(incident(kind, status, subject), source="/driftline/test"))
+    assert alert["severity"] == ("critical" if kind in CRITICAL else "warning")
+    assert alert["data"]["version"] == (subject.version or None)
+
+
+def test_another_library_reads_it_as_a_cloud_event() -> None:
+    event = from_json(encode_alert(incident(), source="/driftline/test"))
+    assert event["type"] == "io.driftline.incident.firing"
+    assert event["subject"] == "churn/3[tenant=acme]"
+    assert event["partitionkey"] == incident().fingerprint
+    data = event.get_data()
+    assert data is not None
+    assert data["signals"][0]["name"] == "features.age"
+
+
+@dataclass
+class Change:
+    path: tuple[str, ...]
+    value: object
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change(("extra",), 1),
+        Change(("data", "extra"), 1),
+        Change(("data", "window", "extra"), 1),
+        Change(("id",), "not-a-digest"),
+        Change(("time",), "2026-09-21"),
+        Change(("time",), "2026-09-21T00:00:00Z"),
+        Change(("severity",), "critical"),
+        Change(("type",), "io.driftline.incident.resolved"),
+        Change(("data", "kind"), "other"),
+        Change(("data", "status"), "resolved"),
+        Change(("data", "signals"), []),
+        Change(("data", "reference"), "sha256:0"),
+        Change(("data", "signals"), [{"name": "x", "evidence": None, "effects": {}}]),
+        Change(("data", "signals"), [{"name": "x", "evidence": 1, "effects": {"psi": None}}]),
+    ],
+)
+def test_the_schema_refuses_what_is_not_an_alert(change: Change) -> None:
+    alert: dict[str, Any] = msgspec.json.decode(encode_alert(incident(), source="/driftline/test"))
+    place = wrong = copy.deepcopy(alert)
+    for name in change.path[:-1]:
+        place = place[name]
+    place[change.path[-1]] = change.value
+    alert_validator().validate(alert)
+    with pytest.raises(jsonschema.ValidationError):
+        alert_validator().validate(wrong)
+
+
+def test_ids_name_what_happened() -> None:
+    first, resolved = incident(), incident(status=Status.RESOLVED)
+    assert alert_id(first) == alert_id(incident())
+    assert first.id == resolved.id
+    assert alert_id(first) != alert_id(resolved)
+    assert first.fingerprint != incident(Kind.VOLUME).fingerprint
+    later = incident()
+    later.opened += 1
+    assert (later.id == first.id, later.fingerprint == first.fingerprint) == (False, True)
+
+
+@given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
+def test_no_two_lists_of_names_share_a_digest(left: list[str], right: list[str]) -> None:
+    assert (digest(*left) == digest(*right)) == (left == right)
+
+
+@given(st.integers(-86_400_000, 253_370_764_799_999))
+def test_times_are_written_with_milliseconds(time_ms: int) -> None:
+    text = rfc3339(time_ms)
+    assert len(text) == 24
+    assert text.endswith(f"{time_ms % 1000:03}Z")
+
+
+@pytest.mark.parametrize(
+    ("kind", "signal", "words"),
+    [
+        (Kind.DATA_DRIFT, SIGNAL, "age mean 34 → 51 (PSI 0.8)"),
+        (Kind.DATA_DRIFT, Signal("features.city", 9.0, {"psi": 0.31}), "city has another mix of values (PSI 0.31)"),
+        (
+            Kind.DATA_QUALITY,
+            Signal("features.age", 9.0, {"null_before": 0.01, "null_after": 0.5}),
+            "age 1 % → 50 % null",
+        ),
+        (Kind.DATA_QUALITY, Signal("features.age", 9.0, {}), "age changed"),
+        (Kind.VOLUME, Signal("events", 9.0, {"events_before": 500.0, "events_after": 0.0}), "events 500 → 0 a window"),
+        (Kind.CAPACITY, Signal("fields", 0.0, {"count": 1234.0}), "fields 1,230"),
+    ],
+)
+def test_a_person_understands_what_happened(kind: Kind, signal: Signal, words: str) -> None:
+    assert describe(signal, kind) == words
+    assert words in summarise_incident(SUBJECT, kind, [signal])
+
+
+def test_a_long_list_of_signals_is_cut() -> None:
+    assert summarise_incident(SUBJECT, Kind.DATA_DRIFT, [SIGNAL] * 8).endswith("; and 5 more.")
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_number_has_words(value: float) -> None:
+    assert number(value)
+    assert percent(abs(value) % 1).endswith(" %")

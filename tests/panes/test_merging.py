@@ -1,0 +1,185 @@
+"""Sources interleave as they like: the slices that come out are the same, each once, in order."""
+
+import random
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftline.formats.learning import Limits
+from driftline.panes.merging import PaneMerger, Slice
+from driftline.panes.records import Watermark
+from driftline.sketches.packing import pack_cells
+from driftline.state.codec import pack
+from driftline.tasks.summarise import Summarise
+from tests.panes.test_records import pane
+from tests.tasks.streams import START, Run, Value, event, summarise_settings
+
+Seen = tuple[int, bytes]
+
+
+def nothing() -> int | None:
+    return None
+
+
+def contents(time: int, piece: Slice) -> Seen:
+    value = [
+        piece.model,
+        piece.start,
+        piece.end,
+        [[group, s.signals, s.categories] for group, s in piece.groups.items()],
+    ]
+    arrays = {
+        f"{at}/{name}": array
+        for at, summary in enumerate(piece.groups.values())
+        for name, array in pack_cells(summary.cells).items()
+    }
+    return time, pack("slice", 1, value, arrays)
+
+
+def read(merger: PaneMerger, values: Sequence[bytes], deadline: Callable[[], int | None] = nothing) -> list[Seen]:
+    found: list[Seen] = []
+    for value in values:
+        if merger.take(value):
+            for time, slices in merger.advance(deadline):
+                found += [contents(time, piece) for piece in slices]
+    return found
+
+
+def split_stream(sources: int, seed: int, size: int = 300) -> list[list[bytes]]:
+    """Return what each source sends of one stream, of which each got some."""
+    chance = random.Random(seed)
+    runs = [Run(Summarise(summarise_settings(limits=Limits()), source, sources)) for source in range(sources)]
+    held: list[list[tuple[Value, int]]] = [[] for _ in range(sources)]
+    for number in range(size):
+        now = START + number * 300
+        value = event(
+            number,
+            model=chance.choice("mn"),
+            time=now - chance.randrange(4_000),
+            features={"x": chance.gauss(0, 1), "c": chance.choice(["u", "v", None])},
+            model_version=chance.choice("12"),
+        )
+        held[chance.randrange(sources)].append((value, now))
+    for run, pairs in zip(runs, held, strict=True):
+        for start in range(0, len(pairs), 17):
+            run.feed([value for value, _ in pairs[start : start + 17]], [now for _, now in pairs[start : start + 17]])
+        run.finish()
+    return [run.sent for run in runs]
+
+
+def interleave(streams: Sequence[Sequence[bytes]], chance: random.Random) -> list[bytes]:
+    left = [list(stream) for stream in streams]
+    found: list[bytes] = []
+    while any(left):
+        stream = chance.choice([stream for stream in left if stream])
+        some = chance.randint(1, 6)
+        found += stream[:some]
+        del stream[:some]
+    return found
+
+
+STREAMS = {sources: split_stream(sources, seed=sources) for sources in (1, 2, 4)}
+EXPECTED = {sources: sorted(read(PaneMerger(), interleave(STREAMS[sources], random.Random(0)))) for sources in STREAMS}
+
+
+@settings(max_examples=30)
+@given(st.sampled_from([2, 4]), st.randoms(use_true_random=False))
+def test_any_interleaving_gives_the_same_slices(sources: int, chance: random.Random) -> None:
+    got = read(PaneMerger(), interleave(STREAMS[sources], chance))
+    assert [time for time, _ in got] == sorted(time for time, _ in got)
+    assert sorted(got) == EXPECTED[sources]
+
+
+@settings(max_examples=30)
+@given(st.sampled_from([1, 2, 4]), st.randoms(use_true_random=False), st.lists(st.integers(0, 9999), max_size=4))
+def test_records_sent_again_change_nothing(sources: int, chance: random.Random, places: list[int]) -> None:
+    streams = []
+    for sent in STREAMS[sources]:
+        stream = list(sent)
+        for place in places:
+            at = place % len(stream)
+            stream[at:at] = stream[max(0, at - 9) : at]  # the end of the outbox, published twice
+        streams.append(stream)
+    merger = PaneMerger()
+    got = read(merger, interleave(streams, chance))
+    assert sorted(got) == EXPECTED[sources]
+    assert (merger.counters.repeated > 0) == any(place % len(sent) for place in places for sent in STREAMS[sources])
+
+
+@settings(max_examples=30)
+@given(st.sampled_from([1, 2, 4]), st.randoms(use_true_random=False), st.lists(st.integers(0, 9999), min_size=1))
+def test_no_restart_shows(sources: int, chance: random.Random, places: list[int]) -> None:
+    values = interleave(STREAMS[sources], chance)
+    expected = read(PaneMerger(), values)
+    cuts = sorted({0, len(values), *(place % len(values) for place in places)})
+    blobs: dict[str, bytes] = {}
+    described: object = None
+    got: list[Seen] = []
+    for start, stop in pairwise(cuts):
+        merger = PaneMerger()
+        if described is not None:
+            merger.restore(described, blobs)
+        got += read(merger, values[start:stop])
+        described, writes = merger.checkpoint()
+        for name, blob in writes.items():
+            if blob is None:
+                del blobs[name]
+            else:
+                blobs[name] = blob
+    assert got == expected
+    assert blobs == {}, "a slice that came out leaves nothing behind"
+
+
+def marks(values: Sequence[tuple[int, int, bool]]) -> list[bytes]:
+    return [Watermark(source, 2, time, idle, time).encode() for source, time, idle in values]
+
+
+def times(found: Sequence[Seen]) -> list[int]:
+    return [time for time, _ in found]
+
+
+def test_nothing_comes_out_before_every_source_has_spoken() -> None:
+    merger = PaneMerger()
+    early = [Watermark(0, 4, 10**12, False, 1).encode(), pane(1).encode()]
+    assert read(merger, early) == []
+    assert merger.complete_to() < 0
+
+
+def test_an_idle_source_holds_nothing_back_until_it_speaks_again() -> None:
+    merger = PaneMerger()
+    one = [pane(0, start).encode() for start in (0, 60_000, 120_000)]
+    begin = [Watermark(source, 4, 60_000, source > 0, 1).encode() for source in range(4)]
+    assert times(read(merger, [one[0], *begin])) == [60_000]
+    assert times(read(merger, [one[1], Watermark(0, 4, 120_000, False, 2).encode()])) == [120_000]
+    assert read(merger, [pane(1, 120_000).encode(), one[2], Watermark(0, 4, 180_000, False, 3).encode()]) == []
+    ((time, _),) = read(merger, [Watermark(1, 4, 180_000, False, 2).encode()])
+    assert time == 180_000
+
+
+def test_a_pane_that_comes_after_its_slice_went_out_is_counted() -> None:
+    merger = PaneMerger()
+    begin = [Watermark(source, 4, 180_000 if source else 0, source == 0, 1).encode() for source in range(4)]
+    read(merger, [pane(1).encode(), *begin])
+    assert merger.mark == 180_000
+    assert read(merger, [pane(0).encode(), Watermark(0, 4, 180_000, False, 2).encode()]) == []
+    assert merger.counters.late == 1
+
+
+def test_the_callers_deadlines_come_in_between() -> None:
+    merger = PaneMerger()
+    left = [90_000, 150_000, 10**9]
+
+    def deadline() -> int:
+        return left[0]
+
+    found = []
+    for value in [pane(0).encode(), *(Watermark(source, 4, 200_000, False, 1).encode() for source in range(4))]:
+        if merger.take(value):
+            for time, slices in merger.advance(deadline):
+                found.append((time, len(slices)))
+                if time == left[0]:
+                    left.pop(0)
+    assert found == [(90_000, 0), (120_000, 1), (150_000, 0)]
+    assert merger.mark == 200_000

@@ -1,0 +1,86 @@
+"""Backtests and references of tables: the same two tasks, driven by hand."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from driftline.config import Settings
+from driftline.errors import InputError
+from driftline.incidents.incident import Kind, Status
+from driftline.runtime.local import Backtest, backtest, build_references, still_firing
+from driftline.runtime.rules import judge_settings, with_references
+from driftline.tables import ColumnMapping, EncodedEvents, iter_events, open_table
+from tests.tasks import changes
+from tests.tasks.changes import START, Stream, encoded, watching
+
+
+def run(size: int = 2_000, settings: Settings | None = None) -> Backtest:
+    return backtest(settings or watching(), encoded(Stream(changes.shift_x, hours=10).events(), size))
+
+
+def test_a_backtest_counts_every_event_and_shows_progress() -> None:
+    seen: list[int] = []
+    events = list(encoded([*Stream(hours=1).events(), (START + changes.HOUR, b"{")], 100))
+    result = backtest(watching(), events, progress=seen.append)
+    assert seen[-1] == result.events == 12 * 60 + 1
+    assert result.counters == {"consumed": 721, "accepted": 720, "not-json": 1}
+    assert result.incidents == []
+
+
+def test_the_size_of_batches_does_not_show() -> None:
+    whole = run()
+    assert [incident.kind for incident in whole.latest] == [Kind.DATA_DRIFT]
+    for size in (97, 10**6):
+        assert run(size) == whole
+
+
+def test_latest_has_each_incident_once_as_it_stands() -> None:
+    result = backtest(watching(), encoded(Stream(changes.shift_x, end=9, hours=11).events()))
+    assert [incident.status for incident in result.incidents] == [Status.FIRING, Status.RESOLVED]
+    assert [incident.status for incident in result.latest] == [Status.RESOLVED]
+    assert still_firing(result) == []
+    assert len(still_firing(run())) == 1
+
+
+def test_events_without_times_cannot_be_judged() -> None:
+    with pytest.raises(InputError, match="--time-column"):
+        backtest(watching(), [EncodedEvents([b""], [b"{}"], None)])
+
+
+MAPPING = ColumnMapping(
+    model="m", id_column="id", time_column="time", prediction_column="p", segment_columns=("tenant",)
+)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    size = 3_000
+    frame = pl.DataFrame(
+        {
+            "id": [f"p-{n}" for n in range(size)],
+            "time": [START + n * 10_000 for n in range(size)],
+            "p": [n % 7 / 7 for n in range(size)],
+            "tenant": ["small" if n % 10 == 0 else "large" for n in range(size)],
+            "x": [float(n % 100) for n in range(size)],
+        }
+    )
+    path = tmp_path / "history.parquet"
+    frame.write_parquet(path)
+    return path
+
+
+def test_references_are_built_of_all_events_and_of_large_segments(table: Path) -> None:
+    settings = watching(segments=["tenant"])
+    references = build_references(settings, open_table(table), MAPPING)
+    assert [(reference.segment, reference.events) for reference in references] == [("", 3_000), ("tenant=large", 2_700)]
+    assert not any(reference.learned for reference in references)
+    judging = with_references(judge_settings(settings), references)
+    result = backtest(settings, iter_events(open_table(table), MAPPING), judging=judging)
+    assert result.incidents == []
+    assert result.windows > 0
+
+
+def test_a_table_of_nothing_has_no_reference(table: Path) -> None:
+    with pytest.raises(InputError, match=r"no event can be used .*bad-name"):
+        build_references(watching(), open_table(table), MAPPING.model_copy(update={"model": "a\nb"}))

@@ -1,0 +1,87 @@
+"""Streams through Summarise, and what comes out in comparable form."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from driftline.formats.learning import Limits
+from driftline.panes.records import PaneRecord, Watermark, decode_record
+from driftline.tasks.summarise import Refusal, Summarise, SummariseSettings
+
+START = 1_790_000_000_000
+MINUTE = 60_000
+
+ROOMY = Limits()
+
+Value = bytes | None
+
+
+def no_tags(model: str) -> tuple[str, ...]:
+    return ()
+
+
+def summarise_settings(
+    *,
+    disorder: int = 5_000,
+    pane_ms: int = 10_000,
+    past: int | None = None,
+    limits: Limits = ROOMY,
+    tags: Callable[[str], tuple[str, ...]] = no_tags,
+) -> SummariseSettings:
+    return SummariseSettings(disorder, 600_000, past, limits, lambda model: pane_ms, tags, stream_pane_ms=20_000)
+
+
+@dataclass
+class Run:
+    """A task with all that it sent and refused."""
+
+    task: Summarise
+    sent: list[bytes] = field(default_factory=list)
+    refusals: dict[int, Refusal] = field(default_factory=dict)
+
+    def feed(self, values: Sequence[Value], stamps: Sequence[int]) -> None:
+        begin = self.task.position
+        for refusal in self.task.process(values, stamps, begin + len(values)):
+            self.refusals[begin + refusal.at] = replace(refusal, at=begin + refusal.at)
+        self.collect()
+
+    def collect(self) -> None:
+        self.sent.extend(record.encode() for record in self.task.emit())
+
+    def finish(self) -> None:
+        """Flush what is open."""
+        self.task.quiet()
+        self.collect()
+
+
+def stored(blobs: dict[str, bytes], task: Summarise) -> None:
+    """Checkpoint the task into the blobs, as the store does."""
+    for name, blob in task.checkpoint().items():
+        if blob is None:
+            del blobs[name]
+        else:
+            blobs[name] = blob
+
+
+def panes_of(sent: Sequence[bytes]) -> list[PaneRecord]:
+    return [record for record in map(decode_record, sent) if isinstance(record, PaneRecord)]
+
+
+def watermarks_of(sent: Sequence[bytes]) -> list[Watermark]:
+    return [record for record in map(decode_record, sent) if isinstance(record, Watermark)]
+
+
+def event(
+    number: int = 0,
+    *,
+    model: str = "m",
+    time: int | str | None = START,
+    features: Mapping[str, object] | None = None,
+    **others: object,
+) -> bytes:
+    found: dict[str, object] = {"event_id": f"p-{number}", "model": model}
+    if time is not None:
+        found["event_time"] = time
+    found["features"] = {"x": float(number)} if features is None else features
+    return msgspec.json.encode(found | others)

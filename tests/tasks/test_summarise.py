@@ -1,0 +1,300 @@
+"""Summarise against a naive oracle, and against itself: no batch, restart or hash seed shows in what it sends."""
+
+import hashlib
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftline.errors import ConfigError
+from driftline.formats.learning import Limits
+from driftline.formats.reasons import Reason
+from driftline.panes.records import PaneRecord
+from driftline.sketches.summary import Role, combine
+from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
+from tests.formats import records
+from tests.oracle.summarise import contents_of, run
+from tests.tasks.streams import ROOMY, START, Run, Value, event, panes_of, stored, summarise_settings, watermarks_of
+
+SMALL = Limits(models=2, versions=2, segments=2, signals=4, depth=2, name_length=12)
+
+
+def tags_of(model: str) -> tuple[str, ...]:
+    return {"m": ("tenant", "land"), "n": ("land",)}.get(model, ())
+
+
+def settings_with(limits: Limits = ROOMY) -> SummariseSettings:
+    return summarise_settings(limits=limits, tags=tags_of, past=3_600_000)
+
+
+stamps = st.one_of(st.integers(START, START + 40_000), st.sampled_from([-1, START + 10**9, 2**63 - 1]))
+stamped = st.lists(st.tuples(records.record, stamps), min_size=1, max_size=40)
+Stamped = list[tuple[Value, int]]
+
+
+def unzip(pairs: Stamped) -> tuple[list[Value], list[int]]:
+    return [value for value, _ in pairs], [stamp for _, stamp in pairs]
+
+
+def whole(pairs: Stamped, limits: Limits = ROOMY, batches: Sequence[int] = ()) -> Run:
+    """Run a stream, cut at these places."""
+    task = Run(Summarise(settings_with(limits), 0, 1))
+    places = sorted({0, len(pairs), *(cut % (len(pairs) + 1) for cut in batches)})
+    for start, stop in pairwise(places):
+        task.feed(*unzip(pairs[start:stop]))
+    task.finish()
+    return task
+
+
+def marks_merged(sent: Sequence[bytes]) -> list[bytes]:
+    """Only the last of several watermarks in a row: how often one is sent depends on the batches, and may."""
+    panes = {pane.encode() for pane in panes_of(sent)}
+    return [value for value in sent if value in panes]
+
+
+@settings(max_examples=80)
+@given(stamped)
+def test_it_counts_what_the_oracle_counts(pairs: Stamped) -> None:
+    got = whole(pairs)
+    want = run(settings_with(), *unzip([(value, stamp if stamp < 2**62 else -1) for value, stamp in pairs]))
+    reasons = [got.refusals[at].reason if at in got.refusals else Reason.ACCEPTED for at in range(len(pairs))]
+    assert reasons == want.reasons
+    counters = got.task.counters
+    assert counters.consumed == len(pairs) == counters.accepted + sum(counters.refused.values())
+    found = {}
+    for pane in panes_of(got.sent):
+        if pane.model != STREAM:
+            for group, summary in pane.summaries():
+                place = (pane.model, group.version, group.segment, pane.start)
+                assert place not in found, "each pane is sent once, and here in one part"
+                found[place] = contents_of(summary)
+    assert found == dict(want.panes)
+
+
+@pytest.mark.parametrize("limits", [ROOMY, SMALL], ids=["roomy", "small limits"])
+@settings(max_examples=80)
+@given(pairs=stamped, cuts=st.lists(st.integers(0, 99), max_size=6))
+def test_no_batch_boundary_shows(limits: Limits, pairs: Stamped, cuts: list[int]) -> None:
+    at_once, cut, singly = whole(pairs, limits), whole(pairs, limits, cuts), whole(pairs, limits, range(len(pairs)))
+    for other in (cut, singly):
+        assert marks_merged(other.sent) == marks_merged(at_once.sent)
+        assert other.sent[-1] == at_once.sent[-1]
+        assert other.refusals == at_once.refusals
+        assert other.task.counters == at_once.task.counters
+
+
+@pytest.mark.parametrize("limits", [ROOMY, SMALL], ids=["roomy", "small limits"])
+@settings(max_examples=80)
+@given(pairs=stamped, cuts=st.lists(st.integers(0, 99), min_size=1, max_size=14))
+def test_no_restart_shows(limits: Limits, pairs: Stamped, cuts: list[int]) -> None:
+    expected = whole(pairs, limits, cuts)
+    blobs: dict[str, bytes] = {}
+    sent: list[bytes] = []
+    places = sorted({0, len(pairs), *(cut % (len(pairs) + 1) for cut in cuts)})
+    for start, stop in pairwise(places):
+        task = Run(Summarise(settings_with(limits), 0, 1))
+        task.task.restore(blobs)
+        assert task.task.position == start
+        task.feed(*unzip(pairs[start:stop]))
+        sent += task.sent
+        stored(blobs, task.task)
+    last = Run(Summarise(settings_with(limits), 0, 1))
+    last.task.restore(blobs)
+    last.finish()
+    assert sent + last.sent == expected.sent
+    assert last.task.counters == expected.task.counters
+
+
+def random_stream(seed: int, size: int) -> Stamped:
+    """Events in disorder, some late, of models with changing schemas; some are not events at all."""
+    chance = random.Random(seed)
+    pairs: Stamped = []
+    for number in range(size):
+        now = START + number * 50
+        time = now - int(chance.expovariate(1 / 2_000))
+        model = chance.choice("mmmnno")
+        features: dict[str, object] = {
+            name: chance.choice([chance.gauss(0, 1), chance.randrange(5), None, "u", True]) for name in "abc"
+        }
+        if number > size // 2:
+            features["d"] = {"e": chance.random(), "f": [1] * chance.randrange(3)}
+        value: Value = event(
+            number,
+            model=model,
+            time=time,
+            features=features,
+            prediction=chance.choice([0.5, "yes", {"label": "no"}]),
+            model_version=chance.choice(["1", 2]),
+            segment={"tenant": chance.choice("pqrs"), "land": chance.choice(["no", 3, None])},
+        )
+        if chance.random() < 0.02:
+            value = chance.choice([None, b"{", b"[]", value[:50] if value else None])
+        pairs.append((value, now))
+    return pairs
+
+
+def test_a_long_stream_in_disorder_counts_as_the_oracle_does() -> None:
+    pairs = random_stream(7, 3_000)
+    got, want = whole(pairs, batches=range(0, 3_000, 700)), run(settings_with(), *unzip(pairs))
+    late = want.reasons.count(Reason.LATE)
+    assert late > 20
+    assert got.task.counters.refused["late"] == late
+    assert [at for at, reason in enumerate(want.reasons) if reason] == sorted(got.refusals)
+    for pane in panes_of(got.sent):
+        if pane.model == STREAM:
+            continue
+        for group, summary in pane.summaries():
+            seen = want.panes[pane.model, group.version, group.segment, pane.start]
+            for slot, signal in enumerate(summary.signals):
+                for role in Role:
+                    counted = sum(summary.counts(slot, role).values())
+                    assert counted == sum(n for (name, r, _), n in seen.items() if (name, r) == (signal, role))
+    stream = combine(summary for pane in panes_of(got.sent) if pane.model == STREAM for _, summary in pane.summaries())
+    assert stream.events == 3_000
+
+
+def test_panes_leave_in_order_and_each_once() -> None:
+    pairs = random_stream(11, 2_000)
+    sent = whole(pairs, batches=range(0, 2_000, 90)).sent
+    last: dict[str, tuple[int, int]] = {}
+    time = -1
+    for pane in panes_of(sent):
+        place = (pane.start, pane.part)
+        assert place > last.get(pane.model, (-1, -1))
+        last[pane.model] = place
+    for mark in watermarks_of(sent):
+        assert mark.time >= time
+        time = mark.time
+
+
+def test_a_quiet_partition_sends_what_is_open_and_nothing_twice() -> None:
+    task = Run(Summarise(summarise_settings(), 0, 1))
+    task.feed([event(1), b"{"], [START] * 2)
+    assert panes_of(task.sent) == []
+    task.finish()
+    marks = watermarks_of(task.sent)
+    assert (marks[-1].idle, marks[-1].time) == (True, max(pane.end for pane in panes_of(task.sent)))
+    task.feed([event(2, time=START + 1), b"{", event(3, time=START + 30_000)], [START] * 3)
+    assert [refusal.reason for refusal in task.refusals.values()].count(Reason.LATE) == 1
+    task.finish()
+    places = [(pane.model, pane.start) for pane in panes_of(task.sent)]
+    assert len(places) == len(set(places)), "also the stream's own pane is sent once"
+    stream = combine(summary for pane in panes_of(task.sent) if pane.model == STREAM for _, summary in pane.summaries())
+    assert stream.events == 5
+
+
+def test_records_before_any_time_are_counted_with_the_first() -> None:
+    task = Run(Summarise(summarise_settings(), 0, 1))
+    task.feed([b"{", None], [START] * 2)
+    task.finish()
+    assert panes_of(task.sent) == []
+    task.feed([event(1)], [START])
+    task.finish()
+    stream = combine(summary for pane in panes_of(task.sent) if pane.model == STREAM for _, summary in pane.summaries())
+    assert stream.events == 3
+
+
+def test_wide_panes_are_cut_into_records_that_kafka_takes() -> None:
+    chance = random.Random(1)
+    signals = [f"a feature with a rather long name, number {number}" for number in range(450)]
+    task = Run(Summarise(summarise_settings(tags=lambda model: ("tenant",)), 0, 1))
+    for start in range(0, 400, 100):
+        values: list[Value] = [
+            event(
+                number,
+                features={
+                    name: chance.random() if at % 2 else f"{'é' * 70}{chance.randrange(200)}"
+                    for at, name in enumerate(signals)
+                },
+                segment={"tenant": chance.choice("pq")},
+            )
+            for number in range(start, start + 100)
+        ]
+        task.feed(values, [START] * 100)
+    task.finish()
+    panes = [pane for pane in panes_of(task.sent) if pane.model == "m"]
+    assert len(panes) > 3
+    assert [pane.part for pane in panes] == list(range(panes[0].parts))
+    assert max(map(len, task.sent)) < 1_000_000
+    assert any(len(pane.signals) < 100 for pane in panes), "a part names only its own signals"
+    everything = [pair for pane in panes for pair in pane.summaries()]
+    for segment in ("tenant=p", "tenant=q", ""):
+        summary = combine(summary for group, summary in everything if group.segment == segment)
+        assert len(summary.signals) == 451
+        assert (summary.cells.totals() == summary.events).all()
+
+
+def test_categories_stay_readable_over_a_restart() -> None:
+    task = Run(Summarise(summarise_settings(), 0, 1))
+    task.feed([event(1, features={"city": "Oslo"})], [START])
+    blobs: dict[str, bytes] = {}
+    stored(blobs, task.task)
+    again = Run(Summarise(summarise_settings(), 0, 1))
+    again.task.restore(blobs)
+    again.feed([event(2, features={"city": "Turin"})], [START])
+    again.finish()
+    pane = next(pane for pane in panes_of(again.sent) if pane.model == "m")
+    assert sorted(pane.categories.values()) == ["Oslo", "Turin"]
+
+
+def test_tags_may_change_between_runs() -> None:
+    blobs: dict[str, bytes] = {}
+    for tags in ((), ("tenant",), ("land", "tenant"), ("land",), ()):
+        configured = {"m": tags}
+        settings = summarise_settings(tags=configured.__getitem__, limits=Limits(segments=2))
+        task = Run(Summarise(settings, 0, 1))
+        task.task.restore(blobs)
+        time = START + task.task.position * 20_000
+        values: list[Value] = [event(n, time=time, segment={"tenant": f"t{n}"}) for n in range(4)]
+        task.feed(values, [START] * 4)
+        task.finish()
+        stored(blobs, task.task)
+        assert task.refusals == {}
+        groups = {group.segment for pane in panes_of(task.sent) if pane.model == "m" for group in pane.groups}
+        assert "" in groups
+        assert {group.split("=")[0] for group in groups if group} == set(tags)
+        if "tenant" in tags:
+            assert "tenant=(other)" in groups
+
+
+def digest_of_a_run() -> str:
+    """Return a hash of all that a stream makes the task send and store."""
+    task = Run(Summarise(settings_with(), 0, 1))
+    pairs = random_stream(3, 600)
+    blobs: dict[str, bytes] = {}
+    for start in range(0, 600, 150):
+        task.feed(*unzip(pairs[start : start + 150]))
+        stored(blobs, task.task)
+    task.finish()
+    found = hashlib.sha256()
+    for value in (*task.sent, *(blobs[name] for name in sorted(blobs))):
+        found.update(value)
+    return found.hexdigest()
+
+
+@pytest.mark.parametrize("seed", ["0", "1", "4242"])
+def test_no_hash_seed_shows(seed: str) -> None:
+    code = "from tests.tasks.test_summarise import digest_of_a_run; print(digest_of_a_run())"
+    paths = os.pathsep.join(path for path in sys.path if path)
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": paths}
+    answer = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == digest_of_a_run()
+
+
+def test_limits_that_panes_cannot_number_are_refused() -> None:
+    for name, value in (("versions", 256), ("segments", 16_001), ("signals", 4_096)):
+        with pytest.raises(ConfigError, match=f"limits.{name}"):
+            Limits(**{name: value})
+
+
+def test_a_record_survives_its_encoding() -> None:
+    sent = whole(random_stream(5, 300)).sent
+    for value, pane in zip([v for v in sent if v in {p.encode() for p in panes_of(sent)}], panes_of(sent), strict=True):
+        assert isinstance(pane, PaneRecord)
+        assert pane.encode() == value
