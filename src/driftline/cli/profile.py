@@ -82,7 +82,11 @@ def build(
 
 @app.command()
 def show(profile: ProfileFile, segment: SegmentOption = "", json: JsonOption = False) -> None:
-    """Show what a profile knows of each signal: its values, how many are missing, how they are watched."""
+    """Show what a profile knows of each signal: its values, how many are missing, how they are watched.
+
+    \b
+    $ driftline profile show churn.profile
+    """
     from driftline.cli.terminal import out, print_json
     from driftline.evidence.projection import Projection
 
@@ -114,7 +118,11 @@ def show(profile: ProfileFile, segment: SegmentOption = "", json: JsonOption = F
 
 @app.command()
 def diff(before: ProfileFile, after: ProfileFile, segment: SegmentOption = "", json: JsonOption = False) -> None:
-    """Compare two profiles signal by signal, the greatest distance first; the first one gives the bins."""
+    """Compare two profiles signal by signal, the greatest distance first; the first one gives the bins.
+
+    \b
+    $ driftline profile diff churn-2.profile churn-3.profile
+    """
     from driftline.cli.terminal import out, print_json
     from driftline.evidence.distances import effects
     from driftline.evidence.projection import Projection
