@@ -10,6 +10,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from hypothesis import settings
 
+from driftline.demo.dataset import CarLoans, car_loans
+from driftline.errors import InputError
 from driftline.sandbox import Kafka, Redis, find_kafka, find_redis
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
@@ -53,6 +55,15 @@ def redis_url(redis_server: Redis) -> str:
 def _empty(server: Redis) -> None:
     with redis.Redis.from_url(server.url, retry=None) as client:
         client.flushdb()
+
+
+@pytest.fixture(scope="session")
+def loans() -> CarLoans:
+    """The data of the demo, fetched as the demo fetches it."""
+    try:
+        return car_loans()
+    except InputError as error:
+        pytest.fail(str(error))
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 ROOT = "driftline"
 
-PURE = {"errors", "events", "evidence", "formats", "incidents", "panes", "sketches", "state.codec", "tasks"}
-"""Packages whose results depend on nothing but their arguments. A name with a dot is a module by itself."""
+PURE = {"codec", "errors", "events", "evidence", "formats", "incidents", "panes", "sketches", "tasks"}
+"""Packages whose results depend on nothing but their arguments."""
 
 PURE_LIBRARIES = {"msgspec", "numpy", "river", "scipy"}
 """Third-party packages that do no I/O. Any other is refused in a pure package until it is listed here."""
@@ -27,7 +27,7 @@ IMPURE_STANDARD_LIBRARY = {
 }
 """Files, networks, concurrency, clocks and chance."""
 
-ONLY_MAY_IMPORT = {"log": {"errors"}, "state": {"errors", "state.codec"}}
+ONLY_MAY_IMPORT = {"log": {"errors"}, "state": {"errors"}}
 """Packages that may use nothing of ours but these and themselves."""
 
 ONLY_IMPORTED_BY = {"runtime": {"cli", "bench", "demo"}, "cli": {"__main__"}, "sandbox": {"cli", "bench"}}
@@ -58,8 +58,7 @@ def imports_of(source: Path) -> Iterator[Import]:
 
 def _package(names: tuple[str, ...]) -> str:
     """Return what the module driftline.… belongs to."""
-    module = ".".join(names[1:3])
-    return module if module in PURE else "".join(names[1:2])
+    return "".join(names[1:2])
 
 
 def _modules(node: ast.AST, inside: tuple[str, ...]) -> list[str]:
@@ -70,7 +69,7 @@ def _modules(node: ast.AST, inside: tuple[str, ...]) -> list[str]:
         return []
     base = ".".join(inside[: len(inside) - node.level + 1]) if node.level else ""
     module = ".".join(part for part in (base, node.module) if part)
-    # `from driftline import log`, `from driftline.state import codec`: what is imported may be a module itself.
+    # `from driftline import log`, `from driftline import codec`: what is imported may be a module itself.
     return [f"{module}.{alias.name}" for alias in node.names] if module.split(".")[0] == ROOT else [module]
 
 
@@ -136,10 +135,10 @@ def test_no_packages_import_each_other_in_a_circle() -> None:
         ("tasks/deep/er.py", "from ...log import api", "pure packages only"),
         ("tasks/judge.py", "from driftline.state import Store", "pure packages only"),
         ("log/kafka.py", "from driftline.sketches import cells", "errors only"),
-        ("log/kafka.py", "from driftline.state import codec", "errors only"),
-        ("state/redis.py", "import driftline.evidence", "errors, state.codec only"),
-        ("state/codec.py", "from driftline.state.api import Store", "pure packages only"),
-        ("state/codec.py", "import redis", "without I/O"),
+        ("log/kafka.py", "from driftline import codec", "errors only"),
+        ("state/redis.py", "import driftline.evidence", "errors only"),
+        ("codec.py", "from driftline.state.api import Store", "pure packages only"),
+        ("codec.py", "import redis", "without I/O"),
         ("web/page.py", "from driftline.runtime.loop import run", "must not import runtime"),
         ("publisher/__init__.py", "from driftline.cli import main", "only __main__ may"),
         ("__init__.py", "from driftline.runtime import run", "must not import runtime"),
@@ -159,10 +158,10 @@ def test_a_breach_is_found(tmp_path: Path, path: str, code: str, broken_rule: st
         ("sketches/numeric.py", "import math, struct\nimport numpy as np\nfrom driftline.sketches import keys"),
         ("sketches/numeric.py", "from . import keys\nfrom .keys import key\nfrom ..errors import DriftlineError"),
         ("log/kafka.py", "import threading\nimport confluent_kafka\nfrom driftline.log.api import Log"),
-        ("tasks/judge.py", "from driftline.state.codec import pack"),
-        ("tasks/judge.py", "from driftline.state import codec"),
-        ("state/codec.py", "import struct\nimport numpy as np\nfrom driftline.errors import StateCorrupt"),
-        ("state/redis.py", "import redis\nfrom driftline.state.api import Store\nfrom driftline.state import codec"),
+        ("tasks/judge.py", "from driftline.codec import pack"),
+        ("tasks/judge.py", "from driftline import codec"),
+        ("codec.py", "import struct\nimport numpy as np\nfrom driftline.errors import StateCorrupt"),
+        ("state/redis.py", "import redis\nfrom driftline.state.api import Store\nimport driftline.errors"),
         ("cli/run.py", "from driftline.runtime import loop\nfrom driftline.sandbox import find_kafka"),
         ("__main__.py", "from driftline.cli import main"),
     ],

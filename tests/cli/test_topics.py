@@ -1,6 +1,7 @@
-from driftline.cli.topics import create_missing, problems, topic_settings
+from driftline.cli.topics import create_missing, topic_settings
 from driftline.config import Settings
 from driftline.log.memory import MemoryLog
+from driftline.runtime.topics import topic_faults
 from tests.cli.conftest import Driftline
 
 SETTINGS = Settings.model_validate({"topics": {"labels": "labels"}, "kafka": {"bootstrap.servers": "b:9092"}})
@@ -39,13 +40,13 @@ def test_labels_follow_predictions_that_are_there_already() -> None:
 def test_a_missing_topic_is_named_with_the_command_that_makes_it() -> None:
     counts = {topic: 4 for _, topic in SETTINGS.topics.named() if topic != "alerts"}
 
-    assert problems(SETTINGS, counts) == ["alerts (alerts) does not exist: driftline topics create"]
+    assert topic_faults(SETTINGS, counts) == ["alerts (alerts) does not exist: driftline topics create"]
 
 
 def test_labels_with_another_count_are_named_with_the_command_that_mends_them() -> None:
     counts = {topic: 4 for _, topic in SETTINGS.topics.named()} | {"labels": 2}
 
-    (problem,) = problems(SETTINGS, counts)
+    (problem,) = topic_faults(SETTINGS, counts)
 
     assert problem.startswith("labels has 2 partitions and predictions has 4")
     assert "kafka-topics.sh --bootstrap-server b:9092 --alter --topic labels --partitions 4" in problem

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftline.codec import pack, unpack
 from driftline.errors import InputError, StateCorrupt
 from driftline.evidence.projection import Projection
 from driftline.evidence.reference import MOST_PANES, Reference, build_reference
 from driftline.sketches.summary import Summary
-from driftline.state.codec import pack, unpack
 from tests.evidence.columns import PANE_MS, reference_of, summarise
 
 RNG = np.random.default_rng(8)

@@ -7,11 +7,11 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftline.codec import pack
 from driftline.formats.learning import Limits
 from driftline.panes.merging import PaneMerger, Slice
 from driftline.panes.records import PaneRecord, Watermark, decode_record
 from driftline.sketches.packing import pack_cells
-from driftline.state.codec import pack
 from driftline.tasks.summarise import Summarise
 from tests.panes.test_records import pane
 from tests.tasks.streams import START, Run, Value, event, summarise_settings
@@ -96,19 +96,20 @@ def test_any_interleaving_gives_the_same_slices(sources: int, chance: random.Ran
 @given(st.sampled_from([1, 2, 4]), st.randoms(use_true_random=False), st.lists(st.integers(0, 9999), max_size=4))
 def test_records_sent_again_change_nothing(sources: int, chance: random.Random, places: list[int]) -> None:
     streams = []
-    panes = 0
+    panes = again_in_all = 0
     for sent in STREAMS[sources]:
         stream = list(sent)
         for place in places:
             at = place % len(stream)
             again = stream[max(0, at - 9) : at]  # the end of the outbox, published twice
             panes += sum(isinstance(decode_record(record), PaneRecord) for record in again)
+            again_in_all += len(again)
             stream[at:at] = again
         streams.append(stream)
     merger = PaneMerger()
     got = read(merger, interleave(streams, chance))
     assert sorted(got) == EXPECTED[sources]
-    assert merger.counters.repeated == panes
+    assert panes <= merger.counters.repeated <= again_in_all  # watermarks that are not older may pass
 
 
 @settings(max_examples=30)

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftline.codec import pack
 from driftline.errors import StateCorrupt
 from driftline.panes.records import Group, PaneRecord, Watermark, decode_record, split
 from driftline.sketches.cells import from_buckets
 from driftline.sketches.summary import EVENTS
-from driftline.state.codec import pack
 
 
 def pane(source: int = 0, start: int = 60_000, part: int = 0, events: int = 3) -> PaneRecord:

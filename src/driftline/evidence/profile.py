@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import msgspec
 
+from driftline.codec import pack, unpack
 from driftline.errors import StateCorrupt
 from driftline.evidence.reference import Reference
-from driftline.state.codec import pack, unpack
 
 VERSION = 1
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from driftline.codec import pack, unpack
 from driftline.errors import InputError, StateCorrupt
 from driftline.evidence.dispersion import Dispersion, measure
 from driftline.evidence.projection import Projection
@@ -16,7 +17,6 @@ from driftline.evidence.signals import Nature, cell_shift, expected_kinds, natur
 from driftline.sketches.cells import CAP, Cells
 from driftline.sketches.keys import KEY_BITS, Floats, Ints
 from driftline.sketches.summary import EVENTS, ROLES, Role, Summary, combine
-from driftline.state.codec import pack, unpack
 
 KIND: Final = "reference"
 VERSION: Final = 1

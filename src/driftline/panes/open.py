@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from driftline.codec import pack, unpack
 from driftline.formats.columns import Layout, ModelColumns, join
 from driftline.formats.learning import ALL
 from driftline.panes.counting import count
@@ -23,7 +24,6 @@ from driftline.sketches.cells import Cells, empty, merge
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
 from driftline.sketches.summary import EVENTS, ROLES, category_cells, exact_categories
-from driftline.state.codec import pack, unpack
 
 VERSION = 1
 CHUNKS = 8

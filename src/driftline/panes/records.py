@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from driftline.codec import pack, unpack
 from driftline.errors import StateCorrupt
 from driftline.sketches.cells import Cells
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
 from driftline.sketches.summary import ROLES, Summary, exact_categories
-from driftline.state.codec import pack, unpack
 
 VERSION = 1
 PANE = "pane"

@@ -1,7 +1,6 @@
 """The state of tasks: kept in Redis or in memory, moved forward one atomic step at a time.
 
-`driftline.state.redis` has `RedisStore`, and is imported only by those who need redis-py; `driftline.state.codec` has
-the form in which tasks write their blobs.
+`driftline.state.redis` has `RedisStore`, and is imported only by those who need redis-py.
 """
 
 from driftline.state.api import Claim, Commit, Committed, Outcome, Store, TaskId, TaskInfo

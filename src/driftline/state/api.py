@@ -132,6 +132,10 @@ class Store(Protocol):
         """
         ...
 
+    def time_ms(self) -> int:
+        """Return the store's own clock, in epoch milliseconds."""
+        ...
+
     def forget(self, task: TaskId) -> None:
         """Delete all that is stored for the task."""
         ...

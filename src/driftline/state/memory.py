@@ -1,6 +1,7 @@
 """A store in this process: for tests, demos and backtests, and the plainest statement of what a store does."""
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -120,6 +121,10 @@ class MemoryStore:
         with self._lock:
             stored = self._stored.get(task)
         return {name: blob for name, blob in stored.blobs.items() if name.startswith(prefix)} if stored else {}
+
+    def time_ms(self) -> int:
+        """Return this process's clock."""
+        return time.time_ns() // 1_000_000
 
     def forget(self, task: TaskId) -> None:
         """Delete all that is stored for the task."""

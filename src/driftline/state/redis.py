@@ -211,6 +211,12 @@ class RedisStore:
         with self._explained():
             return self._read_blobs(self._keys(task), prefix)
 
+    def time_ms(self) -> int:
+        """Return the server's clock."""
+        with self._explained():
+            seconds, microseconds = self._client.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
+
     def forget(self, task: TaskId) -> None:
         """Delete all that is stored for the task."""
         with self._explained():

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from driftline.codec import pack, unpack
 from driftline.errors import StateCorrupt
 from driftline.evidence.reference import Reference
 from driftline.incidents.alerts import encode_alert
@@ -22,7 +23,6 @@ from driftline.panes.records import GROUP_STEP
 from driftline.sketches.cells import Cells
 from driftline.sketches.packing import pack_cells, unpack_cells
 from driftline.sketches.summary import Summary
-from driftline.state.codec import pack, unpack
 from driftline.tasks.rules import JudgeSettings, ModelRules
 from driftline.tasks.stream import StreamJudge
 from driftline.tasks.subjects import SubjectJudge, Watched

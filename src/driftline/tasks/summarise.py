@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from driftline.codec import pack, unpack
 from driftline.errors import StateCorrupt
 from driftline.formats.columns import CategoryKeys, ModelColumns
 from driftline.formats.learning import Limits, Shape
@@ -29,7 +30,6 @@ from driftline.panes.records import GROUP_STEP, PaneRecord, Watermark
 from driftline.sketches.cells import from_buckets
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import ROLES, Oddity, Role
-from driftline.state.codec import pack, unpack
 
 VERSION = 1
 NEVER = BAD_TIME

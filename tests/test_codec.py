@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from driftline.codec import Unpacked, pack, unpack
 from driftline.errors import StateCorrupt
-from driftline.state.codec import Unpacked, pack, unpack
 
 INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 Array = NDArray[Any]
