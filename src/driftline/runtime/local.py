@@ -13,8 +13,8 @@ from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.sketches.summary import Summary
 from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events, time_span
 from driftline.tasks.judge import Judge
+from driftline.tasks.learning import longer_slice
 from driftline.tasks.rules import JudgeSettings
-from driftline.tasks.subjects import longer_slice
 from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
 
 MOST_SLICES = 2_000

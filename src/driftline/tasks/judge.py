@@ -25,8 +25,9 @@ from driftline.sketches.packing import pack_cells, unpack_cells
 from driftline.sketches.summary import Summary
 from driftline.tasks.rules import JudgeSettings, ModelRules
 from driftline.tasks.stream import StreamJudge
-from driftline.tasks.subjects import SubjectJudge, Watched
+from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import STREAM
+from driftline.tasks.watched import Watched
 
 VERSION = 1
 
@@ -173,10 +174,10 @@ class Judge:
             name = digest(*subject_parts(subject))
             value, arrays = judge.snapshot()
             writes[f"subject/{name}"] = pack("subject", VERSION, value, arrays)
-            for start in sorted(judge.changed_slices):
-                held = judge.learning.get(start)
+            for start in sorted(judge.learner.changed):
+                held = judge.learner.slices.get(start)
                 writes[f"slice/{name}/{start}"] = None if held is None else _pack_summary(held)
-            judge.changed_slices.clear()
+            judge.learner.changed.clear()
         self._touched.clear()
         for address, encoded in self._learned.items():
             writes[f"reference/{address}"] = encoded
@@ -248,7 +249,7 @@ class Judge:
             reference = Reference.decode(blobs[f"reference/{address}"])
         judge.restore(value, found.arrays, self._watched(reference) if reference is not None else None)
         for start in starts:
-            judge.learning[start] = _unpack_summary(blobs[f"slice/{name}/{start}"])
+            judge.learner.slices[start] = _unpack_summary(blobs[f"slice/{name}/{start}"])
         heard = (subject.model, subject.segment)
         self._heard[heard] = max(self._heard.get(heard, 0), judge.heard)
         self._schedule(judge)
@@ -279,7 +280,7 @@ def _view_of(judge: SubjectJudge) -> dict[str, Any]:
         "version": subject.version,
         "segment": subject.segment,
         "reference": judge.watched.reference.address if judge.watched else None,
-        "learned_events": sum(held.events for held in judge.learning.values()),
+        "learned_events": judge.learner.events,
         "window": None if window is None else {"start": window.start, "end": window.end, "count": window.count},
         "signals": [
             {"name": signal.name, "evidence": signal.evidence, "effects": signal.effects} for signal in judge.measured()

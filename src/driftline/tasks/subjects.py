@@ -9,30 +9,28 @@ A slice becomes one vector of integers, and a window is a sum of such vectors: e
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from driftline.evidence.detectors import DETECTORS, Fed, Replayed, Scores
+from driftline.evidence.detectors import DETECTORS, Fed, Replayed
 from driftline.evidence.distances import effects
 from driftline.evidence.evalues import Evidence, Found
-from driftline.evidence.projection import Projection
-from driftline.evidence.reference import Reference, build_reference
-from driftline.evidence.signals import Family
+from driftline.evidence.reference import Reference
 from driftline.evidence.volume import VolumeBins
 from driftline.incidents.budget import KIND_SHARES
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.words import summarise_incident
 from driftline.panes.windows import window_starts
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import Summary, combine
+from driftline.sketches.summary import Summary
+from driftline.tasks.learning import Learner
 from driftline.tasks.rules import ModelRules
+from driftline.tasks.watched import Watched, metric, rounded, rounded_all
 
-LEARNING_SLICES = 256
-"""Slices kept while learning. When there are more, neighbours are merged: their length doubles."""
 MOST_SILENT = 1_000
 """Windows without events in a row that are judged: after that, nothing new can be learned from silence."""
 QUIET_WINDOWS = 3
@@ -40,40 +38,9 @@ QUIET_WINDOWS = 3
 NOTABLE = 3.0
 """Log e-value of one window (e^3 = 20) that makes a signal part of an incident that is open already."""
 MOST_SIGNALS = 10
-METRICS = {
-    "psi": ("psi",),
-    "js": ("jensen_shannon",),
-    "ks": ("kolmogorov_smirnov",),
-    "wasserstein": ("wasserstein",),
-    "chi2": ("chi2",),
-    "missing_rate": ("missing_after", "null_after"),
-}
-"""The metrics that may have a fixed threshold, each the sum of some effects."""
 SHOWN = (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT)
 """Kinds whose signals are measured for `status`, strongest evidence first."""
 MOST_SHOWN = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """A reference made ready: computed once, shared by all subjects that are compared with it."""
-
-    reference: Reference
-    projection: Projection
-    scores: Scores
-    rows: Mapping[Kind, Ints]
-
-    @classmethod
-    def of(cls, reference: Reference) -> "Watched":
-        """Prepare a reference."""
-        projection = Projection(reference)
-        inputs = np.concatenate([projection.rows(Family.INPUTS), projection.rows(Family.SERVICE)])
-        rows = {
-            Kind.DATA_DRIFT: np.unique(inputs),
-            Kind.PREDICTION_DRIFT: projection.rows(Family.OUTPUT),
-            Kind.DATA_QUALITY: projection.quality_rows,
-        }
-        return cls(reference, projection, Scores(projection, reference.value_dispersion(1)), rows)
 
 
 class SubjectJudge:
@@ -90,11 +57,9 @@ class SubjectJudge:
         self.rank = rank
         self.incidents: dict[Kind, Incident] = {}
         self.last_window: Window | None = None
-        self.learning: dict[int, Summary] = {}
+        self.learner = Learner(rules)
         self.heard = 0
         """The end of the newest slice."""
-        self.slice_ms = rules.pane_ms
-        self.changed_slices: set[int] = set()
         self.watched: Watched | None = None
         self._last_vector: Ints | None = None
         self._totals: dict[str, float] = {}
@@ -115,37 +80,15 @@ class SubjectJudge:
         for size, _ in self._rules.windows:
             self._volumes[size] = VolumeBins(watched.reference, size)
             for kind in KIND_SHARES:
-                evidence = self._new_evidence(size, kind)
+                evidence = watched.evidence(
+                    kind, self._volumes[size], size, self._allowance(kind), self._rules.min_effect
+                )
                 if evidence is not None:
                     self._evidence[size, kind] = evidence
         if not self.subject.segment:
             signals = np.concatenate([watched.rows[Kind.DATA_DRIFT], watched.rows[Kind.PREDICTION_DRIFT]])
             names = [watched.projection.signals[slot] for slot in signals.tolist()]
             self._detectors = [Replayed(kind, name) for name in names for kind in DETECTORS]
-
-    def _new_evidence(self, size: int, kind: Kind) -> Evidence | None:
-        assert self.watched is not None
-        projection, reference = self.watched.projection, self.watched.reference
-        panes = max(1, round(size / reference.pane_ms))
-        allowance = self._allowance(kind)
-        effect = self._rules.min_effect
-        if kind is Kind.VOLUME:
-            volume = self._volumes[size]
-            if not volume.enough or size % reference.pane_ms:  # a slice across a window's end would be in one of them
-                return None
-            return Evidence(
-                volume.shares, volume.sizes, dispersion=volume.dispersion, allowance=allowance, min_effect=effect
-            )
-        rows = self.watched.rows[kind]
-        if not len(rows):
-            return None
-        if kind is Kind.DATA_QUALITY:
-            shares, sizes = projection.quality_shares, projection.quality_sizes
-            dispersion = reference.quality_dispersion(panes)
-        else:
-            shares, sizes = projection.shares, projection.sizes
-            dispersion = reference.value_dispersion(panes)
-        return Evidence(shares[rows], sizes[rows], dispersion=dispersion[rows], allowance=allowance, min_effect=effect)
 
     def _allowance(self, kind: Kind) -> float:
         rules = self._rules
@@ -155,7 +98,7 @@ class SubjectJudge:
         """Take in a slice. Returns the reference if this slice completed its learning: then call `watch`."""
         self.heard = end
         if self.watched is None:
-            return self._learn(start, end, summary)
+            return self.learner.finish(self.subject) if self.learner.take(start, end, summary) else None
         vector = self.watched.projection.project(summary)
         for index, (size, every) in enumerate(self._rules.windows):
             for window in window_starts(start, end, size, every):
@@ -169,36 +112,6 @@ class SubjectJudge:
                 if math.isfinite(score):
                     detector.update(score, start)
         return None
-
-    def _learn(self, start: int, end: int, summary: Summary) -> Reference | None:
-        self._add_slice(start - start % self.slice_ms, summary)
-        while len(self.learning) > LEARNING_SLICES:
-            self.slice_ms = longer_slice(self.slice_ms, [size for size, _ in self._rules.windows])
-            finer, self.learning = self.learning, {}
-            self.changed_slices.update(finer)
-            for begin, held in finer.items():
-                self._add_slice(begin - begin % self.slice_ms, held)
-        first = min(self.learning)
-        learn = self._rules.learn
-        if end - first < learn.span_ms or sum(held.events for held in self.learning.values()) < learn.events:
-            return None
-        slices = sorted(self.learning.items())
-        self.changed_slices.update(self.learning)
-        self.learning = {}
-        subject = self.subject
-        return build_reference(
-            slices,
-            model=subject.model,
-            version=subject.version,
-            segment=subject.segment,
-            pane_ms=self.slice_ms,
-            learned=True,
-        )
-
-    def _add_slice(self, start: int, summary: Summary) -> None:
-        held = self.learning.get(start)
-        self.learning[start] = summary if held is None else combine([held, summary])
-        self.changed_slices.add(start)
 
     @property
     def deadline(self) -> int | None:
@@ -247,9 +160,9 @@ class SubjectJudge:
                     continue
                 if kind is not Kind.VOLUME and events < self._rules.min_events:
                     continue
-                found = evidence.update(self._counts(kind, size, vector, events))
+                found = evidence.update(self.watched.counts(kind, self._volumes[size], vector, events))
                 if kind in SHOWN:
-                    self._totals.update(zip(self._names(kind), found.total.tolist(), strict=True))
+                    self._totals.update(zip(self.watched.names(kind), found.total.tolist(), strict=True))
                 incident = self.incidents.get(kind)
                 if incident is None:
                     threshold = self._rules.budget.log_threshold(self._allowance(kind), size)
@@ -274,34 +187,20 @@ class SubjectJudge:
                 found = effects(projection, self._last_vector)
                 strongest = sorted(self._totals.items(), key=lambda held: (-held[1], held[0]))[:MOST_SHOWN]
                 self._measured = [
-                    Signal(name, _rounded(total), _rounded_all(found.of(projection.signals.index(name))))
+                    Signal(name, rounded(total), rounded_all(found.of(projection.signals.index(name))))
                     for name, total in strongest
                 ]
         return self._measured
-
-    def _counts(self, kind: Kind, size: int, vector: Ints, events: int) -> Ints:
-        assert self.watched is not None
-        projection = self.watched.projection
-        if kind is Kind.VOLUME:
-            return self._volumes[size].counts(events)
-        rows = self.watched.rows[kind]
-        counts = projection.quality(vector) if kind is Kind.DATA_QUALITY else projection.evidence(vector)
-        return np.ascontiguousarray(counts[rows])
-
-    def _names(self, kind: Kind) -> list[str]:
-        assert self.watched is not None
-        if kind is Kind.VOLUME:
-            return ["events"]
-        signals = self.watched.projection.signals
-        return [signals[slot] for slot in self.watched.rows[kind].tolist()]
 
     def _open(self, kind: Kind, window: Window, vector: Ints, found: Found) -> Incident:
         highest = found.total.max()
         chosen = np.flatnonzero((found.total > highest - math.log(100)) | (found.window > NOTABLE))
         chosen = chosen[np.lexsort((chosen, -found.total[chosen]))][:MOST_SIGNALS]
-        names = self._names(kind)
+        assert self.watched is not None
+        names = self.watched.names(kind)
         signals = [
-            self._signal(kind, names[at], float(found.total[at]), vector, window) for at in chosen.tolist()
+            self.watched.signal(kind, names[at], float(found.total[at]), self._volumes[window.size], vector, window)
+            for at in chosen.tolist()
         ]
         return self._start(kind, window, signals)
 
@@ -324,16 +223,6 @@ class SubjectJudge:
         self.incidents[kind] = incident
         return incident
 
-    def _signal(self, kind: Kind, name: str, evidence: float, vector: Ints, window: Window) -> Signal:
-        assert self.watched is not None
-        projection = self.watched.projection
-        rounded = _rounded(evidence)
-        if kind is Kind.VOLUME:
-            usual = self._volumes[window.size].usual
-            return Signal(name, rounded, {"events_before": usual, "events_after": float(window.count)})
-        found = effects(projection, vector).of(projection.signals.index(name))
-        return Signal(name, rounded, _rounded_all(found))
-
     def _detections(self, signals: list[Signal], window: Window) -> list[dict[str, str | int]]:
         """Return what detectors of these signals found not long before the window's end: when it began."""
         names = {signal.name for signal in signals}
@@ -346,14 +235,19 @@ class SubjectJudge:
 
     def _follow(self, incident: Incident, window: Window, vector: Ints, found: Found) -> bool:
         """Look at a further window of an open incident. Returns whether it resolved."""
-        names = self._names(incident.kind)
+        assert self.watched is not None
+        names = self.watched.names(incident.kind)
         part_of = {signal.name for signal in incident.signals}
         speaks = False
         for at, name in enumerate(names):
             if name in part_of:
                 speaks |= float(found.window[at]) > 0
             elif float(found.window[at]) > NOTABLE and len(incident.signals) < MOST_SIGNALS:
-                incident.signals.append(self._signal(incident.kind, name, float(found.window[at]), vector, window))
+                incident.signals.append(
+                    self.watched.signal(
+                        incident.kind, name, float(found.window[at]), self._volumes[window.size], vector, window
+                    )
+                )
                 speaks = True
         incident.quiet = 0 if speaks else incident.quiet + 1
         if incident.quiet < QUIET_WINDOWS:
@@ -376,8 +270,10 @@ class SubjectJudge:
         for slot, name in enumerate(projection.signals):
             limits = {**self._rules.thresholds.get("*", {}), **self._rules.thresholds.get(name, {})}
             found = measured.of(slot) if limits else {}
-            if any(_metric(found, name) > limit for name, limit in limits.items()):
-                passed.append(self._signal(Kind.THRESHOLD, name, 0.0, vector, window))
+            if any(metric(found, name) > limit for name, limit in limits.items()):
+                passed.append(
+                    self.watched.signal(Kind.THRESHOLD, name, 0.0, self._volumes[window.size], vector, window)
+                )
         incident = self.incidents.get(Kind.THRESHOLD)
         if incident is None:
             return [self._start(Kind.THRESHOLD, window, passed[:MOST_SIGNALS])] if passed else []
@@ -387,7 +283,7 @@ class SubjectJudge:
         return [incident]
 
     def snapshot(self) -> tuple[Any, dict[str, Ints | np.ndarray[Any, np.dtype[np.float64]]]]:
-        """Return (plain values, arrays). Slices being learned are stored apart: see `changed_slices`."""
+        """Return (plain values, arrays). Slices being learned are stored apart: see `Learner.changed`."""
         arrays: dict[str, Any] = {}
         for number, vector in enumerate(self._windows.values()):
             arrays[f"window/{number}"] = vector
@@ -400,8 +296,8 @@ class SubjectJudge:
             self.rank,
             address,
             self._since,
-            self.slice_ms,
-            sorted(self.learning),
+            self.learner.slice_ms,
+            sorted(self.learner.slices),
             list(self._windows),
             list(self.incidents.values()),
             self.last_window,
@@ -413,7 +309,8 @@ class SubjectJudge:
 
     def restore(self, value: Any, arrays: Mapping[str, Any], watched: Watched | None) -> None:
         """Take up a snapshot. `watched` is the reference it names, or another one: then evidence starts anew."""
-        _, self.rank, address, since, self.slice_ms, _, windows, incidents, last, detectors, silent, self.heard = value
+        _, self.rank, address, since, slice_ms, _, windows, incidents, last, detectors, silent, self.heard = value
+        self.learner.slice_ms = slice_ms
         self.incidents = {held.kind: held for held in msgspec.convert(incidents, list[Incident])}
         self.last_window = msgspec.convert(last, Window | None)
         if watched is None:
@@ -428,32 +325,3 @@ class SubjectJudge:
             held = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
             evidence.restore(held)
         self._detectors = [Replayed(name, signal, msgspec.convert(fed, Fed)) for name, signal, fed in detectors]
-
-
-def _rounded(evidence: float) -> float:
-    return float(f"{evidence:.6g}") if math.isfinite(evidence) else 0.0
-
-
-def _rounded_all(found: Mapping[str, float]) -> dict[str, float]:
-    return {key: float(f"{value:.6g}") for key, value in found.items() if math.isfinite(value)}
-
-
-def _metric(found: Mapping[str, float], name: str) -> float:
-    return sum(found.get(effect, 0.0) for effect in METRICS[name])
-
-
-def longer_slice(length: int, sizes: Sequence[int]) -> int:
-    """Return the next longer slice that still divides every window, or else the longest windows; at last twice as long.
-
-    >>> minute = 60
-    >>> longer_slice(minute, [10 * minute, 60 * minute]), longer_slice(10 * minute, [10 * minute, 60 * minute])
-    (120, 1200)
-    """
-    left = sorted(set(sizes))
-    while left:
-        common = math.gcd(*left)
-        if common > length and common % length == 0:
-            steps = common // length
-            return length * next(step for step in range(2, steps + 1) if steps % step == 0)
-        left.pop(0)
-    return 2 * length

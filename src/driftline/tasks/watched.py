@@ -1,0 +1,111 @@
+"""A reference made ready to compare windows with: what of a window's vector each kind of incident looks at."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftline.evidence.detectors import Scores
+from driftline.evidence.distances import effects
+from driftline.evidence.evalues import Evidence
+from driftline.evidence.projection import Projection
+from driftline.evidence.reference import Reference
+from driftline.evidence.signals import Family
+from driftline.evidence.volume import VolumeBins
+from driftline.incidents.incident import Kind, Signal, Window
+from driftline.sketches.keys import Ints
+
+METRICS = {
+    "psi": ("psi",),
+    "js": ("jensen_shannon",),
+    "ks": ("kolmogorov_smirnov",),
+    "wasserstein": ("wasserstein",),
+    "chi2": ("chi2",),
+    "missing_rate": ("missing_after", "null_after"),
+}
+"""The metrics that may have a fixed threshold, each the sum of some effects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A reference made ready: computed once, shared by all subjects that are compared with it."""
+
+    reference: Reference
+    projection: Projection
+    scores: Scores
+    rows: Mapping[Kind, Ints]
+
+    @classmethod
+    def of(cls, reference: Reference) -> "Watched":
+        """Prepare a reference."""
+        projection = Projection(reference)
+        inputs = np.concatenate([projection.rows(Family.INPUTS), projection.rows(Family.SERVICE)])
+        rows = {
+            Kind.DATA_DRIFT: np.unique(inputs),
+            Kind.PREDICTION_DRIFT: projection.rows(Family.OUTPUT),
+            Kind.DATA_QUALITY: projection.quality_rows,
+        }
+        return cls(reference, projection, Scores(projection, reference.value_dispersion(1)), rows)
+
+    def names(self, kind: Kind) -> list[str]:
+        """Return the signals that a kind of incident is about, in the order of its counts."""
+        if kind is Kind.VOLUME:
+            return ["events"]
+        return [self.projection.signals[slot] for slot in self.rows[kind].tolist()]
+
+    def evidence(
+        self, kind: Kind, volume: VolumeBins, size: int, allowance: float, min_effect: float
+    ) -> Evidence | None:
+        """Return fresh evidence for windows of a size; None where the reference says nothing about this kind."""
+        reference, projection = self.reference, self.projection
+        if kind is Kind.VOLUME:
+            if not volume.enough or size % reference.pane_ms:  # a slice across a window's end would be in one of them
+                return None
+            return Evidence(
+                volume.shares, volume.sizes, dispersion=volume.dispersion, allowance=allowance, min_effect=min_effect
+            )
+        rows = self.rows[kind]
+        if not len(rows):
+            return None
+        panes = max(1, round(size / reference.pane_ms))
+        if kind is Kind.DATA_QUALITY:
+            shares, sizes = projection.quality_shares, projection.quality_sizes
+            dispersion = reference.quality_dispersion(panes)
+        else:
+            shares, sizes = projection.shares, projection.sizes
+            dispersion = reference.value_dispersion(panes)
+        return Evidence(
+            shares[rows], sizes[rows], dispersion=dispersion[rows], allowance=allowance, min_effect=min_effect
+        )
+
+    def counts(self, kind: Kind, volume: VolumeBins, vector: Ints, events: int) -> Ints:
+        """Return what the evidence of a kind is fed: shape (signals, bins)."""
+        if kind is Kind.VOLUME:
+            return volume.counts(events)
+        counts = self.projection.quality(vector) if kind is Kind.DATA_QUALITY else self.projection.evidence(vector)
+        return np.ascontiguousarray(counts[self.rows[kind]])
+
+    def signal(
+        self, kind: Kind, name: str, evidence: float, volume: VolumeBins, vector: Ints, window: Window
+    ) -> Signal:
+        """Return a signal's part in an incident."""
+        if kind is Kind.VOLUME:
+            return Signal(name, rounded(evidence), {"events_before": volume.usual, "events_after": float(window.count)})
+        found = effects(self.projection, vector).of(self.projection.signals.index(name))
+        return Signal(name, rounded(evidence), rounded_all(found))
+
+
+def rounded(evidence: float) -> float:
+    """Return six significant digits; 0 for what is not finite."""
+    return float(f"{evidence:.6g}") if math.isfinite(evidence) else 0.0
+
+
+def rounded_all(found: Mapping[str, float]) -> dict[str, float]:
+    """Return six significant digits of what is finite."""
+    return {key: float(f"{value:.6g}") for key, value in found.items() if math.isfinite(value)}
+
+
+def metric(found: Mapping[str, float], name: str) -> float:
+    """Return one of METRICS from a signal's effects."""
+    return sum(found.get(effect, 0.0) for effect in METRICS[name])
