@@ -29,7 +29,7 @@ services: setup ## Make sure that the tests can start a real Kafka and Redis
 
 .PHONY: test
 test: setup services ## Run all tests, with a real Kafka and Redis
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
 .PHONY: lint
 lint: setup ## Check style and formatting

@@ -25,6 +25,11 @@ def main() -> None:
         from driftline.cli.terminal import print_error  # rich: --help does without it
 
         print_error(error)
-        sys.exit(UNAVAILABLE if isinstance(error, (LogUnavailable, StateUnavailable)) else REFUSED)
+        sys.exit(status_of(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def status_of(error: DriftlineError) -> int:
+    """Return the exit status that tells of an error."""
+    return UNAVAILABLE if isinstance(error, (LogUnavailable, StateUnavailable)) else REFUSED

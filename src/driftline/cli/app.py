@@ -19,13 +19,18 @@ class Command(NamedTuple):
 WATCH, FEED, SET_UP = "Watch", "Feed", "Set up"
 
 COMMANDS = (
+    Command("demo", "driftline.cli.demo:demo", "Watch real data drift: needs nothing but this package.", WATCH),
+    Command("run", "driftline.cli.run:run", "The workers: from predictions to alerts.", WATCH),
+    Command("status", "driftline.cli.status:status", "How far the work has come, and what is watched.", WATCH),
     Command("alerts", "driftline.cli.alerts:alerts", "What fires, since when, and why.", WATCH),
+    Command("backtest", "driftline.cli.backtest:backtest", "What would have fired on a table of the past.", WATCH),
     Command("publish", "driftline.cli.publish:publish", "Publish a table of past predictions as events.", FEED),
     Command(
         "dead-letters", "driftline.cli.dead_letters:app", "See what could not be understood; publish it again.", FEED
     ),
     Command("topics", "driftline.cli.topics:app", "Create the topics, or check them.", SET_UP),
     Command("profile", "driftline.cli.profile:app", "Build, show and compare reference profiles.", SET_UP),
+    Command("bench", "driftline.cli.bench:bench", "Measure what an event costs on this machine.", SET_UP),
     Command("config", "driftline.cli.config:app", "Check and show the settings.", SET_UP),
 )
 

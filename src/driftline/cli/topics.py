@@ -14,11 +14,11 @@ from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import out, print_json
 from driftline.config import Settings, load
 from driftline.log.api import Log
+from driftline.runtime.topics import topic_faults
 
 DAY_MS = 86_400_000
 KNOWN_S = 10.0
 """How long a new topic may take to be known to the brokers."""
-INPUTS = ("predictions", "labels")
 
 app = typer.Typer(
     help="Create the topics that the settings name, or check them.",
@@ -102,31 +102,12 @@ def topic_settings(settings: Settings) -> dict[str, dict[str, str]]:
     return {topic: own.get(key, {}) for key, topic in settings.topics.named()}
 
 
-def problems(settings: Settings, counts: Mapping[str, int]) -> list[str]:
-    """Return what is wrong with the topics, given the partition counts of those that exist."""
-    found = [
-        f"{topic} ({key}) does not exist: driftline topics create"
-        for key, topic in settings.topics.named()
-        if topic not in counts
-    ]
-    sizes = {topic: counts[topic] for key, topic in settings.topics.named() if key in INPUTS and topic in counts}
-    if len(set(sizes.values())) > 1:
-        small, large = sorted(sizes, key=sizes.__getitem__)
-        servers = settings.kafka.get("bootstrap.servers", "HOST:9092")
-        found.append(
-            f"{small} has {sizes[small]} partitions and {large} has {sizes[large]}; a prediction and its label meet "
-            f"only in partitions of the same number: kafka-topics.sh --bootstrap-server {servers} "
-            f"--alter --topic {small} --partitions {sizes[large]} (before anything is published: it moves keys)"
-        )
-    return found
-
-
 def _counts(log: Log, settings: Settings) -> dict[str, int]:
     return log.partition_counts([topic for _, topic in settings.topics.named()])
 
 
 def _report(settings: Settings, counts: Mapping[str, int], as_json: bool) -> None:
-    found = problems(settings, counts)
+    found = topic_faults(settings, counts)
     if as_json:
         topics = {key: {"topic": topic, "partitions": counts.get(topic)} for key, topic in settings.topics.named()}
         print_json({"topics": topics, "problems": found})

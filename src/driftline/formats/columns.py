@@ -98,9 +98,7 @@ class ModelColumns:
 
 def settle(pieces: Iterable[ModelColumns]) -> None:
     """Give codes to versions and segments that had none, in the order of the batch: a limit may be met on the way."""
-    waiting = [
-        (int(piece.rows[at]), which, at, piece, value) for piece in pieces for at, which, value in piece.unnamed
-    ]
+    waiting = [(int(piece.rows[at]), which, at, piece, value) for piece in pieces for at, which, value in piece.unnamed]
     for _, which, at, piece, value in sorted(waiting, key=lambda item: item[:2]):
         shape = piece.shape
         if which:

@@ -183,9 +183,7 @@ class NativeDecoder:
                 held.append(event)
                 rows.append(row)
 
-    def _columns(
-        self, row_type: type, events: list[Any], rows: list[int], reasons: NDArray[np.uint8]
-    ) -> ModelColumns:
+    def _columns(self, row_type: type, events: list[Any], rows: list[int], reasons: NDArray[np.uint8]) -> ModelColumns:
         shape = self._shape_of[row_type]
         empty = set(unwatchable(shape, events))
         if empty:

@@ -88,8 +88,15 @@ def _parse_column(values: Sequence[object]) -> Ints | None:
     sound &= (day >= 1) & (day <= _MONTH_DAYS[table] + (leap & (table == 2)))
     earlier = year - 1
     days = (
-        earlier * 365 + earlier // 4 - earlier // 100 + earlier // 400 - _DAYS_TO_1970
-        + _DAYS_BEFORE[table] + (leap & (table > 2)) + day - 1
+        earlier * 365
+        + earlier // 4
+        - earlier // 100
+        + earlier // 400
+        - _DAYS_TO_1970
+        + _DAYS_BEFORE[table]
+        + (leap & (table > 2))
+        + day
+        - 1
     )
     millis: Ints = ((days * 24 + hour) * 60 + minute) * 60_000 + second * 1_000
     if width == 24:

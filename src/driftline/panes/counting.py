@@ -1,9 +1,9 @@
 """Columns of events to the cells of panes: one sort for all groups and panes of a model's rows.
 
-    rank of the cell in this batch  │ 40-bit key        one int64 per value
-    ────────────────────────────────┼───────────
-    signal 0: group 0, group 1, …   │ sorted             runs of equal numbers are the buckets
-    signal 1: group 0, group 1, …   │
+rank of the cell in this batch  │ 40-bit key        one int64 per value
+────────────────────────────────┼───────────
+signal 0: group 0, group 1, …   │ sorted             runs of equal numbers are the buckets
+signal 1: group 0, group 1, …   │
 """
 
 from typing import TypeAlias

@@ -1,9 +1,9 @@
 """Which windows a pane belongs to. Windows are aligned to the epoch.
 
-    size 30 m, every 10 m         pane ▒
-    [────────────────)
-          [────────────────)        starts 09:50, 10:00 and 10:10 hold a pane at 10:12
-    9:50  10:00 ▒   10:20
+size 30 m, every 10 m         pane ▒
+[────────────────)
+      [────────────────)        starts 09:50, 10:00 and 10:10 hold a pane at 10:12
+9:50  10:00 ▒   10:20
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """Several workers as threads of this process: for the embedded log, which lives in it."""
 
 import logging
-from collections.abc import Callable
-from threading import Lock, Thread
+from collections.abc import Sequence
+from threading import Thread
 from types import TracebackType
 from typing import Self
 
@@ -15,17 +15,11 @@ class WorkerThreads:
     """Runs workers until they stop by themselves or are told to. One that fails stops the others.
 
     A context manager: entering starts them, leaving waits for them, at once where the block raised.
-
-    Args:
-        count: how many workers.
-        make: makes one, given the lock that it must have as its `turn`. Two threads that compute at the same time only
-            take the interpreter's lock from each other: numpy gives it up at each of its many small calls, and has it
-            back 5 ms later. Two workers were forty times slower than one, and with turns as fast as one.
+    They share one interpreter, so that two are as fast as one: what they show is how a group shares its work.
     """
 
-    def __init__(self, count: int, make: Callable[[Lock], Worker]) -> None:
-        turn = Lock()
-        self.workers = tuple(make(turn) for _ in range(count))
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self.workers = tuple(workers)
         self._failures: list[BaseException] = []
         self._threads = [Thread(target=self._run, args=(worker,), name=worker.owner) for worker in self.workers]
 

@@ -11,7 +11,6 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from driftline.config import Settings
@@ -65,7 +64,6 @@ class Worker:
         stages: what to run; Summarise and Judge if left out.
         poll_s: longest wait for records, in seconds.
         observe: is told the metrics once a second, from the loop's thread.
-        turn: held while it works, not while it waits for records: see `runtime.threads`.
     """
 
     def __init__(
@@ -80,7 +78,6 @@ class Worker:
         stages: Sequence[StageKind] | None = None,
         poll_s: float = POLL_S,
         observe: Callable[[Sequence[Sample]], None] | None = None,
-        turn: AbstractContextManager[object] | None = None,
     ) -> None:
         self.owner = owner
         self.progress = Progress()
@@ -94,7 +91,6 @@ class Worker:
         self._stopping = False
         self._stop_by: float | None = None
         self._observe = observe
-        self._turn = turn or nullcontext()
         self._next_report = 0.0
         topics = [settings.topics.predictions, settings.topics.panes]
         self._partitions = log.partition_counts(topics)
@@ -129,6 +125,8 @@ class Worker:
                 self.step()
             by = self._stop_by or self._clock.now() + self._settings.shutdown / 1000
             self._checkpoint(list(self._owned.values()), by)
+            self._next_report = 0.0
+            self._report(self._clock.now())
         finally:
             gc.enable()
             gc.unfreeze()
@@ -139,10 +137,6 @@ class Worker:
         """Poll once, and do what is due."""
         waiting = any(owned.waiting for owned in self._owned.values())
         polled = self._consumer.poll(MAX_RECORDS, 0.0 if waiting else self._poll_s)
-        with self._turn:
-            self._go_on(polled)
-
-    def _go_on(self, polled: Polled) -> None:
         now = self._clock.now()
         self._take(polled, now)
         self._work(now)

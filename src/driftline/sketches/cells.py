@@ -23,6 +23,8 @@ from driftline.sketches.keys import KEY_BITS, KEY_MASK, Floats, Ints, key_number
 
 CAP = 256
 """Most buckets in one cell's sketch. Doubling it doubles the state and adds one bit of resolution."""
+BLOCK = 131_072
+"""Buckets that are merged at a time: their arrays stay in the cache, and in memory that was just used."""
 MAX_CELLS = 1 << (62 - KEY_BITS)
 """Cells that one sort can hold: a cell's rank and its key share an int64."""
 
@@ -64,7 +66,12 @@ class Cells:
         return key_numbers(self.keys, self.offsets / self.counts)
 
     def take(self, chosen: Ints) -> "Cells":
-        """Return the cells at these ascending positions."""
+        """Return the cells at these positions, in their order."""
+        if len(chosen) and (np.diff(chosen) == 1).all():  # neighbours, often all: views, nothing is copied
+            cells, bounds = slice(int(chosen[0]), int(chosen[-1]) + 1), self.bounds
+            held = slice(int(bounds[cells.start]), int(bounds[cells.stop]))
+            ids, shifts, sizes = self.ids[cells], self.shifts[cells], self.sizes[cells]
+            return Cells(ids, shifts, sizes, self.keys[held], self.counts[held], self.offsets[held])
         sizes = self.sizes[chosen]
         at = spans(self.bounds[chosen], sizes)
         return Cells(self.ids[chosen], self.shifts[chosen], sizes, self.keys[at], self.counts[at], self.offsets[at])
@@ -125,18 +132,31 @@ def from_buckets(ids: Ints, shifts: Ints, cell: Ints, keys: Ints, counts: Ints, 
 
 
 def merge(parts: Sequence[Cells], cap: int = CAP) -> Cells:
-    """Return the sketches of all values counted in any of the parts."""
+    """Return the sketches of all values counted in any of the parts, whose ids ascend but may repeat."""
     parts = [part for part in parts if len(part)]
     if not parts:
         return empty()
     if len(parts) == 1 and (np.diff(parts[0].ids) > 0).all():
         return parts[0]
-    all_ids = np.concatenate([part.ids for part in parts])
-    ids, position = np.unique(all_ids, return_inverse=True)
-    if len(ids) == len(all_ids) and max(int(part.sizes.max()) for part in parts) <= cap:
+    ids, position = np.unique(np.concatenate([part.ids for part in parts]), return_inverse=True)
+    sizes = np.concatenate([part.sizes for part in parts])
+    if len(ids) == len(sizes) and sizes.max() <= cap:
         return _side_by_side(parts, position)
-    if len(ids) > MAX_CELLS:
-        return _merge_by_ranges(parts, ids, cap)
+    before = np.cumsum(np.bincount(position, weights=sizes)).astype(np.int64) // BLOCK
+    blocks = before + np.arange(len(ids)) // MAX_CELLS
+    firsts = ids[np.flatnonzero(np.diff(blocks, prepend=-1))]
+    if len(firsts) == 1:
+        return _merge_block(parts, cap)
+    cuts = [np.searchsorted(part.ids, np.append(firsts, ids[-1] + 1)) for part in parts]
+    merged = []
+    for block in range(len(firsts)):
+        inside = [part.take(np.arange(cut[block], cut[block + 1])) for part, cut in zip(parts, cuts, strict=True)]
+        merged.append(_merge_block([part for part in inside if len(part)], cap))
+    return _concatenated(merged)
+
+
+def _merge_block(parts: Sequence[Cells], cap: int) -> Cells:
+    ids, position = np.unique(np.concatenate([part.ids for part in parts]), return_inverse=True)
     shifts = np.zeros(len(ids), dtype=np.int64)
     np.maximum.at(shifts, position, np.concatenate([part.shifts for part in parts]))
     cell = np.repeat(position, np.concatenate([part.sizes for part in parts]))
@@ -148,22 +168,13 @@ def merge(parts: Sequence[Cells], cap: int = CAP) -> Cells:
 
 def _side_by_side(parts: Sequence[Cells], position: Ints) -> Cells:
     """Put parts that share no cell into one; `position` says where each of their cells goes."""
-    joined = Cells(*(np.concatenate([getattr(part, name) for part in parts]) for name in Cells.__slots__))
-    if (np.diff(position) > 0).all():
-        return joined
     order = np.empty_like(position)
     order[position] = np.arange(len(position))
-    return joined.take(order)
+    return _concatenated(parts).take(order)
 
 
-def _merge_by_ranges(parts: Sequence[Cells], ids: Ints, cap: int) -> Cells:
-    """Merge as many cells at a time as one sort can hold."""
-    merged = []
-    for start in range(0, len(ids), MAX_CELLS):
-        first, last = ids[start], ids[min(start + MAX_CELLS, len(ids)) - 1]
-        inside = [part.take(np.flatnonzero((part.ids >= first) & (part.ids <= last))) for part in parts]
-        merged.append(merge(inside, cap))
-    return Cells(*(np.concatenate([getattr(part, name) for part in merged]) for name in Cells.__slots__))
+def _concatenated(parts: Sequence[Cells]) -> Cells:
+    return Cells(*(np.concatenate([getattr(part, name) for part in parts]) for name in Cells.__slots__))
 
 
 def from_sorted(ids: Ints, shifts: Ints, combined: Ints, cap: int = CAP) -> Cells:

@@ -1,0 +1,166 @@
+"""`driftline backtest`: the same two stages over a table, in this process."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from driftline.cli.columns import mapping_options
+from driftline.cli.options import ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from driftline.config import Settings
+    from driftline.incidents.incident import Incident
+    from driftline.runtime.local import Backtest
+    from driftline.tables import ColumnMapping, EncodedEvents
+    from driftline.tasks.rules import JudgeSettings
+
+
+@mapping_options
+def backtest(
+    table: Annotated[Path, typer.Argument(help="Parquet, CSV or NDJSON.", metavar="TABLE", show_default=False)],
+    mapping: "ColumnMapping",
+    reference: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Compare with this table, of the same columns; else as the configuration says.",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Find out what would have fired on a table of past predictions: no Kafka, no Redis.
+
+    It is the work of `driftline run`, and incidents have the same ids. Try settings on the past before they page
+    somebody:
+
+    \b
+    $ driftline backtest loans.csv --model loans --time-column at --reference train.csv
+    $ DRIFTLINE_MODELS='{"*": {windows: [1d], pane: 6h}}' driftline backtest loans.csv --mapping loans.yaml
+    """
+    from driftline.cli.terminal import print_json, progress
+    from driftline.config import load
+    from driftline.runtime.local import backtest as run_backtest
+    from driftline.tables import iter_events, open_table
+
+    settings = load(config)
+    opened = open_table(table)
+    judging = None if reference is None else _judging_by(settings, reference, mapping)
+    span = Span()
+    with progress() as shown:
+        bar = shown.add_task(table.name, total=opened.rows)
+        result = run_backtest(
+            settings,
+            span.over(iter_events(opened, mapping)),
+            judging=judging,
+            progress=lambda events: shown.update(bar, completed=events),
+        )
+    if json:
+        print_json(as_json(result))
+    else:
+        _print(result, span)
+
+
+@dataclass(slots=True)
+class Span:
+    """The first and the last event time that passed, epoch milliseconds."""
+
+    first: int = 0
+    last: int = 0
+
+    def over(self, batches: "Iterable[EncodedEvents]") -> "Iterator[EncodedEvents]":
+        """Pass batches on and note their times."""
+        seen = False
+        for batch in batches:
+            if batch.times:
+                self.first = self.first if seen else batch.times[0]
+                self.last, seen = batch.times[-1], True
+            yield batch
+
+
+def as_json(result: "Backtest") -> dict[str, Any]:
+    """Return what --json prints."""
+    return {
+        "events": result.events,
+        "windows": result.windows,
+        "counters": dict(result.counters),
+        "incidents": [incident_as_json(incident) for incident in result.latest],
+    }
+
+
+def incident_as_json(incident: "Incident") -> dict[str, Any]:
+    """Return an incident as programs read it; times are RFC 3339."""
+    from driftline.incidents.alerts import rfc3339
+
+    return {
+        "id": incident.id,
+        "model": incident.subject.model,
+        "kind": incident.kind.value,
+        "opened": rfc3339(incident.opened),
+        "resolved": None if incident.resolved is None else rfc3339(incident.resolved),
+        "window": {
+            "start": rfc3339(incident.window.start),
+            "end": rfc3339(incident.window.end),
+            "count": incident.window.count,
+        },
+        "signals": [
+            {"name": signal.name, "evidence": signal.evidence, "effects": signal.effects} for signal in incident.signals
+        ],
+    }
+
+
+def _judging_by(settings: "Settings", path: Path, mapping: "ColumnMapping") -> "JudgeSettings":
+    from driftline.cli.terminal import progress
+    from driftline.runtime.local import build_references
+    from driftline.runtime.rules import judge_settings, with_references
+    from driftline.tables import open_table
+
+    opened = open_table(path)
+    with progress() as shown:
+        bar = shown.add_task(f"{path.name} (reference)", total=opened.rows)
+        references = build_references(
+            settings, opened, mapping, progress=lambda events: shown.update(bar, completed=events)
+        )
+    return with_references(judge_settings(settings), references)
+
+
+def _print(result: "Backtest", span: Span) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from driftline.cli.terminal import note, out, utc
+    from driftline.cli.timeline import timeline
+    from driftline.incidents.incident import CRITICAL
+
+    console = out()
+    incidents = result.latest
+    if incidents:
+        table = Table("opened", "resolved", "kind", "what happened", box=None, pad_edge=False)
+        opening: dict[str, str] = {}
+        for incident in result.incidents:
+            opening.setdefault(incident.id, incident.summary)
+        for incident in incidents:
+            style = "red" if incident.kind in CRITICAL else "yellow"
+            resolved = "" if incident.resolved is None else utc(incident.resolved)
+            table.add_row(utc(incident.opened), resolved, Text(incident.kind.value, style), opening[incident.id])
+        console.print(table)
+        console.print()
+        console.print(timeline(incidents, span.first, span.last))
+        console.print()
+    refused = result.counters["consumed"] - result.counters["accepted"]
+    noun = "incident" if len(incidents) == 1 else "incidents"
+    console.print(
+        f"{result.events:,} events, {result.windows:,} windows, {len(incidents)} {noun}"
+        + (f", {refused:,} events refused" if refused else "")
+    )
+    for reason, count in sorted(result.counters.items()):
+        if reason not in ("consumed", "accepted"):
+            note(f"refused: {count:,} {reason}")
+    if not result.windows:
+        note("nothing was judged: no reference was complete, or the events end within the first window")

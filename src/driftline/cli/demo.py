@@ -1,0 +1,359 @@
+"""`driftline demo`: real predictions, a real shift, the whole path."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from driftline.cli import PROBLEMS_FOUND
+from driftline.cli.options import ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from driftline.cli.alert_events import Alert
+    from driftline.config import Settings
+    from driftline.demo.dataset import CarLoans
+    from driftline.log.api import Log
+    from driftline.runtime.threads import WorkerThreads
+    from driftline.state.api import Store
+    from driftline.tables import ColumnMapping
+
+WORKERS = 2
+MOST_S = 300.0
+"""A demo that takes longer, beside the time that its events are spread over, has failed."""
+LOOK_S = 0.25
+"""Between two looks at the workers' state; rich redraws the table as often."""
+# For all models, so that the counts of the stream itself come in long panes as well: there is an event every 9 minutes.
+MODEL = {"windows": ["1d"], "pane": "12h", "false_alarms": "1 per 365d"}
+
+
+def demo(
+    publish_only: Annotated[
+        bool,
+        typer.Option("--publish-only", help="Publish the events to the configured Kafka, for workers that run there."),
+    ] = False,
+    seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=1, help="Spread the events over so long, to watch; else as fast as it goes.", show_default=False
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Watch a model's data drift: 50,000 car-loan decisions, in the middle of which cars become dearer.
+
+    The data set (NannyML's, 23 MB) is fetched once. Its first half becomes the reference profile; the second half is
+    published, two workers watch it, and alerts come back. All of it runs in this process on an embedded broker, or on
+    the configured Kafka with topics of its own. Ends with status 1 if anything came out otherwise than it must.
+
+    \b
+    $ driftline demo
+    $ driftline demo --seconds 60
+    $ DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS=localhost:9092 driftline demo
+    """
+    from driftline.cli.terminal import err, note
+    from driftline.config import load
+    from driftline.demo.dataset import COLUMNS, ROWS, car_loans
+    from driftline.observe.logs import LogFormat, set_up_logging
+    from driftline.tables import ColumnMapping
+
+    set_up_logging(LogFormat.TEXT, level=logging.ERROR)  # the table tells how it goes
+    settings = load(config)
+    mapping = ColumnMapping.build(**COLUMNS)
+    with err().status("looking for the data set") as status:
+        data = car_loans(say=status.update)
+    rate = None if seconds is None else ROWS / seconds
+    if publish_only:
+        _publish_only(settings, data, mapping, rate, json)
+        return
+    with TemporaryDirectory(prefix="driftline-demo-") as folder:
+        profile = Path(folder) / "car-loan.profile"
+        _build_profile(data, mapping, profile)
+        result = _run(_demo_settings(settings, profile), data, mapping, rate, json)
+    faults = result.faults()
+    if json:
+        from driftline.cli.terminal import print_json
+
+        print_json(result.as_json(faults))
+    else:
+        _print(result, faults)
+        if settings.kafka:
+            note(f"on your Kafka remain the topics {', '.join(topic for _, topic in result.topics)}")
+    if faults:
+        raise typer.Exit(PROBLEMS_FOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out of a demo."""
+
+    consumed: int
+    accepted: int
+    seconds: float
+    alerts: "list[Alert]"
+    """Those that opened an incident, in the order of opening."""
+    topics: "list[tuple[str, str]]"
+
+    def faults(self) -> list[str]:
+        """Return what came out otherwise than it must."""
+        from driftline.demo.dataset import ROWS, SHIFT_MS
+
+        found = []
+        if (self.consumed, self.accepted) != (ROWS, ROWS):
+            found.append(f"{ROWS:,} events were published, {self.consumed:,} counted and {self.accepted:,} accepted")
+        if early := [alert for alert in self.alerts if alert.opened <= SHIFT_MS]:
+            found.append(f"{len(early)} incidents opened before the shift")
+        if len(early) == len(self.alerts):
+            found.append("no incident opened after the shift")
+        return found
+
+    @property
+    def delay_ms(self) -> int | None:
+        """From the shift to the first incident, in event time."""
+        from driftline.demo.dataset import SHIFT_MS
+
+        return min((alert.opened - SHIFT_MS for alert in self.alerts if alert.opened > SHIFT_MS), default=None)
+
+    def as_json(self, faults: list[str]) -> dict[str, Any]:
+        """Return what --json prints."""
+        from driftline.demo.dataset import SHIFT_MS
+        from driftline.incidents.alerts import rfc3339
+
+        return {
+            "events": self.consumed,
+            "seconds": round(self.seconds, 3),
+            "events_per_second": round(self.consumed / self.seconds),
+            "shift": rfc3339(SHIFT_MS),
+            "first_incident_after_ms": self.delay_ms,
+            "incidents": [
+                {"id": alert.event["data"]["incident"], "kind": alert.kind, "opened": rfc3339(alert.opened)}
+                for alert in self.alerts
+            ],
+            "faults": faults,
+        }
+
+
+def _demo_settings(settings: "Settings", profile: Path) -> "Settings":
+    """Return the user's settings with a group, topics and a model of the demo's own."""
+    from driftline.config import ALL_MODELS, ModelSettings, Settings, TopicSettings
+
+    name = f"driftline-demo-{uuid4().hex[:8]}"
+    topics = {key: f"{name}.{key}" for key, _ in TopicSettings().named()}
+    model = ModelSettings.model_validate({**MODEL, "reference": str(profile)})
+    own = {
+        "group": name,
+        "topics": TopicSettings.model_validate(topics),
+        "models": {ALL_MODELS: model},
+        "checkpoint": 500,
+    }
+    return Settings.model_construct(**{field: getattr(settings, field) for field in Settings.model_fields} | own)
+
+
+def _build_profile(data: "CarLoans", mapping: "ColumnMapping", profile: Path) -> None:
+    from driftline.cli.terminal import progress
+    from driftline.config import ALL_MODELS, Settings
+    from driftline.evidence.profile import encode_profile
+    from driftline.runtime.local import build_references
+    from driftline.tables import open_table
+
+    settings = Settings.model_validate({"models": {ALL_MODELS: MODEL}})
+    table = open_table(data.reference)
+    with progress() as shown:
+        bar = shown.add_task("building the reference", total=table.rows)
+        references = build_references(
+            settings, table, mapping, progress=lambda events: shown.update(bar, completed=events)
+        )
+    profile.write_bytes(encode_profile(references))
+
+
+def _publish_only(
+    settings: "Settings", data: "CarLoans", mapping: "ColumnMapping", rate: float | None, as_json: bool
+) -> None:
+    from driftline.cli.connect import open_kafka
+    from driftline.cli.publish import Pace, parts_in_order, send
+    from driftline.cli.terminal import out, print_json
+    from driftline.cli.topics import create_missing
+    from driftline.log.embedded import PARTITIONS
+    from driftline.tables import open_table
+
+    kafka = open_kafka(settings)
+    create_missing(kafka, settings, PARTITIONS, PARTITIONS)
+    table = open_table(data.analysis)
+    producer = kafka.producer()
+    try:
+        sent = sum(send(parts_in_order(table, mapping, settings), producer, Pace(rate), table.rows).values())
+    finally:
+        producer.close()
+    if as_json:
+        print_json({"predictions": sent})
+    else:
+        out().print(f"published {sent:,} predictions of model car-loan to {settings.topics.predictions}")
+
+
+def _run(
+    settings: "Settings", data: "CarLoans", mapping: "ColumnMapping", rate: float | None, as_json: bool
+) -> Outcome:
+    """Publish and watch at the same time, until all is judged."""
+    from driftline.cli.connect import open_kafka, open_store
+    from driftline.cli.run import owner_name, stopping_on_signals
+    from driftline.cli.topics import create_missing
+    from driftline.demo.dataset import ROWS
+    from driftline.demo.feed import Feed
+    from driftline.log.embedded import PARTITIONS, EmbeddedLog
+    from driftline.runtime.threads import WorkerThreads
+    from driftline.runtime.worker import Worker
+    from driftline.state.memory import MemoryStore
+    from driftline.tables import iter_events, open_table
+
+    with ExitStack() as stack:
+        broker: Log = open_kafka(settings) if settings.kafka else EmbeddedLog()
+        store: Store = open_store(settings) if settings.kafka and settings.redis.url else MemoryStore()
+        stack.callback(store.close)
+        create_missing(broker, settings, PARTITIONS, PARTITIONS)
+        threads = WorkerThreads([Worker(settings, broker, store, owner=owner_name()) for _ in range(WORKERS)])
+        producer = broker.producer()
+        stack.callback(producer.close)
+        topic = settings.topics.predictions
+        feed = Feed(
+            producer,
+            topic,
+            read=lambda: sum(info.offsets.get(topic, 0) for info in store.tasks(settings.group)),
+            stopped=lambda: not threads.running,
+            rate=rate,
+        )
+
+        def publish() -> None:
+            try:
+                feed.run(iter_events(open_table(data.analysis), mapping))
+            except BaseException as error:
+                failures.append(error)
+                threads.stop()
+            else:
+                threads.finish()
+
+        failures: list[BaseException] = []
+        publisher = Thread(target=publish, name="publisher")
+        begin = time.monotonic()
+        with stopping_on_signals(threads.stop, settings.shutdown / 1000), threads:
+            publisher.start()
+            give_up = begin + MOST_S + (0 if rate is None else ROWS / rate)
+            _watch(settings, store, threads, lambda: feed.published, give_up, quiet=as_json)
+        publisher.join()
+        seconds = time.monotonic() - begin
+        if failures:
+            raise failures[0]
+        consumed, accepted = _counted(settings, store)
+        return Outcome(consumed, accepted, seconds, _opened(broker, settings), list(settings.topics.named()))
+
+
+def _watch(
+    settings: "Settings",
+    store: "Store",
+    threads: "WorkerThreads",
+    published: Callable[[], int],
+    give_up: float,
+    *,
+    quiet: bool,
+) -> None:
+    """Show the work until it is done; stop it at `give_up`, a time of the monotonic clock."""
+    from rich.live import Live
+
+    from driftline.cli.demo_screen import Screen
+    from driftline.cli.terminal import err
+    from driftline.demo.dataset import COLUMNS, FIRST_MS, LAST_MS, ROWS
+
+    console = err()
+    screen = Screen(ROWS, FIRST_MS, LAST_MS)
+    shown = console.is_terminal and not quiet
+    with Live(console=console, auto_refresh=False, transient=True) if shown else nullcontext() as live:
+        running = True
+        while running:
+            running = threads.running
+            if time.monotonic() > give_up:
+                threads.stop()
+            if live is not None:
+                views = list(_views(settings, store))
+                screen.take(views, COLUMNS["model"])
+                screen.owners = {
+                    number: len(worker.progress.tasks) for number, worker in enumerate(threads.workers, start=1)
+                }
+                mark = max((view["mark"] for view in views if view["subjects"]), default=None)
+                screen.advance(published=published(), counted=_counted(settings, store)[0], mark=mark)
+                live.update(screen.show(), refresh=True)
+            time.sleep(LOOK_S if running else 0)
+    if shown:
+        console.print(screen.show())
+
+
+def _views(settings: "Settings", store: "Store") -> Iterator[dict[str, Any]]:
+    import msgspec
+
+    from driftline.runtime.stages import JUDGE, VIEW
+
+    for info in store.tasks(settings.group):
+        if info.task.stage == JUDGE:
+            yield from map(msgspec.json.decode, store.read(info.task, VIEW).values())
+
+
+def _counted(settings: "Settings", store: "Store") -> tuple[int, int]:
+    """Return (consumed, accepted) over all partitions."""
+    import msgspec
+
+    from driftline.runtime.stages import SUMMARISE, VIEW
+
+    consumed = accepted = 0
+    for info in store.tasks(settings.group):
+        if info.task.stage == SUMMARISE:
+            for value in store.read(info.task, VIEW).values():
+                view = msgspec.json.decode(value)
+                consumed, accepted = consumed + view["consumed"], accepted + view["accepted"]
+    return consumed, accepted
+
+
+def _opened(broker: "Log", settings: "Settings") -> "list[Alert]":
+    """Read back the alerts that were published; return those that opened an incident, each once."""
+    from driftline.cli.alert_events import read_alert
+
+    reader = broker.read(settings.topics.alerts)
+    found: dict[str, Alert] = {}
+    try:
+        while not reader.at_end:
+            for *_, record in reader.poll(LOOK_S):
+                alert = read_alert(record)
+                if alert is not None and alert.firing:
+                    found[alert.event["id"]] = alert
+    finally:
+        reader.close()
+    return sorted(found.values(), key=lambda alert: (alert.opened, alert.kind))
+
+
+def _print(result: Outcome, faults: list[str]) -> None:
+    from rich.text import Text
+
+    from driftline.cli.terminal import age, out, utc
+    from driftline.demo.dataset import SHIFT_MS
+
+    console = out()
+    console.print(
+        f"{result.consumed:,} events in {result.seconds:.1f} s ({result.consumed / result.seconds:,.0f} events/s), "
+        f"counted and judged by {WORKERS} workers"
+    )
+    console.print(f"the data shifts at {utc(SHIFT_MS)}")
+    for alert in result.alerts:
+        when = f"{age(alert.opened - SHIFT_MS)} after" if alert.opened > SHIFT_MS else "BEFORE"
+        console.print(
+            Text.assemble((utc(alert.opened), "yellow"), f"  {when} the shift  {alert.kind}: {alert.summary}")
+        )
+    if faults:
+        for fault in faults:
+            console.print(Text(f"not as it must be: {fault}", "bold red"))
+    else:
+        console.print(Text("no false alarm before it, and the shift was found", "green"))

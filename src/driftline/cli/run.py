@@ -1,0 +1,274 @@
+"""`driftline run`: the workers."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
+
+import typer
+
+from driftline.cli import status_of
+from driftline.cli.options import ConfigOption
+from driftline.config import Settings, load
+from driftline.errors import ConfigError, DriftlineError
+from driftline.observe.logs import LogFormat, set_up_logging
+
+if TYPE_CHECKING:
+    from driftline.log.api import Log
+    from driftline.observe.exposition import Exposition
+    from driftline.observe.metrics import Sample
+    from driftline.state.api import Store
+
+log = logging.getLogger(__name__)
+
+GIVE_UP_S = 2.0
+"""After the `shutdown` time a process that still has not ended goes by itself."""
+
+
+def run(
+    workers: Annotated[
+        int, typer.Option("--workers", "-n", min=1, max=256, help="Processes of this machine; one uses about a core.")
+    ] = 1,
+    until_caught_up: Annotated[
+        bool,
+        typer.Option(
+            "--until-caught-up", help="Stop once all that is there now has been read and judged: for backfills."
+        ),
+    ] = False,
+    log_format: Annotated[LogFormat, typer.Option("--log-format", help="Log lines for people or for programs.")] = (
+        LogFormat.TEXT
+    ),
+    config: ConfigOption = None,
+    child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
+) -> None:
+    """Watch the predictions topic: count, compare with the references, publish alerts.
+
+    All processes with the same `group` share the work, on any number of machines, as far as there are partitions. What
+    one leaves behind another takes over from its last checkpoint. SIGTERM and Ctrl-C checkpoint and leave within the
+    `shutdown` time. Without Kafka and Redis an embedded broker is used, which others can publish to.
+
+    \b
+    $ driftline run
+    $ driftline run --workers 4
+    $ driftline run --until-caught-up && driftline alerts
+    """
+    set_up_logging(log_format)
+    with _failures_logged(log_format):
+        settings = load(config)
+        refuse_half_a_backend(settings, workers)
+        if not settings.kafka:
+            run_embedded(settings, workers, until_caught_up=until_caught_up)
+        elif workers == 1:
+            run_one(settings, until_caught_up=until_caught_up, child=child)
+        else:
+            _run_processes(settings, workers, config, log_format, until_caught_up=until_caught_up)
+
+
+def refuse_half_a_backend(settings: Settings, workers: int) -> None:
+    """Raise ConfigError where Kafka and Redis do not go together."""
+    if not settings.kafka and settings.redis.url is not None:
+        raise ConfigError(
+            "redis.url: is set, but no Kafka is; an embedded broker starts empty each time and would not fit the "
+            "offsets in Redis. Set DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS too, or neither"
+        )
+    if settings.kafka and settings.redis.url is None and workers > 1:
+        raise ConfigError(
+            f"redis.url: is not set, and {workers} workers need a place for the state they hand to each other. Set "
+            "DRIFTLINE_REDIS__URL=redis://localhost:6379/0, or use --workers 1"
+        )
+
+
+def run_one(settings: Settings, *, until_caught_up: bool, child: bool = False) -> None:
+    """Run one worker on Kafka, in this thread, until it stops."""
+    from driftline.cli.connect import open_log, open_store
+    from driftline.observe.exposition import Exposition
+    from driftline.runtime.worker import Worker
+
+    if settings.redis.url is None:
+        log.warning(
+            "no Redis is configured: state is kept in this process only; after a restart everything that Kafka still "
+            "has is read again, and no other worker can share the work"
+        )
+    with ExitStack() as stack:
+        kafka, store = open_log(settings), open_store(settings)
+        stack.callback(store.close)
+        check(settings, kafka, store)
+        exposition = Exposition(constants(settings))
+        serve_metrics(settings, exposition, stack)
+        owner = owner_name()
+        worker = Worker(
+            settings,
+            kafka,
+            store,
+            owner=owner,
+            until_caught_up=until_caught_up,
+            observe=lambda samples: exposition.publish(owner, samples),
+        )
+        say_what_begins(settings, owner)
+        if child:
+            _on_end_of_input(worker.stop)
+        with stopping_on_signals(worker.stop, settings.shutdown / 1000):
+            worker.run()
+        log.info("stopped: %s records, %s alerts", f"{worker.progress.records:,}", f"{worker.progress.alerts:,}")
+
+
+def run_embedded(settings: Settings, workers: int, *, until_caught_up: bool) -> None:
+    """Run workers as threads on an embedded broker."""
+    from driftline.cli.topics import create_missing
+    from driftline.log.embedded import PARTITIONS, EmbeddedLog
+    from driftline.observe.exposition import Exposition
+    from driftline.runtime.threads import WorkerThreads
+    from driftline.runtime.worker import Worker
+    from driftline.state.memory import MemoryStore
+
+    with ExitStack() as stack:
+        broker, store = EmbeddedLog(), MemoryStore()
+        stack.callback(broker.close)
+        create_missing(broker, settings, PARTITIONS, PARTITIONS)
+        check(settings, broker, store)
+        log.info(
+            "no Kafka and no Redis are configured: using an embedded broker that keeps nothing; publish to it with "
+            "DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS=%s",
+            broker.bootstrap,
+        )
+        exposition = Exposition(constants(settings))
+        serve_metrics(settings, exposition, stack)
+
+        def worker(owner: str) -> Worker:
+            return Worker(
+                settings,
+                broker,
+                store,
+                owner=owner,
+                until_caught_up=until_caught_up,
+                observe=lambda samples: exposition.publish(owner, samples),
+            )
+
+        threads = WorkerThreads([worker(owner_name()) for _ in range(workers)])
+        say_what_begins(settings, f"{workers} threads" if workers > 1 else "1 thread")
+        with stopping_on_signals(threads.stop, settings.shutdown / 1000), threads:
+            pass  # leaving waits
+
+
+def _run_processes(
+    settings: Settings, workers: int, config: Path | None, log_format: LogFormat, *, until_caught_up: bool
+) -> None:
+    from driftline.cli.connect import open_log, open_store
+    from driftline.runtime.processes import WorkerProcesses
+
+    store = open_store(settings)
+    check(settings, open_log(settings), store)  # once, so that what is wrong is said once
+    store.close()
+    command = [sys.executable, "-m", "driftline", "run", "--child", "--log-format", log_format.value]
+    command += ["--until-caught-up"] if until_caught_up else []
+    command += ["--config", str(config)] if config else []
+    port = settings.metrics.port
+    more = [{} if port is None else {"DRIFTLINE_METRICS__PORT": str(port + number)} for number in range(workers)]
+    processes = WorkerProcesses(command, more, bounded=until_caught_up, shutdown_s=settings.shutdown / 1000)
+    log.info("started %d processes", workers)
+    with stopping_on_signals(processes.stop, None):
+        status = processes.wait()
+    if status:
+        raise typer.Exit(status)
+
+
+def check(settings: Settings, kafka: "Log", store: "Store") -> None:
+    """Check what must hold before work begins; warnings are logged. Raises DriftlineError."""
+    from driftline.runtime.startup import check_before_work
+    from driftline.runtime.worker import Clock
+
+    for warning in check_before_work(settings, kafka, store, wall_ms=Clock().wall_ms):
+        log.warning(warning)
+
+
+def say_what_begins(settings: Settings, who: str) -> None:
+    """Log the one line that says what runs here."""
+    topics = settings.topics
+    log.info(
+        "driftline %s begins: group %s, %s, from %s by %s to %s",
+        *(version("driftline"), settings.group, who, topics.predictions, topics.panes, topics.alerts),
+    )
+
+
+def owner_name() -> str:
+    """Return a name for a worker that no other one has."""
+    return f"{socket.gethostname()}/{os.getpid()}/{uuid4().hex[:8]}"
+
+
+def constants(settings: Settings) -> "list[Sample]":
+    """Return the metrics that never change."""
+    from driftline.observe.metrics import INFO, Sample
+
+    return [Sample(INFO, (version("driftline"), settings.group), 1.0)]
+
+
+def serve_metrics(settings: Settings, exposition: "Exposition", stack: ExitStack) -> None:
+    """Serve metrics until `stack` is closed, if a port is set."""
+    if settings.metrics.port is not None:
+        from driftline.observe.server import MetricsServer
+
+        server = stack.enter_context(MetricsServer(settings.metrics.port, exposition))
+        log.info("metrics at http://127.0.0.1:%d/metrics", server.port)
+
+
+@contextmanager
+def stopping_on_signals(stop: Callable[[], None], deadline_s: float | None) -> Iterator[None]:
+    """Call `stop` on SIGTERM and SIGINT. With a deadline, a process that is still there after it ends all the same.
+
+    Ending so loses nothing: the next owner of each task begins at its last checkpoint.
+    """
+
+    def give_up() -> None:
+        log.error("not stopped within the `shutdown` time: leaving; what is not checkpointed will be read again")
+        os._exit(1)
+
+    timers: list[threading.Timer] = []
+
+    def on_signal(number: int, _frame: object) -> None:
+        stop()
+        if deadline_s is not None and not timers:
+            timers.append(threading.Timer(deadline_s + GIVE_UP_S, give_up))
+            timers[0].daemon = True
+            timers[0].start()
+            log.info("%s: stopping", signal.Signals(number).name)
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _on_end_of_input(stop: Callable[[], None]) -> None:
+    """Call `stop` when standard input closes: the parent has gone."""
+
+    def wait() -> None:
+        while os.read(0, 1024):
+            pass
+        log.warning("the parent process has gone: stopping")
+        stop()
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+@contextmanager
+def _failures_logged(form: LogFormat) -> Iterator[None]:
+    """For programs a fatal error is a log line like all others; for people `main` prints it."""
+    try:
+        yield
+    except DriftlineError as error:
+        if form is LogFormat.TEXT:
+            raise
+        log.critical(str(error))
+        raise typer.Exit(status_of(error)) from None

@@ -1,0 +1,143 @@
+"""The table of metrics: what each counts, in which unit. docs/metrics.md is written from it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+PREFIX = "driftline_"
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric. Prometheus appends `_total` to a counter's name."""
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    unit: str
+    labels: tuple[str, ...]
+    meaning: str
+
+    @property
+    def exposed_name(self) -> str:
+        """The name to ask Prometheus for."""
+        return f"{PREFIX}{self.name}{'_total' if self.kind == 'counter' else ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A metric's value for one choice of labels."""
+
+    metric: Metric
+    labels: tuple[str, ...]
+    value: float
+
+
+INFO = Metric("info", "gauge", "always 1", ("version", "group"), "What runs here.")
+TASKS = Metric("tasks", "gauge", "tasks", ("stage",), "Tasks that this process owns now.")
+
+RECORDS = Metric(
+    "records",
+    "counter",
+    "records",
+    ("partition", "fate"),
+    "Records of the predictions topic by what became of them: accepted, or the reason why not. "
+    "Part of the stored state, so that a record read twice counts once.",
+)
+WITHOUT_TIME = Metric(
+    "records_without_time", "counter", "records", ("partition",), "Events that took the time of their record."
+)
+BEYOND_LIMITS = Metric(
+    "beyond_limits", "counter", "fields", ("partition",), "Fields and segments beyond `limits`: counted, not watched."
+)
+PANES = Metric("panes", "counter", "panes", ("partition",), "Panes that the first stage sent.")
+PANE_RECORDS = Metric(
+    "pane_records",
+    "counter",
+    "records",
+    ("partition", "fate"),
+    "Records of the panes topic by what became of them: merged, repeated, late or unreadable.",
+)
+WINDOWS = Metric("windows", "counter", "windows", ("partition",), "Windows of any model that were judged.")
+INCIDENTS = Metric("incidents_open", "gauge", "incidents", ("model", "kind"), "Incidents that fire now.")
+
+LAG = Metric("lag", "gauge", "records", ("topic", "partition"), "Records between the task and the partition's end.")
+WATERMARK = Metric(
+    "watermark_seconds",
+    "gauge",
+    "seconds since 1970",
+    ("partition",),
+    "Event time up to which a partition was counted.",
+)
+WATERMARK_LAG = Metric(
+    "watermark_lag_seconds", "gauge", "seconds", ("partition",), "How far the watermark is behind the clock."
+)
+
+CHECKPOINTS = Metric("checkpoints", "counter", "checkpoints", ("stage",), "Checkpoints that this process stored.")
+CHECKPOINT_SECONDS = Metric(
+    "checkpoint_seconds", "counter", "seconds", (), "Time spent in checkpoints, publishing what they hold included."
+)
+CHECKPOINT_BYTES = Metric("checkpoint_bytes", "counter", "bytes", ("stage",), "State and outgoing records stored.")
+DEAD_LETTERS = Metric("dead_letters", "counter", "records", (), "Dead letters published.")
+ALERTS = Metric("alerts", "counter", "alerts", (), "Alerts published.")
+REBALANCES = Metric(
+    "rebalances", "counter", "partitions", ("event",), "Partitions that were assigned, revoked or lost."
+)
+RESTARTS = Metric(
+    "task_restarts",
+    "counter",
+    "tasks",
+    ("reason",),
+    "Tasks that started again from what is stored because a commit was refused: stale (the store went back) or fenced "
+    "(another worker claimed it).",
+)
+
+METRICS = (
+    INFO,
+    TASKS,
+    RECORDS,
+    WITHOUT_TIME,
+    BEYOND_LIMITS,
+    PANES,
+    PANE_RECORDS,
+    WINDOWS,
+    INCIDENTS,
+    LAG,
+    WATERMARK,
+    WATERMARK_LAG,
+    CHECKPOINTS,
+    CHECKPOINT_SECONDS,
+    CHECKPOINT_BYTES,
+    DEAD_LETTERS,
+    ALERTS,
+    REBALANCES,
+    RESTARTS,
+)
+
+
+def as_markdown() -> str:
+    """Return the page about metrics."""
+    rows = [
+        f"| `{metric.exposed_name}` | {metric.kind} | {metric.unit} "
+        f"| {', '.join(f'`{label}`' for label in metric.labels)} | {metric.meaning} |"
+        for metric in METRICS
+    ]
+    return "\n".join([_HEAD, *rows, _FOOT])
+
+
+_HEAD = """# Metrics
+
+`driftline run` serves them for Prometheus at `http://HOST:PORT/metrics` when `metrics.port` is set
+(`DRIFTLINE_METRICS__PORT=9464`), and at `/health` whether its loops move: 200 and `ok`, or 503 and what stands still.
+With `--workers N` the processes take N ports, from `metrics.port` on. Values are renewed once a second.
+
+Counters of a task (those with a `partition`) are part of its stored state: they move with it from worker to worker.
+The others begin at 0 with the process.
+
+| name | kind | unit | labels | meaning |
+|---|---|---|---|---|"""
+_FOOT = """
+Events per second: `sum(rate(driftline_records_total[1m]))`. Seconds a checkpoint:
+`rate(driftline_checkpoint_seconds_total[5m]) / sum(rate(driftline_checkpoints_total[5m]))`. Worth an alarm:
+`driftline_lag > 0` on a partition whose `driftline_records_total` does not grow, and `driftline_task_restarts_total`
+that does.
+
+This page is written by `python -m driftline.observe`."""

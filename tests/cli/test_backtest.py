@@ -1,0 +1,96 @@
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from driftline.cli.timeline import bar
+from tests.cli.conftest import Driftline
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+EVERY = timedelta(seconds=20)
+MODELS = "{'*': {windows: [1h], pane: 10m, false_alarms: 1 per 365d}}"
+COLUMNS = ["--model", "m", "--time-column", "at", "--prediction-column", "p"]
+
+
+def table(path: Path, hours: int, *, shift_at: int | None = None, seed: int = 0) -> Path:
+    """Write a table of 180 events an hour; from hour `shift_at` on x is larger by two standard deviations."""
+    random = np.random.default_rng(seed)
+    count = hours * 180
+    x = random.normal(size=count)
+    if shift_at is not None:
+        x[shift_at * 180 :] += 2.0
+    times = [BEGIN + number * EVERY for number in range(count)]
+    pl.DataFrame({"at": times, "x": x, "p": random.uniform(size=count)}).write_parquet(path)
+    return path
+
+
+@pytest.fixture
+def usual(tmp_path: Path) -> Path:
+    return table(tmp_path / "usual.parquet", 72, seed=1)
+
+
+def test_a_shift_is_found_soon_and_nothing_before_it(driftline: Driftline, usual: Path, tmp_path: Path) -> None:
+    shifted = table(tmp_path / "shifted.parquet", 48, shift_at=24)
+
+    done = driftline("backtest", shifted, *COLUMNS, "--reference", usual, "--json", DRIFTLINE_MODELS=MODELS)
+
+    (found,) = done.json
+    assert set(found) == {"events", "windows", "counters", "incidents"}
+    assert (found["events"], found["counters"]) == (48 * 180, {"consumed": 48 * 180, "accepted": 48 * 180})
+    assert found["windows"] == 48
+    incident = found["incidents"][0]
+    assert set(incident) == {"id", "model", "kind", "opened", "resolved", "window", "signals"}
+    assert (incident["model"], incident["kind"], incident["resolved"]) == ("m", "data_drift", None)
+    assert "2026-01-02T01:00:00.000Z" <= incident["opened"] <= "2026-01-02T03:00:00.000Z"
+    assert set(incident["window"]) == {"start", "end", "count"}
+    signal = incident["signals"][0]
+    assert set(signal) == {"name", "evidence", "effects"}
+    assert (signal["name"], signal["effects"]["psi"] > 0.5) == ("features.x", True)
+
+
+def test_the_same_for_people(driftline: Driftline, usual: Path, tmp_path: Path) -> None:
+    shifted = table(tmp_path / "shifted.parquet", 48, shift_at=24)
+
+    done = driftline("backtest", shifted, *COLUMNS, "--reference", usual, DRIFTLINE_MODELS=MODELS)
+
+    assert "m: inputs moved away from the reference: x mean" in done.out
+    assert "█" in done.out
+    assert done.out.splitlines()[-1].startswith("8,640 events, 48 windows, ")
+
+
+def test_without_a_shift_nothing_fires(driftline: Driftline, usual: Path, tmp_path: Path) -> None:
+    same = table(tmp_path / "same.parquet", 48, seed=2)
+
+    done = driftline("backtest", same, *COLUMNS, "--reference", usual, "--json", DRIFTLINE_MODELS=MODELS)
+
+    assert done.json[0]["incidents"] == []
+
+
+def test_a_reference_that_is_never_complete_is_said(driftline: Driftline, tmp_path: Path) -> None:
+    done = driftline("backtest", table(tmp_path / "short.parquet", 2), *COLUMNS)
+
+    assert done.out == "360 events, 0 windows, 0 incidents\n"
+    assert "nothing was judged" in done.err
+
+
+def test_events_without_times_are_refused(driftline: Driftline, usual: Path) -> None:
+    done = driftline("backtest", usual, "--model", "m", "--prediction-column", "p")
+
+    assert (done.status, "--time-column" in done.err) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("spans", "drawn"),
+    [
+        ([], "··········"),
+        ([(0, 100)], "██████████"),
+        ([(100, None)], "·········█"),
+        ([(35, 36)], "···█······"),
+        ([(10, 20), (50, None)], "·█···█████"),
+        ([(-50, 10), (90, 500)], "█········█"),
+    ],
+)
+def test_the_timeline_shows_every_span(spans: list[tuple[int, int | None]], drawn: str) -> None:
+    assert bar(spans, 0, 100, 10) == drawn

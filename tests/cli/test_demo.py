@@ -1,0 +1,73 @@
+from typing import Any
+
+import pytest
+
+from driftline.cli.alert_events import Alert
+from driftline.cli.demo import Outcome
+from driftline.cli.demo_screen import Screen
+from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS
+from tests.cli.conftest import Driftline
+
+HOUR = 3_600_000
+
+
+def alert(opened: int) -> Alert:
+    event: dict[str, Any] = {"data": {"incident": str(opened)}}
+    return Alert("f", True, "warning", "car-loan", "", "", "data_drift", opened, opened, "it moved", event)
+
+
+def outcome(*opened: int, consumed: int = ROWS, accepted: int = ROWS) -> Outcome:
+    return Outcome(consumed, accepted, 10.0, [alert(time) for time in opened], [])
+
+
+@pytest.mark.parametrize(
+    ("result", "fault"),
+    [
+        (outcome(), "no incident opened after the shift"),
+        (outcome(SHIFT_MS - HOUR), "no incident opened after the shift"),
+        (outcome(SHIFT_MS - HOUR, SHIFT_MS + HOUR), "1 incidents opened before the shift"),
+        (outcome(SHIFT_MS + HOUR, consumed=ROWS - 1), "49,999 counted"),
+        (outcome(SHIFT_MS + HOUR, accepted=ROWS - 1), "49,999 accepted"),
+    ],
+)
+def test_a_demo_that_came_out_otherwise_has_failed(result: Outcome, fault: str) -> None:
+    assert fault in " ".join(result.faults())
+
+
+def test_a_demo_that_came_out_well_says_how_soon() -> None:
+    result = outcome(SHIFT_MS + 21 * HOUR, SHIFT_MS + 90 * HOUR)
+
+    assert result.faults() == []
+    found = result.as_json([])
+    assert (found["events"], found["events_per_second"], found["first_incident_after_ms"]) == (ROWS, 5_000, 21 * HOUR)
+    assert [each["opened"] for each in found["incidents"]] == ["2019-04-01T00:00:00.000Z", "2019-04-03T21:00:00.000Z"]
+
+
+def test_the_screen_draws_whatever_is_known_so_far() -> None:
+    from rich.console import Console
+
+    screen = Screen(ROWS, FIRST_MS, LAST_MS)
+    console = Console(width=200, record=True, quiet=False, file=None, force_terminal=False)
+    with console.capture() as first:
+        console.print(screen.show())
+    subject = {
+        "model": "car-loan",
+        "segment": "",
+        "window": {"start": SHIFT_MS - 27 * HOUR, "end": SHIFT_MS - 3 * HOUR, "count": 165},
+        "signals": [{"name": "features.x", "evidence": 99.0, "effects": {"psi": 0.8, "mean_before": 29_645.2}}],
+        "incidents": [{"opened": SHIFT_MS, "summary": "x moved"}],
+    }
+    screen.take([{"subjects": []}, {"subjects": [subject]}], "car-loan")
+    screen.owners = {1: 4, 2: 4}
+    screen.advance(published=100, counted=50, mark=SHIFT_MS)
+    with console.capture() as second:
+        console.print(screen.show())
+
+    assert "nothing fires" in first.get()
+    assert all(text in second.get() for text in ("2019-03-31", "29,645", "0.8", "x moved", "worker 2 has 4 tasks"))
+
+
+def test_publishing_only_needs_a_kafka(driftline: Driftline, loans: object) -> None:
+    done = driftline("demo", "--publish-only")
+
+    assert (done.status, "kafka: no broker is named" in done.err) == (2, True)

@@ -1,0 +1,75 @@
+from collections.abc import Iterator
+
+from driftline.demo.feed import LOOK_EVERY, MOST_UNREAD, Feed
+from driftline.log.memory import MemoryLog
+from driftline.tables import EncodedEvents
+
+EVENTS = 3 * MOST_UNREAD
+
+
+def batches() -> Iterator[EncodedEvents]:
+    for start in range(0, EVENTS, 7_000):
+        names = [b"%d" % number for number in range(start, min(start + 7_000, EVENTS))]
+        yield EncodedEvents(names, names, None)
+
+
+class Reader:
+    """Reads a thousand events each time the feed waits."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self.log = log
+        self.position = 0
+        self.most_behind = 0
+        self.now = 0.0
+
+    def end(self) -> int:
+        return sum(end for _, end in self.log.bounds("t").values())
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.most_behind = max(self.most_behind, self.end() - self.position)
+        self.position = min(self.position + 1_000, self.end())
+
+    def feed(self, rate: float | None = None, stop_at: int = EVENTS + 1) -> Feed:
+        return Feed(
+            self.log.producer(),
+            "t",
+            read=lambda: self.position,
+            stopped=lambda: self.end() >= stop_at,
+            rate=rate,
+            clock=lambda: self.now,
+            sleep=self.sleep,
+        )
+
+
+def reader() -> Reader:
+    log = MemoryLog()
+    log.create_topics({"t": 4}, {})
+    return Reader(log)
+
+
+def test_everything_is_published_and_never_far_ahead_of_the_reader() -> None:
+    slow = reader()
+
+    feed = slow.feed()
+    feed.run(batches())
+
+    assert feed.published == slow.end() == EVENTS
+    assert MOST_UNREAD - LOOK_EVERY <= slow.most_behind <= MOST_UNREAD
+
+
+def test_a_rate_is_kept() -> None:
+    paced = reader()
+
+    paced.feed(rate=10_000).run(batches())
+
+    assert paced.now >= (EVENTS - LOOK_EVERY) / 10_000
+
+
+def test_it_gives_up_when_its_readers_have() -> None:
+    gone = reader()
+
+    feed = gone.feed(stop_at=5_000)
+    feed.run(batches())
+
+    assert 5_000 <= feed.published <= 5_000 + LOOK_EVERY

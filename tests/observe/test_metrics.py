@@ -1,0 +1,80 @@
+import re
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from driftline.errors import ConfigError
+from driftline.observe.exposition import STILL_S, Exposition
+from driftline.observe.metrics import CHECKPOINTS, INFO, LAG, METRICS, PREFIX, RECORDS, Sample, as_markdown
+from driftline.observe.server import MetricsServer
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_about_metrics_is_what_the_table_says() -> None:
+    written = (ROOT / "docs/metrics.md").read_text()
+
+    assert written == as_markdown() + "\n", "run: python -m driftline.observe > docs/metrics.md"
+
+
+def test_names_are_distinct_and_as_prometheus_wants_them() -> None:
+    names = [metric.name for metric in METRICS]
+
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z][a-z_]*", name) for name in names)
+    assert not any(name.endswith("_total") for name in names)
+
+
+def test_samples_of_all_workers_are_added_up_and_constants_stay() -> None:
+    exposition = Exposition([Sample(INFO, ("1", "blue"), 1.0)])
+    exposition.publish("a", [Sample(RECORDS, ("0", "accepted"), 5), Sample(CHECKPOINTS, ("judge",), 2)])
+    exposition.publish("b", [Sample(RECORDS, ("1", "accepted"), 7), Sample(CHECKPOINTS, ("judge",), 1)])
+    exposition.publish("b", [Sample(RECORDS, ("1", "accepted"), 8), Sample(CHECKPOINTS, ("judge",), 3)])
+
+    with MetricsServer(0, exposition) as server:
+        text = urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5).read().decode()
+
+    found = {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert found["driftline_records_total", "0", "accepted"] == 5
+    assert found["driftline_records_total", "1", "accepted"] == 8
+    assert found["driftline_checkpoints_total", "judge"] == 5
+    assert found["driftline_info", "1", "blue"] == 1
+    assert ("process_cpu_seconds_total",) in found
+
+
+def test_every_metric_of_the_table_is_exposed_under_its_name() -> None:
+    exposition = Exposition(Sample(metric, tuple("x" for _ in metric.labels), 1.0) for metric in METRICS)
+
+    names = {sample.name for family in exposition.collect() for sample in family.samples}
+
+    assert names == {metric.exposed_name for metric in METRICS}
+    assert f"{PREFIX}{LAG.name}" in names
+
+
+def test_a_loop_that_stands_still_is_not_healthy() -> None:
+    now = 0.0
+    exposition = Exposition(clock=lambda: now)
+    exposition.publish("a", [])
+
+    with MetricsServer(0, exposition) as server:
+        url = f"http://127.0.0.1:{server.port}/health"
+        assert urlopen(url, timeout=5).read() == b"ok"
+        now = STILL_S + 1
+        with pytest.raises(HTTPError) as caught:
+            urlopen(url, timeout=5)
+        with caught.value as answer:
+            assert (answer.code, answer.read()) == (503, b"worker a has not moved for 61 s")
+        exposition.publish("a", [])
+        assert urlopen(url, timeout=5).read() == b"ok"
+
+
+def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:
+    with MetricsServer(0, Exposition()) as server, pytest.raises(ConfigError, match=r"metrics\.port: cannot listen on"):
+        MetricsServer(server.port, Exposition())

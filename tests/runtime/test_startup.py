@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from driftline.config import Settings
+from driftline.errors import ConfigError, InputError, TopicError
+from driftline.log.memory import MemoryLog
+from driftline.runtime.startup import check_before_work, clock_warnings
+from driftline.state import MemoryStore
+
+
+def settings(**more: object) -> Settings:
+    return Settings.model_validate({"topics": {"labels": "labels"}, **more}, context={"directory": Path("/nowhere")})
+
+
+def log_with(**counts: int) -> MemoryLog:
+    log = MemoryLog()
+    log.create_topics({topic: counts.get(topic, 4) for _, topic in settings().topics.named()}, {})
+    return log
+
+
+class LateStore(MemoryStore):
+    """A store whose machine's clock is behind."""
+
+    def time_ms(self) -> int:
+        return 1_000_000
+
+
+def test_all_is_well() -> None:
+    store = MemoryStore()
+
+    assert check_before_work(settings(), log_with(), store, wall_ms=store.time_ms) == []
+
+
+def test_every_missing_topic_is_named_with_the_command_that_makes_it() -> None:
+    with pytest.raises(TopicError) as caught:
+        check_before_work(settings(), MemoryLog(), MemoryStore(), wall_ms=lambda: 0)
+
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 5
+    assert all(line.endswith("does not exist: driftline topics create") for line in lines)
+
+
+def test_predictions_and_labels_need_as_many_partitions() -> None:
+    with pytest.raises(TopicError, match="labels has 2 partitions and predictions has 4"):
+        check_before_work(settings(), log_with(labels=2), MemoryStore(), wall_ms=lambda: 0)
+
+
+def test_profile_files_must_be_there_and_be_profiles(tmp_path: Path) -> None:
+    (tmp_path / "broken.profile").write_bytes(b"?")
+    missing = settings(models={"a": {"reference": str(tmp_path / "gone.profile")}})
+    broken = settings(models={"a": {"reference": str(tmp_path / "broken.profile")}})
+
+    with pytest.raises(ConfigError, match=r"gone\.profile is not there; make it with `driftline profile build"):
+        check_before_work(missing, log_with(), MemoryStore(), wall_ms=lambda: 0)
+    with pytest.raises(InputError, match=r"broken\.profile: is not a profile"):
+        check_before_work(broken, log_with(), MemoryStore(), wall_ms=lambda: 0)
+
+
+@pytest.mark.parametrize(
+    ("now", "said"), [(1_005_000, ""), (1_007_000, "7s ahead of that of Redis"), (980_000, "20s behind that of Redis")]
+)
+def test_clocks_that_are_far_apart_are_warned_of(now: int, said: str) -> None:
+    warnings = clock_warnings(LateStore(), now)
+
+    assert bool(warnings) == bool(said)
+    assert said in "".join(warnings)
