@@ -1,0 +1,114 @@
+"""`driftline bench`: what an event costs on this machine, and whether that is what was promised."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from driftline.cli import PROBLEMS_FOUND
+from driftline.cli.options import JsonOption
+
+if TYPE_CHECKING:
+    from driftline.bench.report import Report
+    from driftline.bench.trials import Servers
+
+QUICK_EVENTS, FULL_EVENTS = 200_000, 1_000_000
+QUICK_ROUNDS, FULL_ROUNDS = 1, 3
+LONG_RUN = 3
+"""Times the events of the other contenders."""
+
+
+def bench(
+    events: Annotated[
+        int | None, typer.Option(min=50_000, help="Events of each workload; else a million.", show_default=False)
+    ] = None,
+    rounds: Annotated[
+        int | None, typer.Option(min=1, help="Times each contender runs; else three.", show_default=False)
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A rough answer in a minute or two.")] = False,
+    kafka: Annotated[
+        str | None, typer.Option(metavar="SERVERS", help="A Kafka to use; else one is found or started.")
+    ] = None,
+    redis: Annotated[str | None, typer.Option(metavar="URL", help="A Redis to use; else one is found.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a document.")] = False,
+    json: JsonOption = False,
+) -> None:
+    """Measure what an event costs, in CPU microseconds of all threads, on a real Kafka and Redis.
+
+    A standard workload (20 features, 540 bytes) is read by contenders in turn, each in a process of its own: consuming
+    alone, the library decoders, the whole path to checkpointed panes, and the per-event loop that one writes first.
+    Ends with status 1 if a target was missed. Leave the machine alone meanwhile.
+
+    \b
+    $ driftline bench --quick
+    $ driftline bench --kafka localhost:9092 --redis redis://localhost:6379/15 --json
+    """
+    from driftline.bench.report import environment, report, tables
+    from driftline.bench.trials import filled, run_rounds, runnable, soak
+    from driftline.cli.terminal import err, note, print_json
+
+    events = events or (QUICK_EVENTS if quick else FULL_EVENTS)
+    rounds = rounds or (QUICK_ROUNDS if quick else FULL_ROUNDS)
+    trials, missing = runnable()
+    if missing:
+        note(f"left out for want of {', '.join(missing)}: pip install {' '.join(missing)}")
+    with _servers(kafka, redis) as (servers, where), err().status("") as status:
+        with filled(servers, events, status.update) as names:
+            found = run_rounds(servers, names, trials, events, rounds, status.update)
+        long_run = None if quick else soak(servers, LONG_RUN * events, status.update)
+    made = report(found, long_run, environment(*where, events, rounds))
+    if json:
+        print_json(made.as_json())
+    elif markdown:
+        print("\n\n".join([_environment(made), *(table.as_markdown() for table in tables(made))]))
+    else:
+        _show(made)
+    if not all(target.met for target in made.targets):
+        raise typer.Exit(PROBLEMS_FOUND)
+
+
+@contextmanager
+def _servers(kafka: str | None, redis: str | None) -> Iterator[tuple["Servers", tuple[str, str]]]:
+    """Give the servers to use, and where they come from."""
+    from contextlib import ExitStack
+
+    from driftline.bench.trials import Servers
+    from driftline.cli.terminal import note
+    from driftline.sandbox import find_kafka, find_redis
+
+    with ExitStack() as stack:
+        if kafka is None:
+            found_kafka = stack.enter_context(find_kafka())
+            kafka, kafka_origin = found_kafka.bootstrap, found_kafka.origin
+        else:
+            kafka_origin = "the one that --kafka names"
+        if redis is None:
+            found_redis = stack.enter_context(find_redis())
+            redis, redis_origin = found_redis.url, found_redis.origin
+        else:
+            redis_origin = "the one that --redis names"
+        note(f"Kafka: {kafka_origin}; Redis: {redis_origin}")
+        yield Servers(kafka, redis), (kafka_origin, redis_origin)
+
+
+def _show(made: "Report") -> None:
+    from rich.table import Table
+
+    from driftline.bench.report import tables
+    from driftline.cli.terminal import out
+
+    console = out()
+    colours = {"ok": "[green]ok[/]", "falls short": "[red]falls short[/]"}
+    for each in tables(made):
+        table = Table(title=each.title, title_justify="left")
+        for at, heading in enumerate(each.headings):
+            table.add_column(heading, justify="right" if at else "left")
+        for row in each.rows:
+            table.add_row(*(colours.get(cell, cell) for cell in row))
+        console.print(table)
+    console.print(_environment(made))
+
+
+def _environment(made: "Report") -> str:
+    return ", ".join(f"{name}: {value}" for name, value in made.environment.items())
