@@ -1,7 +1,4 @@
-"""A worker: one member of the consumer group, one loop, the tasks of the partitions that it was given.
-
-Both stages are read by one group and one consumer: one membership to keep alive, one rebalance when a worker comes or
-goes, half the connections; and panes are so few that sharing the fetch queue with predictions costs them nothing.
+"""A worker: a member of each stage's consumer group, one loop, the tasks of the partitions that it was given.
 
 Everything happens in the loop's thread. Rebalance callbacks run inside `poll`, and only note what was assigned, or
 checkpoint what is about to move.
@@ -19,6 +16,7 @@ from driftline.log.api import Consumer, Log, Polled, TopicPartition
 from driftline.observe.metrics import Sample
 from driftline.runtime.bounded import everything_done
 from driftline.runtime.checkpoint import Checkpointer, Owned, Prepared, name, offsets_by_partition
+from driftline.runtime.members import Members
 from driftline.runtime.progress import Progress, samples
 from driftline.runtime.stages import JUDGE, StageKind, pipeline
 from driftline.state.api import Outcome, Store, TaskId
@@ -97,8 +95,7 @@ class Worker:
         self._kinds = {kind.inputs[0]: kind for kind in stages or pipeline(settings, self._partitions)}
         self._producer = log.producer()
         self._checkpointer = Checkpointer(store, self._producer, owner, self._clock.wall_ms)
-        follow = {main: kind.inputs[1:] for main, kind in self._kinds.items() if len(kind.inputs) > 1}
-        self._consumer: Consumer = log.consumer(settings.group, list(self._kinds), self, follow=follow)
+        self._consumer: Consumer = Members(log, settings.group, list(self._kinds.values()), self)
         self._owned: dict[TopicPartition, Owned] = {}
         self._by_input: dict[TopicPartition, Owned] = {}
         self._wanted: dict[TopicPartition, float] = {}
