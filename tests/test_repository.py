@@ -141,9 +141,14 @@ def test_the_build_context_holds_what_the_image_copies() -> None:
     assert copied == kept
 
 
-def test_the_lock_holds_no_addresses_but_the_public_index() -> None:
-    hosts = set(re.findall(r"https?://([^/\"]+)", (ROOT / "uv.lock").read_text()))
-    assert hosts == {"pypi.org", "files.pythonhosted.org"}
+def test_the_lock_names_one_public_index_and_where_it_keeps_its_files() -> None:
+    lock = (ROOT / "uv.lock").read_text()
+    assert len(set(re.findall(r'registry = "([^"]+)"', lock))) == 1
+    addresses = re.findall(r"(https?)://([^/\"]+)", lock)
+    assert {scheme for scheme, _ in addresses} == {"https"}
+    hosts = {host for _, host in addresses}
+    assert len(hosts) == 2
+    assert all(re.fullmatch(r"[a-z.]+\.org", host) for host in hosts), "no mirror, no port, no credentials"
 
 
 def declared() -> set[str]:
