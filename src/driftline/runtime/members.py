@@ -56,8 +56,8 @@ class Members:
             consumer.resume(sources)
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
-        """Return (first offset kept, next offset to be written)."""
-        return self._of[partition.topic].bounds(partition)
+        """Return (first offset kept, next offset to be written), of any topic: nobody need own a partition to ask."""
+        return self._of.get(partition.topic, self._consumers[0]).bounds(partition)
 
     def lag(self, partition: TopicPartition, position: int) -> int | None:
         """Return the records between `position` and the end as last heard of."""
