@@ -33,7 +33,7 @@ POLL_S = 0.1
 RETRY_S = 0.5
 """Wait between tries while the store does not answer; membership is kept meanwhile."""
 REVOKE_S = 10.0
-"""All that a revocation may take: well below the five minutes after which the group would expel this worker."""
+"""All that a revocation may take: well below the minute after which the group would expel this worker."""
 OBSERVE_S = 1.0
 """Time between reports to `observe`."""
 COLLECT_S = 30.0
