@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from threading import Lock
 
 from confluent_kafka import KafkaError, KafkaException, Message
@@ -120,10 +121,9 @@ class KafkaProducer:
         """Let go of the client. What was not flushed is thrown away."""
         if self.forked:
             return
-        with suppress(KafkaException):
-            self._client.purge()
-        self._client.flush(0)
-        self._client.close()
+        for let_go in (self._client.purge, partial(self._client.flush, 0), self._client.close):
+            with suppress(KafkaException):  # a client that failed for good says so again; its user was told
+                let_go()
 
     def __len__(self) -> int:
         """Count the records that are queued or on their way."""
