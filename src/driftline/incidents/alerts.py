@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from driftline.incidents.incident import CRITICAL, Incident, Status, Subject, digest
+from driftline.incidents.incident import CRITICAL, Incident, Status, digest
 
 TYPE_PREFIX = "io.driftline.incident."
 
@@ -72,11 +72,3 @@ def alert(incident: Incident, *, source: str) -> dict[str, Any]:
         "severity": "critical" if incident.kind in CRITICAL else "warning",
         "data": data,
     }
-
-
-def sentence(subject: Subject, kind_words: str, parts: list[str], window_text: str) -> str:
-    """Return the alert's one sentence, for a person at 3 a.m."""
-    what = "; ".join(parts[:3]) + (f"; and {len(parts) - 3} more" if len(parts) > 3 else "")
-    return (
-        f"{subject}: {kind_words} in {window_text}: {what}." if what else f"{subject}: {kind_words} in {window_text}."
-    )

@@ -80,7 +80,6 @@ class Worker:
         self.owner = owner
         self.progress = Progress()
         self._settings = settings
-        self._log = log
         self._store = store
         self._clock = clock or Clock()
         self._until_caught_up = until_caught_up
