@@ -20,6 +20,7 @@ from driftline.runtime.members import Members
 from driftline.runtime.progress import Progress, samples
 from driftline.runtime.stages import JUDGE, StageKind, pipeline
 from driftline.state.api import Outcome, Store, TaskId
+from driftline.tasks.summarise import warm_up
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +78,7 @@ class Worker:
         poll_s: float = POLL_S,
         observe: Callable[[Sequence[Sample]], None] | None = None,
     ) -> None:
+        warm_up()
         self.owner = owner
         self.progress = Progress()
         self._settings = settings

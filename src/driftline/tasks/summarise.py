@@ -13,6 +13,7 @@ panes leave in the order of their ends.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from driftline.codec import pack, unpack
 from driftline.errors import StateCorrupt
 from driftline.formats.columns import CategoryKeys, ModelColumns
 from driftline.formats.learning import Limits, Shape
-from driftline.formats.native import ColumnBatch, NativeDecoder
+from driftline.formats.native import CHUNK, ColumnBatch, NativeDecoder
 from driftline.formats.reasons import EXPLANATIONS, Reason
 from driftline.formats.times import BAD_TIME, LATEST, NO_TIME
 from driftline.panes.open import Naming, OpenPanes
@@ -116,8 +117,8 @@ class Summarise:
         self._count_fates(batch, moments)
         self._idle = False
         self.position = position
-        if self._decoder.keys.crowded:
-            self._decoder.keys.trim(self._panes.category_keys())
+        if self._decoder.crowded:
+            self._decoder.trim(self._panes.category_keys())
         return self._tally(batch)
 
     def _time(self, batch: ColumnBatch, stamps: Ints) -> None:
@@ -193,7 +194,7 @@ class Summarise:
             if slot == FATE:
                 buckets.append((start + Role.ODDITIES, Oddity.EVENT, number))
         if buckets:
-            cells, keys, counts = np.array(buckets, dtype=np.int64).T
+            cells, keys, counts = np.ascontiguousarray(np.array(buckets, dtype=np.int64).T)
             ids, cell = np.unique(cells, return_inverse=True)
             self._panes.take(from_buckets(ids, np.zeros_like(ids), cell, keys, counts, np.zeros_like(keys)))
 
@@ -266,3 +267,21 @@ class Summarise:
             raise
         except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
             raise StateCorrupt(f"summarise {self._source}: {type(error).__name__}: {error}") from error
+
+
+@cache
+def warm_up() -> None:
+    """Compile what `Summarise` runs, or load it: 20 s on a new machine, one second afterwards, once a process.
+
+    Better before a worker joins its group than with its first records: a member must be heard of in time.
+    """
+    settings = SummariseSettings(0, 0, None, Limits(), lambda _: 1_000, lambda _: ("tag",))
+    record = b'{"model":"m","segment":{"tag":"%d"},"features":{"x":%d,"y":"%d","z":null},"prediction":0.125}'
+    for count in (1, CHUNK):
+        task = Summarise(settings, 0, 1)
+        for start in range(2):
+            values = [record % (at % 3, at, at) for at in range(start, start + count)]
+            task.process(values, [1_000] * count, count)
+        task.checkpoint()
+        task.quiet()
+        task.emit()
