@@ -10,9 +10,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from driftline.errors import ConfigError, LogDenied, LogUnavailable, OffsetLost, PublishError
+from driftline.errors import ConfigError, DeliveryPending, LogDenied, LogUnavailable, OffsetLost, PublishError
 from driftline.log.api import Outgoing, TopicPartition
 from driftline.log.kafka import KafkaLog
+from driftline.log.kafka_producer import KafkaProducer
 from driftline.log.kafka_settings import OWNED
 from driftline.sandbox import Kafka, KafkaServer
 from tests.log.members import Member, drive, fill, from_start, partitions_of
@@ -47,17 +48,24 @@ def test_no_brokers_is_a_clear_error() -> None:
 def test_an_unreachable_kafka_is_ridden_out_by_members_and_told_to_askers(
     members: list[Member], caplog: pytest.LogCaptureFixture
 ) -> None:
-    log = KafkaLog({"bootstrap.servers": NOWHERE, "message.timeout.ms": 500, "reconnect.backoff.max.ms": 100})
+    nowhere: dict[str, str | int | float | bool] = {"bootstrap.servers": NOWHERE, "reconnect.backoff.max.ms": 100}
+    log = KafkaLog({**nowhere, "message.timeout.ms": 500})
     members.append(Member(log, ["topic"], "group"))
     drive(members, lambda: bool(caplog.records))
     for _ in range(30):
         members[0].poll()
     assert len(caplog.records) == 1
     assert "Kafka does not answer the consumer" in caplog.text
-    producer = log.producer()
-    producer.produce(Outgoing("topic", b"key", b"value"))
+    service = KafkaProducer({**nowhere, "message.timeout.ms": 500})
+    service.produce(Outgoing("topic", b"key", b"value"))
     with pytest.raises(PublishError, match=r"topic topic.*'key'.*timed out.*brokers are up"):
-        producer.flush(20)
+        service.flush(20)
+    engine = log.producer()  # gives no record up, whatever the time-out of this user
+    engine.produce(Outgoing("topic", b"key", b"value"))
+    with pytest.raises(DeliveryPending, match="1 records are not delivered after 2 s and are still being tried"):
+        engine.flush(2)
+    service.close()
+    engine.close()
     with pytest.raises(LogUnavailable, match=r"bootstrap\.servers"):
         log.partition_counts(["topic"])
 
