@@ -68,12 +68,16 @@ class Owned:
     """Records of the first waiting batch that were processed."""
     held: bool = False
     """Whether fetching is held back until what waits is processed."""
+    torn: bool = False
+    """Whether `work` was broken off: its state then belongs to no offset, and must not be committed."""
     quiet_at: dict[str, int] = field(default_factory=dict)
     """Where the inputs ended when the task last seemed quiet."""
     pending: "Prepared | None" = None
     """A checkpoint that was taken, and of which it is not known that it is stored."""
     unsent: list[tuple[int, Outgoing]] = field(default_factory=list)
-    """(number, record) that are stored and not yet acknowledged as published."""
+    """(number, record) that are stored and not known to be published."""
+    unacknowledged: int | None = None
+    """The last number that was published, until the store has heard of it."""
     given_to: Producer | None = None
     """The producer that was handed `given` of the records that are to be delivered next."""
     given: int = 0
@@ -94,7 +98,9 @@ class Owned:
         """Process the next piece of what waits, and remember how far that goes. Returns its number of records."""
         batch = self.waiting[0]
         piece = batch if len(batch.offsets) <= self.stage.at_once else Piece(batch, self.done, self.stage.at_once)
+        self.torn = True
         self.stage.process(piece)
+        self.torn = False
         self.done += len(piece.offsets)
         self.positions[batch.source.topic] = piece.offsets[-1] + 1
         if self.done >= len(batch.offsets):
@@ -118,12 +124,12 @@ class Owned:
     @property
     def moved(self) -> bool:
         """Whether there is something to commit."""
-        return self.positions != self.committed or self.flushed
+        return (self.positions != self.committed or self.flushed) and not self.torn
 
     @property
     def unfinished(self) -> bool:
-        """Whether a checkpoint was begun and is not yet stored and published."""
-        return self.pending is not None or bool(self.unsent)
+        """Whether a checkpoint was begun and is not yet stored, published and acknowledged."""
+        return self.pending is not None or bool(self.unsent) or self.unacknowledged is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +229,12 @@ class Checkpointer:
         sending = [owned for owned in tasks if owned.unsent]
         self._deliver([(owned, [record for _, record in owned.unsent]) for owned in sending])
         for owned in sending:
-            self._store.ack(owned.claim, owned.unsent[-1][0])
+            owned.unacknowledged = owned.unsent[-1][0]
             owned.unsent = []
+        for owned in tasks:
+            if owned.unacknowledged is not None:
+                self._store.ack(owned.claim, owned.unacknowledged)
+                owned.unacknowledged = None
 
     def close(self) -> None:
         """Let go of the producer."""

@@ -43,6 +43,8 @@ TELL_S = 10.0
 """Time between words to the store of why this worker pauses."""
 REVOKE_S = 10.0
 """All that a revocation may take: well below the minute after which the group would expel this worker."""
+CHECK_S = 5.0
+"""Time between looks at whether the store still holds what tasks with nothing to commit have committed."""
 OBSERVE_S = 1.0
 """Time between reports to `observe`."""
 AWAY = (StateUnavailable, LogUnavailable, PublishError)
@@ -101,6 +103,7 @@ class Worker:
         self._observe = observe
         self._next_report = 0.0
         topics = [settings.topics.predictions, settings.topics.panes]
+        self._log = log
         self._partitions = log.partition_counts(topics)
         self._kinds = {kind.inputs[0]: kind for kind in stages or pipeline(settings, self._partitions)}
         self._checkpointer = Checkpointer(store, log.producer, owner, self._clock.wall_ms)
@@ -110,6 +113,7 @@ class Worker:
         self._wanted: dict[TopicPartition, float] = {}
         self._ends: dict[int, int] | None = None
         self._next_look = 0.0
+        self._next_check = self._clock.now() + CHECK_S
         self._next_try = 0.0
         self._next_word = 0.0
         self._collected = 0.0
@@ -131,15 +135,28 @@ class Worker:
         try:
             while not self._stopping:
                 self.step()
-            by = self._stop_by or self._clock.now() + self._settings.shutdown / 1000
-            self._finish_with(list(self._owned.values()), by)
-            self._next_report = 0.0
-            self._report(self._clock.now())
+            self.wind_up()
         finally:
             gc.enable()
             gc.unfreeze()
-            self._consumer.close()
-            self._checkpointer.close()
+            self.close()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the loop is over, or is over after the present step."""
+        return self._stopping
+
+    def wind_up(self) -> None:
+        """Checkpoint and publish what is open, within the time that a stop may take."""
+        by = self._stop_by or self._clock.now() + self._settings.shutdown / 1000
+        self._finish_with(list(self._owned.values()), by)
+        self._next_report = 0.0
+        self._report(self._clock.now())
+
+    def close(self) -> None:
+        """Leave the groups and let go of the producer."""
+        self._consumer.close()
+        self._checkpointer.close()
 
     def step(self) -> None:
         """Poll once, and do what is due."""
@@ -170,6 +187,8 @@ class Worker:
         due = [owned for owned in self._owned.values() if owned.moved and now - owned.last_commit >= interval]
         if due:
             self._checkpoint(due)
+        if now >= self._next_check:
+            self._look_for_losses(now)
         if now - self._collected > COLLECT_S:
             gc.collect()
             self._collected = now
@@ -291,6 +310,7 @@ class Worker:
     def _claim(self, now: float) -> None:
         """Claim what was assigned, for a while: a task with much state takes a second."""
         for partition in sorted(partition for partition, at in self._wanted.items() if at <= now):
+            self._notice_growth(partition)
             stage = self._kinds[partition.topic].make(partition.partition)
             task = TaskId(self._settings.group, stage.name, partition.partition)
             owned = self._checkpointer.claim(task, stage, self._consumer, now)
@@ -302,6 +322,13 @@ class Worker:
             log.info("%s: from offset %s, epoch %d", name(task), min(owned.positions.values()), owned.claim.epoch)
             if self._clock.now() >= now + WORK_S:
                 break
+
+    def _notice_growth(self, partition: TopicPartition) -> None:
+        """Count again where a partition was added since the start: panes say how many sources Judge has to wait for."""
+        topic = self._settings.topics.predictions
+        if partition.topic == topic and partition.partition >= self._partitions[topic]:
+            self._partitions.update(self._log.partition_counts([topic]))
+            log.info("%s has %d partitions now", topic, self._partitions[topic])
 
     # moving forward
 
@@ -383,6 +410,21 @@ class Worker:
             self._forget(owned.partitions)
             self._consumer.stop(owned.partitions)
             self._wanted[main] = self._clock.now() + RETRY_S
+
+    def _look_for_losses(self, now: float) -> None:
+        """Ask the store whether it went back. It tells the next commit, but a resting task has none to make."""
+        self._next_check = now + CHECK_S
+        resting = [owned for owned in self._owned.values() if not owned.moved and not owned.unfinished]
+        if not resting:
+            return
+        stored = {info.task: info for info in self._store.tasks(self._settings.group)}
+        for owned in resting:
+            info = stored.get(owned.task)
+            held = info and (info.owner, info.epoch, info.sequence, info.outbox)
+            if held != (self.owner, owned.claim.epoch, owned.sequence, 0):
+                log.warning("%s: the store no longer has its last commit: starting from what it has", name(owned.task))
+                self.progress.restarts[Outcome.STALE.value] += 1
+                self._reclaim(owned)
 
     def _look_for_the_end(self, now: float, interval: float) -> None:
         self._next_look = now + min(interval, RETRY_S)
