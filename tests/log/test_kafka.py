@@ -1,6 +1,7 @@
 """What only a real Kafka does: refusals, outages, lost sessions, control records, retention."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -11,6 +12,7 @@ from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionTy
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
 from driftline.errors import ConfigError, DeliveryPending, LogDenied, LogUnavailable, OffsetLost, PublishError
+from driftline.log import kafka_consumer
 from driftline.log.api import Outgoing, TopicPartition
 from driftline.log.kafka import KafkaLog
 from driftline.log.kafka_producer import KafkaProducer
@@ -234,8 +236,22 @@ def test_missing_permissions_are_named(guarded: KafkaServer, members: list[Membe
     producer.close()
 
 
+def bounds_in_the_end(member: Member, source: TopicPartition) -> tuple[int, int]:
+    """Ask until there is an answer. A broker that just came back is no reason to take its topics for deleted."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            return member.consumer.bounds(source)
+        except LogUnavailable:
+            member.poll()
+    pytest.fail("no answer")
+
+
 def test_a_broker_that_dies_and_comes_back_is_ridden_out(
-    guarded: KafkaServer, members: list[Member], caplog: pytest.LogCaptureFixture
+    guarded: KafkaServer,
+    members: list[Member],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     log = KafkaLog({**guarded.client_settings, "reconnect.backoff.max.ms": 500, "heartbeat.interval.ms": 200})
     log.create_topics({"survivor": 4}, {})
@@ -254,11 +270,15 @@ def test_a_broker_that_dies_and_comes_back_is_ridden_out(
     drive(members, lambda: len(member.ended) == 4)
     producer = log.producer()
     guarded.kill()
+    monkeypatch.setattr(kafka_consumer, "ASK_S", 1.0)
+    with pytest.raises(LogUnavailable):
+        member.consumer.bounds(TopicPartition("survivor", 0))
     with caplog.at_level(logging.INFO, logger="driftline.log"):
         for number in range(4):
             producer.produce(Outgoing("survivor", b"key", b"written while it was down", partition=number))
         drive(members, lambda: "does not answer the consumer" in caplog.text)
         guarded.start()
+        assert bounds_in_the_end(member, TopicPartition("survivor", 0))[0] == 0
         producer.flush(60)
         drive(members, lambda: all(len(member.offsets[source]) == 11 for source in starts), 60)
     assert all(offsets == list(range(11)) for offsets in member.offsets.values())
