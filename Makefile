@@ -37,6 +37,10 @@ SCHEDULES = $(if $(SEED),1,10000)
 simulate: setup ## Run workers in virtual time under faults: SCHEDULES=10000, or SEED=77 again
 	@$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(or $(SEED),1) $(if $(FAULTS),--faults '$(FAULTS)')
 
+.PHONY: mutations
+mutations: setup services ## Break the code on purpose, and see which test notices
+	@$(BIN)/python -m tests.mutations $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check style and formatting
 	@$(BIN)/ruff check .

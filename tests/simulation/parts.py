@@ -37,6 +37,14 @@ class Surroundings(Protocol):
         """Return how many of so many queued records go out by themselves."""
         ...
 
+    def committed(self, outbox: Sequence[bytes]) -> None:
+        """Note what a commit put into an outbox."""
+        ...
+
+    def about_to_publish(self, record: Outgoing) -> None:
+        """Fail unless the record is a dead letter, or was in an outbox first."""
+        ...
+
     def deliver_twice(self) -> bool:
         """Tell, once, whether a fault wants the next delivery doubled."""
         ...
@@ -68,7 +76,13 @@ class SimulatedStore:
         return self._write("claim", lambda: self._memory.claim(task, owner, now=now))
 
     def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
-        return self._write("commit", lambda: self._memory.commit(claim, commit, now=now))
+        def committed() -> Committed:
+            answer = self._memory.commit(claim, commit, now=now)
+            if answer.outcome is Outcome.OK:
+                self._around.committed(commit.outbox)
+            return answer
+
+        return self._write("commit", committed)
 
     def ack(self, claim: Claim, through: int) -> Outcome:
         return self._write("ack", lambda: self._memory.ack(claim, through))
@@ -141,6 +155,7 @@ class SimulatedProducer:
         self.queued: list[Outgoing] = []
 
     def produce(self, record: Outgoing) -> None:
+        self._around.about_to_publish(record)
         self._around.call(
             "produce", lambda: self.queued.append(record), fails_with=PublishError("an earlier record failed")
         )

@@ -6,7 +6,7 @@ any two effects, and wakes up where it was. Everything is drawn from one seeded 
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from heapq import heappop, heappush
 from itertools import count
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from driftline.errors import DriftlineError, LogUnavailable, OffsetLost, PublishError, StateUnavailable
 from driftline.log.api import Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog
+from driftline.runtime.outbox import encode_outgoing
 from driftline.runtime.worker import Clock, Worker
 from driftline.state.api import TaskId
 from driftline.state.memory import MemoryStore
@@ -37,6 +38,10 @@ _WRITES = 40
 
 class Stalled(AssertionError):
     """Nothing is wrong any more, and yet the work is not done."""
+
+
+class TooEarly(AssertionError):
+    """Published before it was committed: if the commit fails, something else may be published in its place."""
 
 
 class Process:
@@ -74,6 +79,14 @@ class Process:
     def part(self, count: int) -> int:
         return self._world.chance.randint(0, count) if self._world.chance.random() < 0.3 else 0
 
+    def committed(self, outbox: Sequence[bytes]) -> None:
+        self._world.outboxes.update(outbox)
+
+    def about_to_publish(self, record: Outgoing) -> None:
+        dead_letters = self._world.workload.settings.topics.dead_letters
+        if record.topic != dead_letters and encode_outgoing(record) not in self._world.outboxes:
+            raise TooEarly(f"{self.name} publishes to {record.topic} what no commit has put into an outbox")
+
     def deliver_twice(self) -> bool:
         doubled, self.doubled = self.doubled, False
         return doubled
@@ -101,6 +114,8 @@ class World:
         self.log = MemoryLog(clock=lambda: int(self.time * 1000))
         self.log.create_topics(workload.partitions, {})
         self.store = MemoryStore()
+        self.outboxes: set[bytes] = set()
+        """Every record that a commit has put into an outbox."""
         self.calls: Counter[str] = Counter()
         self.trace: list[str] = []
         self.struck: Counter[str] = Counter()
