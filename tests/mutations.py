@@ -50,21 +50,21 @@ MUTATIONS = (
         "state/memory.py",
         "if (stored.owner, stored.epoch) != (claim.owner, claim.epoch):",
         "if False:",
-        (SIMULATION, STORES),
+        (STORES,),
     ),
     Mutation(
         "store: a claim does not count the epoch up",
         "state/memory.py",
         "epoch=before.epoch + 1, claimed_at=now",
         "epoch=before.epoch, claimed_at=now",
-        (SIMULATION, STORES),
+        (STORES,),
     ),
     Mutation(
         "store: a commit whose reply was lost is not known again",
         "state/memory.py",
         "return Committed(Outcome.ALREADY, stored.outbox_last)",
         "return Committed(Outcome.STALE)",
-        (SIMULATION, STORES),
+        (STORES,),
     ),
     Mutation(
         "Redis: commits are not compared with what they expect",
@@ -173,7 +173,7 @@ MUTATIONS = (
         "panes/merging.py",
         "if source.sent.get(record.model, (NEVER, 0)) >= place:",
         "if False:",
-        (SIMULATION, MERGING),
+        (MERGING, SIMULATION),
     ),
     Mutation(
         "a watermark may take its source back in time",
