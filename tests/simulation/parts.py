@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
-from driftline.errors import DriftlineError, LogUnavailable, PublishError, StateUnavailable
+from driftline.errors import DeliveryPending, DriftlineError, LogUnavailable, PublishError, StateUnavailable
 from driftline.log.api import Outgoing, Polled, Reader, RebalanceListener, TopicPartition
 from driftline.log.memory import MemoryLog
 from driftline.log.memory_consumer import MemoryConsumer
-from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo
+from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo, Word
 from driftline.state.memory import MemoryStore
 
 T = TypeVar("T")
@@ -43,6 +43,10 @@ class Surroundings(Protocol):
 
     def about_to_publish(self, record: Outgoing) -> None:
         """Fail unless the record is a dead letter, or was in an outbox first."""
+        ...
+
+    def left_behind(self, producer: "SimulatedProducer") -> None:
+        """Let some of what a producer had queued come late, in order."""
         ...
 
     def deliver_twice(self) -> bool:
@@ -93,8 +97,17 @@ class SimulatedStore:
     def read(self, task: TaskId, prefix: str) -> dict[str, bytes]:
         return self._call("read", lambda: self._memory.read(task, prefix))
 
+    def tell(self, group: str, owner: str, why: str | None, *, now: int) -> None:
+        self._call("tell", lambda: self._memory.tell(group, owner, why, now=now))
+
+    def told(self, group: str) -> list[Word]:
+        return self._memory.told(group)
+
+    def faults(self) -> list[str]:
+        return self._memory.faults()
+
     def time_ms(self) -> int:
-        return self._memory.time_ms()
+        return self._call("time_ms", self._memory.time_ms)
 
     def forget(self, task: TaskId) -> None:
         self._memory.forget(task)
@@ -162,12 +175,18 @@ class SimulatedProducer:
         self.deliver(self._around.part(len(self.queued)))
 
     def flush(self, timeout_s: float) -> None:
-        error = PublishError("the broker does not answer")
+        if self._around.part(2):
+            error: PublishError = DeliveryPending("the broker does not answer yet")
+        else:
+            error = PublishError("the broker refuses a record")
         try:
             self._around.call("flush", lambda: self.deliver(len(self.queued)), fails_with=error)
+        except DeliveryPending:
+            self.deliver(self._around.part(len(self.queued)))
+            raise
         except PublishError:
             self.deliver(self._around.part(len(self.queued)))
-            self.queued = self.queued[: self._around.part(len(self.queued))]  # the time of the others was over
+            self.queued = self.queued[: self._around.part(len(self.queued))]  # the one behind them was refused
             raise
 
     def deliver(self, count: int) -> None:
@@ -177,7 +196,8 @@ class SimulatedProducer:
                 self._producer.produce(record)
 
     def close(self) -> None:
-        pass
+        """Give up what is queued, of which the log may have some already."""
+        self._around.left_behind(self)
 
 
 class SimulatedLog:

@@ -10,7 +10,11 @@ from dataclasses import replace
 
 import pytest
 
+from driftline.panes.records import PaneRecord, decode_record
+from tests.oracle.comparing import rules_for, said_by
+from tests.oracle.summarise import Content, Oracle
 from tests.simulation.faults import CALLS, Fault, Kind, Schedule, draw, shrink
+from tests.simulation.outcome import SOURCES
 from tests.simulation.running import run, schedule_of, shrunken, trace_of, undisturbed
 from tests.simulation.workloads import workloads
 
@@ -43,6 +47,33 @@ def test_every_workload_has_something_to_find() -> None:
         assert outcome.panes, workload.name
         assert outcome.alerts, workload.name
         assert set(calls) == set(CALLS), workload.name
+
+
+@pytest.mark.parametrize("number", range(len(workloads())), ids=[workload.name for workload in workloads()])
+def test_the_undisturbed_run_is_what_the_oracle_says(number: int) -> None:
+    workload = workloads()[number]
+    outcome, _ = undisturbed(number)
+    got = [said_by(pane) for value in outcome.panes.values() if isinstance(pane := decode_record(value), PaneRecord)]
+    panes, letters = [], {}
+    for partition in sorted({place for place, *_ in workload.records}):
+        records = [(key, value, stamp) for place, key, value, stamp in workload.records if place == partition]
+        sources = SOURCES if workload.grows else workload.partitions[workload.settings.topics.predictions]
+        oracle = Oracle(rules_for(workload.settings), partition, sources)
+        for offset, (key, value, stamp) in enumerate(records):
+            fate = oracle.take(value, stamp)
+            if fate != "accepted":
+                letters[workload.settings.topics.predictions, partition, offset] = (fate, key, value)
+        oracle.quiet(len(records))
+        panes += oracle.sent
+        view = outcome.counters[partition]
+        assert {name: view[name] for name in oracle.counters} == oracle.counters
+        assert view["watermark"] == oracle.watermark
+    assert sorted(got, key=_place) == sorted(panes, key=_place)
+    assert outcome.dead_letters == letters
+
+
+def _place(content: Content) -> tuple[int, str, int]:
+    return content.source, content.model, content.start
 
 
 def test_a_seed_is_the_same_run_in_any_process() -> None:

@@ -12,15 +12,15 @@ from heapq import heappop, heappush
 from itertools import count
 from typing import Any, TypeVar
 
-from driftline.errors import DriftlineError, LogUnavailable, OffsetLost, PublishError, StateUnavailable
+from driftline.errors import DriftlineError, OffsetLost
 from driftline.log.api import Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog
 from driftline.runtime.outbox import encode_outgoing
-from driftline.runtime.worker import Clock, Worker
+from driftline.runtime.worker import AWAY, Clock, Worker
 from driftline.state.api import TaskId
 from driftline.state.memory import MemoryStore
 from tests.simulation.faults import Fault, Kind, Schedule
-from tests.simulation.parts import Crash, SimulatedLog, SimulatedStore
+from tests.simulation.parts import Crash, SimulatedLog, SimulatedProducer, SimulatedStore
 from tests.simulation.workloads import Workload
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ RESTART_S = 1.0
 MOST_QUIET_S = 60.0
 """Virtual seconds after the last fault within which everything must be done: else it has stalled."""
 MOST_WORKERS = 4
-_STORE = ("claim", "commit", "ack", "tasks", "read")
+_STORE = ("claim", "commit", "ack", "tasks", "read", "tell", "time_ms")
 _WRITES = 40
 """How many of the store's writes it can lose."""
 
@@ -87,6 +87,9 @@ class Process:
         if record.topic != dead_letters and encode_outgoing(record) not in self._world.outboxes:
             raise TooEarly(f"{self.name} publishes to {record.topic} what no commit has put into an outbox")
 
+    def left_behind(self, producer: SimulatedProducer) -> None:
+        self._world.left_behind(producer)
+
     def deliver_twice(self) -> bool:
         doubled, self.doubled = self.doubled, False
         return doubled
@@ -98,8 +101,8 @@ class Process:
             return
         try:
             self.worker.wind_up()
-        except StateUnavailable:
-            self._world.happened(f"{self.name} gave up its last checkpoint")  # its time was over
+        except AWAY as error:
+            self._world.happened(f"{self.name} gave up its last checkpoint: {error}")  # its time was over
         self.worker.close()
         self._world.ended(self, "ended")
 
@@ -181,7 +184,7 @@ class World:
         except Crash:
             self.happened(f"{process.name} is dead")
             self.ended(process, "killed")
-        except (LogUnavailable, OffsetLost, PublishError) as error:
+        except OffsetLost as error:
             self.happened(f"{process.name} ends: {error}")
             self._close(process)
         finally:
@@ -190,7 +193,7 @@ class World:
     def _close(self, process: Process) -> None:
         try:
             process.worker.close()
-        except (Crash, LogUnavailable, OffsetLost, PublishError, StateUnavailable) as error:
+        except (Crash, OffsetLost) as error:
             self.happened(f"{process.name} did not close: {error!r}")
         self.ended(process, "failed")
 
@@ -221,14 +224,18 @@ class World:
         process.dead = True
         self._processes.remove(process)
         for producer in process.log.producers:
-            left = self.chance.randint(0, len(producer.queued))
-            if left:
-                self._after(self.chance.uniform(0, 2 * SESSION_S), partial(producer.deliver, left))
+            self.left_behind(producer)
         for consumer in process.log.consumers:
             self._after(SESSION_S, consumer.inner.expire)
         if how != "ended" or (process.worker.stopping and self._published < len(self.workload.records)):
             self._starting += 1
             self._after(RESTART_S, self._restart)
+
+    def left_behind(self, producer: SimulatedProducer) -> None:
+        """Let some of what a producer had queued come late, in order; the rest never comes."""
+        del producer.queued[self.chance.randint(0, len(producer.queued)) :]
+        if producer.queued:
+            self._after(self.chance.uniform(0, 2 * SESSION_S), partial(producer.deliver, len(producer.queued)))
 
     def _publish(self, most: int) -> None:
         for partition, key, value, stamp in self.workload.records[self._published : self._published + most]:
@@ -276,6 +283,8 @@ class World:
         match fault.kind:
             case Kind.CRASH:
                 raise Crash
+            case Kind.FAIL if fault.call == "poll" and fault.when == "after":
+                self._outages["log"] += fault.size  # what a poll has fetched it returns, and the next one fails
             case Kind.FAIL:
                 self._outages["store" if fault.call in _STORE else "log"] += fault.size - 1
                 raise error
