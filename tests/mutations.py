@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SIMULATION = "tests/simulation/test_simulation.py::test_what_went_wrong_on_the_way_does_not_show_in_the_end"
 CHECKPOINT = "tests/runtime/test_checkpoint.py"
+PAUSING = "tests/runtime/test_pausing.py"
 WORKER = "tests/runtime/test_worker.py"
 STORES = "tests/state/test_conformance.py"
 MERGING = "tests/panes/test_merging.py"
@@ -91,16 +92,16 @@ MUTATIONS = (
     Mutation(
         "after a refused commit the task goes on with what it has in memory",
         "runtime/worker.py",
-        "                self._reclaim(prepared.owned)",
-        "                prepared.owned.pending = None",
+        "self.progress.restarts[outcome.value] += 1\n            self._reclaim(owned)",
+        "self.progress.restarts[outcome.value] += 1",
         (SIMULATION,),
     ),
     Mutation(
         "a checkpoint that waits to be committed is taken again",
         "runtime/checkpoint.py",
-        "if owned.pending is None:",
-        "if True:",
-        (CHECKPOINT, SIMULATION),
+        "if owned.pending is not None or not owned.moved:",
+        "if not owned.moved:",
+        (PAUSING, SIMULATION),
     ),
     Mutation(
         "a task that broke off in the middle is committed",
@@ -120,37 +121,39 @@ MUTATIONS = (
     Mutation(
         "panes and alerts are published before their commit",
         "runtime/checkpoint.py",
-        "            for letter in prepared.dead_letters:",
-        "            for letter in (*prepared.dead_letters, *prepared.records):",
+        "self._deliver([(owned, owned.pending.dead_letters) for",
+        "self._deliver([(owned, [*owned.pending.dead_letters, *owned.pending.records]) for",
         (SIMULATION,),
     ),
     Mutation(
         "dead letters are not flushed before the commit that passes them",
         "runtime/checkpoint.py",
-        "        if waiting:\n            self._producer.flush(FLUSH_S)",
-        "",
+        "        self._deliver([(owned, owned.pending.dead_letters) for owned in tasks if owned.pending is not None])",
+        "        for owned in tasks:\n"
+        "            for letter in owned.pending.dead_letters if owned.pending else ():\n"
+        "                self._producer.produce(letter)",
         (SIMULATION,),
     ),
     Mutation(
-        "dead letters whose delivery failed are not sent again",
+        "records that were refused are not given to the producer that comes next",
         "runtime/checkpoint.py",
-        "            for letter in prepared.dead_letters:\n",
-        "            prepared.delivered = True\n            for letter in prepared.dead_letters:\n",
+        "if owned.given_to is not self._producer:",
+        "if owned.given_to is None:",
         (CHECKPOINT, SIMULATION),
     ),
     Mutation(
         "the outbox is acknowledged before it is published",
         "runtime/checkpoint.py",
-        "        if sending:\n            self._producer.flush(FLUSH_S)",
+        "        self._deliver([(owned, [record for _, record in owned.unsent]) for owned in sending])",
         "        for owned in sending:\n            self._store.ack(owned.claim, owned.unsent[-1][0])\n"
-        "        if sending:\n            self._producer.flush(FLUSH_S)",
+        "        self._deliver([(owned, [record for _, record in owned.unsent]) for owned in sending])",
         (SIMULATION,),
     ),
     Mutation(
         "the outbox is never acknowledged",
         "runtime/checkpoint.py",
-        "        if owned.unacknowledged is None:",
-        "        if True:",
+        "                self._store.ack(owned.claim, owned.unacknowledged)\n",
+        "",
         (SIMULATION,),
     ),
     Mutation(
