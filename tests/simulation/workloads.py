@@ -96,11 +96,11 @@ def workloads() -> tuple[Workload, ...]:
     tagged = _settings(segments=["tenant"], windows=[{"size": "1m", "every": "30s"}], pane="30s")
     bounded = _settings(thresholds={"*": {"psi": 0.5}}, false_alarms="0.001 per 1h")
     return (
-        _workload("one partition", drifts, _events(1, 130, 1, returns=0.7), 1),
-        _workload("two partitions", drifts, _events(2, 90, 2, bad=0.05), 2),
-        _workload("two models", bounded, _events(3, 90, 2, models="mmmn"), 2),
-        _workload("bad records", drifts, _events(4, 110, 2, bad=0.45, late=0.1), 2),
-        _workload("segments", tagged, _events(5, 80, 2, tenants="pq", late=0.05), 2),
-        _workload("three partitions", bounded, _events(6, 80, 3, late=0.1, bad=0.1), 3),
-        _workload("a growing topic", drifts, _events(7, 80, 1, bad=0.05, grows_at=40), 1, grows=True),
+        _workload("one partition", drifts, _events(1, 120, 1, returns=0.65), 1),
+        _workload("two partitions", drifts, _events(2, 70, 2, bad=0.05), 2),
+        _workload("two models", bounded, _events(3, 70, 2, models="mmmn"), 2),
+        _workload("bad records", drifts, _events(4, 90, 2, bad=0.45, late=0.1), 2),
+        _workload("segments", tagged, _events(5, 60, 2, tenants="pq", late=0.05), 2),
+        _workload("three partitions", bounded, _events(6, 60, 3, late=0.1, bad=0.1), 3),
+        _workload("a growing topic", drifts, _events(7, 64, 1, bad=0.05, grows_at=30), 1, grows=True),
     )

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from driftline.errors import DriftlineError, OffsetLost
 from driftline.log.api import Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog
+from driftline.runtime.bounded import everything_done
 from driftline.runtime.outbox import encode_outgoing
 from driftline.runtime.worker import AWAY, Clock, Worker
 from driftline.state.api import TaskId
@@ -141,7 +142,9 @@ class World:
     # running
 
     def run(self) -> None:
-        """Publish and work until all is read, flushed and judged; then let one more worker find nothing left to do.
+        """Publish and work until all is read, flushed and judged.
+
+        A fault that came when the last worker was about to go is for one more to mend: something would start it.
 
         Raises `Stalled`, or what a worker should never have raised.
         """
@@ -154,12 +157,19 @@ class World:
         self._faults.clear()
         while self._later:
             self._let_due(self._later[0][0])
+        if self._settled():
+            return
         self._last_fault = self.time
         self._start()
         while not self._over():
             self.tick()
             if self.time - self._last_fault > MOST_QUIET_S:
                 raise Stalled(f"the last worker is not done after {MOST_QUIET_S:g} s: {self._standing()}")
+
+    def _settled(self) -> bool:
+        topics = self.workload.settings.topics
+        ends = {topic: {n: end for n, (_, end) in self.log.bounds(topic).items()} for topic in self.workload.partitions}
+        return everything_done(self.store, self.workload.settings, ends[topics.predictions], lambda: ends[topics.panes])
 
     def _over(self) -> bool:
         return self._published == len(self.workload.records) and not self._processes and not self._starting
