@@ -44,8 +44,10 @@ def _tell_all(first: int, count: int, processes: int) -> int:
     struck: Counter[str] = Counter()
     failed: list[Verdict] = []
     steps = 0
+    cpu_s = 0.0
     for done, verdict in enumerate(verdicts(first, count, processes), 1):
         steps += verdict.steps
+        cpu_s += verdict.cpu_s
         struck.update(verdict.struck)
         if verdict.fault:
             failed.append(verdict)
@@ -58,8 +60,8 @@ def _tell_all(first: int, count: int, processes: int) -> int:
         print(f"{kind:<12}{struck[kind]:>8}")
     took = time.monotonic() - begin
     print(
-        f"{count} schedules from seed {first}: {steps} steps, {struck.total()} faults, {len(failed)} failed, "
-        f"{took:.0f} s, {took / count * processes * 1000:.0f} ms each on {processes} cores"
+        f"{count} schedules from seed {first}: {steps} steps, {struck.total()} faults struck, {len(failed)} failed; "
+        f"{took:.0f} s on {processes} cores, {cpu_s / count * 1000:.0f} ms of CPU a schedule"
     )
     return 1 if failed else 0
 

@@ -3,6 +3,7 @@
 import json
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from driftline.log.api import Record, TopicPartition
@@ -75,10 +76,9 @@ def read_all(world: World, topic: str) -> list[tuple[TopicPartition, int, Record
 def _collect_panes(world: World, found: Outcome) -> None:
     latest: dict[tuple[int, str], tuple[int, int]] = {}
     marks: dict[tuple[int, int], int] = defaultdict(lambda: -1)
-    decoded: dict[bytes, PaneRecord | Watermark] = {}
     for place, offset, record in read_all(world, world.workload.settings.topics.panes):
         value = record.value or b""
-        pane = decoded.get(value) or decoded.setdefault(value, decode_record(value))
+        pane = _decoded(value)
         if not isinstance(pane, PaneRecord):
             marks[place.partition, pane.source] = max(marks[place.partition, pane.source], pane.time)
             continue
@@ -91,6 +91,12 @@ def _collect_panes(world: World, found: Outcome) -> None:
             latest[pane.source, pane.model] = (pane.start, pane.part)
             if pane.end <= marks[place.partition, pane.source]:
                 raise Wrong(f"{place}, offset {offset}: pane {key} came after the watermark that passed it")
+
+
+@lru_cache(10_000)
+def _decoded(value: bytes) -> PaneRecord | Watermark:
+    """Decode a record: every schedule of a workload sends the same ones, which is what is to be shown."""
+    return decode_record(value)
 
 
 def _collect_dead_letters(world: World, found: Outcome) -> None:

@@ -3,6 +3,7 @@
 import gc
 import logging
 import multiprocessing
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ class Verdict:
     schedule: Schedule
     struck: Mapping[str, int]
     steps: int
+    cpu_s: float
     fault: str = ""
 
 
@@ -42,6 +44,7 @@ def schedule_of(seed: int) -> Schedule:
 
 def run(schedule: Schedule) -> Verdict:
     """Run a schedule and compare."""
+    begin = time.process_time()
     workload = workloads()[schedule.workload]
     world = World(workload, schedule)
     fault = ""
@@ -51,7 +54,7 @@ def run(schedule: Schedule) -> Verdict:
         check(outcome_of(world), undisturbed(schedule.workload)[0], workload, again)
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"
-    return Verdict(schedule, Counter(world.struck), world.steps, fault)
+    return Verdict(schedule, Counter(world.struck), world.steps, time.process_time() - begin, fault)
 
 
 def shrunken(verdict: Verdict) -> Verdict:

@@ -55,6 +55,7 @@ def _events(
     late: float = 0.0,
     returns: float = 1.0,
     grows_at: int | None = None,
+    rich: bool = False,
 ) -> list[Published]:
     chance = random.Random(seed)
     found: list[Published] = []
@@ -68,9 +69,11 @@ def _events(
             "event_id": f"e{number}",
             "event_time": time,
             "model": chance.choice(models),
-            "features": {"x": round(chance.gauss(4.0 if moved else 0.0, 1.0), 2), "c": chance.choice("ab")},
-            "prediction": chance.choice([0.1, 0.2, 0.9]),
+            "features": {"x": round(chance.gauss(4.0 if moved else 0.0, 1.0), 2)},
         }
+        if rich:
+            event["features"] = {"x": chance.choice("xxy" if moved else "xyy"), "c": chance.choice([1, 2, None])}
+            event["prediction"] = chance.choice([0.1, 0.2, 0.9][2 * moved :])
         if tenants:
             event["segment"] = {"tenant": chance.choice(tenants)}
         value: bytes | None = json.dumps(event).encode()
@@ -97,7 +100,7 @@ def workloads() -> tuple[Workload, ...]:
     bounded = _settings(thresholds={"*": {"psi": 0.5}}, false_alarms="0.001 per 1h")
     return (
         _workload("one partition", drifts, _events(1, 120, 1, returns=0.65), 1),
-        _workload("two partitions", drifts, _events(2, 70, 2, bad=0.05), 2),
+        _workload("two partitions", drifts, _events(2, 70, 2, bad=0.05, rich=True), 2),
         _workload("two models", bounded, _events(3, 70, 2, models="mmmn"), 2),
         _workload("bad records", drifts, _events(4, 90, 2, bad=0.45, late=0.1), 2),
         _workload("segments", tagged, _events(5, 60, 2, tenants="pq", late=0.05), 2),
