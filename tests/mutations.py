@@ -181,7 +181,7 @@ MUTATIONS = (
     Mutation(
         "a watermark may take its source back in time",
         "panes/merging.py",
-        "if (record.time, record.position) < (source.time, source.position):",
+        "if place < held or (place == held and source.sent):",
         "if False:",
         (MERGING, SIMULATION),
     ),

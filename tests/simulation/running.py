@@ -6,16 +6,16 @@ import multiprocessing
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
-from tests.simulation.faults import Fault, Schedule, draw, shrink
-from tests.simulation.outcome import Outcome, check, judged_again, outcome_of
+from tests.simulation.faults import Fault, Kind, Schedule, draw, shrink
+from tests.simulation.outcome import Outcome, check, outcome_of
 from tests.simulation.workloads import workloads
 from tests.simulation.world import World
 
 AGAIN = 10
-"""Every tenth schedule is also judged again from the panes log as it is; one with a growing topic always."""
+"""Every tenth schedule is also judged again from the panes log as it is; others where time shows in it always."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,15 @@ def undisturbed(workload: int) -> tuple[Outcome, Mapping[str, int]]:
 
 
 def schedule_of(seed: int) -> Schedule:
-    """Return the schedule of a seed."""
-    return draw(seed, [undisturbed(number)[1] for number in range(len(workloads()))])
+    """Return the schedule of a seed.
+
+    Where a clock flushes quiet partitions, the store does not go back: what was flushed is published, and what is then
+    read anew may be flushed elsewhere. That is a stated limit, not a fault to be found.
+    """
+    drawn = draw(seed, [undisturbed(number)[1] for number in range(len(workloads()))])
+    if not workloads()[drawn.workload].quiet:
+        return drawn
+    return replace(drawn, faults=tuple(fault for fault in drawn.faults if fault.kind is not Kind.ROLLBACK))
 
 
 def run(schedule: Schedule) -> Verdict:
@@ -50,8 +57,8 @@ def run(schedule: Schedule) -> Verdict:
     fault = ""
     try:
         world.run()
-        again = judged_again(world) if workload.grows or schedule.seed % AGAIN == 0 else None
-        check(outcome_of(world), undisturbed(schedule.workload)[0], workload, again)
+        again = workload.grows or workload.quiet or schedule.seed % AGAIN == 0
+        check(world, outcome_of(world), undisturbed(schedule.workload)[0], again=again)
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"
     return Verdict(schedule, Counter(world.struck), world.steps, time.process_time() - begin, fault)

@@ -52,6 +52,8 @@ def test_every_workload_has_something_to_find() -> None:
 @pytest.mark.parametrize("number", range(len(workloads())), ids=[workload.name for workload in workloads()])
 def test_the_undisturbed_run_is_what_the_oracle_says(number: int) -> None:
     workload = workloads()[number]
+    if workload.quiet:
+        return  # each of its runs is compared with the oracle: see `outcome.check`
     outcome, _ = undisturbed(number)
     got = [said_by(pane) for value in outcome.panes.values() if isinstance(pane := decode_record(value), PaneRecord)]
     panes, letters = [], {}

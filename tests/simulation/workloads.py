@@ -19,16 +19,19 @@ Published = tuple[int, bytes | None, bytes | None, int]
 
 @dataclass(frozen=True)
 class Workload:
-    """What is published, in order, and how it is watched. `grows` names a partition that the topic gets on the way."""
+    """What is published, in order, and how it is watched."""
 
     name: str
     settings: Settings
     records: Sequence[Published]
     partitions: Mapping[str, int] = field(default_factory=dict)
     grows: bool = False
+    """Whether the topic gets a partition on the way."""
+    quiet: bool = False
+    """Whether partitions fall quiet on the way, and are flushed by a clock."""
 
 
-def _settings(**model: object) -> Settings:
+def _settings(quiet: str = "1000d", **model: object) -> Settings:
     """One window of a minute; a reference of the first events; a budget so large that little evidence is enough."""
     own = {
         "windows": ["30s"],
@@ -38,9 +41,9 @@ def _settings(**model: object) -> Settings:
         "min_events": 5,
         **model,
     }
-    # Nothing is flushed by the clock: when that happens depends on what goes wrong, and so may what comes of it.
+    # As a rule nothing is flushed by the clock: when that happens depends on what goes wrong, and so does what comes.
     return Settings.model_validate(
-        {"models": {"*": own}, "disorder": "5s", "past": "1000d", "quiet": "1000d", "checkpoint": "300ms"}
+        {"models": {"*": own}, "disorder": "5s", "past": "1000d", "quiet": quiet, "checkpoint": "300ms"}
     )
 
 
@@ -84,12 +87,10 @@ def _events(
     return found
 
 
-def _workload(
-    name: str, settings: Settings, records: list[Published], partitions: int, *, grows: bool = False
-) -> Workload:
+def _workload(name: str, settings: Settings, records: list[Published], partitions: int, **more: bool) -> Workload:
     topics = settings.topics
     counts = {topics.predictions: partitions, topics.panes: 2, topics.alerts: 1, topics.dead_letters: 1}
-    return Workload(name, settings, records, counts, grows)
+    return Workload(name, settings, records, counts, **more)
 
 
 @cache
@@ -106,4 +107,5 @@ def workloads() -> tuple[Workload, ...]:
         _workload("segments", tagged, _events(5, 60, 2, tenants="pq", late=0.05), 2),
         _workload("three partitions", bounded, _events(6, 60, 3, late=0.1, bad=0.1), 3),
         _workload("a growing topic", drifts, _events(7, 64, 1, bad=0.05, grows_at=30), 1, grows=True),
+        _workload("quiet times", _settings(quiet="400ms"), _events(8, 64, 2, bad=0.05), 2, quiet=True),
     )

@@ -180,7 +180,7 @@ class World:
         self._let_due(self.time)
         if self._published < len(self.workload.records):
             self._last_fault = max(self._last_fault, self.time)
-            if self.chance.random() < 0.5:
+            if self.chance.random() < (0.1 if self.workload.quiet else 0.5):
                 self._publish(self.chance.choice((1, 5, 20, 40)))
         idle = [process for process in self._processes if not process.busy]
         if idle:

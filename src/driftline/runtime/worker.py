@@ -184,7 +184,11 @@ class Worker:
             self._begin_to_finish()
         self._flush_quiet(now)
         interval = self._settings.checkpoint / 1000
-        due = [owned for owned in self._owned.values() if owned.moved and now - owned.last_commit >= interval]
+        due = [
+            owned
+            for owned in self._owned.values()
+            if owned.moved and (owned.flushed or now - owned.last_commit >= interval)
+        ]
         if due:
             self._checkpoint(due)
         if now >= self._next_check:
@@ -333,15 +337,19 @@ class Worker:
     # moving forward
 
     def _flush_quiet(self, now: float) -> None:
+        """Send what is open of quiet tasks. They are committed in the same step: where a clock decided is then told."""
         quiet = self._settings.quiet / 1000
+        ended, silent = [], []
         for owned in self._owned.values():
+            if self._until_caught_up and owned.at_end:
+                ended.append(owned)
+            elif not owned.waiting and set(owned.stage.inputs) <= owned.caught_up and now - owned.last_record >= quiet:
+                silent.append(owned)
+        silent = [owned for owned in silent if self._is_quiet(owned, now)]  # asks the log, which may be away
+        for owned in (*ended, *silent):
             main = owned.stage.inputs[0]
-            ended = self._until_caught_up and owned.at_end
-            caught_up = not owned.waiting and set(owned.stage.inputs) <= owned.caught_up
-            silent = caught_up and now - owned.last_record >= quiet
-            if ended or (silent and self._is_quiet(owned, now)):
-                end = max(owned.positions[main], owned.ends[main] if ended else 0)
-                owned.flushed |= owned.stage.quiet(end)
+            end = max(owned.positions[main], owned.ends[main] if owned in ended else 0)
+            owned.flushed |= owned.stage.quiet(end)
 
     def _is_quiet(self, owned: Owned, now: float) -> bool:
         """Ask the log whether a task's inputs ended where it read to: a log that is away is silent too.
