@@ -43,16 +43,19 @@ def _tell_all(first: int, count: int, processes: int) -> int:
     begin = time.monotonic()
     struck: Counter[str] = Counter()
     failed: list[Verdict] = []
-    steps = 0
+    steps = done = 0
     cpu_s = 0.0
-    for done, verdict in enumerate(verdicts(first, count, processes), 1):
-        steps += verdict.steps
-        cpu_s += verdict.cpu_s
-        struck.update(verdict.struck)
-        if verdict.fault:
-            failed.append(verdict)
-        if sys.stderr.isatty():
-            print(f"\r{done}/{count}, {len(failed)} failed", end="", file=sys.stderr)
+    try:
+        for done, verdict in enumerate(verdicts(first, count, processes), 1):
+            steps += verdict.steps
+            cpu_s += verdict.cpu_s
+            struck.update(verdict.struck)
+            if verdict.fault:
+                failed.append(verdict)
+            if sys.stderr.isatty():
+                print(f"\r{done}/{count}, {len(failed)} failed", end="", file=sys.stderr)
+    except KeyboardInterrupt:
+        print(f"interrupted after {done} of {count}")
     for verdict in sorted(failed, key=lambda each: each.schedule.seed)[:MOST_TOLD]:
         _tell_one(shrunken(verdict))
     print(f"{'fault':<12}{'struck':>8}")
@@ -60,8 +63,8 @@ def _tell_all(first: int, count: int, processes: int) -> int:
         print(f"{kind:<12}{struck[kind]:>8}")
     took = time.monotonic() - begin
     print(
-        f"{count} schedules from seed {first}: {steps} steps, {struck.total()} faults struck, {len(failed)} failed; "
-        f"{took:.0f} s on {processes} cores, {cpu_s / count * 1000:.0f} ms of CPU a schedule"
+        f"{done} schedules from seed {first}: {steps} steps, {struck.total()} faults struck, {len(failed)} failed; "
+        f"{took:.0f} s on {processes} cores, {cpu_s / max(done, 1) * 1000:.0f} ms of CPU a schedule"
     )
     return 1 if failed else 0
 

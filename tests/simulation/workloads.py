@@ -43,7 +43,7 @@ def _settings(quiet: str = "1000d", **model: object) -> Settings:
     }
     # As a rule nothing is flushed by the clock: when that happens depends on what goes wrong, and so does what comes.
     return Settings.model_validate(
-        {"models": {"*": own}, "disorder": "5s", "past": "1000d", "quiet": quiet, "checkpoint": "300ms"}
+        {"models": {"*": own}, "disorder": "5s", "past": "1000d", "quiet": quiet, "checkpoint": "500ms"}
     )
 
 

@@ -66,7 +66,7 @@ class Process:
         return self._world.call(self, name, effect, fails_with)
 
     def batch_size(self) -> int:
-        return self._world.chance.choice((1, 6, 20, 200, 200, 200))
+        return self._world.chance.choice((1, 8, 30, 200, 200, 200))
 
     def wait(self, seconds: float) -> None:
         if self.dead:
