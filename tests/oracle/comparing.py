@@ -2,9 +2,10 @@
 
 from driftline.config import Settings
 from driftline.panes.records import GROUP_STEP, PaneRecord
-from driftline.runtime.rules import summarise_settings
+from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.sketches.summary import ROLES
 from driftline.tasks.summarise import SummariseSettings
+from tests.oracle import judge
 from tests.oracle.summarise import Content, Rules
 
 
@@ -25,6 +26,17 @@ def rules_of(settings: SummariseSettings) -> Rules:
 def rules_for(settings: Settings) -> Rules:
     """Return the same of a whole configuration."""
     return rules_of(summarise_settings(settings))
+
+
+def judge_rules_for(settings: Settings) -> judge.Rules:
+    """Return what Judge knows of the configuration."""
+    found = judge_settings(settings)
+
+    def learn(model: str) -> tuple[int, int]:
+        rule = found.rules(model).learn
+        return rule.span_ms, rule.events
+
+    return judge.Rules(lambda model: found.rules(model).windows, learn, found.stream_window_ms, found.dead_letter_share)
 
 
 def said_by(record: PaneRecord) -> Content:

@@ -30,10 +30,17 @@ class Verdict:
 
 
 @cache
-def undisturbed(workload: int) -> tuple[Outcome, Mapping[str, int]]:
-    """Return what one worker makes of a workload when nothing goes wrong, and its calls."""
+def prepared(workload: int) -> World:
+    """Return the world in which one worker has done a workload, and nothing went wrong."""
     world = World(workloads()[workload], Schedule(0, workload, 1, ()))
     world.run()
+    return world
+
+
+@cache
+def undisturbed(workload: int) -> tuple[Outcome, Mapping[str, int]]:
+    """Return what comes of a workload when nothing goes wrong, and how often each call is made."""
+    world = prepared(workload)
     return outcome_of(world), dict(world.calls)
 
 
