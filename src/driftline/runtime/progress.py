@@ -12,6 +12,15 @@ from driftline.runtime.stages import JudgeStage, SummariseStage
 from driftline.tasks.summarise import NEVER
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What a worker waits for: "kafka" or "redis", why, and since when in epoch milliseconds."""
+
+    waits_for: str
+    why: str
+    since: int
+
+
 @dataclass(slots=True)
 class Progress:
     """What a worker did so far, for those who watch it from the same process."""
@@ -29,6 +38,8 @@ class Progress:
     restarts: Counter[str] = field(default_factory=Counter)
     """Refused commits by their outcome."""
     tasks: list[str] = field(default_factory=list)
+    pause: Pause | None = None
+    """Set while the worker waits for Kafka or Redis."""
 
 
 def samples(
@@ -47,6 +58,8 @@ def samples(
         *(Sample(metrics.REBALANCES, (event,), count) for event, count in progress.rebalances.items()),
         *(Sample(metrics.RESTARTS, (outcome,), count) for outcome, count in progress.restarts.items()),
     ]
+    if progress.pause is not None:
+        found.append(Sample(metrics.PAUSED, (progress.pause.waits_for,), 1))
     for owned in tasks:
         stage, partition = owned.stage, str(owned.task.partition)
         found.append(Sample(metrics.TASKS, (stage.name,), 1))

@@ -185,15 +185,21 @@ class StageKind:
 
 
 def pipeline(settings: Settings, partitions: Mapping[str, int]) -> tuple[StageKind, StageKind]:
-    """Return both stages, given the topics' partition counts. Profile files are read here. Raises `InputError`."""
+    """Return both stages, given the topics' partition counts. Profile files are read here. Raises `InputError`.
+
+    `partitions` is looked at again for each new task of Summarise: the predictions topic may grow. The count of the
+    panes topic is taken once: with another one, a model's panes would go to a task that does not know the model.
+    """
     names = settings.topics
     topics = StageTopics((names.predictions,), names.panes, names.alerts, names.dead_letters)
-    sources, panes = partitions[names.predictions], partitions[names.panes]
+    panes = partitions[names.panes]
     summarising, judging = summarise_settings(settings), judge_settings(settings)
+
+    def summarise(partition: int) -> SummariseStage:
+        return SummariseStage(summarising, topics, partition, partitions[names.predictions], panes)
+
     return (
-        StageKind(
-            SUMMARISE, topics.inputs, lambda partition: SummariseStage(summarising, topics, partition, sources, panes)
-        ),
+        StageKind(SUMMARISE, topics.inputs, summarise),
         StageKind(JUDGE, (topics.panes,), lambda partition: JudgeStage(judging, topics)),
     )
 
