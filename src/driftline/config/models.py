@@ -35,7 +35,7 @@ def _resolved(value: object, info: ValidationInfo) -> Path:
 def _reference(value: object, info: ValidationInfo) -> Path | LearnSettings:
     if isinstance(value, LearnSettings):
         return value
-    if isinstance(value, str) and (value == "learn" or value.startswith("learn ")):
+    if isinstance(value, str) and value.split(" ")[0] in ("learn", "previous"):
         return LearnSettings.parse(value)
     return _resolved(value, info)
 
@@ -58,8 +58,12 @@ Reference = Annotated[
     WithJsonSchema(
         {
             "type": "string",
-            "examples": ["profiles/churn.profile", "learn 1d", "learn 50000 events"],
-            "anyOf": [{"pattern": f"^learn ([0-9]+ events|{PATTERN})$"}, {"not": {"pattern": "^learn( |$)"}}],
+            "examples": ["profiles/churn.profile", "learn 1d", "learn 50000 events", "previous 7d"],
+            "anyOf": [
+                {"pattern": f"^learn ([0-9]+ events|{PATTERN})$"},
+                {"pattern": f"^previous {PATTERN}$"},
+                {"not": {"pattern": "^(learn|previous)( |$)"}},
+            ],
         }
     ),
 ]
@@ -86,10 +90,16 @@ class ModelSettings(BaseModel):
     )
     reference: Reference = Field(
         default=LearnSettings.parse("learn 1d"),
-        description="What windows are compared with: a profile file, or `learn 1d`, `learn 50000 events`.",
+        description="What windows are compared with: a profile file, what the stream was like at first (`learn 1d`, "
+        "`learn 50000 events`), or the period before (`previous 7d`).",
     )
     references: dict[str, ProfilePath] = Field(
         default={}, description="Profile files by model version, before `reference`."
+    )
+    new_version: Literal["learn", "compare"] = Field(
+        default="learn",
+        description="What a new model version is compared with, where no file is named for it: what it is like at "
+        "first (`learn`), or the reference of the version before it (`compare`).",
     )
     segments: tuple[str, ...] = Field(
         default=(), description="Tags whose every value is watched by itself, such as tenant."

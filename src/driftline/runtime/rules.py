@@ -79,6 +79,7 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
         min_events=own.min_events,
         segmented=bool(own.segments),
         reference=reference,
+        new_version=own.new_version,
         thresholds={
             signal: {str(metric): limit for metric, limit in limits.items()}
             for signal, limits in own.thresholds.items()
@@ -89,7 +90,7 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
 def _learn_rule(reference: Path | LearnSettings) -> LearnRule:
     default = LearnSettings.parse("learn 1d")
     learn = reference if isinstance(reference, LearnSettings) else default  # segments that the file does not have
-    return LearnRule(learn.period_ms or 0, learn.events or LEAST_LEARNED)
+    return LearnRule(learn.period_ms or 0, learn.events or LEAST_LEARNED, learn.renewed)
 
 
 def read_profile(path: Path) -> dict[str, Reference]:

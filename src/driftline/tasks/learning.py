@@ -17,10 +17,10 @@ class Learner:
 
     def __init__(self, rules: ModelRules) -> None:
         self.slices: dict[int, Summary] = {}
-        self.slice_ms = rules.pane_ms
+        self.slice_ms = self._pane_ms = rules.pane_ms
+        self.rule = rules.learn
         self.changed: set[int] = set()
         """Starts of slices that were added, grew, or are gone since the caller last cleared it."""
-        self._rule = rules.learn
         self._sizes = [size for size, _ in rules.windows]
 
     @property
@@ -37,7 +37,7 @@ class Learner:
             self.changed.update(finer)
             for begin, held in finer.items():
                 self._add(begin - begin % self.slice_ms, held)
-        return end - min(self.slices) >= self._rule.span_ms and self.events >= self._rule.events
+        return end - min(self.slices) >= self.rule.span_ms and self.events >= self.rule.events
 
     def _add(self, start: int, summary: Summary) -> None:
         held = self.slices.get(start)
@@ -46,17 +46,21 @@ class Learner:
 
     def finish(self, subject: Subject) -> Reference:
         """Return the reference, and let go of what it was learned from."""
-        slices = sorted(self.slices.items())
-        self.changed.update(self.slices)
-        self.slices = {}
-        return build_reference(
-            slices,
+        reference = build_reference(
+            sorted(self.slices.items()),
             model=subject.model,
             version=subject.version,
             segment=subject.segment,
             pane_ms=self.slice_ms,
             learned=True,
         )
+        self.forget()
+        return reference
+
+    def forget(self) -> None:
+        """Let go of the slices collected so far."""
+        self.changed.update(self.slices)
+        self.slices, self.slice_ms = {}, self._pane_ms
 
 
 def longer_slice(length: int, sizes: Sequence[int]) -> int:

@@ -1,6 +1,6 @@
 """One (model, version, segment) under judgement: learn a reference, fill windows, weigh evidence, keep incidents.
 
-    slices ──no reference yet──► learning ──span and events reached──► reference
+    slices ──while it learns──► learner ──span and events reached──► reference (which one: see `references`)
        │
        └──projected on the reference──► open windows ──end──► evidence by kind ──► incidents
                  └──► detectors, slice by slice (when did it begin?)
@@ -27,8 +27,9 @@ from driftline.incidents.words import summarise_incident
 from driftline.panes.windows import window_starts
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import Summary
+from driftline.tasks.adoption import MOST_ADOPTIONS, Adoption, Origin
 from driftline.tasks.learning import Learner
-from driftline.tasks.rules import ModelRules
+from driftline.tasks.rules import LearnRule, ModelRules
 from driftline.tasks.watched import Watched, metric, rounded, rounded_all
 
 MOST_SILENT = 1_000
@@ -58,6 +59,12 @@ class SubjectJudge:
         self.incidents: dict[Kind, Incident] = {}
         self.last_window: Window | None = None
         self.learner = Learner(rules)
+        self.learning = True
+        """Whether slices are collected for a reference of its own."""
+        self.history: list[Adoption] = []
+        """The audit trail of its references, oldest first; the last one is in force."""
+        self.given = ""
+        """Address of the file's reference that was in force, or overruled by a command."""
         self.heard = 0
         """The end of the newest slice."""
         self.watched: Watched | None = None
@@ -72,6 +79,32 @@ class SubjectJudge:
         self._volumes: dict[int, VolumeBins] = {}
         self._detectors: list[Replayed] = []
 
+    def adopt(self, watched: Watched | None, adoption: Adoption) -> list[Incident]:
+        """Compare with another reference, or with none while one is learned; the audit trail says since when and why.
+
+        Returns the incidents that were open: compared with the reference before, they are over.
+        """
+        closed = []
+        for kind in sorted(self.incidents):
+            incident = self.incidents[kind]
+            assert self.last_window is not None
+            self._resolve(incident, self.last_window)
+            incident.summary = f"{self.subject}: closed, because the reference changed ({adoption.origin})."
+            closed.append(incident)
+        self.history = [*self.history, adoption][-MOST_ADOPTIONS:]
+        self._measured, self._totals = [], {}
+        if watched is None:
+            self.watched = None
+            self._windows, self._evidence, self._detectors = {}, {}, []
+        else:
+            self.watch(watched, adoption.at)
+        return closed
+
+    @property
+    def origin(self) -> Origin:
+        """Where the reference in force comes from."""
+        return self.history[-1].origin if self.history else Origin.LEARNING
+
     def watch(self, watched: Watched, since: int) -> None:
         """Compare with this reference all slices that start at or after `since`."""
         self.watched = watched
@@ -80,6 +113,8 @@ class SubjectJudge:
         for size, _ in self._rules.windows:
             self._volumes[size] = VolumeBins(watched.reference, size)
             for kind in KIND_SHARES:
+                if kind is Kind.VOLUME and self.origin.borrowed:
+                    continue
                 evidence = watched.evidence(
                     kind, self._volumes[size], size, self._allowance(kind), self._rules.min_effect
                 )
@@ -95,10 +130,14 @@ class SubjectJudge:
         return rules.budget.allowance(kind, sizes=len(rules.windows), segment_rank=self.rank, segmented=rules.segmented)
 
     def take(self, start: int, end: int, summary: Summary) -> Reference | None:
-        """Take in a slice. Returns the reference if this slice completed its learning: then call `watch`."""
+        """Take in a slice. Returns the reference if this slice completed its learning: then call `adopt`."""
         self.heard = end
+        learned = None
+        if self.learning and self.learner.take(start, end, summary):
+            learned = self.learner.finish(self.subject)
+            self.learning = self.learner.rule.renewed
         if self.watched is None:
-            return self.learner.finish(self.subject) if self.learner.take(start, end, summary) else None
+            return learned
         vector = self.watched.projection.project(summary)
         for index, (size, every) in enumerate(self._rules.windows):
             for window in window_starts(start, end, size, every):
@@ -111,7 +150,7 @@ class SubjectJudge:
                 score = scores[detector.signal]
                 if math.isfinite(score):
                     detector.update(score, start)
-        return None
+        return learned
 
     @property
     def deadline(self) -> int | None:
@@ -304,13 +343,26 @@ class SubjectJudge:
             [[detector.name, detector.signal, asdict(detector.snapshot())] for detector in self._detectors],
             self._silent,
             self.heard,
+            {
+                "history": self.history,
+                "given": self.given,
+                "learning": self.learning,
+                "rule": asdict(self.learner.rule),
+            },
         ]
         return value, arrays
 
     def restore(self, value: Any, arrays: Mapping[str, Any], watched: Watched | None) -> None:
         """Take up a snapshot. `watched` is the reference it names, or another one: then evidence starts anew."""
-        _, self.rank, address, since, slice_ms, _, windows, incidents, last, detectors, silent, self.heard = value
+        _, self.rank, address, since, slice_ms, _, windows, incidents, last, detectors, silent, self.heard = value[:12]
         self.learner.slice_ms = slice_ms
+        if len(value) > 12:
+            told = value[12]
+            self.history = msgspec.convert(told["history"], list[Adoption])
+            self.given, self.learning = told["given"], told["learning"]
+            self.learner.rule = LearnRule(**told["rule"])
+        else:  # of a release that kept no trail
+            self.learning = not address
         self.incidents = {held.kind: held for held in msgspec.convert(incidents, list[Incident])}
         self.last_window = msgspec.convert(last, Window | None)
         if watched is None:
