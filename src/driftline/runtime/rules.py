@@ -74,7 +74,7 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
         windows=tuple((window.size, window.hop) for window in own.windows),
         pane_ms=own.pane_ms,
         budget=Budget(own.false_alarms.count, own.false_alarms.period_ms),
-        learn=_learn_rule(own.reference),
+        learn=learn_rule(own.reference),
         min_effect=own.min_effect,
         min_events=own.min_events,
         segmented=bool(own.segments),
@@ -87,7 +87,8 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
     )
 
 
-def _learn_rule(reference: Path | LearnSettings) -> LearnRule:
+def learn_rule(reference: Path | LearnSettings) -> LearnRule:
+    """Return how a reference is learned where none is given."""
     default = LearnSettings.parse("learn 1d")
     learn = reference if isinstance(reference, LearnSettings) else default  # segments that the file does not have
     return LearnRule(learn.period_ms or 0, learn.events or LEAST_LEARNED, learn.renewed)

@@ -135,7 +135,8 @@ class SubjectJudge:
         learned = None
         if self.learning and self.learner.take(start, end, summary):
             learned = self.learner.finish(self.subject)
-            self.learning = self.learner.rule.renewed
+            self.learner.rule = self._rules.learn  # a command's rule was for this once
+            self.learning = self._rules.learn.renewed
         if self.watched is None:
             return learned
         vector = self.watched.projection.project(summary)
