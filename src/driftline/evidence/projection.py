@@ -185,8 +185,9 @@ class Projection:
 
     @property
     def quality_rows(self) -> Ints:
-        """The slots whose quality is compared with the reference: all of them, EVENTS for fields never seen."""
-        return np.arange(len(self.signals), dtype=np.int64)
+        """The slots whose quality is compared with the reference: all but tags; EVENTS is for fields never seen."""
+        watched = [slot for slot, family in enumerate(self.families) if family is not Family.TAGS]
+        return np.array(watched, dtype=np.int64)
 
     # -- layout -----------------------------------------------------------------------------------------------------
 

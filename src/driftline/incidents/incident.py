@@ -43,6 +43,13 @@ class Signal(msgspec.Struct, frozen=True):
     """Natural logarithm of its accumulated e-value when the incident opened (0 where a threshold opened it)."""
     effects: dict[str, float]
     """Distances from the reference in the window, and values before and after."""
+    share: float = 0.0
+    """Its part of the evidence that opened the incident; 0 for a signal that joined later."""
+    what: str = ""
+    """What of it moved most: `mean`, `null`, a category, a range of values; "" where nothing can be named."""
+    before: str = ""
+    after: str = ""
+    """That, in the reference and in the window, as text for people."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -87,6 +94,12 @@ class Incident(msgspec.Struct):
     resolved: int | None = None
     quiet: int = 0
     """Windows in a row without evidence."""
+    began: int | None = None
+    """Start of the window with which the change most likely began (epoch milliseconds)."""
+    level: str | None = None
+    """Which of data, model, code and environment changed; None where that cannot be told. See `level`."""
+    reason: str = ""
+    """Why it is this level."""
 
     @property
     def fingerprint(self) -> str:

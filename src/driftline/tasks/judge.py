@@ -17,12 +17,13 @@ from driftline.codec import pack, unpack
 from driftline.errors import StateCorrupt
 from driftline.evidence.reference import Reference
 from driftline.incidents.alerts import encode_alert
-from driftline.incidents.incident import Incident, Kind, Subject, digest
+from driftline.incidents.incident import Incident, Kind, Status, Subject, digest
 from driftline.panes.merging import PaneMerger, Slice
 from driftline.panes.records import GROUP_STEP, Rebase, decode_rebase
 from driftline.sketches.cells import Cells
 from driftline.sketches.packing import pack_cells, unpack_cells
 from driftline.sketches.summary import Summary
+from driftline.tasks.naming import name_change
 from driftline.tasks.references import References
 from driftline.tasks.rules import JudgeSettings, ModelRules
 from driftline.tasks.stream import StreamJudge
@@ -86,7 +87,16 @@ class Judge:
                 self._touched.add(subject)
                 changed.extend(judge.close(time, self._heard.get((subject.model, subject.segment), 0)))
                 self._schedule(judge)
+            for incident in changed:
+                if incident.status is Status.FIRING and incident.subject in self._subjects:
+                    name_change(incident, self._subjects[incident.subject], self._segments(incident.subject))
             self._tell(changed)
+
+    def _segments(self, subject: Subject) -> list[SubjectJudge]:
+        """Return the segments of the same model and version that are compared with a reference."""
+        same = [other for other in self._subjects if other.segment and other.model == subject.model]
+        found = [self._subjects[other] for other in sorted(same) if other.version == subject.version]
+        return [judge for judge in found if judge.watched is not None]
 
     def _tell(self, changed: Sequence[Incident]) -> None:
         for incident in changed:

@@ -19,15 +19,17 @@ import numpy as np
 from driftline.evidence.detectors import DETECTORS, Fed, Replayed
 from driftline.evidence.distances import effects
 from driftline.evidence.evalues import Evidence, Found
+from driftline.evidence.onset import Onset
 from driftline.evidence.reference import Reference
 from driftline.evidence.volume import VolumeBins
 from driftline.incidents.budget import KIND_SHARES
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
-from driftline.incidents.words import summarise_incident
+from driftline.incidents.words import effect_size, summarise_incident
 from driftline.panes.windows import window_starts
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import Summary
 from driftline.tasks.adoption import MOST_ADOPTIONS, Adoption, Origin
+from driftline.tasks.codes import CodeVersions
 from driftline.tasks.learning import Learner
 from driftline.tasks.rules import LearnRule, ModelRules
 from driftline.tasks.watched import Watched, metric, rounded, rounded_all
@@ -65,6 +67,7 @@ class SubjectJudge:
         """The audit trail of its references, oldest first; the last one is in force."""
         self.given = ""
         """Address of the file's reference that was in force, or overruled by a command."""
+        self.codes = CodeVersions()
         self.heard = 0
         """The end of the newest slice."""
         self.watched: Watched | None = None
@@ -76,6 +79,7 @@ class SubjectJudge:
         self._windows: dict[tuple[int, int, int], Ints] = {}
         self._silent: dict[int, int] = {}
         self._evidence: dict[tuple[int, Kind], Evidence] = {}
+        self._onsets: dict[tuple[int, Kind], Onset] = {}
         self._volumes: dict[int, VolumeBins] = {}
         self._detectors: list[Replayed] = []
 
@@ -109,7 +113,7 @@ class SubjectJudge:
         """Compare with this reference all slices that start at or after `since`."""
         self.watched = watched
         self._since = since
-        self._evidence, self._windows, self._volumes, self._silent = {}, {}, {}, {}
+        self._evidence, self._windows, self._volumes, self._silent, self._onsets = {}, {}, {}, {}, {}
         for size, _ in self._rules.windows:
             self._volumes[size] = VolumeBins(watched.reference, size)
             for kind in KIND_SHARES:
@@ -120,6 +124,7 @@ class SubjectJudge:
                 )
                 if evidence is not None:
                     self._evidence[size, kind] = evidence
+                    self._onsets[size, kind] = Onset(len(watched.names(kind)))
         if not self.subject.segment:
             signals = np.concatenate([watched.rows[Kind.DATA_DRIFT], watched.rows[Kind.PREDICTION_DRIFT]])
             names = [watched.projection.signals[slot] for slot in signals.tolist()]
@@ -132,6 +137,7 @@ class SubjectJudge:
     def take(self, start: int, end: int, summary: Summary) -> Reference | None:
         """Take in a slice. Returns the reference if this slice completed its learning: then call `adopt`."""
         self.heard = end
+        self.codes.take(start, summary)
         learned = None
         if self.learning and self.learner.take(start, end, summary):
             learned = self.learner.finish(self.subject)
@@ -152,6 +158,19 @@ class SubjectJudge:
                 if math.isfinite(score):
                     detector.update(score, start)
         return learned
+
+    def moved(self, kind: Kind) -> bool:
+        """Tell whether an incident of this kind is open, or the evidence for one is notable."""
+        notable = (evidence.log_m >= NOTABLE for (_, other), evidence in self._evidence.items() if other is kind)
+        return kind in self.incidents or any(notable)
+
+    def quality(self) -> dict[str, dict[str, float]]:
+        """Return the effects of each signal in the window judged last."""
+        assert self.watched is not None
+        assert self._last_vector is not None
+        projection = self.watched.projection
+        found = effects(projection, self._last_vector)
+        return {projection.signals[slot]: found.of(slot) for slot in self.watched.rows[Kind.DATA_QUALITY].tolist()}
 
     @property
     def deadline(self) -> int | None:
@@ -201,6 +220,7 @@ class SubjectJudge:
                 if kind is not Kind.VOLUME and events < self._rules.min_events:
                     continue
                 found = evidence.update(self.watched.counts(kind, self._volumes[size], vector, events))
+                self._onsets[size, kind].add(found.window, start)
                 if kind in SHOWN:
                     self._totals.update(zip(self.watched.names(kind), found.total.tolist(), strict=True))
                 incident = self.incidents.get(kind)
@@ -238,13 +258,16 @@ class SubjectJudge:
         chosen = chosen[np.lexsort((chosen, -found.total[chosen]))][:MOST_SIGNALS]
         assert self.watched is not None
         names = self.watched.names(kind)
-        signals = [
-            self.watched.signal(kind, names[at], float(found.total[at]), self._volumes[window.size], vector, window)
-            for at in chosen.tolist()
-        ]
-        return self._start(kind, window, signals)
+        shares = np.exp(found.total - np.logaddexp.reduce(found.total))
+        signals = []
+        for at in chosen.tolist():
+            total, volume = float(found.total[at]), self._volumes[window.size]
+            signal = self.watched.signal(kind, names[at], total, volume, vector, window)
+            signals.append(msgspec.structs.replace(signal, share=rounded(float(shares[at]))))
+        signals.sort(key=lambda signal: (-round(signal.share, 2), -effect_size(signal), signal.name))
+        return self._start(kind, window, signals, self._onsets[window.size, kind].of(int(found.total.argmax())))
 
-    def _start(self, kind: Kind, window: Window, signals: list[Signal]) -> Incident:
+    def _start(self, kind: Kind, window: Window, signals: list[Signal], began: int | None) -> Incident:
         for (_, other), evidence in self._evidence.items():
             if other is kind:
                 evidence.reset()
@@ -259,6 +282,7 @@ class SubjectJudge:
             reference=self.watched.reference.address,
             summary=summarise_incident(self.subject, kind, signals),
             detections=self._detections(signals, window),
+            began=began,
         )
         self.incidents[kind] = incident
         return incident
@@ -316,7 +340,7 @@ class SubjectJudge:
                 )
         incident = self.incidents.get(Kind.THRESHOLD)
         if incident is None:
-            return [self._start(Kind.THRESHOLD, window, passed[:MOST_SIGNALS])] if passed else []
+            return [self._start(Kind.THRESHOLD, window, passed[:MOST_SIGNALS], window.start)] if passed else []
         if passed or incident.window.size != window.size:
             return []
         self._resolve(incident, window)
@@ -330,6 +354,8 @@ class SubjectJudge:
         for (size, kind), evidence in self._evidence.items():
             for name, array in evidence.snapshot().items():
                 arrays[f"evidence/{size}/{kind}/{name}"] = array
+        for (size, kind), onset in self._onsets.items():
+            arrays.update({f"onset/{size}/{kind}/{name}": held for name, held in onset.snapshot().items()})
         address = self.watched.reference.address if self.watched else ""
         value = [
             self.subject,
@@ -349,6 +375,7 @@ class SubjectJudge:
                 "given": self.given,
                 "learning": self.learning,
                 "rule": asdict(self.learner.rule),
+                "codes": self.codes.first_seen,
             },
         ]
         return value, arrays
@@ -362,6 +389,7 @@ class SubjectJudge:
             self.history = msgspec.convert(told["history"], list[Adoption])
             self.given, self.learning = told["given"], told["learning"]
             self.learner.rule = LearnRule(**told["rule"])
+            self.codes = CodeVersions(told["codes"])
         else:  # of a release that kept no trail
             self.learning = not address
         self.incidents = {held.kind: held for held in msgspec.convert(incidents, list[Incident])}
@@ -374,7 +402,10 @@ class SubjectJudge:
         self._silent = msgspec.convert(silent, dict[int, int])
         self._windows = {tuple(key): arrays[f"window/{number}"] for number, key in enumerate(windows)}
         for (size, kind), evidence in self._evidence.items():
-            prefix = f"evidence/{size}/{kind}/"
-            held = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            evidence.restore(held)
+            evidence.restore(_under(f"evidence/{size}/{kind}/", arrays))
+            self._onsets[size, kind].restore(_under(f"onset/{size}/{kind}/", arrays))
         self._detectors = [Replayed(name, signal, msgspec.convert(fed, Fed)) for name, signal, fed in detectors]
+
+
+def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from driftline.evidence.contrast import Contrast, contrast
 from driftline.evidence.detectors import Scores
 from driftline.evidence.distances import effects
 from driftline.evidence.evalues import Evidence
@@ -14,6 +15,7 @@ from driftline.evidence.reference import Reference
 from driftline.evidence.signals import Family
 from driftline.evidence.volume import VolumeBins
 from driftline.incidents.incident import Kind, Signal, Window
+from driftline.incidents.words import largest_share, number, percent
 from driftline.sketches.keys import Ints
 
 METRICS = {
@@ -91,9 +93,23 @@ class Watched:
     ) -> Signal:
         """Return a signal's part in an incident."""
         if kind is Kind.VOLUME:
-            return Signal(name, rounded(evidence), {"events_before": volume.usual, "events_after": float(window.count)})
-        found = effects(self.projection, vector).of(self.projection.signals.index(name))
-        return Signal(name, rounded(evidence), rounded_all(found))
+            found = {"events_before": volume.usual, "events_after": float(window.count)}
+            before, after = (number(found[key]) if math.isfinite(found[key]) else "" for key in found)
+            return Signal(name, rounded(evidence), rounded_all(found), what="events", before=before, after=after)
+        slot = self.projection.signals.index(name)
+        found = rounded_all(effects(self.projection, vector).of(slot))
+        if kind is Kind.DATA_QUALITY:
+            before, after, what = largest_share(found)
+        else:
+            before, after, what = _moved(contrast(self.projection, vector, slot))
+        return Signal(name, rounded(evidence), found, what=what, before=before, after=after)
+
+
+def _moved(found: Contrast | None) -> tuple[str, str, str]:
+    if found is None:
+        return "", "", ""
+    text = percent if found.share else number
+    return text(found.before), text(found.after), found.what
 
 
 def rounded(evidence: float) -> float:
