@@ -20,6 +20,8 @@ from driftline.config.names import nearest
 from driftline.config.notations import Budget, BudgetText, LearnSettings, WindowSettings
 from driftline.config.panes import pane_length
 
+SEASONS = {"day": 86_400_000, "week": 7 * 86_400_000}
+"""Length in milliseconds."""
 Metric = Literal["psi", "js", "ks", "wasserstein", "chi2", "missing_rate"]
 METRICS: tuple[Metric, ...] = ("psi", "js", "ks", "wasserstein", "chi2", "missing_rate")
 
@@ -101,6 +103,10 @@ class ModelSettings(BaseModel):
         description="What a new model version is compared with, where no file is named for it: what it is like at "
         "first (`learn`), or the reference of the version before it (`compare`).",
     )
+    season: Literal["day", "week"] | None = Field(
+        default=None,
+        description="Compare windows with the same hour of the day or week of the reference, which must span two.",
+    )
     segments: tuple[str, ...] = Field(
         default=(), description="Tags whose every value is watched by itself, such as tenant."
     )
@@ -127,6 +133,11 @@ class ModelSettings(BaseModel):
     def pane_ms(self) -> int:
         """Length of a pane in milliseconds. Raises ValueError if no length suits the windows (refused when loading)."""
         return pane_length(self.windows, self.pane)
+
+    @property
+    def season_ms(self) -> int:
+        """Length of the season in milliseconds, 0 for none."""
+        return 0 if self.season is None else SEASONS[self.season]
 
     def overridden_by(self, other: "ModelSettings") -> "ModelSettings":
         """Return these settings with those that were written down for `other` in their place."""

@@ -55,6 +55,7 @@ def alert(incident: Incident, *, source: str) -> dict[str, Any]:
         "began": None if incident.began is None else rfc3339(incident.began),
         "level": incident.level,
         "reason": incident.reason or None,
+        "false_alarms": msgspec.to_builtins(incident.false_alarms),
         "signals": [msgspec.to_builtins(signal) for signal in incident.signals],
         "detections": incident.detections,
         "reference": incident.reference or None,

@@ -79,6 +79,26 @@ class Subject(msgspec.Struct, frozen=True, order=True):
         return f"{name}[{self.segment}]" if self.segment else name
 
 
+class Basis(StrEnum):
+    """What the false-alarm rate of an incident rests on."""
+
+    GUARANTEED = "guaranteed"  # the reference's windows are as independent as the budget needs them
+    MEASURED = "measured"  # they are not, and `driftline profile calibrate` measured the rate
+    NOT_GUARANTEED = "not guaranteed"  # they are not, or the reference is too short to tell
+
+
+class FalseAlarms(msgspec.Struct, frozen=True):
+    """The model's budget, and whether it can be relied on for this incident."""
+
+    count: float
+    period_ms: int
+    basis: Basis
+    rate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """False alarms measured in a period, with the 95 % interval."""
+
+
 class Incident(msgspec.Struct):
     """An incident and its present state; `window` is the one of its last change."""
 
@@ -100,6 +120,8 @@ class Incident(msgspec.Struct):
     """Which of data, model, code and environment changed; None where that cannot be told. See `level`."""
     reason: str = ""
     """Why it is this level."""
+    false_alarms: FalseAlarms | None = None
+    """None where nothing random opened it."""
 
     @property
     def fingerprint(self) -> str:

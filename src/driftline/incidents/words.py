@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from driftline.incidents.incident import Kind, Signal, Subject
+from driftline.incidents.incident import Basis, FalseAlarms, Kind, Signal, Subject
 
 KIND_WORDS = {
     Kind.DATA_DRIFT: "inputs moved away from the reference",
@@ -32,6 +32,7 @@ def summarise_incident(
     began: int | None = None,
     level: str | None = None,
     reason: str = "",
+    false_alarms: FalseAlarms | None = None,
 ) -> str:
     """Return what a person understands at 3 a.m.: what moved, since when, and what that points to."""
     parts = [describe(signal, kind) for signal in signals]
@@ -39,7 +40,27 @@ def summarise_incident(
     tail = ": " + "; ".join(parts[:MOST_PARTS]) + more if parts else ""
     since = "" if began is None else f" since about {minute(began)}"
     why = f" {level.capitalize() if level else 'Level unknown'}: {reason}." if reason else ""
-    return f"{subject}: {KIND_WORDS[kind]}{since}{tail}.{why}"
+    return f"{subject}: {KIND_WORDS[kind]}{since}{tail}.{why}{_caution(false_alarms)}"
+
+
+def _caution(promised: FalseAlarms | None) -> str:
+    if promised is None or promised.basis is Basis.GUARANTEED:
+        return ""
+    if promised.rate is None:
+        return " The false-alarm budget is not guaranteed here: windows of the reference depend on one another."
+    period, allowed = span(promised.period_ms), number(promised.count)
+    return f" Measured on the reference: {number(promised.rate)} false alarms in {period}, where {allowed} is allowed."
+
+
+def span(length_ms: int) -> str:
+    """Return a length of time in the largest unit that it is a multiple of.
+
+    >>> span(30 * 86_400_000), span(5_400_000)
+    ('30 days', '90 minutes')
+    """
+    units = ((86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes"), (1_000, "seconds"), (1, "ms"))
+    size, unit = next((size, unit) for size, unit in units if length_ms % size == 0)
+    return f"{length_ms // size} {unit}"
 
 
 def minute(time_ms: int) -> str:

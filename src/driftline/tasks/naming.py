@@ -31,6 +31,7 @@ def name_change(incident: Incident, judge: SubjectJudge, segments: Sequence[Subj
         began=incident.began,
         level=incident.level,
         reason=incident.reason,
+        false_alarms=incident.false_alarms,
     )
 
 

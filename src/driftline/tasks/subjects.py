@@ -21,9 +21,10 @@ from driftline.evidence.distances import effects
 from driftline.evidence.evalues import Evidence, Found
 from driftline.evidence.onset import Onset
 from driftline.evidence.reference import Reference
+from driftline.evidence.seasons import carried
 from driftline.evidence.volume import VolumeBins
 from driftline.incidents.budget import KIND_SHARES
-from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.words import effect_size, summarise_incident
 from driftline.panes.windows import window_starts
 from driftline.sketches.keys import Ints
@@ -41,6 +42,8 @@ QUIET_WINDOWS = 3
 NOTABLE = 3.0
 """Log e-value of one window (e^3 = 20) that makes a signal part of an incident that is open already."""
 MOST_SIGNALS = 10
+LEAST_SHARE = 0.01
+"""Of an incident's evidence, for a signal to count among those that opened it."""
 SHOWN = (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT)
 """Kinds whose signals are measured for `status`, strongest evidence first."""
 MOST_SHOWN = 50
@@ -71,6 +74,8 @@ class SubjectJudge:
         self.heard = 0
         """The end of the newest slice."""
         self.watched: Watched | None = None
+        self._view: Watched | None = None
+        self._turned: dict[int, int] = {}
         self._last_vector: Ints | None = None
         self._totals: dict[str, float] = {}
         self._measured: list[Signal] | None = []
@@ -111,17 +116,14 @@ class SubjectJudge:
 
     def watch(self, watched: Watched, since: int) -> None:
         """Compare with this reference all slices that start at or after `since`."""
-        self.watched = watched
+        self.watched = self._view = watched
+        self._turned = {}
         self._since = since
         self._evidence, self._windows, self._volumes, self._silent, self._onsets = {}, {}, {}, {}, {}
         for size, _ in self._rules.windows:
             self._volumes[size] = VolumeBins(watched.reference, size)
             for kind in KIND_SHARES:
-                if kind is Kind.VOLUME and self.origin.borrowed:
-                    continue
-                evidence = watched.evidence(
-                    kind, self._volumes[size], size, self._allowance(kind), self._rules.min_effect
-                )
+                evidence = self._fresh_evidence(kind, size, watched)
                 if evidence is not None:
                     self._evidence[size, kind] = evidence
                     self._onsets[size, kind] = Onset(len(watched.names(kind)))
@@ -129,6 +131,24 @@ class SubjectJudge:
             signals = np.concatenate([watched.rows[Kind.DATA_DRIFT], watched.rows[Kind.PREDICTION_DRIFT]])
             names = [watched.projection.signals[slot] for slot in signals.tolist()]
             self._detectors = [Replayed(kind, name) for name in names for kind in DETECTORS]
+
+    def _fresh_evidence(self, kind: Kind, size: int, view: Watched) -> Evidence | None:
+        if kind is Kind.VOLUME and self.origin.borrowed:
+            return None
+        return view.evidence(kind, self._volumes[size], size, self._allowance(kind), self._rules.min_effect)
+
+    def _turn(self, size: int, start: int) -> None:
+        """Compare with the phase of the season that the window which starts at `start` is in."""
+        assert self.watched is not None
+        view = self._view = self.watched.at(start, size)
+        before = self.watched.at(self._turned[size], size) if size in self._turned else self.watched
+        self._turned[size] = start
+        if view is before:
+            return
+        for kind in KIND_SHARES:
+            held, fresh = self._evidence.get((size, kind)), self._fresh_evidence(kind, size, view)
+            if held is not None and fresh is not None and kind is not Kind.VOLUME:
+                self._evidence[size, kind] = carried(held, fresh)
 
     def _allowance(self, kind: Kind) -> float:
         rules = self._rules
@@ -152,7 +172,8 @@ class SubjectJudge:
                 held = self._windows.get(key)
                 self._windows[key] = vector if held is None else held + vector
         if self._detectors:
-            scores = dict(zip(self.watched.projection.signals, self.watched.scores.of(vector).tolist(), strict=True))
+            view = self.watched.at(start, end - start)
+            scores = dict(zip(view.projection.signals, view.scores.of(vector).tolist(), strict=True))
             for detector in self._detectors:
                 score = scores[detector.signal]
                 if math.isfinite(score):
@@ -166,11 +187,11 @@ class SubjectJudge:
 
     def quality(self) -> dict[str, dict[str, float]]:
         """Return the effects of each signal in the window judged last."""
-        assert self.watched is not None
+        assert self._view is not None
         assert self._last_vector is not None
-        projection = self.watched.projection
+        projection = self._view.projection
         found = effects(projection, self._last_vector)
-        return {projection.signals[slot]: found.of(slot) for slot in self.watched.rows[Kind.DATA_QUALITY].tolist()}
+        return {projection.signals[slot]: found.of(slot) for slot in self._view.rows[Kind.DATA_QUALITY].tolist()}
 
     @property
     def deadline(self) -> int | None:
@@ -209,6 +230,8 @@ class SubjectJudge:
         assert self.watched is not None
         events = self.watched.projection.events(vector)
         window = Window(start, start + size, events)
+        self._turn(size, start)
+        assert self._view is not None
         self.last_window = window
         self._last_vector, self._measured = vector, None
         changed: list[Incident] = []
@@ -219,10 +242,10 @@ class SubjectJudge:
                     continue
                 if kind is not Kind.VOLUME and events < self._rules.min_events:
                     continue
-                found = evidence.update(self.watched.counts(kind, self._volumes[size], vector, events))
+                found = evidence.update(self._view.counts(kind, self._volumes[size], vector, window))
                 self._onsets[size, kind].add(found.window, start)
                 if kind in SHOWN:
-                    self._totals.update(zip(self.watched.names(kind), found.total.tolist(), strict=True))
+                    self._totals.update(zip(self._view.names(kind), found.total.tolist(), strict=True))
                 incident = self.incidents.get(kind)
                 if incident is None:
                     threshold = self._rules.budget.log_threshold(self._allowance(kind), size)
@@ -239,11 +262,11 @@ class SubjectJudge:
     def measured(self) -> list[Signal]:
         """Return the watched signals as the last window had them, with the evidence so far. Not for segments."""
         if self._measured is None:
-            assert self.watched is not None
+            assert self._view is not None
             assert self._last_vector is not None
             self._measured = []
             if not self.subject.segment:
-                projection = self.watched.projection
+                projection = self._view.projection
                 found = effects(projection, self._last_vector)
                 strongest = sorted(self._totals.items(), key=lambda held: (-held[1], held[0]))[:MOST_SHOWN]
                 self._measured = [
@@ -256,13 +279,13 @@ class SubjectJudge:
         highest = found.total.max()
         chosen = np.flatnonzero((found.total > highest - math.log(100)) | (found.window > NOTABLE))
         chosen = chosen[np.lexsort((chosen, -found.total[chosen]))][:MOST_SIGNALS]
-        assert self.watched is not None
-        names = self.watched.names(kind)
+        assert self._view is not None
+        names = self._view.names(kind)
         shares = np.exp(found.total - np.logaddexp.reduce(found.total))
         signals = []
         for at in chosen.tolist():
             total, volume = float(found.total[at]), self._volumes[window.size]
-            signal = self.watched.signal(kind, names[at], total, volume, vector, window)
+            signal = self._view.signal(kind, names[at], total, volume, vector, window)
             signals.append(msgspec.structs.replace(signal, share=rounded(float(shares[at]))))
         signals.sort(key=lambda signal: (-round(signal.share, 2), -effect_size(signal), signal.name))
         return self._start(kind, window, signals, self._onsets[window.size, kind].of(int(found.total.argmax())))
@@ -283,9 +306,25 @@ class SubjectJudge:
             summary=summarise_incident(self.subject, kind, signals),
             detections=self._detections(signals, window),
             began=began,
+            false_alarms=None if kind is Kind.THRESHOLD else self._promise(kind, window, signals),
         )
         self.incidents[kind] = incident
         return incident
+
+    def _promise(self, kind: Kind, window: Window, signals: list[Signal]) -> FalseAlarms:
+        """Return the budget, and what it rests on for the signals that this incident's evidence comes from."""
+        assert self.watched is not None
+        budget, calibrated = self._rules.budget, self.watched.reference.calibration
+        names = [signal.name for signal in signals if signal.share >= LEAST_SHARE]
+        found = FalseAlarms(budget.count, budget.period_ms, Basis.GUARANTEED)
+        if self.watched.independent(kind, names, self._volumes[window.size], window.size):
+            return found
+        told = None if calibrated is None else (calibrated.windows, calibrated.budget, calibrated.period_ms)
+        if calibrated is None or told != (self._rules.windows, budget.count, budget.period_ms):
+            return msgspec.structs.replace(found, basis=Basis.NOT_GUARANTEED)
+        return msgspec.structs.replace(
+            found, basis=Basis.MEASURED, rate=calibrated.rate, low=calibrated.low, high=calibrated.high
+        )
 
     def _detections(self, signals: list[Signal], window: Window) -> list[dict[str, str | int]]:
         """Return what detectors of these signals found not long before the window's end: when it began."""
@@ -299,8 +338,8 @@ class SubjectJudge:
 
     def _follow(self, incident: Incident, window: Window, vector: Ints, found: Found) -> bool:
         """Look at a further window of an open incident. Returns whether it resolved."""
-        assert self.watched is not None
-        names = self.watched.names(incident.kind)
+        assert self._view is not None
+        names = self._view.names(incident.kind)
         part_of = {signal.name for signal in incident.signals}
         speaks = False
         for at, name in enumerate(names):
@@ -308,7 +347,7 @@ class SubjectJudge:
                 speaks |= float(found.window[at]) > 0
             elif float(found.window[at]) > NOTABLE and len(incident.signals) < MOST_SIGNALS:
                 incident.signals.append(
-                    self.watched.signal(
+                    self._view.signal(
                         incident.kind, name, float(found.window[at]), self._volumes[window.size], vector, window
                     )
                 )
@@ -327,17 +366,15 @@ class SubjectJudge:
         del self.incidents[incident.kind]
 
     def _check_thresholds(self, window: Window, vector: Ints) -> list[Incident]:
-        assert self.watched is not None
-        projection = self.watched.projection
+        assert self._view is not None
+        projection = self._view.projection
         measured = effects(projection, vector)
         passed: list[Signal] = []
         for slot, name in enumerate(projection.signals):
             limits = {**self._rules.thresholds.get("*", {}), **self._rules.thresholds.get(name, {})}
             found = measured.of(slot) if limits else {}
             if any(metric(found, name) > limit for name, limit in limits.items()):
-                passed.append(
-                    self.watched.signal(Kind.THRESHOLD, name, 0.0, self._volumes[window.size], vector, window)
-                )
+                passed.append(self._view.signal(Kind.THRESHOLD, name, 0.0, self._volumes[window.size], vector, window))
         incident = self.incidents.get(Kind.THRESHOLD)
         if incident is None:
             return [self._start(Kind.THRESHOLD, window, passed[:MOST_SIGNALS], window.start)] if passed else []
@@ -376,6 +413,7 @@ class SubjectJudge:
                 "learning": self.learning,
                 "rule": asdict(self.learner.rule),
                 "codes": self.codes.first_seen,
+                "turned": self._turned,
             },
         ]
         return value, arrays
@@ -401,6 +439,8 @@ class SubjectJudge:
             return
         self._silent = msgspec.convert(silent, dict[int, int])
         self._windows = {tuple(key): arrays[f"window/{number}"] for number, key in enumerate(windows)}
+        for size, start in (value[12].get("turned", {}) if len(value) > 12 else {}).items():
+            self._turn(size, start)
         for (size, kind), evidence in self._evidence.items():
             evidence.restore(_under(f"evidence/{size}/{kind}/", arrays))
             self._onsets[size, kind].restore(_under(f"onset/{size}/{kind}/", arrays))
