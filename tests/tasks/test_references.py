@@ -331,6 +331,7 @@ def test_a_release_without_an_audit_trail_is_taken_up(monkeypatch: pytest.Monkey
     monkeypatch.undo()
     judge = Judge(judging(ALONE))
     judge.restore(blobs)
+    assert [entry["origin"] for entry in history(judge)] == ["learned"]
     judge.process(SENT[cut:])
     expected = run(judging(ALONE), SENT)[1]
     assert [alert.value for alert in [*before.emit(), *judge.emit()]] == [alert.value for alert in expected]

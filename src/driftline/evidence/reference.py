@@ -293,11 +293,23 @@ def _check(header: _Header, arrays: dict[str, Ints]) -> None:
         and len(arrays["pane_starts"]) == len(arrays["pane_counts"])
         and len(arrays["value_spread"]) % signals == 0 == len(arrays["quality_spread"]) % signals
         and len(arrays["lags"]) % signals == 0
+        and _season_fits(header, arrays["phases"])
+        and (header.calibration is None or _is_measured(header.calibration))
     )
     if sound:
         sound = _natures_fit(header, Summary(header.signals, Cells(*(arrays[name] for name in _CELLS)), {}))
     if not sound:
         raise StateCorrupt("a reference profile contradicts itself: its parts do not fit. Build or learn it again")
+
+
+def _season_fits(header: _Header, phases: Ints) -> bool:
+    if not header.season_ms:
+        return header.slots == 0 == len(phases)
+    return header.slots > 0 and header.season_ms % header.slots == 0
+
+
+def _is_measured(found: Calibration) -> bool:
+    return found.budget > 0 and found.period_ms > 0 and 0 <= found.low <= found.rate <= found.high < float("inf")
 
 
 def _natures_fit(header: _Header, summary: Summary) -> bool:

@@ -430,6 +430,9 @@ class SubjectJudge:
             self.codes = CodeVersions(told["codes"])
         else:  # of a release that kept no trail
             self.learning = not address
+            if watched is not None:
+                origin = Origin.LEARNED if watched.reference.learned else Origin.FILE
+                self.history = [Adoption(since, origin, watched.reference.address, watched.reference.events)]
         self.incidents = {held.kind: held for held in msgspec.convert(incidents, list[Incident])}
         self.last_window = msgspec.convert(last, Window | None)
         if watched is None:
