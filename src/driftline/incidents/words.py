@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from math import log
 
 from driftline.incidents.incident import Basis, FalseAlarms, Kind, Signal, Subject
 
@@ -122,6 +123,8 @@ def effect_size(signal: Signal) -> float:
     found = signal.effects
     if "psi" in found:
         return found["psi"]
+    if "events_after" in found:
+        return abs(log((found["events_after"] + 1) / (found.get("events_before", 0.0) + 1)))
     return max((moved for moved, _ in _moved_shares(found)), default=0.0)
 
 

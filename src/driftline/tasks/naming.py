@@ -13,6 +13,7 @@ SCHEMA = 0.5
 """Share of the events that must hold a field no more, newly, or with another type, before the schema is said to have
 changed: some missing values are a matter of data."""
 GONE = 0.01
+ALONE = 3.0
 MOST_FIELDS = 3
 """Changes of the schema that are named."""
 
@@ -38,8 +39,7 @@ def name_change(incident: Incident, judge: SubjectJudge, segments: Sequence[Subj
 def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJudge]) -> Facts:
     assert judge.watched is not None
     subject, reference = incident.subject, judge.watched.reference
-    moved = [other.subject.segment for other in segments if other.moved(incident.kind)]
-    alone = moved[0] if len(segments) > 1 and len(moved) == 1 else ""
+    alone = _alone(incident, segments)
     families = {family_of(signal.name) for signal in incident.signals}
     began = incident.window.start if incident.began is None else incident.began
     other_version = reference.version if reference.version not in ("", subject.version) else ""
@@ -55,6 +55,21 @@ def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJu
         unlike_model=judge.origin is Origin.MODEL,
         alone=alone if subject.segment in ("", alone) else "",
     )
+
+
+def _alone(incident: Incident, segments: Sequence[SubjectJudge]) -> str:
+    """Return the one of several segments that moved, by ALONE times as much as the others did on average; else "".
+
+    Evidence alone would not do: where all move, one of them is the first for which it is notable.
+    """
+    moved = [judge for judge in segments if judge.moved(incident.kind)]
+    if len(moved) != 1 or len(segments) == 1:
+        return ""
+    name = incident.signals[0].name
+    others = [judge.effect(incident.kind, name) for judge in segments if judge is not moved[0]]
+    if moved[0].effect(incident.kind, name) <= ALONE * sum(others) / len(others):
+        return ""
+    return moved[0].subject.segment
 
 
 def _schema_changes(quality: Mapping[str, Mapping[str, float]]) -> Iterable[str]:

@@ -185,6 +185,15 @@ class SubjectJudge:
         notable = (evidence.log_m >= NOTABLE for (_, other), evidence in self._evidence.items() if other is kind)
         return kind in self.incidents or any(notable)
 
+    def effect(self, kind: Kind, name: str) -> float:
+        """Return how far a signal was from the reference in the window judged last, by more than chance explains."""
+        if self._view is None or self._last_vector is None or self.last_window is None:
+            return 0.0
+        if kind is not Kind.VOLUME and name not in self._view.projection.signals:
+            return 0.0
+        volume = self._volumes[self.last_window.size]
+        return self._view.excess(kind, name, volume, self._last_vector, self.last_window)
+
     def quality(self) -> dict[str, dict[str, float]]:
         """Return the effects of each signal in the window judged last."""
         assert self._view is not None

@@ -16,7 +16,7 @@ from driftline.evidence.seasons import slots_of
 from driftline.evidence.signals import Family
 from driftline.evidence.volume import VolumeBins
 from driftline.incidents.incident import Kind, Signal, Window
-from driftline.incidents.words import largest_share, number, percent
+from driftline.incidents.words import effect_size, largest_share, number, percent
 from driftline.sketches.keys import Ints
 
 METRICS = {
@@ -130,6 +130,16 @@ class Watched:
         else:
             before, after, what = _moved(contrast(self.projection, vector, slot))
         return Signal(name, rounded(evidence), found, what=what, before=before, after=after)
+
+    def excess(self, kind: Kind, name: str, volume: VolumeBins, vector: Ints, window: Window) -> float:
+        """Return a signal's effect size less what chance alone gives on average: for PSI (K - 1)(1/n + 1/m)."""
+        size = effect_size(self.signal(kind, name, 0.0, volume, vector, window))
+        if kind in (Kind.VOLUME, Kind.DATA_QUALITY):
+            return size
+        slot = self.projection.signals.index(name)
+        n, m = int(self.projection.totals(vector)[slot]), int(self.projection.sizes[slot])
+        chance = (int((self.projection.shares[slot] > 0).sum()) - 1) * (1 / max(n, 1) + 1 / max(m, 1))
+        return max(size - chance, 0.0)
 
 
 def _moved(found: Contrast | None) -> tuple[str, str, str]:
