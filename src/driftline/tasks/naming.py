@@ -65,9 +65,9 @@ def _alone(incident: Incident, segments: Sequence[SubjectJudge]) -> str:
     moved = [judge for judge in segments if judge.moved(incident.kind)]
     if len(moved) != 1 or len(segments) == 1:
         return ""
-    name = incident.signals[0].name
-    others = [judge.effect(incident.kind, name) for judge in segments if judge is not moved[0]]
-    if moved[0].effect(incident.kind, name) <= ALONE * sum(others) / len(others):
+    name, end = incident.signals[0].name, incident.window.end
+    others = [judge.effect(incident.kind, name, end) for judge in segments if judge is not moved[0]]
+    if moved[0].effect(incident.kind, name, end) <= ALONE * sum(others) / len(others):
         return ""
     return moved[0].subject.segment
 

@@ -24,7 +24,7 @@ from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import carried
 from driftline.evidence.volume import VolumeBins
 from driftline.incidents.budget import KIND_SHARES
-from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.words import effect_size, summarise_incident
 from driftline.panes.windows import window_starts
 from driftline.sketches.keys import Ints
@@ -32,6 +32,7 @@ from driftline.sketches.summary import Summary
 from driftline.tasks.adoption import MOST_ADOPTIONS, Adoption, Origin
 from driftline.tasks.codes import CodeVersions
 from driftline.tasks.learning import Learner
+from driftline.tasks.promise import promise
 from driftline.tasks.rules import LearnRule, ModelRules
 from driftline.tasks.watched import Watched, metric, rounded, rounded_all
 
@@ -42,8 +43,6 @@ QUIET_WINDOWS = 3
 NOTABLE = 3.0
 """Log e-value of one window (e^3 = 20) that makes a signal part of an incident that is open already."""
 MOST_SIGNALS = 10
-LEAST_SHARE = 0.01
-"""Of an incident's evidence, for a signal to count among those that opened it."""
 SHOWN = (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT)
 """Kinds whose signals are measured for `status`, strongest evidence first."""
 MOST_SHOWN = 50
@@ -185,9 +184,12 @@ class SubjectJudge:
         notable = (evidence.log_m >= NOTABLE for (_, other), evidence in self._evidence.items() if other is kind)
         return kind in self.incidents or any(notable)
 
-    def effect(self, kind: Kind, name: str) -> float:
-        """Return how far a signal was from the reference in the window judged last, by more than chance explains."""
-        if self._view is None or self._last_vector is None or self.last_window is None:
+    def effect(self, kind: Kind, name: str, end: int) -> float:
+        """Return how far a signal was from the reference in the window that ended now, by more than chance explains.
+
+        0 where this subject had none: what it was like before is not part of its state.
+        """
+        if self._view is None or self._last_vector is None or self.last_window is None or self.last_window.end != end:
             return 0.0
         if kind is not Kind.VOLUME and name not in self._view.projection.signals:
             return 0.0
@@ -315,25 +317,10 @@ class SubjectJudge:
             summary=summarise_incident(self.subject, kind, signals),
             detections=self._detections(signals, window),
             began=began,
-            false_alarms=None if kind is Kind.THRESHOLD else self._promise(kind, window, signals),
+            false_alarms=promise(self.watched, self._rules, kind, self._volumes[window.size], window.size, signals),
         )
         self.incidents[kind] = incident
         return incident
-
-    def _promise(self, kind: Kind, window: Window, signals: list[Signal]) -> FalseAlarms:
-        """Return the budget, and what it rests on for the signals that this incident's evidence comes from."""
-        assert self.watched is not None
-        budget, calibrated = self._rules.budget, self.watched.reference.calibration
-        names = [signal.name for signal in signals if signal.share >= LEAST_SHARE]
-        found = FalseAlarms(budget.count, budget.period_ms, Basis.GUARANTEED)
-        if self.watched.independent(kind, names, self._volumes[window.size], window.size):
-            return found
-        told = None if calibrated is None else (calibrated.windows, calibrated.budget, calibrated.period_ms)
-        if calibrated is None or told != (self._rules.windows, budget.count, budget.period_ms):
-            return msgspec.structs.replace(found, basis=Basis.NOT_GUARANTEED)
-        return msgspec.structs.replace(
-            found, basis=Basis.MEASURED, rate=calibrated.rate, low=calibrated.low, high=calibrated.high
-        )
 
     def _detections(self, signals: list[Signal], window: Window) -> list[dict[str, str | int]]:
         """Return what detectors of these signals found not long before the window's end: when it began."""
