@@ -54,7 +54,7 @@ def test_a_process_that_forgets_within_a_window_keeps_the_budget(tmp_path: Path)
     assert found.calibration.high >= 3.69 / 3, "the table holds three hours and no more, however often it is replayed"
     assert found.replayed_ms > found.table_ms
     text = as_text(found)
-    assert "budget    1 false alarms in 1 hours" in text
+    assert "budget    1 false alarms in 1 hour" in text
     assert "it is guaranteed" in text
 
 
@@ -134,7 +134,7 @@ def test_an_alert_says_what_its_false_alarm_rate_rests_on(
     said = {
         Basis.GUARANTEED: "",
         Basis.NOT_GUARANTEED: "not guaranteed here",
-        Basis.MEASURED: "false alarms in 1 hours, where 1 is allowed",
+        Basis.MEASURED: "false alarms in 1 hour, where 1 is allowed",
     }[basis]
     opening = next(each for each in result.incidents if each.id == incident.id)
     assert said in opening.summary

@@ -56,12 +56,13 @@ def _caution(promised: FalseAlarms | None) -> str:
 def span(length_ms: int) -> str:
     """Return a length of time in the largest unit that it is a multiple of.
 
-    >>> span(30 * 86_400_000), span(5_400_000)
-    ('30 days', '90 minutes')
+    >>> span(30 * 86_400_000), span(86_400_000), span(5_400_000)
+    ('30 days', '1 day', '90 minutes')
     """
-    units = ((86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes"), (1_000, "seconds"), (1, "ms"))
+    units = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second"), (1, "millisecond"))
     size, unit = next((size, unit) for size, unit in units if length_ms % size == 0)
-    return f"{length_ms // size} {unit}"
+    number_of = length_ms // size
+    return f"{number_of} {unit}" if number_of == 1 else f"{number_of} {unit}s"
 
 
 def minute(time_ms: int) -> str:
