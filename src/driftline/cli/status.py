@@ -216,17 +216,23 @@ def _models(found: dict[str, Any]) -> "Table":
         shown[key] = shown.get(key, 0) + bool(each["segment"])
         if shown[key] > MOST_SEGMENTS and not each["incidents"]:
             continue
-        window, reference = each["window"], each["reference"]
+        window = each["window"]
         table.add_row(
             each["model"],
             each["version"],
             each["segment"],
             "" if window is None else f"to {utc(window['end'])}",
             "" if window is None else f"{window['count']:,}",
-            f"learning, {each['learned_events']:,} events" if reference is None else reference[:19],
+            _compared_with(each),
             Text("; ".join(incident["summary"] for incident in each["incidents"]), "red"),
         )
     for (model, version), segments in shown.items():
         if segments > MOST_SEGMENTS:
             table.add_row(model, version, Text(f"{segments} segments in all", "dim"))
     return table
+
+
+def _compared_with(subject: dict[str, Any]) -> str:
+    if subject["reference"] is None:
+        return f"learning, {subject['learned_events']:,} events"
+    return f"{subject['history'][-1]['origin']}, {subject['reference'][:19]}"

@@ -25,6 +25,11 @@ JUDGE = "judge"
 VIEW = "view/"
 
 
+def panes_partition(model: str, partitions: int) -> int:
+    """Return the partition of the panes topic in which all of a model's panes meet."""
+    return crc32(model.encode()) % partitions
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """What a stage has to say: first the dead letters, then what belongs to the next checkpoint."""
@@ -111,7 +116,8 @@ class SummariseStage:
             value = record.encode()
             if isinstance(record, PaneRecord):
                 key = record.model.encode()
-                records.append(Outgoing(self._topics.panes, key, value, crc32(key) % self._panes_partitions))
+                partition = panes_partition(record.model, self._panes_partitions)
+                records.append(Outgoing(self._topics.panes, key, value, partition))
             else:
                 key = f"watermark/{record.source}".encode()
                 records.extend(
