@@ -20,9 +20,9 @@ from driftline.bench.job import Job, Measured, Meter
 from driftline.bench.workload import PARTITIONS
 from driftline.config import Settings
 from driftline.errors import DriftlineError
+from driftline.formats.learning import Shape
 from driftline.log.api import Batch
 from driftline.log.kafka import KafkaLog
-from driftline.panes.open import OpenPanes
 from driftline.runtime.checkpoint import Owned
 from driftline.runtime.stages import SUMMARISE, Output, Stage, SummariseStage, pipeline
 from driftline.runtime.worker import Worker
@@ -133,7 +133,7 @@ class TimedStore(RedisStore):
             if blob is not None:
                 held[name] = len(blob)
                 self.written += len(blob)
-        cells = sum(size for name, size in held.items() if name.startswith("cells/"))
+        cells = sum(size for name, size in held.items() if name.startswith(("cells/", "rows/")))
         self.most_cells = max(self.most_cells, (cells, self.open_groups(claim.task.partition)))
         with self._timers.span("redis"):
             return super().commit(claim, commit, now=now)
@@ -150,13 +150,13 @@ class TimedWorker(Worker):
         self._timers = timers
         self._events = job.events
 
-        open_groups: dict[int, OpenPanes] = {}
-        store.open_groups = lambda partition: len(open_groups[partition])
+        shapes: dict[int, Mapping[str, Shape]] = {}
+        store.open_groups = lambda partition: 1 + sum(len(shape.segments) for shape in shapes[partition].values())
 
         def make(partition: int) -> Stage:
             inner = summarising.make(partition)
             assert isinstance(inner, SummariseStage)
-            open_groups[partition] = inner.task._panes
+            shapes[partition] = inner.task._decoder.shapes
             self.stages.append(TimedStage(inner, partition, timers))
             return self.stages[-1]
 

@@ -5,10 +5,12 @@ makes it smaller, and a checkpoint stores only what came since the last one:
 
     batch, batch, …  ──►  fresh  ──checkpoint──►  chunk 7, chunk 8, …  ──now and then──►  one chunk
 
-A pane's cells are gathered from all of these when the watermark passes its end.
+A pane's cells are gathered from all of these when the watermark passes its end. Models with segments keep their rows
+until then (`waiting`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,10 +18,11 @@ import msgspec
 import numpy as np
 
 from driftline.codec import pack, unpack
-from driftline.formats.columns import Layout, ModelColumns, join
-from driftline.formats.learning import ALL
+from driftline.formats.columns import Layout, ModelColumns
+from driftline.formats.learning import Shape
 from driftline.panes.counting import count
 from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
+from driftline.panes.waiting import Waiting, joined, pack_rows, unpack_rows
 from driftline.sketches.cells import Cells, empty, merge
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
@@ -32,10 +35,12 @@ as large as they are together: much state that lasts is not written again for th
 TIER = 4
 MOST_MERGED = 2_000_000
 """Buckets of a chunk, some 20 MB, beyond which it is left as it is: a commit has to stay below 64 MiB."""
-ROWS_A_LAYOUT, ROWS_WAITING = 4_000, 80_000
-"""Rows of one model, and of all, that wait to be counted. Counting costs a fixed 600 µs beside its half a µs a row: a
-model with a hundredth of a topic must not pay that for the few rows that it has in a batch. Where there are segments,
-only the larger number counts: one sort of many values is cheaper than merging the sketches of few."""
+ROWS_A_LAYOUT, ROWS_WAITING = 4_000, 40_000
+"""Rows of one model, and of all, that wait to be counted. Counting costs a fixed 200 µs beside its tenth of a µs a row:
+a model with a hundredth of a topic must not pay that for the few rows that it has in a batch."""
+ROWS_A_SEGMENT, MOST_ROWS = 200, 200_000
+"""Where there are segments, rows wait until a segment has so many: before that, sketches would take more room. At most
+some 40 MB: see `waiting`."""
 BUCKETS_HELD = 1 << 20
 """Unmerged buckets held in memory, or four times those merged so far, before they are merged: so each bucket is moved
 once or twice, however many cells there are."""
@@ -76,41 +81,15 @@ class Naming:
     tags: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    """Rows of a model that are to be counted: see `OpenPanes.add`."""
-
-    columns: ModelColumns
-    rows: Ints | None
-    times: Ints
-    pane_ms: int
-
-
-def _joined(alike: Sequence[_Waiting]) -> tuple[ModelColumns, Ints | None, Ints]:
-    """Return columns, rows and times of pieces with one layout."""
-    if len(alike) == 1:
-        return alike[0].columns, alike[0].rows, alike[0].times
-    (columns,) = join([waiting.columns for waiting in alike])
-    times = np.concatenate([waiting.times for waiting in alike])
-    if len(times) == len(columns.rows):
-        return columns, None, times
-    rows: list[Ints] = []
-    start = 0
-    for waiting in alike:
-        size = len(waiting.columns.rows)
-        rows.append(start + (np.arange(size) if waiting.rows is None else waiting.rows))
-        start += size
-    return columns, np.concatenate(rows), times
-
-
 class OpenPanes:
     """What was counted and not yet sent. See the module's head."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, int], OpenGroup] = {}
         self._next_handle = 0
-        self._waiting: dict[Layout, list[_Waiting]] = {}
+        self._waiting: dict[Layout, list[Waiting]] = {}
         self._rows_waiting = 0
+        self._stored_rows: set[str] = set()
         self._merged = empty()
         self._pending: list[Cells] = []
         self._pending_buckets = 0
@@ -118,15 +97,17 @@ class OpenPanes:
         self._next_chunk = 0
 
     def __len__(self) -> int:
-        self._count()
         return len(self._groups)
 
     def add(self, columns: ModelColumns, rows: Ints | None, times: Ints, pane_ms: int) -> None:
         """Count rows of a model (positions, None for all) at these event times (one for each counted row)."""
         alike = self._waiting.setdefault(columns.layout, [])
-        alike.append(_Waiting(columns, rows, times, pane_ms))
+        alike.append(Waiting(columns, rows, times, pane_ms))
         self._rows_waiting += len(times)
-        if self._rows_waiting >= ROWS_WAITING:
+        most = ROWS_WAITING
+        if columns.segments:
+            most = max(most, min(ROWS_A_SEGMENT * len(columns.shape.segments), MOST_ROWS))
+        if self._rows_waiting >= most:
             self._count()
         elif not columns.segments and sum(len(waiting.times) for waiting in alike) >= ROWS_A_LAYOUT:
             self._count_alike(self._waiting.pop(columns.layout))
@@ -137,14 +118,14 @@ class OpenPanes:
             self._count_alike(alike)
         self._waiting.clear()
 
-    def _count_alike(self, alike: Sequence[_Waiting]) -> None:
-        columns, rows, times = _joined(alike)
-        self._rows_waiting -= len(times)
-        pane_ms = alike[0].pane_ms
-        panes = times // pane_ms
+    def _count_alike(self, alike: Sequence[Waiting]) -> None:
+        whole = alike[0] if len(alike) == 1 else joined(alike)
+        columns, rows, pane_ms = whole.columns, whole.rows, whole.pane_ms
+        self._rows_waiting -= len(whole.times)
+        panes = whole.times // pane_ms
         versions = columns.versions if rows is None else columns.versions[rows]
-        tags: Sequence[Ints | None] = columns.segments or [None]
-        for segment_codes in tags:
+        everything: Sequence[Ints | None] = (None, *columns.segments)
+        for segment_codes in everything:
             place = (panes << (VERSION_BITS + SEGMENT_BITS)) | (versions << SEGMENT_BITS)
             if segment_codes is not None:
                 place |= segment_codes if rows is None else segment_codes[rows]
@@ -179,6 +160,9 @@ class OpenPanes:
 
     def take(self, cells: Cells) -> None:
         """Add counted cells."""
+        if len(cells.keys) > BUCKETS_HELD and not len(self._merged):
+            self._merged = cells
+            return
         self._pending.append(cells)
         self._pending_buckets += len(cells.keys)
         if self._pending_buckets > max(BUCKETS_HELD, 4 * len(self._merged.keys)):
@@ -189,21 +173,20 @@ class OpenPanes:
             self._merged = merge([self._merged, *self._pending])
             self._pending, self._pending_buckets = [], 0
 
-    def _settle(self) -> None:
-        self._count()
-        self._merge()
-
     @property
     def ends(self) -> Iterable[int]:
-        """The ends of all open panes."""
-        self._count()
-        return (group.end for group in self._groups.values())
+        """The ends of open panes, the first and the last among them."""
+        return itertools.chain((group.end for group in self._groups.values()), self._ends_waiting())
+
+    def _ends_waiting(self) -> Iterator[int]:
+        return (end for alike in self._waiting.values() for waiting in alike for end in waiting.ends)
 
     def close(
         self, watermark: int, naming: Callable[[str], Naming], categories: Mapping[int, str], source: int, sources: int
     ) -> list[PaneRecord]:
         """Take out the panes that end at or before the watermark, as records in order of (end, start, model)."""
-        self._count()
+        if any(end <= watermark for end in self._ends_waiting()):
+            self._count()
         due: dict[tuple[int, int, str], list[OpenGroup]] = {}
         for group in self._groups.values():
             if group.end <= watermark:
@@ -239,7 +222,8 @@ class OpenPanes:
 
     def category_keys(self) -> set[int]:
         """Return the keys whose names are still needed."""
-        self._settle()
+        self._count()
+        self._merge()
         keys: set[int] = set()
         for cells in (self._merged, *self._chunks.values()):
             chosen = np.flatnonzero((cells.ids % ROLES >= 2) & (cells.shifts == 0))
@@ -248,8 +232,8 @@ class OpenPanes:
 
     def checkpoint(self, categories: Mapping[int, str]) -> tuple[list[Any], dict[str, bytes | None]]:
         """Return (plain description, blobs to write) of what changed since the last checkpoint."""
-        self._settle()
-        writes: dict[str, bytes | None] = {}
+        writes = self._store_rows(categories)
+        self._merge()
         if len(self._chunks) >= CHUNKS:
             joining = self._newest_chunks()
             writes.update(dict.fromkeys(joining))
@@ -263,7 +247,29 @@ class OpenPanes:
             writes[name] = pack("cells", VERSION, exact_categories(self._merged, categories), pack_cells(self._merged))
             self._chunks[name] = self._merged
             self._merged = empty()
-        return [self._next_handle, self._next_chunk, list(self._groups.values()), list(self._chunks)], writes
+        described = [self._next_handle, self._next_chunk, list(self._groups.values()), list(self._chunks)]
+        return [*described, sorted(self._stored_rows)], writes
+
+    def _store_rows(self, categories: Mapping[int, str]) -> dict[str, bytes | None]:
+        """Count the rows that wait for others of their model; store those that wait for the end of their pane."""
+        if len(self._stored_rows) >= CHUNKS:
+            self._count()
+        writes: dict[str, bytes | None] = {}
+        for layout, alike in list(self._waiting.items()):
+            if not alike[0].columns.segments:
+                self._count_alike(self._waiting.pop(layout))
+                continue
+            new = [waiting for waiting in alike if not waiting.stored]
+            if new:
+                name = f"rows/{self._next_chunk}"
+                self._next_chunk += 1
+                whole = replace(joined(new), stored=name)
+                self._waiting[layout] = [*(waiting for waiting in alike if waiting.stored), whole]
+                writes[name] = pack_rows(whole, categories)
+        held = {waiting.stored for alike in self._waiting.values() for waiting in alike}
+        writes.update(dict.fromkeys(sorted(self._stored_rows - held)))
+        self._stored_rows = held
+        return writes
 
     def _newest_chunks(self) -> list[str]:
         """Return the chunks that are to be merged with what came since: see `CHUNKS`."""
@@ -277,9 +283,9 @@ class OpenPanes:
             buckets += more
         return joining
 
-    def restore(self, described: Any, blobs: Mapping[str, bytes]) -> dict[int, str]:
+    def restore(self, described: Any, blobs: Mapping[str, bytes], shapes: Mapping[str, Shape]) -> dict[int, str]:
         """Take up a checkpoint. Returns the categories' names."""
-        self._next_handle, self._next_chunk, groups, chunks = described
+        self._next_handle, self._next_chunk, groups, chunks, rows = described
         names: dict[int, str] = {}
         for group in msgspec.convert(groups, list[OpenGroup]):
             place = (group.start // group.length) << (VERSION_BITS + SEGMENT_BITS)
@@ -290,6 +296,12 @@ class OpenPanes:
             found = unpack(blobs[name], "cells", (VERSION,))
             names.update(msgspec.convert(found.value, dict[int, str]))
             self._chunks[name] = self._cut(unpack_cells(found.arrays), handles, inside=True)
+        for name in rows:
+            waiting, known = unpack_rows(blobs[name], name, shapes)
+            names.update(known)
+            self._waiting.setdefault(waiting.columns.layout, []).append(waiting)
+            self._rows_waiting += len(waiting.times)
+        self._stored_rows = set(rows)
         return names
 
 
@@ -303,8 +315,6 @@ def _records(
 ) -> list[PaneRecord]:
     """Turn the cells of one model's pane into records: groups in order of their names, in them signals in order."""
     named = {group.handle: Group(naming.versions[group.version], naming.segments[group.segment]) for group in groups}
-    if naming.tags:
-        cells = merge([cells, _all_events(cells, groups, naming, named)])
     order = sorted(named, key=lambda handle: (named[handle], handle))
     ranks = {handle: rank for rank, handle in enumerate(order)}
     handles, rank_at = np.unique(cells.ids // GROUP_STEP, return_inverse=True)
@@ -357,20 +367,3 @@ def _renumbered(cells: Cells) -> tuple[Cells, int, int, list[int]]:
     slots = np.searchsorted(used, below // ROLES)
     ids = (cells.ids // GROUP_STEP - first) * GROUP_STEP + slots * ROLES + below % ROLES
     return replace(cells, ids=ids), first, last, used.tolist()
-
-
-def _all_events(cells: Cells, groups: Sequence[OpenGroup], naming: Naming, named: dict[int, Group]) -> Cells:
-    """Merge the segments of the first tag, which hold every event once, into all events of each version."""
-    first = f"{naming.tags[0]}="
-    above = max(named) + 1
-    moved: dict[int, int] = {}
-    for group in groups:
-        if naming.segments[group.segment].startswith(first):
-            moved[group.handle] = above + group.version
-            named[above + group.version] = Group(naming.versions[group.version], naming.segments[ALL])
-    sources: Ints = np.array(sorted(moved), dtype=np.int64)
-    targets: Ints = np.array([moved[handle] for handle in sources.tolist()], dtype=np.int64)
-    handles = cells.ids // GROUP_STEP
-    part = cells.take(np.flatnonzero(np.isin(handles, sources)))
-    target = targets[np.searchsorted(sources, part.ids // GROUP_STEP)]
-    return part.renamed(target * GROUP_STEP + part.ids % GROUP_STEP)

@@ -16,14 +16,12 @@ Buckets: TypeAlias = tuple[Ints, Ints, Ints]
 """Keys, counts and offsets of buckets: parallel arrays."""
 SLOTS: Final = 1_024
 """Slots of a table; a cell may have a quarter of them occupied."""
-FEW: Final = 192
-"""Values of a cell that are sorted at once, rather than hashed first and then sorted."""
+FEW: Final = 256
+"""Keys that are sorted by counting. So many values of a cell are sorted at once, more are hashed first."""
 _KEY, _COUNT, _OFFSET = 0, 1, 2
 _EMPTY = -1
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _TOP = np.uint64(54)  # 64 - log2(SLOTS)
-_GAPS = (132, 57, 23, 10, 4, 1)
-"""Ciura's gaps, for sorting at most a few hundred keys."""
 _SIGN = np.int64(-(2**63))
 _MAGNITUDE = np.int64(2**63 - 1)
 _DROPPED = np.uint64(64 - KEY_BITS)
@@ -34,11 +32,11 @@ def room(size: int) -> Buckets:
     return np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
 
 
-def scratch() -> tuple[Ints, Ints]:
-    """Return an empty table and room for the numbers of its occupied slots."""
+def scratch() -> tuple[Ints, Ints, Ints]:
+    """Return an empty table, room for the numbers of its occupied slots, and room to sort FEW keys."""
     table = np.zeros((SLOTS, 3), dtype=np.int64)
     table[:, _KEY] = _EMPTY
-    return table, np.zeros(SLOTS, dtype=np.int64)
+    return table, np.zeros(SLOTS, dtype=np.int64), np.zeros((2, FEW), dtype=np.int64)
 
 
 @inlined
@@ -84,15 +82,18 @@ def _coarsen(table: Ints, used: Ints, occupied: int, shift: int, cap: int) -> tu
 
 
 @inlined
-def _sort(keys: Ints, first: int, last: int) -> None:
-    for gap in _GAPS:
-        for at in range(first + gap, last):
-            key = keys[at]
-            place = at
-            while place >= first + gap and keys[place - gap] > key:
-                keys[place] = keys[place - gap]
-                place -= gap
-            keys[place] = key
+def _sort(keys: Ints, first: int, last: int, room: Ints) -> None:
+    """Sort at most FEW keys, each by counting those below it: without branches, many are compared at a time."""
+    for at in range(first, last):
+        room[0, at - first] = keys[at] << 8 | (at - first)  # no two are equal
+    for at in range(last - first):
+        key = room[0, at]
+        below = 0
+        for other in range(last - first):
+            below += room[0, other] < key
+        room[1, below] = key
+    for at in range(first, last):
+        keys[at] = room[1, at - first] >> 8
 
 
 @inlined
@@ -142,12 +143,12 @@ def _fit(out: Buckets, first: int, at: int, shift: int, cap: int) -> tuple[int, 
 
 
 @inlined
-def _take_out(table: Ints, used: Ints, occupied: int, out: Buckets, at: int) -> int:
+def _take_out(table: Ints, used: Ints, ranks: Ints, occupied: int, out: Buckets, at: int) -> int:
     """Move the buckets out in order of their keys. Returns the position behind them."""
     keys = out[0]
     for index in range(occupied):
         keys[at + index] = table[used[index], _KEY]
-    _sort(keys, at, at + occupied)
+    _sort(keys, at, at + occupied, ranks)
     for index in range(at, at + occupied):
         slot = _slot_of(table, keys[index])
         out[1][index] = table[slot, _COUNT]
@@ -178,7 +179,7 @@ def number_keys_into(values: Floats, bits: Ints, rows: Ints, keys: Ints) -> None
 
 @compiled
 def sketch_keys(
-    found: Ints, bounds: Ints, shifts: Ints, sizes: Ints, cap: int, table: Ints, used: Ints, out: Buckets
+    found: Ints, bounds: Ints, shifts: Ints, sizes: Ints, cap: int, table: Ints, used: Ints, ranks: Ints, out: Buckets
 ) -> int:
     """Sketch each (group, column) of a matrix of keys. Returns the number of buckets.
 
@@ -188,7 +189,7 @@ def sketch_keys(
         shifts: shape (groups, columns): the least shift of each cell; becomes the shift reached.
         sizes: shape (groups, columns): becomes the number of each cell's buckets.
         cap: most buckets of a cell.
-        table, used: see `scratch`.
+        table, used, ranks: see `scratch`.
         out: room for as many buckets as there are keys.
     """
     at = 0
@@ -202,7 +203,7 @@ def sketch_keys(
                     if found[column, row] >= 0:
                         out[0][end] = found[column, row]
                         end += 1
-                _sort(out[0], at, end)
+                _sort(out[0], at, end, ranks)
                 first, last, at = at, end, at
                 for bucket in range(first, last):
                     at = _append(out, first, at, out[0][bucket], 1, 0, low)
@@ -222,14 +223,15 @@ def sketch_keys(
                     low = (signed(1) << shift) - 1
             shifts[group, column] = shift
             sizes[group, column] = occupied
-            at = _take_out(table, used, occupied, out, at)
+            at = _take_out(table, used, ranks, occupied, out, at)
     return at
 
 
 @compiled
 def merge_buckets(
-    order: Ints, firsts: Ints, shifts: Ints, starts: Ints, held: Buckets, cap: int, table: Ints, used: Ints,
-    rooms: tuple[Buckets, Buckets], out_shifts: Ints, out_sizes: Ints, out: Buckets,
+    order: Ints, firsts: Ints, shifts: Ints, starts: Ints, held: Buckets, cap: int,
+    table: Ints, used: Ints, ranks: Ints, rooms: tuple[Buckets, Buckets],
+    out_shifts: Ints, out_sizes: Ints, out: Buckets,
 ) -> int:  # fmt: skip
     """Merge cells of equal id. Returns the number of buckets.
 
@@ -240,7 +242,7 @@ def merge_buckets(
         starts: where each cell's buckets begin, and the end of the last.
         held: all buckets.
         cap: most buckets of a cell.
-        table, used: see `scratch`.
+        table, used, ranks: see `scratch`.
         rooms: room for the buckets of three cells, twice.
         out_shifts, out_sizes: become the shift and the size of each id's cell.
         out: room for as many buckets as are held.
@@ -290,5 +292,5 @@ def merge_buckets(
                     shift, occupied = _coarsen(table, used, occupied, shift, cap)
                     low = (signed(1) << shift) - 1
         out_shifts[place], out_sizes[place] = shift, occupied
-        at = _take_out(table, used, occupied, out, at)
+        at = _take_out(table, used, ranks, occupied, out, at)
     return at

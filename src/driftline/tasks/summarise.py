@@ -260,7 +260,7 @@ class Summarise:
             self.counters = Counters(*counters)
             if "shapes" in blobs:
                 self._decoder.restore(unpack(blobs["shapes"], "shapes", (VERSION,)).value)
-            self._decoder.keys.names.update(self._panes.restore(panes, blobs))
+            self._decoder.keys.names.update(self._panes.restore(panes, blobs, self._decoder.shapes))
             shapes: list[Shape] = list(self._decoder.shapes.values())
             self._shapes_stored = sum(len(shape.versions) + len(shape.segments) for shape in shapes)
         except StateCorrupt:
