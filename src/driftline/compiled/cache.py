@@ -38,6 +38,12 @@ def directory() -> Path | None:
     return next((path for path in (beside, user) if path.is_dir() or _can_make(path)), None)
 
 
+def kept() -> bool:
+    """Return whether code of these sources is there: else it is compiled at its first use, which takes a while."""
+    place = directory()
+    return place is not None and any(place.glob("*.nbi"))
+
+
 def _can_make(path: Path) -> bool:
     try:
         path.mkdir(parents=True, exist_ok=True)

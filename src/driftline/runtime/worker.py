@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from driftline.compiled.cache import kept
 from driftline.config import Settings
 from driftline.errors import LogUnavailable, PublishError, StateError, StateUnavailable
 from driftline.log.api import Consumer, Log, Polled, TopicPartition
@@ -63,6 +64,12 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
+def _compile() -> None:
+    if not kept():
+        log.info("compiling the hot path for this machine: some ten seconds, once")
+    warm_up()
+
+
 class Worker:
     """See the module's head.
 
@@ -91,7 +98,7 @@ class Worker:
         poll_s: float = POLL_S,
         observe: Callable[[Sequence[Sample]], None] | None = None,
     ) -> None:
-        warm_up()
+        _compile()
         self.owner = owner
         self.progress = Progress()
         self._settings = settings
