@@ -97,7 +97,9 @@ class Reference:
             header = msgspec.convert(unpacked.value, _Header)
             arrays = {name: unpacked.arrays[name].astype(np.int64) for name in _ARRAYS}
         except (msgspec.ValidationError, KeyError) as error:
-            raise StateCorrupt(f"a reference profile cannot be read: {error}. Build or learn it again") from error
+            raise StateCorrupt(
+                f"a reference profile cannot be read: {str(error)[:200]}. Build or learn it again"
+            ) from error
         _check(header, arrays)
         names = dict(zip(arrays["named"].tolist(), header.names, strict=True))
         signals = len(header.signals)

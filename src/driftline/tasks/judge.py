@@ -13,19 +13,18 @@ from typing import Any
 
 import msgspec
 
-from driftline.codec import pack, unpack
+from driftline.codec import Count, corrupt, corrupt_if_it_fails, pack, unpack
 from driftline.errors import StateCorrupt
 from driftline.evidence.reference import Reference
 from driftline.incidents.alerts import encode_alert
 from driftline.incidents.incident import Incident, Kind, Subject, digest
 from driftline.panes.merging import PaneMerger, Slice
-from driftline.panes.records import GROUP_STEP
 from driftline.sketches.cells import Cells
 from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import Summary
+from driftline.sketches.summary import EVENTS, ROLES, Summary
 from driftline.tasks.rules import JudgeSettings, ModelRules
 from driftline.tasks.stream import StreamJudge
-from driftline.tasks.subjects import SubjectJudge
+from driftline.tasks.subjects import StoredSubject, SubjectJudge
 from driftline.tasks.summarise import STREAM
 from driftline.tasks.watched import Watched
 
@@ -223,8 +222,8 @@ class Judge:
         """Take up a checkpoint. Raises `StateCorrupt`."""
         if not blobs:
             return
-        try:
-            state: Any = unpack(blobs["task"], "judge", (VERSION,)).value
+        with corrupt_if_it_fails("judge"):
+            state = msgspec.convert(unpack(blobs["task"], "judge", (VERSION,)).value, _Stored)
             merger, stream, ranks, self._unreadable, self._windows = state
             self._merger.restore(merger, blobs)
             self._stream.restore(stream)
@@ -232,27 +231,30 @@ class Judge:
             for name in sorted(blobs):
                 if name.startswith("subject/"):
                     self._restore_subject(name.removeprefix("subject/"), blobs)
-        except StateCorrupt:
-            raise
-        except (KeyError, TypeError, ValueError, AssertionError, msgspec.MsgspecError) as error:
-            raise StateCorrupt(f"judge: {type(error).__name__}: {error}") from error
 
     def _restore_subject(self, name: str, blobs: Mapping[str, bytes]) -> None:
         found = unpack(blobs[f"subject/{name}"], "subject", (VERSION,))
-        value: Any = found.value
-        subject = msgspec.convert(value[0], Subject)
+        value = msgspec.convert(found.value, StoredSubject)
+        subject = value.subject
+        if name != digest(*subject_parts(subject)):
+            raise corrupt("subject", f"it is stored in the place of another than {str(subject)[:80]}")
         rules = self._model_rules(subject.model)
-        judge = self._subjects[subject] = SubjectJudge(subject, rules, value[1])
-        address, starts = value[2], value[5]
+        judge = self._subjects[subject] = SubjectJudge(subject, rules, value.rank)
         reference = rules.reference(subject.version, subject.segment)
-        if reference is None and address:
-            reference = Reference.decode(blobs[f"reference/{address}"])
+        learned = blobs.get(f"reference/{value.reference}")
+        if reference is None and learned is not None:  # none is stored of one that was given: then learning begins
+            reference = Reference.decode(learned)
+            if reference.address != value.reference:
+                raise corrupt("reference", f"{value.reference[:80]!r} is not what its address says")
         judge.restore(value, found.arrays, self._watched(reference) if reference is not None else None)
-        for start in starts:
+        for start in value.slices:
             judge.learner.slices[start] = _unpack_summary(blobs[f"slice/{name}/{start}"])
         heard = (subject.model, subject.segment)
         self._heard[heard] = max(self._heard.get(heard, 0), judge.heard)
         self._schedule(judge)
+
+
+_Stored = tuple[Any, Any, list[tuple[str, str, Count]], Count, Count]
 
 
 def subject_parts(subject: Subject) -> tuple[str, str, str]:
@@ -268,8 +270,10 @@ def _unpack_summary(data: bytes) -> Summary:
     found = unpack(data, "slice", (VERSION,))
     signals, categories = msgspec.convert(found.value, tuple[tuple[str, ...], dict[int, str]])
     cells: Cells = unpack_cells(found.arrays)
-    if len(cells) and int(cells.ids[-1]) >= GROUP_STEP:
-        raise StateCorrupt("slice: a cell belongs to no signal")
+    if signals[:1] != (EVENTS,) or len(set(signals)) != len(signals):
+        raise corrupt("slice", "its signals are not each there once, after the events")
+    if len(cells) and int(cells.ids[-1]) >= len(signals) * ROLES:
+        raise corrupt("slice", "a cell belongs to no signal")
     return Summary(signals, cells, categories)
 
 

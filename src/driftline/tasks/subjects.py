@@ -10,12 +10,12 @@ A slice becomes one vector of integers, and a window is a sum of such vectors: e
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
+from driftline.codec import Count, Span, Time, corrupt
 from driftline.evidence.detectors import DETECTORS, Fed, Replayed
 from driftline.evidence.distances import effects
 from driftline.evidence.evalues import Evidence, Found
@@ -291,7 +291,7 @@ class SubjectJudge:
             for name, array in evidence.snapshot().items():
                 arrays[f"evidence/{size}/{kind}/{name}"] = array
         address = self.watched.reference.address if self.watched else ""
-        value = [
+        value = StoredSubject(
             self.subject,
             self.rank,
             address,
@@ -301,27 +301,63 @@ class SubjectJudge:
             list(self._windows),
             list(self.incidents.values()),
             self.last_window,
-            [[detector.name, detector.signal, asdict(detector.snapshot())] for detector in self._detectors],
+            [(detector.name, detector.signal, detector.snapshot()) for detector in self._detectors],
             self._silent,
             self.heard,
-        ]
+        )
         return value, arrays
 
-    def restore(self, value: Any, arrays: Mapping[str, Any], watched: Watched | None) -> None:
-        """Take up a snapshot. `watched` is the reference it names, or another one: then evidence starts anew."""
-        _, self.rank, address, since, slice_ms, _, windows, incidents, last, detectors, silent, self.heard = value
-        self.learner.slice_ms = slice_ms
-        self.incidents = {held.kind: held for held in msgspec.convert(incidents, list[Incident])}
-        self.last_window = msgspec.convert(last, Window | None)
+    def restore(self, stored: "StoredSubject", arrays: Mapping[str, Any], watched: Watched | None) -> None:
+        """Take up a snapshot. `watched` is the reference it names, or another one: then evidence starts anew.
+
+        Windows and evidence of sizes that are no longer asked for are let go. Raises `StateCorrupt`, or what a wrong
+        value causes.
+        """
+        self.learner.slice_ms = stored.slice_ms
+        self.incidents = {held.kind: held for held in stored.incidents}
+        self.last_window, self.heard = stored.last_window, stored.heard
         if watched is None:
             return
-        self.watch(watched, since)
-        if watched.reference.address != address:
+        self.watch(watched, stored.since)
+        if watched.reference.address != stored.reference:
             return
-        self._silent = msgspec.convert(silent, dict[int, int])
-        self._windows = {tuple(key): arrays[f"window/{number}"] for number, key in enumerate(windows)}
+        self._silent = dict(stored.silent)
+        for number, key in enumerate(stored.windows):
+            vector: Ints = arrays[f"window/{number}"]
+            if vector.dtype != np.int64 or len(vector) != watched.projection.width:
+                raise corrupt("subject", f"a window of {self.subject} does not fit its reference")
+            if self._is_asked_for(key):
+                self._windows[key] = vector
         for (size, kind), evidence in self._evidence.items():
             prefix = f"evidence/{size}/{kind}/"
             held = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-            evidence.restore(held)
-        self._detectors = [Replayed(name, signal, msgspec.convert(fed, Fed)) for name, signal, fed in detectors]
+            if held:
+                evidence.restore(held)
+        known = set(watched.projection.signals)
+        self._detectors = [Replayed(name, signal, fed) for name, signal, fed in stored.detectors if signal in known]
+
+    def _is_asked_for(self, window: tuple[int, int, int]) -> bool:
+        """Tell whether a stored window is one of those that the rules of today make."""
+        end, index, start = window
+        if index >= len(self._rules.windows):
+            return False
+        size, every = self._rules.windows[index]
+        return end - start == size and start % every == 0
+
+
+class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The plain values of a snapshot."""
+
+    subject: Subject
+    rank: Annotated[int, msgspec.Meta(ge=1, le=2**32)] | None
+    reference: str
+    """Its address; empty while it is being learned."""
+    since: Time
+    slice_ms: Span
+    slices: list[Time]
+    windows: list[tuple[Time, Count, Time]]
+    incidents: list[Incident]
+    last_window: Window | None
+    detectors: list[tuple[str, str, Fed]]
+    silent: dict[int, Count]
+    heard: Time
