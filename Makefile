@@ -40,6 +40,10 @@ lint: setup ## Check style and formatting
 types: setup ## Check types, tests included
 	@$(BIN)/mypy
 
+.PHONY: fuzz
+fuzz: setup ## Strange events and hostile state: EVENTS=1000000 SEED=7
+	@$(BIN)/python -m tests.fuzz --events $(or $(EVENTS),1000000) $(if $(SEED),--seed $(SEED)) $(if $(WORLD),--world $(WORLD))
+
 .PHONY: bench
 bench: setup services ## Measure the cost of an event on this machine
 	@$(BIN)/driftline bench $(ARGS)
