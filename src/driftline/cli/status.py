@@ -72,8 +72,11 @@ def status(
 
 def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) -> dict[str, Any]:
     """Return all that is known of a group. Times are epoch milliseconds, None where there is none yet."""
+    from contextlib import suppress
+
     import msgspec
 
+    from driftline.errors import StateCorrupt
     from driftline.runtime.stages import JUDGE, SUMMARISE, VIEW
 
     inputs = {SUMMARISE: settings.topics.predictions, JUDGE: settings.topics.panes}
@@ -85,8 +88,9 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
             info = tasks.get((stage, number))
             view: dict[str, Any] = {}
             if info is not None:
-                for blob in store.read(info.task, VIEW).values():
-                    view |= msgspec.json.decode(blob)
+                with suppress(StateCorrupt, msgspec.MsgspecError, UnicodeDecodeError, TypeError):  # its fault says more
+                    for blob in store.read(info.task, VIEW).values():
+                        view |= msgspec.json.decode(blob)
             partitions.append(_partition(stage, topic, number, (first, end), info, view, now_ms))
             models += view.get("subjects", [])
             stream += view.get("stream", [])
@@ -132,6 +136,7 @@ def _partition(
         "unpublished": info and info.outbox,
         "claimed_at": info and info.claimed_at,
         "committed_at": info and (info.committed_at or None),
+        "fault": info and (info.fault or None),
     }
 
 
@@ -143,6 +148,11 @@ def as_text(found: dict[str, Any]) -> "RenderableType":
     parts: list[RenderableType] = [Text(f"group {found['group']}", "bold"), _partitions(found), Text()]
     parts.append(_models(found) if found["models"] else Text("no model has been seen yet", "dim"))
     parts += [Text(f"● {incident['summary']}", "red") for incident in found["stream"]]
+    parts += [
+        Text(f"● {each['stage']} {each['partition']} is set aside: {each['fault']}", "red")
+        for each in found["partitions"]
+        if each["fault"]
+    ]
     return Group(*parts)
 
 

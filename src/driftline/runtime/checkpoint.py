@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from driftline.errors import StateCorrupt
+from driftline.codec import corrupt
 from driftline.log.api import Batch, Consumer, Outgoing, Producer, Record, TopicPartition
 from driftline.runtime.outbox import decode_outgoing, encode_outgoing
 from driftline.runtime.stages import Stage
@@ -134,8 +134,13 @@ class Checkpointer:
         self._clock_ms = clock_ms
 
     def claim(self, task: TaskId, stage: Stage, consumer: Consumer, now: float) -> Owned:
-        """Take a task over: publish what its last owner left in the outbox, and restore its state."""
+        """Take a task over: publish what its last owner left in the outbox, and restore its state.
+
+        Raises `StateCorrupt` (nothing that is stored was changed) or `StateUnavailable` (then call it again).
+        """
         claim = self._store.claim(task, self._owner, now=self._clock_ms())
+        if claim.sequence and not claim.blobs:
+            raise corrupt(name(task), f"nothing is there after {claim.sequence} checkpoints")
         stage.restore(claim.blobs)
         bounds = {topic: consumer.bounds(TopicPartition(topic, task.partition)) for topic in stage.inputs}
         positions = {topic: claim.offsets.get(topic, bounds[topic][0]) for topic in stage.inputs}
@@ -154,6 +159,7 @@ class Checkpointer:
         if owned.unsent:
             log.info("%s: publishing %d records that its last owner left", name(task), len(owned.unsent))
             self.publish([owned])
+        self._store.note(task, "")
         return owned
 
     def prepare(self, owned: Owned) -> Prepared:
@@ -179,9 +185,7 @@ class Checkpointer:
         owned, commit = prepared.owned, prepared.commit
         answer = self._store.commit(owned.claim, commit, now=self._clock_ms())
         if answer.outcome is Outcome.CORRUPT:
-            raise StateCorrupt(
-                f"{name(owned.task)}: {answer.detail}. Look at its keys; `driftline.state` never repairs them by itself"
-            )
+            raise corrupt(name(owned.task), answer.detail)
         if answer.outcome in (Outcome.OK, Outcome.ALREADY):
             owned.sequence += 1
             owned.committed = dict(commit.offsets)

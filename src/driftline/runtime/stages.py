@@ -11,6 +11,7 @@ from zlib import crc32
 
 import msgspec
 
+from driftline.codec import corrupt_if_it_fails
 from driftline.config import Settings
 from driftline.log.api import Batch, Outgoing
 from driftline.panes.records import PaneRecord
@@ -82,7 +83,8 @@ class SummariseStage:
         """Take up a checkpoint."""
         self.task.restore(blobs)
         if "view/progress" in blobs:
-            self._flushed_at = int(msgspec.json.decode(blobs["view/progress"])["flushed_at"])
+            with corrupt_if_it_fails("view/progress"):
+                self._flushed_at = int(msgspec.json.decode(blobs["view/progress"])["flushed_at"])
 
     def process(self, batch: Batch) -> None:
         """Take in records of one input."""

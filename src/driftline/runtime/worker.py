@@ -8,10 +8,11 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from driftline.config import Settings
-from driftline.errors import StateUnavailable
+from driftline.errors import StateCorrupt, StateError, StateUnavailable
 from driftline.log.api import Consumer, Log, Polled, TopicPartition
 from driftline.observe.metrics import Sample
 from driftline.runtime.bounded import everything_done
@@ -30,6 +31,8 @@ WORK_S = 0.5
 rebalance of its group, and one that does not poll for a minute is expelled: another would read the same and be next."""
 POLL_S = 0.1
 """Longest wait for records: how soon a stop or a checkpoint is noticed when nothing comes."""
+ASIDE_S = 60.0
+"""Wait before a task whose state is corrupt is looked at again: somebody may have restored or reset it."""
 RETRY_S = 0.5
 """Wait between tries while the store does not answer; membership is kept meanwhile."""
 REVOKE_S = 10.0
@@ -218,6 +221,7 @@ class Worker:
             self._owned.pop(partition, None)
             self._by_input.pop(partition, None)
             self._wanted.pop(partition, None)
+            self.progress.set_aside.pop(partition, None)
         self.progress.tasks = sorted(name(owned.task) for owned in self._owned.values())
 
     def _claim(self, now: float) -> None:
@@ -230,12 +234,29 @@ class Worker:
                 log.warning("%s: cannot be claimed yet: %s", name(task), error)
                 self._wanted[partition] = now + RETRY_S
                 continue
+            except StateCorrupt as error:
+                self._set_aside(partition, task, error)
+                continue
+            self.progress.set_aside.pop(partition, None)
             del self._wanted[partition]
             self._owned[partition] = owned
             self._by_input.update(dict.fromkeys(owned.partitions, owned))
             self._consumer.start({TopicPartition(topic, task.partition): at for topic, at in owned.positions.items()})
             self.progress.tasks = sorted(name(held.task) for held in self._owned.values())
             log.info("%s: from offset %s, epoch %d", name(task), min(owned.positions.values()), owned.claim.epoch)
+
+    def _set_aside(self, partition: TopicPartition, task: TaskId, error: StateCorrupt) -> None:
+        """Leave alone a task whose state cannot be read, and say so once: nothing of it changes, all others go on."""
+        if self._until_caught_up:
+            raise error  # it would never be caught up
+        fault = str(error)
+        self._wanted[partition] = self._clock.now() + ASIDE_S
+        if self.progress.set_aside.get(partition) == fault:
+            return
+        self.progress.set_aside[partition] = fault
+        log.error("%s is set aside, all others go on: %s. See `driftline state check`", name(task), fault)
+        with suppress(StateError):  # the note is for people, and the log has it
+            self._store.note(task, fault)
 
     # moving forward
 
@@ -259,7 +280,11 @@ class Worker:
         self._checkpointer.flush()
         done: list[Owned] = []
         for prepared in moving:
-            outcome = self._commit(prepared, deadline)
+            try:
+                outcome = self._commit(prepared, deadline)
+            except StateCorrupt as error:
+                self._give_up(prepared.owned, error)
+                continue
             if outcome in (Outcome.OK, Outcome.ALREADY):
                 done.append(prepared.owned)
                 stage = prepared.owned.stage.name
@@ -309,6 +334,14 @@ class Worker:
             self._forget(owned.partitions)
             self._consumer.stop(owned.partitions)
             self._wanted[main] = self._clock.now() + RETRY_S
+
+    def _give_up(self, owned: Owned, error: StateCorrupt) -> None:
+        """Set a task aside whose stored state turned out to be corrupt when it was to be committed."""
+        main = owned.partitions[0]
+        if self._owned.get(main) is owned:
+            self._forget(owned.partitions)
+            self._consumer.stop(owned.partitions)
+            self._set_aside(main, owned.task, error)
 
     def _look_for_the_end(self, now: float, interval: float) -> None:
         self._next_look = now + min(interval, RETRY_S)
