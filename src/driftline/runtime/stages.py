@@ -4,6 +4,7 @@ A stage owns the same-numbered partition of each of its inputs. It knows topics;
 offsets of other partitions, nor that there is a log at all.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +21,8 @@ from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.tasks.judge import Judge
 from driftline.tasks.rules import JudgeSettings
 from driftline.tasks.summarise import NEVER, Summarise, SummariseSettings
+
+log = logging.getLogger(__name__)
 
 SUMMARISE = "summarise"
 JUDGE = "judge"
@@ -145,7 +148,8 @@ class JudgeStage:
     name = JUDGE
     at_once = 100
 
-    def __init__(self, settings: JudgeSettings, topics: "StageTopics") -> None:
+    def __init__(self, settings: JudgeSettings, topics: "StageTopics", partition: int) -> None:
+        self._partition = partition
         self.inputs: tuple[str, ...] = (topics.panes,)
         self.task = Judge(settings)
         self._topics = topics
@@ -153,6 +157,12 @@ class JudgeStage:
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint."""
         self.task.restore(blobs)
+        before, now = self.task.river
+        if before != now and self.task.detectors:
+            log.warning(
+                "judge %d: river is %s now and was %s: its %d detectors were rebuilt from the scores they were fed",
+                *(self._partition, now, before or "of another release", self.task.detectors),
+            )
 
     def process(self, batch: Batch) -> None:
         """Take in panes and watermarks."""
@@ -196,7 +206,7 @@ def pipeline(settings: Settings, partitions: Mapping[str, int]) -> tuple[StageKi
         StageKind(
             SUMMARISE, topics.inputs, lambda partition: SummariseStage(summarising, topics, partition, sources, panes)
         ),
-        StageKind(JUDGE, (topics.panes,), lambda partition: JudgeStage(judging, topics)),
+        StageKind(JUDGE, (topics.panes,), lambda partition: JudgeStage(judging, topics, partition)),
     )
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from driftline.codec import Count, corrupt, corrupt_if_it_fails, pack, unpack
 from driftline.errors import StateCorrupt
+from driftline.evidence.detectors import RIVER
 from driftline.evidence.reference import Reference
 from driftline.incidents.alerts import encode_alert
 from driftline.incidents.incident import Incident, Kind, Subject, digest
@@ -29,6 +30,8 @@ from driftline.tasks.summarise import STREAM
 from driftline.tasks.watched import Watched
 
 VERSION = 1
+DETECTORS = "detectors"
+"""The blob that says which release of river fed the detectors. State of before there was one has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,8 @@ class Judge:
         self._touched: set[Subject] = set()
         self._unreadable = 0
         self._windows = 0
+        self._river = ""
+        """The release of river that the last checkpoint names."""
 
     def process(self, values: Sequence[bytes | None]) -> list[tuple[int, str]]:
         """Take in records in offset order. Returns (position, reason) of those that cannot be read."""
@@ -184,6 +189,9 @@ class Judge:
         ranks = [[*key, rank] for key, rank in self._ranks.items()]
         state = [merger, self._stream.snapshot(), ranks, self._unreadable, self._windows]
         writes["task"] = pack("judge", VERSION, state, {})
+        if self._river != RIVER:
+            writes[DETECTORS] = pack(DETECTORS, VERSION, RIVER, {})
+            self._river = RIVER
         writes["view/incidents"] = msgspec.json.encode(self.view())
         return writes
 
@@ -218,6 +226,16 @@ class Judge:
             "stream": [_incident_view(incident) for incident in self._stream.incidents.values()],
         }
 
+    @property
+    def river(self) -> tuple[str, str]:
+        """The releases of river that fed the detectors before the last checkpoint ("" if unknown), and that do now."""
+        return self._river, RIVER
+
+    @property
+    def detectors(self) -> int:
+        """How many online detectors there are."""
+        return sum(judge.detectors for judge in self._subjects.values())
+
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint. Raises `StateCorrupt`."""
         if not blobs:
@@ -227,6 +245,8 @@ class Judge:
             merger, stream, ranks, self._unreadable, self._windows = state
             self._merger.restore(merger, blobs)
             self._stream.restore(stream)
+            if DETECTORS in blobs:
+                self._river = msgspec.convert(unpack(blobs[DETECTORS], DETECTORS, (VERSION,)).value, str)
             self._ranks = {(model, version): rank for model, version, rank in ranks}
             for name in sorted(blobs):
                 if name.startswith("subject/"):

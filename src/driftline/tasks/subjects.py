@@ -176,6 +176,11 @@ class SubjectJudge:
             changed.extend(self._check_thresholds(window, vector))
         return changed
 
+    @property
+    def detectors(self) -> int:
+        """How many online detectors there are."""
+        return len(self._detectors)
+
     def measured(self) -> list[Signal]:
         """Return the watched signals as the last window had them, with the evidence so far. Not for segments."""
         if self._measured is None:
