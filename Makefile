@@ -44,6 +44,10 @@ types: setup ## Check types, tests included
 fuzz: setup ## Strange events and hostile state: EVENTS=1000000 SEED=7
 	@$(BIN)/python -m tests.fuzz --events $(or $(EVENTS),1000000) $(if $(SEED),--seed $(SEED)) $(if $(WORLD),--world $(WORLD))
 
+.PHONY: upgrade
+upgrade: setup services ## Roll from an earlier commit to this one: FROM=HEAD~1
+	@$(BIN)/python -m tests.upgrade $(or $(FROM),HEAD~1)
+
 .PHONY: golden
 golden: setup ## Keep a file of state as this release writes it, if a version rose
 	@$(BIN)/python -m tests.upgrade.golden
