@@ -1,87 +1,114 @@
 """Strange events through the decoders and both stages, and hostile state through their restore: `make fuzz`."""
 
 import argparse
+import os
 import random
 import resource
 import sys
 import time
 import traceback
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import cache
 
 from driftline.demo.dataset import car_loans
 from tests.fuzz.producers import cars
-from tests.fuzz.states import hostile, samples, taken_or_refused
+from tests.fuzz.states import Sample, hostile, samples, taken_or_refused
 from tests.fuzz.worlds import Differs, Tally, World
 
 EVENTS_A_WORLD = 20_000
 EVENTS_A_STATE = 100
 """A hostile state costs about as much as so many events."""
+STATES_AT_ONCE = 200
 MOST_MEMORY_MB = 1_500
 
 
 def main() -> int:
-    """Run the worlds of a seed until so many events have happened."""
+    """Run the worlds of a seed until so many events have happened, then its hostile states."""
     parser = argparse.ArgumentParser(prog="make fuzz", description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=None, help="a run's seed; one world of it: --world")
+    parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--world", type=int, default=None, help="run this world of the seed only")
     chosen = parser.parse_args()
     seed = random.SystemRandom().randrange(2**32) if chosen.seed is None else chosen.seed
-    tally, begun = Tally(), time.monotonic()
-    values = cars(car_loans().analysis)
-    first = chosen.world or 0
-    said = begun
-    while tally.events < chosen.events:
-        number = first + tally.worlds
-        size = min(EVENTS_A_WORLD, chosen.events - tally.events)
-        try:
-            World(f"{seed}/{number}", values).run(size, tally)
-        except Exception as fault:
-            if not isinstance(fault, Differs):
-                traceback.print_exc()
-            print(f"seed {seed}, world {number}: {fault}")
-            print(f"again: make fuzz SEED={seed} WORLD={number} EVENTS={size}")
-            return 1
-        if time.monotonic() - said > 30:
-            said = time.monotonic()
-            print(f"  {tally.events:,} events, {tally.worlds} worlds, {_memory_mb():,} MB", file=sys.stderr)
-    states = _states(seed, max(1, tally.events // EVENTS_A_STATE))
-    if states is None:
-        return 1
-    took = time.monotonic() - begun
+    if chosen.world is not None:
+        print(_world(seed, chosen.world, chosen.events)[2] or "no fault")
+        return 0
+    begun = said = time.monotonic()
+    tally, states, memory = Tally(), Counter[str](), 0
+    worlds = [min(EVENTS_A_WORLD, chosen.events - start) for start in range(0, chosen.events, EVENTS_A_WORLD)]
+    wanted = max(1, chosen.events // EVENTS_A_STATE)
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        work = [pool.submit(_world, seed, number, size) for number, size in enumerate(worlds)]
+        work += [pool.submit(_states, seed, first, wanted) for first in range(0, wanted, STATES_AT_ONCE)]
+        for done in as_completed(work):
+            found, megabytes, fault = done.result()
+            if fault:
+                print(fault)
+                pool.shutdown(cancel_futures=True)
+                return 1
+            memory = max(memory, megabytes)
+            if isinstance(found, Tally):
+                tally.add(found)
+            else:
+                states += found
+            if time.monotonic() - said > 30:
+                said = time.monotonic()
+                print(f"  {tally.events:,} events, {states.total():,} states, {memory:,} MB", file=sys.stderr)
     for fate, count in tally.fates.most_common():
         print(f"  {fate:22} {count:>12,}")
-    refused = tally.events - tally.fates["accepted"]
     print(
         f"fuzz: {tally.events:,} events in {tally.worlds} worlds of seed {seed}: {tally.fates['accepted']:,} accepted, "
-        f"{refused:,} refused; fates, rows, {tally.panes:,} panes and {tally.alerts:,} alerts equal by both decoders; "
-        "counters balance"
+        f"{tally.events - tally.fates['accepted']:,} refused; fates, rows, {tally.panes:,} panes and {tally.alerts:,} "
+        "alerts equal by both decoders; counters balance"
     )
     print(
         f"fuzz: {states.total():,} hostile states: {states['refused']:,} refused as corrupt, {states['taken']:,} taken "
-        f"and worked on; {_memory_mb():,} MB at most, {took:.0f} s"
+        f"and worked on; {memory:,} MB at most in a process, {time.monotonic() - begun:.0f} s"
     )
-    if _memory_mb() > MOST_MEMORY_MB:
+    if memory > MOST_MEMORY_MB:
         print(f"memory is above {MOST_MEMORY_MB} MB: something grows with the events")
         return 1
     return 0
 
 
-def _states(seed: int, count: int) -> Counter[str] | None:
-    """Make so many hostile states, and count what became of them; None if one was not handled well."""
+Done = tuple[Tally | Counter[str], int, str]
+"""What was seen, the most memory of the process in MB, and the fault, if there was one."""
+
+
+def _world(seed: int, number: int, size: int) -> Done:
+    """Run one world."""
+    tally, fault = Tally(), ""
+    try:
+        World(f"{seed}/{number}", _cars()).run(size, tally)
+    except Exception as error:
+        told = str(error) if isinstance(error, Differs) else traceback.format_exc()
+        fault = f"seed {seed}, world {number}: {told}\nagain: make fuzz SEED={seed} WORLD={number} EVENTS={size}"
+    return tally, _memory_mb(), fault
+
+
+def _states(seed: int, first: int, stop: int) -> Done:
+    """Make some hostile states, and count what became of them."""
     found: Counter[str] = Counter()
-    tasks = samples(random.Random(f"{seed}"))
-    for number in range(count):
+    for number in range(first, min(first + STATES_AT_ONCE, stop)):
         chance = random.Random(f"{seed}/{number}")
-        task = chance.choice(tasks)
-        blobs = hostile(chance, task.blobs)
+        task = chance.choice(_tasks(seed))
         try:
-            found["taken" if taken_or_refused(task.restored, blobs) == "taken" else "refused"] += 1
+            became = taken_or_refused(task.restored, hostile(chance, task.blobs))
         except Exception:
-            traceback.print_exc()
-            print(f"seed {seed}, hostile state {number} of {task.name} was neither refused nor worked on")
-            return None
-    return found
+            return found, _memory_mb(), f"seed {seed}, hostile state {number} of {task.name}: {traceback.format_exc()}"
+        found["taken" if became == "taken" else "refused"] += 1
+    return found, _memory_mb(), ""
+
+
+@cache
+def _cars() -> list[bytes]:
+    return cars(car_loans().analysis)
+
+
+@cache
+def _tasks(seed: int) -> list[Sample]:
+    return samples(random.Random(seed))
 
 
 def _memory_mb() -> int:

@@ -8,6 +8,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from tests.fuzz import spelling
@@ -38,13 +39,18 @@ class _Token(str):
 
 def read(value: bytes) -> Pairs:
     """Return the tree of a real event."""
-    found = json.loads(value, parse_float=_Token, parse_int=_Token, object_pairs_hook=_pairs)
+    found = _READER.decode(value.decode())
     assert isinstance(found, Pairs)
     return found
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> Pairs:
-    return Pairs((json.dumps(name, ensure_ascii=False).encode(), _tree(value)) for name, value in pairs)
+    return Pairs([(_quoted(name), _tree(value)) for name, value in pairs])
+
+
+@lru_cache(10_000)
+def _quoted(text: str) -> bytes:
+    return json.dumps(text, ensure_ascii=False).encode()
 
 
 def _tree(value: Any) -> Tree:
@@ -54,7 +60,10 @@ def _tree(value: Any) -> Tree:
         return [_tree(item) for item in value]
     if isinstance(value, _Token):
         return value.encode()
-    return json.dumps(value, ensure_ascii=False).encode()
+    return _quoted(value) if isinstance(value, str) else json.dumps(value).encode()
+
+
+_READER = json.JSONDecoder(parse_float=_Token, parse_int=_Token, object_pairs_hook=_pairs)
 
 
 def write(tree: Tree, comma: bytes = b",", colon: bytes = b":") -> bytes:

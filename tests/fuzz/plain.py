@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -56,7 +57,7 @@ class PlainDecoder:
         ignored: dict[int, int] = {}
         models: dict[str, _Rows] = defaultdict(_Rows)
         for row, value in enumerate(values):
-            reason, detail, event = validate(value, self.limits)
+            reason, detail, event, read = _looked_at(value, self.limits)
             if reason is Reason.ACCEPTED and event["model"] not in self.shapes and self._full:
                 reason = Reason.TOO_MANY_MODELS
             reasons[row] = reason
@@ -64,8 +65,7 @@ class PlainDecoder:
                 if detail:
                     details[row] = detail
                 continue
-            assert value is not None
-            beyond, times[row], reasons[row] = self._take(row, event, _in_python(value), models[event["model"]])
+            beyond, times[row], reasons[row] = self._take(row, event, read, models[event["model"]])
             if beyond:
                 ignored[row] = beyond
             if reasons[row] == Reason.BAD_EVENT_TIME:
@@ -90,7 +90,7 @@ class PlainDecoder:
         held = event.get("segment") or {}
         values = [held.get(tag) for tag in shape.tags]
         segments = [
-            known[None if value is None else plain_name(value)]
+            known[None if value is None else plain_name(_as_float(value))]
             for value, known in zip(values, shape.segment_codes, strict=True)
         ]
         rows.rows.append(row)
@@ -141,13 +141,24 @@ class PlainDecoder:
         )
 
 
+def _as_float(value: object) -> object:
+    """Numbers in a segment are read as float64, as JSON's numbers are by most."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _ints(values: Sequence[int]) -> Ints:
     return np.array(values, dtype=np.int64)
 
 
-def _in_python(value: bytes) -> Any:
-    """Return what Python's own parser makes of a record that `validate` accepted."""
-    return json.loads(value.decode())
+Looked = tuple[Reason, str, Mapping[str, Any], Mapping[str, Any]]
+
+
+@lru_cache(5_000)  # Summarise gets the records that were just decoded
+def _looked_at(value: bytes | None, limits: Limits) -> Looked:
+    """Return what `validate` says, and what Python's own parser makes of a record that it accepts."""
+    reason, detail, event = validate(value, limits)
+    read = json.loads(value.decode()) if value and reason is Reason.ACCEPTED else {}
+    return reason, detail, event, read
 
 
 def _watched(shape: Shape, event: Mapping[str, Any]) -> Iterator[Found]:

@@ -54,7 +54,7 @@ def one_kind(chance: random.Random) -> Iterator[Pairs]:
         yield read(value)
 
 
-def cars(path: Path) -> Sequence[bytes]:
+def cars(path: Path) -> list[bytes]:
     """Return the events of the demo's data."""
     with path.open() as file:
         rows = list(csv.DictReader(file))

@@ -45,8 +45,13 @@ class Tally:
     worlds: int = 0
     fates: Counter[str] = field(default_factory=Counter)
     panes: int = 0
-    windows: int = 0
     alerts: int = 0
+
+    def add(self, other: "Tally") -> None:
+        """Add what was seen elsewhere."""
+        self.fates += other.fates
+        for name in ("events", "worlds", "panes", "alerts"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 @dataclass(slots=True)
@@ -220,7 +225,6 @@ class World:
         tally.panes += len(sent[0])
         self._judge(sent[0], tally)
         counters = self._judges[0].counters
-        tally.windows += counters["windows"]
         unreadable = counters["unreadable"] + counters["late"] + counters["repeated"]
         if unreadable > counters["panes"]:
             raise Differs(f"Judge's counters do not balance: {counters}")

@@ -113,16 +113,9 @@ class Evidence:
         return {"log_r": self._log_r.reshape(-1).copy(), "past": self._past.reshape(-1).copy()}
 
     def restore(self, snapshot: Mapping[str, Floats]) -> None:
-        """Take over a snapshot of evidence with the same shares.
-
-        Raises `ValueError` if its shape is another, or a value in it is none that evidence can have.
-        """
+        """Take over a snapshot of evidence with the same shares. Raises `ValueError` if its shape is another."""
         self._log_r = snapshot["log_r"].reshape(self._log_r.shape).copy()
         self._past = snapshot["past"].reshape(self._past.shape).copy()
-        if {self._log_r.dtype, self._past.dtype} != {np.dtype(np.float64)}:
-            raise ValueError("evidence is not of float64")
-        if not (self._log_r < np.inf).all() or not ((self._past >= 0) & (self._past < np.inf)).all():
-            raise ValueError("evidence holds what is no number")
 
 
 def ball_radius(shares: Floats, sizes: Ints, dispersion: Floats, allowance: float, min_effect: float) -> Floats:

@@ -336,6 +336,10 @@ class SubjectJudge:
         for (size, kind), evidence in self._evidence.items():
             prefix = f"evidence/{size}/{kind}/"
             held = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            if any(array.dtype != np.float64 or not (array < np.inf).all() for array in held.values()):
+                raise corrupt("subject", f"the evidence of {self.subject} holds what is no number")
+            if (held.get("past", np.zeros(1)) < 0).any():
+                raise corrupt("subject", f"the evidence of {self.subject} remembers less than nothing")
             if held:
                 evidence.restore(held)
         known = set(watched.projection.signals)
