@@ -44,6 +44,10 @@ types: setup ## Check types, tests included
 fuzz: setup ## Strange events and hostile state: EVENTS=1000000 SEED=7
 	@$(BIN)/python -m tests.fuzz --events $(or $(EVENTS),1000000) $(if $(SEED),--seed $(SEED)) $(if $(WORLD),--world $(WORLD))
 
+.PHONY: guided
+guided: setup ## Fuzz by coverage with atheris (Linux): SECONDS=300
+	@$$(command -v uv || echo .tools/bin/uv) run --isolated --frozen --group guided python -m tests.fuzz.guided $(or $(SECONDS),300)
+
 .PHONY: upgrade
 upgrade: setup services ## Roll from an earlier commit to this one: FROM=HEAD~1
 	@$(BIN)/python -m tests.upgrade $(or $(FROM),HEAD~1)

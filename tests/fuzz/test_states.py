@@ -6,7 +6,16 @@ from collections import Counter
 import pytest
 
 from driftline.errors import StateCorrupt
+from tests.fuzz import targets
 from tests.fuzz.states import Sample, hostile, samples, taken_or_refused
+
+
+def test_what_the_guided_fuzzer_begins_with_is_read() -> None:
+    seeds = list(targets.seeds())
+    assert {seed[0] for seed in seeds} == {targets.RECORD, targets.BLOB, targets.OFFSETS}
+    for seed in seeds:
+        targets.one(seed)
+
 
 NOT_MISSED = {"view", "detectors", "subject", "reference"}
 """Blobs of which a task alone cannot know that they were there: the store counts a task's blobs, and misses any. The
