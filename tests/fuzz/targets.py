@@ -24,7 +24,9 @@ RECORD, BLOB, OUTBOX, OFFSETS = range(4)
 LONGEST_SEED = 6_000
 LIMITS = Limits()
 KNOWN = [json.dumps({"event_id": "p-1", "event_time": 1, **kind}).encode() for kind in EVERY_KIND[:-1]]
-"""What the decoders have learned before: so that a record meets the fast path."""
+"""Events to begin with."""
+LEARNED = KNOWN[3:4]
+"""What the decoders have learned before: so that a record meets the fast path. One model: each costs milliseconds."""
 
 
 def one(data: bytes) -> None:
@@ -49,7 +51,7 @@ def one(data: bytes) -> None:
 def record(value: bytes) -> None:
     """Decode a record in both ways, after others."""
     native, plain = NativeDecoder(LIMITS, _tags), PlainDecoder(LIMITS, _tags)
-    values = [*KNOWN, value, value]
+    values = [*LEARNED, value, value]
     fault = difference(values, native.decode(values), plain.decode(values))
     assert not fault, fault
 
