@@ -31,6 +31,16 @@ services: setup ## Make sure that the tests can start a real Kafka and Redis
 test: setup services ## Run all tests, with a real Kafka and Redis
 	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
+SCHEDULES = $(if $(SEED),1,10000)
+
+.PHONY: simulate
+simulate: setup ## Run workers in virtual time under faults: SCHEDULES=10000, or SEED=77 again
+	@$(BIN)/python -m tests.simulation --schedules $(SCHEDULES) --seed $(or $(SEED),1) $(if $(FAULTS),--faults '$(FAULTS)')
+
+.PHONY: mutations
+mutations: setup services ## Break the code on purpose, and see which test notices
+	@$(BIN)/python -m tests.mutations $(ARGS)
+
 .PHONY: lint
 lint: setup ## Check style and formatting
 	@$(BIN)/ruff check .

@@ -9,6 +9,7 @@
     │   ├── TopicError         a topic is missing or has the wrong partition count
     │   ├── OffsetLost         the stored offset is outside the log (retention passed, topic recreated)
     │   └── PublishError       records were not delivered
+    │       └── DeliveryPending    they are not delivered yet, and still being tried
     └── StateError             Redis, or what stands in for it, cannot do what was asked
         ├── StateUnavailable   it does not answer now, or is loading or full; trying again may help
         ├── StateDenied        it answered, and refused (credentials, permissions, a setting)
@@ -53,6 +54,10 @@ class OffsetLost(LogError):
 
 class PublishError(LogError):
     """Records were not delivered."""
+
+
+class DeliveryPending(PublishError):
+    """Records are not delivered yet, or wait for room in front of a log that takes none; they are still being tried."""
 
 
 class StateError(DriftlineError):

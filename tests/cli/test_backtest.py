@@ -41,12 +41,15 @@ def test_a_shift_is_found_soon_and_nothing_before_it(driftline: Driftline, usual
     assert (found["events"], found["counters"]) == (48 * 180, {"consumed": 48 * 180, "accepted": 48 * 180})
     assert found["windows"] == 48
     incident = found["incidents"][0]
-    assert set(incident) == {"id", "model", "kind", "opened", "resolved", "window", "signals"}
+    assert set(incident) == {
+        *("id", "model", "kind", "opened", "resolved", "window", "began", "level", "reason", "summary", "signals")
+    }
     assert (incident["model"], incident["kind"], incident["resolved"]) == ("m", "data_drift", None)
     assert "2026-01-02T01:00:00.000Z" <= incident["opened"] <= "2026-01-02T03:00:00.000Z"
     assert set(incident["window"]) == {"start", "end", "count"}
     signal = incident["signals"][0]
-    assert set(signal) == {"name", "evidence", "effects"}
+    assert set(signal) == {"name", "evidence", "share", "effects", "what", "before", "after"}
+    assert (incident["began"], incident["level"]) == ("2026-01-02T00:00:00.000Z", "data")
     assert (signal["name"], signal["effects"]["psi"] > 0.5) == ("features.x", True)
 
 
@@ -55,7 +58,7 @@ def test_the_same_for_people(driftline: Driftline, usual: Path, tmp_path: Path) 
 
     done = driftline("backtest", shifted, *COLUMNS, "--reference", usual, DRIFTLINE_MODELS=MODELS)
 
-    assert "m: inputs moved away from the reference: x mean" in done.out
+    assert "m: inputs moved away from the reference since about 2026-01-02 00:00Z: x mean" in done.out
     assert "█" in done.out
     assert done.out.splitlines()[-1].startswith("8,640 events, 48 windows, ")
 

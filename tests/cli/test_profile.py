@@ -81,8 +81,17 @@ def test_diff_puts_the_greatest_distance_first(built: Callable[..., Path]) -> No
     assert found["signals"][0]["name"] == "features.age"
     assert found["signals"][0]["shift"] == pytest.approx(1.0, abs=0.1)
     assert (found["only_before"], found["only_after"]) == ([], ["features.new"])
+    age, city = found["signals"][0], next(row for row in found["signals"] if row["name"] == "features.city")
+    pair = age["histograms"]
+    assert (pair["before"]["low"], pair["before"]["high"]) == (pair["after"]["low"], pair["after"]["high"])
+    assert sum(pair["after"]["counts"]) == 1470
+    centres = [sum(at * count for at, count in enumerate(side["counts"])) / 1470 for side in pair.values()]
+    assert centres[1] > centres[0] + 2
+    assert (age["moved"]["what"], city["moved"]["what"] in ("Oslo", "Rome")) == ("mean", True)
     shown = run("diff", before, after).stdout
     assert shown.index("features.age") < shown.index("features.city")
+    assert "█" in shown
+    assert "what moved most" in shown
     assert "only in" in shown
 
 

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from driftline.cli.status import as_text, collect
 from driftline.config import Settings
+from driftline.errors import LogUnavailable
 from driftline.log.api import Outgoing
 from driftline.log.memory import MemoryLog
 from driftline.runtime.worker import Worker
@@ -84,6 +85,37 @@ def test_learning_is_shown_with_how_far_it_has_come(log: MemoryLog) -> None:
 
     assert (found["models"][0]["reference"], found["models"][0]["learned_events"]) == (None, 500)
     assert "learning, 500 events" in shown(found)
+
+
+def test_those_who_wait_are_shown_with_the_reason(log: MemoryLog) -> None:
+    store = MemoryStore()
+    publish(log, range(10))
+    work(log, store)
+    store.tell(SETTINGS.group, "w0", "topic alerts: refused", now=2 * DAY - 90_000)
+    store.tell(SETTINGS.group, "w0", "topic alerts: refused", now=2 * DAY - 5_000)
+    store.tell(SETTINGS.group, "dead", "something else", now=DAY)
+
+    found = collect(log, store, SETTINGS, now_ms=2 * DAY)
+
+    assert found["waits"] == [{"owner": "w0", "since": 2 * DAY - 90_000, "why": "topic alerts: refused"}]
+    assert "w0 has waited for 1m 30s: topic alerts: refused" in shown(found)
+
+
+def test_what_is_stored_is_shown_while_kafka_is_away(log: MemoryLog) -> None:
+    class Away:
+        def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+            raise LogUnavailable("no broker answers")
+
+    store = MemoryStore()
+    publish(log, range(3_000))
+    work(log, store)
+
+    found = collect(Away(), store, SETTINGS, now_ms=2 * DAY)  # type: ignore[arg-type]
+
+    assert found["waits"] == [{"owner": None, "since": None, "why": "no broker answers"}]
+    assert {each["lag"] for each in found["partitions"]} == {None}
+    assert len(found["models"]) == 1
+    assert "no broker answers" in shown(found)
 
 
 def shown(found: dict[str, object]) -> str:

@@ -142,12 +142,16 @@ def test_rows_by_family() -> None:
         "prediction.value": pair,
         "latency_ms": pair,
         "features.none": [None, ...],
+        "tags.code_version": ["a", "b"],
     }
     projection = Projection(reference_of(columns))
     names = {family: [projection.signals[slot] for slot in projection.rows(family)] for family in Family}
     assert names == {
         Family.INPUTS: ["features.a"], Family.OUTPUT: ["prediction.value"], Family.SERVICE: ["latency_ms"],
+        Family.TAGS: ["tags.code_version"],
     }  # fmt: skip
+    watched = [projection.signals[slot] for slot in projection.quality_rows]
+    assert watched == ["events", "features.a", "features.none", "latency_ms", "prediction.value"]
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=30))

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -13,10 +14,13 @@ from hypothesis import strategies as st
 from driftline.codec import pack, unpack
 from driftline.errors import InputError, StateCorrupt
 from driftline.evidence.projection import Projection
-from driftline.evidence.reference import MOST_PANES, Reference, build_reference
+from driftline.evidence.reference import MOST_PANES, Calibration, Reference, build_reference
 from driftline.sketches.summary import Summary
 from tests.evidence.columns import PANE_MS, reference_of, summarise
 
+CALIBRATION = {
+    "windows": [[60_000, 60_000]], "budget": 1.0, "period_ms": 86_400_000, "rate": 0.5, "low": 0.1, "high": 2.0,
+}  # fmt: skip
 RNG = np.random.default_rng(8)
 
 
@@ -68,6 +72,23 @@ def test_it_comes_back_as_it_was(reference: Reference) -> None:
     assert "true" in back.summary.categories.values()
 
 
+def test_what_was_measured_travels_with_it(reference: Reference) -> None:
+    calibrated = replace(reference, calibration=msgspec.convert(CALIBRATION, Calibration))
+    back = Reference.decode(calibrated.encode())
+    assert back.calibration == calibrated.calibration
+    assert back.address != reference.address
+    assert back.lags.tolist() == reference.lags.tolist()
+
+
+def test_a_reference_of_an_earlier_release_keeps_its_address_and_promises_nothing(reference: Reference) -> None:
+    unpacked = unpack(reference.encode(), "reference", [1])
+    del unpacked.arrays["lags"]
+    old = pack("reference", 1, unpacked.value, unpacked.arrays)
+    back = Reference.decode(old)
+    assert back.encode() == old
+    assert back.dependent(1) is None
+
+
 def test_no_event_is_refused() -> None:
     with pytest.raises(InputError, match="needs events"):
         build([(0, summarise({}, events=0))])
@@ -96,6 +117,13 @@ def test_only_the_newest_panes_are_kept() -> None:
         lambda value, arrays: arrays.update(sizes=arrays["sizes"] + 1),
         lambda value, arrays: arrays.update(ids=arrays["ids"] + 400),
         lambda value, arrays: arrays.update(value_spread=arrays["value_spread"][1:]),
+        lambda value, arrays: arrays.update(lags=arrays["lags"][1:]),
+        lambda value, arrays: arrays.update(phases=np.ones(3, dtype=np.int64)),
+        lambda value, arrays: value.update(season_ms=86_400_000),
+        lambda value, arrays: value.update(season_ms=86_400_000, slots=7),
+        lambda value, arrays: value.update(season_ms=86_400_000, slots=24, layout="of another release"),
+        lambda value, arrays: value.update(calibration={**CALIBRATION, "rate": float("nan")}),
+        lambda value, arrays: value.update(calibration={**CALIBRATION, "rate": 9.0}),
     ],
 )
 def test_what_contradicts_itself_is_refused(

@@ -34,21 +34,21 @@ def test_thirty_windows_are_needed() -> None:
 def test_every_total_has_a_bin_of_its_size() -> None:
     bins = volume(RNG.poisson(50, 200).tolist())
     assert bins.shares.sum() == 1.0
-    assert bins.counts(0)[0].tolist() == [1] + [0] * (bins.shares.shape[1] - 1)
-    assert bins.counts(10**9)[0, -1] == 1
-    assert bins.counts(1)[0, 1] == 1
-    assert 40 < bins.usual < 60
+    assert bins.counts(0, 0)[0].tolist() == [1] + [0] * (bins.shares.shape[1] - 1)
+    assert bins.counts(10**9, 0)[0, -1] == 1
+    assert bins.counts(1, 0)[0, 1] == 1
+    assert 40 < bins.usual(0) < 60
 
 
 def test_silence_is_found_and_the_usual_is_not() -> None:
     bins = volume(RNG.poisson(50, 200).tolist())
     evidence = Evidence(bins.shares, bins.sizes, dispersion=bins.dispersion, allowance=0.1)
     for total in RNG.poisson(50, 100).tolist():
-        evidence.update(bins.counts(total))
+        evidence.update(bins.counts(total, 0))
         assert evidence.log_m < np.log(1000)
     quiet = 0
     while evidence.log_m < np.log(1000):
-        evidence.update(bins.counts(0))
+        evidence.update(bins.counts(0, 0))
         quiet += 1
         assert quiet < 7
 

@@ -1,6 +1,7 @@
 """What only a real Kafka does: refusals, outages, lost sessions, control records, retention."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -10,9 +11,11 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
 from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
 
-from driftline.errors import ConfigError, LogDenied, LogUnavailable, OffsetLost, PublishError
+from driftline.errors import ConfigError, DeliveryPending, LogDenied, LogUnavailable, OffsetLost, PublishError
+from driftline.log import kafka_consumer
 from driftline.log.api import Outgoing, TopicPartition
 from driftline.log.kafka import KafkaLog
+from driftline.log.kafka_producer import KafkaProducer
 from driftline.log.kafka_settings import OWNED
 from driftline.sandbox import Kafka, KafkaServer
 from tests.log.members import Member, drive, fill, from_start, partitions_of
@@ -47,17 +50,24 @@ def test_no_brokers_is_a_clear_error() -> None:
 def test_an_unreachable_kafka_is_ridden_out_by_members_and_told_to_askers(
     members: list[Member], caplog: pytest.LogCaptureFixture
 ) -> None:
-    log = KafkaLog({"bootstrap.servers": NOWHERE, "message.timeout.ms": 500, "reconnect.backoff.max.ms": 100})
+    nowhere: dict[str, str | int | float | bool] = {"bootstrap.servers": NOWHERE, "reconnect.backoff.max.ms": 100}
+    log = KafkaLog({**nowhere, "message.timeout.ms": 500})
     members.append(Member(log, ["topic"], "group"))
     drive(members, lambda: bool(caplog.records))
     for _ in range(30):
         members[0].poll()
     assert len(caplog.records) == 1
     assert "Kafka does not answer the consumer" in caplog.text
-    producer = log.producer()
-    producer.produce(Outgoing("topic", b"key", b"value"))
+    service = KafkaProducer({**nowhere, "message.timeout.ms": 500})
+    service.produce(Outgoing("topic", b"key", b"value"))
     with pytest.raises(PublishError, match=r"topic topic.*'key'.*timed out.*brokers are up"):
-        producer.flush(20)
+        service.flush(20)
+    engine = log.producer()  # gives no record up, whatever the time-out of this user
+    engine.produce(Outgoing("topic", b"key", b"value"))
+    with pytest.raises(DeliveryPending, match="1 records are not delivered after 2 s and are still being tried"):
+        engine.flush(2)
+    service.close()
+    engine.close()
     with pytest.raises(LogUnavailable, match=r"bootstrap\.servers"):
         log.partition_counts(["topic"])
 
@@ -226,8 +236,22 @@ def test_missing_permissions_are_named(guarded: KafkaServer, members: list[Membe
     producer.close()
 
 
+def bounds_in_the_end(member: Member, source: TopicPartition) -> tuple[int, int]:
+    """Ask until there is an answer. A broker that just came back is no reason to take its topics for deleted."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            return member.consumer.bounds(source)
+        except LogUnavailable:
+            member.poll()
+    pytest.fail("no answer")
+
+
 def test_a_broker_that_dies_and_comes_back_is_ridden_out(
-    guarded: KafkaServer, members: list[Member], caplog: pytest.LogCaptureFixture
+    guarded: KafkaServer,
+    members: list[Member],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     log = KafkaLog({**guarded.client_settings, "reconnect.backoff.max.ms": 500, "heartbeat.interval.ms": 200})
     log.create_topics({"survivor": 4}, {})
@@ -246,11 +270,15 @@ def test_a_broker_that_dies_and_comes_back_is_ridden_out(
     drive(members, lambda: len(member.ended) == 4)
     producer = log.producer()
     guarded.kill()
+    monkeypatch.setattr(kafka_consumer, "ASK_S", 1.0)
+    with pytest.raises(LogUnavailable):
+        member.consumer.bounds(TopicPartition("survivor", 0))
     with caplog.at_level(logging.INFO, logger="driftline.log"):
         for number in range(4):
             producer.produce(Outgoing("survivor", b"key", b"written while it was down", partition=number))
         drive(members, lambda: "does not answer the consumer" in caplog.text)
         guarded.start()
+        assert bounds_in_the_end(member, TopicPartition("survivor", 0))[0] == 0
         producer.flush(60)
         drive(members, lambda: all(len(member.offsets[source]) == 11 for source in starts), 60)
     assert all(offsets == list(range(11)) for offsets in member.offsets.values())

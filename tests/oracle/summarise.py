@@ -1,136 +1,269 @@
-"""Summarise once more, one event after the other in plain Python dictionaries: slow, and easy to believe."""
+"""Summarise once more, one event after the other in plain Python dictionaries: slow, and easy to believe.
 
+Nothing here is the package's own but the enumerations that say how a pane is written. Not redone: the limits on how
+many models, versions, segments and signals are remembered (no more of each is assumed than they allow), and the
+cutting of very wide panes into several records.
+"""
+
+import struct
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from hashlib import blake2b
 
-import numpy as np
+from tests.oracle.reading import BadTime, ignored_in, name_of, read, time_of, usable, values_of
 
-from driftline.formats.learning import Limits, usable_field, usable_name
-from driftline.formats.reasons import Reason
-from driftline.formats.shapes import Kind, kind_of
-from driftline.formats.times import BAD_TIME, NO_TIME, parse_time
-from driftline.formats.validate import validate
-from driftline.sketches.keys import category_key, number_keys
-from driftline.sketches.summary import Oddity, Role, Summary
-from driftline.tasks.summarise import SummariseSettings
+KEPT_BITS = 40
+MOST_BUCKETS = 256
+ROLES = {"oddity": 0, "number": 1, "string": 2, "boolean": 3}
+ODDITIES = {"event": 0, "null": 1, "array": 2, "object": 3}
+SHOWN = 80
+"""Characters of a category that are kept for people."""
 
-Place = tuple[str, str, str, int]
-"""Model, version, segment, start of the pane."""
-Seen = Counter[tuple[str, Role, int]]
-"""Signal, role and key -> how often."""
+Group = tuple[str, str]
+"""Version and segment; segment "" is all events."""
+Cell = tuple[str, int]
+"""Signal and role."""
+Buckets = list[tuple[int, int, int]]
+"""Key, number of values and what was cleared of their keys, in order."""
+
+
+def number_key(value: float) -> int:
+    """Return the highest 40 bits of a float64 whose bits were made to sort as the numbers do."""
+    (bits,) = struct.unpack(">Q", struct.pack(">d", value + 0.0))
+    ordered = ~bits & (2**64 - 1) if bits >> 63 else bits | 1 << 63
+    return int(ordered >> (64 - KEPT_BITS))
+
+
+def category_key(value: str) -> int:
+    """Return the first 40 bits of a BLAKE2b hash."""
+    return int.from_bytes(blake2b(value.encode("utf-8", "surrogatepass"), digest_size=5).digest(), "big")
+
+
+def sketch(seen: Counter[int]) -> tuple[int, Buckets]:
+    """Return (shift, buckets): as few low bits are cleared as leave 256 different keys."""
+    shift = 0
+    while len({key >> shift for key in seen}) > MOST_BUCKETS:
+        shift += 1
+    counts: Counter[int] = Counter()
+    cleared: Counter[int] = Counter()
+    for key, count in seen.items():
+        counts[key >> shift << shift] += count
+        cleared[key >> shift << shift] += count * (key & (1 << shift) - 1)
+    return shift, [(key, counts[key], cleared[key]) for key in sorted(counts)]
+
+
+@dataclass
+class Pane:
+    """What was counted of a model over [start, start + length)."""
+
+    model: str
+    start: int
+    length: int
+    groups: dict[Group, dict[Cell, Counter[int]]] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def end(self) -> int:
+        return self.start + self.length
+
+    def count(self, group: Group, signal: str, kind: str, value: str | float, times: int = 1) -> None:
+        """Count a value."""
+        cells = self.groups.setdefault(group, {})
+        if kind == "number":
+            assert isinstance(value, float)
+            key = number_key(value)
+        elif kind == "oddity":
+            key = ODDITIES[str(value)]
+        else:
+            text = str(value)
+            key = category_key(text)
+            self.names.setdefault(key, text if len(text) <= SHOWN else text[: SHOWN - 1] + "…")
+        cells.setdefault((signal, ROLES[kind]), Counter())[key] += times
+
+
+@dataclass(frozen=True)
+class Content:
+    """All that a pane's record says, in plain values: one of them is one encoding."""
+
+    source: int
+    sources: int
+    model: str
+    start: int
+    length: int
+    part: int
+    parts: int
+    groups: list[Group]
+    signals: list[str]
+    cells: list[tuple[int, int, int, int, Buckets]]
+    """Group, signal, role, shift, buckets."""
+    categories: dict[int, str]
+
+
+def content_of(pane: Pane, source: int, sources: int) -> Content:
+    """Return what the record of a pane must say."""
+    groups = sorted(pane.groups)
+    signals = ["events", *sorted({signal for cells in pane.groups.values() for signal, _ in cells} - {"events"})]
+    cells = []
+    named: set[int] = set()
+    for rank, group in enumerate(groups):
+        for slot, signal in enumerate(signals):
+            for role in sorted(ROLES.values()):
+                seen = pane.groups[group].get((signal, role))
+                if seen:
+                    shift, buckets = sketch(seen)
+                    cells.append((rank, slot, role, shift, buckets))
+                    if role >= ROLES["string"] and shift == 0:
+                        named.update(seen)
+    categories = {key: pane.names[key] for key in sorted(named)}
+    return Content(
+        source, sources, pane.model, pane.start, pane.length, 0, 1, groups, signals, cells, categories
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What Summarise knows of the configuration."""
+
+    disorder: int
+    future: int
+    past: int | None
+    name_length: int
+    depth: int
+    pane_ms: Callable[[str], int]
+    tags: Callable[[str], tuple[str, ...]]
+    stream_pane_ms: int
 
 
 @dataclass
 class Oracle:
-    """What should come of a stream; no more of each thing than the limits allow is assumed."""
+    """What should come of the records of one partition."""
 
-    settings: SummariseSettings
+    rules: Rules
+    source: int = 0
+    sources: int = 1
     newest: int | None = None
-    reasons: list[Reason] = field(default_factory=list)
-    panes: dict[Place, Seen] = field(default_factory=lambda: defaultdict(Counter))
+    watermark: int | None = None
+    position: int = 0
+    reasons: list[str] = field(default_factory=list)
+    without_time: int = 0
+    beyond_limits: int = 0
+    sent: list[Content] = field(default_factory=list)
+    open: dict[tuple[str, int], Pane] = field(default_factory=dict)
+    _before: list[str] = field(default_factory=list)
+    """Fates of the records that came before any time was known."""
 
-    def take(self, value: bytes | None, stamp: int) -> None:
-        """Take in one record."""
-        reason = self._judge(value, stamp)
-        self.reasons.append(reason)
+    def take(self, value: bytes | None, stamp: int) -> str:
+        """Take in one record; returns its fate."""
+        if not 0 <= stamp <= 253_370_764_799_999:
+            stamp = -1
+        fate, ignored = self._judge(value, stamp)
+        self.reasons.append(fate)
+        self.position += 1
+        if self.newest is not None:
+            ahead = self.newest - self.rules.disorder
+            self.watermark = ahead if self.watermark is None else max(self.watermark, ahead)
+        self._count_fate(fate, ignored)
+        self._send()
+        return fate
 
-    def _judge(self, value: bytes | None, stamp: int) -> Reason:
-        settings = self.settings
-        reason, _, event = validate(value, settings.limits)
-        if reason is not Reason.ACCEPTED:
-            return reason
+    def quiet(self, position: int) -> None:
+        """Send what is open."""
+        ends = [pane.end for pane in self.open.values()]
+        if ends:
+            self.watermark = max(ends) if self.watermark is None else max(self.watermark, *ends)
+        self.position = max(self.position, position)
+        self._send()
+
+    def _judge(self, value: bytes | None, stamp: int) -> tuple[str, int]:
+        rules = self.rules
+        reason, event = read(value, rules.name_length)
+        if reason != "accepted":
+            return reason, 0
+        model = event["model"]
+        tags = rules.tags(model)
+        ignored = ignored_in(event, tags, rules.name_length, rules.depth)
         version = name_of(event.get("model_version"), "")
-        tags = settings.tags(event["model"])
         segments = [name_of((event.get("segment") or {}).get(tag), "(none)") for tag in tags]
-        if (version and not usable_name(version, settings.limits)) or any(
-            segment != "(none)" and not usable_name(segment, settings.limits) for segment in segments
-        ):
-            return Reason.BAD_NAME
-        time = parse_time(event.get("event_time"))
-        if time == NO_TIME:
-            time = stamp if stamp >= 0 else BAD_TIME
-        if time == BAD_TIME:
-            return Reason.BAD_EVENT_TIME
-        if stamp >= 0 and time > stamp + settings.future:
-            return Reason.EVENT_TIME_AHEAD
-        if stamp >= 0 and settings.past is not None and time < stamp - settings.past:
-            return Reason.EVENT_TIME_BEHIND
-        length = settings.pane_ms(event["model"])
-        start = time // length * length
-        mark = None if self.newest is None else self.newest - settings.disorder
+        chosen = [name for name in segments if name != "(none)"] + ([version] if version else [])
+        if event.get("model_version") == "":
+            chosen = [name for name in chosen if name]  # an empty version is as good as none
+        if not all(usable(name, rules.name_length) for name in chosen):
+            return "bad-name", ignored
+        try:
+            time = time_of(event.get("event_time"))
+        except BadTime:
+            return "bad-event-time", ignored
+        if time is None:
+            self.without_time += 1
+            if stamp < 0:
+                return "bad-event-time", ignored
+            time = stamp
+        if stamp >= 0 and time > stamp + rules.future:
+            return "event-time-ahead", ignored
+        if stamp >= 0 and rules.past is not None and time < stamp - rules.past:
+            return "event-time-behind", ignored
+        length = rules.pane_ms(model)
+        start = time - time % length
+        mark = self.watermark
         self.newest = time if self.newest is None else max(self.newest, time)
         if mark is not None and start + length <= mark:
-            return Reason.LATE
-        groups = ["", *(f"{tag}={segment}" for tag, segment in zip(tags, segments, strict=True))]
-        for group in groups:
-            seen = self.panes[event["model"], version, group, start]
-            seen["events", Role.ODDITIES, Oddity.EVENT] += 1
-            seen.update(values_of(event, settings.limits))
-        return Reason.ACCEPTED
+            return "late", ignored
+        pane = self.open.setdefault((model, start), Pane(model, start, length))
+        for segment in ("", *(f"{tag}={name}" for tag, name in zip(tags, segments, strict=True))):
+            pane.count((version, segment), "events", "oddity", "event")
+            for signal, kind, held in values_of(event, rules.name_length, rules.depth):
+                pane.count((version, segment), signal, kind, held)
+        return "accepted", ignored
+
+    def _count_fate(self, fate: str, ignored: int) -> None:
+        """Count the record in the stream's own pane of the time at which it was read.
+
+        Fates of records before any time go to the first pane; what they held beyond the limits is counted in none.
+        """
+        self.beyond_limits += ignored
+        self._before.append(fate)
+        if self.newest is None or self.watermark is None:
+            return
+        moment = max(self.newest, self.watermark)
+        length = self.rules.stream_pane_ms
+        start = moment - moment % length
+        pane = self.open.setdefault(("", start), Pane("", start, length))
+        for held in self._before:
+            pane.count(("", ""), "events", "oddity", "event")
+            pane.count(("", ""), "fate", "string", held)
+        if ignored:
+            pane.count(("", ""), "beyond_limits", "string", "fields", ignored)
+        self._before = []
+
+    def _send(self) -> None:
+        if self.watermark is None:
+            return
+        ended = [key for key, pane in self.open.items() if pane.end <= self.watermark]
+        for pane in sorted((self.open.pop(key) for key in ended), key=lambda pane: (pane.end, pane.start, pane.model)):
+            self.sent.append(content_of(pane, self.source, self.sources))
+
+    @property
+    def counters(self) -> dict[str, object]:
+        """What the task must have counted."""
+        refused = Counter(reason for reason in self.reasons if reason != "accepted")
+        return {
+            "consumed": len(self.reasons),
+            "accepted": self.reasons.count("accepted"),
+            "refused": dict(refused),
+            "without_time": self.without_time,
+            "beyond_limits": self.beyond_limits,
+            "panes": len(self.sent),
+        }
 
 
-def name_of(value: object, missing: str) -> str:
-    """Return a version or segment as text."""
-    if value is None:
-        return missing
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    return str(value)
-
-
-def values_of(event: Mapping[str, Any], limits: Limits) -> Iterator[tuple[str, Role, int]]:
-    """Yield all that one event adds to its pane."""
-    yield from _walk("features", event.get("features"), limits, limits.depth)
-    prediction = event.get("prediction")
-    if isinstance(prediction, dict):
-        yield from _walk("prediction", prediction, limits, limits.depth)
-    elif prediction is not None:
-        number = kind_of(prediction) is Kind.NUMBER
-        yield from _walk("prediction.value" if number else "prediction.label", prediction, limits, 0)
-    if "latency_ms" in event:
-        yield from _walk("latency_ms", event["latency_ms"], limits, 0)
-
-
-def _walk(path: str, value: object, limits: Limits, depth: int) -> Iterator[tuple[str, Role, int]]:
-    if isinstance(value, dict) and depth > 0:
-        for name, below in value.items():
-            if usable_field(name, limits):
-                yield from _walk(f"{path}.{name}", below, limits, depth - 1)
-    elif path == "features":
-        return
-    elif value is None:
-        yield path, Role.ODDITIES, Oddity.NULL
-    elif isinstance(value, bool):
-        yield path, Role.BOOLEANS, category_key("true" if value else "false")
-    elif isinstance(value, (int, float)):
-        yield path, Role.NUMBERS, int(number_keys(np.array([float(value)]))[0])
-    elif isinstance(value, str):
-        yield path, Role.STRINGS, category_key(value)
-    elif isinstance(value, list):
-        yield path, Role.ODDITIES, Oddity.LIST
-        yield f"{path}.length", Role.NUMBERS, int(number_keys(np.array([float(len(value))]))[0])
-    else:
-        yield path, Role.ODDITIES, Oddity.OBJECT
-
-
-def contents_of(summary: Summary) -> Seen:
-    """Return what a summary holds in the oracle's form; only exact cells are expected."""
-    found: Seen = Counter()
-    for slot, signal in enumerate(summary.signals):
-        for role in Role:
-            for key, count in summary.counts(slot, role).items():
-                found[signal, role, key] += count
-    assert not summary.cells.shifts.any(), "the oracle knows exact cells only"
-    return found
-
-
-def run(settings: SummariseSettings, values: Sequence[bytes | None], stamps: Sequence[int]) -> Oracle:
-    """Return what should come of these records."""
-    oracle = Oracle(settings)
-    for value, stamp in zip(values, stamps, strict=True):
+def run(rules: Rules, values: Sequence[bytes | None], stamps: Sequence[int], *, flush_at: Sequence[int] = ()) -> Oracle:
+    """Return what should come of these records; the partition falls quiet before each of the records `flush_at`."""
+    oracle = Oracle(rules)
+    flushes = defaultdict(bool, dict.fromkeys(flush_at, True))
+    for at, (value, stamp) in enumerate(zip(values, stamps, strict=True)):
+        if flushes[at]:
+            oracle.quiet(at)
         oracle.take(value, stamp)
+    oracle.quiet(len(values))
     return oracle

@@ -162,6 +162,15 @@ def test_an_idle_source_holds_nothing_back_until_it_speaks_again() -> None:
     assert time == 180_000
 
 
+def test_an_idle_mark_that_comes_again_does_not_pass_over_what_its_source_sent_since() -> None:
+    merger = PaneMerger()
+    idle = [Watermark(source, 4, 60_000, True, 1).encode() for source in range(4)]
+    assert times(read(merger, [pane(0, 0).encode(), *idle])) == [60_000]
+    again = [pane(0, 60_000).encode(), idle[0], Watermark(1, 4, 120_000, False, 2).encode()]
+    assert read(merger, again) == [], "source 0 speaks, and has not said that this is all"
+    assert times(read(merger, [Watermark(0, 4, 120_000, False, 2).encode()])) == [120_000]
+
+
 def test_a_pane_that_comes_after_its_slice_went_out_is_counted() -> None:
     merger = PaneMerger()
     begin = [Watermark(source, 4, 180_000 if source else 0, source == 0, 1).encode() for source in range(4)]

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import pytest
+
+from driftline.errors import OffsetLost
 from driftline.log.api import TopicPartition
 from driftline.runtime.members import Members
 from driftline.runtime.stages import StageKind
@@ -48,3 +51,22 @@ def test_bounds_can_be_asked_of_a_topic_that_no_stage_reads() -> None:
     ends = [members.bounds(TopicPartition("other", number))[1] for number in range(PARTITIONS)]
     members.close()
     assert sum(ends) == 30
+
+
+def test_what_one_member_has_fetched_is_not_lost_where_the_other_fails() -> None:
+    """Its position is beyond these records: were they not returned, the next ones would come, and nobody would know."""
+    bench = Bench(settings())
+    bench.log.create_topics({"left": 1, "right": 1}, {})
+    bench.publish(STREAM[:5], "left")
+    bench.publish(STREAM[:5], "right")
+    kinds = [StageKind(topic, (topic,), lambda partition: Counting()) for topic in ("left", "right")]
+    members = Members(bench.log, "g", kinds, Nobody())
+    members.poll(10, 0.0)
+    sources = [TopicPartition("left", 0), TopicPartition("right", 0)]
+    members.start(dict.fromkeys(sources, 0))
+    bench.log.trim(sources[1], 3)
+    polled = members.poll(10, 0.0)
+    assert [(batch.source, list(batch.offsets)) for batch in polled.batches] == [(sources[0], [0, 1, 2, 3, 4])]
+    with pytest.raises(OffsetLost, match="right"):
+        members.poll(10, 0.0)
+    members.close()

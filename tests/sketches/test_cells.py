@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.sketches.cells import CAP, Cells, empty, from_buckets, from_sorted, merge
+from driftline.sketches.cells import CAP, Cells, empty, from_buckets, merge
 from driftline.sketches.keys import KEY_BITS, Ints, category_key, key_numbers, number_keys
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -18,7 +18,7 @@ rows = st.lists(st.tuples(st.integers(0, 3), finite), min_size=1, max_size=400)
 def sketch(pairs: list[tuple[int, float]], cap: int = CAP) -> Cells:
     ids, position = np.unique(np.array([cell for cell, _ in pairs], dtype=np.int64), return_inverse=True)
     keys = number_keys(np.array([value for _, value in pairs], dtype=np.float64))
-    return from_sorted(ids, np.zeros(len(ids), dtype=np.int64), np.sort((position << KEY_BITS) | keys), cap)
+    return from_buckets(ids, np.zeros_like(ids), position, keys, np.ones_like(keys), np.zeros_like(keys), cap)
 
 
 def same(left: Cells, right: Cells) -> bool:
@@ -84,7 +84,8 @@ def test_a_known_lower_bound_of_the_shift_changes_nothing(pairs: list[tuple[int,
         ids, position = np.unique(np.array([cell for cell, _ in rest], dtype=np.int64), return_inverse=True)
         keys = number_keys(np.array([value for _, value in rest], dtype=np.float64))
         shifts = np.array([known.get(cell, 0) for cell in ids.tolist()], dtype=np.int64)
-        half = merge([half, from_sorted(ids, shifts, np.sort((position << KEY_BITS) | keys), cap)], cap)
+        counted = from_buckets(ids, shifts, position, keys, np.ones_like(keys), np.zeros_like(keys), cap)
+        half = merge([half, counted], cap)
     assert same(half, whole)
 
 

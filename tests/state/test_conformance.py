@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from driftline.errors import StateError
-from driftline.state import Claim, Commit, Committed, Outcome, Store, TaskId
+from driftline.state import Claim, Commit, Committed, Outcome, Store, TaskId, Word
 from driftline.state.commits import MAX_COMMIT_BYTES, MAX_COMMIT_PARTS
 from tests.state.backends import Backend
 
@@ -283,3 +283,21 @@ def test_a_commit_that_is_too_large_is_refused_before_it_is_sent(backend: Backen
         with pytest.raises(StateError, match=r"over the limit of .*: checkpoint more often"):
             backend.store.commit(claim, step, now=1)
     assert backend.content() == before
+
+
+def test_words_are_kept_by_owner_until_they_are_taken_back(backend: Backend) -> None:
+    store = backend.store
+    assert store.told("g") == []
+    store.tell("g", "two", "Kafka is away", now=100)
+    store.tell("g", "one", "topic alerts: réfused", now=150)
+    store.tell("g", "two", "Kafka is still away", now=200)
+    store.tell("other", "two", "not of this group", now=200)
+    assert store.told("g") == [
+        Word("one", "topic alerts: réfused", since=150, at=150),
+        Word("two", "Kafka is still away", since=100, at=200),
+    ]
+    store.tell("g", "two", None, now=300)
+    store.tell("g", "nobody", None, now=300)
+    assert [word.owner for word in store.told("g")] == ["one"]
+    assert store.tasks("g") == []
+    assert store.faults() == []

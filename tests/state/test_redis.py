@@ -1,6 +1,7 @@
 """What only a real Redis can do to a store: lose replies, lose keys, fill up, stand still, refuse."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -42,6 +43,9 @@ class TestLostReplies:
     @pytest.fixture
     def store(self, relay: LossyRelay) -> Iterator[RedisStore]:
         store = RedisStore(relay.url)
+        other = TaskId("driftline", "other", 0)
+        store.commit(store.claim(other, "w", now=0), STEP, now=0)  # the server knows the scripts: none is sent twice
+        store.forget(other)
         yield store
         store.close()
 
@@ -183,6 +187,8 @@ class TestRefusals:
         before = backend.content()
         backend.raw.config_set("maxmemory", "1mb")
         deletes_first = follow(STEP, writes={"panes": None, "big": bytes(100_000)}, outbox=[b"x"])
+        (fault,) = backend.store.faults()
+        assert re.match(r"Redis at \S+ is full: .* of 1,048,576 bytes", fault)
         with pytest.raises(StateUnavailable, match="OOM: its memory is full: raise its maxmemory"):
             backend.store.commit(claim, deletes_first, now=2)
         assert backend.content() == before

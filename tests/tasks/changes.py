@@ -8,7 +8,10 @@ import msgspec
 import numpy as np
 
 from driftline.config import Settings
+from driftline.runtime.rules import summarise_settings
 from driftline.tables import EncodedEvents
+from driftline.tasks.summarise import Summarise
+from tests.tasks.streams import Run, Value
 
 HOUR = 3_600_000
 MINUTE = 60_000
@@ -65,6 +68,20 @@ def encoded(events: Iterable[tuple[int, bytes]], size: int = 2_000) -> Iterator[
     for start in range(0, len(held), size):
         part = held[start : start + size]
         yield EncodedEvents([b""] * len(part), [value for _, value in part], [time for time, _ in part])
+
+
+def panes_of(stream: Stream, sources: int, how: Settings) -> list[list[bytes]]:
+    """Return what each source sends when the events are spread over them by their ids."""
+    runs = [Run(Summarise(summarise_settings(how), source, sources)) for source in range(sources)]
+    held: list[list[tuple[int, Value]]] = [[] for _ in range(sources)]
+    for number, (time, value) in enumerate(stream.events()):
+        held[number * 2654435761 % 2**32 * sources >> 32].append((time, value))
+    for run, pairs in zip(runs, held, strict=True):
+        for start in range(0, len(pairs), 500):
+            part = pairs[start : start + 500]
+            run.feed([value for _, value in part], [time for time, _ in part])
+        run.finish()
+    return [run.sent for run in runs]
 
 
 def watching(**model: object) -> Settings:

@@ -12,14 +12,13 @@ from driftline.config import LimitSettings, Settings
 from driftline.incidents.incident import Kind, Status
 from driftline.panes.records import Watermark
 from driftline.runtime.local import Backtest, backtest
-from driftline.runtime.rules import judge_settings, summarise_settings
+from driftline.runtime.rules import judge_settings
 from driftline.tasks.judge import Alert, Judge
-from driftline.tasks.summarise import Summarise
 from tests.alerts import check_alert
 from tests.panes.test_merging import interleave
 from tests.tasks import changes
-from tests.tasks.changes import HOUR, LEARNED, MINUTE, START, Change, Stream, encoded, watching
-from tests.tasks.streams import Run, Value, event
+from tests.tasks.changes import HOUR, LEARNED, MINUTE, START, Change, Stream, encoded, panes_of, watching
+from tests.tasks.streams import event
 
 
 def told(stream: Stream, how: Settings | None = None) -> Backtest:
@@ -170,20 +169,6 @@ def test_reaching_a_limit_opens_an_incident_about_the_stream() -> None:
     ]
     (capacity,) = [i for i in backtest(limited, encoded(events)).latest if i.kind is Kind.CAPACITY]
     assert {signal.name for signal in capacity.signals} == {"segments", "models or versions"}
-
-
-def panes_of(stream: Stream, sources: int, how: Settings) -> list[list[bytes]]:
-    """Return what each source sends when the events are spread over them by their ids."""
-    runs = [Run(Summarise(summarise_settings(how), source, sources)) for source in range(sources)]
-    held: list[list[tuple[int, Value]]] = [[] for _ in range(sources)]
-    for number, (time, value) in enumerate(stream.events()):
-        held[number * 2654435761 % 2**32 * sources >> 32].append((time, value))
-    for run, pairs in zip(runs, held, strict=True):
-        for start in range(0, len(pairs), 500):
-            part = pairs[start : start + 500]
-            run.feed([value for _, value in part], [time for time, _ in part])
-        run.finish()
-    return [run.sent for run in runs]
 
 
 HOW = watching(segments=["tenant"], windows=["10m", "1h"])

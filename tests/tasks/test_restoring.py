@@ -10,7 +10,6 @@ import pytest
 
 from driftline.codec import pack, unpack
 from driftline.errors import StateCorrupt
-from driftline.evidence.reference import Reference
 from driftline.panes.records import PaneRecord, decode_record
 from driftline.runtime.outbox import decode_outgoing
 from driftline.sketches.packing import unpack_cells
@@ -61,17 +60,10 @@ def test_windows_that_are_asked_for_no_more_are_let_go_and_new_ones_begin(
     assert watched(again) == watched(task)
 
 
-def test_a_reference_that_is_given_no_more_is_learned(judge: Sample) -> None:
-    """What was given stood in a file, not in the state: the subject begins to learn."""
-    name = next(name for name in judge.blobs if name.startswith("reference/"))
-    given = Reference.decode(judge.blobs[name])
+def test_a_reference_that_is_lost_is_missed(judge: Sample) -> None:
     blobs = {other: blob for other, blob in judge.blobs.items() if not other.startswith("reference/")}
-    task = Judge(other_rules(reference=lambda version, segment: given))
-    task.restore(blobs)
-    assert watched(task) == len(task.view()["subjects"])
-    task = Judge(judge_settings())
-    task.restore(blobs)
-    assert watched(task) == 0
+    with pytest.raises(StateCorrupt, match="is not among what was stored"):
+        judge.restored(blobs)
 
 
 Change = Callable[[Any], None]

@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from itertools import pairwise
 
 import pytest
@@ -15,11 +16,12 @@ from hypothesis import strategies as st
 from driftline.errors import ConfigError
 from driftline.formats.learning import Limits
 from driftline.formats.reasons import Reason
-from driftline.panes.records import PaneRecord
-from driftline.sketches.summary import Role, combine
+from driftline.panes.records import PaneRecord, Watermark
+from driftline.sketches.summary import combine
 from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
 from tests.formats import records
-from tests.oracle.summarise import contents_of, run
+from tests.oracle.comparing import rules_of, said_by
+from tests.oracle.summarise import Oracle, run
 from tests.tasks.streams import ROOMY, START, Run, Value, event, panes_of, stored, summarise_settings, watermarks_of
 
 SMALL = Limits(models=2, versions=2, segments=2, signals=4, depth=2, name_length=12)
@@ -58,23 +60,32 @@ def marks_merged(sent: Sequence[bytes]) -> list[bytes]:
     return [value for value in sent if value in panes]
 
 
-@settings(max_examples=80)
+def check_against_the_oracle(got: Run, pairs: Stamped, *, flush_at: Sequence[int] = ()) -> Oracle:
+    want = run(rules_of(settings_with()), *unzip(pairs), flush_at=flush_at)
+    reasons = [got.refusals[at].reason.label if at in got.refusals else "accepted" for at in range(len(pairs))]
+    assert reasons == want.reasons
+    assert asdict(got.task.counters) == want.counters
+    assert [said_by(pane) for pane in panes_of(got.sent)] == want.sent
+    if want.watermark is not None:
+        assert watermarks_of(got.sent)[-1] == Watermark(0, 1, want.watermark, True, len(pairs))
+    return want
+
+
+@settings(max_examples=150)
 @given(stamped)
 def test_it_counts_what_the_oracle_counts(pairs: Stamped) -> None:
-    got = whole(pairs)
-    want = run(settings_with(), *unzip([(value, stamp if stamp < 2**62 else -1) for value, stamp in pairs]))
-    reasons = [got.refusals[at].reason if at in got.refusals else Reason.ACCEPTED for at in range(len(pairs))]
-    assert reasons == want.reasons
-    counters = got.task.counters
-    assert counters.consumed == len(pairs) == counters.accepted + sum(counters.refused.values())
-    found = {}
-    for pane in panes_of(got.sent):
-        if pane.model != STREAM:
-            for group, summary in pane.summaries():
-                place = (pane.model, group.version, group.segment, pane.start)
-                assert place not in found, "each pane is sent once, and here in one part"
-                found[place] = contents_of(summary)
-    assert found == dict(want.panes)
+    check_against_the_oracle(whole(pairs), pairs)
+
+
+@settings(max_examples=60)
+@given(pairs=stamped, cuts=st.lists(st.integers(1, 39), min_size=1, max_size=3, unique=True))
+def test_a_partition_that_falls_quiet_counts_as_the_oracle_does(pairs: Stamped, cuts: list[int]) -> None:
+    flush_at = sorted(cut for cut in cuts if cut < len(pairs))
+    task = Run(Summarise(settings_with(), 0, 1))
+    for start, stop in pairwise([0, *flush_at, len(pairs)]):
+        task.feed(*unzip(pairs[start:stop]))
+        task.finish()
+    check_against_the_oracle(task, pairs, flush_at=flush_at)
 
 
 @pytest.mark.parametrize("limits", [ROOMY, SMALL], ids=["roomy", "small limits"])
@@ -141,22 +152,20 @@ def random_stream(seed: int, size: int) -> Stamped:
 
 def test_a_long_stream_in_disorder_counts_as_the_oracle_does() -> None:
     pairs = random_stream(7, 3_000)
-    got, want = whole(pairs, batches=range(0, 3_000, 700)), run(settings_with(), *unzip(pairs))
-    late = want.reasons.count(Reason.LATE)
-    assert late > 20
-    assert got.task.counters.refused["late"] == late
-    assert [at for at, reason in enumerate(want.reasons) if reason] == sorted(got.refusals)
-    for pane in panes_of(got.sent):
-        if pane.model == STREAM:
-            continue
-        for group, summary in pane.summaries():
-            seen = want.panes[pane.model, group.version, group.segment, pane.start]
-            for slot, signal in enumerate(summary.signals):
-                for role in Role:
-                    counted = sum(summary.counts(slot, role).values())
-                    assert counted == sum(n for (name, r, _), n in seen.items() if (name, r) == (signal, role))
-    stream = combine(summary for pane in panes_of(got.sent) if pane.model == STREAM for _, summary in pane.summaries())
-    assert stream.events == 3_000
+    got = whole(pairs, batches=range(0, 3_000, 700))
+    want = check_against_the_oracle(got, pairs)
+    assert want.reasons.count("late") > 20
+    assert sum(len(pane.cells) for pane in want.sent) > 1_000
+
+
+def test_cells_of_many_values_are_as_coarse_as_the_oracle_says() -> None:
+    chance = random.Random(1)
+    pairs: Stamped = [
+        (event(n, time=START + n * 10, features={"x": chance.gauss(0, 1e6), "c": f"{n % 700}"}), START)
+        for n in range(900)
+    ]
+    want = check_against_the_oracle(whole(pairs, batches=range(0, 900, 130)), pairs)
+    assert {shift > 0 for pane in want.sent for _, _, _, shift, _ in pane.cells} == {False, True}
 
 
 def test_panes_leave_in_order_and_each_once() -> None:

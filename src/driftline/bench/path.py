@@ -171,9 +171,9 @@ class TimedWorker(Worker):
         if sum(stage.flushed for stage in self.stages) == PARTITIONS:
             self.stop()
 
-    def _checkpoint(self, tasks: list[Owned], deadline: float | None) -> None:
+    def _checkpoint(self, tasks: Sequence[Owned]) -> None:
         with self._timers.span("moving forward"):
-            super()._checkpoint(tasks, deadline)
+            super()._checkpoint(tasks)
 
 
 def growth(samples: Sequence[float]) -> float:

@@ -31,6 +31,9 @@ COMMANDS = (
     Command("state", "driftline.cli.state:app", "Check the stored state, or reset what cannot be read.", SET_UP),
     Command("topics", "driftline.cli.topics:app", "Create the topics, or check them.", SET_UP),
     Command("profile", "driftline.cli.profile:app", "Build, show and compare reference profiles.", SET_UP),
+    Command(
+        "reference", "driftline.cli.reference:app", "What is compared with what; re-baseline, with a trail.", SET_UP
+    ),
     Command("bench", "driftline.cli.bench:bench", "Measure what an event costs on this machine.", SET_UP),
     Command("config", "driftline.cli.config:app", "Check and show the settings.", SET_UP),
 )

@@ -96,6 +96,8 @@ def as_json(result: "Backtest") -> dict[str, Any]:
 
 def incident_as_json(incident: "Incident") -> dict[str, Any]:
     """Return an incident as programs read it; times are RFC 3339."""
+    import msgspec
+
     from driftline.incidents.alerts import rfc3339
 
     return {
@@ -109,9 +111,11 @@ def incident_as_json(incident: "Incident") -> dict[str, Any]:
             "end": rfc3339(incident.window.end),
             "count": incident.window.count,
         },
-        "signals": [
-            {"name": signal.name, "evidence": signal.evidence, "effects": signal.effects} for signal in incident.signals
-        ],
+        "began": None if incident.began is None else rfc3339(incident.began),
+        "level": incident.level,
+        "reason": incident.reason or None,
+        "summary": incident.summary,
+        "signals": [msgspec.to_builtins(signal) for signal in incident.signals],
     }
 
 

@@ -31,8 +31,8 @@ def open_log(settings: Settings) -> Log:
     return EmbeddedLog()
 
 
-def open_kafka(settings: Settings) -> Log:
-    """Like `open_log`, for commands that make no sense without a Kafka that others use too."""
+def kafka_log(settings: Settings) -> Log:
+    """Return Kafka, which has not been asked anything yet. Raises ConfigError where none is configured."""
     if not settings.kafka:
         raise ConfigError(
             "kafka: no broker is named, and this command needs one; set bootstrap.servers under kafka in "
@@ -40,7 +40,12 @@ def open_kafka(settings: Settings) -> Log:
         )
     from driftline.log.kafka import KafkaLog
 
-    log = KafkaLog(settings.kafka)
+    return KafkaLog(settings.kafka)
+
+
+def open_kafka(settings: Settings) -> Log:
+    """Like `open_log`, for commands that make no sense without a Kafka that others use too."""
+    log = kafka_log(settings)
     # Any question will do, if only a broker answers it.
     patiently("Kafka", lambda: log.partition_counts([settings.topics.predictions]))
     return log

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from driftline.state.api import Store, TaskInfo
 
 EVERY_S = 2.0
+FRESH_MS = 60_000
+"""A paused worker repeats itself every 10 s; what was said longer ago was said by one that is gone."""
 MOST_SEGMENTS = 20
 """Segments of a model that are listed for people; programs get all of them."""
 
@@ -27,21 +29,21 @@ def status(
 ) -> None:
     """Show how far the work has come: partitions with their lag, watermark and owner, then models with their reference.
 
-    It reads what the workers stored with their last checkpoints, and disturbs nobody. With --json one document, and
-    with --watch one every 2 s.
+    It reads what the workers stored with their last checkpoints, and disturbs nobody. Workers that wait for Kafka or
+    Redis are shown first, with the reason. With --json one document, and with --watch one every 2 s.
 
     \b
     $ driftline status
     $ driftline status --watch
     $ driftline status --json | jq '.partitions[] | select(.lag > 1000)'
     """
-    from driftline.cli.connect import open_kafka, open_store
+    from driftline.cli.connect import kafka_log, open_store
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
     from driftline.errors import ConfigError
 
     settings = load(config)
-    kafka = open_kafka(settings)
+    kafka = kafka_log(settings)
     if settings.redis.url is None:
         raise ConfigError(
             "redis.url: is not set, and the state of a worker without Redis is in its own process only; set "
@@ -71,20 +73,35 @@ def status(
 
 
 def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) -> dict[str, Any]:
-    """Return all that is known of a group. Times are epoch milliseconds, None where there is none yet."""
+    """Return all that is known of a group. Times are epoch milliseconds, None where there is none yet.
+
+    Where Kafka does not answer, ends and lags are None, and the reason is among the `waits`.
+    """
     from contextlib import suppress
 
     import msgspec
 
-    from driftline.errors import StateCorrupt
+    from driftline.errors import LogUnavailable, StateCorrupt
     from driftline.runtime.stages import JUDGE, SUMMARISE, VIEW
 
     inputs = {SUMMARISE: settings.topics.predictions, JUDGE: settings.topics.panes}
-    bounds = {stage: log.bounds(topic) for stage, topic in inputs.items()}
     tasks = {(info.task.stage, info.task.partition): info for info in store.tasks(settings.group)}
+    waits: list[dict[str, Any]] = [{"owner": None, "since": None, "why": fault} for fault in store.faults()]
+    bounds: dict[str, dict[int, tuple[int | None, int | None]]] = {}
+    try:
+        bounds = {stage: {**log.bounds(topic)} for stage, topic in inputs.items()}
+    except LogUnavailable as error:
+        waits.append({"owner": None, "since": None, "why": str(error)})
+        for stage, number in tasks:
+            bounds.setdefault(stage, {})[number] = (None, None)
+    waits += [
+        {"owner": word.owner, "since": word.since, "why": word.why}
+        for word in store.told(settings.group)
+        if now_ms - word.at < FRESH_MS
+    ]
     partitions, models, stream = [], [], []
     for stage, topic in inputs.items():
-        for number, (first, end) in sorted(bounds[stage].items()):
+        for number, (first, end) in sorted(bounds.get(stage, {}).items()):
             info = tasks.get((stage, number))
             view: dict[str, Any] = {}
             if info is not None:
@@ -97,6 +114,7 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
     return {
         "group": settings.group,
         "at": now_ms,
+        "waits": waits,
         "partitions": partitions,
         "models": sorted(models, key=lambda model: (model["model"], model["version"], model["segment"])),
         "stream": stream,
@@ -107,7 +125,7 @@ def _partition(
     stage: str,
     topic: str,
     number: int,
-    bounds: tuple[int, int],
+    bounds: tuple[int | None, int | None],
     info: "TaskInfo | None",
     view: dict[str, Any],
     now_ms: int,
@@ -126,7 +144,7 @@ def _partition(
         "partition": number,
         "offset": offset,
         "end": end,
-        "lag": end - (first if offset is None else offset),
+        "lag": None if first is None or end is None else end - (first if offset is None else offset),
         "watermark": watermark,
         "event_time_lag_ms": None if watermark is None else now_ms - watermark,
         "counters": counters,
@@ -145,7 +163,9 @@ def as_text(found: dict[str, Any]) -> "RenderableType":
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(f"group {found['group']}", "bold"), _partitions(found), Text()]
+    parts: list[RenderableType] = [Text(f"group {found['group']}", "bold")]
+    parts += [Text(_wait(wait, found["at"]), "yellow") for wait in found["waits"]]
+    parts += [_partitions(found), Text()]
     parts.append(_models(found) if found["models"] else Text("no model has been seen yet", "dim"))
     parts += [Text(f"● {incident['summary']}", "red") for incident in found["stream"]]
     parts += [
@@ -154,6 +174,14 @@ def as_text(found: dict[str, Any]) -> "RenderableType":
         if each["fault"]
     ]
     return Group(*parts)
+
+
+def _wait(wait: dict[str, Any], now_ms: int) -> str:
+    from driftline.cli.terminal import age
+
+    if wait["owner"] is None:
+        return str(wait["why"])
+    return f"{wait['owner']} has waited for {age(now_ms - wait['since'])}: {wait['why']}"
 
 
 def _partitions(found: dict[str, Any]) -> "Table":
@@ -171,7 +199,7 @@ def _partitions(found: dict[str, Any]) -> "Table":
         table.add_row(
             each["stage"],
             str(each["partition"]),
-            Text(f"{each['lag']:,}", "yellow" if each["lag"] else ""),
+            Text("?" if each["lag"] is None else f"{each['lag']:,}", "" if each["lag"] == 0 else "yellow"),
             f"{counters.get('accepted', counters.get('panes', 0)):,}",
             Text(f"{refused:,}", "yellow" if refused else "dim"),
             "" if each["watermark"] is None else utc(each["watermark"]),
@@ -197,17 +225,23 @@ def _models(found: dict[str, Any]) -> "Table":
         shown[key] = shown.get(key, 0) + bool(each["segment"])
         if shown[key] > MOST_SEGMENTS and not each["incidents"]:
             continue
-        window, reference = each["window"], each["reference"]
+        window = each["window"]
         table.add_row(
             each["model"],
             each["version"],
             each["segment"],
             "" if window is None else f"to {utc(window['end'])}",
             "" if window is None else f"{window['count']:,}",
-            f"learning, {each['learned_events']:,} events" if reference is None else reference[:19],
+            _compared_with(each),
             Text("; ".join(incident["summary"] for incident in each["incidents"]), "red"),
         )
     for (model, version), segments in shown.items():
         if segments > MOST_SEGMENTS:
             table.add_row(model, version, Text(f"{segments} segments in all", "dim"))
     return table
+
+
+def _compared_with(subject: dict[str, Any]) -> str:
+    if subject["reference"] is None:
+        return f"learning, {subject['learned_events']:,} events"
+    return f"{subject['history'][-1]['origin']}, {subject['reference'][:19]}"

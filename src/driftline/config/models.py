@@ -20,6 +20,8 @@ from driftline.config.names import nearest
 from driftline.config.notations import Budget, BudgetText, LearnSettings, WindowSettings
 from driftline.config.panes import pane_length
 
+SEASONS = {"day": 86_400_000, "week": 7 * 86_400_000}
+"""Length in milliseconds."""
 Metric = Literal["psi", "js", "ks", "wasserstein", "chi2", "missing_rate"]
 METRICS: tuple[Metric, ...] = ("psi", "js", "ks", "wasserstein", "chi2", "missing_rate")
 
@@ -35,7 +37,7 @@ def _resolved(value: object, info: ValidationInfo) -> Path:
 def _reference(value: object, info: ValidationInfo) -> Path | LearnSettings:
     if isinstance(value, LearnSettings):
         return value
-    if isinstance(value, str) and (value == "learn" or value.startswith("learn ")):
+    if isinstance(value, str) and value.split(" ")[0] in ("learn", "previous"):
         return LearnSettings.parse(value)
     return _resolved(value, info)
 
@@ -58,8 +60,12 @@ Reference = Annotated[
     WithJsonSchema(
         {
             "type": "string",
-            "examples": ["profiles/churn.profile", "learn 1d", "learn 50000 events"],
-            "anyOf": [{"pattern": f"^learn ([0-9]+ events|{PATTERN})$"}, {"not": {"pattern": "^learn( |$)"}}],
+            "examples": ["profiles/churn.profile", "learn 1d", "learn 50000 events", "previous 7d"],
+            "anyOf": [
+                {"pattern": f"^learn ([0-9]+ events|{PATTERN})$"},
+                {"pattern": f"^previous {PATTERN}$"},
+                {"not": {"pattern": "^(learn|previous)( |$)"}},
+            ],
         }
     ),
 ]
@@ -86,10 +92,20 @@ class ModelSettings(BaseModel):
     )
     reference: Reference = Field(
         default=LearnSettings.parse("learn 1d"),
-        description="What windows are compared with: a profile file, or `learn 1d`, `learn 50000 events`.",
+        description="What windows are compared with: a profile file, what the stream was like at first (`learn 1d`, "
+        "`learn 50000 events`), or the period before (`previous 7d`).",
     )
     references: dict[str, ProfilePath] = Field(
         default={}, description="Profile files by model version, before `reference`."
+    )
+    new_version: Literal["learn", "compare"] = Field(
+        default="learn",
+        description="What a new model version is compared with, where no file is named for it: what it is like at "
+        "first (`learn`), or the reference of the version before it (`compare`).",
+    )
+    season: Literal["day", "week"] | None = Field(
+        default=None,
+        description="Compare windows with the same hour of the day or week of the reference, which must span two.",
     )
     segments: tuple[str, ...] = Field(
         default=(), description="Tags whose every value is watched by itself, such as tenant."
@@ -117,6 +133,11 @@ class ModelSettings(BaseModel):
     def pane_ms(self) -> int:
         """Length of a pane in milliseconds. Raises ValueError if no length suits the windows (refused when loading)."""
         return pane_length(self.windows, self.pane)
+
+    @property
+    def season_ms(self) -> int:
+        """Length of the season in milliseconds, 0 for none."""
+        return 0 if self.season is None else SEASONS[self.season]
 
     def overridden_by(self, other: "ModelSettings") -> "ModelSettings":
         """Return these settings with those that were written down for `other` in their place."""

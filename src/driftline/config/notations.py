@@ -21,6 +21,10 @@ from driftline.config.durations import PATTERN, PositiveDuration, format_duratio
 _BUDGET = re.compile(r"([0-9]+(?:\.[0-9]+)?) per (\S+)")
 _LEARN_EVENTS = re.compile(r"learn ([0-9]+) events")
 _LEARN_PERIOD = re.compile(r"learn (\S+)")
+_PREVIOUS = re.compile(r"previous (\S+)")
+
+
+_LEARN_EXAMPLES = "write learn 1d, learn 50000 events or previous 7d"
 
 
 class Budget(BaseModel):
@@ -60,28 +64,35 @@ BudgetText = Annotated[
 
 
 class LearnSettings(BaseModel):
-    """Learn the reference from the first span of the stream: `learn 1d` or `learn 50000 events`; one of them is set."""
+    """Learn the reference from the stream: `learn 1d`, `learn 50000 events`, or again and again: `previous 7d`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     period_ms: int | None = None
     events: int | None = None
+    """One of the two is set."""
+    renewed: bool = False
+    """Each period's reference is the period before it; else the first one's is kept."""
 
     @classmethod
     def parse(cls, text: str) -> "LearnSettings":
-        """Read `learn 1d` or `learn 50000 events`. Raises ValueError."""
+        """Read `learn 1d`, `learn 50000 events` or `previous 7d`. Raises ValueError."""
         if found := _LEARN_EVENTS.fullmatch(text):
             learn = cls(events=int(found[1]))
         elif found := _LEARN_PERIOD.fullmatch(text):
             learn = cls(period_ms=parse_duration(found[1]))
+        elif found := _PREVIOUS.fullmatch(text):
+            learn = cls(period_ms=parse_duration(found[1]), renewed=True)
         else:
-            raise ValueError(f'"{text}" does not say what to learn from; write learn 1d or learn 50000 events')
+            raise ValueError(f'"{text}" does not say what to learn from; {_LEARN_EXAMPLES}')
         if not (learn.events or learn.period_ms):
-            raise ValueError(f'"{text}" is nothing to learn from; write learn 1d or learn 50000 events')
+            raise ValueError(f'"{text}" is nothing to learn from; {_LEARN_EXAMPLES}')
         return learn
 
     def __str__(self) -> str:
-        return f"learn {self.events} events" if self.period_ms is None else f"learn {format_duration(self.period_ms)}"
+        if self.period_ms is None:
+            return f"learn {self.events} events"
+        return f"{'previous' if self.renewed else 'learn'} {format_duration(self.period_ms)}"
 
     @model_serializer
     def _text(self) -> str:

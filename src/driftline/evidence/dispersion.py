@@ -38,7 +38,7 @@ class Dispersion:
         return window_panes.bit_length() <= len(self.hundredths)
 
 
-def measure(indices: Ints, counts: Ints) -> Dispersion:
+def measure(indices: Ints, counts: Ints | Floats) -> Dispersion:
     """Measure the dispersion of bin counts at every scale that the panes allow.
 
     Args:
@@ -56,7 +56,7 @@ def measure(indices: Ints, counts: Ints) -> Dispersion:
     return Dispersion(np.array(found, dtype=np.int64).reshape(-1, counts.shape[1]))
 
 
-def _excess(counts: Ints) -> Ints:
+def _excess(counts: Ints | Floats) -> Ints:
     """Return 100 φ of each signal for windows of counts (shape: windows, signals, bins).
 
     φ is the largest eigenvalue of the covariance of the standardised counts (n_k - n p_k) / sqrt(n p_k), which is 1
@@ -66,7 +66,9 @@ def _excess(counts: Ints) -> Ints:
     totals = counts.sum(axis=2, keepdims=True)
     shares = counts.sum(axis=0, keepdims=True) / np.maximum(totals.sum(axis=0, keepdims=True), 1)
     expected = totals * shares
-    standard = np.divide(counts - expected, np.sqrt(expected), out=np.zeros_like(expected), where=expected > 0)
+    standard = np.divide(
+        counts - expected, np.sqrt(np.maximum(expected, 0)), out=np.zeros_like(expected), where=expected > 0
+    )
     windows = (totals[:, :, 0] > 0).sum(axis=0)
     covariance = np.einsum("wsk,wsl->skl", standard, standard) / np.maximum(windows, 1)[:, None, None]
     largest = np.linalg.eigvalsh(covariance)[:, -1]

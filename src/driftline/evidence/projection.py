@@ -7,6 +7,8 @@ exact, in any order. All signals are counted by one `searchsorted` of the bins' 
 """
 
 from collections.abc import Mapping
+from copy import copy
+from hashlib import sha256
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -141,6 +143,18 @@ class Projection:
         sums = np.add.reduceat(whole * part.counts, part.bounds[:-1])
         vector[self._sums_at + ids[numeric] // ROLES] = sums
 
+    def compared_with(self, vector: Ints) -> "Projection":
+        """Return the same layout with another vector in the place of the reference's: that of one slot of a season."""
+        view = copy(self)
+        view.reference = vector
+        view._estimate_shares()
+        return view
+
+    @property
+    def layout(self) -> str:
+        """What is counted where, in one word: vectors of two projections with the same one can be added."""
+        return sha256(self._edges.tobytes() + self._targets.tobytes()).hexdigest()[:32]
+
     # -- views ------------------------------------------------------------------------------------------------------
 
     def fine(self, vectors: Ints) -> Ints:
@@ -185,8 +199,9 @@ class Projection:
 
     @property
     def quality_rows(self) -> Ints:
-        """The slots whose quality is compared with the reference: all of them, EVENTS for fields never seen."""
-        return np.arange(len(self.signals), dtype=np.int64)
+        """The slots whose quality is compared with the reference: all but tags; EVENTS is for fields never seen."""
+        watched = [slot for slot, family in enumerate(self.families) if family is not Family.TAGS]
+        return np.array(watched, dtype=np.int64)
 
     # -- layout -----------------------------------------------------------------------------------------------------
 

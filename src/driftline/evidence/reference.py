@@ -4,15 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
 
 from driftline.codec import pack, unpack
 from driftline.errors import InputError, StateCorrupt
-from driftline.evidence.dispersion import Dispersion, measure
-from driftline.evidence.projection import Projection
+from driftline.evidence.dependence import DEPENDENT, lag_correlations
+from driftline.evidence.dispersion import STEPS, Dispersion, measure
+from driftline.evidence.projection import Bools, Projection
+from driftline.evidence.seasons import LEAST_SEASONS, deseasoned, slot_length
 from driftline.evidence.signals import Nature, cell_shift, expected_kinds, natures_of
 from driftline.sketches.cells import CAP, Cells
 from driftline.sketches.keys import KEY_BITS, Floats, Ints
@@ -23,6 +25,20 @@ VERSION: Final = 1
 MOST_PANES: Final = 4096
 """Panes whose event counts are kept, the newest; also those from which dispersion is measured."""
 _CELLS: Final = ("ids", "shifts", "sizes", "keys", "counts", "offsets")
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """What `driftline profile calibrate` measured by replaying the data of a reference, for one configuration."""
+
+    windows: tuple[tuple[int, int], ...]
+    """(size, every) of the windows, in milliseconds."""
+    budget: float
+    period_ms: int
+    """False alarms allowed in a period."""
+    rate: float
+    low: float
+    high: float
+    """False alarms measured in a period, and the 95 % interval."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +63,13 @@ class Reference:
     """Events in each pane, for the newest MOST_PANES panes that had any."""
     value_spread: Dispersion = field(default_factory=lambda: _unmeasured(0))
     quality_spread: Dispersion = field(default_factory=lambda: _unmeasured(0))
+    lags: Ints = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
+    """See `dependence.lag_correlations`; no scale was measured in references of an earlier release."""
+    calibration: Calibration | None = None
+    season_ms: int = 0
+    """Windows are compared with the same phase of seasons of this length; 0 for none."""
+    phases: Ints = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
+    """The vector of each slot of the season (shape: slots, width of the projection); see `seasons`."""
 
     @property
     def events(self) -> int:
@@ -65,6 +88,15 @@ class Reference:
     def quality_dispersion(self, window_panes: int) -> Floats:
         """Return φ of each signal's quality columns in windows of so many panes (shape: signals; at least 1)."""
         return self.quality_spread.at(window_panes)
+
+    def dependent(self, window_panes: int) -> Bools | None:
+        """Tell which signals' windows of so many panes depend on the window before by more than tempering covers.
+
+        Shape: signals. None where the reference was too short to measure it.
+        """
+        if window_panes.bit_length() > len(self.lags):
+            return None
+        return np.asarray(self.lags[window_panes.bit_length() - 1] > DEPENDENT * STEPS)
 
     def encode(self) -> bytes:
         """Return its bytes: the same for the same data, in whatever order or batches it came."""
@@ -87,6 +119,13 @@ class Reference:
         arrays["pane_counts"] = self.pane_counts
         arrays["value_spread"] = self.value_spread.hundredths.reshape(-1)
         arrays["quality_spread"] = self.quality_spread.hundredths.reshape(-1)
+        if len(self.lags):
+            arrays["lags"] = self.lags.reshape(-1)
+        if self.calibration is not None:
+            header["calibration"] = self.calibration
+        if self.season_ms:
+            header |= {"season_ms": self.season_ms, "slots": len(self.phases), "layout": Projection(self).layout}
+            arrays["phases"] = self.phases.reshape(-1)
         return pack(KIND, VERSION, header, arrays)
 
     @classmethod
@@ -96,6 +135,8 @@ class Reference:
         try:
             header = msgspec.convert(unpacked.value, _Header)
             arrays = {name: unpacked.arrays[name].astype(np.int64) for name in _ARRAYS}
+            for name in ("lags", "phases"):
+                arrays[name] = unpacked.arrays.get(name, np.zeros(0)).astype(np.int64)
         except (msgspec.ValidationError, KeyError) as error:
             raise StateCorrupt(
                 f"a reference profile cannot be read: {str(error)[:200]}. Build or learn it again"
@@ -103,7 +144,7 @@ class Reference:
         _check(header, arrays)
         names = dict(zip(arrays["named"].tolist(), header.names, strict=True))
         signals = len(header.signals)
-        return cls(
+        read = cls(
             model=header.model,
             version=header.version,
             segment=header.segment,
@@ -117,15 +158,30 @@ class Reference:
             pane_counts=arrays["pane_counts"],
             value_spread=Dispersion(arrays["value_spread"].reshape(-1, signals)),
             quality_spread=Dispersion(arrays["quality_spread"].reshape(-1, signals)),
+            lags=arrays["lags"].reshape(-1, signals),
+            calibration=header.calibration,
         )
+        if not header.season_ms:
+            return read
+        projection = Projection(read)
+        if projection.layout != header.layout or len(arrays["phases"]) != header.slots * projection.width:
+            raise StateCorrupt("a seasonal reference was built by a release that counts otherwise. Build it again")
+        return replace(read, season_ms=header.season_ms, phases=arrays["phases"].reshape(header.slots, -1))
 
 
 def build_reference(
-    panes: Sequence[tuple[int, Summary]], *, model: str, version: str, segment: str, pane_ms: int, learned: bool
+    panes: Sequence[tuple[int, Summary]],
+    *,
+    model: str,
+    version: str,
+    segment: str,
+    pane_ms: int,
+    learned: bool,
+    season_ms: int = 0,
 ) -> Reference:
     """Make a reference of panes, given as (start, summary) in any order; a start may come once for every source.
 
-    Raises `InputError` if the panes hold no event.
+    Raises `InputError` if the panes hold no event, or span less than two seasons where a season is given.
     """
     by_start: dict[int, list[Summary]] = {}
     for start, summary in panes:
@@ -150,13 +206,51 @@ def build_reference(
         pane_counts=np.array([summary.events for _, summary in newest], dtype=np.int64),
     )
     projection = Projection(draft)
-    vectors = np.array([projection.project(summary) for _, summary in newest])
-    indices = draft.pane_starts // pane_ms
+    counted = merged if season_ms else newest
+    vectors = np.array([projection.project(summary) for _, summary in counted])
+    starts = np.array([start for start, _ in counted], dtype=np.int64)
+    values: Ints | Floats = projection.evidence(vectors)
+    quality: Ints | Floats = projection.quality(vectors)
+    phases = draft.phases
+    if season_ms:
+        phases, values, quality = _by_phase(draft, projection, starts, vectors, season_ms)
     return replace(
         draft,
-        value_spread=measure(indices, projection.evidence(vectors)),
-        quality_spread=measure(indices, projection.quality(vectors)),
+        value_spread=measure(starts // pane_ms, values),
+        quality_spread=measure(starts // pane_ms, quality),
+        lags=lag_correlations(starts // pane_ms, values),
+        season_ms=season_ms,
+        phases=phases,
     )
+
+
+def _by_phase(
+    draft: Reference, projection: Projection, starts: Ints, vectors: Ints, season_ms: int
+) -> tuple[Ints, Floats, Floats]:
+    """Return the vectors of a season's slots, and the panes' evidence and quality counts without the season."""
+    span = draft.last + draft.pane_ms - draft.first
+    length = slot_length(season_ms, draft.pane_ms)
+    if length is None or span < LEAST_SEASONS * season_ms:
+        raise InputError(
+            f"a seasonal reference for model {draft.model!r} needs {LEAST_SEASONS} whole seasons of {season_ms} ms, in "
+            f"panes that divide them: the events given span {span} ms in panes of {draft.pane_ms} ms"
+        )
+    slots = starts % season_ms // length
+    phases = np.zeros((season_ms // length, projection.width), dtype=np.int64)
+    np.add.at(phases, slots, vectors)
+    views = [projection.compared_with(phase) for phase in phases]
+    seasons = span // season_ms
+    values = deseasoned(
+        projection.evidence(vectors), slots, np.array([view.shares for view in views]), projection.shares, seasons
+    )
+    quality = deseasoned(
+        projection.quality(vectors),
+        slots,
+        np.array([view.quality_shares for view in views]),
+        projection.quality_shares,
+        seasons,
+    )
+    return phases, values, quality
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,6 +264,10 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signals: tuple[str, ...]
     natures: tuple[Nature, ...]
     names: list[str]
+    calibration: Calibration | None = None
+    season_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
+    slots: Annotated[int, msgspec.Meta(ge=0)] = 0
+    layout: str = ""
 
 
 _ARRAYS: Final = (*_CELLS, "named", "pane_starts", "pane_counts", "value_spread", "quality_spread")
@@ -196,11 +294,24 @@ def _check(header: _Header, arrays: dict[str, Ints]) -> None:
         and len(arrays["named"]) == len(header.names)
         and len(arrays["pane_starts"]) == len(arrays["pane_counts"])
         and len(arrays["value_spread"]) % signals == 0 == len(arrays["quality_spread"]) % signals
+        and len(arrays["lags"]) % signals == 0
+        and _season_fits(header, arrays["phases"])
+        and (header.calibration is None or _is_measured(header.calibration))
     )
     if sound:
         sound = _natures_fit(header, Summary(header.signals, Cells(*(arrays[name] for name in _CELLS)), {}))
     if not sound:
         raise StateCorrupt("a reference profile contradicts itself: its parts do not fit. Build or learn it again")
+
+
+def _season_fits(header: _Header, phases: Ints) -> bool:
+    if not header.season_ms:
+        return header.slots == 0 == len(phases)
+    return header.slots > 0 and header.season_ms % header.slots == 0
+
+
+def _is_measured(found: Calibration) -> bool:
+    return found.budget > 0 and found.period_ms > 0 and 0 <= found.low <= found.rate <= found.high < float("inf")
 
 
 def _natures_fit(header: _Header, summary: Summary) -> bool:

@@ -26,6 +26,8 @@ class Family(StrEnum):
     INPUTS = "inputs"
     OUTPUT = "output"
     SERVICE = "service"
+    TAGS = "tags"
+    """What the sender says of itself, such as its code's version. It explains a change, and alarms by none."""
 
 
 class Nature(StrEnum):
@@ -46,6 +48,8 @@ def family_of(name: str) -> Family:
     """
     if name.startswith("features."):
         return Family.INPUTS
+    if name.startswith("tags."):
+        return Family.TAGS
     return Family.OUTPUT if name == "prediction" or name.startswith("prediction.") else Family.SERVICE
 
 

@@ -4,9 +4,10 @@ from typing import Final
 
 import numpy as np
 
-from driftline.evidence.dispersion import measure
+from driftline.evidence.dependence import DEPENDENT, surely_correlated
+from driftline.evidence.dispersion import STEPS, measure
 from driftline.evidence.reference import Reference
-from driftline.sketches.keys import Ints
+from driftline.sketches.keys import Floats, Ints
 
 LEAST_WINDOWS: Final = 30
 """Reference windows of the size in question that a judgement needs; with fewer, volume is only shown."""
@@ -26,6 +27,11 @@ class VolumeBins:
         self.windows = len(totals)
         """Whole windows of this size in the reference."""
         self.enough = self.windows >= LEAST_WINDOWS
+        self._window_ms = window_ms
+        self._season = _windows_a_season(reference, window_ms)
+        self._levels = _levels(indices, totals, self._season)
+        if self._season:
+            totals = _without_season(indices, totals, self._season)
         self._edges = _edges(totals)
         places = np.searchsorted(self._edges, totals, side="right")
         bins = len(self._edges) + 1
@@ -34,14 +40,58 @@ class VolumeBins:
         self.shares = (weights / weights.sum())[None, :]
         self.sizes: Ints = np.array([self.windows], dtype=np.int64)
         self.dispersion = measure(indices, np.eye(bins, dtype=np.int64)[places][:, None, :]).at(1)
-        self.usual = float(np.median(totals)) if self.windows else float("nan")
-        """The median of the reference's totals, for people."""
+        self.independent = _independent(indices, totals)
+        """Whether the reference's totals are as independent from one window to the next as the budget needs them."""
+        self._usual = float(np.median(totals)) if self.windows else float("nan")
 
-    def counts(self, events: int) -> Ints:
-        """Return a window's single observation (shape: 1, bins)."""
+    def usual(self, start: int) -> float:
+        """Return what the reference's window at this phase held, the median where there is no season; for people."""
+        return float(self._levels[self._phase(start)]) if self._season else self._usual
+
+    def counts(self, events: int, start: int) -> Ints:
+        """Return the single observation of the window that starts at `start` (shape: 1, bins)."""
+        if self._season and events:
+            level = self._levels[self._phase(start)]
+            events = max(1, round(events * self._levels.mean() / level)) if level > 0 else events
         out = np.zeros_like(self.shares, dtype=np.int64)
         out[0, np.searchsorted(self._edges, events, side="right")] = 1
         return out
+
+    def _phase(self, start: int) -> int:
+        return start // self._window_ms % self._season
+
+
+def _windows_a_season(reference: Reference, window_ms: int) -> int:
+    """Return how many windows a season holds; 0 where there is none, or it is no multiple of the window."""
+    return reference.season_ms // window_ms if reference.season_ms and reference.season_ms % window_ms == 0 else 0
+
+
+def _levels(indices: Ints, totals: Ints, season: int) -> Floats:
+    """Return the mean total of each phase of the season (shape: season, or 0); the overall mean where it has none."""
+    sums = np.bincount(indices % max(season, 1), weights=totals, minlength=season)[:season]
+    seen = np.bincount(indices % max(season, 1), minlength=season)[:season]
+    overall = float(totals.mean()) if len(totals) else 0.0
+    return np.asarray(np.divide(sums, seen, out=np.full(season, overall), where=seen > 0))
+
+
+def _without_season(indices: Ints, totals: Ints, season: int) -> Ints:
+    """Return each total in proportion to those of the same phase in the other seasons, times the overall mean.
+
+    It is left out of what it is compared with: a window to come has no part in it either.
+    """
+    phase = indices % season
+    sums = np.bincount(phase, weights=totals, minlength=season)[phase]
+    seen = np.bincount(phase, minlength=season)[phase]
+    others = np.divide(sums - totals, seen - 1, out=np.zeros(len(totals)), where=seen > 1)
+    scaled = np.divide(totals * totals.mean(), others, out=totals.astype(np.float64), where=others > 0)
+    return np.where(totals > 0, np.maximum(np.rint(scaled), 1), 0).astype(np.int64)
+
+
+def _independent(indices: Ints, totals: Ints) -> bool:
+    if not len(totals):
+        return False
+    sure = surely_correlated((totals - totals.mean())[:, None], indices, 1)
+    return bool(sure[0] <= DEPENDENT * STEPS)
 
 
 def window_totals(reference: Reference, window_ms: int) -> tuple[Ints, Ints]:

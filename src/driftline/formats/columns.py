@@ -12,14 +12,17 @@ from typing import Any
 import numpy as np
 from msgspec import UNSET, Struct
 from msgspec.structs import astuple
+from numpy.typing import NDArray
 
 from driftline.formats.learning import Shape, plain_name
-from driftline.formats.shapes import BODY, MISSING_NUMBER, Kind, Node, kind_of
+from driftline.formats.shapes import MISSING_NUMBER, Kind, Node, kind_of
 from driftline.sketches.keys import Floats, Ints, category_key
 from driftline.sketches.summary import ROLES, Oddity, Role
 
 NULL_KEY = -1
 NO_KEY = -2
+UNNAMED = -9
+"""Stands for the code of a version or segment that has none yet."""
 
 
 class CategoryKeys(dict[Any, int]):
@@ -134,6 +137,22 @@ def _joined(pieces: Sequence[ModelColumns]) -> ModelColumns:
     )
 
 
+Oddities = tuple[Ints, Oddity, Ints]
+"""Slots, an oddity, and the rows in which those slots held it."""
+
+
+def nulls(slots: Ints, held: NDArray[np.bool_]) -> Oddities:
+    """Return where nulls were, given as a mask of shape (slots, rows)."""
+    column, row = np.nonzero(held)
+    return slots[column], Oddity.NULL, row
+
+
+def oddity_columns(found: Sequence[Oddities]) -> tuple[Ints, Ints, Ints]:
+    """Return slots, keys and rows, one after the other."""
+    kinds = np.repeat([int(oddity) for _, oddity, _ in found], [len(rows) for _, _, rows in found])
+    return np.concatenate([slots for slots, _, _ in found]), kinds, np.concatenate([rows for _, _, rows in found])
+
+
 @dataclass(slots=True)
 class _Builder:
     shape: Shape
@@ -143,7 +162,7 @@ class _Builder:
     numbers: list[Sequence[Any]] = field(default_factory=list)
     cells: list[int] = field(default_factory=list)
     categories: list[Ints] = field(default_factory=list)
-    oddities: list[tuple[int, Oddity, Ints]] = field(default_factory=list)
+    oddities: list[Oddities] = field(default_factory=list)
 
     def field(self, node: Node, values: Sequence[Any], path: str, at: Ints | None) -> None:
         """Take in one field's values; `at` are their rows, None for all."""
@@ -169,9 +188,10 @@ class _Builder:
 
     def add_categories(self, slot: int, role: Role, values: Sequence[Any], at: Ints | None) -> None:
         column = np.fromiter(map(self.keys.__getitem__, values), dtype=np.int64, count=len(values))
-        nulls = np.flatnonzero(column == NULL_KEY)
-        if len(nulls):
-            self.oddities.append((slot, Oddity.NULL, nulls if at is None else at[nulls]))
+        absent = np.flatnonzero(column == NULL_KEY)
+        if len(absent):
+            places = absent if at is None else at[absent]
+            self.oddities.append((np.full(len(places), slot), Oddity.NULL, places))
         if at is not None:
             whole: Ints = np.full(self.size, NO_KEY, dtype=np.int64)
             whole[at] = column
@@ -229,16 +249,11 @@ class _Builder:
         elif kind is Kind.BOOLEAN:
             self.add_categories(slot, Role.BOOLEANS, held, rows)
         elif rows is not None:
-            self.oddities.append((slot, _ODDITIES[kind], rows))
+            self.oddities.append((np.full(len(rows), slot), _ODDITIES[kind], rows))
 
     def finish(self, rows: Ints, codes: list[Ints], unnamed: list[tuple[int, int, Any]]) -> ModelColumns:
         numbers = np.array(self.numbers, dtype=np.float64) if self.numbers else np.empty((0, self.size))
         slots = np.array(self.slots, dtype=np.int64)
-        column, row = np.nonzero(np.isnan(numbers))
-        parts = [(slots[column], np.full(len(column), int(Oddity.NULL), dtype=np.int64), row)]
-        for slot, oddity, places in self.oddities:
-            count = len(places)
-            parts.append((np.full(count, slot, dtype=np.int64), np.full(count, int(oddity), dtype=np.int64), places))
         return ModelColumns(
             self.shape,
             rows,
@@ -248,9 +263,7 @@ class _Builder:
             numbers,
             np.array(self.cells, dtype=np.int64),
             np.array(self.categories, dtype=np.int64) if self.categories else np.empty((0, self.size), dtype=np.int64),
-            np.concatenate([part[0] for part in parts]),
-            np.concatenate([part[1] for part in parts]),
-            np.concatenate([part[2] for part in parts]).astype(np.int64),
+            *oddity_columns([nulls(slots, np.isnan(numbers)), *self.oddities]),
             unnamed,
         )
 
@@ -294,13 +307,10 @@ def to_columns(shape: Shape, events: Sequence[Any], rows: Ints, keys: CategoryKe
     codes: list[Ints] = []
     unnamed: list[tuple[int, int, Any]] = []
     for which, (values, known) in enumerate(named):
-        found = np.fromiter(map(known.get, values, repeat(_UNNAMED)), dtype=np.int64, count=len(values))
+        found = np.fromiter(map(known.get, values, repeat(UNNAMED)), dtype=np.int64, count=len(values))
         codes.append(found)
-        unnamed.extend((at, which, values[at]) for at in np.flatnonzero(found == _UNNAMED).tolist())
+        unnamed.extend((at, which, values[at]) for at in np.flatnonzero(found == UNNAMED).tolist())
     return build.finish(rows, codes, unnamed)
-
-
-_UNNAMED = -9
 
 
 def _segments(shape: Shape, events: Sequence[Any]) -> list[list[Any]]:
@@ -314,19 +324,19 @@ def _segments(shape: Shape, events: Sequence[Any]) -> list[list[Any]]:
         if tag in names:
             attribute = f"f{names.index(tag)}"
             values = [getattr(event.segment, attribute, None) for event in events]
-            values = [value if value.__class__ is str else _segment_text(value) for value in values]
+            values = [value if value.__class__ is str else segment_text(value) for value in values]
         found.append(values)
     return found
 
 
-def _segment_text(value: Any) -> Any:
+def segment_text(value: Any) -> Any:
     """Return text, for True and 1.0 are one dictionary key; None where there is no value."""
     return None if value is None or value is UNSET or value == MISSING_NUMBER else plain_name(value)
 
 
 def unwatchable(shape: Shape, events: Sequence[Any]) -> list[int]:
     """Return the positions of events that have neither features nor a prediction (the strict type may allow both)."""
-    if not all(shape.root.children[name].kinds & (Kind.ABSENT | Kind.NULL) for name in BODY):
+    if not shape.may_be_empty:
         return []
     return [at for at, event in enumerate(events) if _absent(event.features) and _absent(event.prediction)]
 

@@ -149,6 +149,12 @@ class Shape:
                 self._hold(self._child(self.root, name), Kind.ABSENT)
         return ignored
 
+    @property
+    def may_be_empty(self) -> bool:
+        """Whether events without features were accepted, and events without a prediction: one may then lack both."""
+        held = [self.root.children.get(name) for name in BODY]
+        return all(node is not None and node.kinds & (Kind.ABSENT | Kind.NULL) for node in held)
+
     def _child(self, parent: Node, name: str) -> Node:
         node = parent.children.get(name)
         if node is None:

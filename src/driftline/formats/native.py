@@ -15,6 +15,7 @@ of what 10,000 at a time do.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Union
 
 import msgspec
@@ -25,6 +26,7 @@ from driftline.formats.columns import CategoryKeys, ModelColumns, join, settle, 
 from driftline.formats.learning import BAD_NAME, TOO_MANY, Limits, Shape
 from driftline.formats.reasons import Reason
 from driftline.formats.shapes import Nobody, event_type
+from driftline.formats.speculation.reader import LESSONS, SpeculativeReader
 from driftline.formats.times import BAD_TIME, NO_TIME, parse_times
 from driftline.formats.validate import validate
 from driftline.sketches.keys import Ints
@@ -64,6 +66,7 @@ class NativeDecoder:
         self._shape_of: dict[type, Shape] = {}
         self._outdated: list[type] = []
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder(Nobody).decode
+        self._fast = SpeculativeReader(self.keys)
 
     def restore(self, encoded: Iterable[Any]) -> None:
         """Take up the shapes of a checkpoint (see `Shape.encode`)."""
@@ -73,33 +76,60 @@ class NativeDecoder:
             self._retype(model)
         self._rebuild()
 
+    @property
+    def crowded(self) -> bool:
+        """Whether it is time to `trim`."""
+        return self.keys.crowded or self._fast.crowded
+
+    def trim(self, wanted: Iterable[int]) -> None:
+        """Forget all values seen but the names of these category keys: there may be millions."""
+        self.keys.trim(wanted)
+        self._fast.forget_tokens()  # or a value that comes again would find its key, and not give it a name again
+
     def decode(self, values: Sequence[bytes | None]) -> ColumnBatch:
         """Decode records into columns, in any grouping with the same result."""
-        reasons = np.zeros(len(values), dtype=np.uint8)
-        details: dict[int, str] = {}
+        batch = ColumnBatch(
+            np.zeros(len(values), dtype=np.uint8), {}, np.full(len(values), NO_TIME, dtype=np.int64), [], {}
+        )
+        batch.models, left = self._fast.read(values, batch.times)
+        if len(left):
+            rest = values if len(left) == len(values) else [values[at] for at in left.tolist()]
+            self._carefully(rest, left, batch)
+        settle(batch.models)
+        self._refuse(batch)
+        batch.models = join(batch.models)
+        return batch
+
+    def _carefully(self, values: Sequence[bytes | None], rows: Ints, batch: ColumnBatch) -> None:
+        """Decode records one by one, which stand at these rows of the batch."""
         raw_times: list[object] = []
         waiting: dict[type, tuple[list[Any], list[int]]] = {}
-        models: list[ModelColumns] = []
-        ignored: dict[int, int] = {}
+        lessons: dict[int, Shape] = {}
+        row_of = rows.tolist()
         start = 0
         while start < len(values):
             events, refused = self._strictly(values[start : start + CHUNK])
             chunk = values[start : start + len(events)]
+            for at in range(len(events)) if len(lessons) < LESSONS else ():
+                if events[at] is not None:
+                    lessons[start + at] = self._shape_of[type(events[at])]
             if refused:
-                self._look_at(chunk, events, refused, start, reasons, details, ignored)
+                self._look_at(chunk, events, refused, row_of[start : start + len(events)], batch)
             raw_times.extend([event.event_time if event is not None else None for event in events])
-            self._file(events, start, waiting)
+            self._file(events, row_of[start : start + len(events)], waiting)
             full = [row_type for row_type, (held, _) in waiting.items() if len(held) >= CHUNK]
-            models.extend([self._columns(row_type, *waiting.pop(row_type), reasons) for row_type in full])
+            batch.models.extend([self._columns(row_type, *waiting.pop(row_type), batch.reasons) for row_type in full])
             start += len(events)
-        models.extend(self._columns(row_type, *held, reasons) for row_type, held in waiting.items())
-        settle(models)
+        batch.models.extend(self._columns(row_type, *held, batch.reasons) for row_type, held in waiting.items())
         for row_type in self._outdated:
             del self._shape_of[row_type]
         self._outdated = []
-        times = parse_times(raw_times)
-        self._refuse(reasons, times, models, details, raw_times)
-        return ColumnBatch(reasons, details, times, join(models), ignored)
+        batch.times[rows] = parse_times(raw_times)
+        bad = np.flatnonzero((batch.times[rows] == BAD_TIME) & (batch.reasons[rows] == 0))
+        batch.reasons[rows[bad]] = Reason.BAD_EVENT_TIME
+        batch.details.update({row_of[at]: f"event_time is {str(raw_times[at])[:40]!r}" for at in bad.tolist()})
+        lessons = {at: shape for at, shape in lessons.items() if batch.reasons[row_of[at]] == 0}
+        self._fast.learn((shape, values[at] or b"") for at, shape in islice(lessons.items(), LESSONS))
 
     def _strictly(self, chunk: Sequence[bytes | None]) -> tuple[list[Any], list[int]]:
         """Decode a chunk, or its beginning up to REFUSED refusals: then it is time to learn from them."""
@@ -119,10 +149,8 @@ class NativeDecoder:
         chunk: Sequence[bytes | None],
         events: list[Any],
         refused: list[int],
-        start: int,
-        reasons: NDArray[np.uint8],
-        details: dict[int, str],
-        ignored: dict[int, int],
+        rows: list[int],
+        batch: ColumnBatch,
     ) -> None:
         """Validate refused records one by one, learn from the valid ones, and decode these leniently."""
         valid: list[tuple[int, Any]] = []
@@ -135,13 +163,13 @@ class NativeDecoder:
                     model = event["model"]
                     self.shapes[model] = Shape(model, self.limits, self._tags_of(model))
             if reason is not Reason.ACCEPTED:
-                reasons[start + at] = reason
+                batch.reasons[rows[at]] = reason
                 if detail:
-                    details[start + at] = detail
+                    batch.details[rows[at]] = detail
                 continue
             beyond = self.shapes[event["model"]].learn(event)
             if beyond:
-                ignored[start + at] = beyond
+                batch.ignored[rows[at]] = beyond
             valid.append((at, event))
         retyped = [self._retype(model) for model in {event["model"]: None for _, event in valid}]
         if any(retyped):
@@ -169,19 +197,20 @@ class NativeDecoder:
         union: Any = Union.__getitem__((Nobody, *self._strict.values()))
         self._decode = msgspec.json.Decoder(union).decode
 
-    def _file(self, events: list[Any], start: int, waiting: dict[type, tuple[list[Any], list[int]]]) -> None:
+    @staticmethod
+    def _file(events: list[Any], rows: list[int], waiting: dict[type, tuple[list[Any], list[int]]]) -> None:
         """Sort a chunk's events by their type."""
         types = set(map(type, events))
         if len(types) == 1 and None not in events[:1]:
-            held, rows = waiting.setdefault(types.pop(), ([], []))
+            held, places = waiting.setdefault(types.pop(), ([], []))
             held.extend(events)
-            rows.extend(range(start, start + len(events)))
+            places.extend(rows)
             return
-        for row, event in enumerate(events, start):
+        for row, event in zip(rows, events, strict=True):
             if event is not None:
-                held, rows = waiting.setdefault(type(event), ([], []))
+                held, places = waiting.setdefault(type(event), ([], []))
                 held.append(event)
-                rows.append(row)
+                places.append(row)
 
     def _columns(self, row_type: type, events: list[Any], rows: list[int], reasons: NDArray[np.uint8]) -> ModelColumns:
         shape = self._shape_of[row_type]
@@ -192,22 +221,13 @@ class NativeDecoder:
             rows = [row for at, row in enumerate(rows) if at not in empty]
         return to_columns(shape, events, np.array(rows, dtype=np.int64), self.keys)
 
-    def _refuse(
-        self,
-        reasons: NDArray[np.uint8],
-        times: Ints,
-        models: list[ModelColumns],
-        details: dict[int, str],
-        raw_times: list[object],
-    ) -> None:
-        """Refuse events whose time, version or segment is not valid."""
-        for columns in models:
+    @staticmethod
+    def _refuse(batch: ColumnBatch) -> None:
+        """Refuse events whose version or segment is not valid."""
+        reasons = batch.reasons
+        for columns in batch.models:
             for codes in (columns.versions, *columns.segments):
                 if codes.size and codes.min() < 0:
                     reasons[columns.rows[codes == BAD_NAME]] = Reason.BAD_NAME
                     reasons[columns.rows[codes == TOO_MANY]] = Reason.TOO_MANY_VERSIONS
-        bad = np.flatnonzero((times == BAD_TIME) & (reasons == 0))
-        reasons[bad] = Reason.BAD_EVENT_TIME
-        for at in bad.tolist():
-            details[at] = f"event_time is {str(raw_times[at])[:40]!r}"
-        times[(reasons != 0) & (times == NO_TIME)] = BAD_TIME
+        batch.times[(reasons != 0) & (batch.times == NO_TIME)] = BAD_TIME

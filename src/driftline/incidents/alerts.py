@@ -52,9 +52,11 @@ def alert(incident: Incident, *, source: str) -> dict[str, Any]:
             "size_ms": window.size,
             "count": window.count,
         },
-        "signals": [
-            {"name": signal.name, "evidence": signal.evidence, "effects": signal.effects} for signal in incident.signals
-        ],
+        "began": None if incident.began is None else rfc3339(incident.began),
+        "level": incident.level,
+        "reason": incident.reason or None,
+        "false_alarms": msgspec.to_builtins(incident.false_alarms),
+        "signals": [msgspec.to_builtins(signal) for signal in incident.signals],
         "detections": incident.detections,
         "reference": incident.reference or None,
         "summary": incident.summary,

@@ -45,6 +45,13 @@ class Signal(msgspec.Struct, frozen=True):
     """Natural logarithm of its accumulated e-value when the incident opened (0 where a threshold opened it)."""
     effects: dict[str, float]
     """Distances from the reference in the window, and values before and after."""
+    share: float = 0.0
+    """Its part of the evidence that opened the incident; 0 for a signal that joined later."""
+    what: str = ""
+    """What of it moved most: `mean`, `null`, a category, a range of values; "" where nothing can be named."""
+    before: str = ""
+    after: str = ""
+    """That, in the reference and in the window, as text for people."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -74,6 +81,26 @@ class Subject(msgspec.Struct, frozen=True, order=True):
         return f"{name}[{self.segment}]" if self.segment else name
 
 
+class Basis(StrEnum):
+    """What the false-alarm rate of an incident rests on."""
+
+    GUARANTEED = "guaranteed"  # the reference's windows are as independent as the budget needs them
+    MEASURED = "measured"  # they are not, and `driftline profile calibrate` measured the rate
+    NOT_GUARANTEED = "not guaranteed"  # they are not, or the reference is too short to tell
+
+
+class FalseAlarms(msgspec.Struct, frozen=True):
+    """The model's budget, and whether it can be relied on for this incident."""
+
+    count: float
+    period_ms: int
+    basis: Basis
+    rate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    """False alarms measured in a period, with the 95 % interval."""
+
+
 class Incident(msgspec.Struct):
     """An incident and its present state; `window` is the one of its last change."""
 
@@ -89,6 +116,14 @@ class Incident(msgspec.Struct):
     resolved: Time | None = None
     quiet: int = 0
     """Windows in a row without evidence."""
+    began: int | None = None
+    """Start of the window with which the change most likely began (epoch milliseconds)."""
+    level: str | None = None
+    """Which of data, model, code and environment changed; None where that cannot be told. See `level`."""
+    reason: str = ""
+    """Why it is this level."""
+    false_alarms: FalseAlarms | None = None
+    """None where nothing random opened it."""
 
     @property
     def fingerprint(self) -> str:

@@ -1,8 +1,10 @@
 """Incidents in words: what moved, from where to where, in units that a person knows."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from math import log
 
-from driftline.incidents.incident import Kind, Signal, Subject
+from driftline.incidents.incident import Basis, FalseAlarms, Kind, Signal, Subject
 
 KIND_WORDS = {
     Kind.DATA_DRIFT: "inputs moved away from the reference",
@@ -23,12 +25,53 @@ _SHARES = {
 MOST_PARTS = 3
 
 
-def summarise_incident(subject: Subject, kind: Kind, signals: Sequence[Signal]) -> str:
-    """Return one sentence that a person understands at 3 a.m."""
+def summarise_incident(
+    subject: Subject,
+    kind: Kind,
+    signals: Sequence[Signal],
+    *,
+    began: int | None = None,
+    level: str | None = None,
+    reason: str = "",
+    false_alarms: FalseAlarms | None = None,
+) -> str:
+    """Return what a person understands at 3 a.m.: what moved, since when, and what that points to."""
     parts = [describe(signal, kind) for signal in signals]
     more = f"; and {len(parts) - MOST_PARTS} more" if len(parts) > MOST_PARTS else ""
     tail = ": " + "; ".join(parts[:MOST_PARTS]) + more if parts else ""
-    return f"{subject}: {KIND_WORDS[kind]}{tail}."
+    since = "" if began is None else f" since about {minute(began)}"
+    why = f" {level.capitalize() if level else 'Level unknown'}: {reason}." if reason else ""
+    return f"{subject}: {KIND_WORDS[kind]}{since}{tail}.{why}{_caution(false_alarms)}"
+
+
+def _caution(promised: FalseAlarms | None) -> str:
+    if promised is None or promised.basis is Basis.GUARANTEED:
+        return ""
+    if promised.rate is None:
+        return " The false-alarm budget is not guaranteed here: windows of the reference depend on one another."
+    period, allowed = span(promised.period_ms), number(promised.count)
+    return f" Measured on the reference: {number(promised.rate)} false alarms in {period}, where {allowed} is allowed."
+
+
+def span(length_ms: int) -> str:
+    """Return a length of time in the largest unit that it is a multiple of.
+
+    >>> span(30 * 86_400_000), span(86_400_000), span(5_400_000)
+    ('30 days', '1 day', '90 minutes')
+    """
+    units = ((86_400_000, "day"), (3_600_000, "hour"), (60_000, "minute"), (1_000, "second"), (1, "millisecond"))
+    size, unit = next((size, unit) for size, unit in units if length_ms % size == 0)
+    number_of = length_ms // size
+    return f"{number_of} {unit}" if number_of == 1 else f"{number_of} {unit}s"
+
+
+def minute(time_ms: int) -> str:
+    """Return epoch milliseconds to the minute.
+
+    >>> minute(90_000)
+    '1970-01-01 00:01Z'
+    """
+    return datetime.fromtimestamp(time_ms // 1000, UTC).strftime("%Y-%m-%d %H:%MZ")
 
 
 def describe(signal: Signal, kind: Kind) -> str:
@@ -44,24 +87,46 @@ def describe(signal: Signal, kind: Kind) -> str:
     if kind in (Kind.DEAD_LETTERS, Kind.CAPACITY):
         return f"{name} {number(effects.get('count', 0))}"
     if kind is Kind.DATA_QUALITY:
-        return f"{name} {_largest_share(effects)}"
+        before, after, what = largest_share(effects)
+        return f"{name} {before} → {after} {what}" if what else f"{name} changed"
     size = f" (PSI {number(effects['psi'])})" if "psi" in effects else ""
+    if signal.what:
+        joint = ":" if signal.after.endswith("%") else ""
+        return f"{name} {signal.what}{joint} {signal.before} → {signal.after}{size}"
     if "mean_before" in effects and "mean_after" in effects:
         return f"{name} mean {number(effects['mean_before'])} → {number(effects['mean_after'])}{size}"
     return f"{name} has another mix of values{size}"
 
 
-def _largest_share(effects: Mapping[str, float]) -> str:
-    moved = [
+def largest_share(effects: Mapping[str, float]) -> tuple[str, str, str]:
+    """Return (before, after, what) of the share of bad values that moved most; empty texts where none is known."""
+    moved = _moved_shares(effects)
+    if not moved:
+        return "", "", ""
+    _, share = max(moved)
+    return percent(effects.get(f"{share}_before", 0.0)), percent(effects[f"{share}_after"]), _SHARES[share]
+
+
+def _moved_shares(effects: Mapping[str, float]) -> list[tuple[float, str]]:
+    return [
         (abs(effects[f"{share}_after"] - effects.get(f"{share}_before", 0.0)), share)
         for share in _SHARES
         if f"{share}_after" in effects
     ]
-    if not moved:
-        return "changed"
-    _, share = max(moved)
-    before, after = effects.get(f"{share}_before", 0.0), effects[f"{share}_after"]
-    return f"{percent(before)} → {percent(after)} {_SHARES[share]}"
+
+
+def effect_size(signal: Signal) -> float:
+    """Return how far a signal moved, in one number by which the signals of an incident are ranked.
+
+    >>> effect_size(Signal("x", 1.0, {"psi": 0.4})), effect_size(Signal("x", 1.0, {"null_after": 0.5}))
+    (0.4, 0.5)
+    """
+    found = signal.effects
+    if "psi" in found:
+        return found["psi"]
+    if "events_after" in found:
+        return abs(log((found["events_after"] + 1) / (found.get("events_before", 0.0) + 1)))
+    return max((moved for moved, _ in _moved_shares(found)), default=0.0)
 
 
 def number(value: float) -> str:

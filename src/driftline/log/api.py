@@ -151,14 +151,18 @@ class Producer(Protocol):
     """An idempotent producer."""
 
     def produce(self, record: Outgoing) -> None:
-        """Queue a record; waits while the local queue is full.
+        """Queue a record; waits for a while where the local queue is full.
 
-        Raises `PublishError`, `LogDenied` or `LogUnavailable`: for this record or an earlier one.
+        Raises `PublishError`, `LogDenied` or `LogUnavailable`: for this record or an earlier one; `DeliveryPending`
+        where there was no room in time and this record is not queued.
         """
         ...
 
     def flush(self, timeout_s: float) -> None:
-        """Wait until everything queued was delivered. Raises `PublishError`: the first failure, or time ran out."""
+        """Wait until everything queued was delivered.
+
+        Raises `PublishError`: the first failure; `DeliveryPending`: time ran out, and all is still being tried.
+        """
         ...
 
     def close(self) -> None:

@@ -16,12 +16,14 @@ from driftline.log.kafka_consumer import KafkaConsumer
 from driftline.log.kafka_errors import DENIED, MOVING, as_driftline, client_logger, error_of, insist, no_such_topic
 from driftline.log.kafka_producer import KafkaProducer
 from driftline.log.kafka_reader import KafkaReader
-from driftline.log.kafka_settings import Settings, checked
+from driftline.log.kafka_settings import ENGINE_PRODUCER, Settings, checked
 
 Answer = TypeVar("Answer")
 
 ASK_S = 10.0
 """How long the brokers may take to answer a question about topics."""
+ROOM_S = 5.0
+"""How long a producer waits for room in its local queue before it says so: its worker polls in between."""
 
 
 class KafkaLog:
@@ -56,8 +58,8 @@ class KafkaLog:
         return KafkaConsumer(self._settings, group, topics, listener, follow)
 
     def producer(self) -> KafkaProducer:
-        """Open an idempotent producer."""
-        return KafkaProducer(self._settings)
+        """Open an idempotent producer that keeps order and gives no record up; see `kafka_settings.ENGINE_PRODUCER`."""
+        return KafkaProducer({**self._settings, **ENGINE_PRODUCER}, max_block_s=ROOM_S)
 
     def read(self, topic: str, *, follow: bool = False) -> KafkaReader:
         """Read all partitions of a topic from the start without joining a group.

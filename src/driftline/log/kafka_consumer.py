@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from driftline.errors import OffsetLost
+from driftline.errors import LogUnavailable, OffsetLost
 from driftline.log.api import Polled, RebalanceListener, TopicPartition
 from driftline.log.kafka_batch import KafkaBatch, by_partition
 from driftline.log.kafka_errors import (
@@ -170,8 +170,16 @@ class KafkaConsumer:
 
     def bounds(self, partition: TopicPartition) -> tuple[int, int]:
         """Return (first offset kept, next offset to be written), asked of the broker now."""
-        with self._asking(f"ask for the offsets of topic {partition.topic}, partition {partition.partition}"):
+        doing = f"ask for the offsets of topic {partition.topic}, partition {partition.partition}"
+        try:
             return insist(lambda: self._client.get_watermark_offsets(KafkaPartition(*partition), timeout=ASK_S))
+        except KafkaException as exception:
+            error = error_of(exception)
+            if error.code() not in NO_TOPIC:
+                raise as_driftline(error, doing) from exception
+            # The client says so as well while it waits for the brokers to tell it about the topic.
+            missing = self._missing(partition.topic)
+            raise missing or LogUnavailable(f"cannot {doing}: the brokers do not tell yet who has it") from exception
 
     def lag(self, partition: TopicPartition, position: int) -> int | None:
         """Return the records between `position` and the end as last heard of; None if nothing was heard yet."""

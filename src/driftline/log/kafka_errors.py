@@ -45,7 +45,13 @@ UNREACHABLE = frozenset(
 
 
 MOVING = frozenset(
-    {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.REPLICA_NOT_AVAILABLE}
+    {
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.REPLICA_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+    }
 )
 """A partition is between two leaders, or has none yet: over in a moment."""
 
@@ -116,12 +122,15 @@ class Outage:
 
 
 class _Repetitions(logging.Filter):
-    """Drops what `Outage` tells better, and warnings that a consumer's setting is not a producer's, or the reverse."""
+    """Drops what `Outage` tells better, and warnings about settings that a user can do nothing about.
+
+    That a consumer's setting is not a producer's, or the reverse, and that gapless delivery is called experimental.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
         if message.startswith("CONFWARN"):
-            return "property and will be ignored by" not in message
+            return "property and will be ignored by" not in message and "gapless" not in message
         return not message.startswith(("FAIL", "ERROR"))
 
 

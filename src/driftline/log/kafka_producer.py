@@ -14,7 +14,7 @@ from threading import Lock
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
 
-from driftline.errors import DriftlineError, LogDenied, LogUnavailable, PublishError
+from driftline.errors import DeliveryPending, DriftlineError, LogDenied, LogUnavailable, PublishError
 from driftline.log.api import Outgoing
 from driftline.log.kafka_errors import DENIED, NO_TOPIC, UNREACHABLE, Outage, as_driftline, client_logger, error_of
 from driftline.log.kafka_settings import PRODUCER_OWNED, PRODUCER_PREFERRED, Settings
@@ -64,7 +64,8 @@ class KafkaProducer:
         """Queue a record; waits while the local queue is full.
 
         Raises:
-            PublishError: this record cannot be sent, an earlier one was not delivered, or there was no room in time.
+            PublishError: this record cannot be sent, or an earlier one was not delivered.
+            DeliveryPending: there was no room in time; this record is not queued.
             LogDenied: Kafka refuses this user.
         """
         self._check_process()
@@ -73,7 +74,7 @@ class KafkaProducer:
         deadline = None if self._max_block_s is None else time.monotonic() + self._max_block_s
         while not self._queued(record):
             if deadline is not None and time.monotonic() >= deadline:
-                raise PublishError(
+                raise DeliveryPending(
                     f"{named(record.topic, record.partition, record.key)}: {len(self._client)} records wait for Kafka, "
                     f"and the local queue had no room for {self._max_block_s:g} s. Check the brokers, or allow more "
                     "memory with queue.buffering.max.kbytes and queue.buffering.max.messages"
@@ -103,7 +104,8 @@ class KafkaProducer:
         """Wait until everything queued was delivered.
 
         Raises:
-            PublishError: records were not delivered, or not within `timeout_s` seconds.
+            PublishError: records were not delivered.
+            DeliveryPending: records are not delivered after `timeout_s` seconds, and are still being tried.
             LogDenied: Kafka refuses this user.
         """
         self._check_process()
@@ -112,7 +114,7 @@ class KafkaProducer:
         if not waiting:
             self._outage.over()
         if waiting:
-            raise PublishError(
+            raise DeliveryPending(
                 f"{waiting} records are not delivered after {timeout_s:g} s and are still being tried. Check that the "
                 "brokers are up and that bootstrap.servers names them"
             )

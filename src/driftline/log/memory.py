@@ -65,6 +65,12 @@ class MemoryLog:
         with self._cluster.changed:
             self._cluster.create(counts)
 
+    def grow(self, topic: str, partitions: int) -> None:
+        """Add partitions to a topic, up to this count; its groups share them out."""
+        with self._cluster.changed:
+            self._cluster.partition(TopicPartition(topic, 0))
+            self._cluster.grow(topic, partitions)
+
     def trim(self, partition: TopicPartition, before: int) -> None:
         """Forget the records in front of offset `before`, as retention does."""
         with self._cluster.changed:

@@ -71,6 +71,15 @@ class Cluster:
         """Create the topics that do not exist yet; groups that wait for them share them out."""
         for topic, partitions in counts.items():
             self.topics.setdefault(topic, [Partition() for _ in range(partitions)])
+        self._share_out()
+
+    def grow(self, topic: str, partitions: int) -> None:
+        """Add partitions to a topic that exists, up to this count."""
+        held = self.topics[topic]
+        held.extend(Partition() for _ in range(partitions - len(held)))
+        self._share_out()
+
+    def _share_out(self) -> None:
         for group in self.groups.values():
             group.rebalance(self.partition_counts())
         self.changed.notify_all()

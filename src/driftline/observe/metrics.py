@@ -97,6 +97,13 @@ RESTARTS = Metric(
     "Tasks that started again from what is stored because a commit was refused: stale (the store went back) or fenced "
     "(another worker claimed it).",
 )
+PAUSED = Metric(
+    "paused",
+    "gauge",
+    "workers",
+    ("waits_for",),
+    "Workers that wait for kafka or redis: they fetch nothing, stay in their groups, and go on by themselves.",
+)
 
 METRICS = (
     INFO,
@@ -119,6 +126,7 @@ METRICS = (
     ALERTS,
     REBALANCES,
     RESTARTS,
+    PAUSED,
 )
 
 
@@ -146,7 +154,7 @@ The others begin at 0 with the process.
 _FOOT = """
 Events per second: `sum(rate(driftline_records_total[1m]))`. Seconds a checkpoint:
 `rate(driftline_checkpoint_seconds_total[5m]) / sum(rate(driftline_checkpoints_total[5m]))`. Worth an alarm:
-`driftline_lag > 0` on a partition whose `driftline_records_total` does not grow, and `driftline_task_restarts_total`
-that does.
+`driftline_lag > 0` on a partition whose `driftline_records_total` does not grow, `driftline_task_restarts_total` that
+does, and `driftline_paused > 0` for minutes.
 
 This page is written by `python -m driftline.observe`."""

@@ -81,7 +81,8 @@ class PaneMerger:
         self.expected = max(self.expected, record.sources)
         source = self.sources.setdefault(record.source, Source())
         if isinstance(record, Watermark):
-            if (record.time, record.position) < (source.time, source.position):
+            place, held = (record.time, record.position), (source.time, source.position)
+            if place < held or (place == held and source.sent):  # only a first mark may stand where none was
                 self.counters.repeated += 1
                 return False
             source.time, source.position, source.idle = record.time, record.position, record.idle

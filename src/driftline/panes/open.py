@@ -27,12 +27,16 @@ from driftline.sketches.summary import EVENTS, ROLES, category_cells, exact_cate
 
 VERSION = 1
 CHUNKS = 8
-"""Chunks stored beside each other before they are merged: a checkpoint then writes each bucket about twice."""
-ROWS_A_LAYOUT, ROWS_WAITING = 4_000, 40_000
+"""Chunks stored beside each other before the newest are merged. A chunk joins them only if it is less than `TIER` times
+as large as they are together: much state that lasts is not written again for the little that comes."""
+TIER = 4
+MOST_MERGED = 2_000_000
+"""Buckets of a chunk, some 20 MB, beyond which it is left as it is: a commit has to stay below 64 MiB."""
+ROWS_A_LAYOUT, ROWS_WAITING = 4_000, 80_000
 """Rows of one model, and of all, that wait to be counted. Counting costs a fixed 600 µs beside its half a µs a row: a
 model with a hundredth of a topic must not pay that for the few rows that it has in a batch. Where there are segments,
 only the larger number counts: one sort of many values is cheaper than merging the sketches of few."""
-BUCKETS_HELD = 65_536
+BUCKETS_HELD = 1 << 20
 """Unmerged buckets held in memory, or four times those merged so far, before they are merged: so each bucket is moved
 once or twice, however many cells there are."""
 BYTES_A_RECORD = 240_000
@@ -151,7 +155,13 @@ class OpenPanes:
                 places, ranks = np.unique(place, return_inverse=True)
             handles = [self._handle(columns.shape.model, at, pane_ms) for at in places.tolist()]
             starts = np.array(handles, dtype=np.int64) * GROUP_STEP
-            self.take(count(columns, rows, ranks, starts, self._merged))
+            for cells in count(columns, rows, ranks, starts, self._newest):
+                self.take(cells)
+
+    @property
+    def _newest(self) -> Cells:
+        """Cells counted lately: the shifts that they needed are those that the next ones need."""
+        return self._merged if len(self._merged) or not self._chunks else self._chunks[next(reversed(self._chunks))]
 
     def open(self, model: str, start: int, length: int) -> int:
         """Return the handle of the group of all events of a model's pane."""
@@ -242,9 +252,9 @@ class OpenPanes:
         self._settle()
         writes: dict[str, bytes | None] = {}
         if len(self._chunks) >= CHUNKS:
-            writes.update(dict.fromkeys(self._chunks))
-            self._merged = merge([self._merged, *self._chunks.values()])
-            self._chunks = {}
+            joining = self._newest_chunks()
+            writes.update(dict.fromkeys(joining))
+            self._merged = merge([self._merged, *(self._chunks.pop(name) for name in joining)])
         for name in [name for name, cells in self._chunks.items() if not len(cells)]:
             del self._chunks[name]
             writes[name] = None
@@ -255,6 +265,18 @@ class OpenPanes:
             self._chunks[name] = self._merged
             self._merged = empty()
         return [self._next_handle, self._next_chunk, list(self._groups.values()), list(self._chunks)], writes
+
+    def _newest_chunks(self) -> list[str]:
+        """Return the chunks that are to be merged with what came since: see `CHUNKS`."""
+        joining: list[str] = []
+        buckets = len(self._merged.keys)
+        for name in reversed(self._chunks):
+            more = len(self._chunks[name].keys)
+            if more >= TIER * buckets or buckets + more > MOST_MERGED:
+                break
+            joining.append(name)
+            buckets += more
+        return joining
 
     def restore(self, described: Any, blobs: Mapping[str, bytes], naming: Callable[[str], Naming]) -> dict[int, str]:
         """Take up a checkpoint. Returns the categories' names. Raises `StateCorrupt`, or what a wrong value causes."""

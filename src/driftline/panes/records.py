@@ -3,7 +3,7 @@
 A *source* is one partition of the input. It sends each model's panes complete and in time order, cut into parts where
 one record would be too large, also within a group; (start, part) is therefore a sequence number, and a repeated record
 is known by it. A watermark says that all panes ending at or before it were sent; it goes to every partition of the
-panes topic.
+panes topic. A person's command about references is a record there too: so what Judge does is a function of this log.
 """
 
 from dataclasses import dataclass
@@ -21,6 +21,9 @@ from driftline.sketches.summary import EVENTS, ROLES, Summary, exact_categories
 VERSION = 1
 PANE = "pane"
 WATERMARK = "watermark"
+REBASE = "rebase"
+_KIND_AT = 15
+"""Where `pack` writes the kind: after its prefix (9 bytes), the header's length (4) and two bytes of MessagePack."""
 GROUP_STEP = 1 << 14
 """In a record, the cells of group i have ids from i * GROUP_STEP; enough for 4,096 signals."""
 
@@ -107,9 +110,37 @@ class _Pane(msgspec.Struct, frozen=True, array_like=True):
     categories: dict[int, str]
 
 
+class Rebase(msgspec.Struct, frozen=True, array_like=True):
+    """A person's command: from here on, compare a model's windows with another reference.
+
+    `version` and `segment` are None for all of them. `reference` is an encoded reference; empty, one is learned anew,
+    by the rule `learn` (milliseconds, events) or else by the configured one. `issued` (epoch milliseconds, by the
+    clock of whoever asked) and `note` are for the audit trail alone: nothing is decided by them.
+    """
+
+    model: str
+    version: str | None
+    segment: str | None
+    reference: bytes
+    learn: tuple[int, int] | None
+    issued: int
+    note: str
+
+    def encode(self) -> bytes:
+        """Return the record's value. Undone by `decode_rebase`."""
+        return pack(REBASE, VERSION, self, {})
+
+
+def decode_rebase(data: bytes) -> Rebase | None:
+    """Return the command in a record of the panes topic; None where it is another record. Raises `StateCorrupt`."""
+    if not data.startswith(REBASE.encode(), _KIND_AT):
+        return None
+    return _convert(unpack(data, REBASE, (VERSION,)).value, Rebase)
+
+
 def decode_record(data: bytes) -> PaneRecord | Watermark:
-    """Decode a record of the panes topic. Raises `StateCorrupt` for anything else."""
-    if b"watermark" in data[:64]:
+    """Decode a pane or a watermark. Raises `StateCorrupt` for anything else."""
+    if data.startswith(WATERMARK.encode(), _KIND_AT):
         found = unpack(data, WATERMARK, (VERSION,))
         return _convert(found.value, Watermark)
     found = unpack(data, PANE, (VERSION,))

@@ -5,14 +5,20 @@ process … process ─► dead letters out ─► COMMIT state + offsets + outb
                           ▼                  ▼                                ▼
                      read again,        nothing happened           published again, the same ids
                      the same again
+
+Each step may fail because Kafka or Redis is away. What was done is remembered, so that the same calls, made again, go
+on from there: a checkpoint is taken once, and committed as it was taken; records are handed to the producer once and in
+order, and all of them again to a new producer if any was refused.
 """
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from driftline.codec import corrupt
+from driftline.errors import DeliveryPending, LogDenied, PublishError
 from driftline.log.api import Batch, Consumer, Outgoing, Producer, Record, TopicPartition
 from driftline.runtime.outbox import decode_outgoing, encode_outgoing
 from driftline.runtime.stages import Stage
@@ -20,8 +26,8 @@ from driftline.state.api import Claim, Commit, Outcome, Store, TaskId
 
 log = logging.getLogger(__name__)
 
-FLUSH_S = 30.0
-"""How long deliveries may take. The broker's own retries are inside it."""
+FLUSH_S = 5.0
+"""Longest wait for deliveries at once: they go on meanwhile, and the worker polls before it waits again."""
 
 
 class Piece:
@@ -63,7 +69,19 @@ class Owned:
     """Records of the first waiting batch that were processed."""
     held: bool = False
     """Whether fetching is held back until what waits is processed."""
+    torn: bool = False
+    """Whether `work` was broken off: its state then belongs to no offset, and must not be committed."""
+    quiet_at: dict[str, int] = field(default_factory=dict)
+    """Where the inputs ended when the task last seemed quiet."""
+    pending: "Prepared | None" = None
+    """A checkpoint that was taken, and of which it is not known that it is stored."""
     unsent: list[tuple[int, Outgoing]] = field(default_factory=list)
+    """(number, record) that are stored and not known to be published."""
+    unacknowledged: int | None = None
+    """The last number that was published, until the store has heard of it."""
+    given_to: Producer | None = None
+    """The producer that was handed `given` of the records that are to be delivered next."""
+    given: int = 0
 
     @property
     def partitions(self) -> list[TopicPartition]:
@@ -81,7 +99,9 @@ class Owned:
         """Process the next piece of what waits, and remember how far that goes. Returns its number of records."""
         batch = self.waiting[0]
         piece = batch if len(batch.offsets) <= self.stage.at_once else Piece(batch, self.done, self.stage.at_once)
+        self.torn = True
         self.stage.process(piece)
+        self.torn = False
         self.done += len(piece.offsets)
         self.positions[batch.source.topic] = piece.offsets[-1] + 1
         if self.done >= len(batch.offsets):
@@ -105,17 +125,21 @@ class Owned:
     @property
     def moved(self) -> bool:
         """Whether there is something to commit."""
-        return self.positions != self.committed or self.flushed
+        return (self.positions != self.committed or self.flushed) and not self.torn
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a checkpoint was begun and is not yet stored, published and acknowledged."""
+        return self.pending is not None or bool(self.unsent) or self.unacknowledged is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """A checkpoint that was taken and must now be committed as it is, however often that is tried."""
 
-    owned: Owned
     commit: Commit
     records: tuple[Outgoing, ...]
-    dead_letters: int
+    dead_letters: Sequence[Outgoing]
 
     @property
     def size(self) -> int:
@@ -125,24 +149,31 @@ class Prepared:
 
 
 class Checkpointer:
-    """Claims tasks and moves them forward."""
+    """Claims tasks and moves them forward.
 
-    def __init__(self, store: Store, producer: Producer, owner: str, clock_ms: Callable[[], int]) -> None:
+    Its methods raise `StateUnavailable`, `PublishError` or `LogUnavailable` where waiting may help: then the same call
+    is to be made again.
+    """
+
+    def __init__(
+        self, store: Store, open_producer: Callable[[], Producer], owner: str, clock_ms: Callable[[], int]
+    ) -> None:
         self._store = store
-        self._producer = producer
+        self._open_producer = open_producer
+        self._producer = open_producer()
         self._owner = owner
         self._clock_ms = clock_ms
 
     def claim(self, task: TaskId, stage: Stage, consumer: Consumer, now: float) -> Owned:
-        """Take a task over: publish what its last owner left in the outbox, and restore its state.
+        """Take a task over: restore its state. What its last owner left in the outbox is `unsent`.
 
-        Raises `StateCorrupt` (nothing that is stored was changed) or `StateUnavailable` (then call it again).
+        Raises `StateCorrupt` (nothing that is stored was changed), or one of what is waited out: then call it again.
         """
+        bounds = {topic: consumer.bounds(TopicPartition(topic, task.partition)) for topic in stage.inputs}
         claim = self._store.claim(task, self._owner, now=self._clock_ms())
         if claim.sequence and not claim.blobs:
             raise corrupt(name(task), f"nothing is there after {claim.sequence} checkpoints")
         stage.restore(claim.blobs)
-        bounds = {topic: consumer.bounds(TopicPartition(topic, task.partition)) for topic in stage.inputs}
         positions = {topic: claim.offsets.get(topic, bounds[topic][0]) for topic in stage.inputs}
         owned = Owned(
             task=task,
@@ -158,15 +189,14 @@ class Checkpointer:
         owned.unsent = [(number, decode_outgoing(entry)) for number, entry in claim.outbox]
         if owned.unsent:
             log.info("%s: publishing %d records that its last owner left", name(task), len(owned.unsent))
-            self.publish([owned])
         self._store.note(task, "")
         return owned
 
-    def prepare(self, owned: Owned) -> Prepared:
-        """Take a checkpoint of the task as it is now."""
+    def prepare(self, owned: Owned) -> None:
+        """Take a checkpoint of the task as it is now; does nothing while an earlier one is pending."""
+        if owned.pending is not None or not owned.moved:
+            return
         output = owned.stage.output()
-        for letter in output.dead_letters:
-            self._producer.produce(letter)
         commit = Commit(
             expected_sequence=owned.sequence,
             expected_offsets=owned.committed,
@@ -174,43 +204,78 @@ class Checkpointer:
             writes=owned.stage.checkpoint(),
             outbox=[encode_outgoing(record) for record in output.records],
         )
-        return Prepared(owned, commit, tuple(output.records), len(output.dead_letters))
+        owned.pending = Prepared(commit, tuple(output.records), output.dead_letters)
 
-    def flush(self) -> None:
-        """Wait for the delivery of all that was produced."""
-        self._producer.flush(FLUSH_S)
+    def bury(self, tasks: Sequence[Owned]) -> None:
+        """Deliver the dead letters of pending checkpoints, which may not be committed before."""
+        self._deliver([(owned, owned.pending.dead_letters) for owned in tasks if owned.pending is not None])
 
-    def commit(self, prepared: Prepared, now: float) -> Outcome:
-        """Commit a checkpoint. Raises `StateUnavailable` (then call it again) or `StateCorrupt`."""
-        owned, commit = prepared.owned, prepared.commit
-        answer = self._store.commit(owned.claim, commit, now=self._clock_ms())
+    def commit(self, owned: Owned, now: float) -> Outcome:
+        """Commit the pending checkpoint. Raises `StateCorrupt` besides."""
+        assert owned.pending is not None
+        pending = owned.pending
+        answer = self._store.commit(owned.claim, pending.commit, now=self._clock_ms())
         if answer.outcome is Outcome.CORRUPT:
             raise corrupt(name(owned.task), answer.detail)
+        owned.pending = None
         if answer.outcome in (Outcome.OK, Outcome.ALREADY):
             owned.sequence += 1
-            owned.committed = dict(commit.offsets)
+            owned.committed = dict(pending.commit.offsets)
             owned.flushed = False
             owned.last_commit = now
-            first = answer.last_outbox - len(prepared.records) + 1
-            owned.unsent.extend(enumerate(prepared.records, first))
+            first = answer.last_outbox - len(pending.records) + 1
+            owned.unsent.extend(enumerate(pending.records, first))
         else:
             log.warning("%s: commit refused (%s): %s", name(owned.task), answer.outcome.value, answer.detail)
         return answer.outcome
 
-    def publish(self, tasks: list[Owned]) -> None:
+    def publish(self, tasks: Sequence[Owned]) -> None:
         """Publish the outboxes of these tasks and acknowledge them."""
-        sent: list[tuple[Owned, int]] = []
-        for owned in tasks:
-            for _, record in owned.unsent:
-                self._producer.produce(record)
-            if owned.unsent:
-                sent.append((owned, owned.unsent[-1][0]))
-        if not sent:
-            return
-        self.flush()
-        for owned, last in sent:
-            self._store.ack(owned.claim, last)
+        sending = [owned for owned in tasks if owned.unsent]
+        self._deliver([(owned, [record for _, record in owned.unsent]) for owned in sending])
+        for owned in sending:
+            owned.unacknowledged = owned.unsent[-1][0]
             owned.unsent = []
+        for owned in tasks:
+            if owned.unacknowledged is not None:
+                self._store.ack(owned.claim, owned.unacknowledged)
+                owned.unacknowledged = None
+
+    def close(self) -> None:
+        """Let go of the producer."""
+        self._producer.close()
+
+    def _deliver(self, due: Sequence[tuple[Owned, Sequence[Outgoing]]]) -> None:
+        """Return when all records of these tasks are delivered."""
+        due = [(owned, records) for owned, records in due if records]
+        if not due:
+            return
+        with self._anew_if_refused():
+            for owned, records in due:
+                if owned.given_to is not self._producer:
+                    owned.given_to, owned.given = self._producer, 0
+                while owned.given < len(records):
+                    self._producer.produce(records[owned.given])
+                    owned.given += 1
+            self._producer.flush(FLUSH_S)
+        for owned, _ in due:
+            owned.given_to = None
+
+    @contextmanager
+    def _anew_if_refused(self) -> Iterator[None]:
+        """Open another producer where a record was refused: it begins all that is not acknowledged from the start.
+
+        Judge tells a repeated pane by its place in time, and would take one that comes after its successor for
+        repeated. So order may not suffer: nothing that was queued behind a refused record is kept.
+        """
+        try:
+            yield
+        except DeliveryPending:
+            raise
+        except (PublishError, LogDenied) as error:
+            self._producer.close()
+            self._producer = self._open_producer()
+            raise PublishError(str(error)) from error
 
 
 def name(task: TaskId) -> str:

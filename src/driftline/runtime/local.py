@@ -8,7 +8,7 @@ from driftline.config import Settings
 from driftline.errors import InputError
 from driftline.evidence.reference import Reference, build_reference
 from driftline.incidents.incident import Incident, Status
-from driftline.panes.merging import PaneMerger
+from driftline.panes.records import PaneRecord, decode_record
 from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.sketches.summary import Summary
 from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events, time_span
@@ -94,28 +94,40 @@ def build_references(
         span = time_span(table, mapping.time_column)
         while span > MOST_SLICES * pane_ms:
             pane_ms = longer_slice(pane_ms, [window.size for window in own.windows])
-    summarising = replace(summarise_settings(settings), pane_ms=lambda model: pane_ms, stream_pane_ms=pane_ms)
-    merger = PaneMerger()
-    result = Backtest()
     slices: dict[tuple[str, str], list[tuple[int, Summary]]] = {}
-    for record in _pane_records(summarising, iter_events(table, mapping), result, progress):
-        merger.take(record)
-        for _, pieces in merger.advance(lambda: None):
-            for piece in pieces:
-                if piece.model != STREAM:
-                    for group, summary in piece.groups.items():
-                        slices.setdefault((group.segment, group.version), []).append((piece.start, summary))
-    if not slices:
-        refused = ", ".join(f"{count} {reason}" for reason, count in result.counters.items() if reason != "consumed")
-        raise InputError(f"{table.path}: no event can be used ({refused})")
+    for record in table_panes(settings, table, mapping, pane_ms, progress):
+        for group, summary in record.summaries():
+            slices.setdefault((group.segment, group.version), []).append((record.start, summary))
     references = []
     for (segment, version), held in sorted(slices.items()):
         if segment and sum(summary.events for _, summary in held) < LEAST_OF_A_SEGMENT:
             continue
         references.append(
-            build_reference(held, model=mapping.model, version=version, segment=segment, pane_ms=pane_ms, learned=False)
+            build_reference(
+                held,
+                model=mapping.model,
+                version=version,
+                segment=segment,
+                pane_ms=pane_ms,
+                learned=False,
+                season_ms=own.season_ms,
+            )
         )
     return references
+
+
+def table_panes(
+    settings: Settings, table: Table, mapping: ColumnMapping, pane_ms: int, progress: Callable[[int], None]
+) -> list[PaneRecord]:
+    """Return the model's panes of a table, of this length, in order of time. Raises `InputError` for none."""
+    summarising = replace(summarise_settings(settings), pane_ms=lambda model: pane_ms, stream_pane_ms=pane_ms)
+    result = Backtest()
+    records = map(decode_record, _pane_records(summarising, iter_events(table, mapping), result, progress))
+    found = [record for record in records if isinstance(record, PaneRecord) and record.model != STREAM]
+    if not found:
+        refused = ", ".join(f"{count} {reason}" for reason, count in result.counters.items() if reason != "consumed")
+        raise InputError(f"{table.path}: no event can be used ({refused})")
+    return found
 
 
 def still_firing(result: Backtest) -> list[Incident]:

@@ -16,6 +16,7 @@ class Members:
 
     def __init__(self, log: Log, group: str, kinds: Sequence[StageKind], listener: RebalanceListener) -> None:
         self._consumers: list[Consumer] = []
+        self._kept: Exception | None = None
         self._of: dict[str, Consumer] = {}
         for kind in kinds:
             main, *others = kind.inputs
@@ -25,15 +26,31 @@ class Members:
             self._of.update(dict.fromkeys(kind.inputs, consumer))
 
     def poll(self, max_records: int, timeout_s: float) -> Polled:
-        """Poll every member. They share the time, which nobody waits out once something has come."""
+        """Poll every member. They share the time, which nobody waits out once something has come.
+
+        Where one fails, what another has fetched is returned first, or it would be passed over: the next poll raises.
+        """
+        if self._kept is not None:
+            raise self._take_kept()
         batches: list[Batch] = []
         caught_up: set[TopicPartition] = set()
         for consumer in self._consumers:
             wait = 0.0 if batches else timeout_s / len(self._consumers)
-            polled = consumer.poll(max_records, wait)
+            try:
+                polled = consumer.poll(max_records, wait)
+            except Exception as error:
+                self._kept = self._kept or error
+                continue
             batches.extend(polled.batches)
             caught_up |= polled.caught_up
+        if self._kept is not None and not batches and not caught_up:
+            raise self._take_kept()
         return Polled(tuple(batches), frozenset(caught_up))
+
+    def _take_kept(self) -> Exception:
+        assert self._kept is not None
+        error, self._kept = self._kept, None
+        return error
 
     def start(self, positions: Mapping[TopicPartition, int]) -> None:
         """Begin, or begin again, to fetch assigned partitions at these offsets."""

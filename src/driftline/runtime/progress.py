@@ -12,6 +12,15 @@ from driftline.runtime.stages import JudgeStage, SummariseStage
 from driftline.tasks.summarise import NEVER
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """What a worker waits for: "kafka" or "redis", why, and since when in epoch milliseconds."""
+
+    waits_for: str
+    why: str
+    since: int
+
+
 @dataclass(slots=True)
 class Progress:
     """What a worker did so far, for those who watch it from the same process."""
@@ -31,6 +40,8 @@ class Progress:
     tasks: list[str] = field(default_factory=list)
     set_aside: dict[TopicPartition, str] = field(default_factory=dict)
     """Tasks whose stored state cannot be read, by their main input's partition, with the fault."""
+    pause: Pause | None = None
+    """Set while the worker waits for Kafka or Redis."""
 
 
 def samples(
@@ -50,6 +61,8 @@ def samples(
         *(Sample(metrics.RESTARTS, (outcome,), count) for outcome, count in progress.restarts.items()),
         *(Sample(metrics.SET_ASIDE, source, 1) for source in map(_labels, progress.set_aside)),
     ]
+    if progress.pause is not None:
+        found.append(Sample(metrics.PAUSED, (progress.pause.waits_for,), 1))
     for owned in tasks:
         stage, partition = owned.stage, str(owned.task.partition)
         found.append(Sample(metrics.TASKS, (stage.name,), 1))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from driftline.config import Settings
+from driftline.config.durations import format_duration
 from driftline.config.notations import LearnSettings
 from driftline.errors import InputError, StateCorrupt
 from driftline.evidence.profile import decode_profile
@@ -45,12 +46,25 @@ def judge_settings(settings: Settings) -> JudgeSettings:
     for name in ("*", *settings.models):
         for path in settings.model(name).profiles.values():
             profiles[path] = read_profile(path)
+    for name in ("*", *settings.models):
+        own = settings.model(name)
+        for key, path in own.profiles.items():
+            other = next((held for held in profiles[path].values() if held.season_ms != own.season_ms), None)
+            if other is not None:
+                raise InputError(
+                    f"models.{name}.{key}: {path} was built {_season(other.season_ms)}, and the model is watched "
+                    f"{_season(own.season_ms)}; build it again with the configuration that the workers use"
+                )
     return JudgeSettings(
         rules=lambda model: _model_rules(settings, model, profiles),
         alert_source=f"/driftline/{settings.group}",
         dead_letter_share=settings.limits.dead_letter_share,
         stream_window_ms=settings.model(STREAM).windows[0].size,
     )
+
+
+def _season(season_ms: int) -> str:
+    return f"with a season of {format_duration(season_ms)}" if season_ms else "without a season"
 
 
 def with_references(judging: JudgeSettings, references: Iterable[Reference]) -> JudgeSettings:
@@ -74,11 +88,13 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
         windows=tuple((window.size, window.hop) for window in own.windows),
         pane_ms=own.pane_ms,
         budget=Budget(own.false_alarms.count, own.false_alarms.period_ms),
-        learn=_learn_rule(own.reference),
+        learn=learn_rule(own.reference),
         min_effect=own.min_effect,
         min_events=own.min_events,
         segmented=bool(own.segments),
         reference=reference,
+        new_version=own.new_version,
+        season_ms=own.season_ms,
         thresholds={
             signal: {str(metric): limit for metric, limit in limits.items()}
             for signal, limits in own.thresholds.items()
@@ -86,10 +102,11 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
     )
 
 
-def _learn_rule(reference: Path | LearnSettings) -> LearnRule:
+def learn_rule(reference: Path | LearnSettings) -> LearnRule:
+    """Return how a reference is learned where none is given."""
     default = LearnSettings.parse("learn 1d")
     learn = reference if isinstance(reference, LearnSettings) else default  # segments that the file does not have
-    return LearnRule(learn.period_ms or 0, learn.events or LEAST_LEARNED)
+    return LearnRule(learn.period_ms or 0, learn.events or LEAST_LEARNED, learn.renewed)
 
 
 def read_profile(path: Path) -> dict[str, Reference]:

@@ -29,6 +29,11 @@ JUDGE = "judge"
 VIEW = "view/"
 
 
+def panes_partition(model: str, partitions: int) -> int:
+    """Return the partition of the panes topic in which all of a model's panes meet."""
+    return crc32(model.encode()) % partitions
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """What a stage has to say: first the dead letters, then what belongs to the next checkpoint."""
@@ -116,7 +121,8 @@ class SummariseStage:
             value = record.encode()
             if isinstance(record, PaneRecord):
                 key = record.model.encode()
-                records.append(Outgoing(self._topics.panes, key, value, crc32(key) % self._panes_partitions))
+                partition = panes_partition(record.model, self._panes_partitions)
+                records.append(Outgoing(self._topics.panes, key, value, partition))
             else:
                 key = f"watermark/{record.source}".encode()
                 records.extend(
@@ -197,15 +203,21 @@ class StageKind:
 
 
 def pipeline(settings: Settings, partitions: Mapping[str, int]) -> tuple[StageKind, StageKind]:
-    """Return both stages, given the topics' partition counts. Profile files are read here. Raises `InputError`."""
+    """Return both stages, given the topics' partition counts. Profile files are read here. Raises `InputError`.
+
+    `partitions` is looked at again for each new task of Summarise: the predictions topic may grow. The count of the
+    panes topic is taken once: with another one, a model's panes would go to a task that does not know the model.
+    """
     names = settings.topics
     topics = StageTopics((names.predictions,), names.panes, names.alerts, names.dead_letters)
-    sources, panes = partitions[names.predictions], partitions[names.panes]
+    panes = partitions[names.panes]
     summarising, judging = summarise_settings(settings), judge_settings(settings)
+
+    def summarise(partition: int) -> SummariseStage:
+        return SummariseStage(summarising, topics, partition, partitions[names.predictions], panes)
+
     return (
-        StageKind(
-            SUMMARISE, topics.inputs, lambda partition: SummariseStage(summarising, topics, partition, sources, panes)
-        ),
+        StageKind(SUMMARISE, topics.inputs, summarise),
         StageKind(JUDGE, (topics.panes,), lambda partition: JudgeStage(judging, topics, partition)),
     )
 

@@ -2,6 +2,10 @@
 
 Everything happens in the loop's thread. Rebalance callbacks run inside `poll`, and only note what was assigned, or
 checkpoint what is about to move.
+
+Where Kafka or Redis cannot take what a step has to give, the worker *pauses*: it fetches nothing, polls on to stay a
+member of its groups, and begins each step with what is unfinished until that succeeds. So an outage of any length costs
+no more memory than one checkpoint, and nothing is lost.
 """
 
 import gc
@@ -12,15 +16,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from driftline.config import Settings
-from driftline.errors import StateCorrupt, StateError, StateUnavailable
+from driftline.errors import LogUnavailable, PublishError, StateCorrupt, StateError, StateUnavailable
 from driftline.log.api import Consumer, Log, Polled, TopicPartition
 from driftline.observe.metrics import Sample
 from driftline.runtime.bounded import everything_done
-from driftline.runtime.checkpoint import Checkpointer, Owned, Prepared, name, offsets_by_partition
+from driftline.runtime.checkpoint import Checkpointer, Owned, name, offsets_by_partition
 from driftline.runtime.members import Members
-from driftline.runtime.progress import Progress, samples
+from driftline.runtime.progress import Pause, Progress, samples
 from driftline.runtime.stages import JUDGE, StageKind, pipeline
 from driftline.state.api import Outcome, Store, TaskId
+from driftline.tasks.summarise import warm_up
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +38,21 @@ POLL_S = 0.1
 """Longest wait for records: how soon a stop or a checkpoint is noticed when nothing comes."""
 ASIDE_S = 60.0
 """Wait before a task whose state is corrupt is looked at again: somebody may have restored or reset it."""
+CHECKPOINT_S = 5.0
+"""Longest time for the commits of one step. A slow store takes this long for a few tasks; the others' turn comes after
+the next poll."""
 RETRY_S = 0.5
-"""Wait between tries while the store does not answer; membership is kept meanwhile."""
+"""Wait between tries while Kafka or Redis does not answer; membership is kept meanwhile."""
+TELL_S = 10.0
+"""Time between words to the store of why this worker pauses."""
 REVOKE_S = 10.0
 """All that a revocation may take: well below the minute after which the group would expel this worker."""
+CHECK_S = 5.0
+"""Time between looks at whether the store still holds what tasks with nothing to commit have committed."""
 OBSERVE_S = 1.0
 """Time between reports to `observe`."""
+AWAY = (StateUnavailable, LogUnavailable, PublishError)
+"""What is waited out."""
 COLLECT_S = 30.0
 """Time between garbage collections. Rows hold no cycles; collecting on allocation would cost 10 % of decoding."""
 
@@ -80,6 +94,7 @@ class Worker:
         poll_s: float = POLL_S,
         observe: Callable[[Sequence[Sample]], None] | None = None,
     ) -> None:
+        warm_up()
         self.owner = owner
         self.progress = Progress()
         self._settings = settings
@@ -93,16 +108,19 @@ class Worker:
         self._observe = observe
         self._next_report = 0.0
         topics = [settings.topics.predictions, settings.topics.panes]
+        self._log = log
         self._partitions = log.partition_counts(topics)
         self._kinds = {kind.inputs[0]: kind for kind in stages or pipeline(settings, self._partitions)}
-        self._producer = log.producer()
-        self._checkpointer = Checkpointer(store, self._producer, owner, self._clock.wall_ms)
+        self._checkpointer = Checkpointer(store, log.producer, owner, self._clock.wall_ms)
         self._consumer: Consumer = Members(log, settings.group, list(self._kinds.values()), self)
         self._owned: dict[TopicPartition, Owned] = {}
         self._by_input: dict[TopicPartition, Owned] = {}
         self._wanted: dict[TopicPartition, float] = {}
         self._ends: dict[int, int] | None = None
         self._next_look = 0.0
+        self._next_check = self._clock.now() + CHECK_S
+        self._next_try = 0.0
+        self._next_word = 0.0
         self._collected = 0.0
 
     def stop(self) -> None:
@@ -122,42 +140,113 @@ class Worker:
         try:
             while not self._stopping:
                 self.step()
-            by = self._stop_by or self._clock.now() + self._settings.shutdown / 1000
-            self._checkpoint(list(self._owned.values()), by)
-            self._next_report = 0.0
-            self._report(self._clock.now())
+            self.wind_up()
         finally:
             gc.enable()
             gc.unfreeze()
-            self._consumer.close()
-            self._producer.close()
+            self.close()
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the loop is over, or is over after the present step."""
+        return self._stopping
+
+    def wind_up(self) -> None:
+        """Checkpoint and publish what is open, within the time that a stop may take."""
+        by = self._stop_by or self._clock.now() + self._settings.shutdown / 1000
+        self._finish_with(list(self._owned.values()), by)
+        self._next_report = 0.0
+        self._report(self._clock.now())
+
+    def close(self) -> None:
+        """Leave the groups and let go of the producer."""
+        self._consumer.close()
+        self._checkpointer.close()
 
     def step(self) -> None:
         """Poll once, and do what is due."""
-        waiting = any(owned.waiting for owned in self._owned.values())
-        polled = self._consumer.poll(MAX_RECORDS, 0.0 if waiting else self._poll_s)
-        now = self._clock.now()
-        self._take(polled, now)
-        self._work(now)
+        try:
+            at_once = self.progress.pause is None and any(owned.waiting for owned in self._owned.values())
+            self._take(self._consumer.poll(MAX_RECORDS, 0.0 if at_once else self._poll_s), self._clock.now())
+            if self._clock.now() >= self._next_try:
+                self._advance(self._clock.now())
+        except AWAY as error:
+            self._pause(error)
+        self._report(self._clock.now())
+
+    def _advance(self, now: float) -> None:
+        """Finish what is unfinished, then do what is due. Raises one of `AWAY`; calling it again goes on from there."""
+        if any(owned.unfinished for owned in self._owned.values()):
+            self._checkpoint([owned for owned in self._owned.values() if owned.unfinished])
+            if any(owned.unfinished for owned in self._owned.values()):
+                self._hold_back()
+                return
         self._claim(now)
+        if self.progress.pause is not None:
+            self._go_on()
+        self._work(now)
         if self._finishing and not self._until_caught_up:
             self._begin_to_finish()
         self._flush_quiet(now)
         interval = self._settings.checkpoint / 1000
-        due = [owned for owned in self._owned.values() if owned.moved and now - owned.last_commit >= interval]
+        due = [
+            owned
+            for owned in self._owned.values()
+            if owned.moved and (owned.flushed or now - owned.last_commit >= interval)
+        ]
         if due:
-            self._checkpoint(due, None)
+            self._checkpoint(due)
+        if now >= self._next_check:
+            self._look_for_losses(now)
         if now - self._collected > COLLECT_S:
             gc.collect()
             self._collected = now
         if self._until_caught_up and now >= self._next_look:
             self._look_for_the_end(now, interval)
-        self._report(now)
+
+    # pausing
+
+    def _pause(self, error: Exception) -> None:
+        """Hold back fetching until the next try. Said once; what is said later of the same pause is in `status`."""
+        now, before = self._clock.now(), self.progress.pause
+        if before is None:
+            log.warning("paused, nothing is lost: %s", error)
+            self._next_word = now
+        self._consumer.pause([partition for owned in self._owned.values() for partition in owned.partitions])
+        since = self._clock.wall_ms() if before is None else before.since
+        self.progress.pause = Pause("redis" if isinstance(error, StateError) else "kafka", str(error), since)
+        self._next_try = now + RETRY_S
+
+    def _go_on(self) -> None:
+        """Fetch again, if all is well: also for a worker that has nothing left to finish."""
+        assert self.progress.pause is not None
+        self._store.time_ms()
+        self._consumer.bounds(TopicPartition(self._settings.topics.predictions, 0))
+        now = self._clock.now()
+        for owned in self._owned.values():
+            owned.last_record = now  # how long an input was quiet is not known: it was not read
+        self._consumer.resume(
+            [partition for owned in self._owned.values() if not owned.held for partition in owned.partitions]
+        )
+        log.info("goes on after %.1f s", (self._clock.wall_ms() - self.progress.pause.since) / 1000)
+        self.progress.pause = None
+        self._tell(None)
+
+    def _tell(self, why: str | None) -> None:
+        """Leave word of the pause for `status`, where the store takes it."""
+        try:
+            self._store.tell(self._settings.group, self.owner, why, now=self._clock.wall_ms())
+        except StateError as error:
+            log.debug("no word of the pause can be left: %s", error)
 
     def _report(self, now: float) -> None:
         if self._observe is not None and now >= self._next_report:
             self._next_report = now + OBSERVE_S
             self._observe(samples(self.progress, self._owned.values(), self._consumer.lag, self._clock.wall_ms()))
+        pause = self.progress.pause
+        if pause is not None and pause.waits_for != "redis" and now >= self._next_word:
+            self._next_word = now + TELL_S
+            self._tell(pause.why)
 
     def _begin_to_finish(self) -> None:
         for owned in self._owned.values():
@@ -184,6 +273,10 @@ class Worker:
             if self._clock.now() >= now + WORK_S:
                 break
             busy = [owned for owned in busy if owned.waiting]
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Fetch only for tasks that have nothing left to process."""
         for owned in self._owned.values():
             if owned.held != bool(owned.waiting):
                 owned.held = bool(owned.waiting)
@@ -207,7 +300,7 @@ class Worker:
         if leaving:
             try:
                 by = self._clock.now() + REVOKE_S
-                self._checkpoint(leaving, by if self._stop_by is None else min(by, self._stop_by))
+                self._finish_with(leaving, by if self._stop_by is None else min(by, self._stop_by))
             except Exception as error:  # whoever comes next reads from the last checkpoint: nothing is lost
                 log.warning("not checkpointed before it moved: %s", error)
 
@@ -225,15 +318,13 @@ class Worker:
         self.progress.tasks = sorted(name(owned.task) for owned in self._owned.values())
 
     def _claim(self, now: float) -> None:
+        """Claim what was assigned, for a while: a task with much state takes a second."""
         for partition in sorted(partition for partition, at in self._wanted.items() if at <= now):
+            self._notice_growth(partition)
             stage = self._kinds[partition.topic].make(partition.partition)
             task = TaskId(self._settings.group, stage.name, partition.partition)
             try:
                 owned = self._checkpointer.claim(task, stage, self._consumer, now)
-            except StateUnavailable as error:
-                log.warning("%s: cannot be claimed yet: %s", name(task), error)
-                self._wanted[partition] = now + RETRY_S
-                continue
             except StateCorrupt as error:
                 self._set_aside(partition, task, error)
                 continue
@@ -244,6 +335,15 @@ class Worker:
             self._consumer.start({TopicPartition(topic, task.partition): at for topic, at in owned.positions.items()})
             self.progress.tasks = sorted(name(held.task) for held in self._owned.values())
             log.info("%s: from offset %s, epoch %d", name(task), min(owned.positions.values()), owned.claim.epoch)
+            if self._clock.now() >= now + WORK_S:
+                break
+
+    def _notice_growth(self, partition: TopicPartition) -> None:
+        """Count again where a partition was added since the start: panes say how many sources Judge has to wait for."""
+        topic = self._settings.topics.predictions
+        if partition.topic == topic and partition.partition >= self._partitions[topic]:
+            self._partitions.update(self._log.partition_counts([topic]))
+            log.info("%s has %d partitions now", topic, self._partitions[topic])
 
     def _set_aside(self, partition: TopicPartition, task: TaskId, error: StateCorrupt) -> None:
         """Leave alone a task whose state cannot be read, and say so once: nothing of it changes, all others go on."""
@@ -261,71 +361,83 @@ class Worker:
     # moving forward
 
     def _flush_quiet(self, now: float) -> None:
+        """Send what is open of quiet tasks. They are committed in the same step: where a clock decided is then told."""
         quiet = self._settings.quiet / 1000
+        ended, silent = [], []
         for owned in self._owned.values():
+            if self._until_caught_up and owned.at_end:
+                ended.append(owned)
+            elif not owned.waiting and set(owned.stage.inputs) <= owned.caught_up and now - owned.last_record >= quiet:
+                silent.append(owned)
+        silent = [owned for owned in silent if self._is_quiet(owned, now)]  # asks the log, which may be away
+        for owned in (*ended, *silent):
             main = owned.stage.inputs[0]
-            ended = self._until_caught_up and owned.at_end
-            caught_up = not owned.waiting and set(owned.stage.inputs) <= owned.caught_up
-            silent = caught_up and now - owned.last_record >= quiet
-            if ended or silent:
-                end = max(owned.positions[main], owned.ends[main] if ended else 0)
-                owned.flushed |= owned.stage.quiet(end)
+            end = max(owned.positions[main], owned.ends[main] if owned in ended else 0)
+            owned.flushed |= owned.stage.quiet(end)
 
-    def _checkpoint(self, tasks: list[Owned], deadline: float | None) -> None:
-        """Move tasks forward, in the order that the module `checkpoint` draws."""
-        moving = [self._checkpointer.prepare(owned) for owned in tasks if owned.moved]
-        if not moving:
-            return
+    def _is_quiet(self, owned: Owned, now: float) -> bool:
+        """Ask the log whether a task's inputs ended where it read to: a log that is away is silent too.
+
+        Once a quiet time, for the answer is waited for. Control records may lie behind the last record: an end that did
+        not move for another quiet time is one. Raises `LogUnavailable`.
+        """
+        owned.last_record = now
+        ends = {source.topic: self._consumer.bounds(source)[1] for source in owned.partitions}
+        read = all(owned.positions[topic] >= end for topic, end in ends.items()) or ends == owned.quiet_at
+        owned.quiet_at = ends
+        return read
+
+    def _checkpoint(self, tasks: Sequence[Owned]) -> None:
+        """Move tasks forward, in the order that the module `checkpoint` draws, as far as it goes at once.
+
+        Raises one of `AWAY`. What is left is `unfinished`; the same call again goes on from there.
+        """
         begin = self._clock.now()
-        self._checkpointer.flush()
-        done: list[Owned] = []
-        for prepared in moving:
-            try:
-                outcome = self._commit(prepared, deadline)
-            except StateCorrupt as error:
-                self._give_up(prepared.owned, error)
-                continue
-            if outcome in (Outcome.OK, Outcome.ALREADY):
-                done.append(prepared.owned)
-                stage = prepared.owned.stage.name
-                self.progress.checkpoints[stage] += 1
-                self.progress.bytes[stage] += prepared.size
-                self.progress.dead_letters += prepared.dead_letters
-                self.progress.alerts += len(prepared.records) if stage == JUDGE else 0
-            else:
-                self.progress.restarts[outcome.value] += 1
-                self._reclaim(prepared.owned)
-        self._checkpointer.publish(done)
-        self.progress.checkpoint_seconds += self._clock.now() - begin
-        for owned in done:
+        try:
+            self._checkpointer.publish(tasks)
+            for owned in tasks:
+                self._checkpointer.prepare(owned)
+            self._checkpointer.bury(tasks)
+            for owned in tasks:
+                if owned.pending is not None and self._clock.now() <= begin + CHECKPOINT_S:
+                    self._commit(owned)
+            self._checkpointer.publish(tasks)
+        finally:
+            self.progress.checkpoint_seconds += self._clock.now() - begin
+        for owned in tasks:
             self._consumer.report(offsets_by_partition(owned))
 
-    def _commit(self, prepared: Prepared, deadline: float | None) -> Outcome:
-        """Commit, trying again while the store does not answer; fetching is held back, membership is kept."""
-        held: list[TopicPartition] = []
+    def _commit(self, owned: Owned) -> None:
+        pending = owned.pending
+        assert pending is not None
         try:
-            while True:
-                try:
-                    return self._checkpointer.commit(prepared, self._clock.now())
-                except StateUnavailable as error:
-                    now = self._clock.now()
-                    deadline = deadline or self._stop_by
-                    if deadline is not None and now >= deadline:
-                        raise
-                    self._report(now)
-                    if not held:
-                        log.warning("%s: waiting for the store: %s", name(prepared.owned.task), error)
-                        held = [partition for owned in self._owned.values() for partition in owned.partitions]
-                        self._consumer.pause(held)
-                if deadline is None:
-                    self._take(self._consumer.poll(1, RETRY_S), self._clock.now())
-                    if prepared.owned not in self._owned.values():
-                        return Outcome.FENCED
-                else:
-                    self._clock.sleep(min(RETRY_S, max(deadline - self._clock.now(), 0.0)))
-        finally:
-            still = {partition for owned in self._owned.values() if not owned.held for partition in owned.partitions}
-            self._consumer.resume([partition for partition in held if partition in still])
+            outcome = self._checkpointer.commit(owned, self._clock.now())
+        except StateCorrupt as error:
+            self._give_up(owned, error)
+            return
+        if outcome in (Outcome.OK, Outcome.ALREADY):
+            stage = owned.stage.name
+            self.progress.checkpoints[stage] += 1
+            self.progress.bytes[stage] += pending.size
+            self.progress.dead_letters += len(pending.dead_letters)
+            self.progress.alerts += len(pending.records) if stage == JUDGE else 0
+        else:
+            self.progress.restarts[outcome.value] += 1
+            self._reclaim(owned)
+
+    def _finish_with(self, tasks: Sequence[Owned], by: float) -> None:
+        """Checkpoint tasks that this worker is about to give up. Raises one of `AWAY` where that failed until `by`."""
+        while True:
+            try:
+                self._checkpoint([owned for owned in tasks if owned.moved or owned.unfinished])
+            except AWAY:
+                if self._clock.now() >= by:
+                    raise
+                self._report(self._clock.now())
+                self._clock.sleep(min(RETRY_S, max(by - self._clock.now(), 0.0)))
+            else:
+                if not any(owned.unfinished for owned in tasks) or self._clock.now() >= by:
+                    return
 
     def _reclaim(self, owned: Owned) -> None:
         """Drop a task whose commit was refused. If it is still ours to run, it is claimed anew, from what is stored."""
@@ -343,6 +455,21 @@ class Worker:
             self._consumer.stop(owned.partitions)
             self._set_aside(main, owned.task, error)
 
+    def _look_for_losses(self, now: float) -> None:
+        """Ask the store whether it went back. It tells the next commit, but a resting task has none to make."""
+        self._next_check = now + CHECK_S
+        resting = [owned for owned in self._owned.values() if not owned.moved and not owned.unfinished]
+        if not resting:
+            return
+        stored = {info.task: info for info in self._store.tasks(self._settings.group)}
+        for owned in resting:
+            info = stored.get(owned.task)
+            held = info and (info.owner, info.epoch, info.sequence, info.outbox)
+            if held != (self.owner, owned.claim.epoch, owned.sequence, 0):
+                log.warning("%s: the store no longer has its last commit: starting from what it has", name(owned.task))
+                self.progress.restarts[Outcome.STALE.value] += 1
+                self._reclaim(owned)
+
     def _look_for_the_end(self, now: float, interval: float) -> None:
         self._next_look = now + min(interval, RETRY_S)
         if self._ends is None:
@@ -351,7 +478,7 @@ class Worker:
                 number: self._consumer.bounds(TopicPartition(topic, number))[1]
                 for number in range(self._partitions[topic])
             }
-        if any(owned.moved for owned in self._owned.values()):
+        if any(owned.moved or owned.unfinished for owned in self._owned.values()):
             return
         if everything_done(self._store, self._settings, self._ends, self._panes_ends):
             self._stopping = True

@@ -11,7 +11,7 @@ So precision adapts by itself: small integers, 0/1 and repeated values stay exac
 standard normal, and one stray 1e9 costs one bucket. `offsets` holds, per bucket, the sum of the bits that were cleared:
 with it a bucket's mean is exact (to the keys' 2^-28) wherever the bucket lies within one power of two.
 
-Nothing here loops over cells or values in Python: a thousand segments cost the same few numpy calls as one.
+Nothing here loops over cells or values in Python; the loops of `buckets` are compiled.
 """
 
 from collections.abc import Sequence
@@ -19,14 +19,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftline.sketches.keys import KEY_BITS, KEY_MASK, Floats, Ints, key_numbers
+from driftline.sketches.buckets import Buckets, merge_buckets, room, scratch, sketch_keys
+from driftline.sketches.keys import Floats, Ints, key_numbers
 
 CAP = 256
 """Most buckets in one cell's sketch. Doubling it doubles the state and adds one bit of resolution."""
-BLOCK = 131_072
-"""Buckets that are merged at a time: their arrays stay in the cache, and in memory that was just used."""
-MAX_CELLS = 1 << (62 - KEY_BITS)
-"""Cells that one sort can hold: a cell's rank and its key share an int64."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +111,7 @@ def from_buckets(ids: Ints, shifts: Ints, cell: Ints, keys: Ints, counts: Ints, 
     Args:
         ids: ascending ids of the cells.
         shifts: the least shift of each cell, known from buckets counted before.
-        cell: for each bucket the position of its cell in `ids` (fewer than MAX_CELLS cells).
+        cell: for each bucket the position of its cell in `ids`.
         keys: for each bucket its key, in [0, 2^40).
         counts: for each bucket the number of values, at least 1.
         offsets: for each bucket the sum of what was cleared from its values' keys.
@@ -122,13 +119,25 @@ def from_buckets(ids: Ints, shifts: Ints, cell: Ints, keys: Ints, counts: Ints, 
     """
     if not len(keys):
         return empty()
-    if shifts.any():  # sketches of few values are exact, and these make up the large merges
-        low = keys & ((np.int64(1) << shifts) - 1)[cell]
-        keys, offsets = keys ^ low, offsets + counts * low
-    combined = cell << KEY_BITS
-    combined |= keys
-    order = np.argsort(combined, kind="stable")  # parts come sorted: runs, which a stable sort only merges
-    return _coarsen(ids, shifts, combined[order], counts[order], offsets[order], cap)
+    low = keys & ((np.int64(1) << shifts) - 1)[cell]
+    held = (keys ^ low, counts, offsets + counts * low)
+    return _together(ids, np.argsort(cell, kind="stable"), cell, shifts[cell], np.arange(len(keys) + 1), held, cap)
+
+
+def from_keys(ids: Ints, shifts: Ints, found: Ints, bounds: Ints, cap: int = CAP) -> Cells:
+    """Return the sketches of a matrix of keys, shape (columns, rows).
+
+    Args:
+        ids: shape (groups, columns): the id of each cell, ascending; groups are runs of rows.
+        shifts: shape (groups, columns): the least shift of each cell, known from what was counted before.
+        found: the keys; negative ones are not counted.
+        bounds: where the rows of each group begin, and the end of the last.
+        cap: most buckets a cell may keep.
+    """
+    shifts, sizes = shifts.copy(), np.empty_like(shifts)
+    out = room(found.size)
+    end = sketch_keys(found, bounds, shifts, sizes, cap, *scratch(), out)
+    return _held(ids.ravel(), shifts.ravel(), sizes.ravel(), out, end)
 
 
 def merge(parts: Sequence[Cells], cap: int = CAP) -> Cells:
@@ -138,101 +147,32 @@ def merge(parts: Sequence[Cells], cap: int = CAP) -> Cells:
         return empty()
     if len(parts) == 1 and (np.diff(parts[0].ids) > 0).all():
         return parts[0]
-    ids, position = np.unique(np.concatenate([part.ids for part in parts]), return_inverse=True)
-    sizes = np.concatenate([part.sizes for part in parts])
-    if len(ids) == len(sizes) and sizes.max() <= cap:
-        return _side_by_side(parts, position)
-    before = np.cumsum(np.bincount(position, weights=sizes)).astype(np.int64) // BLOCK
-    blocks = before + np.arange(len(ids)) // MAX_CELLS
-    firsts = ids[np.flatnonzero(np.diff(blocks, prepend=-1))]
-    if len(firsts) == 1:
-        return _merge_block(parts, cap)
-    cuts = [np.searchsorted(part.ids, np.append(firsts, ids[-1] + 1)) for part in parts]
-    merged = []
-    for block in range(len(firsts)):
-        inside = [part.take(np.arange(cut[block], cut[block + 1])) for part, cut in zip(parts, cuts, strict=True)]
-        merged.append(_merge_block([part for part in inside if len(part)], cap))
-    return _concatenated(merged)
+    whole = _concatenated(parts)
+    ids, position = np.unique(whole.ids, return_inverse=True)
+    held = (whole.keys, whole.counts, whole.offsets)
+    return _together(ids, np.argsort(position, kind="stable"), position, whole.shifts, whole.bounds, held, cap)
 
 
-def _merge_block(parts: Sequence[Cells], cap: int) -> Cells:
-    ids, position = np.unique(np.concatenate([part.ids for part in parts]), return_inverse=True)
-    shifts = np.zeros(len(ids), dtype=np.int64)
-    np.maximum.at(shifts, position, np.concatenate([part.shifts for part in parts]))
-    cell = np.repeat(position, np.concatenate([part.sizes for part in parts]))
-    keys = np.concatenate([part.keys for part in parts])
-    counts = np.concatenate([part.counts for part in parts])
-    offsets = np.concatenate([part.offsets for part in parts])
-    return from_buckets(ids, shifts, cell, keys, counts, offsets, cap)
+def _together(ids: Ints, order: Ints, position: Ints, shifts: Ints, starts: Ints, held: Buckets, cap: int) -> Cells:
+    """Merge cells (given by shift, start and position in `ids`) that have the same position; see `merge_buckets`."""
+    firsts = np.searchsorted(position[order], np.arange(len(ids) + 1))
+    reached, sizes = np.empty(len(ids), dtype=np.int64), np.empty(len(ids), dtype=np.int64)
+    rooms = room(3 * cap), room(3 * cap)
+    out = room(len(held[0]))
+    end = merge_buckets(order, firsts, shifts, starts, held, cap, *scratch(), rooms, reached, sizes, out)
+    return _held(ids, reached, sizes, out, end)
 
 
-def _side_by_side(parts: Sequence[Cells], position: Ints) -> Cells:
-    """Put parts that share no cell into one; `position` says where each of their cells goes."""
-    order = np.empty_like(position)
-    order[position] = np.arange(len(position))
-    return _concatenated(parts).take(order)
+def _held(ids: Ints, shifts: Ints, sizes: Ints, out: Buckets, end: int) -> Cells:
+    """Return cells without those that hold nothing; arrays that are much too long are let go."""
+    if not sizes.all():
+        chosen = np.flatnonzero(sizes)
+        ids, shifts, sizes = ids[chosen], shifts[chosen], sizes[chosen]
+    keys, counts, offsets = (part[:end].copy() if end < len(part) // 2 else part[:end] for part in out)
+    return Cells(ids, shifts, sizes, keys, counts, offsets)
 
 
 def _concatenated(parts: Sequence[Cells]) -> Cells:
+    if len(parts) == 1:
+        return parts[0]
     return Cells(*(np.concatenate([getattr(part, name) for part in parts]) for name in Cells.__slots__))
-
-
-def from_sorted(ids: Ints, shifts: Ints, combined: Ints, cap: int = CAP) -> Cells:
-    """Return the sketches of single values, given as sorted `(position in ids) << 40 | key`.
-
-    `shifts` are lower bounds already known for the cells: with them nearly all values collapse at the first pass.
-    """
-    if not len(combined):
-        return empty()
-    cell = combined >> KEY_BITS
-    low = combined & ((np.int64(1) << shifts) - 1)[cell]
-    masked = combined ^ low
-    starts = np.flatnonzero(_heads(masked))
-    counts = np.diff(starts, append=len(masked))
-    return _coarsen(ids, shifts, masked[starts], counts, np.add.reduceat(low, starts), cap)
-
-
-def _heads(combined: Ints) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Mark the first of each run of equal values."""
-    heads = np.empty(len(combined), dtype=np.bool_)
-    heads[0] = True
-    np.not_equal(combined[1:], combined[:-1], out=heads[1:])
-    return heads
-
-
-def _coarsen(ids: Ints, shifts: Ints, combined: Ints, counts: Ints, offsets: Ints, cap: int) -> Cells:
-    """Merge equal buckets (sorted), then raise each cell's shift until it has at most `cap` buckets."""
-    starts = np.flatnonzero(_heads(combined))
-    if len(starts) < len(combined):
-        combined = combined[starts]
-        counts = np.add.reduceat(counts, starts)
-        offsets = np.add.reduceat(offsets, starts)
-    sizes = np.bincount(combined >> KEY_BITS, minlength=len(ids))
-    over = np.flatnonzero(sizes > cap)
-    if len(over):
-        wanted = shifts.copy()
-        wanted[over] = _least_shifts(combined, sizes, over, cap)
-        low = combined & ((np.int64(1) << wanted) - 1)[combined >> KEY_BITS]
-        return _coarsen(ids, wanted, combined ^ low, counts, offsets + counts * low, cap)
-    held = np.flatnonzero(sizes)
-    return Cells(ids[held], shifts[held], sizes[held], combined & KEY_MASK, counts, offsets)
-
-
-def _least_shifts(combined: Ints, sizes: Ints, over: Ints, cap: int) -> Ints:
-    """Return, for the cells at positions `over`, the smallest shift that leaves at most `cap` buckets.
-
-    Two neighbouring keys stay apart at shift s exactly while the highest bit in which they differ is at s or above. So
-    one histogram of those bits per cell answers for every s at once.
-    """
-    ends = np.cumsum(sizes)
-    at = spans((ends - sizes)[over] + 1, sizes[over] - 1)  # every key but its cell's first, beside the one before
-    differ = combined[at] ^ combined[at - 1]
-    bits = np.frexp(differ.astype(np.float64))[1]  # bit length; differ < 2^40, so float64 is exact
-    rank = np.repeat(np.arange(len(over), dtype=np.int64), sizes[over] - 1)
-    width = KEY_BITS + 1
-    histogram = np.bincount(rank * width + bits, minlength=len(over) * width).reshape(len(over), width)
-    apart = np.cumsum(histogram[:, ::-1], axis=1)[:, ::-1]  # apart[s] = pairs whose bit length is >= s
-    occupied_above = np.zeros((len(over), width), dtype=np.int64)
-    occupied_above[:, :-1] = apart[:, 1:]  # pairs still apart at shift s: bit length > s
-    least: Ints = np.argmax(occupied_above + 1 <= cap, axis=1).astype(np.int64)
-    return least

@@ -88,6 +88,17 @@ class TaskInfo:
     """Why it cannot be worked on: what a worker noted, or what is wrong with the rest of this; empty if nothing is."""
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a worker left for others to read: why it pauses."""
+
+    owner: str
+    why: str
+    since: int
+    """When it began and when it was said last, in epoch milliseconds by the worker's clock."""
+    at: int
+
+
 class Store(Protocol):
     """Every method may raise `StateUnavailable` (try again) or `StateDenied`.
 
@@ -136,6 +147,18 @@ class Store(Protocol):
 
         Each blob is whole; two of them may come from successive commits.
         """
+        ...
+
+    def tell(self, group: str, owner: str, why: str | None, *, now: int) -> None:
+        """Leave word of why a worker pauses, or take it back. For people: nothing depends on it."""
+        ...
+
+    def told(self, group: str) -> list[Word]:
+        """Return the words that a group's workers left, by owner. A worker that died took none back: look at `at`."""
+        ...
+
+    def faults(self) -> list[str]:
+        """Return what keeps the store from taking writes now, for people: it is full, or cannot reach its disk."""
         ...
 
     def time_ms(self) -> int:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo
+from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo, Word
 from driftline.state.commits import decode_offsets, encode_offsets, fingerprint
 
 
@@ -31,6 +31,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._stored: dict[TaskId, _Stored] = {}
         self._faults: dict[TaskId, str] = {}
+        self._words: dict[tuple[str, str], Word] = {}
         self._lock = threading.Lock()
 
     def check(self) -> None:
@@ -130,6 +131,22 @@ class MemoryStore:
         with self._lock:
             stored = self._stored.get(task)
         return {name: blob for name, blob in stored.blobs.items() if name.startswith(prefix)} if stored else {}
+
+    def tell(self, group: str, owner: str, why: str | None, *, now: int) -> None:
+        """Leave word of why a worker pauses, or take it back."""
+        with self._lock:
+            before = self._words.pop((group, owner), None)
+            if why is not None:
+                self._words[group, owner] = Word(owner, why, before.since if before else now, now)
+
+    def told(self, group: str) -> list[Word]:
+        """Return the words that a group's workers left, by owner."""
+        with self._lock:
+            return [word for (of, _), word in sorted(self._words.items()) if of == group]
+
+    def faults(self) -> list[str]:
+        """Find nothing wrong."""
+        return []
 
     def time_ms(self) -> int:
         """Return this process's clock."""

@@ -5,6 +5,7 @@
     driftline:{group/stage/partition}:outbox   list: records outbox_acked + 1 to outbox_last
     driftline:tasks:group                      set: stage/partition of the group's tasks, written at each claim
     driftline:faults:group                     hash: why a task cannot be worked on, for people
+    driftline:words:group                      hash: why a worker pauses, by its name; read by `status` only
 
 The names are percent-encoded. The braces put a task's keys into one hash slot, so that a script may touch them all. The
 last two are in other slots and only tell `tasks` where to look and what to say: the next claim mends them.
@@ -19,13 +20,14 @@ from importlib import resources
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
+import msgspec
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from driftline.errors import ConfigError, StateCorrupt, StateDenied, StateUnavailable
 from driftline.state.address import parse_redis_url
-from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo
+from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo, Word
 from driftline.state.commits import decode_offsets, encode_offsets, fingerprint
 from driftline.state.refusals import refusals_explained
 
@@ -228,6 +230,35 @@ class RedisStore:
         with self._explained():
             return self._read_blobs(self._keys(task), prefix)
 
+    def tell(self, group: str, owner: str, why: str | None, *, now: int) -> None:
+        """Leave word of why a worker pauses, or take it back."""
+        key = f"{self._prefix}:words:{_quoted(group)}"
+        with self._explained():
+            if why is None:
+                self._client.hdel(key, owner)
+                return
+            before = self._client.hget(key, owner)
+            since = now if before is None else _word(before).since
+            self._client.hset(key, owner, msgspec.json.encode(Word(owner, why, since, now)))
+
+    def told(self, group: str) -> list[Word]:
+        """Return the words that a group's workers left, by owner."""
+        with self._explained():
+            found = self._client.hvals(f"{self._prefix}:words:{_quoted(group)}")
+        return sorted(map(_word, found), key=lambda word: word.owner)
+
+    def faults(self) -> list[str]:
+        """Return what keeps this Redis from taking writes now."""
+        with self._explained():
+            info = self._client.info()
+        found = []
+        used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+        if most and used >= most:
+            found.append(f"{self._place} is full: {used:,} of {most:,} bytes. Raise its maxmemory: workers wait for it")
+        if info.get("aof_last_write_status") == "err":
+            found.append(f"{self._place} cannot write its append-only file: look at its log and its disk space")
+        return found
+
     def time_ms(self) -> int:
         """Return the server's clock."""
         with self._explained():
@@ -316,6 +347,13 @@ class RedisStore:
 
     def _registry(self, group: str) -> str:
         return f"{self._prefix}:tasks:{_quoted(group)}"
+
+
+def _word(value: bytes | str) -> Word:
+    try:
+        return msgspec.json.decode(value, type=Word)
+    except msgspec.MsgspecError as error:
+        raise StateCorrupt(f"a worker's word {value!r} cannot be read ({error}): delete it") from None
 
 
 def _quoted(name: str) -> str:

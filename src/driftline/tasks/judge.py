@@ -18,16 +18,18 @@ from driftline.errors import StateCorrupt
 from driftline.evidence.detectors import RIVER
 from driftline.evidence.reference import Reference
 from driftline.incidents.alerts import encode_alert
-from driftline.incidents.incident import Incident, Kind, Subject, digest
+from driftline.incidents.incident import Incident, Kind, Status, Subject, digest
 from driftline.panes.merging import PaneMerger, Slice
+from driftline.panes.records import Rebase, decode_rebase
 from driftline.sketches.cells import Cells
 from driftline.sketches.packing import pack_cells, unpack_cells
 from driftline.sketches.summary import EVENTS, ROLES, Summary
+from driftline.tasks.naming import name_change
+from driftline.tasks.references import References
 from driftline.tasks.rules import JudgeSettings, ModelRules
 from driftline.tasks.stream import StreamJudge
 from driftline.tasks.subjects import StoredSubject, SubjectJudge
 from driftline.tasks.summarise import STREAM
-from driftline.tasks.watched import Watched
 
 VERSION = 1
 DETECTORS = "detectors"
@@ -55,8 +57,7 @@ class Judge:
         self._scheduled: dict[Subject, int] = {}
         self._heard: dict[tuple[str, str], int] = {}
         self._rules: dict[str, ModelRules] = {}
-        self._references: dict[str, Watched] = {}
-        self._learned: dict[str, bytes] = {}
+        self._references = References(self._subjects)
         self._ranks: dict[tuple[str, str], int] = {}
         self._alerts: list[Alert] = []
         self._touched: set[Subject] = set()
@@ -70,13 +71,14 @@ class Judge:
         unreadable = []
         for at, value in enumerate(values):
             try:
-                moved = self._merger.take(value or b"")
+                command = decode_rebase(value or b"")
+                if command is not None:
+                    self._obey(command)
+                elif self._merger.take(value or b""):
+                    self._advance()
             except StateCorrupt as error:
                 self._unreadable += 1
                 unreadable.append((at, str(error)))
-                continue
-            if moved:
-                self._advance()
         return unreadable
 
     def _advance(self) -> None:
@@ -85,15 +87,27 @@ class Judge:
                 self._take(piece)
             changed = self._stream.close(time)
             for subject in self._due(time):
+                judge = self._subjects[subject]
                 self._windows += 1
                 self._touched.add(subject)
-                judge = self._subjects[subject]
                 changed.extend(judge.close(time, self._heard.get((subject.model, subject.segment), 0)))
                 self._schedule(judge)
             for incident in changed:
-                value = encode_alert(incident, source=self._settings.alert_source)
-                copy = msgspec.json.decode(msgspec.json.encode(incident), type=Incident)
-                self._alerts.append(Alert(incident.fingerprint.encode(), value, copy))
+                if incident.status is Status.FIRING and incident.subject in self._subjects:
+                    name_change(incident, self._subjects[incident.subject], self._segments(incident.subject))
+            self._tell(changed)
+
+    def _segments(self, subject: Subject) -> list[SubjectJudge]:
+        """Return the segments of the same model and version that are compared with a reference."""
+        same = [other for other in self._subjects if other.segment and other.model == subject.model]
+        found = [self._subjects[other] for other in sorted(same) if other.version == subject.version]
+        return [judge for judge in found if judge.watched is not None]
+
+    def _tell(self, changed: Sequence[Incident]) -> None:
+        for incident in changed:
+            value = encode_alert(incident, source=self._settings.alert_source)
+            copy = msgspec.json.decode(msgspec.json.encode(incident), type=Incident)
+            self._alerts.append(Alert(incident.fingerprint.encode(), value, copy))
 
     def _schedule(self, judge: SubjectJudge) -> None:
         """Note when a subject's next window ends. A time that was noted before stays, and finds nothing to do."""
@@ -107,7 +121,10 @@ class Judge:
         found = set()
         while self._deadlines and self._deadlines[0][0] <= time:
             _, model, version, segment = heapq.heappop(self._deadlines)
-            found.add(Subject(model, version, segment))
+            subject = Subject(model, version, segment)
+            deadline = self._subjects[subject].deadline
+            if deadline is not None and deadline <= time:  # else its windows went with its reference
+                found.add(subject)
         return sorted(found)
 
     def _next_deadline(self) -> int | None:
@@ -119,6 +136,7 @@ class Judge:
             for summary in piece.groups.values():
                 self._stream.take(piece.start, summary)
             return
+        learned: list[tuple[SubjectJudge, Reference]] = []
         for group, summary in piece.groups.items():
             subject = Subject(piece.model, group.version, group.segment)
             judge = self._subjects.get(subject)
@@ -128,9 +146,10 @@ class Judge:
             self._heard[subject.model, subject.segment] = piece.end
             reference = judge.take(piece.start, piece.end, summary)
             if reference is not None:
-                self._learned[reference.address] = reference.encode()
-                judge.watch(self._watched(reference), piece.end)
+                learned.append((judge, reference))
             self._schedule(judge)
+        for judge, reference in reversed(learned):  # segments first: one that learned its own needs not borrow
+            self._tell(self._references.learned(judge, reference, piece.end))
 
     def _begin(self, subject: Subject, start: int) -> SubjectJudge:
         rank = None
@@ -139,21 +158,16 @@ class Judge:
             rank = self._ranks[key] = self._ranks.get(key, 0) + 1
         rules = self._model_rules(subject.model)
         judge = self._subjects[subject] = SubjectJudge(subject, rules, rank)
-        given = rules.reference(subject.version, subject.segment)
-        if given is not None:
-            judge.watch(self._watched(given), start)
+        self._references.begin(judge, rules, start)
         return judge
+
+    def _obey(self, command: Rebase) -> None:
+        self._tell(self._references.obey(command))
 
     def _model_rules(self, model: str) -> ModelRules:
         if model not in self._rules:
             self._rules[model] = self._settings.rules(model)
         return self._rules[model]
-
-    def _watched(self, reference: Reference) -> Watched:
-        address = reference.address
-        if address not in self._references:
-            self._references[address] = Watched.of(reference)
-        return self._references[address]
 
     def emit(self) -> list[Alert]:
         """Take out the alerts that are to be sent, in order."""
@@ -173,7 +187,7 @@ class Judge:
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed since the last checkpoint (None: delete)."""
         merger, writes = self._merger.checkpoint()
-        for subject in sorted(self._touched):
+        for subject in sorted(self._touched | self._references.touched):
             judge = self._subjects[subject]
             name = digest(*subject_parts(subject))
             value, arrays = judge.snapshot()
@@ -183,9 +197,8 @@ class Judge:
                 writes[f"slice/{name}/{start}"] = None if held is None else _pack_summary(held)
             judge.learner.changed.clear()
         self._touched.clear()
-        for address, encoded in self._learned.items():
-            writes[f"reference/{address}"] = encoded
-        self._learned.clear()
+        self._references.touched.clear()
+        writes.update(self._references.checkpoint())
         ranks = [[*key, rank] for key, rank in self._ranks.items()]
         state = [merger, self._stream.snapshot(), ranks, self._unreadable, self._windows]
         writes["task"] = pack("judge", VERSION, state, {})
@@ -260,13 +273,7 @@ class Judge:
             raise corrupt("subject", f"it is stored in the place of another than {str(subject)[:80]}")
         rules = self._model_rules(subject.model)
         judge = self._subjects[subject] = SubjectJudge(subject, rules, value.rank)
-        reference = rules.reference(subject.version, subject.segment)
-        learned = blobs.get(f"reference/{value.reference}")
-        if reference is None and learned is not None:  # none is stored of one that was given: then learning begins
-            reference = Reference.decode(learned)
-            if reference.address != value.reference:
-                raise corrupt("reference", f"{value.reference[:80]!r} is not what its address says")
-        judge.restore(value, found.arrays, self._watched(reference) if reference is not None else None)
+        self._references.restore(judge, rules, value, found.arrays, blobs)
         for start in value.slices:
             judge.learner.slices[start] = _unpack_summary(blobs[f"slice/{name}/{start}"])
         heard = (subject.model, subject.segment)
@@ -305,6 +312,7 @@ def _view_of(judge: SubjectJudge) -> dict[str, Any]:
         "segment": subject.segment,
         "reference": judge.watched.reference.address if judge.watched else None,
         "learned_events": judge.learner.events,
+        "history": msgspec.to_builtins(judge.history),
         "window": None if window is None else {"start": window.start, "end": window.end, "count": window.count},
         "signals": [
             {"name": signal.name, "evidence": signal.evidence, "effects": signal.effects} for signal in judge.measured()

@@ -4,12 +4,15 @@ import math
 from collections.abc import Sequence
 
 from driftline.evidence.reference import Reference, build_reference
+from driftline.evidence.seasons import LEAST_SEASONS
 from driftline.incidents.incident import Subject
 from driftline.sketches.summary import Summary, combine
 from driftline.tasks.rules import ModelRules
 
 LEARNING_SLICES = 256
 """Slices kept while learning. When there are more, neighbours are merged into longer ones."""
+SEASONAL_SLICES = 672
+"""For a seasonal reference, which must tell the hours of up to four weeks apart."""
 
 
 class Learner:
@@ -17,10 +20,11 @@ class Learner:
 
     def __init__(self, rules: ModelRules) -> None:
         self.slices: dict[int, Summary] = {}
-        self.slice_ms = rules.pane_ms
+        self.slice_ms = self._pane_ms = rules.pane_ms
+        self.rule = rules.learn
         self.changed: set[int] = set()
         """Starts of slices that were added, grew, or are gone since the caller last cleared it."""
-        self._rule = rules.learn
+        self._season_ms = rules.season_ms
         self._sizes = [size for size, _ in rules.windows]
 
     @property
@@ -31,13 +35,14 @@ class Learner:
     def take(self, start: int, end: int, summary: Summary) -> bool:
         """Take in a slice. Returns whether there is enough to learn from."""
         self._add(start - start % self.slice_ms, summary)
-        while len(self.slices) > LEARNING_SLICES:
+        while len(self.slices) > (SEASONAL_SLICES if self._season_ms else LEARNING_SLICES):
             self.slice_ms = longer_slice(self.slice_ms, self._sizes)
             finer, self.slices = self.slices, {}
             self.changed.update(finer)
             for begin, held in finer.items():
                 self._add(begin - begin % self.slice_ms, held)
-        return end - min(self.slices) >= self._rule.span_ms and self.events >= self._rule.events
+        span = max(self.rule.span_ms, LEAST_SEASONS * self._season_ms)
+        return end - min(self.slices) >= span and self.events >= self.rule.events
 
     def _add(self, start: int, summary: Summary) -> None:
         held = self.slices.get(start)
@@ -46,17 +51,22 @@ class Learner:
 
     def finish(self, subject: Subject) -> Reference:
         """Return the reference, and let go of what it was learned from."""
-        slices = sorted(self.slices.items())
-        self.changed.update(self.slices)
-        self.slices = {}
-        return build_reference(
-            slices,
+        reference = build_reference(
+            sorted(self.slices.items()),
             model=subject.model,
             version=subject.version,
             segment=subject.segment,
             pane_ms=self.slice_ms,
             learned=True,
+            season_ms=self._season_ms,
         )
+        self.forget()
+        return reference
+
+    def forget(self) -> None:
+        """Let go of the slices collected so far."""
+        self.changed.update(self.slices)
+        self.slices, self.slice_ms = {}, self._pane_ms
 
 
 def longer_slice(length: int, sizes: Sequence[int]) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from driftline.evidence.reference import Reference
 from driftline.incidents.budget import Budget
@@ -13,6 +14,9 @@ class LearnRule:
 
     span_ms: int
     events: int
+    renewed: bool = False
+    """Whether the next one is learned as soon as one is complete, so that windows are compared with the period before.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,10 @@ class ModelRules:
     segmented: bool
     reference: Callable[[str, str], Reference | None] = lambda version, segment: None
     """A given reference by (version, segment); where there is none, one is learned."""
+    new_version: Literal["learn", "compare"] = "learn"
+    """Whether a version without a given reference learns its own, or is compared with that of the version before."""
+    season_ms: int = 0
+    """Length of the season whose phases are told apart in references that are learned; 0 for none."""
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By signal (or "*") and metric: a fixed threshold that the user set."""
 

@@ -12,6 +12,7 @@ import msgspec
 from driftline.codec import Count, Time
 from driftline.formats.reasons import Reason
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import summarise_incident
 from driftline.sketches.keys import category_key
 from driftline.sketches.summary import Role, Summary
@@ -72,8 +73,19 @@ class StreamJudge:
         if counts and incident is None:
             ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
             signals = [Signal(name, 0.0, {"count": float(count)}) for name, count in ranked]
-            summary = summarise_incident(self.subject, kind, signals)
-            incident = Incident(self.subject, kind, Status.FIRING, window.end, window, signals, "", summary)
+            level, reason = name_level(Facts(kind=kind, output_only=False))
+            incident = Incident(
+                subject=self.subject,
+                kind=kind,
+                status=Status.FIRING,
+                opened=window.end,
+                window=window,
+                signals=signals,
+                reference="",
+                summary=summarise_incident(self.subject, kind, signals, level=level, reason=reason),
+                level=level,
+                reason=reason,
+            )
             self.incidents[kind] = incident
             return [incident]
         if incident is not None and not counts:

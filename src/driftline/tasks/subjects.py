@@ -1,6 +1,6 @@
 """One (model, version, segment) under judgement: learn a reference, fill windows, weigh evidence, keep incidents.
 
-    slices ──no reference yet──► learning ──span and events reached──► reference
+    slices ──while it learns──► learner ──span and events reached──► reference (which one: see `references`)
        │
        └──projected on the reference──► open windows ──end──► evidence by kind ──► incidents
                  └──► detectors, slice by slice (when did it begin?)
@@ -19,16 +19,21 @@ from driftline.codec import Count, Span, Time, corrupt
 from driftline.evidence.detectors import DETECTORS, Fed, Replayed
 from driftline.evidence.distances import effects
 from driftline.evidence.evalues import Evidence, Found
+from driftline.evidence.onset import Onset
 from driftline.evidence.reference import Reference
+from driftline.evidence.seasons import carried
 from driftline.evidence.volume import VolumeBins
 from driftline.incidents.budget import KIND_SHARES
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
-from driftline.incidents.words import summarise_incident
+from driftline.incidents.words import effect_size, summarise_incident
 from driftline.panes.windows import window_starts
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import Summary
+from driftline.tasks.adoption import MOST_ADOPTIONS, Adoption, Origin
+from driftline.tasks.codes import CodeVersions
 from driftline.tasks.learning import Learner
-from driftline.tasks.rules import ModelRules
+from driftline.tasks.promise import promise
+from driftline.tasks.rules import LearnRule, ModelRules
 from driftline.tasks.watched import Watched, metric, rounded, rounded_all
 
 MOST_SILENT = 1_000
@@ -58,9 +63,18 @@ class SubjectJudge:
         self.incidents: dict[Kind, Incident] = {}
         self.last_window: Window | None = None
         self.learner = Learner(rules)
+        self.learning = True
+        """Whether slices are collected for a reference of its own."""
+        self.history: list[Adoption] = []
+        """The audit trail of its references, oldest first; the last one is in force."""
+        self.given = ""
+        """Address of the file's reference that was in force, or overruled by a command."""
+        self.codes = CodeVersions()
         self.heard = 0
         """The end of the newest slice."""
         self.watched: Watched | None = None
+        self._view: Watched | None = None
+        self._turned: dict[int, int] = {}
         self._last_vector: Ints | None = None
         self._totals: dict[str, float] = {}
         self._measured: list[Signal] | None = []
@@ -69,36 +83,87 @@ class SubjectJudge:
         self._windows: dict[tuple[int, int, int], Ints] = {}
         self._silent: dict[int, int] = {}
         self._evidence: dict[tuple[int, Kind], Evidence] = {}
+        self._onsets: dict[tuple[int, Kind], Onset] = {}
         self._volumes: dict[int, VolumeBins] = {}
         self._detectors: list[Replayed] = []
 
+    def adopt(self, watched: Watched | None, adoption: Adoption) -> list[Incident]:
+        """Compare with another reference, or with none while one is learned; the audit trail says since when and why.
+
+        Returns the incidents that were open: compared with the reference before, they are over.
+        """
+        closed = []
+        for kind in sorted(self.incidents):
+            incident = self.incidents[kind]
+            assert self.last_window is not None
+            self._resolve(incident, self.last_window)
+            incident.summary = f"{self.subject}: closed, because the reference changed ({adoption.origin})."
+            closed.append(incident)
+        self.history = [*self.history, adoption][-MOST_ADOPTIONS:]
+        self._measured, self._totals = [], {}
+        if watched is None:
+            self.watched = None
+            self._windows, self._evidence, self._detectors = {}, {}, []
+        else:
+            self.watch(watched, adoption.at)
+        return closed
+
+    @property
+    def origin(self) -> Origin:
+        """Where the reference in force comes from."""
+        return self.history[-1].origin if self.history else Origin.LEARNING
+
     def watch(self, watched: Watched, since: int) -> None:
         """Compare with this reference all slices that start at or after `since`."""
-        self.watched = watched
+        self.watched = self._view = watched
+        self._turned = {}
         self._since = since
-        self._evidence, self._windows, self._volumes, self._silent = {}, {}, {}, {}
+        self._evidence, self._windows, self._volumes, self._silent, self._onsets = {}, {}, {}, {}, {}
         for size, _ in self._rules.windows:
             self._volumes[size] = VolumeBins(watched.reference, size)
             for kind in KIND_SHARES:
-                evidence = watched.evidence(
-                    kind, self._volumes[size], size, self._allowance(kind), self._rules.min_effect
-                )
+                evidence = self._fresh_evidence(kind, size, watched)
                 if evidence is not None:
                     self._evidence[size, kind] = evidence
+                    self._onsets[size, kind] = Onset(len(watched.names(kind)))
         if not self.subject.segment:
             signals = np.concatenate([watched.rows[Kind.DATA_DRIFT], watched.rows[Kind.PREDICTION_DRIFT]])
             names = [watched.projection.signals[slot] for slot in signals.tolist()]
             self._detectors = [Replayed(kind, name) for name in names for kind in DETECTORS]
+
+    def _fresh_evidence(self, kind: Kind, size: int, view: Watched) -> Evidence | None:
+        if kind is Kind.VOLUME and self.origin.borrowed:
+            return None
+        return view.evidence(kind, self._volumes[size], size, self._allowance(kind), self._rules.min_effect)
+
+    def _turn(self, size: int, start: int) -> None:
+        """Compare with the phase of the season that the window which starts at `start` is in."""
+        assert self.watched is not None
+        view = self._view = self.watched.at(start, size)
+        before = self.watched.at(self._turned[size], size) if size in self._turned else self.watched
+        self._turned[size] = start
+        if view is before:
+            return
+        for kind in KIND_SHARES:
+            held, fresh = self._evidence.get((size, kind)), self._fresh_evidence(kind, size, view)
+            if held is not None and fresh is not None and kind is not Kind.VOLUME:
+                self._evidence[size, kind] = carried(held, fresh)
 
     def _allowance(self, kind: Kind) -> float:
         rules = self._rules
         return rules.budget.allowance(kind, sizes=len(rules.windows), segment_rank=self.rank, segmented=rules.segmented)
 
     def take(self, start: int, end: int, summary: Summary) -> Reference | None:
-        """Take in a slice. Returns the reference if this slice completed its learning: then call `watch`."""
+        """Take in a slice. Returns the reference if this slice completed its learning: then call `adopt`."""
         self.heard = end
+        self.codes.take(start, summary)
+        learned = None
+        if self.learning and self.learner.take(start, end, summary):
+            learned = self.learner.finish(self.subject)
+            self.learner.rule = self._rules.learn  # a command's rule was for this once
+            self.learning = self._rules.learn.renewed
         if self.watched is None:
-            return self.learner.finish(self.subject) if self.learner.take(start, end, summary) else None
+            return learned
         vector = self.watched.projection.project(summary)
         for index, (size, every) in enumerate(self._rules.windows):
             for window in window_starts(start, end, size, every):
@@ -106,12 +171,38 @@ class SubjectJudge:
                 held = self._windows.get(key)
                 self._windows[key] = vector if held is None else held + vector
         if self._detectors:
-            scores = dict(zip(self.watched.projection.signals, self.watched.scores.of(vector).tolist(), strict=True))
+            view = self.watched.at(start, end - start)
+            scores = dict(zip(view.projection.signals, view.scores.of(vector).tolist(), strict=True))
             for detector in self._detectors:
                 score = scores[detector.signal]
                 if math.isfinite(score):
                     detector.update(score, start)
-        return None
+        return learned
+
+    def moved(self, kind: Kind) -> bool:
+        """Tell whether an incident of this kind is open, or the evidence for one is notable."""
+        notable = (evidence.log_m >= NOTABLE for (_, other), evidence in self._evidence.items() if other is kind)
+        return kind in self.incidents or any(notable)
+
+    def effect(self, kind: Kind, name: str, end: int) -> float:
+        """Return how far a signal was from the reference in the window that ended now, by more than chance explains.
+
+        0 where this subject had none: what it was like before is not part of its state.
+        """
+        if self._view is None or self._last_vector is None or self.last_window is None or self.last_window.end != end:
+            return 0.0
+        if kind is not Kind.VOLUME and name not in self._view.projection.signals:
+            return 0.0
+        volume = self._volumes[self.last_window.size]
+        return self._view.excess(kind, name, volume, self._last_vector, self.last_window)
+
+    def quality(self) -> dict[str, dict[str, float]]:
+        """Return the effects of each signal in the window judged last."""
+        assert self._view is not None
+        assert self._last_vector is not None
+        projection = self._view.projection
+        found = effects(projection, self._last_vector)
+        return {projection.signals[slot]: found.of(slot) for slot in self._view.rows[Kind.DATA_QUALITY].tolist()}
 
     @property
     def deadline(self) -> int | None:
@@ -150,6 +241,8 @@ class SubjectJudge:
         assert self.watched is not None
         events = self.watched.projection.events(vector)
         window = Window(start, start + size, events)
+        self._turn(size, start)
+        assert self._view is not None
         self.last_window = window
         self._last_vector, self._measured = vector, None
         changed: list[Incident] = []
@@ -160,9 +253,10 @@ class SubjectJudge:
                     continue
                 if kind is not Kind.VOLUME and events < self._rules.min_events:
                     continue
-                found = evidence.update(self.watched.counts(kind, self._volumes[size], vector, events))
+                found = evidence.update(self._view.counts(kind, self._volumes[size], vector, window))
+                self._onsets[size, kind].add(found.window, start)
                 if kind in SHOWN:
-                    self._totals.update(zip(self.watched.names(kind), found.total.tolist(), strict=True))
+                    self._totals.update(zip(self._view.names(kind), found.total.tolist(), strict=True))
                 incident = self.incidents.get(kind)
                 if incident is None:
                     threshold = self._rules.budget.log_threshold(self._allowance(kind), size)
@@ -184,11 +278,11 @@ class SubjectJudge:
     def measured(self) -> list[Signal]:
         """Return the watched signals as the last window had them, with the evidence so far. Not for segments."""
         if self._measured is None:
-            assert self.watched is not None
+            assert self._view is not None
             assert self._last_vector is not None
             self._measured = []
             if not self.subject.segment:
-                projection = self.watched.projection
+                projection = self._view.projection
                 found = effects(projection, self._last_vector)
                 strongest = sorted(self._totals.items(), key=lambda held: (-held[1], held[0]))[:MOST_SHOWN]
                 self._measured = [
@@ -201,15 +295,18 @@ class SubjectJudge:
         highest = found.total.max()
         chosen = np.flatnonzero((found.total > highest - math.log(100)) | (found.window > NOTABLE))
         chosen = chosen[np.lexsort((chosen, -found.total[chosen]))][:MOST_SIGNALS]
-        assert self.watched is not None
-        names = self.watched.names(kind)
-        signals = [
-            self.watched.signal(kind, names[at], float(found.total[at]), self._volumes[window.size], vector, window)
-            for at in chosen.tolist()
-        ]
-        return self._start(kind, window, signals)
+        assert self._view is not None
+        names = self._view.names(kind)
+        shares = np.exp(found.total - np.logaddexp.reduce(found.total))
+        signals = []
+        for at in chosen.tolist():
+            total, volume = float(found.total[at]), self._volumes[window.size]
+            signal = self._view.signal(kind, names[at], total, volume, vector, window)
+            signals.append(msgspec.structs.replace(signal, share=rounded(float(shares[at]))))
+        signals.sort(key=lambda signal: (-round(signal.share, 2), -effect_size(signal), signal.name))
+        return self._start(kind, window, signals, self._onsets[window.size, kind].of(int(found.total.argmax())))
 
-    def _start(self, kind: Kind, window: Window, signals: list[Signal]) -> Incident:
+    def _start(self, kind: Kind, window: Window, signals: list[Signal], began: int | None) -> Incident:
         for (_, other), evidence in self._evidence.items():
             if other is kind:
                 evidence.reset()
@@ -224,6 +321,8 @@ class SubjectJudge:
             reference=self.watched.reference.address,
             summary=summarise_incident(self.subject, kind, signals),
             detections=self._detections(signals, window),
+            began=began,
+            false_alarms=promise(self.watched, self._rules, kind, self._volumes[window.size], window.size, signals),
         )
         self.incidents[kind] = incident
         return incident
@@ -240,8 +339,8 @@ class SubjectJudge:
 
     def _follow(self, incident: Incident, window: Window, vector: Ints, found: Found) -> bool:
         """Look at a further window of an open incident. Returns whether it resolved."""
-        assert self.watched is not None
-        names = self.watched.names(incident.kind)
+        assert self._view is not None
+        names = self._view.names(incident.kind)
         part_of = {signal.name for signal in incident.signals}
         speaks = False
         for at, name in enumerate(names):
@@ -249,7 +348,7 @@ class SubjectJudge:
                 speaks |= float(found.window[at]) > 0
             elif float(found.window[at]) > NOTABLE and len(incident.signals) < MOST_SIGNALS:
                 incident.signals.append(
-                    self.watched.signal(
+                    self._view.signal(
                         incident.kind, name, float(found.window[at]), self._volumes[window.size], vector, window
                     )
                 )
@@ -268,20 +367,18 @@ class SubjectJudge:
         del self.incidents[incident.kind]
 
     def _check_thresholds(self, window: Window, vector: Ints) -> list[Incident]:
-        assert self.watched is not None
-        projection = self.watched.projection
+        assert self._view is not None
+        projection = self._view.projection
         measured = effects(projection, vector)
         passed: list[Signal] = []
         for slot, name in enumerate(projection.signals):
             limits = {**self._rules.thresholds.get("*", {}), **self._rules.thresholds.get(name, {})}
             found = measured.of(slot) if limits else {}
             if any(metric(found, name) > limit for name, limit in limits.items()):
-                passed.append(
-                    self.watched.signal(Kind.THRESHOLD, name, 0.0, self._volumes[window.size], vector, window)
-                )
+                passed.append(self._view.signal(Kind.THRESHOLD, name, 0.0, self._volumes[window.size], vector, window))
         incident = self.incidents.get(Kind.THRESHOLD)
         if incident is None:
-            return [self._start(Kind.THRESHOLD, window, passed[:MOST_SIGNALS])] if passed else []
+            return [self._start(Kind.THRESHOLD, window, passed[:MOST_SIGNALS], window.start)] if passed else []
         if passed or incident.window.size != window.size:
             return []
         self._resolve(incident, window)
@@ -295,6 +392,8 @@ class SubjectJudge:
         for (size, kind), evidence in self._evidence.items():
             for name, array in evidence.snapshot().items():
                 arrays[f"evidence/{size}/{kind}/{name}"] = array
+        for (size, kind), onset in self._onsets.items():
+            arrays.update({f"onset/{size}/{kind}/{name}": held for name, held in onset.snapshot().items()})
         address = self.watched.reference.address if self.watched else ""
         value = StoredSubject(
             self.subject,
@@ -309,6 +408,9 @@ class SubjectJudge:
             [(detector.name, detector.signal, detector.snapshot()) for detector in self._detectors],
             self._silent,
             self.heard,
+            Trail(
+                self.history, self.given, self.learning, self.learner.rule, self.codes.first_seen, dict(self._turned)
+            ),
         )
         return value, arrays
 
@@ -319,6 +421,16 @@ class SubjectJudge:
         value causes.
         """
         self.learner.slice_ms = stored.slice_ms
+        if stored.trail is not None:
+            trail = stored.trail
+            self.history, self.given, self.learning = trail.history, trail.given, trail.learning
+            self.learner.rule, self.codes = trail.rule, CodeVersions(trail.codes)
+        else:  # of a release that kept no trail
+            self.learning = not stored.reference
+            if watched is not None:
+                origin = Origin.LEARNED if watched.reference.learned else Origin.FILE
+                reference = watched.reference
+                self.history = [Adoption(stored.since, origin, reference.address, reference.events)]
         self.incidents = {held.kind: held for held in stored.incidents}
         self.last_window, self.heard = stored.last_window, stored.heard
         if watched is None:
@@ -333,9 +445,12 @@ class SubjectJudge:
                 raise corrupt("subject", f"a window of {self.subject} does not fit its reference")
             if self._is_asked_for(key):
                 self._windows[key] = vector
+        for size, start in (stored.trail.turned if stored.trail is not None else {}).items():
+            if size in self._volumes:
+                self._turn(size, start)
         for (size, kind), evidence in self._evidence.items():
-            prefix = f"evidence/{size}/{kind}/"
-            held = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+            self._onsets[size, kind].restore(_under(f"onset/{size}/{kind}/", arrays))
+            held = _under(f"evidence/{size}/{kind}/", arrays)
             if any(array.dtype != np.float64 or not (array < np.inf).all() for array in held.values()):
                 raise corrupt("subject", f"the evidence of {self.subject} holds what is no number")
             if (held.get("past", np.zeros(1)) < 0).any():
@@ -354,6 +469,17 @@ class SubjectJudge:
         return end - start == size and start % every == 0
 
 
+class Trail(msgspec.Struct, frozen=True):
+    """Where a subject's reference comes from, and what else is known of its past."""
+
+    history: list[Adoption]
+    given: str
+    learning: bool
+    rule: LearnRule
+    codes: dict[str, Time]
+    turned: dict[int, Time] = {}
+
+
 class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The plain values of a snapshot."""
 
@@ -370,3 +496,8 @@ class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     detectors: list[tuple[str, str, Fed]]
     silent: dict[int, Count]
     heard: Time
+    trail: Trail | None = None
+
+
+def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -13,6 +13,7 @@ panes leave in the order of their ends.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ import numpy as np
 from driftline.codec import Count, Mark, corrupt_if_it_fails, pack, unpack
 from driftline.formats.columns import CategoryKeys, ModelColumns
 from driftline.formats.learning import Limits, Shape
-from driftline.formats.native import ColumnBatch, NativeDecoder
+from driftline.formats.native import CHUNK, ColumnBatch, NativeDecoder
 from driftline.formats.reasons import EXPLANATIONS, Reason
 from driftline.formats.times import BAD_TIME, LATEST, NO_TIME
 from driftline.panes.open import Naming, OpenPanes
@@ -115,8 +116,8 @@ class Summarise:
         self._count_fates(batch, moments)
         self._idle = False
         self.position = position
-        if self._decoder.keys.crowded:
-            self._decoder.keys.trim(self._panes.category_keys())
+        if self._decoder.crowded:
+            self._decoder.trim(self._panes.category_keys())
         return self._tally(batch)
 
     def _time(self, batch: ColumnBatch, stamps: Ints) -> None:
@@ -192,7 +193,7 @@ class Summarise:
             if slot == FATE:
                 buckets.append((start + Role.ODDITIES, Oddity.EVENT, number))
         if buckets:
-            cells, keys, counts = np.array(buckets, dtype=np.int64).T
+            cells, keys, counts = np.ascontiguousarray(np.array(buckets, dtype=np.int64).T)
             ids, cell = np.unique(cells, return_inverse=True)
             self._panes.take(from_buckets(ids, np.zeros_like(ids), cell, keys, counts, np.zeros_like(keys)))
 
@@ -261,6 +262,24 @@ class Summarise:
             self._decoder.keys.names.update(self._panes.restore(panes, blobs, self._naming))
             shapes: list[Shape] = list(self._decoder.shapes.values())
             self._shapes_stored = sum(len(shape.versions) + len(shape.segments) for shape in shapes)
+
+
+@cache
+def warm_up() -> None:
+    """Compile what `Summarise` runs, or load it: 20 s on a new machine, one second afterwards, once a process.
+
+    Better before a worker joins its group than with its first records: a member must be heard of in time.
+    """
+    settings = SummariseSettings(0, 0, None, Limits(), lambda _: 1_000, lambda _: ("tag",))
+    record = b'{"model":"m","segment":{"tag":"%d"},"features":{"x":%d,"y":"%d","z":null},"prediction":0.125}'
+    for count in (1, CHUNK):
+        task = Summarise(settings, 0, 1)
+        for start in range(2):
+            values = [record % (at % 3, at, at) for at in range(start, start + count)]
+            task.process(values, [1_000] * count, count)
+        task.checkpoint()
+        task.quiet()
+        task.emit()
 
 
 _Counters = tuple[Count, Count, dict[str, Count], Count, Count, Count]

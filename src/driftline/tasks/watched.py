@@ -1,19 +1,22 @@
 """A reference made ready to compare windows with: what of a window's vector each kind of incident looks at."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from driftline.evidence.contrast import Contrast, contrast
 from driftline.evidence.detectors import Scores
 from driftline.evidence.distances import effects
 from driftline.evidence.evalues import Evidence
 from driftline.evidence.projection import Projection
 from driftline.evidence.reference import Reference
+from driftline.evidence.seasons import slots_of
 from driftline.evidence.signals import Family
 from driftline.evidence.volume import VolumeBins
 from driftline.incidents.incident import Kind, Signal, Window
+from driftline.incidents.words import effect_size, largest_share, number, percent
 from driftline.sketches.keys import Ints
 
 METRICS = {
@@ -35,6 +38,9 @@ class Watched:
     projection: Projection
     scores: Scores
     rows: Mapping[Kind, Ints]
+    phase: tuple[int, int] = (0, 0)
+    """(first slot, number of slots) of the season that this is a view of; (0, 0) for the whole."""
+    _views: dict[tuple[int, int], "Watched"] = field(default_factory=dict)
 
     @classmethod
     def of(cls, reference: Reference) -> "Watched":
@@ -47,6 +53,20 @@ class Watched:
             Kind.DATA_QUALITY: projection.quality_rows,
         }
         return cls(reference, projection, Scores(projection, reference.value_dispersion(1)), rows)
+
+    def at(self, start: int, size: int) -> "Watched":
+        """Return what a window is compared with: the same phase of the reference's season, if it has one."""
+        reference = self.reference
+        if not reference.season_ms:
+            return self
+        slots = len(reference.phases)
+        phase = slots_of(start, size, reference.season_ms, slots)
+        if phase not in self._views:
+            chosen = np.arange(phase[0], sum(phase)) % slots
+            projection = self.projection.compared_with(reference.phases[chosen].sum(axis=0))
+            scores = Scores(projection, reference.value_dispersion(1))
+            self._views[phase] = replace(self, projection=projection, scores=scores, phase=phase)
+        return self._views[phase]
 
     def names(self, kind: Kind) -> list[str]:
         """Return the signals that a kind of incident is about, in the order of its counts."""
@@ -79,10 +99,19 @@ class Watched:
             shares[rows], sizes[rows], dispersion=dispersion[rows], allowance=allowance, min_effect=min_effect
         )
 
-    def counts(self, kind: Kind, volume: VolumeBins, vector: Ints, events: int) -> Ints:
+    def independent(self, kind: Kind, names: Collection[str], volume: VolumeBins, size: int) -> bool:
+        """Tell whether the reference shows that windows of these signals are as independent as the budget needs."""
+        if kind is Kind.VOLUME:
+            return volume.independent
+        dependent = self.reference.dependent(max(1, round(size / self.reference.pane_ms)))
+        if dependent is None:
+            return False
+        return not any(dependent[self.projection.signals.index(name)] for name in names)
+
+    def counts(self, kind: Kind, volume: VolumeBins, vector: Ints, window: Window) -> Ints:
         """Return what the evidence of a kind is fed: shape (signals, bins)."""
         if kind is Kind.VOLUME:
-            return volume.counts(events)
+            return volume.counts(window.count, window.start)
         counts = self.projection.quality(vector) if kind is Kind.DATA_QUALITY else self.projection.evidence(vector)
         return np.ascontiguousarray(counts[self.rows[kind]])
 
@@ -91,9 +120,33 @@ class Watched:
     ) -> Signal:
         """Return a signal's part in an incident."""
         if kind is Kind.VOLUME:
-            return Signal(name, rounded(evidence), {"events_before": volume.usual, "events_after": float(window.count)})
-        found = effects(self.projection, vector).of(self.projection.signals.index(name))
-        return Signal(name, rounded(evidence), rounded_all(found))
+            found = {"events_before": volume.usual(window.start), "events_after": float(window.count)}
+            before, after = (number(found[key]) if math.isfinite(found[key]) else "" for key in found)
+            return Signal(name, rounded(evidence), rounded_all(found), what="events", before=before, after=after)
+        slot = self.projection.signals.index(name)
+        found = rounded_all(effects(self.projection, vector).of(slot))
+        if kind is Kind.DATA_QUALITY:
+            before, after, what = largest_share(found)
+        else:
+            before, after, what = _moved(contrast(self.projection, vector, slot))
+        return Signal(name, rounded(evidence), found, what=what, before=before, after=after)
+
+    def excess(self, kind: Kind, name: str, volume: VolumeBins, vector: Ints, window: Window) -> float:
+        """Return a signal's effect size less what chance alone gives on average: for PSI (K - 1)(1/n + 1/m)."""
+        size = effect_size(self.signal(kind, name, 0.0, volume, vector, window))
+        if kind in (Kind.VOLUME, Kind.DATA_QUALITY):
+            return size
+        slot = self.projection.signals.index(name)
+        n, m = int(self.projection.totals(vector)[slot]), int(self.projection.sizes[slot])
+        chance = (int((self.projection.shares[slot] > 0).sum()) - 1) * (1 / max(n, 1) + 1 / max(m, 1))
+        return max(size - chance, 0.0)
+
+
+def _moved(found: Contrast | None) -> tuple[str, str, str]:
+    if found is None:
+        return "", "", ""
+    text = percent if found.share else number
+    return text(found.before), text(found.after), found.what
 
 
 def rounded(evidence: float) -> float:

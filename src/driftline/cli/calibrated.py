@@ -1,0 +1,74 @@
+"""What `driftline profile calibrate` prints: the measured rate beside the budget, and what helps where it is above."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+from driftline.config.durations import format_duration
+from driftline.incidents.words import number, span
+from driftline.runtime.calibration import Calibrated, Dependence
+
+MOST_NAMED = 5
+
+
+def as_json(found: Calibrated) -> dict[str, Any]:
+    """Return what --json prints."""
+    calibration = found.calibration
+    return {
+        "budget": {"count": calibration.budget, "period_ms": calibration.period_ms},
+        "measured": {"rate": calibration.rate, "low": calibration.low, "high": calibration.high},
+        "guaranteed": found.guaranteed,
+        "alarms": dict(found.alarms.most_common()),
+        "passes": found.passes,
+        "replayed_ms": found.replayed_ms,
+        "table_ms": found.table_ms,
+        "seasons": list(found.seasons),
+        "dependent": [
+            {"signal": each.signal, "window_ms": each.size, "independent_at_ms": each.independent_at}
+            for each in found.dependent
+        ],
+    }
+
+
+def as_text(found: Calibrated) -> str:
+    """Return what people read."""
+    calibration = found.calibration
+    period = span(calibration.period_ms)
+    lines = [
+        f"budget    {number(calibration.budget)} false alarms in {period}",
+        f"measured  {number(calibration.rate)} in {period} (95 % interval {number(calibration.low)} to "
+        f"{number(calibration.high)}, for the table holds {format_duration(found.table_ms)}): "
+        f"{found.alarms.total()} alarms in {format_duration(found.replayed_ms)} replayed over {found.passes} passes",
+    ]
+    if found.alarms:
+        led = ", ".join(f"{name} {count}" for name, count in found.alarms.most_common(MOST_NAMED))
+        lines.append(f"          led by {led}")
+    lines.append("")
+    if found.guaranteed:
+        lines.append("Windows are as independent as the budget needs: it is guaranteed for data like these.")
+    else:
+        lines += _advice(found)
+    return "\n".join(lines)
+
+
+def _advice(found: Calibrated) -> list[str]:
+    lines = [
+        "The budget is not guaranteed: windows depend on the window before by more than it covers. Alerts carry the",
+        "measured rate if the profile was written with --output and is used. What helps:",
+    ]
+    dependent = sorted(found.dependent, key=lambda each: (each.size, each.signal))
+    for size, group in groupby(dependent, lambda each: each.size):
+        held = list(group)
+        names = ", ".join(each.signal for each in held[:MOST_NAMED])
+        more = f" and {len(held) - MOST_NAMED} more" if len(held) > MOST_NAMED else ""
+        lines.append(f"  windows of {format_duration(size)} ({names}{more}): {_help(found, held)}")
+    return lines
+
+
+def _help(found: Calibrated, held: Sequence[Dependence]) -> str:
+    if found.seasons:
+        return f"compare with the same hour: season: {found.seasons[0]}"
+    longest = [each.independent_at for each in held if each.independent_at is not None]
+    if len(longest) == len(held):
+        return f"windows of {format_duration(max(longest))} or longer"
+    return "no window that the table can show is long enough; compare with the period before (reference: previous 7d)"

@@ -1,0 +1,59 @@
+"""What of a signal moved most, before and after: the one comparison that a person should see first."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftline.evidence.bins import Bins
+from driftline.evidence.projection import Projection
+from driftline.evidence.signals import Nature
+from driftline.sketches.keys import Ints
+from driftline.sketches.summary import Role
+
+MEAN_TELLS = 0.25
+"""Standard deviations: where the mean moved by so much it tells the change; else the part of the range does that moved.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """`what` went from `before` to `after`; `share` says that these are shares of the values."""
+
+    what: str
+    before: float
+    after: float
+    share: bool
+
+
+def contrast(projection: Projection, vector: Ints, slot: int) -> Contrast | None:
+    """Return what moved most of a signal's values; None where the window or the reference had none.
+
+    The mean, for numbers whose mean moved by a quarter of a standard deviation or more; else the category, value or
+    range whose share of the values moved most.
+    """
+    bins = projection.bins.get(slot)
+    if bins is None:
+        return None
+    part = slice(int(projection.fine_bounds[slot]), int(projection.fine_bounds[slot + 1]))
+    counts = [projection.fine(side)[part] for side in (projection.reference, vector)]
+    if not all(side.sum() for side in counts):
+        return None
+    numeric = bins.role is Role.NUMBERS
+    if numeric:
+        before, after = (float(projection.means(side)[slot]) for side in (projection.reference, vector))
+        deviation = float(projection.deviations[slot])
+        if abs(after - before) >= MEAN_TELLS * deviation:
+            return Contrast("mean", before, after, share=False)
+    ranges = numeric and projection.natures[slot] is Nature.NUMBERS
+    first = bins.evidence if ranges else np.arange(bins.fine_bins, dtype=np.int64)
+    shares = [np.add.reduceat(side, first) / side.sum() for side in counts]
+    most = int(np.argmax(np.abs(shares[1] - shares[0])))
+    what = _range(bins, most) if ranges else bins.labels[most]
+    return Contrast(what, float(shares[0][most]), float(shares[1][most]), share=True)
+
+
+def _range(bins: Bins, at: int) -> str:
+    if at == 0:
+        return f"below {bins.labels[int(bins.evidence[1])]}" if len(bins.evidence) > 1 else "all"
+    low = bins.labels[int(bins.evidence[at])]
+    return f"from {low} to {bins.labels[int(bins.evidence[at + 1])]}" if at + 1 < len(bins.evidence) else f"from {low}"

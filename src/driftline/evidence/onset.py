@@ -1,0 +1,42 @@
+"""When did it begin? The start of the run of windows that best explains the evidence.
+
+If a change began with window k, the windows since then speak for it with Σ log L. The k for which that sum is greatest
+is the most likely one, and it is found as the windows come (Page 1954, Biometrika 41, section 2): keep
+
+    S <- max(S + log L, 0)
+
+and remember the window at which S last left 0. A number and a time a signal; no window need be looked at again.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from driftline.sketches.keys import Floats, Ints
+
+
+class Onset:
+    """The most likely beginning of a change, for each of some signals."""
+
+    def __init__(self, signals: int) -> None:
+        self._sum = np.zeros(signals)
+        self._began: Ints = np.zeros(signals, dtype=np.int64)
+
+    def add(self, logs: Floats, start: int) -> None:
+        """Take the log e-values of the window that starts at `start` (shape: signals; epoch milliseconds)."""
+        self._began = np.where(self._sum > 0, self._began, start)
+        self._sum = np.maximum(self._sum + logs, 0.0)
+
+    def of(self, signal: int) -> int | None:
+        """Return the start of the window with which the signal's change began; None where nothing speaks for one."""
+        return int(self._began[signal]) if self._sum[signal] > 0 else None
+
+    def snapshot(self) -> dict[str, Floats | Ints]:
+        """Return its state as flat arrays."""
+        return {"sum": self._sum.copy(), "began": self._began.copy()}
+
+    def restore(self, snapshot: Mapping[str, Floats | Ints]) -> None:
+        """Take over a snapshot of as many signals; where there is none (an earlier release's), begin afresh."""
+        if len(snapshot.get("sum", ())) == len(self._sum):
+            self._sum = snapshot["sum"].astype(np.float64)
+            self._began = snapshot["began"].astype(np.int64)

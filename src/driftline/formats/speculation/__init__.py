@@ -1,0 +1,1 @@
+"""Reading records by guessing their shape: most events of a model are written alike, but for their values."""

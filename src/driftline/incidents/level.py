@@ -1,0 +1,82 @@
+"""Which of the levels of a system changed: its data, its model, its code, or the environment it works in.
+
+The first rule that holds names the level, and the alert says which:
+
+    code         the code_version tag took a new value, or the schema changed, when the change began; or records
+                 cannot be read
+    model        the model's version is not the reference's
+    environment  a segment without a reference of its own is unlike the model's, or one segment alone of several moved;
+                 or there is more of everything than the limits allow
+    model        the output moved and the inputs did not
+    data         the inputs moved, or their quality or number, under the same version
+
+They are rules about what moved together, not proofs of what caused it.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from driftline.incidents.incident import Kind
+
+
+class Level(StrEnum):
+    """What changed."""
+
+    DATA = "data"
+    MODEL = "model"
+    CODE = "code"
+    ENVIRONMENT = "environment"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known when an incident opens."""
+
+    kind: Kind
+    output_only: bool
+    """It is about predictions alone."""
+    inputs_watched: bool = True
+    inputs_moved: bool = False
+    code_version: str = ""
+    """A value of the code_version tag that was first seen when the change began; "" for none."""
+    schema: tuple[str, ...] = ()
+    """What changed of the schema: `x is new`, `y is gone`, `z has another type`."""
+    version: str = ""
+    version_before: str = ""
+    """The reference's version, where that is another one than `version`; "" for none."""
+    unlike_model: bool = False
+    """It is a segment that is compared with the model's reference."""
+    alone: str = ""
+    """The one segment of several that moved; "" where none or more than one did."""
+
+
+def name_level(facts: Facts) -> tuple[Level | None, str]:
+    """Return the level and the reason in words; None where data and model cannot be told apart.
+
+    >>> name_level(Facts(kind=Kind.PREDICTION_DRIFT, output_only=True))
+    (<Level.MODEL: 'model'>, 'the output moved and the inputs did not')
+    >>> name_level(Facts(kind=Kind.DATA_DRIFT, output_only=False, version="4", version_before="3"))[1]
+    'version 4 is compared with version 3'
+    """
+    if facts.kind is Kind.DEAD_LETTERS:
+        return Level.CODE, "records that cannot be read come from the code that sends them"
+    if facts.kind is Kind.CAPACITY:
+        return Level.ENVIRONMENT, "there is more to watch than before"
+    if facts.code_version:
+        return Level.CODE, f"code_version {facts.code_version} came when it began"
+    if facts.schema:
+        return Level.CODE, f"the schema changed: {', '.join(facts.schema)}"
+    if facts.version_before:
+        return Level.MODEL, f"version {facts.version} is compared with version {facts.version_before}"
+    if facts.unlike_model:
+        return Level.ENVIRONMENT, "a segment that is new is unlike the model's reference"
+    if facts.alone:
+        return Level.ENVIRONMENT, f"of several segments {facts.alone} alone moved"
+    if not facts.output_only:
+        moved = {Kind.DATA_QUALITY: "the quality of the inputs", Kind.VOLUME: "the number of events"}
+        return Level.DATA, f"{moved.get(facts.kind, 'the inputs')} moved, the version is the same"
+    if not facts.inputs_watched:
+        return None, "no inputs are watched, so data and model cannot be told apart"
+    if facts.inputs_moved:
+        return Level.DATA, "the inputs moved too, the version is the same"
+    return Level.MODEL, "the output moved and the inputs did not"

@@ -1,0 +1,80 @@
+"""References of a group at work, seen and changed from outside: what workers stored, and commands in the panes log."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from driftline.config import Settings
+from driftline.errors import InputError, TopicError
+from driftline.evidence.reference import Reference
+from driftline.log.api import Log, Outgoing
+from driftline.panes.records import Rebase
+from driftline.runtime.stages import JUDGE, VIEW, panes_partition
+from driftline.state.api import Store
+
+PATIENCE_S = 30.0
+LARGEST = 900_000
+"""Bytes of a command: Kafka's brokers refuse records above 1 MiB unless they are told otherwise."""
+
+View = Mapping[str, Any]
+"""A subject as Judge's view describes it: model, version, segment, reference (an address or None), history, …"""
+
+
+def subjects(store: Store, group: str) -> list[View]:
+    """Return what is watched, as the last checkpoints have it, in order of names."""
+    found: list[View] = []
+    for info in store.tasks(group):
+        if info.task.stage == JUDGE:
+            for blob in store.read(info.task, VIEW).values():
+                found += msgspec.json.decode(blob)["subjects"]
+    return sorted(found, key=lambda subject: (subject["model"], subject["version"], subject["segment"]))
+
+
+def chosen(found: Sequence[View], model: str, version: str | None, segment: str | None) -> list[View]:
+    """Return the subjects of a model, of one version or segment where one is named. Raises `InputError` for none."""
+    same = [subject for subject in found if subject["model"] == model]
+    if not same:
+        known = ", ".join(sorted({subject["model"] for subject in found})) or "nothing yet"
+        raise InputError(f"model {model!r} is not watched by this group; it watches {known}")
+    for name, wanted in (("version", version), ("segment", segment)):
+        known = ", ".join(sorted({subject[name] or "(none)" for subject in same}))
+        same = [subject for subject in same if wanted in (None, subject[name])]
+        if not same:
+            raise InputError(f"model {model!r} has no {name} {wanted!r}; it has {known}")
+    return same
+
+
+def stored_references(store: Store, group: str, addresses: Iterable[str]) -> dict[str, Reference]:
+    """Return the references in use that have these addresses. Raises `StateCorrupt`."""
+    wanted = {f"reference/{address}" for address in addresses}
+    found: dict[str, Reference] = {}
+    for info in store.tasks(group):
+        if info.task.stage == JUDGE:
+            for name, blob in store.read(info.task, "reference/").items():
+                if name in wanted:
+                    reference = Reference.decode(blob)
+                    found[reference.address] = reference
+    return found
+
+
+def ask(log: Log, settings: Settings, commands: Sequence[Rebase]) -> None:
+    """Put commands into the panes log, where Judge reads them in their turn. Raises `InputError` or `TopicError`."""
+    topic = settings.topics.panes
+    counts = log.partition_counts([topic])
+    if topic not in counts:
+        raise TopicError(f"{topic} (panes) does not exist: driftline topics create")
+    encoded = [(command.model, command.encode()) for command in commands]
+    for model, value in encoded:
+        if len(value) > LARGEST:
+            raise InputError(
+                f"the reference of {model!r} takes {len(value):,} bytes, and a command may take {LARGEST:,}; name the "
+                "profile in the configuration (models.<name>.reference) and restart the workers"
+            )
+    producer = log.producer()
+    try:
+        for model, value in encoded:
+            producer.produce(Outgoing(topic, model.encode(), value, panes_partition(model, counts[topic])))
+        producer.flush(PATIENCE_S)
+    finally:
+        producer.close()

@@ -1,0 +1,294 @@
+"""The compiled loops behind `cells`: one cell at a time, in a small hash table that stays in the cache.
+
+A table holds the buckets of one cell at the present shift. When one bucket too many is occupied, the shift rises until
+there are few enough: occupied buckets only become more as values come, and fewer as the shift rises, so the shift that
+is reached in the end is the smallest for the whole set of values, whatever their order.
+"""
+
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from driftline.compiled import compiled, inlined, signed
+from driftline.sketches.keys import KEY_BITS, Floats, Ints
+
+Buckets: TypeAlias = tuple[Ints, Ints, Ints]
+"""Keys, counts and offsets of buckets: parallel arrays."""
+SLOTS: Final = 1_024
+"""Slots of a table; a cell may have a quarter of them occupied."""
+FEW: Final = 192
+"""Values of a cell that are sorted at once, rather than hashed first and then sorted."""
+_KEY, _COUNT, _OFFSET = 0, 1, 2
+_EMPTY = -1
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_TOP = np.uint64(54)  # 64 - log2(SLOTS)
+_GAPS = (132, 57, 23, 10, 4, 1)
+"""Ciura's gaps, for sorting at most a few hundred keys."""
+_SIGN = np.int64(-(2**63))
+_MAGNITUDE = np.int64(2**63 - 1)
+_DROPPED = np.uint64(64 - KEY_BITS)
+
+
+def room(size: int) -> Buckets:
+    """Return room for so many buckets."""
+    return np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64)
+
+
+def scratch() -> tuple[Ints, Ints]:
+    """Return an empty table and room for the numbers of its occupied slots."""
+    table = np.zeros((SLOTS, 3), dtype=np.int64)
+    table[:, _KEY] = _EMPTY
+    return table, np.zeros(SLOTS, dtype=np.int64)
+
+
+@inlined
+def _slot_of(table: Ints, key: int) -> int:
+    """Return the slot that holds a key, or the empty one where it belongs."""
+    slot = signed((np.uint64(key) * _MIX) >> _TOP)
+    while table[slot, _KEY] != key and table[slot, _KEY] != _EMPTY:
+        slot = (slot + 1) & (SLOTS - 1)
+    return slot
+
+
+@inlined
+def _add(table: Ints, used: Ints, occupied: int, key: int, count: int, offset: int) -> int:
+    """Add to a bucket. Returns the number of occupied slots."""
+    slot = _slot_of(table, key)
+    if table[slot, _KEY] == _EMPTY:
+        table[slot, _KEY] = key
+        table[slot, _COUNT] = count
+        table[slot, _OFFSET] = offset
+        used[occupied] = slot
+        return occupied + 1
+    table[slot, _COUNT] += count
+    table[slot, _OFFSET] += offset
+    return occupied
+
+
+@compiled
+def _coarsen(table: Ints, used: Ints, occupied: int, shift: int, cap: int) -> tuple[int, int]:
+    """Raise the shift until at most `cap` buckets are occupied. Returns (shift, occupied)."""
+    held = np.empty((occupied, 3), dtype=np.int64)
+    while occupied > cap:
+        shift += 1
+        low = (signed(1) << shift) - 1
+        for at in range(occupied):
+            held[at] = table[used[at]]
+            table[used[at], _KEY] = _EMPTY
+        before, occupied = occupied, 0
+        for at in range(before):
+            key, count = held[at, _KEY], held[at, _COUNT]
+            below = key & low
+            occupied = _add(table, used, occupied, key ^ below, count, held[at, _OFFSET] + count * below)
+    return shift, occupied
+
+
+@inlined
+def _sort(keys: Ints, first: int, last: int) -> None:
+    for gap in _GAPS:
+        for at in range(first + gap, last):
+            key = keys[at]
+            place = at
+            while place >= first + gap and keys[place - gap] > key:
+                keys[place] = keys[place - gap]
+                place -= gap
+            keys[place] = key
+
+
+@inlined
+def _append(out: Buckets, first: int, at: int, key: int, count: int, offset: int, low: int) -> int:
+    """Add a bucket, its key's low bits cleared, behind those from `first` to `at`, or to the last of them."""
+    below = key & low
+    key ^= below
+    offset += count * below
+    if at > first and out[0][at - 1] == key:
+        out[1][at - 1] += count
+        out[2][at - 1] += offset
+        return at
+    out[0][at] = key
+    out[1][at] = count
+    out[2][at] = offset
+    return at + 1
+
+
+@inlined
+def _zip(
+    left: Buckets, at_left: int, left_end: int, right: Buckets, at_right: int, right_end: int, shift: int, cap: int,
+    out: Buckets, at: int,
+) -> tuple[int, int]:  # fmt: skip
+    """Merge two sorted runs of buckets. Returns (position behind the result, the shift that it needed)."""
+    first = at
+    low = (signed(1) << shift) - 1
+    while at_left < left_end or at_right < right_end:
+        if at_right == right_end or (at_left < left_end and left[0][at_left] < right[0][at_right]):
+            at = _append(out, first, at, left[0][at_left], left[1][at_left], left[2][at_left], low)
+            at_left += 1
+        else:
+            at = _append(out, first, at, right[0][at_right], right[1][at_right], right[2][at_right], low)
+            at_right += 1
+    return _fit(out, first, at, shift, cap)
+
+
+@inlined
+def _fit(out: Buckets, first: int, at: int, shift: int, cap: int) -> tuple[int, int]:
+    """Raise the shift of sorted buckets until there are at most `cap`. Returns (position behind them, shift)."""
+    while at - first > cap:
+        shift += 1
+        low = (signed(1) << shift) - 1
+        end, at = at, first
+        for bucket in range(first, end):
+            at = _append(out, first, at, out[0][bucket], out[1][bucket], out[2][bucket], low)
+    return at, shift
+
+
+@inlined
+def _take_out(table: Ints, used: Ints, occupied: int, out: Buckets, at: int) -> int:
+    """Move the buckets out in order of their keys. Returns the position behind them."""
+    keys = out[0]
+    for index in range(occupied):
+        keys[at + index] = table[used[index], _KEY]
+    _sort(keys, at, at + occupied)
+    for index in range(at, at + occupied):
+        slot = _slot_of(table, keys[index])
+        out[1][index] = table[slot, _COUNT]
+        out[2][index] = table[slot, _OFFSET]
+    for index in range(occupied):
+        table[used[index], _KEY] = _EMPTY
+    return at + occupied
+
+
+@compiled
+def number_keys_into(values: Floats, bits: Ints, rows: Ints, keys: Ints) -> None:
+    """Write the keys of numbers, shape (columns, rows), in the order of `rows`; -1 for what is not finite.
+
+    `bits` is the same memory as `values`. See `keys.number_keys`.
+    """
+    for column in range(len(values)):
+        for at in range(len(rows)):
+            row = rows[at]
+            value = values[column, row]
+            if not np.isfinite(value):
+                keys[column, at] = -1
+                continue
+            word = signed(0) if value == 0.0 else bits[column, row]
+            word ^= (word >> 63) & _MAGNITUDE
+            word ^= _SIGN
+            keys[column, at] = signed(np.uint64(word) >> _DROPPED)
+
+
+@compiled
+def sketch_keys(
+    found: Ints, bounds: Ints, shifts: Ints, sizes: Ints, cap: int, table: Ints, used: Ints, out: Buckets
+) -> int:
+    """Sketch each (group, column) of a matrix of keys. Returns the number of buckets.
+
+    Args:
+        found: shape (columns, rows), the rows of a group together; negative keys are not counted.
+        bounds: where each group begins, and the end of the last.
+        shifts: shape (groups, columns): the least shift of each cell; becomes the shift reached.
+        sizes: shape (groups, columns): becomes the number of each cell's buckets.
+        cap: most buckets of a cell.
+        table, used: see `scratch`.
+        out: room for as many buckets as there are keys.
+    """
+    at = 0
+    for group in range(len(bounds) - 1):
+        for column in range(len(found)):
+            shift = shifts[group, column]
+            low = (signed(1) << shift) - 1
+            if bounds[group + 1] - bounds[group] <= FEW:
+                end = at
+                for row in range(bounds[group], bounds[group + 1]):
+                    if found[column, row] >= 0:
+                        out[0][end] = found[column, row]
+                        end += 1
+                _sort(out[0], at, end)
+                first, last, at = at, end, at
+                for bucket in range(first, last):
+                    at = _append(out, first, at, out[0][bucket], 1, 0, low)
+                at, shift = _fit(out, first, at, shift, cap)
+                shifts[group, column] = shift
+                sizes[group, column] = at - first
+                continue
+            occupied = 0
+            for row in range(bounds[group], bounds[group + 1]):
+                key = found[column, row]
+                if key < 0:
+                    continue
+                below = key & low
+                occupied = _add(table, used, occupied, key ^ below, 1, below)
+                if occupied > cap:
+                    shift, occupied = _coarsen(table, used, occupied, shift, cap)
+                    low = (signed(1) << shift) - 1
+            shifts[group, column] = shift
+            sizes[group, column] = occupied
+            at = _take_out(table, used, occupied, out, at)
+    return at
+
+
+@compiled
+def merge_buckets(
+    order: Ints, firsts: Ints, shifts: Ints, starts: Ints, held: Buckets, cap: int, table: Ints, used: Ints,
+    rooms: tuple[Buckets, Buckets], out_shifts: Ints, out_sizes: Ints, out: Buckets,
+) -> int:  # fmt: skip
+    """Merge cells of equal id. Returns the number of buckets.
+
+    Args:
+        order: the cells, those of equal id together.
+        firsts: where in `order` each id begins, and the end of the last.
+        shifts: of each cell.
+        starts: where each cell's buckets begin, and the end of the last.
+        held: all buckets.
+        cap: most buckets of a cell.
+        table, used: see `scratch`.
+        rooms: room for the buckets of three cells, twice.
+        out_shifts, out_sizes: become the shift and the size of each id's cell.
+        out: room for as many buckets as are held.
+    """
+    at = 0
+    for place in range(len(firsts) - 1):
+        first, last = firsts[place], firsts[place + 1]
+        cell = order[first]
+        begin, end = starts[cell], starts[cell + 1]
+        if last == first + 1 and end - begin <= cap:
+            out_shifts[place], out_sizes[place] = shifts[cell], end - begin
+            for part in range(3):
+                out[part][at : at + end - begin] = held[part][begin:end]
+            at += end - begin
+            continue
+        shift = signed(0)
+        most = signed(0)
+        for index in range(first, last):
+            cell = order[index]
+            shift = max(shift, shifts[cell])
+            most = max(most, starts[cell + 1] - starts[cell])
+        if 2 <= last - first <= 4 and most <= cap:  # the usual case: merging runs is faster than hashing
+            right = order[first + 1]
+            if last == first + 2:
+                after, shift = _zip(held, begin, end, held, starts[right], starts[right + 1], shift, cap, out, at)
+            else:
+                one, other = rooms
+                size, shift = _zip(held, begin, end, held, starts[right], starts[right + 1], shift, cap, one, 0)
+                right = order[first + 2]
+                if last == first + 4:
+                    size, shift = _zip(one, 0, size, held, starts[right], starts[right + 1], shift, cap, other, 0)
+                    one = other
+                    right = order[first + 3]
+                after, shift = _zip(one, 0, size, held, starts[right], starts[right + 1], shift, cap, out, at)
+            out_shifts[place], out_sizes[place] = shift, after - at
+            at = after
+            continue
+        low = (signed(1) << shift) - 1
+        occupied = 0
+        for index in range(first, last):
+            cell = order[index]
+            for bucket in range(starts[cell], starts[cell + 1]):
+                key, count = held[0][bucket], held[1][bucket]
+                below = key & low
+                occupied = _add(table, used, occupied, key ^ below, count, held[2][bucket] + count * below)
+                if occupied > cap:
+                    shift, occupied = _coarsen(table, used, occupied, shift, cap)
+                    low = (signed(1) << shift) - 1
+        out_shifts[place], out_sizes[place] = shift, occupied
+        at = _take_out(table, used, occupied, out, at)
+    return at

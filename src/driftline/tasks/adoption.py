@@ -1,0 +1,41 @@
+"""The audit trail of a subject's references: which one, from when on, and why."""
+
+from enum import StrEnum
+
+import msgspec
+
+MOST_ADOPTIONS = 50
+"""Entries of a subject's trail that are kept, the newest."""
+
+
+class Origin(StrEnum):
+    """Where a subject's reference comes from. The rule that chooses among them is at the head of `references`."""
+
+    COMMAND = "command"
+    FILE = "file"
+    VERSION_BEFORE = "version before"
+    LEARNED = "learned"
+    MODEL = "model"
+    LEARNING = "learning"  # there is none yet
+
+    @property
+    def borrowed(self) -> bool:
+        """Whether it describes other events than the subject's own: then it says nothing about their number."""
+        return self in (Origin.VERSION_BEFORE, Origin.MODEL)
+
+
+class Adoption(msgspec.Struct, frozen=True):
+    """One entry of the trail."""
+
+    at: int
+    """Windows are compared with it from this event time on (epoch milliseconds)."""
+    origin: Origin
+    reference: str
+    """Its address; "" while one is learned."""
+    events: int = 0
+    """How many events it was made from."""
+    command: str = ""
+    """Id of the command that asked for it."""
+    issued: int | None = None
+    """When that was, by the clock of whoever asked (epoch milliseconds)."""
+    note: str = ""

@@ -1,0 +1,88 @@
+"""What changed, in which level: the facts that `incidents.level` goes by, gathered where an incident opens."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from driftline.evidence.signals import Family, family_of
+from driftline.incidents.incident import Incident, Kind
+from driftline.incidents.level import Facts, name_level
+from driftline.incidents.words import summarise_incident
+from driftline.tasks.adoption import Origin
+from driftline.tasks.subjects import SubjectJudge
+
+SCHEMA = 0.5
+"""Share of the events that must hold a field no more, newly, or with another type, before the schema is said to have
+changed: some missing values are a matter of data."""
+GONE = 0.01
+ALONE = 3.0
+MOST_FIELDS = 3
+"""Changes of the schema that are named."""
+
+
+def name_change(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJudge]) -> None:
+    """Give a newly opened incident its level, the reason, and its sentence.
+
+    `segments` are those of the same model and version that are compared with a reference.
+    """
+    level, incident.reason = name_level(_facts(incident, judge, segments))
+    incident.level = None if level is None else level.value
+    incident.summary = summarise_incident(
+        incident.subject,
+        incident.kind,
+        incident.signals,
+        began=incident.began,
+        level=incident.level,
+        reason=incident.reason,
+        false_alarms=incident.false_alarms,
+    )
+
+
+def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJudge]) -> Facts:
+    assert judge.watched is not None
+    subject, reference = incident.subject, judge.watched.reference
+    alone = _alone(incident, segments)
+    families = {family_of(signal.name) for signal in incident.signals}
+    began = incident.window.start if incident.began is None else incident.began
+    other_version = reference.version if reference.version not in ("", subject.version) else ""
+    return Facts(
+        kind=incident.kind,
+        output_only=incident.kind is not Kind.VOLUME and families == {Family.OUTPUT},
+        inputs_watched=len(judge.watched.rows[Kind.DATA_DRIFT]) > 0,
+        inputs_moved=judge.moved(Kind.DATA_DRIFT),
+        code_version=judge.codes.came_in(began - incident.window.size, incident.window.end),
+        schema=tuple(_schema_changes(judge.quality())),
+        version=subject.version,
+        version_before=other_version,
+        unlike_model=judge.origin is Origin.MODEL,
+        alone=alone if subject.segment in ("", alone) else "",
+    )
+
+
+def _alone(incident: Incident, segments: Sequence[SubjectJudge]) -> str:
+    """Return the one of several segments that moved, by ALONE times as much as the others did on average; else "".
+
+    Evidence alone would not do: where all move, one of them is the first for which it is notable.
+    """
+    moved = [judge for judge in segments if judge.moved(incident.kind)]
+    if len(moved) != 1 or len(segments) == 1:
+        return ""
+    name, end = incident.signals[0].name, incident.window.end
+    others = [judge.effect(incident.kind, name, end) for judge in segments if judge is not moved[0]]
+    if moved[0].effect(incident.kind, name, end) <= ALONE * sum(others) / len(others):
+        return ""
+    return moved[0].subject.segment
+
+
+def _schema_changes(quality: Mapping[str, Mapping[str, float]]) -> Iterable[str]:
+    """Yield what changed of the schema, given each signal's effects in the window."""
+    found = []
+    for name, effects in quality.items():
+        short = name.removeprefix("features.")
+        missing = effects.get("missing_after", 0.0)
+        if name == "events":
+            if effects.get("unseen_after", 0.0) >= SCHEMA:
+                found.append("a field is new")
+        elif effects.get("missing_before", 1.0) <= 1 - SCHEMA and missing >= 1 - GONE:
+            found.append(f"{short} is gone")
+        elif effects.get("other_kind_after", 0.0) - effects.get("other_kind_before", 0.0) >= SCHEMA:
+            found.append(f"{short} has another type")
+    return found[:MOST_FIELDS]

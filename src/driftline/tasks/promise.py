@@ -1,0 +1,36 @@
+"""What the false-alarm rate of an incident rests on: the budget's guarantee, a measurement, or neither."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from driftline.evidence.volume import VolumeBins
+from driftline.incidents.incident import Basis, FalseAlarms, Kind, Signal
+from driftline.tasks.rules import ModelRules
+from driftline.tasks.watched import Watched
+
+LEAST_SHARE = 0.01
+"""Of an incident's evidence, for a signal to count among those that opened it."""
+
+
+def promise(
+    watched: Watched, rules: ModelRules, kind: Kind, volume: VolumeBins, size: int, signals: Sequence[Signal]
+) -> FalseAlarms | None:
+    """Return the budget and its basis for the signals that an incident's evidence comes from; None for a threshold.
+
+    Only they count: their evidence alone reaches the incident's threshold, and the budget holds for any set of signals
+    whose windows are independent, whatever the others do.
+    """
+    if kind is Kind.THRESHOLD:
+        return None
+    budget, measured = rules.budget, watched.reference.calibration
+    found = FalseAlarms(budget.count, budget.period_ms, Basis.GUARANTEED)
+    names = [signal.name for signal in signals if signal.share >= LEAST_SHARE]
+    if watched.independent(kind, names, volume, size):
+        return found
+    wanted = (rules.windows, budget.count, budget.period_ms)
+    if measured is None or (measured.windows, measured.budget, measured.period_ms) != wanted:
+        return msgspec.structs.replace(found, basis=Basis.NOT_GUARANTEED)
+    return msgspec.structs.replace(
+        found, basis=Basis.MEASURED, rate=measured.rate, low=measured.low, high=measured.high
+    )

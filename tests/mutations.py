@@ -1,0 +1,294 @@
+"""Break the code on purpose, in one place each, and see which test notices: `make mutations`.
+
+Each mutation is made in a copy of the source; then the tests named beside it run until the first fails. A mutation that
+no test notices ends the command with 1, and so does one whose place in the source is not found any more.
+"""
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SIMULATION = "tests/simulation/test_simulation.py::test_what_went_wrong_on_the_way_does_not_show_in_the_end"
+CHECKPOINT = "tests/runtime/test_checkpoint.py"
+PAUSING = "tests/runtime/test_pausing.py"
+WORKER = "tests/runtime/test_worker.py"
+STORES = "tests/state/test_conformance.py"
+MERGING = "tests/panes/test_merging.py"
+SUMMARISE = "tests/tasks/test_summarise.py"
+JUDGE = "tests/tasks/test_judge.py"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One place in one file, and what it becomes; `tests` are those that should notice, the likeliest first."""
+
+    what: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+MUTATIONS = (
+    # atomic progress
+    Mutation(
+        "store: commits are not compared with what they expect",
+        "state/memory.py",
+        "if found != (commit.expected_sequence, expected):",
+        "if False:",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "store: owner and epoch are not compared",
+        "state/memory.py",
+        "if (stored.owner, stored.epoch) != (claim.owner, claim.epoch):",
+        "if False:",
+        (STORES,),
+    ),
+    Mutation(
+        "store: a claim does not count the epoch up",
+        "state/memory.py",
+        "epoch=before.epoch + 1, claimed_at=now",
+        "epoch=before.epoch, claimed_at=now",
+        (STORES,),
+    ),
+    Mutation(
+        "store: a commit whose reply was lost is not known again",
+        "state/memory.py",
+        "return Committed(Outcome.ALREADY, stored.outbox_last)",
+        "return Committed(Outcome.STALE)",
+        (STORES,),
+    ),
+    Mutation(
+        "Redis: commits are not compared with what they expect",
+        "state/scripts/commit.lua",
+        "if task.sequence ~= expected_sequence or task.offsets ~= expected_offsets then",
+        "if false then",
+        (STORES,),
+    ),
+    Mutation(
+        "Redis: owner and epoch are not compared",
+        "state/scripts/task.lua",
+        "if task.owner ~= owner or task.epoch ~= epoch then",
+        "if false then",
+        (STORES,),
+    ),
+    Mutation(
+        "reading starts where the log's own committed offsets are",
+        "runtime/checkpoint.py",
+        "positions = {topic: claim.offsets.get(topic, bounds[topic][0]) for topic in stage.inputs}",
+        "positions = {topic: consumer._of[topic].inner._group.reported.get("
+        "TopicPartition(topic, task.partition), bounds[topic][0]) for topic in stage.inputs}",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "after a refused commit the task goes on with what it has in memory",
+        "runtime/worker.py",
+        "self.progress.restarts[outcome.value] += 1\n            self._reclaim(owned)",
+        "self.progress.restarts[outcome.value] += 1",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "a checkpoint that waits to be committed is taken again",
+        "runtime/checkpoint.py",
+        "if owned.pending is not None or not owned.moved:",
+        "if not owned.moved:",
+        (PAUSING, SIMULATION),
+    ),
+    Mutation(
+        "a task that broke off in the middle is committed",
+        "runtime/checkpoint.py",
+        "self.torn = True",
+        "self.torn = False",
+        (CHECKPOINT,),
+    ),
+    Mutation(
+        "nobody asks whether the store went back",
+        "runtime/worker.py",
+        "if now >= self._next_check:",
+        "if False:",
+        (CHECKPOINT, SIMULATION),
+    ),
+    # nothing lost
+    Mutation(
+        "panes and alerts are published before their commit",
+        "runtime/checkpoint.py",
+        "self._deliver([(owned, owned.pending.dead_letters) for",
+        "self._deliver([(owned, [*owned.pending.dead_letters, *owned.pending.records]) for",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "dead letters are not flushed before the commit that passes them",
+        "runtime/checkpoint.py",
+        "        self._deliver([(owned, owned.pending.dead_letters) for owned in tasks if owned.pending is not None])",
+        "        for owned in tasks:\n"
+        "            for letter in owned.pending.dead_letters if owned.pending else ():\n"
+        "                self._producer.produce(letter)",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "records that were refused are not given to the producer that comes next",
+        "runtime/checkpoint.py",
+        "if owned.given_to is not self._producer:",
+        "if owned.given_to is None:",
+        (CHECKPOINT, SIMULATION),
+    ),
+    Mutation(
+        "the outbox is acknowledged before it is published",
+        "runtime/checkpoint.py",
+        "        self._deliver([(owned, [record for _, record in owned.unsent]) for owned in sending])",
+        "        for owned in sending:\n            self._store.ack(owned.claim, owned.unsent[-1][0])\n"
+        "        self._deliver([(owned, [record for _, record in owned.unsent]) for owned in sending])",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "the outbox is never acknowledged",
+        "runtime/checkpoint.py",
+        "                self._store.ack(owned.claim, owned.unacknowledged)\n",
+        "",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "what the last owner left in the outbox is not published",
+        "runtime/checkpoint.py",
+        "        if owned.unsent:\n            log.info",
+        "        owned.unsent = []\n        if owned.unsent:\n            log.info",
+        (WORKER, SIMULATION),
+    ),
+    Mutation(
+        "a partition added on the way is not counted as a source",
+        "runtime/worker.py",
+        "            self._notice_growth(partition)\n",
+        "",
+        (CHECKPOINT, SIMULATION),
+    ),
+    # nothing twice
+    Mutation(
+        "panes that come again are counted again",
+        "panes/merging.py",
+        "if source.sent.get(record.model, (NEVER, 0)) >= place:",
+        "if False:",
+        (MERGING, SIMULATION),
+    ),
+    Mutation(
+        "a watermark may take its source back in time",
+        "panes/merging.py",
+        "if place < held or (place == held and source.sent):",
+        "if False:",
+        (MERGING, SIMULATION),
+    ),
+    Mutation(
+        "a quiet partition is flushed again and again",
+        "runtime/stages.py",
+        "if self._flushed_at == position:",
+        "if False:",
+        (WORKER, SIMULATION),
+    ),
+    # determinism
+    Mutation(
+        "slices come out when the fastest source has passed them, not the slowest",
+        "panes/merging.py",
+        "return min(busy) if busy",
+        "return max(busy) if busy",
+        (MERGING,),
+    ),
+    Mutation(
+        "lateness is decided by the whole batch",
+        "tasks/summarise.py",
+        "marks = np.maximum(running[:-1] - self._settings.disorder, self.watermark)",
+        "marks = np.maximum(running[-1] - self._settings.disorder, self.watermark) + np.zeros_like(times)",
+        (SUMMARISE,),
+    ),
+    Mutation(
+        "the watermark is sent before the panes that it promises",
+        "tasks/summarise.py",
+        "        if self.watermark > self._sent or self._idle:\n            records.append(",
+        "        if self.watermark > self._sent or self._idle:\n            records.insert(0, ",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "panes that wait in Judge are not part of its checkpoint",
+        "panes/merging.py",
+        "        self._writes[blob] = value\n",
+        "        self._writes[blob] = None\n",
+        (MERGING, SIMULATION),
+    ),
+    Mutation(
+        "slices that are being learned from are not part of the checkpoint",
+        "tasks/learning.py",
+        "        self.changed.add(start)\n",
+        "",
+        (JUDGE, SIMULATION),
+    ),
+    Mutation(
+        "counters are not part of the checkpoint",
+        "tasks/summarise.py",
+        "            self.counters = Counters(*counters)\n",
+        "",
+        (SUMMARISE, SIMULATION),
+    ),
+    Mutation(
+        "alert ids depend on when they are made",
+        "incidents/alerts.py",
+        "return digest(incident.id, incident.status, str(incident.window.end))",
+        "import time\n    return digest(incident.id, incident.status, str(time.time_ns()))",
+        (SIMULATION,),
+    ),
+)
+_FIRST_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+
+
+def caught_by(mutation: Mutation) -> str:
+    """Return the test that notices, or nothing. Raises ValueError if the place is not there exactly once."""
+    source = ROOT / "src" / "driftline" / mutation.file
+    if (found := source.read_text().count(mutation.old)) != 1:
+        raise ValueError(f"{mutation.file} has {found} places that read {mutation.old!r}: write the mutation anew")
+    with tempfile.TemporaryDirectory() as place:
+        copy = Path(place)
+        for name in ("src", "tests"):
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        broken = copy / "src" / "driftline" / mutation.file
+        broken.write_text(broken.read_text().replace(mutation.old, mutation.new))
+        for tests in mutation.tests:
+            answer = subprocess.run(
+                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", tests],
+                cwd=copy,
+                env={**os.environ, "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if answer.returncode == 1 and (failed := _FIRST_FAILED.search(answer.stdout)):
+                return failed[1].removeprefix("tests/")
+            if answer.returncode != 0:
+                raise RuntimeError(f"{tests} did not run:\n{answer.stdout}\n{answer.stderr}")
+    return ""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print a table of mutations and what catches them. Returns 1 if something survives."""
+    parser = argparse.ArgumentParser(prog="make mutations", description=__doc__)
+    parser.add_argument("--only", default="", help="only those whose description contains this")
+    wanted = parser.parse_args(arguments).only
+    survivors = 0
+    print("| mutation | caught by |\n|---|---|")
+    for mutation in MUTATIONS:
+        if wanted not in mutation.what:
+            continue
+        test = caught_by(mutation)
+        survivors += not test
+        print(f"| {mutation.what} | {f'`{test}`' if test else '**nothing**'} |", flush=True)
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

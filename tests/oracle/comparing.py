@@ -1,0 +1,72 @@
+"""The one place where the oracle meets the package: its settings and its records, as plain values."""
+
+from driftline.config import Settings
+from driftline.panes.records import GROUP_STEP, PaneRecord
+from driftline.runtime.rules import judge_settings, summarise_settings
+from driftline.sketches.summary import ROLES
+from driftline.tasks.summarise import SummariseSettings
+from tests.oracle import judge
+from tests.oracle.summarise import Content, Rules
+
+
+def rules_of(settings: SummariseSettings) -> Rules:
+    """Return what Summarise knows of the configuration."""
+    return Rules(
+        settings.disorder,
+        settings.future,
+        settings.past,
+        settings.limits.name_length,
+        settings.limits.depth,
+        settings.pane_ms,
+        settings.tags,
+        settings.stream_pane_ms,
+    )
+
+
+def rules_for(settings: Settings) -> Rules:
+    """Return the same of a whole configuration."""
+    return rules_of(summarise_settings(settings))
+
+
+def judge_rules_for(settings: Settings) -> judge.Rules:
+    """Return what Judge knows of the configuration."""
+    found = judge_settings(settings)
+
+    def learn(model: str) -> tuple[int, int]:
+        rule = found.rules(model).learn
+        return rule.span_ms, rule.events
+
+    return judge.Rules(lambda model: found.rules(model).windows, learn, found.stream_window_ms, found.dead_letter_share)
+
+
+def said_by(record: PaneRecord) -> Content:
+    """Return all that a record says. A record is a function of it: the codec has one form for each content."""
+    cells = []
+    begin = 0
+    for at, size in enumerate(record.cells.sizes.tolist()):
+        number = int(record.cells.ids[at])
+        part = slice(begin, begin + size)
+        buckets = list(
+            zip(
+                record.cells.keys[part].tolist(),
+                record.cells.counts[part].tolist(),
+                record.cells.offsets[part].tolist(),
+                strict=True,
+            )
+        )
+        group, slot, role = number // GROUP_STEP, number % GROUP_STEP // ROLES, number % ROLES
+        cells.append((group, slot, role, int(record.cells.shifts[at]), buckets))
+        begin += size
+    return Content(
+        record.source,
+        record.sources,
+        record.model,
+        record.start,
+        record.length,
+        record.part,
+        record.parts,
+        [(group.version, group.segment) for group in record.groups],
+        list(record.signals),
+        cells,
+        dict(record.categories),
+    )

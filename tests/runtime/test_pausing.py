@@ -1,0 +1,376 @@
+"""Kafka or Redis is away: the worker pauses, says so once, and goes on without loss or repetition."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from driftline.errors import DeliveryPending, DriftlineError, LogUnavailable, PublishError, StateUnavailable
+from driftline.incidents.alerts import alert_id
+from driftline.log.api import Consumer, Log, Outgoing, Producer, RebalanceListener, TopicPartition
+from driftline.log.memory import MemoryLog
+from driftline.observe.metrics import PAUSED, Sample
+from driftline.panes.records import PaneRecord, decode_record
+from driftline.runtime.local import backtest
+from driftline.runtime.worker import RETRY_S, TELL_S, Worker
+from driftline.state.api import Claim, Commit, Committed, Outcome
+from driftline.state.memory import MemoryStore
+from driftline.tables import EncodedEvents
+from tests.runtime.streams import START, Bench, Manual, events, settings
+
+STREAM = events(hours=2.5, shift_after=1.5)
+STEP_S = 0.05
+
+
+@pytest.fixture(autouse=True)
+def many_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("driftline.runtime.worker.MAX_RECORDS", 500)
+
+
+@pytest.fixture(scope="module")
+def expected() -> list[str]:
+    keys, values, times = map(list, zip(*STREAM, strict=True))
+    result = backtest(settings(), [EncodedEvents(keys, values, times)])
+    assert result.incidents
+    return [alert_id(incident) for incident in result.incidents]
+
+
+@dataclass
+class Sabotage:
+    """Raises what it is given, for as long as it is given something."""
+
+    error: Exception | None = None
+    seen: int = 0
+
+    def check(self) -> None:
+        if self.error is not None:
+            self.seen += 1
+            raise self.error
+
+
+class FailingStore(MemoryStore):
+    """A store of which single methods can be made to fail."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on = {name: Sabotage() for name in ("commit", "ack", "claim")}
+
+    def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+        self.on["commit"].check()
+        return super().commit(claim, commit, now=now)
+
+    def ack(self, claim: Claim, through: int) -> Outcome:
+        self.on["ack"].check()
+        return super().ack(claim, through)
+
+    def claim(self, task: object, owner: str, *, now: int) -> Claim:
+        self.on["claim"].check()
+        return super().claim(task, owner, now=now)  # type: ignore[arg-type]
+
+
+@dataclass
+class FailingLog:
+    """A log in memory whose producers and questions can be made to fail."""
+
+    inner: MemoryLog
+    produce: Sabotage = field(default_factory=Sabotage)
+    flush: Sabotage = field(default_factory=Sabotage)
+    ask: Sabotage = field(default_factory=Sabotage)
+    refuse: Callable[[Outgoing], bool] = lambda record: False
+    """Records that are lost, with all behind them, as the next flush tells."""
+    producers: int = 0
+
+    def producer(self) -> Producer:
+        self.producers += 1
+        return FailingProducer(self, self.inner.producer())
+
+    def consumer(self, group: str, topics: list[str], listener: RebalanceListener, **more: object) -> Consumer:
+        consumer = self.inner.consumer(group, topics, listener)
+        bounds = consumer.bounds
+
+        def asked(partition: TopicPartition) -> tuple[int, int]:
+            self.ask.check()
+            return bounds(partition)
+
+        consumer.bounds = asked  # type: ignore[method-assign]
+        return consumer
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+
+class FailingProducer:
+    def __init__(self, log: FailingLog, inner: Producer) -> None:
+        self._log = log
+        self._inner = inner
+        self._lost: str | None = None
+
+    def produce(self, record: Outgoing) -> None:
+        self._log.produce.check()
+        if self._lost is None and self._log.refuse(record):
+            self._lost = record.topic
+        if self._lost is None:
+            self._inner.produce(record)
+
+    def flush(self, timeout_s: float) -> None:
+        self._log.flush.check()
+        if self._lost is not None:
+            raise PublishError(f"topic {self._lost}: refused")
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class Driven:
+    """A worker on a log and a store that may fail, stepped by hand."""
+
+    def __init__(self, *, bounded: bool = True, **more: object) -> None:
+        self.store = FailingStore()
+        self.bench = Bench(settings(checkpoint="200ms", **more), store=self.store)
+        self.log = FailingLog(self.bench.log)
+        self.manual = Manual()
+        self.reported: list[Sample] = []
+        self.worker = self.another("w", bounded=bounded)
+
+    def another(self, owner: str, *, bounded: bool = True) -> Worker:
+        log: Log = self.log  # type: ignore[assignment]
+        return Worker(
+            self.bench.settings,
+            log,
+            self.store,
+            owner=owner,
+            until_caught_up=bounded,
+            clock=self.manual.clock(),
+            poll_s=0.001,
+            observe=self.reported.extend,
+        )
+
+    def step(self, times: int = 1, of: float = STEP_S) -> None:
+        for _ in range(times):
+            self.worker.step()
+            self.manual.time += of
+
+    def wait(self, seconds: float) -> None:
+        self.step(int(seconds / RETRY_S), RETRY_S)
+
+    def step_until(self, condition: Callable[[], bool], most: int = 20_000) -> None:
+        for _ in range(most):
+            if condition():
+                return
+            self.step()
+        pytest.fail("it did not come about")
+
+    def to_the_end(self) -> None:
+        self.step_until(lambda: self.worker._stopping)
+        self.worker.run()
+
+    def read(self) -> int:
+        return sum(owned.positions.get("predictions", 0) for owned in self.worker._owned.values())
+
+    def paused(self) -> bool:
+        return self.worker.progress.pause is not None
+
+    def alert_ids(self) -> list[str]:
+        return self.bench.alert_ids()
+
+
+def pauses(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.parametrize("where", ["commit", "ack", "claim"])
+def test_a_store_that_is_away_for_minutes_is_waited_for(
+    where: str, expected: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="driftline")
+    driven = Driven()
+    driven.bench.publish(STREAM)
+    sabotage = driven.store.on[where]
+    if where != "claim":
+        driven.step(3)
+    sabotage.error = StateUnavailable("Redis at h:1/0 answered OOM: its memory is full")
+    driven.wait(180)
+
+    assert sabotage.seen > 100
+    assert pauses(caplog) == ["paused, nothing is lost: Redis at h:1/0 answered OOM: its memory is full"]
+    assert (PAUSED, ("redis",)) in {(sample.metric, sample.labels) for sample in driven.reported}
+    assert driven.paused()
+    held = sum(len(batch.offsets) for owned in driven.worker._owned.values() for batch in owned.waiting)
+    assert held < len(STREAM)
+
+    sabotage.error = None
+    driven.to_the_end()
+    assert not driven.paused()
+    assert "goes on after 1" in caplog.text
+    assert driven.alert_ids() == expected
+    assert driven.worker.progress.restarts == {}
+
+
+def test_nothing_more_is_read_while_the_store_is_away() -> None:
+    driven = Driven(bounded=False)
+    driven.bench.publish(STREAM[:1000])
+    driven.step(3)
+    driven.store.on["commit"].error = StateUnavailable("away")
+    driven.step_until(driven.paused)
+    driven.bench.publish(STREAM[1000:])
+    before = driven.worker.progress.records
+    driven.step(200)
+    assert driven.worker.progress.records == before
+    driven.store.on["commit"].error = None
+    driven.step_until(lambda: driven.worker.progress.records >= len(STREAM))
+
+
+@pytest.mark.parametrize("back_up", [False, True])
+def test_a_task_that_moves_while_its_checkpoint_is_pending_takes_all_of_it_along(
+    back_up: bool, expected: list[str]
+) -> None:
+    """What was taken out of a task for a checkpoint is in it no more: a second, empty one must not take its place."""
+    driven = Driven(bounded=False)
+    driven.bench.publish(STREAM)
+    store = driven.store
+    driven.step(2)
+    store.on["commit"].error = StateUnavailable("away")
+    driven.step_until(driven.paused)
+    pending = [owned for owned in driven.worker._owned.values() if owned.pending is not None]
+    assert any(owned.pending.records for owned in pending if owned.pending), "panes must be at stake"
+    second = driven.another("second", bounded=False)
+    if back_up:
+        store.on["commit"].error = None
+    for _ in range(10):  # `second` joins, and `w` is told inside its poll that it must hand over
+        second.step()
+        driven.step()
+    store.on["commit"].error = None
+    assert driven.worker.progress.rebalances["revoked"] > 0
+    for worker in (driven.worker, second):
+        worker.finish()
+    while not second._stopping:
+        second.step()
+        driven.step()
+    driven.to_the_end()
+    second.run()
+    assert set(driven.alert_ids()) == set(expected)
+
+
+def test_refused_records_are_published_again_in_order(expected: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    """Judge takes a pane that comes after its successor for repeated: nothing queued behind a refused one may stay."""
+    driven = Driven()
+    driven.bench.publish(STREAM)
+    panes = driven.bench.settings.topics.panes
+    count = 0
+
+    def every_seventh(record: Outgoing) -> bool:
+        nonlocal count
+        count += record.topic == panes
+        return record.topic == panes and count % 7 == 0 and count < 200
+
+    driven.log.refuse = every_seventh
+    driven.to_the_end()
+
+    assert driven.log.producers > 5
+    assert set(pauses(caplog)) == {f"paused, nothing is lost: topic {panes}: refused"}
+    assert driven.alert_ids() == expected
+
+
+def test_records_that_kafka_does_not_take_are_queued_once(expected: list[str]) -> None:
+    driven = Driven()
+    driven.bench.publish([*STREAM, (b"bad", b"not json", START)])
+    driven.log.flush.error = DeliveryPending("3 records are not delivered after 5 s and are still being tried")
+    driven.wait(300)
+    assert driven.log.flush.seen > 100
+    driven.log.flush.error = None
+    driven.to_the_end()
+
+    assert driven.log.producers == 1
+    assert driven.alert_ids() == expected
+    panes = [decode_record(record.value or b"") for record in driven.bench.records(driven.bench.settings.topics.panes)]
+    places = [(pane.source, pane.model, pane.start, pane.part) for pane in panes if isinstance(pane, PaneRecord)]
+    assert len(places) == len(set(places))
+    assert len(driven.bench.records(driven.bench.settings.topics.dead_letters)) == 1
+
+
+def test_a_full_local_queue_is_gone_through_bit_by_bit(expected: list[str]) -> None:
+    driven = Driven()
+    driven.bench.publish(STREAM)
+    room = 3
+
+    class Small(FailingProducer):
+        def produce(self, record: Outgoing) -> None:
+            nonlocal room
+            room -= 1
+            if room <= 0:
+                room = 3
+                raise DeliveryPending("no room")
+            super().produce(record)
+
+    driven.worker._checkpointer._producer = Small(driven.log, driven.bench.log.producer())
+    driven.to_the_end()
+    assert driven.log.producers == 1
+    assert driven.alert_ids() == expected
+
+
+@pytest.mark.parametrize("error", [PublishError("topic alerts: refused"), LogUnavailable("no broker answers")])
+def test_status_is_told_why_where_the_store_takes_it(error: DriftlineError) -> None:
+    driven = Driven()
+    driven.bench.publish(STREAM)
+    driven.log.flush.error = error
+    driven.step_until(driven.paused)
+    driven.wait(3 * TELL_S)
+    (word,) = driven.store.told("driftline")
+    assert (word.owner, word.why) == ("w", str(error))
+    assert word.at - word.since >= TELL_S * 1000
+    driven.log.flush.error = None
+    driven.to_the_end()
+    assert driven.store.told("driftline") == []
+
+
+def test_stopping_while_the_store_is_away_ends_in_time_and_says_so() -> None:
+    driven = Driven(bounded=False, shutdown="3s")
+    driven.bench.publish(STREAM)
+    driven.step(2)
+    driven.store.on["commit"].error = StateUnavailable("Redis is away")
+    driven.step_until(driven.paused)
+    asked = driven.manual.time
+    driven.worker.stop()
+    with pytest.raises(StateUnavailable, match="Redis is away"):
+        driven.worker.run()
+    assert driven.manual.time - asked < 5
+
+
+def flushed_at(driven: Driven) -> list[int]:
+    stored = [driven.store.read(info.task, "view/progress") for info in driven.store.tasks("driftline")]
+    return [json.loads(views["view/progress"])["flushed_at"] for views in stored if views]
+
+
+def test_a_log_that_is_away_is_not_quiet() -> None:
+    """Nothing comes from it either; its panes closed now, all that services keep for it would be late."""
+    driven = Driven(bounded=False, quiet="60s")
+    driven.bench.publish(STREAM[: 60 * 61])
+    driven.step(100)
+    driven.log.ask.error = LogUnavailable("no broker answers")
+    driven.wait(300)
+    assert driven.paused()
+    assert set(flushed_at(driven)) == {-1}
+
+    driven.log.ask.error = None
+    driven.wait(30)
+    assert not driven.paused()
+    assert set(flushed_at(driven)) == {-1}, "the quiet time begins anew"
+    driven.wait(40)
+    assert -1 not in flushed_at(driven)
+
+
+def test_a_worker_that_could_not_read_does_not_take_its_inputs_for_quiet() -> None:
+    driven = Driven(bounded=False, quiet="60s")
+    driven.bench.publish(STREAM[: 60 * 61])
+    driven.step(100)
+    driven.bench.publish(STREAM[60 * 61 : 60 * 62])
+    driven.store.on["commit"].error = StateUnavailable("away")
+    driven.step_until(driven.paused)
+    driven.bench.publish(STREAM[60 * 62 : 60 * 64])
+    driven.wait(300)
+    driven.store.on["commit"].error = None
+    driven.step_until(lambda: driven.read() == 60 * 64)
+    driven.step(10)
+    assert set(flushed_at(driven)) == {-1}

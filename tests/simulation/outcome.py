@@ -1,0 +1,220 @@
+"""What came of a run, in a form that does not depend on how often anything was tried."""
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+from driftline.log.api import Record, TopicPartition
+from driftline.panes.records import PaneRecord, Watermark, decode_record
+from driftline.runtime.rules import judge_settings
+from driftline.tasks.judge import Judge
+from tests.oracle.comparing import rules_for, said_by
+from tests.oracle.summarise import Content, Oracle
+from tests.simulation.world import World
+
+PaneKey = tuple[int, str, int, int]
+"""Source, model, start, part."""
+
+SOURCES = 99
+
+
+@dataclass
+class Outcome:
+    """Everything that must not depend on faults."""
+
+    panes: dict[PaneKey, bytes] = field(default_factory=dict)
+    counters: dict[int, Any] = field(default_factory=dict)
+    """Of each input partition: what `status` shows of its task."""
+    dead_letters: dict[tuple[str, int, int], tuple[str, bytes | None, bytes | None]] = field(default_factory=dict)
+    """Topic, partition and offset -> reason, key and value."""
+    alerts: dict[str, list[bytes]] = field(default_factory=dict)
+    """By incident fingerprint, in order, each once."""
+    windows: dict[int, Any] = field(default_factory=dict)
+    """Of each panes partition: windows judged, and how far."""
+
+
+class Wrong(AssertionError):
+    """A run that broke a promise."""
+
+
+def outcome_of(world: World) -> Outcome:
+    """Collect what a run left behind. Raises `Wrong` where it contradicts itself."""
+    found = Outcome()
+    settings = world.workload.settings
+    for info in world.store.tasks(settings.group):
+        if info.outbox:
+            raise Wrong(f"{info.task}: {info.outbox} records were never published")
+        if info.task.stage == "summarise":
+            view = json.loads(world.store.read(info.task, "view/progress")["view/progress"])
+            if view["consumed"] != view["accepted"] + sum(view["refused"].values()):
+                raise Wrong(f"{info.task}: its counters do not add up: {view}")
+            if view["consumed"] != info.offsets[settings.topics.predictions]:
+                raise Wrong(f"{info.task}: {view['consumed']} records were counted, it is at {dict(info.offsets)}")
+            found.counters[info.task.partition] = view
+        else:
+            view = json.loads(world.store.read(info.task, "view/incidents")["view/incidents"])
+            counters = view["counters"]
+            if counters["unreadable"]:
+                raise Wrong(f"{info.task}: {counters['unreadable']} panes cannot be read")
+            found.windows[info.task.partition] = [view["mark"], counters["windows"], counters["late"]]
+    _collect_panes(world, found)
+    _collect_dead_letters(world, found)
+    found.alerts = unique_alerts(read_all(world, settings.topics.alerts))
+    return found
+
+
+def read_all(world: World, topic: str) -> list[tuple[TopicPartition, int, Record]]:
+    """Return all records of a topic as (partition, offset, record)."""
+    reader = world.log.read(topic)
+    found: list[tuple[TopicPartition, int, Record]] = []
+    while not reader.at_end:
+        found.extend((source, offset, record) for source, offset, _, record in reader.poll(0.0))
+    return found
+
+
+def _collect_panes(world: World, found: Outcome) -> None:
+    latest: dict[tuple[int, str], tuple[int, int]] = {}
+    marks: dict[tuple[int, int], int] = defaultdict(lambda: -1)
+    for place, offset, record in read_all(world, world.workload.settings.topics.panes):
+        value = record.value or b""
+        pane = _decoded(value)
+        if not isinstance(pane, PaneRecord):
+            marks[place.partition, pane.source] = max(marks[place.partition, pane.source], pane.time)
+            continue
+        key = (pane.source, pane.model, pane.start, pane.part)
+        if world.workload.grows:  # how many sources there are is as the task that sent it knew
+            value = replace(pane, sources=SOURCES).encode()
+        if found.panes.setdefault(key, value) != value:
+            raise Wrong(f"{place}, offset {offset}: pane {key} was sent twice with different content")
+        if (pane.start, pane.part) > latest.get((pane.source, pane.model), (-1, -1)):
+            latest[pane.source, pane.model] = (pane.start, pane.part)
+            if pane.end <= marks[place.partition, pane.source]:
+                raise Wrong(f"{place}, offset {offset}: pane {key} came after the watermark that passed it")
+
+
+@lru_cache(10_000)
+def _decoded(value: bytes) -> PaneRecord | Watermark:
+    """Decode a record: every schedule of a workload sends the same ones, which is what is to be shown."""
+    return decode_record(value)
+
+
+def _collect_dead_letters(world: World, found: Outcome) -> None:
+    for _, _, record in read_all(world, world.workload.settings.topics.dead_letters):
+        headers = dict(record.headers)
+        place = (
+            headers["driftline-topic"].decode(),
+            int(headers["driftline-partition"]),
+            int(headers["driftline-offset"]),
+        )
+        letter = (headers["driftline-reason"].decode(), record.key, record.value)
+        if found.dead_letters.setdefault(place, letter) != letter:
+            raise Wrong(f"dead letter {place} came twice with different content")
+
+
+def unique_alerts(records: list[tuple[TopicPartition, int, Record]]) -> dict[str, list[bytes]]:
+    """Return the alerts of each incident fingerprint as a consumer sees them that drops repeated ids."""
+    by_id: dict[str, bytes] = {}
+    found: dict[str, list[bytes]] = {}
+    for _, _, record in records:
+        value = record.value or b""
+        alert = json.loads(value)
+        if by_id.setdefault(alert["id"], value) != value:
+            raise Wrong(f"alert {alert['id']} came twice with different content")
+        alerts = found.setdefault(alert["partitionkey"], [])
+        if value not in alerts:
+            alerts.append(value)
+    return found
+
+
+def judged_again(world: World) -> dict[str, list[bytes]]:
+    """Return the alerts that the panes log as it is now gives, each record once, judged from its start in one go."""
+    settings = world.workload.settings
+    topic = settings.topics.panes
+    by_partition: dict[int, dict[bytes | None, None]] = defaultdict(dict)
+    for source, _, record in read_all(world, topic):
+        by_partition[source.partition].setdefault(record.value)
+    alerts = []
+    for values in by_partition.values():
+        judge = Judge(judge_settings(settings))
+        judge.process(list(values))
+        alerts += [(TopicPartition(topic, 0), 0, Record(alert.key, alert.value)) for alert in judge.emit()]
+    return unique_alerts(alerts)
+
+
+def check(world: World, got: Outcome, want: Outcome, *, again: bool) -> None:
+    """Raise `Wrong` with the first difference.
+
+    Args:
+        world: what was run.
+        got: what came of it.
+        want: what comes of the undisturbed run.
+        again: whether the panes log is judged again, in one go.
+
+    Two things depend on time, and are in the panes log for that reason. When a partition was flushed: the oracle takes
+    it from there. And when a partition that was added was heard of: what of it comes too late for a window depends on
+    that. There, alerts are compared with those that the panes log gives.
+    """
+    if world.workload.quiet:
+        contents = {key: said_by(pane) for key, value in got.panes.items() if (pane := _pane(value))}
+        panes, counters, letters = with_flushes(world)
+        _same("panes", contents, panes)
+        _same("counters", {n: {name: view[name] for name in counters[n]} for n, view in got.counters.items()}, counters)
+        _same("dead letters", {place: reason for place, (reason, _, _) in got.dead_letters.items()}, letters)
+    else:
+        _same("panes", got.panes, want.panes)
+        _same("counters", got.counters, want.counters)
+        _same("dead letters", got.dead_letters, want.dead_letters)
+    if again:
+        _same("alerts, judged again,", got.alerts, judged_again(world))
+    if not (world.workload.grows or world.workload.quiet):
+        _same("alerts", got.alerts, want.alerts)
+        _same("windows", got.windows, want.windows)
+
+
+def _pane(value: bytes) -> PaneRecord | None:
+    record = _decoded(value)
+    return record if isinstance(record, PaneRecord) else None
+
+
+def with_flushes(
+    world: World,
+) -> tuple[dict[PaneKey, Content], dict[int, dict[str, object]], dict[tuple[str, int, int], str]]:
+    """Return panes, counters and dead letters as the oracle has them, flushed where the panes log says so."""
+    workload = world.workload
+    topics = workload.settings.topics
+    flushed: dict[int, set[int]] = defaultdict(set)
+    for _, _, record in read_all(world, topics.panes):
+        mark = _decoded(record.value or b"")
+        if isinstance(mark, Watermark) and mark.idle:
+            flushed[mark.source].add(mark.position)
+    panes: dict[PaneKey, Content] = {}
+    counters: dict[int, dict[str, object]] = {}
+    letters: dict[tuple[str, int, int], str] = {}
+    for partition in range(workload.partitions[topics.predictions]):
+        oracle = Oracle(rules_for(workload.settings), partition, workload.partitions[topics.predictions])
+        records = [(value, stamp) for place, _, value, stamp in workload.records if place == partition]
+        for offset, (value, stamp) in enumerate(records):
+            if offset in flushed[partition]:
+                oracle.quiet(offset)
+            fate = oracle.take(value, stamp)
+            if fate != "accepted":
+                letters[topics.predictions, partition, offset] = fate
+        oracle.quiet(len(records))
+        panes.update({(partition, sent.model, sent.start, sent.part): sent for sent in oracle.sent})
+        counters[partition] = oracle.counters
+    return panes, counters, letters
+
+
+def _same(what: str, got: dict[Any, Any], want: dict[Any, Any]) -> None:
+    if got == want:
+        return
+    lines = [f"missing {key}" for key in want.keys() - got.keys()]
+    lines += [f"not expected {key}" for key in got.keys() - want.keys()]
+    lines += [
+        f"{key}: {got[key]!r:.300} instead of {want[key]!r:.300}"
+        for key in got.keys() & want.keys()
+        if got[key] != want[key]
+    ]
+    raise Wrong(f"{what} differ: {'; '.join(sorted(lines)[:3])} ({len(lines)} in all)")

@@ -1,0 +1,134 @@
+"""A short simulation: `make simulate` runs ten thousand schedules."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from driftline.panes.records import PaneRecord, decode_record
+from tests.oracle.comparing import rules_for, said_by
+from tests.oracle.summarise import Content, Oracle
+from tests.simulation.faults import CALLS, Fault, Kind, Schedule, draw, shrink
+from tests.simulation.outcome import SOURCES
+from tests.simulation.running import run, schedule_of, shrunken, trace_of, undisturbed
+from tests.simulation.workloads import workloads
+
+SCHEDULES = 240
+PARTS = 8
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_what_went_wrong_on_the_way_does_not_show_in_the_end(part: int) -> None:
+    struck: Counter[str] = Counter()
+    for seed in range(part * SCHEDULES // PARTS, (part + 1) * SCHEDULES // PARTS):
+        verdict = run(schedule_of(seed))
+        struck.update(verdict.struck)
+        if verdict.fault:
+            least = shrunken(verdict)
+            pytest.fail(f"{least.fault}\nagain: make simulate {least.schedule}")
+    assert struck.total() > SCHEDULES // PARTS, "faults are to strike, not to wait for calls that never come"
+
+
+def test_every_workload_has_something_to_find() -> None:
+    for number, workload in enumerate(workloads()):
+        outcome, calls = undisturbed(number)
+        assert outcome.panes, workload.name
+        assert outcome.alerts, workload.name
+        assert set(calls) == set(CALLS), workload.name
+
+
+@pytest.mark.parametrize("number", range(len(workloads())), ids=[workload.name for workload in workloads()])
+def test_the_undisturbed_run_is_what_the_oracle_says(number: int) -> None:
+    workload = workloads()[number]
+    if workload.quiet:
+        return  # each of its runs is compared with the oracle: see `outcome.check`
+    outcome, _ = undisturbed(number)
+    got = [said_by(pane) for value in outcome.panes.values() if isinstance(pane := decode_record(value), PaneRecord)]
+    panes, letters = [], {}
+    for partition in sorted({place for place, *_ in workload.records}):
+        records = [(key, value, stamp) for place, key, value, stamp in workload.records if place == partition]
+        sources = SOURCES if workload.grows else workload.partitions[workload.settings.topics.predictions]
+        oracle = Oracle(rules_for(workload.settings), partition, sources)
+        for offset, (key, value, stamp) in enumerate(records):
+            fate = oracle.take(value, stamp)
+            if fate != "accepted":
+                letters[workload.settings.topics.predictions, partition, offset] = (fate, key, value)
+        oracle.quiet(len(records))
+        panes += oracle.sent
+        view = outcome.counters[partition]
+        assert {name: view[name] for name in oracle.counters} == oracle.counters
+        assert view["watermark"] == oracle.watermark
+    assert sorted(got, key=_place) == sorted(panes, key=_place)
+    assert outcome.dead_letters == letters
+
+
+def _place(content: Content) -> tuple[int, str, int]:
+    return content.source, content.model, content.start
+
+
+def test_a_seed_is_the_same_run_in_any_process() -> None:
+    seed = 7
+    code = (
+        "import hashlib; from tests.simulation.running import schedule_of, trace_of; "
+        f"print(hashlib.sha256('\\n'.join(trace_of(schedule_of({seed}))).encode()).hexdigest())"
+    )
+    paths = os.pathsep.join(path for path in sys.path if path)
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": paths},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("0", "77")
+    }
+    assert len(answers) == 1
+    assert trace_of(schedule_of(seed)) == trace_of(schedule_of(seed))
+
+
+def test_faults_can_be_written_down_and_read_again() -> None:
+    calls = [undisturbed(number)[1] for number in range(len(workloads()))]
+    faults = {fault for seed in range(300) for fault in draw(seed, calls).faults}
+    assert {fault.kind for fault in faults} == set(Kind)
+    for fault in faults:
+        assert Fault.parse(str(fault)) == (fault if "(" in str(fault) else fault._replace(size=0))
+    with pytest.raises(ValueError, match="is no fault"):
+        Fault.parse("crash after lunch 1")
+
+
+def test_a_failure_is_cut_down_to_the_faults_that_matter() -> None:
+    faults = tuple(Fault(Kind.SLOW, size, "after", "poll", size) for size in range(1, 9))
+
+    def fails(some: tuple[Fault, ...]) -> bool:
+        return {fault.size for fault in some} >= {3, 7}
+
+    assert [fault.size for fault in shrink(faults, fails)] == [3, 7]
+
+
+def test_what_is_lost_is_seen() -> None:
+    """The comparison itself: an outcome that differs in one pane, alert, counter or dead letter is not accepted."""
+    verdict = run(Schedule(1, 1, 1, ()))
+    assert verdict.fault == ""
+    outcome, _ = undisturbed(1)
+    for name in ("panes", "alerts", "counters", "dead_letters", "windows"):
+        held = getattr(outcome, name)
+        key = next(iter(held))
+        taken = held.pop(key)
+        try:
+            assert name.replace("_", " ") in run(Schedule(1, 1, 1, ())).fault
+        finally:
+            held[key] = taken
+    assert run(replace(verdict.schedule)).fault == ""

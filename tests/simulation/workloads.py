@@ -1,0 +1,111 @@
+"""Small streams, each with something to find: enough for a few panes, windows and incidents, and cheap to run."""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from driftline.config import Settings
+
+MINUTE = 60_000
+START = 29_783_340 * MINUTE
+STEP = 2_000
+"""Milliseconds between two events."""
+
+Published = tuple[int, bytes | None, bytes | None, int]
+"""Partition, key, value, timestamp."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What is published, in order, and how it is watched."""
+
+    name: str
+    settings: Settings
+    records: Sequence[Published]
+    partitions: Mapping[str, int] = field(default_factory=dict)
+    grows: bool = False
+    """Whether the topic gets a partition on the way."""
+    quiet: bool = False
+    """Whether partitions fall quiet on the way, and are flushed by a clock."""
+
+
+def _settings(quiet: str = "1000d", **model: object) -> Settings:
+    """One window of a minute; a reference of the first events; a budget so large that little evidence is enough."""
+    own = {
+        "windows": ["30s"],
+        "pane": "30s",
+        "reference": "learn 20 events",
+        "false_alarms": "20 per 1h",
+        "min_events": 5,
+        **model,
+    }
+    # As a rule nothing is flushed by the clock: when that happens depends on what goes wrong, and so does what comes.
+    return Settings.model_validate(
+        {"models": {"*": own}, "disorder": "5s", "past": "1000d", "quiet": quiet, "checkpoint": "500ms"}
+    )
+
+
+def _events(
+    seed: int,
+    size: int,
+    partitions: int,
+    *,
+    models: str = "m",
+    bad: float = 0.0,
+    tenants: str = "",
+    late: float = 0.0,
+    returns: float = 1.0,
+    grows_at: int | None = None,
+    rich: bool = False,
+) -> list[Published]:
+    chance = random.Random(seed)
+    found: list[Published] = []
+    for number in range(size):
+        now = START + number * STEP
+        time = now - int(chance.expovariate(1 / 1_500))
+        if chance.random() < late:
+            time -= 2 * MINUTE
+        moved = size * 0.5 < number <= size * returns
+        event: dict[str, object] = {
+            "event_id": f"e{number}",
+            "event_time": time,
+            "model": chance.choice(models),
+            "features": {"x": round(chance.gauss(4.0 if moved else 0.0, 1.0), 2)},
+        }
+        if rich:
+            event["features"] = {"x": chance.choice("xxy" if moved else "xyy"), "c": chance.choice([1, 2, None])}
+            event["prediction"] = chance.choice([0.1, 0.2, 0.9][2 * moved :])
+        if tenants:
+            event["segment"] = {"tenant": chance.choice(tenants)}
+        value: bytes | None = json.dumps(event).encode()
+        if chance.random() < bad:
+            value = chance.choice([None, b"{", b"[]", b'{"features":{"x":1}}', value[:40] if value else None])
+        grown = grows_at is not None and number >= grows_at
+        found.append((chance.randrange(partitions + grown), f"e{number}".encode(), value, now))
+    return found
+
+
+def _workload(name: str, settings: Settings, records: list[Published], partitions: int, **more: bool) -> Workload:
+    topics = settings.topics
+    counts = {topics.predictions: partitions, topics.panes: 2, topics.alerts: 1, topics.dead_letters: 1}
+    return Workload(name, settings, records, counts, **more)
+
+
+@cache
+def workloads() -> tuple[Workload, ...]:
+    """Return all of them; the same each time."""
+    drifts = _settings()
+    tagged = _settings(segments=["tenant"], windows=[{"size": "1m", "every": "30s"}], pane="30s")
+    bounded = _settings(thresholds={"*": {"psi": 0.5}}, false_alarms="0.001 per 1h")
+    return (
+        _workload("one partition", drifts, _events(1, 120, 1, returns=0.65), 1),
+        _workload("two partitions", drifts, _events(2, 70, 2, bad=0.05, rich=True), 2),
+        _workload("two models", bounded, _events(3, 70, 2, models="mmmn"), 2),
+        _workload("bad records", drifts, _events(4, 90, 2, bad=0.45, late=0.1), 2),
+        _workload("segments", tagged, _events(5, 60, 2, tenants="pq", late=0.05), 2),
+        _workload("three partitions", bounded, _events(6, 60, 3, late=0.1, bad=0.1), 3),
+        _workload("a growing topic", drifts, _events(7, 64, 1, bad=0.05, grows_at=30), 1, grows=True),
+        _workload("quiet times", _settings(quiet="400ms"), _events(8, 64, 2, bad=0.05), 2, quiet=True),
+    )

@@ -1,0 +1,113 @@
+"""Judge against a naive oracle: slices, windows with their events, what is told of the stream, alert names."""
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from driftline.config import Settings
+from driftline.panes.records import PaneRecord, decode_record
+from driftline.runtime.rules import judge_settings
+from driftline.tasks.judge import Judge
+from driftline.tasks.subjects import SubjectJudge
+from tests.oracle.comparing import judge_rules_for, said_by
+from tests.oracle.judge import Mark, Oracle, Told, Window, alert_name, name
+from tests.panes.test_merging import interleave
+from tests.simulation.outcome import read_all
+from tests.simulation.running import prepared
+from tests.simulation.workloads import Workload, workloads
+from tests.tasks import test_judge
+
+
+def milliseconds(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+def check_against_the_oracle(how: Settings, log: Sequence[bytes], monkeypatch: pytest.MonkeyPatch) -> Oracle:
+    """Judge a panes log; every window with events is seen as it is judged."""
+    seen: list[Window] = []
+    original = SubjectJudge._judge
+
+    def judged(self: SubjectJudge, *arguments: Any) -> Any:
+        answer = original(self, *arguments)
+        window, subject = self.last_window, self.subject
+        assert window is not None
+        if window.count:
+            who = (subject.model, subject.version, subject.segment)
+            seen.append(Window(who, window.start, window.end, window.count))
+        return answer
+
+    judge, oracle = Judge(judge_settings(how)), Oracle(judge_rules_for(how))
+    with monkeypatch.context() as patch:
+        patch.setattr(SubjectJudge, "_judge", judged)
+        assert judge.process(log) == []
+    for value in log:
+        record = decode_record(value)
+        if isinstance(record, PaneRecord):
+            oracle.take(said_by(record))
+        else:
+            oracle.take(Mark(record.source, record.sources, record.time, record.idle, record.position))
+    assert judge.mark == oracle.mark
+    assert {what: judge.counters[what] for what in ("panes", "repeated", "late")} == {
+        what: oracle.counters[what] for what in ("panes", "repeated", "late")
+    }
+    assert sorted(seen, key=repr) == sorted(oracle.windows(), key=repr)
+    check_alerts([json.loads(alert.value) for alert in judge.emit()], oracle)
+    return oracle
+
+
+def check_alerts(alerts: list[dict[str, Any]], oracle: Oracle) -> None:
+    windows = {(window.subject, window.start, window.end): window.events for window in oracle.windows()}
+    told = []
+    last: dict[str, str] = defaultdict(lambda: "resolved")
+    opened: dict[str, str] = {}
+    for alert in alerts:
+        data = alert["data"]
+        subject = (data["model"], data["version"] or "", data["segment"] or "")
+        start, end = milliseconds(data["window"]["start"]), milliseconds(data["window"]["end"])
+        key, status = alert["partitionkey"], data["status"]
+        assert key == name(*subject, data["kind"])
+        assert alert["id"] == alert_name(subject, data["kind"], milliseconds(data["opened"]), status, end)
+        assert {last[key], status} == {"firing", "resolved"}, "an incident opens and resolves in turn"
+        last[key] = status
+        assert data["opened"] == (data["window"]["end"] if status == "firing" else opened[key])
+        opened[key] = data["opened"]
+        if data["model"]:
+            assert data["window"]["count"] == windows.get((subject, start, end), 0)
+        else:
+            counts = tuple((signal["name"], signal["effects"]["count"]) for signal in data["signals"])
+            told.append(Told(alert["id"], key, data["kind"], status, milliseconds(data["opened"]), start, end, counts))
+    # A resolved incident keeps the counts with which it opened.
+    assert [(each.id, each.key, each.status, each.opened, each.start, each.end) for each in told] == [
+        (each.id, each.key, each.status, each.opened, each.start, each.end) for each in oracle.told
+    ]
+    assert [each.counts for each in told if each.status == "firing"] == [
+        each.counts for each in oracle.told if each.status == "firing"
+    ]
+
+
+@pytest.mark.parametrize("workload", workloads(), ids=lambda workload: workload.name)
+def test_the_panes_log_of_every_workload_is_judged_as_the_oracle_says(
+    workload: Workload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_partition: dict[int, list[bytes]] = defaultdict(list)
+    for place, _, record in read_all(prepared(workloads().index(workload)), workload.settings.topics.panes):
+        by_partition[place.partition].append(record.value or b"")
+    windows = 0
+    for log in by_partition.values():
+        windows += len(check_against_the_oracle(workload.settings, log, monkeypatch).windows())
+    assert windows
+
+
+@settings(max_examples=3, phases=[Phase.explicit, Phase.generate])
+@given(sources=st.sampled_from([2, 4]), chance=st.randoms(use_true_random=False))
+def test_any_number_of_sources_in_any_interleaving_is_judged_as_the_oracle_says(sources: int, chance: Any) -> None:
+    log = interleave(test_judge.SENT[sources], chance)
+    with pytest.MonkeyPatch.context() as patch:
+        oracle = check_against_the_oracle(test_judge.HOW, log, patch)
+    assert len(oracle.windows()) > 80

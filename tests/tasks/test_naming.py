@@ -1,0 +1,188 @@
+"""An incident says what changed: ranked signals, before and after, since when, and in which level."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from driftline.config import Settings
+from driftline.incidents.incident import Incident, Kind, Status
+from driftline.incidents.words import minute
+from driftline.panes.records import PaneRecord, decode_record
+from driftline.runtime.rules import judge_settings
+from driftline.tasks.codes import MOST_CODES, CodeVersions
+from driftline.tasks.judge import Judge
+from tests.alerts import check_alert
+from tests.evidence.columns import summarise
+from tests.tasks import changes
+from tests.tasks.changes import HOUR, MINUTE, START, Change, Event, Stream, panes_of, watching
+from tests.tasks.test_references import released
+
+BEGAN = START + 8 * HOUR
+
+
+def judged(values: Sequence[bytes], how: Settings) -> list[Incident]:
+    """Judge all, checkpoint and restart in the middle; return the incidents as they opened."""
+    blobs: dict[str, bytes] = {}
+    found = []
+    for part in (values[: len(values) * 3 // 4], values[len(values) * 3 // 4 :]):
+        judge = Judge(judge_settings(how))
+        judge.restore(blobs)
+        judge.process(part)
+        for alert in judge.emit():
+            check_alert(alert.value)
+            found.append(alert.incident)
+        for name, blob in judge.checkpoint().items():
+            blobs[name] = blob or b""
+        blobs = {name: blob for name, blob in blobs.items() if blob}
+    return [incident for incident in found if incident.status is Status.FIRING]
+
+
+def opened(stream: Stream, how: Settings | None = None) -> list[Incident]:
+    how = how or watching()
+    (sent,) = panes_of(stream, 1, how)
+    return judged(sent, how)
+
+
+def test_the_beginning_is_found_though_the_incident_opens_later() -> None:
+    def slightly(event: Event, chance: object) -> Event:
+        event["features"]["x"] += 0.4
+        return event
+
+    (incident,) = opened(Stream(slightly, hours=14, a_minute=12))
+    assert incident.began is not None
+    assert BEGAN - 10 * MINUTE <= incident.began <= BEGAN + 40 * MINUTE
+    assert incident.opened - incident.began >= 30 * MINUTE, "or there would be nothing to find"
+    assert f"since about {minute(incident.began)}: x mean" in incident.summary
+
+
+def test_signals_are_ranked_by_share_of_the_evidence_then_by_effect() -> None:
+    def both(event: Event, chance: object) -> Event:
+        event["features"]["x"] += 2.5
+        event["features"]["y"] += 0.7
+        return event
+
+    (incident,) = [found for found in opened(Stream(both, hours=11, a_minute=20)) if found.kind is Kind.DATA_DRIFT]
+    ranked = [(round(signal.share, 2), signal.effects["psi"]) for signal in incident.signals]
+    assert ranked == sorted(ranked, reverse=True)
+    assert incident.signals[0].name == "features.x"
+    assert sum(signal.share for signal in incident.signals) == pytest.approx(1, abs=0.01)
+    first = incident.signals[0]
+    assert first.what == "mean"
+    assert float(first.after) - float(first.before) == pytest.approx(2.5, abs=0.4)
+
+
+def mixed(event: Event, chance: Any) -> Event:
+    event["features"]["city"] = str(chance.choice(["Oslo", "Turin", "Lyon"], p=[0.2, 0.3, 0.5]))
+    return event
+
+
+def test_before_and_after_name_the_category_that_moved() -> None:
+    (incident,) = opened(Stream(mixed, hours=11, a_minute=20))
+    signal = incident.signals[0]
+    assert signal.what in ("Oslo", "Lyon")
+    assert (signal.before.endswith("%"), signal.after.endswith("%")) == (True, True)
+    assert f"city {signal.what}: {signal.before} → {signal.after} (PSI" in incident.summary
+
+
+def y_gone(event: Event, chance: object) -> Event:
+    del event["features"]["y"]
+    return event
+
+
+def new_field(event: Event, chance: object) -> Event:
+    event["features"]["extra"] = 1.0
+    return event
+
+
+def both_move(event: Event, chance: Any) -> Event:
+    return changes.shift_prediction(changes.shift_x(event, chance), chance) or event
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "level", "reason"),
+    [
+        (changes.shift_x, Kind.DATA_DRIFT, "data", "the inputs moved, the version is the same"),
+        (changes.y_missing, Kind.DATA_QUALITY, "data", "the quality of the inputs moved"),
+        (changes.half, Kind.VOLUME, "data", "the number of events moved"),
+        (changes.shift_prediction, Kind.PREDICTION_DRIFT, "model", "the output moved and the inputs did not"),
+        (both_move, Kind.PREDICTION_DRIFT, "data", "the inputs moved too"),
+        (y_gone, Kind.DATA_QUALITY, "code", "the schema changed: y is gone"),
+        (new_field, Kind.DATA_QUALITY, "code", "the schema changed: a field is new"),
+        (changes.y_text, Kind.DATA_QUALITY, "code", "the schema changed: y has another type"),
+    ],
+)
+def test_each_change_has_its_level(change: Change, kind: Kind, level: str, reason: str) -> None:
+    found = [incident for incident in opened(Stream(change, hours=12)) if incident.kind is kind]
+    assert [incident.level for incident in found] == [level]
+    assert reason in found[0].reason
+    assert found[0].summary.endswith(f"{level.capitalize()}: {found[0].reason}.")
+
+
+def test_a_new_version_compared_with_the_one_before_is_a_matter_of_the_model() -> None:
+    found = opened(Stream(released, hours=12), watching(new_version="compare"))
+    assert [(incident.level, incident.subject.version) for incident in found] == [("model", "2")]
+    unnamed = opened(Stream(released, hours=12), watching(new_version="learn"))
+    assert unnamed == []
+
+
+def one_tenant(event: Event, chance: object) -> Event:
+    if event["segment"]["tenant"] == "b":
+        event["features"]["x"] += 1.5
+    return event
+
+
+@pytest.mark.parametrize(("change", "level"), [(one_tenant, "environment"), (changes.shift_x, "data")])
+def test_one_segment_alone_is_a_matter_of_the_environment(change: Change, level: str) -> None:
+    how = watching(segments=["tenant"])
+    found = opened(Stream(change, tenants=("a", "b", "c"), a_minute=24), how)
+    assert {incident.level for incident in found} == {level}
+    segments = {incident.subject.segment for incident in found} - {""}
+    assert segments == ({"tenant=b"} if level == "environment" else {"tenant=a", "tenant=b", "tenant=c"})
+
+
+def with_code(values: Sequence[bytes]) -> list[bytes]:
+    """Let the feature `code` be the tag code_version, as Summarise names it."""
+    found = []
+    for value in values:
+        record = decode_record(value)
+        if isinstance(record, PaneRecord):
+            names = tuple("tags.code_version" if name == "features.code" else name for name in record.signals)
+            value = replace(record, signals=names).encode()
+        found.append(value)
+    return found
+
+
+@pytest.mark.parametrize(("deployed", "level"), [(8.0, "code"), (7.0, "data")])
+def test_a_change_that_begins_with_a_new_code_version_is_a_matter_of_the_code(deployed: float, level: str) -> None:
+    def change(event: Event, chance: object) -> Event:
+        hour = (event["event_time"] - START) / HOUR
+        event["features"]["code"] = "git:2" if hour >= deployed else "git:1"
+        event["features"]["x"] += 1.5 if hour >= 8 else 0.0
+        return event
+
+    how = watching()
+    (sent,) = panes_of(Stream(change, begin=0, hours=11), 1, how)
+    (incident,) = judged(with_code(sent), how)
+    assert (incident.kind, incident.level) == (Kind.DATA_DRIFT, level)
+    assert ("code_version git:2 came when it began" in incident.summary) == (level == "code")
+
+
+def test_a_new_code_version_by_itself_is_no_incident() -> None:
+    def change(event: Event, chance: object) -> Event:
+        event["features"]["code"] = "git:2" if event["event_time"] >= BEGAN else "git:1"
+        return event
+
+    how = watching()
+    (sent,) = panes_of(Stream(change, begin=0, hours=11), 1, how)
+    assert judged(with_code(sent), how) == []
+
+
+def test_the_newest_code_versions_are_remembered() -> None:
+    codes = CodeVersions()
+    for number in range(MOST_CODES + 5):
+        codes.take(number, summarise({"tags.code_version": [f"git:{number}", "git:0"]}))
+    assert len(codes.first_seen) == MOST_CODES
+    assert codes.came_in(MOST_CODES, MOST_CODES + 2) == f"git:{MOST_CODES + 1}"
+    assert CodeVersions({"a": 5}).came_in(0, 10) == "", "what was there from the first event on did not come"
