@@ -120,9 +120,21 @@ def test_each_change_has_its_level(change: Change, kind: Kind, level: str, reaso
     assert found[0].summary.endswith(f"{level.capitalize()}: {found[0].reason}.")
 
 
+def slow(event: Event, chance: Any) -> Event:
+    event["latency_ms"] = float(chance.gamma(2, 5 if event["event_time"] < BEGAN else 15))
+    return event
+
+
+def test_latency_alone_is_a_matter_of_the_environment() -> None:
+    found = opened(Stream(slow, begin=0, hours=11))
+    assert {incident.level for incident in found if incident.kind is Kind.DATA_DRIFT} == {"environment"}
+
+
 def test_a_new_version_compared_with_the_one_before_is_a_matter_of_the_model() -> None:
     found = opened(Stream(released, hours=12), watching(new_version="compare"))
-    assert [(incident.level, incident.subject.version) for incident in found] == [("model", "2")]
+    assert [(incident.level, incident.reason) for incident in found] == [
+        ("model", "version 2 is compared with version (none)")
+    ]
     unnamed = opened(Stream(released, hours=12), watching(new_version="learn"))
     assert unnamed == []
 

@@ -11,11 +11,13 @@ import pytest
 from driftline.config import Settings
 from driftline.errors import StateCorrupt
 from driftline.evidence.reference import Reference
-from driftline.incidents.incident import Kind, Status
+from driftline.incidents.incident import Kind, Status, Subject
 from driftline.panes.records import Rebase, Watermark, decode_rebase, decode_record
 from driftline.runtime.rules import judge_settings
+from driftline.tasks.adoption import MOST_ADOPTIONS, MOST_OF_A_SEGMENT, Adoption, Origin
 from driftline.tasks.judge import Alert, Judge
 from driftline.tasks.rules import JudgeSettings, ModelRules
+from driftline.tasks.subjects import SubjectJudge
 from tests.alerts import check_alert
 from tests.panes.test_merging import interleave
 from tests.tasks import changes
@@ -209,6 +211,14 @@ def test_an_incident_is_closed_when_the_next_period_begins() -> None:
     judge, alerts, _ = run(judging(how), sent)
     assert kinds(alerts)[:2] == [(Kind.DATA_DRIFT, Status.FIRING, ""), (Kind.DATA_DRIFT, Status.RESOLVED, "")]
     assert alerts[1].incident.window.end <= START + 6 * HOUR + 5 * MINUTE == history(judge)[1]["at"] + 5 * MINUTE
+
+
+def test_the_newest_entries_of_a_trail_are_kept() -> None:
+    for segment, most in (("", MOST_ADOPTIONS), ("tenant=a", MOST_OF_A_SEGMENT)):
+        judge = SubjectJudge(Subject("m", "", segment), judge_settings(watching()).rules("m"), None)
+        for at in range(most + 3):
+            judge.adopt(None, Adoption(at, Origin.LEARNING, ""))
+        assert [entry.at for entry in judge.history] == list(range(3, most + 3))
 
 
 # -- by command --

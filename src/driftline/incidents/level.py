@@ -6,7 +6,7 @@ The first rule that holds names the level, and the alert says which:
                  cannot be read
     model        the model's version is not the reference's
     environment  a segment without a reference of its own is unlike the model's, or one segment alone of several moved;
-                 or there is more of everything than the limits allow
+                 or only the service's latency did; or there is more of everything than the limits allow
     model        the output moved and the inputs did not
     data         the inputs moved, or their quality or number, under the same version
 
@@ -35,6 +35,8 @@ class Facts:
     kind: Kind
     output_only: bool
     """It is about predictions alone."""
+    service_only: bool = False
+    """It is about what the service measures of itself alone."""
     inputs_watched: bool = True
     inputs_moved: bool = False
     code_version: str = ""
@@ -72,6 +74,8 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
         return Level.ENVIRONMENT, "a segment that is new is unlike the model's reference"
     if facts.alone:
         return Level.ENVIRONMENT, f"of several segments {facts.alone} alone moved"
+    if facts.service_only:
+        return Level.ENVIRONMENT, "only the service's latency moved"
     if not facts.output_only:
         moved = {Kind.DATA_QUALITY: "the quality of the inputs", Kind.VOLUME: "the number of events"}
         return Level.DATA, f"{moved.get(facts.kind, 'the inputs')} moved, the version is the same"

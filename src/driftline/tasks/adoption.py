@@ -5,7 +5,8 @@ from enum import StrEnum
 import msgspec
 
 MOST_ADOPTIONS = 50
-"""Entries of a subject's trail that are kept, the newest."""
+MOST_OF_A_SEGMENT = 5
+"""Entries of a trail that are kept, the newest: there may be a thousand segments, and the view holds all trails."""
 
 
 class Origin(StrEnum):

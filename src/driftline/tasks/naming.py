@@ -42,16 +42,17 @@ def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJu
     alone = _alone(incident, segments)
     families = {family_of(signal.name) for signal in incident.signals}
     began = incident.window.start if incident.began is None else incident.began
-    other_version = reference.version if reference.version not in ("", subject.version) else ""
+    other_version = judge.origin is Origin.VERSION_BEFORE or reference.version not in ("", subject.version)
     return Facts(
         kind=incident.kind,
         output_only=incident.kind is not Kind.VOLUME and families == {Family.OUTPUT},
+        service_only=incident.kind is not Kind.VOLUME and families == {Family.SERVICE},
         inputs_watched=len(judge.watched.rows[Kind.DATA_DRIFT]) > 0,
         inputs_moved=judge.moved(Kind.DATA_DRIFT),
         code_version=judge.codes.came_in(began - incident.window.size, incident.window.end),
         schema=tuple(_schema_changes(judge.quality())),
         version=subject.version,
-        version_before=other_version,
+        version_before=(reference.version or "(none)") if other_version else "",
         unlike_model=judge.origin is Origin.MODEL,
         alone=alone if subject.segment in ("", alone) else "",
     )

@@ -29,7 +29,7 @@ from driftline.incidents.words import effect_size, summarise_incident
 from driftline.panes.windows import window_starts
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import Summary
-from driftline.tasks.adoption import MOST_ADOPTIONS, Adoption, Origin
+from driftline.tasks.adoption import MOST_ADOPTIONS, MOST_OF_A_SEGMENT, Adoption, Origin
 from driftline.tasks.codes import CodeVersions
 from driftline.tasks.learning import Learner
 from driftline.tasks.promise import promise
@@ -99,7 +99,7 @@ class SubjectJudge:
             self._resolve(incident, self.last_window)
             incident.summary = f"{self.subject}: closed, because the reference changed ({adoption.origin})."
             closed.append(incident)
-        self.history = [*self.history, adoption][-MOST_ADOPTIONS:]
+        self.history = [*self.history, adoption][-(MOST_OF_A_SEGMENT if self.subject.segment else MOST_ADOPTIONS) :]
         self._measured, self._totals = [], {}
         if watched is None:
             self.watched = None
