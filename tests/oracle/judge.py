@@ -190,7 +190,10 @@ class Oracle:
         self.told.append(Told(alert, name(*subject, kind), kind, status, opened, start, end, ranked))
 
     def windows(self) -> list[Window]:
-        """Return the windows with events that ended, each subject's from the slice after its reference was complete."""
+        """Return the windows with events that ended, from the slice after the subject's own reference was complete.
+
+        A segment may be compared with another reference before: that is not decided here.
+        """
         first: dict[Subject, int] = {}
         learned: Counter[Subject] = Counter()
         watching: set[Subject] = set()

@@ -45,7 +45,7 @@ def test_every_workload_has_something_to_find() -> None:
     for number, workload in enumerate(workloads()):
         outcome, calls = undisturbed(number)
         assert outcome.panes, workload.name
-        assert outcome.alerts, workload.name
+        assert outcome.alerts or workload.quiet, workload.name
         assert set(calls) == set(CALLS), workload.name
 
 
