@@ -11,7 +11,7 @@ from driftline.detection.monitor import Monitor
 from driftline.detection.report import Section, Spread, poisson_interval, poisson_limit, table
 from driftline.detection.rows import Rows, category_rows, rows_of
 from driftline.detection.streams import STREAMS, Chance, Stream, Walk
-from driftline.evidence.dispersion import measure
+from driftline.evidence.dispersion import Dispersion, measure
 from driftline.sketches.keys import Floats, Ints
 
 HORIZON: Final = 300
@@ -105,6 +105,7 @@ class Learned:
     rows: Rows
     panes: Ints
     """Shape: panes, signals, K."""
+    spread: Dispersion
     present: Ints
     """Values that were not missing, of each signal."""
     size: int
@@ -133,9 +134,8 @@ def learn(stream: Stream, chance: Chance, count: int, size: int, walk: Walk | No
         present.append((~np.isnan(values)).sum(axis=1))
     rows = joined(parts)
     width = rows.width
-    return Learned(
-        rows, np.concatenate([_padded(part, width) for part in panes], axis=1), np.concatenate(present), size
-    )
+    held = np.concatenate([_padded(part, width) for part in panes], axis=1)
+    return Learned(rows, held, measure(np.arange(len(held)), held), np.concatenate(present), size)
 
 
 def _in_parts(values: Floats) -> Rows:
@@ -203,7 +203,7 @@ def _independent(stream: Stream, chance: Chance, learned: Learned, window: int) 
 
 def _cell(job: Job, window: int, learned: Learned, draw: Callable[[], Ints]) -> Cell:
     stream = STREAMS[job.stream]
-    dispersion = measure(np.arange(len(learned.panes)), learned.panes).at(window // PANE)
+    dispersion = learned.spread.at(window // PANE)
     shares, sizes = learned.rows.shares, learned.rows.sizes
     if stream.missing:
         there = np.zeros_like(shares)

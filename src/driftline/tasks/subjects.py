@@ -9,14 +9,15 @@ A slice becomes one vector of integers, and a window is a sum of such vectors: e
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from driftline.evidence.detectors import DETECTORS, Fed, Replayed
+from driftline.evidence.detectors import Fed, Replayed
 from driftline.evidence.distances import effects
 from driftline.evidence.evalues import Evidence, Found
 from driftline.evidence.onset import Onset
@@ -132,8 +133,19 @@ class SubjectJudge:
                     self._onsets[size, kind] = Onset(len(watched.names(kind)))
         if not self.subject.segment:
             signals = np.concatenate([watched.rows[Kind.DATA_DRIFT], watched.rows[Kind.PREDICTION_DRIFT]])
-            names = [watched.projection.signals[slot] for slot in signals.tolist()]
-            self._detectors = [Replayed(kind, name) for name in names for kind in DETECTORS]
+            self._detectors = self._make_detectors([watched.projection.signals[slot] for slot in signals.tolist()], {})
+
+    def _make_detectors(self, signals: Sequence[str], fed: Mapping[tuple[str, str], Fed]) -> list[Replayed]:
+        """Return the detectors that the rules name for these signals, fed what they were fed before."""
+        rules = self._rules
+        others = rules.detectors.get("*", {})
+        chosen = [
+            (name, signal, make) for signal in signals for name, make in rules.detectors.get(signal, others).items()
+        ]
+        run_length = rules.budget.run_length(len(chosen), rules.pane_ms)
+        return [
+            Replayed(name, signal, partial(make, run_length), fed.get((name, signal))) for name, signal, make in chosen
+        ]
 
     def _fresh_evidence(self, kind: Kind, size: int, view: Watched) -> Evidence | None:
         if kind is Kind.VOLUME and self.origin.borrowed:
@@ -465,7 +477,8 @@ class SubjectJudge:
             evidence.restore(_under(f"evidence/{size}/{kind}/", arrays))
             self._onsets[size, kind].restore(_under(f"onset/{size}/{kind}/", arrays))
         self._restore_recoveries(arrays)
-        self._detectors = [Replayed(name, signal, msgspec.convert(fed, Fed)) for name, signal, fed in detectors]
+        known = {(name, signal): msgspec.convert(fed, Fed) for name, signal, fed in detectors}
+        self._detectors = self._make_detectors(list(dict.fromkeys(held.signal for held in self._detectors)), known)
 
     def _restore_recoveries(self, arrays: Mapping[str, Any]) -> None:
         for kind, incident in self.incidents.items():
