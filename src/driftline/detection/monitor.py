@@ -65,7 +65,8 @@ class Monitor:
             recovery, quiet = held.recovery, held.quiet + 1
             found = totals[run, held.rows - run * totals.shape[1]]
             speaks = found > NOTABLE
-            recovery.take(evidence.tempered(counts)[held.rows], evidence.lately(held.rows), speaks)
+            p = evidence.shares[held.rows]
+            recovery.take(p, evidence.tempered(counts)[held.rows], evidence.lately(held.rows), speaks)
             if speaks.any():
                 held.quiet = 0
                 log_r[:, run] = -np.inf
@@ -76,7 +77,7 @@ class Monitor:
                 held.quiet = quiet
         for run in np.flatnonzero(alarms).tolist():
             rows = np.flatnonzero(totals[run] > totals[run].max() - np.log(100)) + run * totals.shape[1]
-            self._open[run] = _Open(rows, Recovery(evidence.shares[rows], evidence.lately(rows)))
+            self._open[run] = _Open(rows, Recovery(evidence.lately(rows)))
             log_r[:, run] = -np.inf
         return np.asarray(alarms)
 

@@ -18,8 +18,8 @@ NODES: Final = 80
 """Nodes of the quadrature: 160 give the same seven digits."""
 GRID: Final = 2.0**14
 """Limits are rounded up to this grid, so that processors whose last bits differ agree on them."""
-LONGEST: Final = 1e12
-"""Run lengths up to here are solved for: beyond, a double has too few digits for the equation."""
+LONGEST: Final = 1e9
+"""Run lengths up to here are solved for, 1,900 years of minutes: beyond, the quadrature would need more nodes."""
 
 
 def cusum_arl(limit: float, *, slack: float = 0.5, shift: float = 0.0, two_sided: bool = True) -> float:
@@ -64,7 +64,7 @@ def ewma_arl(limit: float, *, weight: float = 0.1, shift: float = 0.0) -> float:
 
 @cache
 def limit_for(arl: float, run_length: Callable[[float], float]) -> float:
-    """Return the limit at which a chart's average run length without a shift is `arl` (at least 2, at most 1e12).
+    """Return the limit at which a chart's average run length without a shift is `arl` (at least 2, at most 1e9).
 
     >>> round(limit_for(500, ewma_arl), 3)
     2.814

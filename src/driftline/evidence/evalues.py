@@ -122,7 +122,7 @@ class Evidence:
         return np.asarray(counts / self.dispersion[:, None])
 
     def lately(self, rows: Ints) -> Floats:
-        """Return q/p of some signals, q being the shares of their newest windows (shape: rows, K); NaN for no values."""
+        """Return q/p of some signals, q being the shares of their newest windows (shape: rows, K); NaN: no values."""
         newest, shares = self._past[0, rows], self.shares[rows]
         n = newest.sum(axis=1, keepdims=True)
         likeness = np.divide(newest, n * shares, out=np.ones_like(newest), where=(n > 0) & (shares > 0))

@@ -21,6 +21,7 @@ from driftline.evidence.detectors import Fed, Replayed
 from driftline.evidence.distances import effects
 from driftline.evidence.evalues import Evidence, Found
 from driftline.evidence.onset import Onset
+from driftline.evidence.projection import Bools
 from driftline.evidence.recovery import Recovery
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import carried
@@ -269,15 +270,16 @@ class SubjectJudge:
                     continue
                 if kind is not Kind.VOLUME and events < self._rules.min_events:
                     continue
-                found = evidence.update(self._view.counts(kind, self._volumes[size], vector, window))
+                counts = self._view.counts(kind, self._volumes[size], vector, window)
+                found, broken = evidence.update(counts), self._view.broken(kind, counts)
                 self._onsets[size, kind].add(found.window, start)
                 if kind in SHOWN:
                     self._totals.update(zip(self._view.names(kind), found.total.tolist(), strict=True))
                 incident = self.incidents.get(kind)
                 if incident is None:
                     threshold = self._rules.budget.log_threshold(self._allowance(kind), size)
-                    if evidence.log_m >= threshold:
-                        changed.append(self._open(kind, window, vector, found))
+                    if evidence.log_m >= threshold or broken.any():
+                        changed.append(self._open(kind, window, vector, found, broken))
                 elif incident.window.size != size:
                     evidence.reset()
                 elif self._follow(incident, window, vector, found, evidence):
@@ -302,10 +304,11 @@ class SubjectJudge:
                 ]
         return self._measured
 
-    def _open(self, kind: Kind, window: Window, vector: Ints, found: Found) -> Incident:
-        highest = found.total.max()
-        chosen = np.flatnonzero((found.total > highest - math.log(100)) | (found.window > NOTABLE))
-        chosen = chosen[np.lexsort((chosen, -found.total[chosen]))][:MOST_SIGNALS]
+    def _open(self, kind: Kind, window: Window, vector: Ints, found: Found, broken: Bools) -> Incident:
+        """Open an incident of the signals with the most evidence; what is broken comes first."""
+        highest = found.total[broken].min() if broken.any() else found.total.max()
+        chosen = np.flatnonzero((found.total > highest - math.log(100)) | (found.window > NOTABLE) | broken)
+        chosen = chosen[np.lexsort((chosen, -found.total[chosen], ~broken[chosen]))][:MOST_SIGNALS]
         assert self._view is not None
         names = self._view.names(kind)
         shares = np.exp(found.total - np.logaddexp.reduce(found.total))
@@ -317,6 +320,8 @@ class SubjectJudge:
         signals.sort(key=lambda signal: (-round(signal.share, 2), -effect_size(signal), signal.name))
         incident = self._start(kind, window, signals, self._onsets[window.size, kind].of(int(found.total.argmax())))
         self._recoveries[kind] = Recovery(self._evidence[window.size, kind].lately(self._part(incident)))
+        if broken.any():  # nothing random: there is no rate to promise
+            incident.false_alarms = None
         return incident
 
     def _start(self, kind: Kind, window: Window, signals: list[Signal], began: int | None) -> Incident:
