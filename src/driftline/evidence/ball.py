@@ -18,6 +18,8 @@ CLOSE: Final = 1e-3
 """A search ends with a step that gained less than this many nats: the next would gain less than 1e-5."""
 FURTHEST: Final = 12.0
 """The multiplier is looked for between e^-12 and e^12 times its scale."""
+RARE: Final = 3.0
+"""Times its share that a bin may hold within the ball: from here on it is rare."""
 TINY: Final = 1e-300
 
 
@@ -53,8 +55,9 @@ def most_likely(counts: Floats, shares: Floats, radius: Floats) -> Floats:
         return np.asarray(free)
     n, ratio, limit, shares = n[outside], ratio[outside], limit[outside], shares[outside]
     distance = np.sqrt((second[outside] - 1) / np.maximum(radius[outside], TINY))
-    start = 1 / (1 / (limit * (distance - 1)) + radius[outside] / limit)  # exact near the ball; seldom above l/η²
-    log_a = _best_multiplier(n, ratio, limit, shares, start)
+    near = 1 / (1 / (limit * (distance - 1)) + radius[outside] / limit)  # exact near the ball; seldom above l/η²
+    rare = _if_one_bin_stands_out(ratio, limit, shares, radius[outside])
+    log_a = _best_multiplier(n, ratio, limit, shares, np.where(rare > 0, rare, near))
     a, l_ = np.exp(log_a), limit
     y, _ = _stationary(ratio, a[:, None], l_[:, None])
     weighted = shares * y
@@ -62,6 +65,15 @@ def most_likely(counts: Floats, shares: Floats, radius: Floats) -> Floats:
     bound += n * ((1 - a) * (1 - weighted.sum(axis=1)) + a / (2 * l_) * (l_ - (weighted * y).sum(axis=1)))
     free[outside] = bound
     return np.asarray(free)
+
+
+def _if_one_bin_stands_out(ratio: Floats, limit: Floats, shares: Floats, radius: Floats) -> Floats:
+    """Return a for all but one bin taken together, if that one is rare and much fuller than the ball allows; else 0."""
+    rows, fullest = np.arange(len(ratio)), ratio.argmax(axis=1)
+    p, u = shares[rows, fullest], ratio[rows, fullest]
+    y = 1 + np.sqrt(radius * (1 - p) / np.maximum(p, TINY))  # the edge of the ball in that bin's direction
+    a = np.divide(u - y, y * (y / limit - 1), out=np.zeros_like(y), where=y > RARE)
+    return np.asarray(np.maximum(a, 0.0))
 
 
 def _best_multiplier(n: Floats, ratio: Floats, limit: Floats, shares: Floats, start: Floats) -> Floats:
