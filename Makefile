@@ -70,6 +70,10 @@ golden: setup ## Keep a file of state as this release writes it, if a version ro
 bench: setup services ## Measure the cost of an event on this machine
 	@$(BIN)/driftline bench $(ARGS)
 
+.PHONY: detection
+detection: setup ## Measure what is found and how often wrongly, and write docs/detection.md (ARGS=--quick: a small run)
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m driftline.detection $(or $(ARGS),--output docs/detection.md)
+
 .PHONY: clean
 clean: ## Remove everything that was made here
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

@@ -33,7 +33,7 @@ IMPURE_STANDARD_LIBRARY = {
 ONLY_MAY_IMPORT: dict[str, set[str]] = {"log": {"errors"}, "state": {"errors"}, COMPILER: set()}
 """Packages that may use nothing of ours but these and themselves."""
 
-ONLY_IMPORTED_BY = {"runtime": {"cli", "bench", "demo"}, "cli": {"__main__"}, "sandbox": {"cli", "bench"}}
+ONLY_IMPORTED_BY = {"runtime": {"cli", "bench", "demo", "detection"}, "cli": {"__main__"}, "sandbox": {"cli", "bench"}}
 """Packages that only these and themselves may use."""
 
 

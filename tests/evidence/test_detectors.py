@@ -6,18 +6,72 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftline.evidence.detectors import DETECTORS, KEPT_SCORES, LEAST_EVENTS, MOST_SCORES, Fed, Replayed, Scores
+from driftline.evidence.conformance import check_detector
+from driftline.evidence.detectors import (
+    DETECTORS,
+    KEPT_SCORES,
+    LEAST_EVENTS,
+    MOST_SCORES,
+    Fed,
+    OnlineDetector,
+    Replayed,
+    Scores,
+)
 from driftline.evidence.projection import Projection
 from tests.evidence.columns import Column, reference_of, summarise
+
+RUN_LENGTH = 20_000.0
+
+
+def replayed(name: str, signal: str, fed: Fed | None = None) -> Replayed:
+    return Replayed(name, signal, lambda: DETECTORS[name](RUN_LENGTH), fed)
+
 
 names = pytest.mark.parametrize("name", DETECTORS)
 steps = st.lists(st.floats(-8, 8), max_size=40)
 
 
 @names
+def test_it_keeps_the_contract(name: str) -> None:
+    check_detector(DETECTORS[name])
+
+
+class Never:
+    drift_detected = False
+
+    def update(self, x: float) -> None:
+        pass
+
+
+class Always(Never):
+    drift_detected = True
+
+
+class Moody(Never):
+    calls = 0
+
+    def update(self, x: float) -> None:
+        Moody.calls += 1
+        self.drift_detected = abs(x) > 3.0 and Moody.calls % 3 == 0
+
+
+class Wordy(Never):
+    drift_detected = "no"  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [(Never, "is not found"), (Always, "false detections"), (Moody, "other detections"), (Wordy, "not True or False")],
+)
+def test_the_contract_refuses_what_cannot_be_trusted(make: type[OnlineDetector], fault: str) -> None:
+    with pytest.raises(AssertionError, match=fault):
+        check_detector(lambda run_length: make())
+
+
+@names
 def test_a_change_is_found_and_told_once(name: str) -> None:
     chance = np.random.default_rng(1)
-    detector = Replayed(name, "features.age")
+    detector = replayed(name, "features.age")
     found = [detector.update(score, at) for at, score in enumerate(chance.standard_normal(300).tolist())]
     assert found == [None] * 300
     found = [detector.update(score, 300 + at) for at, score in enumerate((2 + chance.standard_normal(100)).tolist())]
@@ -30,7 +84,7 @@ def test_a_change_is_found_and_told_once(name: str) -> None:
 @names
 def test_few_false_detections_without_a_change(name: str) -> None:
     chance = np.random.default_rng(2)
-    detector = Replayed(name, "x")
+    detector = replayed(name, "x")
     for at, score in enumerate(chance.standard_normal(20_000).tolist()):
         detector.update(score, at)
     assert detector.detections <= 2
@@ -39,7 +93,7 @@ def test_few_false_detections_without_a_change(name: str) -> None:
 @names
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
 def test_what_is_not_finite_is_passed_over(name: str, bad: float) -> None:
-    clean, dirty = Replayed(name, "x"), Replayed(name, "x")
+    clean, dirty = replayed(name, "x"), replayed(name, "x")
     for at in range(100):
         assert dirty.update(bad, at) is None
         assert dirty.update(float(at > 50) * 3, at) == clean.update(float(at > 50) * 3, at)
@@ -51,11 +105,11 @@ def test_what_is_not_finite_is_passed_over(name: str, bad: float) -> None:
 @settings(deadline=None, max_examples=40)
 def test_a_restored_detector_has_the_same_future(name: str, length: int, future: list[float]) -> None:
     chance = np.random.default_rng(length)
-    lived = Replayed(name, "x")
+    lived = replayed(name, "x")
     for at, score in enumerate((chance.standard_normal(length) + (np.arange(length) > length - 8)).tolist()):
         lived.update(score, at)
     stored = msgspec.msgpack.encode(lived.snapshot())
-    restored = Replayed(name, "x", msgspec.msgpack.decode(stored, type=Fed))
+    restored = replayed(name, "x", msgspec.msgpack.decode(stored, type=Fed))
     for at, score in enumerate(future * 10, start=length):
         assert lived.update(score, at) == restored.update(score, at)
         assert lived.snapshot() == restored.snapshot()
@@ -63,7 +117,7 @@ def test_a_restored_detector_has_the_same_future(name: str, length: int, future:
 
 @names
 def test_its_state_is_bounded(name: str) -> None:
-    detector = Replayed(name, "x")
+    detector = replayed(name, "x")
     for at in range(3 * MOST_SCORES):
         detector.update(0.0, at)
         assert len(detector.snapshot().scores) <= MOST_SCORES

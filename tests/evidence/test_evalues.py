@@ -10,16 +10,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.stats import norm
 
-from driftline.evidence.evalues import (
-    FADING,
-    Evidence,
-    ball_radius,
-    dirichlet_log_likelihood,
-    guess_from_past,
-    log_mean_rows,
-    log_ratio,
-    most_likely,
-)
+from driftline.evidence.ball import ball_radius, most_likely
+from driftline.evidence.evalues import FADING, Evidence, log_mean_rows
+from driftline.evidence.guesses import GUESSES, TILTS, Dirichlets, Fixed, guess_from_past, log_ratio, tilts
 from driftline.sketches.keys import Floats, Ints
 
 EDGES = norm.ppf([0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99])
@@ -96,13 +89,15 @@ def test_windows_that_depend_on_one_another_are_tempered() -> None:
     assert highest["bold"] > np.log(1000), "the data would have raised an alarm"
 
 
-@pytest.mark.parametrize(("shift", "effect", "most"), [(0.5, 0.0, 4), (0.5, 0.02, 7), (1.0, 0.02, 2)])
+@pytest.mark.parametrize(
+    ("shift", "effect", "most"), [(0.25, 0.0, 12), (0.25, 0.02, 34), (0.5, 0.0, 4), (0.5, 0.02, 4), (1.0, 0.02, 1)]
+)
 @pytest.mark.parametrize("signals", [10, 100])
 def test_a_shift_of_one_signal_is_found_soon(shift: float, effect: float, most: int, signals: int) -> None:
-    """Windows of 100 events, median of 5 runs; with min_effect 0 the shift by .5 took 3 windows, that by 1 took 1."""
+    """Windows of 100 events, median of 15 runs. Without tilts the shift by .25 took 43 windows at min_effect .02."""
     chance = np.random.default_rng(9)
     delays = []
-    for _ in range(5):
+    for _ in range(15):
         evidence = Evidence(
             learned(chance, signals, 50_000), np.full(signals, 50_000), dispersion=np.ones(signals), allowance=0.1,
             min_effect=effect,
@@ -166,10 +161,44 @@ def _best_by_slsqp(counts: Floats, shares: Floats, eta2: float) -> float:
 def test_dirichlet_mixtures_are_probabilities_of_sequences() -> None:
     alphas = np.array([[[0.3, 1.2, 0.5]]])
     total = sum(
-        np.exp(dirichlet_log_likelihood(np.bincount(sequence, minlength=3)[None, :].astype(float), alphas)[0, 0])
+        np.exp(Dirichlets(alphas).log_likelihood(np.bincount(sequence, minlength=3)[None, :].astype(float))[0, 0])
         for sequence in itertools.product(range(3), repeat=5)
     )
     assert total == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("shares", [[0.2, 0.3, 0.5], [0.9, 0.1, 0.0], [0.01, 0.98, 0.01]])
+def test_tilts_are_distributions_either_way_whose_mean_e_value_is_at_most_one(shares: list[float]) -> None:
+    p, radius = np.array([shares]), np.array([0.05])
+    away = tilts(p, radius)
+    assert away.shape == (TILTS, 1, 3)
+    assert (p * away).sum(axis=-1) == pytest.approx(0.0, abs=1e-12)
+    assert (away > -1).all()
+    assert away[0, 0, 0] < 0 < away[1, 0, 0], "more of the highest bin, then more of the lowest"
+    each = np.array([np.exp(Fixed(away, p, radius).log_ratio(np.eye(3)[k][None, :]))[:, 0] for k in range(3)]).T
+    angles = np.linspace(0, 2 * np.pi, 200)
+    for direction in _unit_directions(p[0], angles):
+        edge = p[0] * (1 + np.sqrt(0.05) * direction)
+        if (edge >= 0).all():
+            assert (each @ edge).max() <= 1 + 1e-12
+    fixed = Fixed(away, p, radius).log_ratio(np.array([[7.0, 3.0, 0.0]]))
+    assert fixed == pytest.approx(log_ratio(np.array([[7.0, 3.0, 0.0]]), away, p, radius))
+
+
+def _unit_directions(p: Floats, angles: Floats) -> list[Floats]:
+    """Return directions v of mean 0 and variance 1 under p, all around."""
+    first = np.where(p > 0, np.array([1.0, 2.0, 4.0]), 0.0)
+    second = np.where(p > 0, np.array([1.0, -1.0, 0.5]), 0.0)
+    basis: list[Floats] = []
+    for vector in (first, second):
+        vector = np.where(p > 0, vector - (p * vector).sum(), 0.0)
+        for held in basis:
+            vector = vector - (p * vector * held).sum() * held
+        size = np.sqrt((p * vector**2).sum())
+        if size > 1e-9:
+            basis.append(vector / size)
+    second = basis[1] if len(basis) > 1 else np.zeros(3)
+    return [np.cos(angle) * basis[0] + np.sin(angle) * second for angle in angles]
 
 
 def test_ratios_of_past_guesses_have_mean_at_most_one_exactly() -> None:
@@ -210,6 +239,20 @@ def test_a_restart_changes_no_bit(windows: list[list[int]], cut: int) -> None:
     assert np.isfinite(through.log_m)
     for name, array in through.snapshot().items():
         assert array.tobytes() == stopped.snapshot()[name].tobytes()
+
+
+def test_evidence_stored_before_there_were_tilts_is_taken_up() -> None:
+    shares = np.array([[0.1, 0.2, 0.3, 0.4]])
+    evidence = Evidence(shares, np.array([1000]), dispersion=np.ones(1), allowance=0.1)
+    evidence.update(np.array([[40, 20, 20, 20]]))
+    snapshot = evidence.snapshot()
+    old = {**snapshot, "log_r": snapshot["log_r"].reshape(GUESSES, 1)[:-TILTS].reshape(-1)}
+    restored = Evidence(shares, np.array([1000]), dispersion=np.ones(1), allowance=0.1)
+    restored.restore(old)
+    assert restored.log_r[:-TILTS].tolist() == evidence.log_r[:-TILTS].tolist()
+    assert (restored.log_r[-TILTS:] == -np.inf).all()
+    with pytest.raises(ValueError, match="reshape"):
+        restored.restore({**snapshot, "log_r": np.zeros(3)})
 
 
 def test_a_window_without_values_says_nothing() -> None:

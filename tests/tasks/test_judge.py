@@ -61,7 +61,33 @@ def test_nothing_is_told_where_nothing_changes(seed: int) -> None:
     assert told(Stream(seed=seed, hours=16), watching(windows=["10m", "1h"])).incidents == []
 
 
-def test_an_incident_resolves_after_three_windows_without_evidence() -> None:
+def y_gone(event: changes.Event, chance: object) -> changes.Event:
+    del event["features"]["y"]
+    return event
+
+
+def y_always_null(event: changes.Event, chance: object) -> changes.Event:
+    event["features"]["y"] = None
+    return event
+
+
+@pytest.mark.parametrize("change", [y_gone, y_always_null, changes.y_text])
+def test_what_is_no_chance_is_told_by_the_first_window_whatever_the_budget(change: Change) -> None:
+    """A budget that asks for e^470: the evidence of a window's 50 events is about e^430, of two windows enough."""
+    how = watching(false_alarms=f"0.{'0' * 200}1 per 3650d")
+    result = told(Stream(change, a_minute=5, hours=10), how)
+    first = next(incident for incident in result.incidents if incident.kind is Kind.DATA_QUALITY)
+    assert first.opened == START + 8 * HOUR + 10 * MINUTE
+    assert first.signals[0].name == "features.y"
+
+
+def test_a_part_that_is_missing_is_a_matter_of_the_budget() -> None:
+    how = watching(false_alarms=f"0.{'0' * 200}1 per 3650d")
+    result = told(Stream(changes.y_missing, a_minute=5, hours=9), how)
+    assert result.incidents == []
+
+
+def test_an_incident_resolves_when_its_windows_are_like_the_reference_again() -> None:
     result = told(Stream(changes.shift_x, begin=8, end=9.5))
     assert [(incident.kind, incident.status) for incident in result.incidents] == [
         (Kind.DATA_DRIFT, Status.FIRING),
@@ -70,7 +96,19 @@ def test_an_incident_resolves_after_three_windows_without_evidence() -> None:
     opened, resolved = result.incidents
     assert opened.id == resolved.id
     assert resolved.resolved == resolved.window.end
-    assert resolved.window.end == START + 10 * HOUR
+    assert resolved.window.end == START + 10 * HOUR, "three windows of a hundred events after a shift by one deviation"
+
+
+def test_one_quiet_window_among_small_ones_resolves_nothing() -> None:
+    """Forty events a window: a shift by .4 deviations is quiet now and then, and is the same incident all the time."""
+
+    def slightly(event: changes.Event, chance: object) -> changes.Event:
+        event["features"]["x"] += 0.4
+        return event
+
+    result = told(Stream(slightly, a_minute=4, hours=30))
+    drift = [incident for incident in result.incidents if incident.kind is Kind.DATA_DRIFT]
+    assert [incident.status for incident in drift] == [Status.FIRING]
 
 
 def test_a_change_that_returns_is_another_incident_of_the_same_fingerprint() -> None:

@@ -20,11 +20,15 @@ WINDOW: Final = "5s"
 
 
 def judge(job: Job) -> Measured:
-    """Judge panes of ten models: the records of a second of event time, then the windows that they close."""
+    """Judge panes of ten models: the records of a second of event time, then the windows that they close.
+
+    A reference that is learned takes as long as many windows, once: it is counted apart from those judged.
+    """
     settings = settings_for(job, pane=PANE, window=WINDOW)
     encoded = list(_panes(job))
     task = Judge(judge_settings(settings))
-    taking = deciding = 0.0
+    taking = deciding = learning = 0.0
+    known = 0
     meter = Meter()
     for value, is_pane in encoded:
         start = time.thread_time()
@@ -32,6 +36,10 @@ def judge(job: Job) -> Measured:
         spent = time.thread_time() - start
         if is_pane:
             taking += spent
+            continue
+        before, known = known, _references(task)
+        if known > before:
+            learning += spent
         else:
             deciding += spent
     panes = sum(is_pane for _, is_pane in encoded)
@@ -45,11 +53,17 @@ def judge(job: Job) -> Measured:
         "windows": windows,
         "us_a_pane": taking / panes * 1e6,
         "us_a_window": deciding / max(windows, 1) * 1e6,
+        "us_a_reference": learning / max(known, 1) * 1e6,
         "checkpoint_s": checkpoint_s,
         "state_bytes": state,
         "subjects": len(task.view()["subjects"]),
     }
     return msgspec.structs.replace(cost, details=details)
+
+
+def _references(task: Judge) -> int:
+    """Count the subjects that have a reference."""
+    return sum(subject["reference"] is not None for subject in task.view()["subjects"])
 
 
 def _panes(job: Job) -> Iterator[tuple[bytes, bool]]:

@@ -113,6 +113,11 @@ class ModelSettings(BaseModel):
     awaits_labels: PositiveDuration | None = Field(default=None, description="How long labels are waited for.")
     min_effect: float = Field(default=0.02, ge=0, le=1, description="Changes smaller than this open no incident.")
     min_events: int = Field(default=30, ge=1, description="Windows with fewer events are not judged.")
+    detectors: dict[str, tuple[str, ...]] = Field(
+        default={"*": ("adwin", "page_hinkley")},
+        description="What dates a change, by signal (or `*`, for those not named): adwin, page_hinkley, cusum, ewma, "
+        "or what a package offers under `driftline.detectors`.",
+    )
     thresholds: dict[str, Thresholds] = Field(
         default={}, description="Fixed limits by signal (or `*`) and metric, beside the budgeted test."
     )

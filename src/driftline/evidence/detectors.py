@@ -1,4 +1,7 @@
-"""river's online detectors, fed one standardised pane mean at a time, to say *when* a change began.
+"""Online detectors, fed one standardised pane mean at a time, to say *when* a change began.
+
+Each is made for an average run length: the panes between two false detections while nothing changes. CUSUM and EWMA
+have exactly that one for independent normal scores, river's ADWIN and Page-Hinkley at least about that.
 
 A river detector keeps private state that no release promises to keep. So none of it is stored: a detector here is
 the scores that it was fed, at most `MOST_SCORES` since it last started afresh, and is rebuilt by feeding them again.
@@ -7,12 +10,14 @@ Another release of river may see a change in them elsewhere: state says which re
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 import numpy as np
 import river
 from river.drift import ADWIN, PageHinkley
 
+from driftline.evidence.charts import Cusum, Ewma, cusum_arl, ewma_arl, limit_for
 from driftline.evidence.projection import Projection
 from driftline.sketches.keys import Floats, Ints
 from driftline.sketches.summary import Role
@@ -25,7 +30,11 @@ CLIP: Final = 4.0
 MOST_SCORES: Final = 512
 KEPT_SCORES: Final = 256
 """On reaching MOST_SCORES a detector starts afresh from the newest KEPT_SCORES."""
+EPISODE: Final = 64
+"""A detection within so many scores of the one before is of the same change: a chart tells it again and again."""
 SCORE_GRID: Final = 2.0**20
+HINKLEY_SLACK: Final = 0.25
+_hinkley_arl: Final = partial(cusum_arl, slack=HINKLEY_SLACK)
 
 
 class OnlineDetector(Protocol):
@@ -41,20 +50,49 @@ class OnlineDetector(Protocol):
         ...
 
 
-def _adwin() -> OnlineDetector:
-    # Every pane is looked at (clock 1): panes are minutes, and river's default of 32 would wait for half an hour.
-    detector: OnlineDetector = ADWIN(delta=0.002, clock=1)  # type: ignore[no-untyped-call]  # river's Rust part
+Maker = Callable[[float], OnlineDetector]
+"""Makes a detector for an average run length, in scores. Scores are of mean 0 and variance 1 while nothing changes.
+
+A package of yours offers one by an entry point of the group `driftline.detectors`; what it must be like is in
+`conformance`, which your tests can call.
+"""
+
+
+def _adwin(run_length: float) -> OnlineDetector:
+    # A step's false alarm has probability delta at most (Bifet and Gavaldà 2007, theorem 3.1). Every pane is looked at
+    # (clock 1): panes are minutes, and river's default of 32 would wait for half an hour.
+    detector: OnlineDetector = ADWIN(delta=1 / run_length, clock=1)  # type: ignore[no-untyped-call]  # river's Rust part
     return detector
 
 
-def _page_hinkley() -> OnlineDetector:
-    # Scores have unit variance: a two-sided CUSUM with k = .25, h = 20, which needs 27 panes for a shift by 1.
-    detector: OnlineDetector = PageHinkley(min_instances=10, delta=0.25, threshold=20.0, alpha=1.0)
+def _page_hinkley(run_length: float) -> OnlineDetector:
+    # Scores have unit variance, so it is a two-sided CUSUM around the mean so far, which alarms no sooner than one
+    # around 0: k = .25 is for shifts by half a standard error, which many panes show.
+    limit = limit_for(run_length, _hinkley_arl)
+    detector: OnlineDetector = PageHinkley(min_instances=10, delta=HINKLEY_SLACK, threshold=limit, alpha=1.0)
     return detector
 
 
-DETECTORS: Final[Mapping[str, Callable[[], OnlineDetector]]] = {"adwin": _adwin, "page_hinkley": _page_hinkley}
-"""Every detector by name. All that stand here pass one suite of tests."""
+def _cusum(run_length: float) -> OnlineDetector:
+    return Cusum(limit_for(run_length, cusum_arl))
+
+
+def _ewma(run_length: float) -> OnlineDetector:
+    return Ewma(limit_for(run_length, ewma_arl))
+
+
+DETECTORS: Final[Mapping[str, Maker]] = {
+    "adwin": _adwin,
+    "page_hinkley": _page_hinkley,
+    "cusum": _cusum,
+    "ewma": _ewma,
+}
+"""Every detector of ours by name. All that stand here pass one suite of tests, and so must yours.
+
+Not here: KSWIN costs 0.2 ms a score and forgets what it knew after 100; DDM, EDDM and HDDM take errors of 0 and 1, and
+a pane's mean is neither.
+"""
+USUAL: Final = ("adwin", "page_hinkley")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +115,22 @@ class Fed:
 
 
 class Replayed:
-    """A named detector of one signal, whose state is the scores it was fed."""
+    """A named detector of one signal, whose state is the scores it was fed.
 
-    def __init__(self, name: str, signal: str, fed: Fed | None = None) -> None:
+    Args:
+        name: its name.
+        signal: the signal's.
+        make: makes the detector itself.
+        fed: what it was fed before.
+    """
+
+    def __init__(self, name: str, signal: str, make: Callable[[], OnlineDetector], fed: Fed | None = None) -> None:
         fed = fed or Fed()
         if name not in DETECTORS or len(fed.scores) > MOST_SCORES or not np.isfinite(fed.scores).all():
             raise ValueError(f"a detector {name[:80]!r} cannot have been fed these {len(fed.scores)} scores")
         self.name = name
         self.signal = signal
+        self._make = make
         self.detections = fed.detections
         self.detected_at = fed.detected_at
         self._begin(fed.scores)
@@ -99,9 +145,12 @@ class Replayed:
         self._detector.update(score)
         if not self._detector.drift_detected:
             return None
+        told = bool(self.detections) and len(self._scores) <= EPISODE
+        self._begin(())
+        if told:
+            return None
         self.detections += 1
         self.detected_at = at
-        self._begin(())
         return Detection(self.name, self.signal, at)
 
     def snapshot(self) -> Fed:
@@ -110,7 +159,7 @@ class Replayed:
 
     def _begin(self, scores: Sequence[float]) -> None:
         """Start afresh from these scores; what it detects among them was judged when they came."""
-        self._detector = DETECTORS[self.name]()
+        self._detector = self._make()
         self._scores = list(scores)
         for score in self._scores:
             self._detector.update(score)

@@ -38,6 +38,12 @@ class Budget:
             return part
         return part / 2 if segment_rank is None else part / 2 / (segment_rank * (segment_rank + 1))
 
+    def run_length(self, detectors: int, pane_ms: int) -> float:
+        """Return the panes between two false detections of one of so many detectors: together they are as seldom wrong
+        as the budget says. Detections date a change and open no incident, so they take nothing of the budget.
+        """
+        return max(self.period_ms / pane_ms * detectors / self.count, 2.0)
+
     def log_threshold(self, allowance: float, size_ms: int) -> float:
         """Return log c for a part of the budget, fed one window of this size after the other."""
         return math.log(max(self.period_ms / size_ms / allowance, 1.0))

