@@ -50,6 +50,22 @@ lint: setup ## Check style and formatting
 types: setup ## Check types, tests included
 	@$(BIN)/mypy
 
+.PHONY: fuzz
+fuzz: setup ## Strange events and hostile state: EVENTS=1000000 SEED=7
+	@$(BIN)/python -m tests.fuzz --events $(or $(EVENTS),1000000) $(if $(SEED),--seed $(SEED)) $(if $(WORLD),--world $(WORLD))
+
+.PHONY: guided
+guided: setup ## Fuzz by coverage with atheris (Linux): SECONDS=300
+	@$$(command -v uv || echo .tools/bin/uv) run --isolated --frozen --group guided python -m tests.fuzz.guided $(or $(SECONDS),300)
+
+.PHONY: upgrade
+upgrade: setup services ## Roll from an earlier commit to this one: FROM=HEAD~1
+	@$(BIN)/python -m tests.upgrade $(or $(FROM),HEAD~1)
+
+.PHONY: golden
+golden: setup ## Keep a file of state as this release writes it, if a version rose
+	@$(BIN)/python -m tests.upgrade.golden
+
 .PHONY: bench
 bench: setup services ## Measure the cost of an event on this machine
 	@$(BIN)/driftline bench $(ARGS)

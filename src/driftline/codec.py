@@ -13,17 +13,29 @@ is stored as differences where those are narrower still.
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.errors import StateCorrupt
+from driftline.errors import StateCorrupt, StateOtherRelease
 
 Array = NDArray[Any]
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+"""A number of things, or a position among them, in stored state."""
+LAST: Final = 253_402_300_799_999
+"""9999-12-31T23:59:59.999Z: later times cannot be written in RFC 3339."""
+Time: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**45), le=LAST)]
+"""Epoch milliseconds in stored state."""
+Mark: TypeAlias = Annotated[int, msgspec.Meta(ge=-(2**62), le=LAST)]
+"""A time in stored state, or the least value of all: before any time."""
+Span: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**45)]
+"""A length in milliseconds in stored state."""
 
 _MAGIC: Final = b"DRFT"
 _FORMAT: Final = 1
@@ -119,21 +131,36 @@ def unpack(data: bytes, kind: str, versions: Sequence[int]) -> Unpacked:
     """
     header, position = _read_header(data, kind)
     if header.kind != kind:
-        raise _corrupt(kind, f"it holds state of kind {header.kind[:80]!r}")
+        raise corrupt(kind, f"it holds state of kind {header.kind[:80]!r}")
     if header.version not in versions:
-        raise _too_new(f"state of kind {kind!r} has version {header.version}", versions)
+        raise _other_release(f"state of kind {kind!r} has version {header.version}", versions)
     dtypes = [_dtypes(entry, kind) for entry in header.table]
     size = sum(entry.stored_length * stored.itemsize for entry, (_, stored) in zip(header.table, dtypes, strict=True))
     if position + size != len(data):
-        raise _corrupt(kind, f"its table asks for {size} bytes of arrays and {len(data) - position} are there")
+        raise corrupt(kind, f"its table asks for {size} bytes of arrays and {len(data) - position} are there")
     arrays: dict[str, Array] = {}
     for entry, (dtype, stored_as) in zip(header.table, dtypes, strict=True):
         stored: Array = np.frombuffer(data, stored_as, entry.stored_length, position)
         arrays[entry.name] = stored.astype(dtype) if entry.start is None else _integrate(entry.start, stored, dtype)
         position += stored.nbytes
     if len(arrays) != len(header.table):
-        raise _corrupt(kind, "its table names an array twice")
+        raise corrupt(kind, "its table names an array twice")
     return Unpacked(header.version, header.value, arrays)
+
+
+@contextmanager
+def corrupt_if_it_fails(what: str) -> Iterator[None]:
+    """Turn whatever goes wrong inside into `StateCorrupt`: there, all that comes from outside is stored state.
+
+    The state of a task is read into objects that trust it afterwards. What a wrong value in it raises on the way there
+    may be anything; that the value is wrong is all there is to say.
+    """
+    try:
+        yield
+    except StateCorrupt:
+        raise
+    except Exception as error:
+        raise corrupt(what, f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
 def _shrink(name: str, array: Array) -> tuple[_Entry, Array]:
@@ -184,21 +211,21 @@ def _read_header(data: bytes, kind: str) -> tuple[_Header, int]:
     """Return the header and the position of the first array."""
     start = _PREFIX.size + _HEADER_LENGTH.size
     if len(data) < start:
-        raise _corrupt(kind, f"it has only {len(data)} bytes")
+        raise corrupt(kind, f"it has only {len(data)} bytes")
     magic, written_format, crc = _PREFIX.unpack_from(data)
     if magic != _MAGIC:
-        raise _corrupt(kind, f"it begins with {magic!r} and not with {_MAGIC!r}")
+        raise corrupt(kind, f"it begins with {magic!r} and not with {_MAGIC!r}")
     if written_format != _FORMAT:
-        raise _too_new(f"state of kind {kind!r} has format {written_format}", (_FORMAT,))
+        raise _other_release(f"state of kind {kind!r} has format {written_format}", (_FORMAT,))
     if zlib.crc32(memoryview(data)[_PREFIX.size :]) != crc:
-        raise _corrupt(kind, "its checksum does not match its bytes")
+        raise corrupt(kind, "its checksum does not match its bytes")
     end = start + _HEADER_LENGTH.unpack_from(data, _PREFIX.size)[0]
     if end > len(data):
-        raise _corrupt(kind, f"its header should end at byte {end} of {len(data)}")
+        raise corrupt(kind, f"its header should end at byte {end} of {len(data)}")
     try:
         return _DECODER.decode(memoryview(data)[start:end]), end
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _corrupt(kind, f"its header cannot be read ({error})") from error
+        raise corrupt(kind, f"its header cannot be read ({error})") from error
 
 
 def _dtypes(entry: _Entry, kind: str) -> tuple[np.dtype[Any], np.dtype[Any]]:
@@ -212,16 +239,17 @@ def _dtypes(entry: _Entry, kind: str) -> tuple[np.dtype[Any], np.dtype[Any]]:
             limits = np.iinfo(dtype)
             if limits.min <= entry.start <= limits.max:
                 return dtype, stored
-    raise _corrupt(kind, f"array {entry.name[:80]!r} cannot be {entry.dtype[:8]!r} stored as {entry.stored[:8]!r}")
+    raise corrupt(kind, f"array {entry.name[:80]!r} cannot be {entry.dtype[:8]!r} stored as {entry.stored[:8]!r}")
 
 
-def _corrupt(kind: str, fault: str) -> StateCorrupt:
+def corrupt(kind: str, fault: str) -> StateCorrupt:
+    """Return the error for stored state of a kind, or of a task, with what is wrong with it."""
     return StateCorrupt(
         f"stored state of kind {kind!r} cannot be read: {fault}. "
-        "Restore the store from a backup, or forget the task to read its input again"
+        "Restore the store from a backup, or begin anew with `driftline state reset`"
     )
 
 
-def _too_new(what: str, readable: Sequence[int]) -> StateCorrupt:
+def _other_release(what: str, readable: Sequence[int]) -> StateOtherRelease:
     known = ", ".join(map(str, readable))
-    return StateCorrupt(f"{what}, and this release of Driftline reads {known}: run the release that wrote it")
+    return StateOtherRelease(f"{what}, and this release of Driftline reads {known}: run the release that wrote it")

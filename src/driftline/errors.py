@@ -14,6 +14,7 @@
         ├── StateUnavailable   it does not answer now, or is loading or full; trying again may help
         ├── StateDenied        it answered, and refused (credentials, permissions, a setting)
         └── StateCorrupt       stored state cannot be read; never repaired or reset silently
+            └── StateOtherRelease   another release of Driftline wrote it: that one can read it
 
 A message names the thing, says what is wrong with it, and ends with what to do next.
 """
@@ -73,3 +74,7 @@ class StateDenied(StateError):
 
 class StateCorrupt(StateError):
     """Stored state cannot be read. It is never repaired or reset silently."""
+
+
+class StateOtherRelease(StateCorrupt):
+    """Another release of Driftline wrote the stored state, in a version that this one does not read."""

@@ -132,3 +132,12 @@ def test_a_topic_of_many_models_is_decoded_in_one_pass() -> None:
     assert not batch.reasons.any()
     assert len(batch.models) == 100
     assert all(len(columns.rows) == 10 for columns in batch.models)
+
+
+def test_a_field_that_has_only_been_null_counts_its_nulls_in_every_batch() -> None:
+    value = b'{"model":"m","event_time":1,"features":{"on":true,"x":null},"prediction":false}'
+    decode = decoder()
+    for _ in range(3):
+        found = rows_of(decode.decode([value] * 300))
+        assert all(("features.x", "oddity", 1) in held for _, _, _, held in found if isinstance(held, list))
+        assert all(held for _, _, _, held in found)

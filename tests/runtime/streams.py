@@ -8,6 +8,7 @@ from driftline.config import Settings
 from driftline.log.api import Outgoing, Record
 from driftline.log.memory import MemoryLog
 from driftline.runtime.worker import Clock, Worker
+from driftline.state.api import Store
 from driftline.state.memory import MemoryStore
 
 MINUTE = 60_000
@@ -59,7 +60,7 @@ class Bench:
 
     settings: Settings
     log: MemoryLog = field(default_factory=MemoryLog)
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: Store = field(default_factory=MemoryStore)
 
     def __post_init__(self) -> None:
         topics = self.settings.topics

@@ -151,7 +151,8 @@ def test_a_bounded_run_waits_for_a_store_that_does_not_say_whether_all_is_done(e
 
 def test_a_resting_task_notices_that_the_store_went_back(expected: list[str]) -> None:
     """With no record to read, no commit would tell it; and what was lost would wait for the next record."""
-    bench = Bench(FREQUENT)
+    store = MemoryStore()
+    bench = Bench(FREQUENT, store=store)
     bench.publish(STREAM)
     manual = Manual()
     worker = bench.worker(bounded=False, clock=manual.clock())
@@ -161,10 +162,10 @@ def test_a_resting_task_notices_that_the_store_went_back(expected: list[str]) ->
         return sum(sum(info.offsets.values()) for info in bench.store.tasks("driftline") if "sum" in info.task.stage)
 
     while total() < len(STREAM):
-        saved.append(dict(bench.store._stored))
+        saved.append(dict(store._stored))
         worker.step()
         manual.time += 0.05
-    bench.store._stored = dict(saved[len(saved) // 2])  # type: ignore[arg-type]
+    store._stored = dict(saved[len(saved) // 2])  # type: ignore[arg-type]
     assert total() < len(STREAM)
     for _ in range(300):
         worker.step()

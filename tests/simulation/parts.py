@@ -106,6 +106,9 @@ class SimulatedStore:
     def faults(self) -> list[str]:
         return self._memory.faults()
 
+    def note(self, task: TaskId, fault: str) -> None:
+        self._memory.note(task, fault)
+
     def time_ms(self) -> int:
         return self._call("time_ms", self._memory.time_ms)
 

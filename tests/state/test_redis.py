@@ -160,18 +160,23 @@ def test_damaged_state_is_refused_and_left_as_it_is(redis_backend: RedisBackend,
 
 
 @pytest.mark.parametrize("damage", ["meta is a string", "a field is gone", "the epoch is no number"])
-def test_damaged_state_is_not_listed_as_if_it_were_whole(redis_backend: RedisBackend, damage: str) -> None:
-    redis_backend.store.commit(redis_backend.store.claim(TASK, "w", now=0), STEP, now=1)
+def test_damaged_state_is_listed_with_its_fault_and_hides_no_other(redis_backend: RedisBackend, damage: str) -> None:
+    store = redis_backend.store
+    sound = TaskId("driftline", "judge", 0)
+    for task in (TASK, sound):
+        store.commit(store.claim(task, "w", now=0), STEP, now=1)
     DAMAGES[damage][0](redis_backend.raw)
-    with pytest.raises(StateCorrupt):
-        redis_backend.store.tasks("driftline")
+    damaged, whole = sorted(store.tasks("driftline"), key=lambda info: info.task == sound)
+    assert (damaged.task, damaged.owner, damaged.offsets, bool(damaged.fault)) == (TASK, "", {}, True)
+    assert (whole.task, whole.sequence, whole.fault) == (sound, 1, "")
 
 
 def test_damaged_offsets_are_not_claimed(redis_backend: RedisBackend) -> None:
     redis_backend.store.commit(redis_backend.store.claim(TASK, "w", now=0), STEP, now=1)
-    redis_backend.raw.hset(META, "offsets", '{"predictions":1.5}')
-    with pytest.raises(StateCorrupt, match="offsets"):
-        redis_backend.store.claim(TASK, "w", now=0)
+    for offsets in ('{"predictions":1.5}', '{"predictions":-1}', "{"):  # Kafka reads -1 as the end
+        redis_backend.raw.hset(META, "offsets", offsets)
+        with pytest.raises(StateCorrupt, match="offsets"):
+            redis_backend.store.claim(TASK, "w", now=0)
 
 
 class TestRefusals:

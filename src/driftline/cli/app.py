@@ -28,6 +28,7 @@ COMMANDS = (
     Command(
         "dead-letters", "driftline.cli.dead_letters:app", "See what could not be understood; publish it again.", FEED
     ),
+    Command("state", "driftline.cli.state:app", "Check the stored state, or reset what cannot be read.", SET_UP),
     Command("topics", "driftline.cli.topics:app", "Create the topics, or check them.", SET_UP),
     Command("profile", "driftline.cli.profile:app", "Build, show and compare reference profiles.", SET_UP),
     Command(

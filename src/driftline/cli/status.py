@@ -77,9 +77,11 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
 
     Where Kafka does not answer, ends and lags are None, and the reason is among the `waits`.
     """
+    from contextlib import suppress
+
     import msgspec
 
-    from driftline.errors import LogUnavailable
+    from driftline.errors import LogUnavailable, StateCorrupt
     from driftline.runtime.stages import JUDGE, SUMMARISE, VIEW
 
     inputs = {SUMMARISE: settings.topics.predictions, JUDGE: settings.topics.panes}
@@ -103,8 +105,9 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
             info = tasks.get((stage, number))
             view: dict[str, Any] = {}
             if info is not None:
-                for blob in store.read(info.task, VIEW).values():
-                    view |= msgspec.json.decode(blob)
+                with suppress(StateCorrupt, msgspec.MsgspecError, UnicodeDecodeError, TypeError):  # its fault says more
+                    for blob in store.read(info.task, VIEW).values():
+                        view |= msgspec.json.decode(blob)
             partitions.append(_partition(stage, topic, number, (first, end), info, view, now_ms))
             models += view.get("subjects", [])
             stream += view.get("stream", [])
@@ -151,6 +154,7 @@ def _partition(
         "unpublished": info and info.outbox,
         "claimed_at": info and info.claimed_at,
         "committed_at": info and (info.committed_at or None),
+        "fault": info and (info.fault or None),
     }
 
 
@@ -164,6 +168,11 @@ def as_text(found: dict[str, Any]) -> "RenderableType":
     parts += [_partitions(found), Text()]
     parts.append(_models(found) if found["models"] else Text("no model has been seen yet", "dim"))
     parts += [Text(f"● {incident['summary']}", "red") for incident in found["stream"]]
+    parts += [
+        Text(f"● {each['stage']} {each['partition']} is set aside: {each['fault']}", "red")
+        for each in found["partitions"]
+        if each["fault"]
+    ]
     return Group(*parts)
 
 

@@ -2,6 +2,7 @@
 
 A river detector keeps private state that no release promises to keep. So none of it is stored: a detector here is
 the scores that it was fed, at most `MOST_SCORES` since it last started afresh, and is rebuilt by feeding them again.
+Another release of river may see a change in them elsewhere: state says which release it was (`RIVER`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +10,14 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
+import river
 from river.drift import ADWIN, PageHinkley
 
 from driftline.evidence.projection import Projection
 from driftline.sketches.keys import Floats, Ints
 from driftline.sketches.summary import Role
 
+RIVER: Final = str(river.__version__)  # type: ignore[attr-defined]  # it is imported there, and not listed
 LEAST_EVENTS: Final = 10
 """A pane with fewer values of a signal has no score: its mean says too little."""
 CLIP: Final = 4.0
@@ -78,6 +81,8 @@ class Replayed:
 
     def __init__(self, name: str, signal: str, fed: Fed | None = None) -> None:
         fed = fed or Fed()
+        if name not in DETECTORS or len(fed.scores) > MOST_SCORES or not np.isfinite(fed.scores).all():
+            raise ValueError(f"a detector {name[:80]!r} cannot have been fed these {len(fed.scores)} scores")
         self.name = name
         self.signal = signal
         self.detections = fed.detections

@@ -138,7 +138,9 @@ class Reference:
             for name in ("lags", "phases"):
                 arrays[name] = unpacked.arrays.get(name, np.zeros(0)).astype(np.int64)
         except (msgspec.ValidationError, KeyError) as error:
-            raise StateCorrupt(f"a reference profile cannot be read: {error}. Build or learn it again") from error
+            raise StateCorrupt(
+                f"a reference profile cannot be read: {str(error)[:200]}. Build or learn it again"
+            ) from error
         _check(header, arrays)
         names = dict(zip(arrays["named"].tolist(), header.names, strict=True))
         signals = len(header.signals)

@@ -8,16 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
+from driftline.codec import Count, corrupt
 from driftline.errors import ConfigError
-from driftline.formats.shapes import BODY, IDENTITY, Kind, Node, decode_node, encode_node, kind_of
+from driftline.formats.shapes import BODY, IDENTITY, Kind, Node, StoredNode, decode_node, encode_node, kind_of
 from driftline.sketches.summary import EVENTS
 
 MAX_EXTRA_FIELDS = 256
 """Fields outside features, prediction and latency that a shape learns to expect. More are decoded slowly."""
+SIGNAL_BITS, VERSION_BITS, SEGMENT_BITS = 12, 8, 14
+"""Bits in which panes number their groups and cells."""
 CODES = {"versions": 255, "segments": 16_000, "signals": 4_095}
-"""What the limits may be at most: panes number their groups and cells in so many bits."""
+"""What the limits may be at most: a few codes are kept for what is beyond them."""
 
 ALL = 0
 """The segment code of all events of a model."""
@@ -223,8 +227,13 @@ class Shape:
 
     @classmethod
     def decode(cls, data: Any, limits: Limits, tags: tuple[str, ...]) -> "Shape":
-        """Undo `encode`."""
-        model, root, signals, versions, segments, (fields, extra) = data
+        """Undo `encode`. Raises `StateCorrupt`, or `msgspec.ValidationError`."""
+        model, root, signals, versions, segments, (fields, extra) = msgspec.convert(data, _Stored)
+        if signals[:1] != [EVENTS] or segments[:1] != [""]:
+            raise corrupt("shapes", f"model {model[:80]!r} lacks its first signal or segment")
+        for names, most in ((signals, 2**SIGNAL_BITS), (versions, 2**VERSION_BITS), (segments, 2**SEGMENT_BITS)):
+            if len(names) > most or len(set(names)) != len(names):
+                raise corrupt("shapes", f"model {model[:80]!r} has too many names, or one twice: {names[-1][:80]!r}")
         shape = cls(model, limits, tags)
         shape.root = decode_node(root)
         shape.signals = {name: slot for slot, name in enumerate(signals)}
@@ -233,6 +242,8 @@ class Shape:
         shape._index()
         return shape
 
+
+_Stored = tuple[str, StoredNode, list[str], list[str], list[str], tuple[Count, Count]]
 
 _NULLABLE = (Kind.NUMBER, Kind.STRING, Kind.BOOLEAN)
 

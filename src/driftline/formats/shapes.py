@@ -158,7 +158,14 @@ def encode_node(node: Node) -> list[Any]:
     return [node.kinds, node.beyond, [[name, encode_node(child)] for name, child in node.children.items()]]
 
 
-def decode_node(data: Any) -> Node:
+class StoredNode(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """What `encode_node` returns."""
+
+    kinds: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    beyond: Annotated[int, msgspec.Meta(ge=0, le=255)]
+    children: list[tuple[str, "StoredNode"]]
+
+
+def decode_node(stored: StoredNode) -> Node:
     """Undo `encode_node`."""
-    kinds, beyond, children = data
-    return Node(kinds, beyond, {name: decode_node(child) for name, child in children})
+    return Node(stored.kinds, stored.beyond, {name: decode_node(child) for name, child in stored.children})

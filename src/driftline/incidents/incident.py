@@ -11,6 +11,8 @@ from hashlib import sha256
 
 import msgspec
 
+from driftline.codec import Time
+
 
 class Kind(StrEnum):
     """What an incident is about."""
@@ -55,8 +57,8 @@ class Signal(msgspec.Struct, frozen=True):
 class Window(msgspec.Struct, frozen=True):
     """The window that changed an incident's state. Epoch milliseconds."""
 
-    start: int
-    end: int
+    start: Time
+    end: Time
     count: int
 
     @property
@@ -105,13 +107,13 @@ class Incident(msgspec.Struct):
     subject: Subject
     kind: Kind
     status: Status
-    opened: int
+    opened: Time
     window: Window
     signals: list[Signal]
     reference: str
     summary: str
     detections: list[dict[str, str | int]] = []
-    resolved: int | None = None
+    resolved: Time | None = None
     quiet: int = 0
     """Windows in a row without evidence."""
     began: int | None = None

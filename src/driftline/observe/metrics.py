@@ -34,6 +34,14 @@ class Sample:
 INFO = Metric("info", "gauge", "always 1", ("version", "group"), "What runs here.")
 TASKS = Metric("tasks", "gauge", "tasks", ("stage",), "Tasks that this process owns now.")
 
+SET_ASIDE = Metric(
+    "tasks_set_aside",
+    "gauge",
+    "tasks",
+    ("topic", "partition"),
+    "Tasks that this process should run and cannot: their stored state is corrupt. See `driftline state check`.",
+)
+
 RECORDS = Metric(
     "records",
     "counter",
@@ -100,6 +108,7 @@ PAUSED = Metric(
 METRICS = (
     INFO,
     TASKS,
+    SET_ASIDE,
     RECORDS,
     WITHOUT_TIME,
     BEYOND_LIMITS,

@@ -12,10 +12,11 @@ function of the panes log alone: how its records were batched, and how sources i
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
+from driftline.codec import Count, Mark, Time, corrupt
 from driftline.formats.times import BAD_TIME
 from driftline.panes.records import Group, PaneRecord, Watermark, decode_record
 from driftline.sketches.summary import Summary, combine
@@ -26,10 +27,10 @@ NEVER = BAD_TIME
 class Source(msgspec.Struct, array_like=True):
     """How far one source has come."""
 
-    time: int = NEVER
+    time: Mark = NEVER
     idle: bool = False
-    position: int = 0
-    sent: dict[str, tuple[int, int]] = msgspec.field(default_factory=dict)
+    position: Count = 0
+    sent: dict[str, tuple[Mark, Count]] = msgspec.field(default_factory=dict)
     """For each model the (start, part) that came last: what comes again is known by it."""
 
 
@@ -151,16 +152,24 @@ class PaneMerger:
         return [self.sources, self.expected, self.mark, counters, blobs, self._next_blob], writes
 
     def restore(self, described: Any, blobs: Mapping[str, bytes]) -> None:
-        """Take up a checkpoint."""
-        sources, self.expected, self.mark, counters, waiting, self._next_blob = described
-        self.sources = msgspec.convert(sources, dict[int, Source])
+        """Take up a checkpoint. Raises `StateCorrupt`, or what a wrong value causes."""
+        state = msgspec.convert(described, _Stored)
+        self.sources, self.expected, self.mark, counters, waiting, self._next_blob = state
         self.counters = MergeCounters(*counters)
-        for (end, start, model), names in waiting:
+        for key, names in waiting:
             held = []
             for name in names:
                 record = decode_record(blobs[name])
-                assert isinstance(record, PaneRecord)
+                if not isinstance(record, PaneRecord) or (record.end, record.start, record.model) != key:
+                    raise corrupt("judge", f"{name[:80]!r} is not the pane of model {key[2][:80]!r} that it should be")
                 held.append(_Waiting(record, name))
-            self._waiting[end, start, model] = held
+            self._waiting[key] = held
         self._order = list(self._waiting)
         heapify(self._order)
+
+
+_SOME = msgspec.Meta(min_length=1)
+_Key = tuple[Time, Time, str]
+_Stored = tuple[
+    dict[Count, Source], Count, Mark, tuple[Count, Count, Count], list[tuple[_Key, Annotated[list[str], _SOME]]], Count
+]

@@ -12,14 +12,14 @@ until then (`waiting`).
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
-from driftline.codec import pack, unpack
+from driftline.codec import Count, Span, Time, corrupt, pack, unpack
 from driftline.formats.columns import Layout, ModelColumns
-from driftline.formats.learning import Shape
+from driftline.formats.learning import SEGMENT_BITS, VERSION_BITS, Shape
 from driftline.panes.counting import count
 from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
 from driftline.panes.waiting import Waiting, joined, pack_rows, unpack_rows
@@ -51,19 +51,20 @@ BUCKET_BYTES = 10
 NAMED_BUCKET_BYTES = 100
 CELL_BYTES = 20
 
-SEGMENT_BITS = 14
-VERSION_BITS = 8
+
+MOST_HANDLES = 2**48
+"""A group's handle and its cells share an int64."""
 
 
 class OpenGroup(msgspec.Struct, frozen=True, array_like=True):
     """A (version, segment) of a model in one pane; its cells have ids from `handle * GROUP_STEP`."""
 
-    handle: int
+    handle: Annotated[int, msgspec.Meta(ge=0, lt=MOST_HANDLES)]
     model: str
-    start: int
-    length: int
-    version: int
-    segment: int
+    start: Time
+    length: Span
+    version: Count
+    segment: Count
 
     @property
     def end(self) -> int:
@@ -283,26 +284,71 @@ class OpenPanes:
             buckets += more
         return joining
 
-    def restore(self, described: Any, blobs: Mapping[str, bytes], shapes: Mapping[str, Shape]) -> dict[int, str]:
-        """Take up a checkpoint. Returns the categories' names."""
-        self._next_handle, self._next_chunk, groups, chunks, rows = described
+    def restore(
+        self, described: Any, blobs: Mapping[str, bytes], shapes: Mapping[str, Shape], naming: Callable[[str], Naming]
+    ) -> dict[int, str]:
+        """Take up a checkpoint. Returns the categories' names. Raises `StateCorrupt`, or what a wrong value causes."""
+        self._next_handle, self._next_chunk, groups, chunks = msgspec.convert(described[:4], _Stored)
         names: dict[int, str] = {}
-        for group in msgspec.convert(groups, list[OpenGroup]):
+        for group in groups:
             place = (group.start // group.length) << (VERSION_BITS + SEGMENT_BITS)
             place |= group.version << SEGMENT_BITS | group.segment
+            known = naming(group.model)
+            if group.version >= len(known.versions) or group.segment >= len(known.segments):
+                raise corrupt(
+                    "summarise", f"a group of model {group.model[:80]!r} has a version or segment without name"
+                )
+            if group.start < 0 or group.start % group.length or group.handle >= self._next_handle:
+                raise corrupt("summarise", f"a group of model {group.model[:80]!r} has no place in time, or no number")
             self._groups[group.model, place] = group
-        handles: Ints = np.array(sorted(group.handle for group in self._groups.values()), dtype=np.int64)
+        if len({group.handle for group in self._groups.values()}) != len(groups):
+            raise corrupt("summarise", "two groups of open panes are one")
+        order = sorted(groups, key=lambda group: group.handle)
+        handles: Ints = np.array([group.handle for group in order], dtype=np.int64)
+        signals: Ints = np.array([len(naming(group.model).signals) for group in order], dtype=np.int64)
         for name in chunks:
             found = unpack(blobs[name], "cells", (VERSION,))
             names.update(msgspec.convert(found.value, dict[int, str]))
-            self._chunks[name] = self._cut(unpack_cells(found.arrays), handles, inside=True)
-        for name in rows:
-            waiting, known = unpack_rows(blobs[name], name, shapes)
-            names.update(known)
+            cells = self._cut(unpack_cells(found.arrays), handles, inside=True)
+            held = signals[np.searchsorted(handles, cells.ids // GROUP_STEP)]
+            if (cells.ids % GROUP_STEP // ROLES >= held).any():
+                raise corrupt("cells", "a cell belongs to no signal")
+            self._chunks[name] = cells
+        counted = [cells.ids // GROUP_STEP for cells in self._chunks.values()]
+        if not np.isin(handles, np.concatenate([*counted, handles[:0]])).all():
+            raise corrupt("cells", "nothing was counted in an open group")
+        if len(described) == 4:
+            self._add_all_events(naming)
+        for name in itertools.chain.from_iterable(msgspec.convert(described[4:], list[list[str]])):
+            waiting, known_names = unpack_rows(blobs[name], name, shapes)
+            names.update(known_names)
             self._waiting.setdefault(waiting.columns.layout, []).append(waiting)
             self._rows_waiting += len(waiting.times)
-        self._stored_rows = set(rows)
+            self._stored_rows.add(name)
         return names
+
+    def _add_all_events(self, naming: Callable[[str], Naming]) -> None:
+        """Take up what release 0.1.0 stored: it did not count all events of a model that has segments.
+
+        The segments of the first tag hold every event once.
+        """
+        moved: dict[int, int] = {}
+        for group in list(self._groups.values()):
+            known = naming(group.model)
+            if known.tags and known.segments[group.segment].startswith(f"{known.tags[0]}="):
+                place = (group.start // group.length) << (VERSION_BITS + SEGMENT_BITS)
+                place |= group.version << SEGMENT_BITS | ALL
+                moved[group.handle] = self._handle(group.model, place, group.length)
+        sources: Ints = np.array(sorted(moved), dtype=np.int64)
+        targets: Ints = np.array([moved[handle] for handle in sources.tolist()], dtype=np.int64)
+        for cells in self._chunks.values():
+            part = self._cut(cells, sources, inside=True)
+            if len(part):
+                target = targets[np.searchsorted(sources, part.ids // GROUP_STEP)]
+                self.take(part.renamed(target * GROUP_STEP + part.ids % GROUP_STEP))
+
+
+_Stored = tuple[Count, Count, list[OpenGroup], list[str]]
 
 
 def _records(

@@ -12,12 +12,11 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from driftline.codec import pack, unpack
-from driftline.errors import StateCorrupt
+from driftline.codec import LAST, Count, Mark, Span, Time, corrupt, pack, unpack
 from driftline.sketches.cells import Cells
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import ROLES, Summary, exact_categories
+from driftline.sketches.summary import EVENTS, ROLES, Summary, exact_categories
 
 VERSION = 1
 PANE = "pane"
@@ -87,11 +86,11 @@ class Watermark(msgspec.Struct, frozen=True, array_like=True):
     `position` is the next offset it will read of its first input.
     """
 
-    source: int
-    sources: int
-    time: int
+    source: Count
+    sources: Count
+    time: Mark
     idle: bool
-    position: int
+    position: Count
 
     def encode(self) -> bytes:
         """Return the record's value. Undone by `decode_record`."""
@@ -99,13 +98,13 @@ class Watermark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Pane(msgspec.Struct, frozen=True, array_like=True):
-    source: int
-    sources: int
+    source: Count
+    sources: Count
     model: str
-    start: int
-    length: int
-    part: int
-    parts: int
+    start: Time
+    length: Span
+    part: Count
+    parts: Count
     groups: tuple[Group, ...]
     signals: tuple[str, ...]
     categories: dict[int, str]
@@ -148,11 +147,13 @@ def decode_record(data: bytes) -> PaneRecord | Watermark:
     pane = _convert(found.value, _Pane)
     cells = unpack_cells(found.arrays)
     if len(cells) and int(cells.ids[-1]) >= len(pane.groups) * GROUP_STEP:
-        raise StateCorrupt("pane: a cell belongs to no group")
+        raise corrupt(PANE, "a cell belongs to no group")
     if len(cells) and int((cells.ids % GROUP_STEP // ROLES).max()) >= len(pane.signals):
-        raise StateCorrupt("pane: a cell belongs to no signal")
-    if pane.length <= 0 or not 0 <= pane.source < pane.sources:
-        raise StateCorrupt("pane: its length or source makes no sense")
+        raise corrupt(PANE, "a cell belongs to no signal")
+    if pane.source >= pane.sources or pane.start < 0 or pane.start + pane.length > LAST:
+        raise corrupt(PANE, "its source or its time makes no sense")
+    if not pane.groups or pane.signals[:1] != (EVENTS,) or len(set(pane.signals)) != len(pane.signals):
+        raise corrupt(PANE, "it has no group, or its signals are not each there once after the events")
     return PaneRecord(
         pane.source, pane.sources, pane.model, pane.start, pane.length, pane.part, pane.parts,
         pane.groups, pane.signals, cells, pane.categories,
@@ -166,7 +167,7 @@ def _convert(value: Any, kind: type[_T]) -> _T:
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
-        raise StateCorrupt(f"{kind.__name__}: {error}") from None
+        raise corrupt(kind.__name__.strip("_").lower(), str(error)) from None
 
 
 def split(weights: Ints, most: int) -> list[range]:

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from driftline.errors import DeliveryPending, LogDenied, PublishError, StateCorrupt
+from driftline.codec import corrupt
+from driftline.errors import DeliveryPending, LogDenied, PublishError
 from driftline.log.api import Batch, Consumer, Outgoing, Producer, Record, TopicPartition
 from driftline.runtime.outbox import decode_outgoing, encode_outgoing
 from driftline.runtime.stages import Stage
@@ -164,9 +165,14 @@ class Checkpointer:
         self._clock_ms = clock_ms
 
     def claim(self, task: TaskId, stage: Stage, consumer: Consumer, now: float) -> Owned:
-        """Take a task over: restore its state. What its last owner left in the outbox is `unsent`."""
+        """Take a task over: restore its state. What its last owner left in the outbox is `unsent`.
+
+        Raises `StateCorrupt` (nothing that is stored was changed), or one of what is waited out: then call it again.
+        """
         bounds = {topic: consumer.bounds(TopicPartition(topic, task.partition)) for topic in stage.inputs}
         claim = self._store.claim(task, self._owner, now=self._clock_ms())
+        if claim.sequence and not claim.blobs:
+            raise corrupt(name(task), f"nothing is there after {claim.sequence} checkpoints")
         stage.restore(claim.blobs)
         positions = {topic: claim.offsets.get(topic, bounds[topic][0]) for topic in stage.inputs}
         owned = Owned(
@@ -183,6 +189,7 @@ class Checkpointer:
         owned.unsent = [(number, decode_outgoing(entry)) for number, entry in claim.outbox]
         if owned.unsent:
             log.info("%s: publishing %d records that its last owner left", name(task), len(owned.unsent))
+        self._store.note(task, "")
         return owned
 
     def prepare(self, owned: Owned) -> None:
@@ -209,9 +216,7 @@ class Checkpointer:
         pending = owned.pending
         answer = self._store.commit(owned.claim, pending.commit, now=self._clock_ms())
         if answer.outcome is Outcome.CORRUPT:
-            raise StateCorrupt(
-                f"{name(owned.task)}: {answer.detail}. Look at its keys; `driftline.state` never repairs them by itself"
-            )
+            raise corrupt(name(owned.task), answer.detail)
         owned.pending = None
         if answer.outcome in (Outcome.OK, Outcome.ALREADY):
             owned.sequence += 1

@@ -1,8 +1,10 @@
 """Outgoing records as the outbox stores them, and dead letters as they are published."""
 
+from typing import Annotated
+
 import msgspec
 
-from driftline.errors import StateCorrupt
+from driftline.codec import corrupt_if_it_fails
 from driftline.formats.reasons import Reason
 from driftline.log.api import Outgoing, Record, TopicPartition
 
@@ -17,7 +19,7 @@ class _Stored(msgspec.Struct, array_like=True):
     topic: str
     key: bytes | None
     value: bytes | None
-    partition: int | None
+    partition: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] | None
     headers: tuple[tuple[str, bytes], ...]
 
 
@@ -32,10 +34,8 @@ def encode_outgoing(record: Outgoing) -> bytes:
 
 def decode_outgoing(data: bytes) -> Outgoing:
     """Undo `encode_outgoing`. Raises `StateCorrupt`."""
-    try:
+    with corrupt_if_it_fails("outbox"):
         stored = _DECODER.decode(data)
-    except msgspec.MsgspecError as error:
-        raise StateCorrupt(f"an outbox entry cannot be read: {error}") from None
     return Outgoing(stored.topic, stored.key, stored.value, stored.partition, stored.headers)
 
 

@@ -38,6 +38,8 @@ class Progress:
     restarts: Counter[str] = field(default_factory=Counter)
     """Refused commits by their outcome."""
     tasks: list[str] = field(default_factory=list)
+    set_aside: dict[TopicPartition, str] = field(default_factory=dict)
+    """Tasks whose stored state cannot be read, by their main input's partition, with the fault."""
     pause: Pause | None = None
     """Set while the worker waits for Kafka or Redis."""
 
@@ -57,6 +59,7 @@ def samples(
         *(Sample(metrics.CHECKPOINT_BYTES, (stage,), count) for stage, count in progress.bytes.items()),
         *(Sample(metrics.REBALANCES, (event,), count) for event, count in progress.rebalances.items()),
         *(Sample(metrics.RESTARTS, (outcome,), count) for outcome, count in progress.restarts.items()),
+        *(Sample(metrics.SET_ASIDE, source, 1) for source in map(_labels, progress.set_aside)),
     ]
     if progress.pause is not None:
         found.append(Sample(metrics.PAUSED, (progress.pause.waits_for,), 1))
@@ -72,6 +75,10 @@ def samples(
         elif isinstance(stage, JudgeStage):
             found += _of_judge(stage, partition)
     return found
+
+
+def _labels(source: TopicPartition) -> tuple[str, str]:
+    return source.topic, str(source.partition)
 
 
 def _of_summarise(stage: SummariseStage, partition: str, now_ms: int) -> list[Sample]:

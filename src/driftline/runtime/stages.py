@@ -4,6 +4,7 @@ A stage owns the same-numbered partition of each of its inputs. It knows topics;
 offsets of other partitions, nor that there is a log at all.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,6 +12,7 @@ from zlib import crc32
 
 import msgspec
 
+from driftline.codec import corrupt_if_it_fails
 from driftline.config import Settings
 from driftline.log.api import Batch, Outgoing
 from driftline.panes.records import PaneRecord
@@ -19,6 +21,8 @@ from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.tasks.judge import Judge
 from driftline.tasks.rules import JudgeSettings
 from driftline.tasks.summarise import NEVER, Summarise, SummariseSettings
+
+log = logging.getLogger(__name__)
 
 SUMMARISE = "summarise"
 JUDGE = "judge"
@@ -87,7 +91,8 @@ class SummariseStage:
         """Take up a checkpoint."""
         self.task.restore(blobs)
         if "view/progress" in blobs:
-            self._flushed_at = int(msgspec.json.decode(blobs["view/progress"])["flushed_at"])
+            with corrupt_if_it_fails("view/progress"):
+                self._flushed_at = int(msgspec.json.decode(blobs["view/progress"])["flushed_at"])
 
     def process(self, batch: Batch) -> None:
         """Take in records of one input."""
@@ -149,7 +154,8 @@ class JudgeStage:
     name = JUDGE
     at_once = 100
 
-    def __init__(self, settings: JudgeSettings, topics: "StageTopics") -> None:
+    def __init__(self, settings: JudgeSettings, topics: "StageTopics", partition: int) -> None:
+        self._partition = partition
         self.inputs: tuple[str, ...] = (topics.panes,)
         self.task = Judge(settings)
         self._topics = topics
@@ -157,6 +163,12 @@ class JudgeStage:
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint."""
         self.task.restore(blobs)
+        before, now = self.task.river
+        if before != now and self.task.detectors:
+            log.warning(
+                "judge %d: river is %s now and was %s: its %d detectors were rebuilt from the scores they were fed",
+                *(self._partition, now, before or "of another release", self.task.detectors),
+            )
 
     def process(self, batch: Batch) -> None:
         """Take in panes and watermarks."""
@@ -206,7 +218,7 @@ def pipeline(settings: Settings, partitions: Mapping[str, int]) -> tuple[StageKi
 
     return (
         StageKind(SUMMARISE, topics.inputs, summarise),
-        StageKind(JUDGE, (topics.panes,), lambda partition: JudgeStage(judging, topics)),
+        StageKind(JUDGE, (topics.panes,), lambda partition: JudgeStage(judging, topics, partition)),
     )
 
 

@@ -12,11 +12,12 @@ import gc
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from driftline.compiled.cache import kept
 from driftline.config import Settings
-from driftline.errors import LogUnavailable, PublishError, StateError, StateUnavailable
+from driftline.errors import LogUnavailable, PublishError, StateCorrupt, StateError, StateUnavailable
 from driftline.log.api import Consumer, Log, Polled, TopicPartition
 from driftline.observe.metrics import Sample
 from driftline.runtime.bounded import everything_done
@@ -36,6 +37,8 @@ WORK_S = 0.5
 rebalance of its group, and one that does not poll for a minute is expelled: another would read the same and be next."""
 POLL_S = 0.1
 """Longest wait for records: how soon a stop or a checkpoint is noticed when nothing comes."""
+ASIDE_S = 60.0
+"""Wait before a task whose state is corrupt is looked at again: somebody may have restored or reset it."""
 CHECKPOINT_S = 5.0
 """Longest time for the commits of one step. A slow store takes this long for a few tasks; the others' turn comes after
 the next poll."""
@@ -318,6 +321,7 @@ class Worker:
             self._owned.pop(partition, None)
             self._by_input.pop(partition, None)
             self._wanted.pop(partition, None)
+            self.progress.set_aside.pop(partition, None)
         self.progress.tasks = sorted(name(owned.task) for owned in self._owned.values())
 
     def _claim(self, now: float) -> None:
@@ -326,7 +330,12 @@ class Worker:
             self._notice_growth(partition)
             stage = self._kinds[partition.topic].make(partition.partition)
             task = TaskId(self._settings.group, stage.name, partition.partition)
-            owned = self._checkpointer.claim(task, stage, self._consumer, now)
+            try:
+                owned = self._checkpointer.claim(task, stage, self._consumer, now)
+            except StateCorrupt as error:
+                self._set_aside(partition, task, error)
+                continue
+            self.progress.set_aside.pop(partition, None)
             del self._wanted[partition]
             self._owned[partition] = owned
             self._by_input.update(dict.fromkeys(owned.partitions, owned))
@@ -342,6 +351,19 @@ class Worker:
         if partition.topic == topic and partition.partition >= self._partitions[topic]:
             self._partitions.update(self._log.partition_counts([topic]))
             log.info("%s has %d partitions now", topic, self._partitions[topic])
+
+    def _set_aside(self, partition: TopicPartition, task: TaskId, error: StateCorrupt) -> None:
+        """Leave alone a task whose state cannot be read, and say so once: nothing of it changes, all others go on."""
+        if self._until_caught_up:
+            raise error  # it would never be caught up
+        fault = str(error)
+        self._wanted[partition] = self._clock.now() + ASIDE_S
+        if self.progress.set_aside.get(partition) == fault:
+            return
+        self.progress.set_aside[partition] = fault
+        log.error("%s is set aside, all others go on: %s. See `driftline state check`", name(task), fault)
+        with suppress(StateError):  # the note is for people, and the log has it
+            self._store.note(task, fault)
 
     # moving forward
 
@@ -395,7 +417,11 @@ class Worker:
     def _commit(self, owned: Owned) -> None:
         pending = owned.pending
         assert pending is not None
-        outcome = self._checkpointer.commit(owned, self._clock.now())
+        try:
+            outcome = self._checkpointer.commit(owned, self._clock.now())
+        except StateCorrupt as error:
+            self._give_up(owned, error)
+            return
         if outcome in (Outcome.OK, Outcome.ALREADY):
             stage = owned.stage.name
             self.progress.checkpoints[stage] += 1
@@ -427,6 +453,14 @@ class Worker:
             self._forget(owned.partitions)
             self._consumer.stop(owned.partitions)
             self._wanted[main] = self._clock.now() + RETRY_S
+
+    def _give_up(self, owned: Owned, error: StateCorrupt) -> None:
+        """Set a task aside whose stored state turned out to be corrupt when it was to be committed."""
+        main = owned.partitions[0]
+        if self._owned.get(main) is owned:
+            self._forget(owned.partitions)
+            self._consumer.stop(owned.partitions)
+            self._set_aside(main, owned.task, error)
 
     def _look_for_losses(self, now: float) -> None:
         """Ask the store whether it went back. It tells the next commit, but a resting task has none to make."""

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.errors import StateCorrupt
+from driftline.codec import corrupt
 from driftline.sketches.cells import Cells, empty, spans
 from driftline.sketches.keys import KEY_BITS, Floats, Ints
 
+MOST_VALUES = 2.0**52
+"""Values in stored sketches: far more than come, and few enough for sums over many sketches."""
 _CLASSES = (16, 32, 63)
 """Bits that the keys and offsets of a cell may need."""
 
@@ -52,7 +54,7 @@ def unpack_cells(arrays: Mapping[str, NDArray[Any]]) -> Cells:
     order = np.argsort(joined.ids, kind="stable")
     cells = joined.take(order)
     if (np.diff(cells.ids) <= 0).any():
-        raise StateCorrupt("sketches: a cell is there twice")
+        raise corrupt("sketches", "a cell is there twice")
     return cells
 
 
@@ -60,9 +62,9 @@ def _unpack_class(arrays: Mapping[str, NDArray[Any]], index: int) -> Cells:
     try:
         found = [arrays[f"{name}{index}"] for name in ("ids", "shifts", "sizes", "keys", "counts", "offsets")]
     except KeyError as error:
-        raise StateCorrupt(f"sketches: array {error} is missing") from None
+        raise corrupt("sketches", f"array {error} is missing") from None
     if any(array.dtype != np.int64 for array in found):
-        raise StateCorrupt("sketches: an array is not of int64")
+        raise corrupt("sketches", "an array is not of int64")
     ids, shifts, sizes, keys, counts, offsets = found
     sound = (
         len(ids) == len(shifts) == len(sizes)
@@ -75,8 +77,14 @@ def _unpack_class(arrays: Mapping[str, NDArray[Any]], index: int) -> Cells:
         and bool((ids >= 0).all())
     )
     if not sound:
-        raise StateCorrupt("sketches: the arrays' lengths or values contradict each other")
+        raise corrupt("sketches", "the arrays' lengths or values contradict each other")
     limits: Floats = np.repeat(2.0 ** (KEY_BITS - shifts), sizes)
     if ((keys < 0) | (keys >= limits)).any():
-        raise StateCorrupt("sketches: a key is out of range")
+        raise corrupt("sketches", "a key is out of range")
+    ascending = np.diff(keys) > 0
+    ascending[np.cumsum(sizes)[:-1] - 1] = True  # from one cell to the next keys begin anew
+    if not ascending.all() or counts.astype(np.float64).sum() > MOST_VALUES:
+        raise corrupt("sketches", "keys of a cell do not ascend, or there are more values than can be counted")
+    if (offsets > counts * (2.0 ** np.repeat(shifts, sizes) - 1)).any():
+        raise corrupt("sketches", "an offset is larger than what its bucket can have lost")
     return Cells(ids, shifts, sizes, keys << np.repeat(shifts, sizes), counts, offsets)

@@ -84,6 +84,8 @@ class TaskInfo:
     claimed_at: int
     committed_at: int
     """Epoch milliseconds by the writers' clocks; 0 if never."""
+    fault: str = ""
+    """Why it cannot be worked on: what a worker noted, or what is wrong with the rest of this; empty if nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class Word:
 class Store(Protocol):
     """Every method may raise `StateUnavailable` (try again) or `StateDenied`.
 
-    `claim`, `tasks` and `read` may raise `StateCorrupt`; `commit` and `ack` answer CORRUPT and change nothing.
+    `claim` and `read` may raise `StateCorrupt`; `commit` and `ack` answer CORRUPT and change nothing.
 
     No method retries a write by itself: the caller repeats the same commit, whose reply was lost, and gets ALREADY.
     Another commit in its place gets STALE, even one with the same offsets.
@@ -133,7 +135,11 @@ class Store(Protocol):
         ...
 
     def tasks(self, group: str) -> list[TaskInfo]:
-        """List the stored tasks of a group, in order."""
+        """List the stored tasks of a group, in order; one that is corrupt with its fault: it hides no other."""
+        ...
+
+    def note(self, task: TaskId, fault: str) -> None:
+        """Note for people why a task cannot be worked on; nothing, and the note goes. No work depends on it."""
         ...
 
     def read(self, task: TaskId, prefix: str) -> dict[str, bytes]:

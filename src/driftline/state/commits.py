@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -15,7 +15,8 @@ MAX_COMMIT_BYTES: Final = 64 * 2**20
 MAX_COMMIT_PARTS: Final = 250_000
 """Blobs and outbox records in one commit: Redis takes about a million arguments, and a blob needs two."""
 
-_OFFSETS: Final = msgspec.json.Decoder(dict[str, int])
+_OFFSETS: Final = msgspec.json.Decoder(dict[str, Annotated[int, msgspec.Meta(ge=0)]])
+"""Kafka gives negative offsets meanings of their own, such as "the end": a stored one would skip records."""
 
 
 def encode_offsets(offsets: Mapping[str, int]) -> str:

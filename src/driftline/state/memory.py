@@ -30,6 +30,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._stored: dict[TaskId, _Stored] = {}
+        self._faults: dict[TaskId, str] = {}
         self._words: dict[tuple[str, str], Word] = {}
         self._lock = threading.Lock()
 
@@ -113,9 +114,17 @@ class MemoryStore:
                 outbox=len(stored.outbox),
                 claimed_at=stored.claimed_at,
                 committed_at=stored.committed_at,
+                fault=self._faults.get(task, ""),
             )
             for task, stored in stored_tasks
         ]
+
+    def note(self, task: TaskId, fault: str) -> None:
+        """Note why a task cannot be worked on."""
+        with self._lock:
+            self._faults.pop(task, None)
+            if fault:
+                self._faults[task] = fault
 
     def read(self, task: TaskId, prefix: str) -> dict[str, bytes]:
         """Return the blobs whose names start with `prefix`, without claiming."""
@@ -147,6 +156,7 @@ class MemoryStore:
         """Delete all that is stored for the task."""
         with self._lock:
             self._stored.pop(task, None)
+            self._faults.pop(task, None)
 
     def close(self) -> None:
         """Keep everything: a store in memory can be used again by the next worker of this process."""

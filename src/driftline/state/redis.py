@@ -4,16 +4,18 @@
     driftline:{group/stage/partition}:blobs    hash: the task's state by name
     driftline:{group/stage/partition}:outbox   list: records outbox_acked + 1 to outbox_last
     driftline:tasks:group                      set: stage/partition of the group's tasks, written at each claim
+    driftline:faults:group                     hash: why a task cannot be worked on, for people
     driftline:words:group                      hash: why a worker pauses, by its name; read by `status` only
 
 The names are percent-encoded. The braces put a task's keys into one hash slot, so that a script may touch them all. The
-set is in another slot and only tells `tasks` where to look: the next claim mends it.
+last two are in other slots and only tell `tasks` where to look and what to say: the next claim mends them.
 """
 
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from importlib import resources
 from typing import Any, Final
 from urllib.parse import quote, unquote
@@ -202,8 +204,23 @@ class RedisStore:
         with self._explained():
             members = _texts(list(self._client.smembers(self._registry(group))))
             tasks = sorted(_task_of(group, member) for member in members)
-            infos = [self._info(task) for task in tasks]
-        return [info for info in infos if info is not None]
+            noted = dict(zip(tasks, self._faults(group, tasks), strict=True))
+            infos = [self._info_or_fault(task) for task in tasks]
+        return [replace(info, fault=info.fault or noted[info.task]) for info in infos if info is not None]
+
+    def note(self, task: TaskId, fault: str) -> None:
+        """Note why a task cannot be worked on."""
+        key = f"{self._prefix}:faults:{_quoted(task.group)}"
+        with self._explained():
+            if fault:
+                self._client.hset(key, _member(task), fault)
+            else:
+                self._client.hdel(key, _member(task))
+
+    def _faults(self, group: str, tasks: Sequence[TaskId]) -> list[str]:
+        key = f"{self._prefix}:faults:{_quoted(group)}"
+        found: Sequence[Any] = self._client.hmget(key, [_member(task) for task in tasks]) if tasks else []
+        return [fault.decode("utf-8", "replace") if fault else "" for fault in found]
 
     def read(self, task: TaskId, prefix: str) -> dict[str, bytes]:
         """Return the blobs whose names start with `prefix`, without claiming.
@@ -253,6 +270,7 @@ class RedisStore:
         with self._explained():
             self._client.delete(*self._keys(task).all)
             self._client.srem(self._registry(task.group), _member(task))
+        self.note(task, "")
 
     def close(self) -> None:
         """Close the connections."""
@@ -284,6 +302,14 @@ class RedisStore:
             return records
 
         return (record for record in _in_pieces(count, fetch) if record is not None)
+
+    def _info_or_fault(self, task: TaskId) -> TaskInfo | None:
+        """Return what is stored of a task; where that is corrupt, nothing but the fault."""
+        try:
+            with self._explained():
+                return self._info(task)
+        except StateCorrupt as error:
+            return TaskInfo(task, "", 0, 0, {}, 0, 0, 0, str(error))
 
     def _info(self, task: TaskId) -> TaskInfo | None:
         """Return what is stored of a task; None if nothing is."""

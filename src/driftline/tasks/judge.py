@@ -13,24 +13,27 @@ from typing import Any
 
 import msgspec
 
-from driftline.codec import pack, unpack
+from driftline.codec import Count, corrupt, corrupt_if_it_fails, pack, unpack
 from driftline.errors import StateCorrupt
+from driftline.evidence.detectors import RIVER
 from driftline.evidence.reference import Reference
 from driftline.incidents.alerts import encode_alert
 from driftline.incidents.incident import Incident, Kind, Status, Subject, digest
 from driftline.panes.merging import PaneMerger, Slice
-from driftline.panes.records import GROUP_STEP, Rebase, decode_rebase
+from driftline.panes.records import Rebase, decode_rebase
 from driftline.sketches.cells import Cells
 from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import Summary
+from driftline.sketches.summary import EVENTS, ROLES, Summary
 from driftline.tasks.naming import name_change
 from driftline.tasks.references import References
 from driftline.tasks.rules import JudgeSettings, ModelRules
 from driftline.tasks.stream import StreamJudge
-from driftline.tasks.subjects import SubjectJudge
+from driftline.tasks.subjects import StoredSubject, SubjectJudge
 from driftline.tasks.summarise import STREAM
 
 VERSION = 1
+DETECTORS = "detectors"
+"""The blob that says which release of river fed the detectors. State of before there was one has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,8 @@ class Judge:
         self._touched: set[Subject] = set()
         self._unreadable = 0
         self._windows = 0
+        self._river = ""
+        """The release of river that the last checkpoint names."""
 
     def process(self, values: Sequence[bytes | None]) -> list[tuple[int, str]]:
         """Take in records in offset order. Returns (position, reason) of those that cannot be read."""
@@ -197,6 +202,9 @@ class Judge:
         ranks = [[*key, rank] for key, rank in self._ranks.items()]
         state = [merger, self._stream.snapshot(), ranks, self._unreadable, self._windows]
         writes["task"] = pack("judge", VERSION, state, {})
+        if self._river != RIVER:
+            writes[DETECTORS] = pack(DETECTORS, VERSION, RIVER, {})
+            self._river = RIVER
         writes["view/incidents"] = msgspec.json.encode(self.view())
         return writes
 
@@ -231,36 +239,49 @@ class Judge:
             "stream": [_incident_view(incident) for incident in self._stream.incidents.values()],
         }
 
+    @property
+    def river(self) -> tuple[str, str]:
+        """The releases of river that fed the detectors before the last checkpoint ("" if unknown), and that do now."""
+        return self._river, RIVER
+
+    @property
+    def detectors(self) -> int:
+        """How many online detectors there are."""
+        return sum(judge.detectors for judge in self._subjects.values())
+
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint. Raises `StateCorrupt`."""
         if not blobs:
             return
-        try:
-            state: Any = unpack(blobs["task"], "judge", (VERSION,)).value
+        with corrupt_if_it_fails("judge"):
+            state = msgspec.convert(unpack(blobs["task"], "judge", (VERSION,)).value, _Stored)
             merger, stream, ranks, self._unreadable, self._windows = state
             self._merger.restore(merger, blobs)
             self._stream.restore(stream)
+            if DETECTORS in blobs:
+                self._river = msgspec.convert(unpack(blobs[DETECTORS], DETECTORS, (VERSION,)).value, str)
             self._ranks = {(model, version): rank for model, version, rank in ranks}
             for name in sorted(blobs):
                 if name.startswith("subject/"):
                     self._restore_subject(name.removeprefix("subject/"), blobs)
-        except StateCorrupt:
-            raise
-        except (KeyError, TypeError, ValueError, AssertionError, msgspec.MsgspecError) as error:
-            raise StateCorrupt(f"judge: {type(error).__name__}: {error}") from error
 
     def _restore_subject(self, name: str, blobs: Mapping[str, bytes]) -> None:
         found = unpack(blobs[f"subject/{name}"], "subject", (VERSION,))
-        value: Any = found.value
-        subject = msgspec.convert(value[0], Subject)
+        value = msgspec.convert(found.value, StoredSubject)
+        subject = value.subject
+        if name != digest(*subject_parts(subject)):
+            raise corrupt("subject", f"it is stored in the place of another than {str(subject)[:80]}")
         rules = self._model_rules(subject.model)
-        judge = self._subjects[subject] = SubjectJudge(subject, rules, value[1])
-        self._references.restore(judge, rules, found, blobs)
-        for start in value[5]:
+        judge = self._subjects[subject] = SubjectJudge(subject, rules, value.rank)
+        self._references.restore(judge, rules, value, found.arrays, blobs)
+        for start in value.slices:
             judge.learner.slices[start] = _unpack_summary(blobs[f"slice/{name}/{start}"])
         heard = (subject.model, subject.segment)
         self._heard[heard] = max(self._heard.get(heard, 0), judge.heard)
         self._schedule(judge)
+
+
+_Stored = tuple[Any, Any, list[tuple[str, str, Count]], Count, Count]
 
 
 def subject_parts(subject: Subject) -> tuple[str, str, str]:
@@ -276,8 +297,10 @@ def _unpack_summary(data: bytes) -> Summary:
     found = unpack(data, "slice", (VERSION,))
     signals, categories = msgspec.convert(found.value, tuple[tuple[str, ...], dict[int, str]])
     cells: Cells = unpack_cells(found.arrays)
-    if len(cells) and int(cells.ids[-1]) >= GROUP_STEP:
-        raise StateCorrupt("slice: a cell belongs to no signal")
+    if signals[:1] != (EVENTS,) or len(set(signals)) != len(signals):
+        raise corrupt("slice", "its signals are not each there once, after the events")
+    if len(cells) and int(cells.ids[-1]) >= len(signals) * ROLES:
+        raise corrupt("slice", "a cell belongs to no signal")
     return Summary(signals, cells, categories)
 
 

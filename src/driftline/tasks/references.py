@@ -15,13 +15,14 @@ for as long as a subject is compared with it.
 from collections.abc import Mapping
 from typing import Any
 
+from driftline.codec import corrupt
 from driftline.errors import StateCorrupt
 from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Incident, Subject, digest
 from driftline.panes.records import Rebase
 from driftline.tasks.adoption import Adoption, Origin
 from driftline.tasks.rules import LearnRule, ModelRules
-from driftline.tasks.subjects import SubjectJudge
+from driftline.tasks.subjects import StoredSubject, SubjectJudge
 from driftline.tasks.watched import Watched
 
 
@@ -141,10 +142,16 @@ class References:
         self._stored, self._changed = wanted, False
         return writes
 
-    def restore(self, judge: SubjectJudge, rules: ModelRules, found: Any, blobs: Mapping[str, bytes]) -> None:
+    def restore(
+        self,
+        judge: SubjectJudge,
+        rules: ModelRules,
+        value: StoredSubject,
+        arrays: Mapping[str, Any],
+        blobs: Mapping[str, bytes],
+    ) -> None:
         """Take up a subject's snapshot with its reference, or with the file that the configuration now names."""
-        value, arrays = found.value, found.arrays
-        address, overruled = value[2], value[12]["given"] if len(value) > 12 else ""
+        address, overruled = value.reference, value.trail.given if value.trail is not None else ""
         given = rules.reference(judge.subject.version, judge.subject.segment)
         if given is not None and given.address not in (address, overruled):
             judge.restore(value, arrays, self._prepared(given))
@@ -166,7 +173,10 @@ def _stored(address: str, blobs: Mapping[str, bytes]) -> Reference:
     blob = blobs.get(_blob(address))
     if blob is None:
         raise StateCorrupt(f"a subject is compared with the reference {address}, which is not among what was stored")
-    return Reference.decode(blob)
+    reference = Reference.decode(blob)
+    if reference.address != address:
+        raise corrupt("reference", f"{address[:80]!r} is not what its address says")
+    return reference
 
 
 def _blob(address: str) -> str:

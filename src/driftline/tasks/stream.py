@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from driftline.codec import Count, Time
 from driftline.formats.reasons import Reason
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Facts, name_level
@@ -100,9 +101,8 @@ class StreamJudge:
 
     def restore(self, value: Any) -> None:
         """Take up a snapshot."""
-        windows, incidents = value
-        self._windows = msgspec.convert(windows, dict[int, dict[str, int]])
-        self.incidents = {held.kind: held for held in msgspec.convert(incidents, list[Incident])}
+        self._windows, incidents = msgspec.convert(value, tuple[dict[Time, dict[str, Count]], list[Incident]])
+        self.incidents = {held.kind: held for held in incidents}
 
 
 _LABELS = {category_key(reason.label): reason.label for reason in Reason}

@@ -10,12 +10,12 @@ A slice becomes one vector of integers, and a window is a sum of such vectors: e
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
+from driftline.codec import Count, Span, Time, corrupt
 from driftline.evidence.detectors import DETECTORS, Fed, Replayed
 from driftline.evidence.distances import effects
 from driftline.evidence.evalues import Evidence, Found
@@ -270,6 +270,11 @@ class SubjectJudge:
             changed.extend(self._check_thresholds(window, vector))
         return changed
 
+    @property
+    def detectors(self) -> int:
+        """How many online detectors there are."""
+        return len(self._detectors)
+
     def measured(self) -> list[Signal]:
         """Return the watched signals as the last window had them, with the evidence so far. Not for segments."""
         if self._measured is None:
@@ -390,7 +395,7 @@ class SubjectJudge:
         for (size, kind), onset in self._onsets.items():
             arrays.update({f"onset/{size}/{kind}/{name}": held for name, held in onset.snapshot().items()})
         address = self.watched.reference.address if self.watched else ""
-        value = [
+        value = StoredSubject(
             self.subject,
             self.rank,
             address,
@@ -400,50 +405,98 @@ class SubjectJudge:
             list(self._windows),
             list(self.incidents.values()),
             self.last_window,
-            [[detector.name, detector.signal, asdict(detector.snapshot())] for detector in self._detectors],
+            [(detector.name, detector.signal, detector.snapshot()) for detector in self._detectors],
             self._silent,
             self.heard,
-            {
-                "history": self.history,
-                "given": self.given,
-                "learning": self.learning,
-                "rule": asdict(self.learner.rule),
-                "codes": self.codes.first_seen,
-                "turned": self._turned,
-            },
-        ]
+            Trail(
+                self.history, self.given, self.learning, self.learner.rule, self.codes.first_seen, dict(self._turned)
+            ),
+        )
         return value, arrays
 
-    def restore(self, value: Any, arrays: Mapping[str, Any], watched: Watched | None) -> None:
-        """Take up a snapshot. `watched` is the reference it names, or another one: then evidence starts anew."""
-        _, self.rank, address, since, slice_ms, _, windows, incidents, last, detectors, silent, self.heard = value[:12]
-        self.learner.slice_ms = slice_ms
-        if len(value) > 12:
-            told = value[12]
-            self.history = msgspec.convert(told["history"], list[Adoption])
-            self.given, self.learning = told["given"], told["learning"]
-            self.learner.rule = LearnRule(**told["rule"])
-            self.codes = CodeVersions(told["codes"])
+    def restore(self, stored: "StoredSubject", arrays: Mapping[str, Any], watched: Watched | None) -> None:
+        """Take up a snapshot. `watched` is the reference it names, or another one: then evidence starts anew.
+
+        Windows and evidence of sizes that are no longer asked for are let go. Raises `StateCorrupt`, or what a wrong
+        value causes.
+        """
+        self.learner.slice_ms = stored.slice_ms
+        if stored.trail is not None:
+            trail = stored.trail
+            self.history, self.given, self.learning = trail.history, trail.given, trail.learning
+            self.learner.rule, self.codes = trail.rule, CodeVersions(trail.codes)
         else:  # of a release that kept no trail
-            self.learning = not address
+            self.learning = not stored.reference
             if watched is not None:
                 origin = Origin.LEARNED if watched.reference.learned else Origin.FILE
-                self.history = [Adoption(since, origin, watched.reference.address, watched.reference.events)]
-        self.incidents = {held.kind: held for held in msgspec.convert(incidents, list[Incident])}
-        self.last_window = msgspec.convert(last, Window | None)
+                reference = watched.reference
+                self.history = [Adoption(stored.since, origin, reference.address, reference.events)]
+        self.incidents = {held.kind: held for held in stored.incidents}
+        self.last_window, self.heard = stored.last_window, stored.heard
         if watched is None:
             return
-        self.watch(watched, since)
-        if watched.reference.address != address:
+        self.watch(watched, stored.since)
+        if watched.reference.address != stored.reference:
             return
-        self._silent = msgspec.convert(silent, dict[int, int])
-        self._windows = {tuple(key): arrays[f"window/{number}"] for number, key in enumerate(windows)}
-        for size, start in (value[12].get("turned", {}) if len(value) > 12 else {}).items():
-            self._turn(size, start)
+        self._silent = dict(stored.silent)
+        for number, key in enumerate(stored.windows):
+            vector: Ints = arrays[f"window/{number}"]
+            if vector.dtype != np.int64 or len(vector) != watched.projection.width:
+                raise corrupt("subject", f"a window of {self.subject} does not fit its reference")
+            if self._is_asked_for(key):
+                self._windows[key] = vector
+        for size, start in (stored.trail.turned if stored.trail is not None else {}).items():
+            if size in self._volumes:
+                self._turn(size, start)
         for (size, kind), evidence in self._evidence.items():
-            evidence.restore(_under(f"evidence/{size}/{kind}/", arrays))
             self._onsets[size, kind].restore(_under(f"onset/{size}/{kind}/", arrays))
-        self._detectors = [Replayed(name, signal, msgspec.convert(fed, Fed)) for name, signal, fed in detectors]
+            held = _under(f"evidence/{size}/{kind}/", arrays)
+            if any(array.dtype != np.float64 or not (array < np.inf).all() for array in held.values()):
+                raise corrupt("subject", f"the evidence of {self.subject} holds what is no number")
+            if (held.get("past", np.zeros(1)) < 0).any():
+                raise corrupt("subject", f"the evidence of {self.subject} remembers less than nothing")
+            if held:
+                evidence.restore(held)
+        known = set(watched.projection.signals)
+        self._detectors = [Replayed(name, signal, fed) for name, signal, fed in stored.detectors if signal in known]
+
+    def _is_asked_for(self, window: tuple[int, int, int]) -> bool:
+        """Tell whether a stored window is one of those that the rules of today make."""
+        end, index, start = window
+        if index >= len(self._rules.windows):
+            return False
+        size, every = self._rules.windows[index]
+        return end - start == size and start % every == 0
+
+
+class Trail(msgspec.Struct, frozen=True):
+    """Where a subject's reference comes from, and what else is known of its past."""
+
+    history: list[Adoption]
+    given: str
+    learning: bool
+    rule: LearnRule
+    codes: dict[str, Time]
+    turned: dict[int, Time] = {}
+
+
+class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The plain values of a snapshot."""
+
+    subject: Subject
+    rank: Annotated[int, msgspec.Meta(ge=1, le=2**32)] | None
+    reference: str
+    """Its address; empty while it is being learned."""
+    since: Time
+    slice_ms: Span
+    slices: list[Time]
+    windows: list[tuple[Time, Count, Time]]
+    incidents: list[Incident]
+    last_window: Window | None
+    detectors: list[tuple[str, str, Fed]]
+    silent: dict[int, Count]
+    heard: Time
+    trail: Trail | None = None
 
 
 def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:

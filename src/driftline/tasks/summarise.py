@@ -19,8 +19,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from driftline.codec import pack, unpack
-from driftline.errors import StateCorrupt
+from driftline.codec import Count, Mark, corrupt_if_it_fails, pack, unpack
 from driftline.formats.columns import CategoryKeys, ModelColumns
 from driftline.formats.learning import Limits, Shape
 from driftline.formats.native import CHUNK, ColumnBatch, NativeDecoder
@@ -253,20 +252,17 @@ class Summarise:
         """Take up a checkpoint. Raises `StateCorrupt`."""
         if not blobs:
             return
-        try:
-            state: Any = unpack(blobs["task"], "summarise", (VERSION,)).value
+        with corrupt_if_it_fails(f"summarise {self._source}"):
+            state = msgspec.convert(unpack(blobs["task"], "summarise", (VERSION,)).value, _Stored)
             self.watermark, self._newest, self._sent, self.position, before, counters, panes = state
-            self._before = msgspec.convert(before, dict[int, int])
+            self._before = {int(reason): number for reason, number in before.items()}
             self.counters = Counters(*counters)
             if "shapes" in blobs:
                 self._decoder.restore(unpack(blobs["shapes"], "shapes", (VERSION,)).value)
-            self._decoder.keys.names.update(self._panes.restore(panes, blobs, self._decoder.shapes))
+            held = self._panes.restore(panes, blobs, self._decoder.shapes, self._naming)
+            self._decoder.keys.names.update(held)
             shapes: list[Shape] = list(self._decoder.shapes.values())
             self._shapes_stored = sum(len(shape.versions) + len(shape.segments) for shape in shapes)
-        except StateCorrupt:
-            raise
-        except (KeyError, TypeError, ValueError, msgspec.MsgspecError) as error:
-            raise StateCorrupt(f"summarise {self._source}: {type(error).__name__}: {error}") from error
 
 
 @cache
@@ -285,3 +281,7 @@ def warm_up() -> None:
         task.checkpoint()
         task.quiet()
         task.emit()
+
+
+_Counters = tuple[Count, Count, dict[str, Count], Count, Count, Count]
+_Stored = tuple[Mark, Mark, Mark, Count, dict[Reason, Count], _Counters, Any]

@@ -123,6 +123,17 @@ def test_optional_fields_kinds_and_orders_are_learned() -> None:
     assert left_by(made, [event(features={"x": 3, "y": False, "z": "new"})]) == []
 
 
+def test_a_field_that_has_only_been_null_is_read_and_its_first_number_is_not() -> None:
+    made, careful = decoder(), decoder(careful=True)
+    values = [event(features={"x": None, "y": 1})] * 3
+    for _ in range(3):
+        assert rows_of(made.decode(values)) == rows_of(careful.decode(values))
+    assert left_by(made, values) == []
+    first = event(features={"x": 2, "y": 1})
+    assert left_by(made, [first]) == [0]
+    assert rows_of(made.decode([first])) == rows_of(careful.decode([first]))
+
+
 def test_a_model_that_teaches_nothing_is_let_be() -> None:
     made = decoder()
     values = [event(features={"x": [1, 2]})] * (4 * LESSONS)

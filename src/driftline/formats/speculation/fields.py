@@ -93,6 +93,8 @@ def plan(shape: Shape, grammars: Sequence[Grammar]) -> Plan:
         [path for path, found in held.items() if found.role == VALUE and found.kinds & kind]
         for kind in (Kind.NUMBER, Kind.STRING, Kind.BOOLEAN)
     )
+    # What has only been null has a column of numbers, as in the careful decoder.
+    numbers += [path for path, found in held.items() if found.role == VALUE and found.kinds == Kind.NULL]
     codes = [path for path, found in held.items() if found.role == CODE]
     column = iter(range(len(numbers) + len(strings) + len(booleans) + len(codes)))
     number_of, string_of, boolean_of, code_of = (

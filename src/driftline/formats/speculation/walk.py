@@ -40,7 +40,7 @@ from driftline.sketches.keys import Floats, Ints
 PASSED, TIME, VALUE, CODE = range(4)
 """A field's role: only checked; the event's time; a value; a text that stands for a version or a segment."""
 ROLE, KINDS, NUMBER, STRING, BOOLEAN, SEVERAL, NULL = range(7)
-"""What `Grammars.fields` has of a field: its role; the kinds that a PASSED or CODE field may have (bits); the column of
+"""What `Grammars.fields` has of a field: its role; the kinds that it may have (bits); the column of
 a VALUE's numbers, strings (a CODE's texts) and booleans, negative where it may have none; whether it has several of
 these columns; whether null may stand there."""
 NUMBERS, STRINGS, BOOLEANS = 1, 2, 4
@@ -167,7 +167,7 @@ def walk(text: Bytes, bounds: Ints, first: int, grammars: Grammars, table: Table
                         at = _word_end(at, byte)
                         token = TRUE_TOKEN if byte == _T else FALSE_TOKEN
                     else:
-                        at, token = number_bits(at, stop)
+                        at, token = number_bits(at, stop) if fields[state, KINDS] & NUMBERS else (FAILED, 0)
                     if column < 0 or at == FAILED:
                         at = FAILED
                         break

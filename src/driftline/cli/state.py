@@ -1,0 +1,177 @@
+"""`driftline state`: whether what is stored can be read, and how to begin anew where it cannot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from driftline.cli import PROBLEMS_FOUND
+from driftline.cli.connect import open_kafka, open_store
+from driftline.cli.options import ConfigOption, JsonOption
+from driftline.cli.terminal import err, out, print_json
+from driftline.config import Settings, load
+from driftline.errors import ConfigError, InputError, StateCorrupt, StateOtherRelease
+from driftline.log.api import Log
+from driftline.runtime.stages import pipeline
+from driftline.state.api import Store, TaskId, TaskInfo
+
+TRIES = 3
+"""A task at work may move on while it is read, and then its parts do not fit."""
+
+app = typer.Typer(
+    help="Check the stored state, or reset what cannot be read.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is stored of one task, and what is wrong with it."""
+
+    info: TaskInfo
+    blobs: int
+    size: int
+    fault: str
+    other_release: bool
+    """Nothing is wrong with it but that another release wrote it."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        task = self.info.task
+        return {
+            "stage": task.stage,
+            "partition": task.partition,
+            "checkpoints": self.info.sequence,
+            "offsets": dict(self.info.offsets),
+            "blobs": self.blobs,
+            "bytes": self.size,
+            "fault": self.fault or None,
+            "other_release": self.other_release,
+        }
+
+
+@app.command()
+def check(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Read all that is stored of each task as a worker would, claim nothing, and say what cannot be read.
+
+    Exits with 1 if something cannot. With --json, one task a line.
+
+    \b
+    $ driftline state check
+    $ driftline state check --json | jq 'select(.fault)'
+    """
+    settings = load(config)
+    store = _store(settings)
+    try:
+        found = [checked(store, open_kafka(settings), settings, info) for info in store.tasks(settings.group)]
+    finally:
+        store.close()
+    if json:
+        for each in found:
+            print_json(each.as_json())
+    elif found:
+        table = Table("task", "checkpoints", "blobs", "bytes", "", box=None, pad_edge=False)
+        for each in found:
+            task = each.info.task
+            state = Text(each.fault, "red") if each.fault else Text("can be read", "green")
+            table.add_row(
+                f"{task.stage} {task.partition}", f"{each.info.sequence:,}", f"{each.blobs:,}", f"{each.size:,}", state
+            )
+        out().print(table)
+    else:
+        out().print(f"nothing is stored of group {settings.group}")
+    if any(each.fault for each in found):
+        raise typer.Exit(PROBLEMS_FOUND)
+
+
+@app.command()
+def reset(
+    stage: Annotated[str, typer.Argument(help="summarise or judge.")],
+    partition: Annotated[int, typer.Argument(help="The partition's number.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    sound: Annotated[bool, typer.Option("--sound", help="Do it even though the state can be read.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Delete what is stored of one task, so that it begins anew with the oldest record that Kafka still has.
+
+    Do it when the state cannot be read and there is no backup. Panes of a time that was sent already are dropped by the
+    second stage, so that no event counts twice; a judge begins to learn its references again.
+
+    \b
+    $ driftline state check
+    $ driftline state reset summarise 3
+    """
+    settings = load(config)
+    store, log = _store(settings), open_kafka(settings)
+    try:
+        found = reset_task(store, log, settings, TaskId(settings.group, stage, partition), sound=sound, ask=not yes)
+    finally:
+        store.close()
+    out().print(f"{found}: a worker takes it up within a minute")
+
+
+def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, sound: bool, ask: bool) -> str:
+    """Delete what is stored of a task. Returns what was done. Raises `InputError`."""
+    named = f"{task.stage} {task.partition}"
+    infos = [info for info in store.tasks(settings.group) if info.task == task]
+    if not infos:
+        raise InputError(f"nothing is stored of {named} in group {settings.group}: see `driftline state check`")
+    each = checked(store, log, settings, infos[0])
+    if each.other_release and not sound:
+        raise InputError(f"{named} is not broken: {each.fault}. With --sound it is reset all the same")
+    if not each.fault and not sound:
+        raise InputError(
+            f"the state of {named} can be read, and workers go on with it; with --sound it is reset anyway"
+        )
+    kind = next(kind for kind in pipeline(settings, _partitions(log, settings)) if kind.name == task.stage)
+    first, end = log.bounds(kind.inputs[0])[task.partition]
+    plan = (
+        f"delete {each.blobs:,} blobs ({each.size:,} bytes) of {named}, and read {kind.inputs[0]} from {first} to {end}"
+    )
+    if ask:
+        err().print(Text(each.fault or "its state can be read", "red"))
+        if not typer.confirm(f"{plan} again?", err=True):
+            raise typer.Exit(PROBLEMS_FOUND)
+    store.forget(task)
+    return f"did {plan} again"
+
+
+def checked(store: Store, log: Log, settings: Settings, info: TaskInfo) -> Checked:
+    """Read a task as a worker would, without claiming it."""
+    blobs: Mapping[str, bytes] = {}
+    fault, other_release = info.fault if not info.owner else "", False
+    stages = {kind.name: kind for kind in pipeline(settings, _partitions(log, settings))}
+    for _ in range(TRIES if not fault else 0):
+        fault, other_release = "", False
+        try:
+            blobs = store.read(info.task, "")
+            if info.sequence and not blobs:
+                raise StateCorrupt(f"nothing is there after {info.sequence} checkpoints")
+            if info.task.stage not in stages:
+                raise StateCorrupt(f"there is no stage {info.task.stage!r}: this release of Driftline has none")
+            stages[info.task.stage].make(info.task.partition).restore(blobs)
+        except StateCorrupt as error:
+            fault, other_release = str(error), isinstance(error, StateOtherRelease)
+        (now,) = [found for found in store.tasks(settings.group) if found.task == info.task] or [info]
+        if not fault or now.sequence == info.sequence:
+            break
+        info = now
+    return Checked(info, len(blobs), sum(map(len, blobs.values())), fault, other_release)
+
+
+def _partitions(log: Log, settings: Settings) -> Mapping[str, int]:
+    return log.partition_counts([settings.topics.predictions, settings.topics.panes])
+
+
+def _store(settings: Settings) -> Store:
+    if settings.redis.url is None:
+        raise ConfigError(
+            "redis.url: is not set, and the state of a worker without Redis is in its own process only; set "
+            "DRIFTLINE_REDIS__URL=redis://localhost:6379/0"
+        )
+    return open_store(settings)

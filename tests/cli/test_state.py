@@ -1,0 +1,61 @@
+import msgspec
+import pytest
+import redis
+
+from driftline.state.api import Commit, TaskId
+from driftline.state.redis import RedisStore
+from driftline.tasks.summarise import Summarise
+from tests.cli.conftest import Driftline
+from tests.tasks.streams import START, event, summarise_settings
+
+
+@pytest.fixture
+def env(driftline: Driftline, on_kafka: dict[str, str], redis_url: str, unique_name: str) -> dict[str, str]:
+    """A group with the state of two tasks."""
+    found = {**on_kafka, "DRIFTLINE_REDIS__URL": redis_url, "DRIFTLINE_GROUP": unique_name}
+    assert driftline("topics", "create", "--partitions", 2, "--pane-partitions", 2, **found).status == 0
+    store = RedisStore(redis_url)
+    for partition in (0, 1):
+        task = Summarise(summarise_settings(), partition, 2)
+        task.process([event(number) for number in range(5)], [START] * 5, 5)
+        task.emit()
+        claim = store.claim(TaskId(unique_name, "summarise", partition), "w", now=0)
+        offsets = {found["DRIFTLINE_TOPICS__PREDICTIONS"]: 5}
+        store.commit(claim, Commit(0, {}, offsets, task.checkpoint()), now=0)
+    store.close()
+    return found
+
+
+def test_a_group_without_state_has_nothing_to_check(
+    driftline: Driftline, on_kafka: dict[str, str], redis_url: str
+) -> None:
+    done = driftline("state", "check", **on_kafka, DRIFTLINE_REDIS__URL=redis_url)
+    assert (done.status, done.out) == (0, "nothing is stored of group driftline\n")
+    assert driftline("state", "check", **on_kafka).status == 2
+
+
+def test_state_is_checked_and_what_is_corrupt_is_reset(
+    driftline: Driftline, env: dict[str, str], unique_name: str
+) -> None:
+    sound = driftline("state", "check", **env)
+    assert (sound.status, sound.out.count("can be read")) == (0, 2)
+    refused = driftline("state", "reset", "summarise", 1, "--yes", **env)
+    assert (refused.status, "can be read, and workers go on" in refused.err) == (2, True)
+
+    with redis.Redis.from_url(env["DRIFTLINE_REDIS__URL"]) as client:
+        client.hset(f"driftline:{{{unique_name}/summarise/1}}:blobs", "task", b"DRFT")
+    broken = driftline("state", "check", "--json", **env)
+    assert broken.status == 1
+    assert [(each["stage"], each["partition"], each["fault"] is None) for each in broken.json] == [
+        ("summarise", 0, True),
+        ("summarise", 1, False),
+    ]
+    assert "it has only 4 bytes" in msgspec.json.encode(broken.json).decode()
+    asked = driftline("state", "reset", "summarise", 1, **env)
+    assert asked.status == 1  # nobody answered
+    assert driftline("state", "check", **env).status == 1
+    done = driftline("state", "reset", "summarise", 1, "--yes", **env)
+    assert (done.status, "a worker takes it up within a minute" in done.out) == (0, True)
+    assert [each["partition"] for each in driftline("state", "check", "--json", **env).json] == [0]
+    gone = driftline("state", "reset", "judge", 7, "--yes", **env)
+    assert (gone.status, "nothing is stored of judge 7" in gone.err) == (2, True)

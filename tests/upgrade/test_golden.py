@@ -1,0 +1,104 @@
+"""What earlier releases stored is read by this one, and goes on as if nothing had happened."""
+
+import pytest
+
+from driftline.evidence import reference
+from driftline.incidents.incident import Kind, Status, Subject
+from driftline.panes import open as open_panes
+from driftline.panes.records import PANE, WATERMARK, Watermark, decode_record
+from driftline.panes.records import VERSION as PANE_VERSION
+from driftline.tasks import judge as judge_module
+from driftline.tasks import summarise as summarise_module
+from driftline.tasks.judge import Judge
+from driftline.tasks.summarise import Summarise
+from tests.upgrade.golden import Golden, fed, judge_settings, read_all, summarise_settings
+
+FILES = read_all()
+golden_files = pytest.mark.parametrize("golden", FILES.values(), ids=FILES)
+
+
+def test_there_is_a_file_for_every_version_that_this_release_writes() -> None:
+    written = {
+        *((kind, summarise_module.VERSION) for kind in ("summarise", "shapes")),
+        *((kind, judge_module.VERSION) for kind in ("judge", "subject", "slice")),
+        ("cells", open_panes.VERSION),
+        ("reference", reference.VERSION),
+        *((kind, PANE_VERSION) for kind in (PANE, WATERMARK)),
+    }
+    kept = {found for golden in FILES.values() for found in golden.versions}
+    assert written - kept == set(), "a version of state has no golden file: run `make golden` and commit what it writes"
+
+
+@golden_files
+def test_the_files_hold_something_of_everything(golden: Golden) -> None:
+    judge = Judge(judge_settings())
+    judge.restore(golden.judge)
+    assert judge.open_incidents()
+    assert judge.detectors
+    subjects = judge.view()["subjects"]
+    assert {subject["reference"] is None for subject in subjects} == {True, False}
+    kinds = {name.split("/")[0] for name in golden.judge}
+    assert {"task", "subject", "slice", "reference", "pane"} <= kinds
+    assert any(name.startswith("cells/") for name in golden.summarise)
+
+
+@golden_files
+def test_summarise_goes_on_from_a_golden_state_to_the_very_panes_that_were_sent_then(golden: Golden) -> None:
+    task = Summarise(summarise_settings(), 0, 1)
+    task.restore(golden.summarise)
+    assert task.position == golden.cut
+    sent = [
+        record for stop in range(golden.cut, len(golden.values), 250) for record in fed(task, golden, stop, stop + 250)
+    ]
+    cut = max(at for at, record in enumerate(golden.panes, start=1) if _position(record) == golden.cut)
+    assert sent == golden.panes[cut:]
+    whole = Summarise(summarise_settings(), 0, 1)
+    fed(whole, golden, 0, len(golden.values))
+    assert whole.counters.refused == task.counters.refused
+    assert whole.counters.accepted == task.counters.accepted
+
+
+def _position(record: bytes) -> int:
+    found = decode_record(record)
+    return found.position if isinstance(found, Watermark) else -1
+
+
+@golden_files
+def test_panes_records_of_then_say_the_same_today(golden: Golden) -> None:
+    for record in golden.panes:
+        assert decode_record(record).encode() == record
+
+
+@golden_files
+def test_judge_goes_on_from_a_golden_state_as_if_it_had_judged_all_of_it(golden: Golden) -> None:
+    """What is seen, learned and open is the same. Alerts may be fewer: what was added to the state since is unknown."""
+    restored, whole = Judge(judge_settings()), Judge(judge_settings())
+    restored.restore(golden.judge)
+    whole.process(golden.panes[: golden.sent])
+    whole.emit()
+    assert _seen(restored) == _seen(whole)
+    assert restored.open_incidents() == whole.open_incidents()
+    for judge in (restored, whole):
+        assert judge.process(golden.panes[golden.sent :]) == []
+    assert _seen(restored) == _seen(whole)
+    told = _told(restored)
+    assert told <= _told(whole)
+    assert {status for _, _, status in told} == {"firing", "resolved"}
+    stored = {**golden.judge, **{name: blob for name, blob in restored.checkpoint().items() if blob is not None}}
+    again = Judge(judge_settings())
+    again.restore(stored)
+    assert _seen(again) == _seen(whole)
+
+
+def _told(judge: Judge) -> set[tuple[Subject, Kind, Status]]:
+    incidents = [alert.incident for alert in judge.emit()]
+    return {(incident.subject, incident.kind, incident.status) for incident in incidents}
+
+
+def _seen(judge: Judge) -> object:
+    view = judge.view()
+    subjects = [
+        (each["model"], each["version"], each["segment"], each["reference"], each["learned_events"], each["window"])
+        for each in view["subjects"]
+    ]
+    return view["mark"], view["counters"], view["sources"], subjects

@@ -1,0 +1,227 @@
+"""Two releases in one consumer group, on a real Redis: a canary that is taken back, then an upgrade worker by worker.
+
+The next release is today's with a version more: it writes every blob in version 2 and reads 1 and 2. (What an earlier
+release really wrote is in the golden files; `make upgrade FROM=<commit>` runs a real one beside this one.)
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import pytest
+
+from driftline.config import Settings
+from driftline.evidence import detectors
+from driftline.incidents.alerts import alert_id
+from driftline.log.api import Batch
+from driftline.runtime.local import backtest
+from driftline.runtime.stages import JudgeStage, Output, Stage, StageKind, pipeline
+from driftline.runtime.worker import ASIDE_S, Worker
+from driftline.state.redis import RedisStore
+from driftline.tables import EncodedEvents
+from driftline.tasks import judge as judge_module
+from tests.fuzz.states import header_of, sealed
+from tests.runtime.streams import PARTITIONS, Bench, Manual, events, settings
+
+STREAM = events(hours=4, shift_after=3.5)
+PART = len(STREAM) // 4
+
+
+def in_version(blob: bytes, read: tuple[int, ...], written: int) -> bytes:
+    """Return a blob of the codec in another version. What others know by its hash is left as it is."""
+    if not blob.startswith(b"DRFT"):
+        return blob
+    header, arrays = header_of(blob)
+    if header[0] == "reference":
+        return blob
+    assert header[1] in read
+    return sealed([header[0], written, *header[2:]], arrays)
+
+
+class NextRelease:
+    """A stage of a release that has another version of state."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self.name, self.inputs, self.at_once = stage.name, stage.inputs, stage.at_once
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        self._stage.restore({name: in_version(blob, (1, 2), 1) for name, blob in blobs.items()})
+
+    def process(self, batch: Batch) -> None:
+        self._stage.process(batch)
+
+    def quiet(self, position: int) -> bool:
+        return self._stage.quiet(position)
+
+    def output(self) -> Output:
+        return self._stage.output()
+
+    def checkpoint(self) -> dict[str, bytes | None]:
+        writes = self._stage.checkpoint()
+        return {name: blob and in_version(blob, (1,), 2) for name, blob in writes.items()}
+
+
+def next_release(config: Settings) -> list[StageKind]:
+    kinds = pipeline(config, {config.topics.predictions: PARTITIONS, config.topics.panes: 2})
+    return [replace(kind, make=_made_next(kind)) for kind in kinds]
+
+
+def _made_next(kind: StageKind) -> Callable[[int], Stage]:
+    return lambda partition: NextRelease(kind.make(partition))
+
+
+class Group:
+    """Workers of one group, stepped in turn."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.manual = Manual()
+        self.workers: dict[str, Worker] = {}
+
+    def join(self, name: str, stages: list[StageKind] | None = None) -> Worker:
+        worker = Worker(
+            *(self.bench.settings, self.bench.log, self.bench.store),
+            **{"owner": name, "clock": self.manual.clock(), "stages": stages, "poll_s": 0.0},  # type: ignore[arg-type]
+        )
+        self.workers[name] = worker
+        return worker
+
+    def leave(self, name: str) -> None:
+        worker = self.workers.pop(name)
+        worker.stop()
+        worker.run()
+
+    def until(self, done: Callable[[], bool], what: str) -> None:
+        for _ in range(3_000):
+            for worker in self.workers.values():
+                worker.step()
+            self.manual.time += 0.2
+            if done():
+                return
+        raise AssertionError(f"never: {what}")
+
+    @property
+    def tasks(self) -> set[str]:
+        return {task for worker in self.workers.values() for task in worker.progress.tasks}
+
+    def versions(self) -> dict[str, int]:
+        """Return the version in which each task is stored."""
+        infos = self.bench.store.tasks("driftline")
+        stored = {
+            f"{info.task.stage} {info.task.partition}": self.bench.store.read(info.task, "task") for info in infos
+        }
+        return {task: header_of(blobs["task"])[0][1] for task, blobs in stored.items() if blobs}
+
+    def read(self) -> int:
+        return sum(sum(info.offsets.values()) for info in self.bench.store.tasks("driftline") if _summarises(info.task))
+
+
+def _summarises(task: object) -> bool:
+    return getattr(task, "stage", "") == "summarise"
+
+
+@pytest.fixture
+def group(redis_url: str) -> Iterator[Group]:
+    store = RedisStore(redis_url)
+    yield Group(Bench(settings(quiet="1000d", checkpoint="1s"), store=store))
+    store.close()
+
+
+def expected_alerts() -> set[str]:
+    keys, values, times = map(list, zip(*STREAM, strict=True))
+    return {alert_id(incident) for incident in backtest(settings(), [EncodedEvents(keys, values, times)]).incidents}
+
+
+ALL = {*(f"summarise {number}" for number in range(PARTITIONS)), "judge 0", "judge 1"}
+
+
+def test_a_rolling_upgrade_and_a_canary_that_is_taken_back(group: Group, caplog: pytest.LogCaptureFixture) -> None:
+    bench, later = group.bench, next_release(group.bench.settings)
+    expected = expected_alerts()
+    assert expected
+    for name in ("old-1", "old-2"):
+        group.join(name)
+    bench.publish(STREAM[:PART])
+    group.until(lambda: group.tasks == ALL and group.read() == PART, "the old release reads the first part")
+
+    canary = group.join("canary", later)
+    group.until(lambda: bool(canary.progress.tasks) and group.tasks == ALL, "the canary has tasks")
+    bench.publish(STREAM[PART : 2 * PART])
+    group.until(lambda: group.read() == 2 * PART, "both releases read the second part")
+    upgraded = {task for task, version in group.versions().items() if version == 2}
+    assert upgraded
+    assert upgraded < ALL
+
+    caplog.set_level(logging.ERROR)
+    group.leave("canary")
+    group.until(lambda: group.tasks == ALL - upgraded, "the old workers have what they can read")
+    aside = [fault for worker in group.workers.values() for fault in worker.progress.set_aside.values()]
+    assert len(aside) == len(upgraded)
+    assert all(
+        "has version 2, and this release of Driftline reads 1: run the release that wrote it" in f for f in aside
+    )
+    assert len([line for line in caplog.messages if "is set aside" in line]) == len(upgraded)
+    assert {task for task, version in group.versions().items() if version == 2} == upgraded
+
+    for name, gone in (("new-1", "old-1"), ("new-2", "old-2")):
+        group.join(name, later)
+        group.leave(gone)
+        group.manual.time += ASIDE_S
+    bench.publish(STREAM[2 * PART :])
+    group.until(lambda: group.tasks == ALL and group.read() == len(STREAM), "the new release reads all")
+    for worker in group.workers.values():
+        worker.finish()
+    group.until(lambda: all(worker._stopping for worker in group.workers.values()), "it is done")
+    for name in list(group.workers):
+        group.leave(name)
+    assert set(group.versions().values()) == {2}
+    assert set(bench.alert_ids()) == expected
+    assert len(bench.alert_ids()) == len(expected)
+
+
+def test_another_release_of_river_is_noticed_and_its_detectors_are_rebuilt_from_what_they_were_fed(
+    group: Group, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = group.bench
+    bench.publish(STREAM)
+    monkeypatch.setattr(judge_module, "RIVER", "0.25.0")
+    group.join("before")
+    group.until(lambda: group.read() == len(STREAM), "it reads all")
+    group.until(lambda: bool(bench.alert_ids()), "it tells of the shift")
+    group.leave("before")
+    fed = _fed(bench)
+    assert sum(map(len, fed.values())) > 100
+    monkeypatch.setattr(judge_module, "RIVER", detectors.RIVER)
+    caplog.set_level(logging.WARNING)
+    group.join("after")
+    group.until(lambda: group.tasks == ALL, "the next worker has all")
+    lines = [line for line in caplog.messages if "river" in line]
+    number = len(fed)
+    assert lines == [
+        f"judge {number_of_judge(bench)}: river is {detectors.RIVER} now and was 0.25.0: its {number} detectors were "
+        "rebuilt from the scores they were fed"
+    ]
+    group.leave("after")
+    assert _fed(bench) == fed
+
+
+def number_of_judge(bench: Bench) -> int:
+    """Return the partition of the panes topic that the model's panes are in."""
+    (number,) = {judge for judge, _, _ in _fed(bench)}
+    return number
+
+
+def _fed(bench: Bench) -> dict[tuple[int, str, str], tuple[float, ...]]:
+    """Return the scores of every detector that is stored."""
+    found = {}
+    for info in bench.store.tasks("driftline"):
+        if info.task.stage == "judge":
+            kind = pipeline(bench.settings, {"predictions": PARTITIONS, bench.settings.topics.panes: 2})[1]
+            stage = kind.make(info.task.partition)
+            assert isinstance(stage, JudgeStage)
+            stage.restore(bench.store.read(info.task, ""))
+            for judge in stage.task._subjects.values():
+                for detector in judge._detectors:
+                    found[info.task.partition, detector.name, detector.signal] = detector.snapshot().scores
+    return found
