@@ -41,6 +41,14 @@ simulate: setup ## Run workers in virtual time under faults: SCHEDULES=10000, or
 mutations: setup services ## Break the code on purpose, and see which test notices
 	@$(BIN)/python -m tests.mutations $(ARGS)
 
+.PHONY: chaos
+chaos: setup services ## Kill and cut workers, Kafka and Redis at random: RUNS=200 kills of workers, SEED=1
+	@$(BIN)/python -m tests.chaos --runs $(or $(RUNS),200) --seed $(or $(SEED),1)
+
+.PHONY: recovery
+recovery: setup services ## Measure how soon others go on after kill -9 and after SIGTERM: RUNS=20, STATE=1024 (MiB)
+	@$(BIN)/python -m tests.chaos.recovery --runs $(or $(RUNS),20) --state $(or $(STATE),1024)
+
 .PHONY: lint
 lint: setup ## Check style and formatting
 	@$(BIN)/ruff check .
