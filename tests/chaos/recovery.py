@@ -12,7 +12,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -150,8 +149,8 @@ def _measure(folder: Path, runs: int, state: int) -> int:
                 scene.add_worker()
             size = _make_state(scene, publishing, server, state)
             publishing.trickle()
-            killed = [_time(scene, signal.SIGKILL) for _ in _progressing(runs, "kill -9")]
-            stopped = [_time(scene, signal.SIGTERM) for _ in _progressing(runs, "SIGTERM")]
+            killed = [_time(scene, signal.SIGKILL) for _ in range(runs)]
+            stopped = [_time(scene, signal.SIGTERM) for _ in range(runs)]
             publishing.stop()
         finally:
             for worker in scene.workers:
@@ -170,12 +169,6 @@ def _measure(folder: Path, runs: int, state: int) -> int:
         print(f"| {what} | {len(times)} | {median(lasts):.1f} s | {max(lasts):.1f} s | {median(firsts):.1f} s |")
     kept = max(last for _, last in killed) <= 10 and max(last for _, last in stopped) <= 3
     return 0 if kept else 1
-
-
-def _progressing(runs: int, what: str) -> Iterator[int]:
-    for run in range(1, runs + 1):
-        print(f"{what}: {run} of {runs}", file=sys.stderr, flush=True)
-        yield run
 
 
 def _make_state(scene: Scene, publishing: Publishing, server: RedisServer, state: int) -> int:
@@ -221,7 +214,9 @@ def _time(scene: Scene, how: signal.Signals) -> tuple[float, float]:
         raise SystemExit(f"partitions {was.keys() - resumed.keys()} stand still for {RECOVER_S} s")
     victim.until_it_ends(60)
     scene.add_worker()
-    return min(resumed.values()), max(resumed.values())
+    first, last = min(resumed.values()), max(resumed.values())
+    print(f"{how.name}: {first:.1f} to {last:.1f} s", file=sys.stderr, flush=True)
+    return first, last
 
 
 if __name__ == "__main__":
