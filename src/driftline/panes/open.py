@@ -19,7 +19,7 @@ import numpy as np
 
 from driftline.codec import Count, Span, Time, corrupt, pack, unpack
 from driftline.formats.columns import Layout, ModelColumns
-from driftline.formats.learning import SEGMENT_BITS, VERSION_BITS, Shape
+from driftline.formats.learning import ALL, SEGMENT_BITS, VERSION_BITS, Shape
 from driftline.panes.counting import count
 from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
 from driftline.panes.waiting import Waiting, joined, pack_rows, unpack_rows
