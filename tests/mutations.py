@@ -185,6 +185,42 @@ MUTATIONS = (
         "if False:",
         (MERGING, SIMULATION),
     ),
+    # outages
+    Mutation(
+        "a worker that cannot finish a checkpoint works on",
+        "runtime/worker.py",
+        "                self._hold_back()\n                return\n",
+        "                pass\n",
+        (PAUSING,),
+    ),
+    Mutation(
+        "records that are still being tried are given to another producer as well",
+        "runtime/checkpoint.py",
+        "        except DeliveryPending:\n            raise\n",
+        "",
+        (PAUSING,),
+    ),
+    Mutation(
+        "a log that has more than was read counts as quiet",
+        "runtime/worker.py",
+        "        return read\n",
+        "        return True\n",
+        (PAUSING,),
+    ),
+    Mutation(
+        "an input that was not read during a pause counts as quiet",
+        "runtime/worker.py",
+        "            owned.last_record = now  # how long",
+        "            pass  # how long",
+        (PAUSING,),
+    ),
+    Mutation(
+        "the engine's producer writes what was queued behind a refused record",
+        "log/kafka_settings.py",
+        '"enable.gapless.guarantee": True',
+        '"enable.gapless.guarantee": False',
+        ("tests/log/test_kafka.py::test_a_refused_record_ends_the_engines_producer_and_nothing_behind_it_is_written",),
+    ),
     Mutation(
         "a quiet partition is flushed again and again",
         "runtime/stages.py",

@@ -72,6 +72,7 @@ def run(parts: Parts, runs: int, seed: int) -> list[str]:
     publishing = Publishing(parts.kafka.bootstrap, topics.predictions, endless(car_loans(), seed), A_SECOND)
     seen: defaultdict[str, Seen] = defaultdict(Seen)
     wrong: list[str] = []
+    begin = time.monotonic()
     _, left = parts.until_past(dict.fromkeys(parts.ends(), 1), GIVE_UP_S)
     if left or parts.deaths:
         return [f"the workers did not begin: {left} stand still", *parts.deaths]
@@ -83,7 +84,8 @@ def run(parts: Parts, runs: int, seed: int) -> list[str]:
             seen[name].recoveries.append(recovery)
             seen[name].read_again += read_again
             seen[name].stalls += recovery > MOST_STALL_S
-        note = f"{number}: {' + '.join(names)}: {recovery:.1f} s, {read_again:,} records read again"
+        at = time.monotonic() - begin
+        note = f"{number} (at {at:.0f} s): {' + '.join(names)}: {recovery:.1f} s, {read_again:,} records read again"
         print(note, file=sys.stderr, flush=True)
         if recovery > MOST_STALL_S:
             wrong.append(f"round {note}, longer than {MOST_STALL_S:g} s")
@@ -139,7 +141,7 @@ def _settle(parts: Parts, publishing: Publishing, seen: dict[str, Seen]) -> list
     )
     print(
         f"published once more than needed: {', '.join(f'{count:,} {what}' for what, count in found.repeated.items())}; "
-        f"{parts.started} workers, {len(parts.deaths)} ended by themselves"
+        f"{parts.started} workers, {parts.gave_up} gave up while they started, {len(parts.deaths)} ended by themselves"
     )
     print(f"differences from an undisturbed run: {len(found_differences)}")
     return wrong + parts.deaths + found_differences

@@ -51,6 +51,8 @@ class Parts:
     started: int = 0
     deaths: list[str] = field(default_factory=list)
     """Workers that ended though nobody asked them to."""
+    gave_up: int = 0
+    """Workers that began in an outage and gave up after 30 s, as they should: whoever starts them starts them again."""
 
     @property
     def settings(self) -> Settings:
@@ -82,7 +84,7 @@ class Parts:
         """Forget a worker that was asked to end; it must, within its `shutdown` time, and with status 0 if it may."""
         killed = worker.process.exitcode == -signal.SIGKILL
         status = worker.until_it_ends(60)
-        if not killed and status not in (0, -signal.SIGKILL):
+        if not killed and worker.began and status not in (0, -signal.SIGKILL):
             self.deaths.append(f"{worker.name} ended with status {status} after SIGTERM: {last_line(worker.log)}")
         self.workers.remove(worker)
 
@@ -90,7 +92,10 @@ class Parts:
         """Note workers that ended by themselves, and put others in their place."""
         for worker in [each for each in self.workers if not each.running and not each.expected_to_end]:
             status = worker.process.exitcode
-            self.deaths.append(f"{worker.name} ended by itself with status {status}: {last_line(worker.log)}")
+            if worker.began or "Unavailable" not in last_line(worker.log):
+                self.deaths.append(f"{worker.name} ended by itself with status {status}: {last_line(worker.log)}")
+            else:
+                self.gave_up += 1
             self.workers.remove(worker)
             self.add_worker()
 

@@ -19,6 +19,9 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import driftline.log.kafka
+import driftline.observe.exposition
+import driftline.state.redis  # noqa: F401  what a worker imports when it needs it is to be there before it is forked
 from driftline.cli import run as run_command
 from driftline.config import Settings
 from driftline.errors import DriftlineError
@@ -28,6 +31,7 @@ from driftline.runtime import worker as worker_module
 from driftline.runtime.worker import Worker
 
 FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["tests.chaos.warm"])
 MOST_PARTITIONS = 64
 READ_AGAIN, RECORDS = 0, 1
 PLACES = 2
@@ -115,6 +119,11 @@ class WorkerProcess:
         pid = self.process.pid
         if pid is not None and self.running:
             os.kill(pid, number)
+
+    @property
+    def began(self) -> bool:
+        """Whether it has said that it begins. Before that it may give up, and has no handler for SIGTERM yet."""
+        return self.log.exists() and " begins: group " in self.log.read_text(errors="replace")
 
     def until_it_ends(self, deadline_s: float) -> int | None:
         self.process.join(deadline_s)

@@ -10,7 +10,7 @@ from driftline.errors import LogUnavailable
 from driftline.log.api import Outgoing
 from driftline.log.memory import MemoryLog
 from driftline.runtime.worker import Worker
-from driftline.state import MemoryStore
+from driftline.state import MemoryStore, Word
 from tests.cli.conftest import Driftline
 
 DAY = 86_400_000
@@ -91,9 +91,8 @@ def test_those_who_wait_are_shown_with_the_reason(log: MemoryLog) -> None:
     store = MemoryStore()
     publish(log, range(10))
     work(log, store)
-    store.tell(SETTINGS.group, "w0", "topic alerts: refused", now=2 * DAY - 90_000)
-    store.tell(SETTINGS.group, "w0", "topic alerts: refused", now=2 * DAY - 5_000)
-    store.tell(SETTINGS.group, "dead", "something else", now=DAY)
+    store.tell(SETTINGS.group, "w0", Word("w0", "topic alerts: refused", since=2 * DAY - 90_000, at=2 * DAY - 5_000))
+    store.tell(SETTINGS.group, "dead", Word("dead", "something else", since=DAY, at=DAY))
 
     found = collect(log, store, SETTINGS, now_ms=2 * DAY)
 

@@ -97,8 +97,8 @@ class SimulatedStore:
     def read(self, task: TaskId, prefix: str) -> dict[str, bytes]:
         return self._call("read", lambda: self._memory.read(task, prefix))
 
-    def tell(self, group: str, owner: str, why: str | None, *, now: int) -> None:
-        self._call("tell", lambda: self._memory.tell(group, owner, why, now=now))
+    def tell(self, group: str, owner: str, word: Word | None) -> None:
+        self._call("tell", lambda: self._memory.tell(group, owner, word))
 
     def told(self, group: str) -> list[Word]:
         return self._memory.told(group)

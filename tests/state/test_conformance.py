@@ -288,16 +288,16 @@ def test_a_commit_that_is_too_large_is_refused_before_it_is_sent(backend: Backen
 def test_words_are_kept_by_owner_until_they_are_taken_back(backend: Backend) -> None:
     store = backend.store
     assert store.told("g") == []
-    store.tell("g", "two", "Kafka is away", now=100)
-    store.tell("g", "one", "topic alerts: réfused", now=150)
-    store.tell("g", "two", "Kafka is still away", now=200)
-    store.tell("other", "two", "not of this group", now=200)
+    store.tell("g", "two", Word("two", "Kafka is away", since=100, at=100))
+    store.tell("g", "one", Word("one", "topic alerts: réfused", since=150, at=150))
+    store.tell("g", "two", Word("two", "Kafka is still away", since=100, at=200))
+    store.tell("other", "two", Word("two", "not of this group", since=200, at=200))
     assert store.told("g") == [
         Word("one", "topic alerts: réfused", since=150, at=150),
         Word("two", "Kafka is still away", since=100, at=200),
     ]
-    store.tell("g", "two", None, now=300)
-    store.tell("g", "nobody", None, now=300)
+    store.tell("g", "two", None)
+    store.tell("g", "nobody", None)
     assert [word.owner for word in store.told("g")] == ["one"]
     assert store.tasks("g") == []
     assert store.faults() == []

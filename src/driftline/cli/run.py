@@ -181,11 +181,18 @@ def _run_processes(
 
 
 def check(settings: Settings, kafka: "Log", store: "Store") -> None:
-    """Check what must hold before work begins; warnings are logged. Raises DriftlineError."""
+    """Check what must hold before work begins; warnings are logged. Raises DriftlineError.
+
+    Who starts in the middle of an outage has as much patience as who starts at its beginning.
+    """
+    from driftline.cli.connect import patiently
     from driftline.runtime.startup import check_before_work
     from driftline.runtime.worker import Clock
 
-    for warning in check_before_work(settings, kafka, store, wall_ms=Clock().wall_ms):
+    def attempt() -> list[str]:
+        return check_before_work(settings, kafka, store, wall_ms=Clock().wall_ms)
+
+    for warning in patiently("Kafka and Redis", attempt):
         log.warning(warning)
 
 

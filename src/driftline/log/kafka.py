@@ -1,5 +1,6 @@
 """The log on Kafka: settings checked once, then consumers, producers, readers, and the topics themselves."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -13,7 +14,16 @@ from confluent_kafka.cimpl import NewTopic
 from driftline.errors import TopicError
 from driftline.log.api import RebalanceListener
 from driftline.log.kafka_consumer import KafkaConsumer
-from driftline.log.kafka_errors import DENIED, MOVING, as_driftline, client_logger, error_of, insist, no_such_topic
+from driftline.log.kafka_errors import (
+    DENIED,
+    MOVING,
+    Outage,
+    as_driftline,
+    client_logger,
+    error_of,
+    insist,
+    no_such_topic,
+)
 from driftline.log.kafka_producer import KafkaProducer
 from driftline.log.kafka_reader import KafkaReader
 from driftline.log.kafka_settings import ENGINE_PRODUCER, Settings, checked
@@ -40,6 +50,7 @@ class KafkaLog:
     def __init__(self, settings: Settings, *, client_id: str = "driftline") -> None:
         self._settings: dict[str, str | int | float | bool] = {"client.id": client_id, **checked(settings)}
         self._refused: KafkaError | None = None
+        self._outage = Outage(logging.INFO)
         try:
             configuration: dict[str, Any] = {**self._settings, "error_cb": self._on_error}
             self._admin = AdminClient(configuration, logger=client_logger())
@@ -55,11 +66,11 @@ class KafkaLog:
         follow: Mapping[str, Sequence[str]] = {},
     ) -> KafkaConsumer:
         """Join `group` and subscribe to `topics`; see `driftline.log.api.Log.consumer`."""
-        return KafkaConsumer(self._settings, group, topics, listener, follow)
+        return KafkaConsumer(self._settings, group, topics, listener, follow, self._outage)
 
     def producer(self) -> KafkaProducer:
         """Open an idempotent producer that keeps order and gives no record up; see `kafka_settings.ENGINE_PRODUCER`."""
-        return KafkaProducer({**self._settings, **ENGINE_PRODUCER}, max_block_s=ROOM_S)
+        return KafkaProducer({**self._settings, **ENGINE_PRODUCER}, max_block_s=ROOM_S, outage=self._outage)
 
     def read(self, topic: str, *, follow: bool = False) -> KafkaReader:
         """Read all partitions of a topic from the start without joining a group.

@@ -53,6 +53,7 @@ class KafkaConsumer:
         topics: Sequence[str],
         listener: RebalanceListener,
         follow: Mapping[str, Sequence[str]],
+        outage: Outage,
     ) -> None:
         self._listener = listener
         self._follow = follow
@@ -60,7 +61,7 @@ class KafkaConsumer:
         self._started: set[TopicPartition] = set()
         self._gone: set[TopicPartition] = set()  # taken away during the current fetch
         self._kept: list[Exception] = []  # found where it could not be raised
-        self._outage = Outage("consumer")
+        self._outage = outage
         self._in_listener = False
         self._closed = False
         configuration: dict[str, object] = {
@@ -255,7 +256,7 @@ class KafkaConsumer:
         try:
             found = self._client.list_topics(topic, timeout=ASK_S).topics[topic]
         except KafkaException as exception:
-            log.warning("Kafka: %s", error_of(exception).str())
+            self._outage.seen(error_of(exception))
             return None
         if found.error is None:
             return None

@@ -102,36 +102,42 @@ def no_such_topic(topic: str) -> TopicError:
 
 
 class Outage:
-    """Tells once that Kafka does not answer and once that it does again; the client says so at every attempt."""
+    """Tells once that Kafka does not answer and once that it does again; the client says so at every attempt.
 
-    def __init__(self, who: str) -> None:
-        self._who = who
+    All clients of a process may share one. `level` is that of the first line: a worker's own warning is that it pauses.
+    """
+
+    def __init__(self, level: int = logging.WARNING) -> None:
+        self._level = level
         self._lasts = False
 
     def seen(self, error: KafkaError) -> None:
         """Take an error that the client rides out."""
         if not self._lasts:
             self._lasts = True
-            log.warning("Kafka does not answer the %s; trying on (%s)", self._who, error.str())
+            log.log(self._level, "Kafka does not answer; trying on (%s)", error.str())
 
     def over(self) -> None:
         """Take a sign of life."""
         if self._lasts:
             self._lasts = False
-            log.info("Kafka answers the %s again", self._who)
+            log.info("Kafka answers again")
 
 
 class _Repetitions(logging.Filter):
-    """Drops what `Outage` tells better, and warnings about settings that a user can do nothing about.
+    """Drops what `Outage` or an exception tells better, and warnings about settings that a user can do nothing about.
 
     That a consumer's setting is not a producer's, or the reverse, and that gapless delivery is called experimental.
+    A session that timed out is no warning either: it is how an outage ends, and the worker says what it lost by it.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         message = record.getMessage()
         if message.startswith("CONFWARN"):
             return "property and will be ignored by" not in message and "gapless" not in message
-        return not message.startswith(("FAIL", "ERROR"))
+        if message.startswith("SESSTMOUT"):
+            record.levelno, record.levelname = logging.INFO, "INFO"
+        return not message.startswith(("FAIL", "ERROR", "FATAL", "GETPID", "REQTMOUT"))
 
 
 def client_logger() -> logging.Logger:

@@ -1,15 +1,18 @@
 """An idempotent producer whose failures cannot go unseen.
 
-The client calls back for failed records only, so a delivered record costs no Python; failures are counted, the first
-is kept word for word, and the next `produce` or `flush` raises it.
+The client calls back for failed records only, so a delivered record costs no Python; failures are kept, and the next
+`produce` or `flush` raises the first of them.
+
+A client that fails for good raises from *inside* `poll` or `flush`, and goes on calling back with that exception set: a
+`with` or any other Python there ends anywhere. So the callbacks do no more than one append.
 """
 
 import os
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from threading import Lock
 
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
@@ -21,6 +24,8 @@ from driftline.log.kafka_settings import PRODUCER_OWNED, PRODUCER_PREFERRED, Set
 
 WAIT_S = 0.1
 """How long a wait for room in the local queue looks away from the clock."""
+BROKEN = (KafkaException, SystemError)
+"""What the client raises that failed for good; the latter where one of its callbacks came to grief over the former."""
 KEY_SHOWN = 60
 """Characters of a key in a message."""
 
@@ -34,6 +39,7 @@ class KafkaProducer:
         *,
         max_block_s: float | None = None,
         on_failure: Callable[[DriftlineError], None] | None = None,
+        outage: Outage | None = None,
     ) -> None:
         """Take checked settings.
 
@@ -43,11 +49,8 @@ class KafkaProducer:
         self._max_block_s = max_block_s
         self._on_failure = on_failure
         self._process = os.getpid()
-        self._lock = Lock()
-        self._failed = 0
-        self._first: str | None = None
-        self._denied: str | None = None
-        self._outage = Outage("producer")
+        self._failures: deque[tuple[KafkaError, Message | None]] = deque()
+        self._outage = outage or Outage()
         configuration: dict[str, object] = {
             **PRODUCER_PREFERRED,
             **settings,
@@ -69,8 +72,7 @@ class KafkaProducer:
             LogDenied: Kafka refuses this user.
         """
         self._check_process()
-        self._client.poll(0)
-        self._settle_failures()
+        self._serve(partial(self._client.poll, 0))
         deadline = None if self._max_block_s is None else time.monotonic() + self._max_block_s
         while not self._queued(record):
             if deadline is not None and time.monotonic() >= deadline:
@@ -79,8 +81,7 @@ class KafkaProducer:
                     f"and the local queue had no room for {self._max_block_s:g} s. Check the brokers, or allow more "
                     "memory with queue.buffering.max.kbytes and queue.buffering.max.messages"
                 )
-            self._client.poll(WAIT_S)
-            self._settle_failures()
+            self._serve(partial(self._client.poll, WAIT_S))
 
     def _queued(self, record: Outgoing) -> bool:
         try:
@@ -109,8 +110,7 @@ class KafkaProducer:
             LogDenied: Kafka refuses this user.
         """
         self._check_process()
-        waiting = self._client.flush(timeout_s)
-        self._settle_failures()
+        waiting = self._serve(partial(self._client.flush, timeout_s))
         if not waiting:
             self._outage.over()
         if waiting:
@@ -124,7 +124,7 @@ class KafkaProducer:
         if self.forked:
             return
         for let_go in (self._client.purge, partial(self._client.flush, 0), self._client.close):
-            with suppress(KafkaException):  # a client that failed for good says so again; its user was told
+            with suppress(*BROKEN):  # a client that failed for good says so again; its user was told
                 let_go()
 
     def __len__(self) -> int:
@@ -132,41 +132,48 @@ class KafkaProducer:
         return len(self._client)
 
     def _on_delivery(self, error: KafkaError | None, message: Message) -> None:
-        if error is None:
-            return
-        with self._lock:
-            self._failed += 1
-            if error.code() in DENIED:
-                self._denied = error.str()
-            if self._first is None:
-                place = named(message.topic(), message.partition(), message.key())
-                self._first = f"{place}: {error.str()}. {advice(error)}"
+        if error is not None:
+            self._failures.append((error, message))
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() in DENIED:
-            with self._lock:
-                self._denied = error.str()
+            self._failures.append((error, None))
         else:
             self._outage.seen(error)
 
-    def _take_failure(self) -> DriftlineError | None:
+    def _serve(self, call: Callable[[], int]) -> int:
+        """Let the client call back, and raise what went wrong since the last time."""
+        try:
+            result = call()
+        except BROKEN as exception:
+            self._settle_failures()
+            self._fail(PublishError(f"the producer failed for good: {exception.__cause__ or exception}"))
+            return 0
+        self._settle_failures()
+        return result
+
+    def _take_failures(self) -> DriftlineError | None:
         """Return what went wrong since the last call, as one error; None if nothing did."""
-        if not self._failed and self._denied is None:
+        failures = [self._failures.popleft() for _ in range(len(self._failures))]
+        if not failures:
             return None
-        with self._lock:
-            failed, first, denied = self._failed, self._first, self._denied
-            self._failed, self._first, self._denied = 0, None, None
+        lost = [(error, message) for error, message in failures if message is not None]
+        denied = next((error.str() for error, _ in failures if error.code() in DENIED), None)
         if denied is not None:
-            lost = f" {failed} records were not delivered." if failed else ""
-            return LogDenied(f"Kafka refused: {denied}.{lost} Check the credentials and the permissions of this user")
-        if first is None:
-            return None
-        return PublishError(first if failed == 1 else f"{failed} records were not delivered, the first: {first}")
+            said = f" {len(lost)} records were not delivered." if lost else ""
+            return LogDenied(f"Kafka refused: {denied}.{said} Check the credentials and the permissions of this user")
+        error, message = lost[0]
+        assert message is not None
+        place = named(message.topic(), message.partition(), message.key())
+        first = f"{place}: {error.str()}. {advice(error)}"
+        return PublishError(first if len(lost) == 1 else f"{len(lost)} records were not delivered, the first: {first}")
 
     def _settle_failures(self) -> None:
-        failure = self._take_failure()
-        if failure is None:
-            return
+        failure = self._take_failures()
+        if failure is not None:
+            self._fail(failure)
+
+    def _fail(self, failure: DriftlineError) -> None:
         if self._on_failure is None:
             raise failure
         self._on_failure(failure)

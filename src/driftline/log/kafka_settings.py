@@ -41,10 +41,11 @@ CONSUMER_PREFERRED: Settings = {
     # process or machine does. 6 s of silence hand a dead worker's partitions on, the least that brokers accept unless
     # told otherwise (group.min.session.timeout.ms); the client's default is 45 s. Finding out that a worker is dead is
     # most of a recovery (docs/reliability.md), and a worker that was only slow loses nothing but the work since its
-    # last checkpoint. Members learn of a rebalance from the answer to a heartbeat, twice for a move: a beat a second
-    # lets a new worker take over in 2.0 s, where the default of 3 s took 6.1.
+    # last checkpoint. Members learn of a rebalance from the answer to a heartbeat, twice for a move: with a beat a
+    # second a new worker took over in 2.0 s, with the default of 3 s in 6.1. Two beats a second make up for the time
+    # that claiming much state takes.
     "session.timeout.ms": 6_000,
-    "heartbeat.interval.ms": 1_000,
+    "heartbeat.interval.ms": 500,
     # A loop that does not poll for a minute is stuck: a checkpoint takes milliseconds, and waiting for Redis polls on.
     "max.poll.interval.ms": 60_000,
     # A partition whose local queue was full is fetched again after 10 ms. The default of a second let throughput fall

@@ -12,6 +12,7 @@ order, and all of them again to a new producer if any was refused.
 """
 
 import logging
+import math
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -184,7 +185,7 @@ class Checkpointer:
             positions=positions,
             ends={topic: end for topic, (_, end) in bounds.items()},
             last_record=now,
-            last_commit=now,
+            last_commit=-math.inf,  # the first one is due at once: it shows that somebody is at work again
         )
         owned.unsent = [(number, decode_outgoing(entry)) for number, entry in claim.outbox]
         if owned.unsent:

@@ -25,7 +25,7 @@ from driftline.runtime.checkpoint import Checkpointer, Owned, name, offsets_by_p
 from driftline.runtime.members import Members
 from driftline.runtime.progress import Pause, Progress, samples
 from driftline.runtime.stages import JUDGE, StageKind, pipeline
-from driftline.state.api import Outcome, Store, TaskId
+from driftline.state.api import Outcome, Store, TaskId, Word
 from driftline.tasks.summarise import warm_up
 
 log = logging.getLogger(__name__)
@@ -239,10 +239,11 @@ class Worker:
         self.progress.pause = None
         self._tell(None)
 
-    def _tell(self, why: str | None) -> None:
+    def _tell(self, pause: Pause | None) -> None:
         """Leave word of the pause for `status`, where the store takes it."""
+        word = None if pause is None else Word(self.owner, pause.why, pause.since, self._clock.wall_ms())
         try:
-            self._store.tell(self._settings.group, self.owner, why, now=self._clock.wall_ms())
+            self._store.tell(self._settings.group, self.owner, word)
         except StateError as error:
             log.debug("no word of the pause can be left: %s", error)
 
@@ -250,10 +251,9 @@ class Worker:
         if self._observe is not None and now >= self._next_report:
             self._next_report = now + OBSERVE_S
             self._observe(samples(self.progress, self._owned.values(), self._consumer.lag, self._clock.wall_ms()))
-        pause = self.progress.pause
-        if pause is not None and pause.waits_for != "redis" and now >= self._next_word:
+        if self.progress.pause is not None and now >= self._next_word:
             self._next_word = now + TELL_S
-            self._tell(pause.why)
+            self._tell(self.progress.pause)
 
     def _begin_to_finish(self) -> None:
         for owned in self._owned.values():

@@ -149,7 +149,7 @@ class Store(Protocol):
         """
         ...
 
-    def tell(self, group: str, owner: str, why: str | None, *, now: int) -> None:
+    def tell(self, group: str, owner: str, word: Word | None) -> None:
         """Leave word of why a worker pauses, or take it back. For people: nothing depends on it."""
         ...
 

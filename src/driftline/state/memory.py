@@ -132,12 +132,13 @@ class MemoryStore:
             stored = self._stored.get(task)
         return {name: blob for name, blob in stored.blobs.items() if name.startswith(prefix)} if stored else {}
 
-    def tell(self, group: str, owner: str, why: str | None, *, now: int) -> None:
+    def tell(self, group: str, owner: str, word: Word | None) -> None:
         """Leave word of why a worker pauses, or take it back."""
         with self._lock:
-            before = self._words.pop((group, owner), None)
-            if why is not None:
-                self._words[group, owner] = Word(owner, why, before.since if before else now, now)
+            if word is None:
+                self._words.pop((group, owner), None)
+            else:
+                self._words[group, owner] = word
 
     def told(self, group: str) -> list[Word]:
         """Return the words that a group's workers left, by owner."""

@@ -230,16 +230,14 @@ class RedisStore:
         with self._explained():
             return self._read_blobs(self._keys(task), prefix)
 
-    def tell(self, group: str, owner: str, why: str | None, *, now: int) -> None:
-        """Leave word of why a worker pauses, or take it back."""
+    def tell(self, group: str, owner: str, word: Word | None) -> None:
+        """Leave word of why a worker pauses, or take it back. One write, which a slow Redis takes."""
         key = f"{self._prefix}:words:{_quoted(group)}"
         with self._explained():
-            if why is None:
+            if word is None:
                 self._client.hdel(key, owner)
-                return
-            before = self._client.hget(key, owner)
-            since = now if before is None else _word(before).since
-            self._client.hset(key, owner, msgspec.json.encode(Word(owner, why, since, now)))
+            else:
+                self._client.hset(key, owner, msgspec.json.encode(word))
 
     def told(self, group: str) -> list[Word]:
         """Return the words that a group's workers left, by owner."""
