@@ -31,7 +31,6 @@ services: setup ## Make sure that the tests can start a real Kafka and Redis
 test: setup services ## Run all tests, with a real Kafka and Redis
 	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
 
-
 .PHONY: chaos
 chaos: setup services ## Kill and cut workers, Kafka and Redis at random: RUNS=200 kills of workers, SEED=1
 	@$(BIN)/python -m tests.chaos --runs $(or $(RUNS),200) --seed $(or $(SEED),1)
@@ -43,6 +42,7 @@ stress: setup services ## Fill or slow Redis, take Kafka or its disk away, let a
 .PHONY: recovery
 recovery: setup services ## Measure how soon others go on after kill -9 and after SIGTERM: RUNS=20, STATE=1024 (MiB)
 	@$(BIN)/python -m tests.chaos.recovery --runs $(or $(RUNS),20) --state $(or $(STATE),1024)
+
 SCHEDULES = $(if $(SEED),1,10000)
 
 .PHONY: simulate
@@ -52,14 +52,6 @@ simulate: setup ## Run workers in virtual time under faults: SCHEDULES=10000, or
 .PHONY: mutations
 mutations: setup services ## Break the code on purpose, and see which test notices
 	@$(BIN)/python -m tests.mutations $(ARGS)
-
-.PHONY: chaos
-chaos: setup services ## Kill and cut workers, Kafka and Redis at random: RUNS=200 kills of workers, SEED=1
-	@$(BIN)/python -m tests.chaos --runs $(or $(RUNS),200) --seed $(or $(SEED),1)
-
-.PHONY: recovery
-recovery: setup services ## Measure how soon others go on after kill -9 and after SIGTERM: RUNS=20, STATE=1024 (MiB)
-	@$(BIN)/python -m tests.chaos.recovery --runs $(or $(RUNS),20) --state $(or $(STATE),1024)
 
 .PHONY: lint
 lint: setup ## Check style and formatting

@@ -32,6 +32,8 @@ from driftline.tasks.subjects import StoredSubject, SubjectJudge
 from driftline.tasks.summarise import STREAM
 
 VERSION = 1
+SUBJECT_VERSION = 2
+"""1 had no trail of references."""
 DETECTORS = "detectors"
 """The blob that says which release of river fed the detectors. State of before there was one has none."""
 
@@ -191,7 +193,7 @@ class Judge:
             judge = self._subjects[subject]
             name = digest(*subject_parts(subject))
             value, arrays = judge.snapshot()
-            writes[f"subject/{name}"] = pack("subject", VERSION, value, arrays)
+            writes[f"subject/{name}"] = pack("subject", SUBJECT_VERSION, value, arrays)
             for start in sorted(judge.learner.changed):
                 held = judge.learner.slices.get(start)
                 writes[f"slice/{name}/{start}"] = None if held is None else _pack_summary(held)
@@ -266,7 +268,7 @@ class Judge:
                     self._restore_subject(name.removeprefix("subject/"), blobs)
 
     def _restore_subject(self, name: str, blobs: Mapping[str, bytes]) -> None:
-        found = unpack(blobs[f"subject/{name}"], "subject", (VERSION,))
+        found = unpack(blobs[f"subject/{name}"], "subject", (1, SUBJECT_VERSION))
         value = msgspec.convert(found.value, StoredSubject)
         subject = value.subject
         if name != digest(*subject_parts(subject)):

@@ -32,6 +32,8 @@ from driftline.sketches.keys import Ints
 from driftline.sketches.summary import ROLES, Oddity, Role
 
 VERSION = 1
+TASK_VERSION = 2
+"""1 had no rows that wait, and did not count all events beside their segments."""
 NEVER = BAD_TIME
 """A watermark before any event."""
 STREAM = ""
@@ -245,7 +247,7 @@ class Summarise:
             self._decoder.learned, self._shapes_stored = False, size
         counters = [getattr(self.counters, name) for name in Counters.__slots__]
         state = [self.watermark, self._newest, self._sent, self.position, self._before, counters, panes]
-        writes["task"] = pack("summarise", VERSION, state, {})
+        writes["task"] = pack("summarise", TASK_VERSION, state, {})
         return writes
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
@@ -253,7 +255,7 @@ class Summarise:
         if not blobs:
             return
         with corrupt_if_it_fails(f"summarise {self._source}"):
-            state = msgspec.convert(unpack(blobs["task"], "summarise", (VERSION,)).value, _Stored)
+            state = msgspec.convert(unpack(blobs["task"], "summarise", (1, TASK_VERSION)).value, _Stored)
             self.watermark, self._newest, self._sent, self.position, before, counters, panes = state
             self._before = {int(reason): number for reason, number in before.items()}
             self.counters = Counters(*counters)
