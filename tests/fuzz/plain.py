@@ -50,6 +50,13 @@ class PlainDecoder:
         for data in encoded:
             self.shapes[data[0]] = Shape.decode(data, self.limits, self._tags_of(data[0]))
 
+    @property
+    def crowded(self) -> bool:
+        return self.keys.crowded
+
+    def trim(self, wanted: Iterable[int]) -> None:
+        self.keys.trim(wanted)
+
     def decode(self, values: Sequence[bytes | None]) -> ColumnBatch:
         reasons = np.zeros(len(values), dtype=np.uint8)
         times = np.full(len(values), BAD_TIME, dtype=np.int64)

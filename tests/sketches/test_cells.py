@@ -133,6 +133,12 @@ def test_categories_above_the_cap_become_hash_prefixes() -> None:
     assert cells.shifts[0] >= KEY_BITS - math.log2(CAP) - 1
 
 
+def test_a_cap_beyond_the_tables_room_is_refused() -> None:
+    for cap in (0, CAP + 1):
+        with pytest.raises(ValueError, match="between 1 and"):
+            merge([], cap)
+
+
 def test_nothing_merges_to_nothing() -> None:
     assert len(merge([])) == len(empty()) == 0
     assert empty().totals().tolist() == []

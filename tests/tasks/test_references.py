@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from driftline.config import Settings
@@ -330,7 +331,7 @@ def test_a_release_without_an_audit_trail_is_taken_up(monkeypatch: pytest.Monkey
 
     def old(self: subjects.SubjectJudge) -> Any:
         value, arrays = new(self)
-        return value[:12], arrays
+        return msgspec.to_builtins(value)[:12], arrays
 
     monkeypatch.setattr(subjects.SubjectJudge, "snapshot", old)
     cut = len(SENT) // 2

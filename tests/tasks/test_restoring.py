@@ -135,7 +135,7 @@ def a_rank_of_nothing(value: Any) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        *(no_version, a_score_that_is_no_number, a_detector_that_is_not_known),
+        *(no_version, a_score_that_is_no_number),
         *(an_incident_of_no_time, a_rank_of_nothing),
     ],
 )
@@ -147,6 +147,11 @@ def test_judge_refuses_what_would_end_it_later(judge: Sample, change: Change) ->
     )
     with pytest.raises(StateCorrupt):
         judge.restored({**judge.blobs, name: changed(judge.blobs[name], change)})
+
+
+def test_a_detector_that_is_no_longer_installed_is_let_go(judge: Sample) -> None:
+    name = next(name for name, blob in judge.blobs.items() if name.startswith("subject/") and header_of(blob)[0][2][9])
+    judge.restored({**judge.blobs, name: changed(judge.blobs[name], a_detector_that_is_not_known)})
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -115,8 +115,9 @@ def from_buckets(ids: Ints, shifts: Ints, cell: Ints, keys: Ints, counts: Ints, 
         keys: for each bucket its key, in [0, 2^40).
         counts: for each bucket the number of values, at least 1.
         offsets: for each bucket the sum of what was cleared from its values' keys.
-        cap: most buckets a cell may keep.
+        cap: most buckets a cell may keep, CAP or less.
     """
+    _check(cap)
     if not len(keys):
         return empty()
     low = keys & ((np.int64(1) << shifts) - 1)[cell]
@@ -132,8 +133,9 @@ def from_keys(ids: Ints, shifts: Ints, found: Ints, bounds: Ints, cap: int = CAP
         shifts: shape (groups, columns): the least shift of each cell, known from what was counted before.
         found: the keys; negative ones are not counted.
         bounds: where the rows of each group begin, and the end of the last.
-        cap: most buckets a cell may keep.
+        cap: most buckets a cell may keep, CAP or less.
     """
+    _check(cap)
     shifts, sizes = shifts.copy(), np.empty_like(shifts)
     out = room(found.size)
     end = sketch_keys(found, bounds, shifts, sizes, cap, *scratch(), out)
@@ -142,6 +144,7 @@ def from_keys(ids: Ints, shifts: Ints, found: Ints, bounds: Ints, cap: int = CAP
 
 def merge(parts: Sequence[Cells], cap: int = CAP) -> Cells:
     """Return the sketches of all values counted in any of the parts, whose ids ascend but may repeat."""
+    _check(cap)
     parts = [part for part in parts if len(part)]
     if not parts:
         return empty()
@@ -151,6 +154,12 @@ def merge(parts: Sequence[Cells], cap: int = CAP) -> Cells:
     ids, position = np.unique(whole.ids, return_inverse=True)
     held = (whole.keys, whole.counts, whole.offsets)
     return _together(ids, np.argsort(position, kind="stable"), position, whole.shifts, whole.bounds, held, cap)
+
+
+def _check(cap: int) -> None:
+    """Raise `ValueError` for a cap that the compiled loops have no room for."""
+    if not 0 < cap <= CAP:
+        raise ValueError(f"a sketch has between 1 and {CAP} buckets, not {cap}")
 
 
 def _together(ids: Ints, order: Ints, position: Ints, shifts: Ints, starts: Ints, held: Buckets, cap: int) -> Cells:
