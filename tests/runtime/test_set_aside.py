@@ -19,6 +19,7 @@ from driftline.runtime.worker import ASIDE_S, Worker
 from driftline.state.api import TaskId
 from driftline.state.redis import RedisStore
 from driftline.tables import EncodedEvents
+from driftline.tasks.summarise import TASK_VERSION
 from tests.cli.test_status import shown
 from tests.runtime.streams import Bench, Manual, events, settings
 
@@ -192,7 +193,7 @@ def test_a_bounded_run_ends_with_the_fault_for_it_could_never_be_done(store: Red
 def test_the_state_of_another_release_is_left_to_it(store: RedisStore, raw: "redis.Redis") -> None:
     bench, manual = half_done(store)
     blob = stored(raw, BROKEN, "task")
-    raw.hset(keys(BROKEN, "blobs"), "task", pack("summarise", 999, unpack(blob, "summarise", [1]).value, {}))
+    raw.hset(keys(BROKEN, "blobs"), "task", pack("summarise", 999, unpack(blob, "summarise", [TASK_VERSION]).value, {}))
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps(worker, manual, lambda: bool(worker.progress.set_aside))
     assert "has version 999" in next(iter(worker.progress.set_aside.values()))
