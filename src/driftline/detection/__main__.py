@@ -1,6 +1,7 @@
 """`python -m driftline.detection`: measure what is found and how often wrongly, and write the page about it."""
 
 import argparse
+import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes")
     given = parser.parse_args(arguments)
     began = time.monotonic()
-    with ProcessPoolExecutor(given.workers) as pool:
+    # Spawned, not forked: a fork that happens while polars' threads hold a lock waits for ever.
+    with ProcessPoolExecutor(given.workers, multiprocessing.get_context("spawn")) as pool:
 
         def spread(work: Callable[[Given], Made], items: list[Given]) -> Iterator[Made]:
             for number, made in enumerate(pool.map(work, items), 1):
