@@ -232,8 +232,10 @@ def stress(name: str, outage_s: float, folder: Path) -> Seen:
 def _verdict(scene: Scene, seen: Seen, outage: Outage, *, went_on: bool) -> Iterator[str]:
     if not went_on:
         yield f"it did not go on within {GO_ON_S:g} s"
-    if len(seen.warnings) != 1 or not re.search(outage.said, seen.warnings[0]):
-        yield f"the log should have one warning about {outage.said!r}: {seen.warnings}"
+    # A Redis that is nearly full can take a small commit between two that it refuses: a second pause, and its warning.
+    most = 2 if outage is OUTAGES["Redis full"] else 1
+    if not 1 <= len(seen.warnings) <= most or not all(re.search(outage.said, warning) for warning in seen.warnings):
+        yield f"the log should have one warning about {outage.said!r} a pause: {seen.warnings}"
     if not any(re.search(outage.shown, why) for why in seen.shown):
         yield f"status should say {outage.shown!r}: {seen.shown}"
     if seen.kept_membership is False:
