@@ -73,12 +73,6 @@ class Cells:
         at = spans(self.bounds[chosen], sizes)
         return Cells(self.ids[chosen], self.shifts[chosen], sizes, self.keys[at], self.counts[at], self.offsets[at])
 
-    def renamed_from(self, names: Ints) -> "Cells":
-        """Return the same sketches with the id `names[i]` in place of i; names must not repeat."""
-        order = np.argsort(names[self.ids], kind="stable")
-        moved = self.take(order)
-        return Cells(names[moved.ids], moved.shifts, moved.sizes, moved.keys, moved.counts, moved.offsets)
-
     def renamed(self, ids: Ints) -> "Cells":
         """Return the same sketches under other ids, given by position; cells that get the same id are merged."""
         if (np.diff(ids) > 0).all():

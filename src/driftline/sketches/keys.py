@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 KEY_BITS = 40
-KEY_MASK = (1 << KEY_BITS) - 1
 MANTISSA_BITS = 28
 """Mantissa bits that a key keeps: keys that differ only in these lie within one power of two."""
 _DROPPED = 64 - KEY_BITS
