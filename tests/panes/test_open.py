@@ -7,7 +7,7 @@ import pytest
 
 from driftline.config import Settings
 from driftline.panes import open as open_module
-from driftline.panes.open import CHUNKS
+from driftline.panes.waiting import CHUNKS
 from driftline.runtime.rules import summarise_settings
 from driftline.tasks.summarise import Summarise
 
@@ -82,3 +82,45 @@ def test_what_was_stored_in_tiers_is_taken_up_whole() -> None:
     first, second = ([record.encode() for record in task.emit()] for task in (stored.task, heir))
     assert len(first) > 200
     assert first == second
+
+
+def test_rows_of_segments_are_stored_in_tiers_and_counted_once() -> None:
+    """Sixty checkpoints of a pane with segments: few blobs, little written again, the panes of one that stored none."""
+    settings = Settings.model_validate(
+        {"disorder": "5s", "models": {"*": {"windows": ["10m"], "pane": "1m", "segments": ["tenant"]}}}
+    )
+    storing, heir, whole = (Summarise(summarise_settings(settings), 0, 1) for _ in range(3))
+    chance = random.Random(2)
+    blobs: dict[str, bytes] = {}
+    written = most = 0
+    for step in range(60):
+        values = [
+            json.dumps(
+                {
+                    "event_id": f"{step}-{at}",
+                    "event_time": BEGIN + step * 1_000 + at * 10,
+                    "model": "m",
+                    "segment": {"tenant": str(chance.randrange(30))},
+                    "features": {"x": chance.random(), "y": chance.choice("abc"), "z": chance.choice([None, 1])},
+                }
+            ).encode()
+            for at in range(100)
+        ]
+        for task in (storing, whole):
+            task.process(values, [BEGIN] * 100, 100 * (step + 1))
+            assert task.emit()
+        for name, blob in storing.checkpoint().items():
+            if blob is None:
+                del blobs[name]
+            else:
+                blobs[name] = blob
+                written += len(blob) if name.startswith("rows/") else 0
+        most = max(most, sum(name.startswith("rows/") for name in blobs))
+    assert 1 < most <= 2 * CHUNKS
+    assert not any(name.startswith("cells/") and len(blob) > 2_000 for name, blob in blobs.items())
+    assert written < 5 * sum(len(blob) for name, blob in blobs.items() if name.startswith("rows/"))
+    heir.restore(blobs)
+    for task in (storing, heir, whole):
+        task.quiet()
+    first, second, third = ([record.encode() for record in task.emit()] for task in (storing, heir, whole))
+    assert first == second == third

@@ -5,7 +5,7 @@ import pytest
 from driftline.evidence import reference
 from driftline.incidents.incident import Kind, Status, Subject
 from driftline.panes import open as open_panes
-from driftline.panes import waiting
+from driftline.panes import rows as waiting_rows
 from driftline.panes.records import PANE, WATERMARK, Watermark, decode_record
 from driftline.panes.records import VERSION as PANE_VERSION
 from driftline.tasks import judge as judge_module
@@ -24,7 +24,7 @@ def test_there_is_a_file_for_every_version_that_this_release_writes() -> None:
         ("shapes", summarise_module.VERSION),
         *((kind, judge_module.VERSION) for kind in ("judge", "slice")),
         ("subject", judge_module.SUBJECT_VERSION),
-        ("rows", waiting.VERSION),
+        ("rows", waiting_rows.VERSION),
         ("cells", open_panes.VERSION),
         ("reference", reference.VERSION),
         *((kind, PANE_VERSION) for kind in (PANE, WATERMARK)),

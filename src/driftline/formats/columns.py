@@ -7,6 +7,7 @@ marked in place: NaN for a null and +inf for a missing number, a negative key fo
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ class ModelColumns:
 def settle(pieces: Iterable[ModelColumns]) -> None:
     """Give codes to versions and segments that had none, in the order of the batch: a limit may be met on the way."""
     waiting = [(int(piece.rows[at]), which, at, piece, value) for piece in pieces for at, which, value in piece.unnamed]
-    for _, which, at, piece, value in sorted(waiting, key=lambda item: item[:2]):
+    for _, which, at, piece, value in sorted(waiting, key=itemgetter(0, 1)):
         shape = piece.shape
         if which:
             piece.segments[which - 1][at] = shape.segment_codes[which - 1][value]

@@ -10,76 +10,48 @@ until then (`waiting`).
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from driftline.codec import Count, Span, Time, corrupt, pack, unpack
-from driftline.formats.columns import Layout, ModelColumns
+from driftline.codec import Count, corrupt, pack, unpack
+from driftline.formats.columns import ModelColumns
 from driftline.formats.learning import ALL, SEGMENT_BITS, VERSION_BITS, Shape
-from driftline.panes.counting import count
-from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
-from driftline.panes.waiting import Waiting, joined, pack_rows, unpack_rows
+from driftline.panes.closing import Pane, pane_records
+from driftline.panes.counting import Counting, together
+from driftline.panes.groups import PANE_SHIFT, Naming, OpenGroup
+from driftline.panes.records import GROUP_STEP, PaneRecord
+from driftline.panes.rows import Rows, rows_of, unpack_rows
+from driftline.panes.waiting import ANY_PANE, CHUNKS, MOST_ROWS, MOST_VALUES, Kept, Waiting, to_join
 from driftline.sketches.cells import Cells, empty, merge
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import EVENTS, ROLES, category_cells, exact_categories
+from driftline.sketches.summary import ROLES, exact_categories
 
 VERSION = 1
-CHUNKS = 8
-"""Chunks stored beside each other before the newest are merged. A chunk joins them only if it is less than `TIER` times
-as large as they are together: much state that lasts is not written again for the little that comes."""
-TIER = 4
 MOST_MERGED = 2_000_000
 """Buckets of a chunk, some 20 MB, beyond which it is left as it is: a commit has to stay below 64 MiB."""
 ROWS_A_LAYOUT, ROWS_WAITING = 4_000, 40_000
 """Rows of one model, and of all, that wait to be counted. Counting costs a fixed 200 µs beside its tenth of a µs a row:
 a model with a hundredth of a topic must not pay that for the few rows that it has in a batch."""
-ROWS_A_SEGMENT, MOST_ROWS = 200, 200_000
-"""Where there are segments, rows wait until a segment has so many: before that, sketches would take more room. At most
-some 40 MB: see `waiting`."""
+ROWS_A_SEGMENT = 200
+"""Where there are segments, rows wait until a segment has so many: before that, sketches would take more room."""
+PANES_APART = 4
+"""Panes of a batch of which the rows wait apart. Where there are more, of a sparse past, they are counted at once."""
 BUCKETS_HELD = 1 << 20
 """Unmerged buckets held in memory, or four times those merged so far, before they are merged: so each bucket is moved
 once or twice, however many cells there are."""
-BYTES_A_RECORD = 240_000
-"""What a record of the panes topic may weigh by the estimates below. At worst, if all names are in a script of four
-bytes a character, it takes some 900 kB: below the 1 MiB that Kafka allows by default."""
-BUCKET_BYTES = 10
-NAMED_BUCKET_BYTES = 100
-CELL_BYTES = 20
 
 
-MOST_HANDLES = 2**48
-"""A group's handle and its cells share an int64."""
+@dataclass(slots=True)
+class _Due:
+    """What is held of a pane that is to be closed."""
 
-
-class OpenGroup(msgspec.Struct, frozen=True, array_like=True):
-    """A (version, segment) of a model in one pane; its cells have ids from `handle * GROUP_STEP`."""
-
-    handle: Annotated[int, msgspec.Meta(ge=0, lt=MOST_HANDLES)]
-    model: str
-    start: Time
-    length: Span
-    version: Count
-    segment: Count
-
-    @property
-    def end(self) -> int:
-        """The first millisecond after the pane."""
-        return self.start + self.length
-
-
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """What a model's codes and slots stand for."""
-
-    signals: Sequence[str]
-    versions: Sequence[str]
-    segments: Sequence[str]
-    tags: Sequence[str]
+    groups: list[OpenGroup] = field(default_factory=list)
+    rows: list[Rows] = field(default_factory=list)
 
 
 class OpenPanes:
@@ -88,9 +60,7 @@ class OpenPanes:
     def __init__(self) -> None:
         self._groups: dict[tuple[str, int], OpenGroup] = {}
         self._next_handle = 0
-        self._waiting: dict[Layout, list[Waiting]] = {}
-        self._rows_waiting = 0
-        self._stored_rows: set[str] = set()
+        self._waiting = Waiting()
         self._merged = empty()
         self._pending: list[Cells] = []
         self._pending_buckets = 0
@@ -100,44 +70,47 @@ class OpenPanes:
     def __len__(self) -> int:
         return len(self._groups)
 
-    def add(self, columns: ModelColumns, rows: Ints | None, times: Ints, pane_ms: int) -> None:
+    def add(self, columns: ModelColumns, chosen: Ints | None, times: Ints, pane_ms: int) -> None:
         """Count rows of a model (positions, None for all) at these event times (one for each counted row)."""
-        alike = self._waiting.setdefault(columns.layout, [])
-        alike.append(Waiting(columns, rows, times, pane_ms))
-        self._rows_waiting += len(times)
-        most = ROWS_WAITING
-        if columns.segments:
-            most = max(most, min(ROWS_A_SEGMENT * len(columns.shape.segments), MOST_ROWS))
-        if self._rows_waiting >= most:
+        panes = times // pane_ms
+        apart = np.unique(panes).tolist() if columns.segments else []
+        if 0 < len(apart) <= PANES_APART:
+            for pane in apart:
+                inside = np.flatnonzero(panes == pane)
+                part = inside if chosen is None else chosen[inside]
+                self._waiting.add(pane * pane_ms, rows_of(columns, part, times[inside], pane_ms))
+        else:
+            rows = rows_of(columns, chosen, times, pane_ms)
+            waiting = self._waiting.add(ANY_PANE, rows)
+            if columns.segments or waiting >= ROWS_A_LAYOUT:
+                self._count_alike((rows.layout, ANY_PANE))
+        most = max(ROWS_WAITING, min(ROWS_A_SEGMENT * len(columns.shape.segments), MOST_ROWS))
+        if self._waiting.rows >= most or self._waiting.values >= MOST_VALUES:
             self._count()
-        elif not columns.segments and sum(len(waiting.times) for waiting in alike) >= ROWS_A_LAYOUT:
-            self._count_alike(self._waiting.pop(columns.layout))
 
     def _count(self) -> None:
         """Count all rows that wait."""
-        for alike in self._waiting.values():
-            self._count_alike(alike)
-        self._waiting.clear()
+        for kept in self._waiting.kept:
+            self._count_alike(kept)
 
-    def _count_alike(self, alike: Sequence[Waiting]) -> None:
-        whole = alike[0] if len(alike) == 1 else joined(alike)
-        columns, rows, pane_ms = whole.columns, whole.rows, whole.pane_ms
-        self._rows_waiting -= len(whole.times)
-        panes = whole.times // pane_ms
-        versions = columns.versions if rows is None else columns.versions[rows]
-        everything: Sequence[Ints | None] = (None, *columns.segments)
-        for segment_codes in everything:
-            place = (panes << (VERSION_BITS + SEGMENT_BITS)) | (versions << SEGMENT_BITS)
-            if segment_codes is not None:
-                place |= segment_codes if rows is None else segment_codes[rows]
+    def _count_alike(self, kept: Kept) -> None:
+        rows = self._waiting.release(kept)
+        counting = Counting(rows)
+        codes = (rows.times // rows.pane_ms) << PANE_SHIFT | rows.versions << SEGMENT_BITS
+        for segments in (None, *rows.segments):
+            place = codes if segments is None else codes | segments
             if place[0] == place[-1] and (place == place[0]).all():
                 places, ranks = place[:1], np.zeros(len(place), dtype=np.int64)
             else:
                 places, ranks = np.unique(place, return_inverse=True)
-            handles = [self._handle(columns.shape.model, at, pane_ms) for at in places.tolist()]
-            starts = np.array(handles, dtype=np.int64) * GROUP_STEP
-            for cells in count(columns, rows, ranks, starts, self._newest):
-                self.take(cells)
+            handles = np.array([self._handle(rows.shape.model, at, rows.pane_ms) for at in places.tolist()])
+            ascending = np.argsort(handles)
+            if len(handles) > 1:
+                rank_of = np.empty_like(ascending)
+                rank_of[ascending] = np.arange(len(ascending))
+                ranks = rank_of[ranks]
+            order, bounds = together(ranks, len(handles))
+            self.take(counting.count(order, bounds, handles[ascending] * GROUP_STEP, self._newest))
 
     @property
     def _newest(self) -> Cells:
@@ -146,12 +119,12 @@ class OpenPanes:
 
     def open(self, model: str, start: int, length: int) -> int:
         """Return the handle of the group of all events of a model's pane."""
-        return self._handle(model, (start // length) << (VERSION_BITS + SEGMENT_BITS), length)
+        return self._handle(model, (start // length) << PANE_SHIFT, length)
 
     def _handle(self, model: str, place: int, pane_ms: int) -> int:
         group = self._groups.get((model, place))
         if group is None:
-            start = (place >> (VERSION_BITS + SEGMENT_BITS)) * pane_ms
+            start = (place >> PANE_SHIFT) * pane_ms
             version = (place >> SEGMENT_BITS) & ((1 << VERSION_BITS) - 1)
             segment = place & ((1 << SEGMENT_BITS) - 1)
             group = OpenGroup(self._next_handle, model, start, pane_ms, version, segment)
@@ -177,42 +150,45 @@ class OpenPanes:
     @property
     def ends(self) -> Iterable[int]:
         """The ends of open panes, the first and the last among them."""
-        return itertools.chain((group.end for group in self._groups.values()), self._ends_waiting())
-
-    def _ends_waiting(self) -> Iterator[int]:
-        return (end for alike in self._waiting.values() for waiting in alike for end in waiting.ends)
+        return itertools.chain((group.end for group in self._groups.values()), self._waiting.ends)
 
     def close(
         self, watermark: int, naming: Callable[[str], Naming], categories: Mapping[int, str], source: int, sources: int
     ) -> list[PaneRecord]:
         """Take out the panes that end at or before the watermark, as records in order of (end, start, model)."""
-        if any(end <= watermark for end in self._ends_waiting()):
-            self._count()
-        due: dict[tuple[int, int, str], list[OpenGroup]] = {}
+        due: dict[tuple[int, int, str], _Due] = {}
+        for kept in self._waiting.due(watermark):
+            if kept[1] == ANY_PANE:
+                self._count_alike(kept)
+            else:
+                rows = self._waiting.release(kept)
+                due.setdefault((kept[1] + rows.pane_ms, kept[1], rows.shape.model), _Due()).rows.append(rows)
         for group in self._groups.values():
             if group.end <= watermark:
-                due.setdefault((group.end, group.start, group.model), []).append(group)
+                due.setdefault((group.end, group.start, group.model), _Due()).groups.append(group)
         if not due:
             return []
         self._groups = {key: group for key, group in self._groups.items() if group.end > watermark}
-        handles = np.array(sorted(group.handle for groups in due.values() for group in groups), dtype=np.int64)
-        held = (self._merged, *self._pending, *self._chunks.values())
-        closed = [self._cut(cells, handles, inside=True) for cells in held]
-        self._merged = self._cut(self._merged, handles, inside=False)
-        self._pending = [self._cut(cells, handles, inside=False) for cells in self._pending]
-        self._pending_buckets = sum(len(cells.keys) for cells in self._pending)
-        self._chunks = {name: self._cut(cells, handles, inside=False) for name, cells in self._chunks.items()}
-        cells = merge(closed)
-        places = {group.handle: place for place, key in enumerate(sorted(due)) for group in due[key]}
-        place_of: Ints = np.array([places[handle] for handle in handles.tolist()], dtype=np.int64)
-        place = place_of[np.searchsorted(handles, cells.ids // GROUP_STEP)]
-        order = np.argsort(place, kind="stable")
-        bounds = np.searchsorted(place[order], np.arange(len(due) + 1))
+        cells = self._take_out([group.handle for each in due.values() for group in each.groups])
         records = []
-        for key, first, last in zip(sorted(due), bounds[:-1], bounds[1:], strict=True):
-            part = cells.take(order[first:last])
-            records.extend(_records(part, due[key], naming(key[2]), categories, source, sources))
+        for key in sorted(due):
+            end, start, model = key
+            groups = due[key].groups
+            held = self._cut(cells, np.array(sorted(group.handle for group in groups), dtype=np.int64), inside=True)
+            pane = Pane(source, sources, model, start, end - start)
+            records.extend(pane_records(pane, naming(model), groups, held, due[key].rows, categories))
         return records
+
+    def _take_out(self, handles: list[int]) -> Cells:
+        """Return what was counted of these groups, and keep the rest."""
+        wanted: Ints = np.array(sorted(handles), dtype=np.int64)
+        held = (self._merged, *self._pending, *self._chunks.values())
+        cells = merge([self._cut(each, wanted, inside=True) for each in held])
+        self._merged = self._cut(self._merged, wanted, inside=False)
+        self._pending = [self._cut(each, wanted, inside=False) for each in self._pending]
+        self._pending_buckets = sum(len(each.keys) for each in self._pending)
+        self._chunks = {name: self._cut(each, wanted, inside=False) for name, each in self._chunks.items()}
+        return cells
 
     @staticmethod
     def _cut(cells: Cells, handles: Ints, *, inside: bool) -> Cells:
@@ -233,56 +209,30 @@ class OpenPanes:
 
     def checkpoint(self, categories: Mapping[int, str]) -> tuple[list[Any], dict[str, bytes | None]]:
         """Return (plain description, blobs to write) of what changed since the last checkpoint."""
-        writes = self._store_rows(categories)
+        for kept in self._waiting.kept:
+            if kept[1] == ANY_PANE:
+                self._count_alike(kept)
+        writes = self._waiting.store(lambda: self._new_chunk("rows"), categories)
         self._merge()
         if len(self._chunks) >= CHUNKS:
-            joining = self._newest_chunks()
+            sizes = {name: len(cells.keys) for name, cells in self._chunks.items()}
+            joining = to_join(sizes, len(self._merged.keys), MOST_MERGED)
             writes.update(dict.fromkeys(joining))
             self._merged = merge([self._merged, *(self._chunks.pop(name) for name in joining)])
         for name in [name for name, cells in self._chunks.items() if not len(cells)]:
             del self._chunks[name]
             writes[name] = None
         if len(self._merged):
-            name = f"cells/{self._next_chunk}"
-            self._next_chunk += 1
+            name = self._new_chunk("cells")
             writes[name] = pack("cells", VERSION, exact_categories(self._merged, categories), pack_cells(self._merged))
             self._chunks[name] = self._merged
             self._merged = empty()
         described = [self._next_handle, self._next_chunk, list(self._groups.values()), list(self._chunks)]
-        return [*described, sorted(self._stored_rows)], writes
+        return [*described, self._waiting.stored], writes
 
-    def _store_rows(self, categories: Mapping[int, str]) -> dict[str, bytes | None]:
-        """Count the rows that wait for others of their model; store those that wait for the end of their pane."""
-        if len(self._stored_rows) >= CHUNKS:
-            self._count()
-        writes: dict[str, bytes | None] = {}
-        for layout, alike in list(self._waiting.items()):
-            if not alike[0].columns.segments:
-                self._count_alike(self._waiting.pop(layout))
-                continue
-            new = [waiting for waiting in alike if not waiting.stored]
-            if new:
-                name = f"rows/{self._next_chunk}"
-                self._next_chunk += 1
-                whole = replace(joined(new), stored=name)
-                self._waiting[layout] = [*(waiting for waiting in alike if waiting.stored), whole]
-                writes[name] = pack_rows(whole, categories)
-        held = {waiting.stored for alike in self._waiting.values() for waiting in alike}
-        writes.update(dict.fromkeys(sorted(self._stored_rows - held)))
-        self._stored_rows = held
-        return writes
-
-    def _newest_chunks(self) -> list[str]:
-        """Return the chunks that are to be merged with what came since: see `CHUNKS`."""
-        joining: list[str] = []
-        buckets = len(self._merged.keys)
-        for name in reversed(self._chunks):
-            more = len(self._chunks[name].keys)
-            if more >= TIER * buckets or buckets + more > MOST_MERGED:
-                break
-            joining.append(name)
-            buckets += more
-        return joining
+    def _new_chunk(self, kind: str) -> str:
+        self._next_chunk += 1
+        return f"{kind}/{self._next_chunk - 1}"
 
     def restore(
         self, described: Any, blobs: Mapping[str, bytes], shapes: Mapping[str, Shape], naming: Callable[[str], Naming]
@@ -291,8 +241,6 @@ class OpenPanes:
         self._next_handle, self._next_chunk, groups, chunks = msgspec.convert(described[:4], _Stored)
         names: dict[int, str] = {}
         for group in groups:
-            place = (group.start // group.length) << (VERSION_BITS + SEGMENT_BITS)
-            place |= group.version << SEGMENT_BITS | group.segment
             known = naming(group.model)
             if group.version >= len(known.versions) or group.segment >= len(known.segments):
                 raise corrupt(
@@ -300,7 +248,7 @@ class OpenPanes:
                 )
             if group.start < 0 or group.start % group.length or group.handle >= self._next_handle:
                 raise corrupt("summarise", f"a group of model {group.model[:80]!r} has no place in time, or no number")
-            self._groups[group.model, place] = group
+            self._groups[group.model, group.place] = group
         if len({group.handle for group in self._groups.values()}) != len(groups):
             raise corrupt("summarise", "two groups of open panes are one")
         order = sorted(groups, key=lambda group: group.handle)
@@ -320,11 +268,9 @@ class OpenPanes:
         if len(described) == 4:
             self._add_all_events(naming)
         for name in itertools.chain.from_iterable(msgspec.convert(described[4:], list[list[str]])):
-            waiting, known_names = unpack_rows(blobs[name], name, shapes)
+            rows, known_names = unpack_rows(blobs[name], name, shapes)
             names.update(known_names)
-            self._waiting.setdefault(waiting.columns.layout, []).append(waiting)
-            self._rows_waiting += len(waiting.times)
-            self._stored_rows.add(name)
+            self._waiting.restored(rows)
         return names
 
     def _add_all_events(self, naming: Callable[[str], Naming]) -> None:
@@ -336,8 +282,7 @@ class OpenPanes:
         for group in list(self._groups.values()):
             known = naming(group.model)
             if known.tags and known.segments[group.segment].startswith(f"{known.tags[0]}="):
-                place = (group.start // group.length) << (VERSION_BITS + SEGMENT_BITS)
-                place |= group.version << SEGMENT_BITS | ALL
+                place = (group.place >> SEGMENT_BITS) << SEGMENT_BITS | ALL
                 moved[group.handle] = self._handle(group.model, place, group.length)
         sources: Ints = np.array(sorted(moved), dtype=np.int64)
         targets: Ints = np.array([moved[handle] for handle in sources.tolist()], dtype=np.int64)
@@ -349,67 +294,3 @@ class OpenPanes:
 
 
 _Stored = tuple[Count, Count, list[OpenGroup], list[str]]
-
-
-def _records(
-    cells: Cells,
-    groups: Sequence[OpenGroup],
-    naming: Naming,
-    categories: Mapping[int, str],
-    source: int,
-    sources: int,
-) -> list[PaneRecord]:
-    """Turn the cells of one model's pane into records: groups in order of their names, in them signals in order."""
-    named = {group.handle: Group(naming.versions[group.version], naming.segments[group.segment]) for group in groups}
-    order = sorted(named, key=lambda handle: (named[handle], handle))
-    ranks = {handle: rank for rank, handle in enumerate(order)}
-    handles, rank_at = np.unique(cells.ids // GROUP_STEP, return_inverse=True)
-    rank = np.array([ranks[handle] for handle in handles.tolist()], dtype=np.int64)[rank_at]
-    below = cells.ids % GROUP_STEP
-    slots = np.unique(below // ROLES).tolist()
-    signals = (EVENTS, *sorted(naming.signals[slot] for slot in slots if slot))
-    slot_of = {name: slot for slot, name in enumerate(signals)}
-    moved: Ints = np.zeros(slots[-1] + 1, dtype=np.int64)
-    moved[slots] = [slot_of[naming.signals[slot]] for slot in slots]
-    cells = cells.renamed(rank * GROUP_STEP + moved[below // ROLES] * ROLES + below % ROLES)
-    runs = split(_weights(cells, signals), BYTES_A_RECORD)
-    records = []
-    for part, run in enumerate(runs):
-        inside, first, last, used = _renumbered(cells.take(np.arange(run.start, run.stop)))
-        records.append(
-            PaneRecord(
-                source=source,
-                sources=sources,
-                model=groups[0].model,
-                start=groups[0].start,
-                length=groups[0].length,
-                part=part,
-                parts=len(runs),
-                groups=tuple(named[order[at]] for at in range(first, last + 1)),
-                signals=tuple(signals[slot] for slot in used),
-                cells=inside,
-                categories=exact_categories(inside, categories),
-            )
-        )
-    return records
-
-
-def _weights(cells: Cells, signals: Sequence[str]) -> Ints:
-    """Estimate how many bytes each cell takes in a record, with its names."""
-    named = np.zeros(len(cells), dtype=np.bool_)
-    named[category_cells(cells.ids)] = True
-    named &= cells.shifts == 0
-    lengths = np.array([len(name) for name in signals], dtype=np.int64)
-    bucket = np.where(named, NAMED_BUCKET_BYTES, BUCKET_BYTES)
-    weights: Ints = cells.sizes * bucket + lengths[cells.ids % GROUP_STEP // ROLES] + CELL_BYTES
-    return weights
-
-
-def _renumbered(cells: Cells) -> tuple[Cells, int, int, list[int]]:
-    """Number groups and signals anew from 0. Returns (cells, first and last group, signals, EVENTS first)."""
-    first, last = int(cells.ids[0]) // GROUP_STEP, int(cells.ids[-1]) // GROUP_STEP
-    below = cells.ids % GROUP_STEP
-    used = np.union1d([0], below // ROLES)
-    slots = np.searchsorted(used, below // ROLES)
-    ids = (cells.ids // GROUP_STEP - first) * GROUP_STEP + slots * ROLES + below % ROLES
-    return replace(cells, ids=ids), first, last, used.tolist()

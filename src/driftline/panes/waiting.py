@@ -1,128 +1,109 @@
-"""Rows of a model with segments, kept as they are until their pane ends.
+"""Rows that wait to be counted, of one partition.
 
 A segment has few rows in a batch, and its sketches hold nearly every value apart: counting each batch, and merging what
-was counted again and again, costs far more than keeping the rows and counting them once. So a checkpoint stores the
-rows that came since the last one.
+was counted again and again, costs far more than keeping the rows and counting them once. So rows of a model with
+segments wait until their pane ends, and a checkpoint stores those that came since the last one. Rows of other models
+wait for more of their kind, and for a checkpoint at most.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Final
 
-import msgspec
-import numpy as np
+from driftline.panes.rows import Layout, Rows, joined, pack_rows
 
-from driftline.codec import pack, unpack
-from driftline.errors import StateCorrupt
-from driftline.formats.columns import ModelColumns, join
-from driftline.formats.learning import Shape
-from driftline.sketches.keys import KEY_BITS, Ints
-from driftline.sketches.summary import ROLES
+CHUNKS: Final = 8
+"""Chunks stored beside each other before the newest are written again as one. A chunk joins them only if it is less
+than `TIER` times as large as they are together: much state that lasts is not written again for the little that comes.
+"""
+TIER: Final = 4
+MOST_ROWS: Final = 200_000
+"""Rows that wait, and rows of a stored chunk."""
+MOST_VALUES: Final = 4_000_000
+"""Values that wait, in 32 MB; stored, they take 20 MB."""
+ANY_PANE: Final = -1
+"""Stands for the start of the pane where rows of several wait together."""
 
-VERSION = 1
+Kept = tuple[Layout, int]
+"""Rows wait by layout and by the start of their pane."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Waiting:
-    """Rows of a model that are to be counted."""
+    """See the module's head."""
 
-    columns: ModelColumns
-    rows: Ints | None
-    """Positions in the columns, None for all."""
-    times: Ints
-    """Event times, one for each of the rows to be counted."""
-    pane_ms: int
-    stored: str = ""
-    """The name of the blob that holds them, once a checkpoint has stored them."""
+    def __init__(self) -> None:
+        self._held: dict[Kept, list[Rows]] = {}
+        self._stored: set[str] = set()
+        self.rows = self.values = 0
+        """How many wait."""
 
     @property
-    def ends(self) -> tuple[int, int]:
-        """The ends of the first pane and of the last."""
-        first, last = int(self.times.min()), int(self.times.max())
-        return first - first % self.pane_ms + self.pane_ms, last - last % self.pane_ms + self.pane_ms
+    def kept(self) -> list[Kept]:
+        """What there are rows of."""
+        return list(self._held)
+
+    @property
+    def ends(self) -> Iterator[int]:
+        """The ends of their panes, the first and the last among them."""
+        return (end for alike in self._held.values() for rows in alike for end in rows.ends)
+
+    @property
+    def stored(self) -> list[str]:
+        """The names of the blobs that hold some of them."""
+        return sorted(self._stored)
+
+    def add(self, start: int, rows: Rows) -> int:
+        """Keep rows of the pane that starts then, or of any. Returns how many there are of their kind."""
+        alike = self._held.setdefault((rows.layout, start), [])
+        alike.append(rows)
+        self.rows += len(rows.times)
+        self.values += rows.keys.size
+        return sum(len(each.times) for each in alike)
+
+    def restored(self, rows: Rows) -> None:
+        """Keep rows that a checkpoint stored."""
+        first, last = rows.ends
+        self.add(first - rows.pane_ms if first == last else ANY_PANE, rows)
+        self._stored.add(rows.stored)
+
+    def due(self, watermark: int) -> list[Kept]:
+        """Return of which rows some belong to a pane that ends at or before the watermark."""
+        return [kept for kept, alike in self._held.items() if min(rows.ends[0] for rows in alike) <= watermark]
+
+    def release(self, kept: Kept) -> Rows:
+        """Take out rows."""
+        rows = joined(self._held.pop(kept))
+        self.rows -= len(rows.times)
+        self.values -= rows.keys.size
+        return rows
+
+    def store(self, name: Callable[[], str], categories: Mapping[int, str]) -> dict[str, bytes | None]:
+        """Return the blobs to write (None: delete) since the last call; `name` gives each a new name."""
+        writes: dict[str, bytes | None] = {}
+        for kept, alike in self._held.items():
+            stored = {rows.stored: len(rows.times) for rows in alike if rows.stored}
+            new = sum(len(rows.times) for rows in alike) - sum(stored.values())
+            if new:
+                joining = {"", *(to_join(stored, new, MOST_ROWS) if len(stored) >= CHUNKS else [])}
+                whole = replace(joined([rows for rows in alike if rows.stored in joining]), stored=name())
+                self._held[kept] = [*(rows for rows in alike if rows.stored not in joining), whole]
+                writes[whole.stored] = pack_rows(whole, categories)
+        held = {rows.stored for alike in self._held.values() for rows in alike}
+        writes.update(dict.fromkeys(sorted(self._stored - held)))
+        self._stored = held
+        return writes
 
 
-def joined(alike: Sequence[Waiting]) -> Waiting:
-    """Return pieces that have one layout as one, not yet stored."""
-    first = alike[0]
-    (columns,) = join([waiting.columns for waiting in alike])
-    times = np.concatenate([waiting.times for waiting in alike])
-    if len(times) == len(columns.rows):
-        return Waiting(columns, None, times, first.pane_ms)
-    rows: list[Ints] = []
-    start = 0
-    for waiting in alike:
-        size = len(waiting.columns.rows)
-        rows.append(start + (np.arange(size) if waiting.rows is None else waiting.rows))
-        start += size
-    return Waiting(columns, np.concatenate(rows), times, first.pane_ms)
+def to_join(stored: dict[str, int], new: int, most: int) -> list[str]:
+    """Return which of the stored chunks (name -> size, the newest last) are to be written again with what is new.
 
-
-def pack_rows(waiting: Waiting, categories: Mapping[int, str]) -> bytes:
-    """Encode rows for the state, with the names of their categories."""
-    columns = waiting.columns
-    keys = np.unique(columns.categories).tolist()
-    names = {key: categories[key] for key in keys if key in categories}
-    arrays = {
-        "times": waiting.times,
-        "rows": np.arange(len(columns.rows)) if waiting.rows is None else waiting.rows,
-        "versions": columns.versions,
-        **{f"segments/{tag}": codes for tag, codes in enumerate(columns.segments)},
-        "number_slots": columns.number_slots,
-        "numbers": columns.numbers.ravel(),
-        "category_cells": columns.category_cells,
-        "categories": columns.categories.ravel(),
-        "oddity_slots": columns.oddity_slots,
-        "oddity_keys": columns.oddity_keys,
-        "oddity_rows": columns.oddity_rows,
-    }
-    return pack("rows", VERSION, [columns.shape.model, waiting.pane_ms, names], arrays)
-
-
-def unpack_rows(blob: bytes, name: str, shapes: Mapping[str, Shape]) -> tuple[Waiting, dict[int, str]]:
-    """Undo `pack_rows`. Returns the rows, and their categories' names. Raises `StateCorrupt`."""
-    found = unpack(blob, "rows", (VERSION,))
-    model, pane_ms, names = msgspec.convert(found.value, tuple[str, int, dict[int, str]])
-    shape, arrays = shapes[model], found.arrays
-    size = len(arrays["versions"])
-    columns = ModelColumns(
-        shape,
-        np.arange(size),
-        arrays["versions"],
-        [arrays[f"segments/{tag}"] for tag in range(len(shape.tags))],
-        arrays["number_slots"],
-        arrays["numbers"].reshape(len(arrays["number_slots"]), size),
-        arrays["category_cells"],
-        arrays["categories"].reshape(len(arrays["category_cells"]), size),
-        arrays["oddity_slots"],
-        arrays["oddity_keys"],
-        arrays["oddity_rows"],
-        [],
-    )
-    rows, times = arrays["rows"], arrays["times"]
-    sound = (
-        0 < len(times) == len(rows)
-        and pane_ms > 0
-        and all(len(codes) == size for codes in columns.segments)
-        and len(columns.oddity_slots) == len(columns.oddity_keys) == len(columns.oddity_rows)
-        and _within(rows, size)
-        and bool((times >= 0).all())
-        and _within(columns.versions, len(shape.versions), least=-2)
-        and all(_within(codes, len(shape.segments), least=-2) for codes in columns.segments)
-        and _within(columns.number_slots, len(shape.signals))
-        and _within(columns.category_cells, len(shape.signals) * ROLES)
-        and _within(columns.categories, 1 << KEY_BITS, least=-2)
-        and _within(columns.oddity_slots, len(shape.signals))
-        and _within(columns.oddity_keys, 1 << KEY_BITS)
-        and _within(columns.oddity_rows, size)
-        and bool((columns.versions[rows] >= 0).all())
-        and all(bool((codes[rows] >= 0).all()) for codes in columns.segments)
-    )
-    if not sound:
-        raise StateCorrupt(f"{name}: the rows contradict each other")
-    whole = None if len(rows) == size and bool((rows == np.arange(size)).all()) else rows
-    return Waiting(columns, whole, times, pane_ms, name), names
-
-
-def _within(numbers: Any, below: int, *, least: int = 0) -> bool:
-    return numbers.dtype == np.int64 and bool(((numbers >= least) & (numbers < below)).all())
+    >>> to_join({"a": 900, "b": 30, "c": 20}, 10, 1_000)
+    ['c', 'b']
+    """
+    joining: list[str] = []
+    for name in reversed(stored):
+        if stored[name] >= TIER * new or new + stored[name] > most:
+            break
+        joining.append(name)
+        new += stored[name]
+    return joining

@@ -18,6 +18,8 @@ SLOTS: Final = 1_024
 """Slots of a table; a cell may have a quarter of them occupied."""
 FEW: Final = 256
 """Keys that are sorted by counting. So many values of a cell are sorted at once, more are hashed first."""
+ODDITY_KEYS: Final = 8
+"""Keys of oddities are below this."""
 _KEY, _COUNT, _OFFSET = 0, 1, 2
 _EMPTY = -1
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -178,52 +180,71 @@ def number_keys_into(values: Floats, bits: Ints, rows: Ints, keys: Ints) -> None
 
 
 @compiled
-def sketch_keys(
-    found: Ints, bounds: Ints, shifts: Ints, sizes: Ints, cap: int, table: Ints, used: Ints, ranks: Ints, out: Buckets
-) -> int:
-    """Sketch each (group, column) of a matrix of keys. Returns the number of buckets.
+def sketch_rows(
+    keys: Ints, order: Ints, bounds: Ints, places: Ints, oddities: tuple[Ints, Ints, Ints], tally: Ints,
+    shifts: Ints, sizes: Ints, cap: int, table: Ints, used: Ints, ranks: Ints, out: Buckets,
+) -> int:  # fmt: skip
+    """Sketch each (group, cell) of rows. Returns the number of buckets.
 
     Args:
-        found: shape (columns, rows), the rows of a group together; negative keys are not counted.
-        bounds: where each group begins, and the end of the last.
-        shifts: shape (groups, columns): the least shift of each cell; becomes the shift reached.
-        sizes: shape (groups, columns): becomes the number of each cell's buckets.
+        keys: shape (columns, rows); negative keys are not counted.
+        order: positions of rows, those of a group together.
+        bounds: where in `order` each group begins, and the end of the last.
+        places: what each cell of a group counts: a column of `keys`, or -1 - n for line n of `tally`.
+        oddities: where each row's oddities begin, and the end of the last; the line of `tally` and the key of each.
+        tally: zeros, shape (lines, ODDITY_KEYS). The first line counts the rows themselves under key 0.
+        shifts: shape (groups, cells): the least shift of each cell; becomes the shift reached.
+        sizes: shape (groups, cells): becomes the number of each cell's buckets.
         cap: most buckets of a cell.
         table, used, ranks: see `scratch`.
-        out: room for as many buckets as there are keys.
+        out: room for the buckets: see `cells.from_rows`.
     """
     at = 0
+    starts, lines, kinds = oddities
     for group in range(len(bounds) - 1):
-        for column in range(len(found)):
-            shift = shifts[group, column]
+        begin, end = bounds[group], bounds[group + 1]
+        tally[0, 0] += end - begin
+        for index in range(begin, end):
+            row = order[index]
+            for oddity in range(starts[row], starts[row + 1]):
+                tally[lines[oddity], kinds[oddity]] += 1
+        for place in range(len(places)):
+            column = places[place]
+            first = at
+            if column < 0:
+                for kind in range(ODDITY_KEYS):
+                    if tally[-1 - column, kind]:
+                        at = _append(out, first, at, kind, tally[-1 - column, kind], 0, 0)
+                        tally[-1 - column, kind] = 0
+                sizes[group, place] = at - first
+                continue
+            shift = shifts[group, place]
             low = (signed(1) << shift) - 1
-            if bounds[group + 1] - bounds[group] <= FEW:
-                end = at
-                for row in range(bounds[group], bounds[group + 1]):
-                    if found[column, row] >= 0:
-                        out[0][end] = found[column, row]
-                        end += 1
-                _sort(out[0], at, end, ranks)
-                first, last, at = at, end, at
+            if end - begin <= FEW:
+                last = first
+                for index in range(begin, end):
+                    key = keys[column, order[index]]
+                    if key >= 0:
+                        out[0][last] = key
+                        last += 1
+                _sort(out[0], first, last, ranks)
                 for bucket in range(first, last):
                     at = _append(out, first, at, out[0][bucket], 1, 0, low)
                 at, shift = _fit(out, first, at, shift, cap)
-                shifts[group, column] = shift
-                sizes[group, column] = at - first
-                continue
-            occupied = 0
-            for row in range(bounds[group], bounds[group + 1]):
-                key = found[column, row]
-                if key < 0:
-                    continue
-                below = key & low
-                occupied = _add(table, used, occupied, key ^ below, 1, below)
-                if occupied > cap:
-                    shift, occupied = _coarsen(table, used, occupied, shift, cap)
-                    low = (signed(1) << shift) - 1
-            shifts[group, column] = shift
-            sizes[group, column] = occupied
-            at = _take_out(table, used, ranks, occupied, out, at)
+            else:
+                occupied = 0
+                for index in range(begin, end):
+                    key = keys[column, order[index]]
+                    if key < 0:
+                        continue
+                    below = key & low
+                    occupied = _add(table, used, occupied, key ^ below, 1, below)
+                    if occupied > cap:
+                        shift, occupied = _coarsen(table, used, occupied, shift, cap)
+                        low = (signed(1) << shift) - 1
+                at = _take_out(table, used, ranks, occupied, out, at)
+            shifts[group, place] = shift
+            sizes[group, place] = at - first
     return at
 
 

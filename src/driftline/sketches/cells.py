@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftline.sketches.buckets import Buckets, merge_buckets, room, scratch, sketch_keys
+from driftline.sketches.buckets import FEW, ODDITY_KEYS, Buckets, merge_buckets, room, scratch, sketch_rows
 from driftline.sketches.keys import Floats, Ints, key_numbers
 
 CAP = 256
@@ -119,20 +119,31 @@ def from_buckets(ids: Ints, shifts: Ints, cell: Ints, keys: Ints, counts: Ints, 
     return _together(ids, np.argsort(cell, kind="stable"), cell, shifts[cell], np.arange(len(keys) + 1), held, cap)
 
 
-def from_keys(ids: Ints, shifts: Ints, found: Ints, bounds: Ints, cap: int = CAP) -> Cells:
-    """Return the sketches of a matrix of keys, shape (columns, rows).
+def from_rows(
+    ids: Ints, shifts: Ints, places: Ints, keys: Ints, order: Ints, bounds: Ints, oddities: tuple[Ints, Ints, Ints],
+    cap: int = CAP,
+) -> Cells:  # fmt: skip
+    """Return the sketches of rows of keys.
 
     Args:
-        ids: shape (groups, columns): the id of each cell, ascending; groups are runs of rows.
-        shifts: shape (groups, columns): the least shift of each cell, known from what was counted before.
-        found: the keys; negative ones are not counted.
-        bounds: where the rows of each group begin, and the end of the last.
+        ids: shape (groups, cells): the id of each cell, ascending.
+        shifts: shape (groups, cells): the least shift of each cell, known from what was counted before.
+        places: what each cell of a group counts: a column of `keys`, or -1 - n for the n-th kind of oddity; -1 counts
+            the rows themselves.
+        keys: shape (columns, rows); negative keys are not counted.
+        order: positions of rows, those of a group together.
+        bounds: where in `order` each group begins, and the end of the last.
+        oddities: where each row's oddities begin, and the end of the last; the n and the key of each.
         cap: most buckets a cell may keep, CAP or less.
     """
     _check(cap)
     shifts, sizes = shifts.copy(), np.empty_like(shifts)
-    out = room(found.size)
-    end = sketch_keys(found, bounds, shifts, sizes, cap, *scratch(), out)
+    starts, lines, _ = oddities
+    odd = int((starts[order + 1] - starts[order]).sum())
+    most = int(np.minimum(np.diff(bounds), FEW).sum()) * len(keys) + odd + len(ids)
+    out = room(most)
+    tally = np.zeros((int(lines.max(initial=0)) + 1, ODDITY_KEYS), dtype=np.int64)
+    end = sketch_rows(keys, order, bounds, places, oddities, tally, shifts, sizes, cap, *scratch(), out)
     return _held(ids.ravel(), shifts.ravel(), sizes.ravel(), out, end)
 
 
@@ -144,7 +155,7 @@ def merge(parts: Sequence[Cells], cap: int = CAP) -> Cells:
         return empty()
     if len(parts) == 1 and (np.diff(parts[0].ids) > 0).all():
         return parts[0]
-    whole = _concatenated(parts)
+    whole = concatenated(parts)
     ids, position = np.unique(whole.ids, return_inverse=True)
     held = (whole.keys, whole.counts, whole.offsets)
     return _together(ids, np.argsort(position, kind="stable"), position, whole.shifts, whole.bounds, held, cap)
@@ -175,7 +186,9 @@ def _held(ids: Ints, shifts: Ints, sizes: Ints, out: Buckets, end: int) -> Cells
     return Cells(ids, shifts, sizes, keys, counts, offsets)
 
 
-def _concatenated(parts: Sequence[Cells]) -> Cells:
+def concatenated(parts: Sequence[Cells]) -> Cells:
+    """Return the cells of one part after those of the other: their ids have to ascend so, or to be merged then."""
+    parts = [part for part in parts if len(part)]
     if len(parts) == 1:
         return parts[0]
     return Cells(*(np.concatenate([getattr(part, name) for part in parts]) for name in Cells.__slots__))

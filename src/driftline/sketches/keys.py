@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 KEY_BITS = 40
+NO_KEY = (1 << KEY_BITS) - 1
+"""No value has this key."""
 MANTISSA_BITS = 28
 """Mantissa bits that a key keeps: keys that differ only in these lie within one power of two."""
 _DROPPED = 64 - KEY_BITS
@@ -64,8 +66,9 @@ def _from_bits(keys: Ints) -> Floats:
 
 
 def category_key(value: str) -> int:
-    """Return the key of a category: the first 40 bits of its BLAKE2b hash."""
-    return int.from_bytes(blake2b(value.encode("utf-8", "surrogatepass"), digest_size=5).digest(), "big")
+    """Return the key of a category: the first 40 bits of its BLAKE2b hash, less one if all of them are set."""
+    hashed = blake2b(value.encode("utf-8", "surrogatepass"), digest_size=KEY_BITS // 8)
+    return min(int.from_bytes(hashed.digest(), "big"), NO_KEY - 1)
 
 
 _LOWEST = int(number_keys(np.array([-np.finfo(np.float64).max]))[0])

@@ -25,7 +25,8 @@ from driftline.formats.learning import Limits, Shape
 from driftline.formats.native import CHUNK, ColumnBatch, NativeDecoder
 from driftline.formats.reasons import EXPLANATIONS, Reason
 from driftline.formats.times import BAD_TIME, LATEST, NO_TIME
-from driftline.panes.open import Naming, OpenPanes
+from driftline.panes.groups import Naming
+from driftline.panes.open import OpenPanes
 from driftline.panes.records import GROUP_STEP, PaneRecord, Watermark
 from driftline.sketches.cells import from_buckets
 from driftline.sketches.keys import Ints

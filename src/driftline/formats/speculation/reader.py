@@ -12,7 +12,6 @@ nothing else.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,8 @@ class _Model:
         self.grammars: list[Grammar] = []
         self.patience = PATIENCE
         self._plan: Plan | None = None
-        self.codes: list[dict[int, int]] = [{} for _ in range(1 + len(shape.tags))]
+        self._codes: list[Ints] = []
+        self.forget_codes()
 
     def learn(self, record: bytes) -> bool:
         """Take in a record that was accepted. Returns whether that changed anything."""
@@ -72,6 +72,18 @@ class _Model:
         if learned:
             self.patience, self._plan = PATIENCE, None
         return bool(learned)
+
+    def forget_codes(self) -> None:
+        """Forget what tokens stand for."""
+        self._codes = [np.empty(0, dtype=np.int64) for _ in range(1 + len(self.shape.tags))]
+
+    def codes(self, which: int, tokens: int) -> Ints:
+        """Return the codes of so many tokens as versions (`which` = 0) or as a tag's values, UNNAMED if not known."""
+        known = self._codes[which]
+        if len(known) < tokens:
+            more = np.full(2 * tokens - len(known), UNNAMED, dtype=np.int64)
+            known = self._codes[which] = np.concatenate([known, more])
+        return known
 
     @property
     def plan(self) -> Plan:
@@ -108,8 +120,7 @@ class SpeculativeReader:
         """Make room for new tokens: those of the past may never come again."""
         self._tokens.clear()
         for model in self._models.values():
-            for codes in model.codes:
-                codes.clear()
+            model.forget_codes()
         self._learned = True
 
     def read(self, values: Sequence[bytes | None], times: Ints) -> tuple[list[ModelColumns], Ints]:
@@ -170,17 +181,18 @@ class SpeculativeReader:
 
     def _codes(self, model: _Model, which: int, held: Ints, unnamed: list[tuple[int, int, Any]]) -> Ints:
         """Return the codes of a column of versions (`which` = 0) or of a tag's values."""
-        known = model.codes[which]
-        if held[0] == held[-1] and int(held[0]) in known and (held == held[0]).all():
-            return np.full(len(held), known[int(held[0])])
-        found = np.fromiter(map(known.get, held.tolist(), repeat(UNNAMED)), dtype=np.int64, count=len(held))
+        known = model.codes(which, len(self._tokens))
+        found = known[held]
         new = np.flatnonzero(found == UNNAMED)
+        if not len(new):
+            return found
         given = model.shape.segment_codes[which - 1] if which else model.shape.version_codes
-        for number in np.unique(held[new]).tolist():
+        new = new[np.argsort(held[new], kind="stable")]
+        numbers, starts = np.unique(held[new], return_index=True)
+        for number, places in zip(numbers.tolist(), np.split(new, starts[1:]), strict=True):
             value = self._tokens.value(number)
             if which and value is not None:
                 value = segment_text(float(value) if type(value) is int else value)
-            places = new[held[new] == number]
             if value in given:
                 known[number] = found[places] = given[value]
             else:  # codes are given in the order of the batch, together with those of the careful decoder

@@ -1,0 +1,177 @@
+"""From what is held of a model's pane to its records.
+
+Groups come in order of their names, and in them signals in order of theirs: codes, slots and handles depend on what
+came when, names do not. Rows that wait are counted some groups at a time, so that what is made on the way stays in the
+cache: for a thousand segments it would be a hundred times as much, each time in memory that was never used before.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from driftline.formats.learning import ALL
+from driftline.panes.counting import Counting, together
+from driftline.panes.groups import Naming, OpenGroup
+from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
+from driftline.panes.rows import Rows
+from driftline.sketches.cells import CAP, Cells, concatenated, empty, merge
+from driftline.sketches.keys import Ints
+from driftline.sketches.summary import EVENTS, ROLES, category_cells, exact_categories
+
+BYTES_A_RECORD = 240_000
+"""What a record of the panes topic may weigh by the estimates below. At worst, if all names are in a script of four
+bytes a character, it takes some 900 kB: below the 1 MiB that Kafka allows by default."""
+BUCKET_BYTES = 10
+NAMED_BUCKET_BYTES = 100
+CELL_BYTES = 20
+VALUES_AT_ONCE = 24_000
+"""Values counted before they are turned into records: some 600 kB of buckets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """A model's pane, of one source."""
+
+    source: int
+    sources: int
+    model: str
+    start: int
+    length: int
+
+
+def pane_records(
+    pane: Pane,
+    naming: Naming,
+    groups: Sequence[OpenGroup],
+    held: Cells,
+    rows: Sequence[Rows],
+    categories: Mapping[int, str],
+) -> list[PaneRecord]:
+    """Return the records of a pane.
+
+    Args:
+        pane: which one.
+        naming: what codes and slots stand for.
+        groups: those of which something was counted before.
+        held: what was counted of them; ids by their handles.
+        rows: those that waited for the end of the pane.
+        categories: names of keys.
+    """
+    belonging = [_belonging(each, naming) for each in rows]
+    ranks, named = _ranked(naming, [_code(group.version, group.segment, naming) for group in groups], belonging)
+    slots, signals = _signals(naming)
+    if len(held):
+        held = _renamed(
+            held, {group.handle: int(ranks[_code(group.version, group.segment, naming)]) for group in groups}, slots
+        )
+    found: list[tuple[Cells, int, int, list[int]]] = []
+    rest = empty()
+    for cells in _counted(held, rows, [ranks[codes] for codes in belonging], slots, len(named)):
+        rest = concatenated([rest, cells])
+        *full, last = split(_weights(rest, signals), BYTES_A_RECORD)
+        found.extend(_renumbered(rest.take(np.arange(run.start, run.stop))) for run in full)
+        rest = rest.take(np.arange(last.start, last.stop))
+    found.append(_renumbered(rest))
+    return [
+        PaneRecord(
+            source=pane.source,
+            sources=pane.sources,
+            model=pane.model,
+            start=pane.start,
+            length=pane.length,
+            part=part,
+            parts=len(found),
+            groups=tuple(named[first : last + 1]),
+            signals=tuple(signals[slot] for slot in used),
+            cells=cells,
+            categories=exact_categories(cells, categories),
+        )
+        for part, (cells, first, last, used) in enumerate(found)
+    ]
+
+
+def _code(version: int, segment: int, naming: Naming) -> int:
+    """Return the number of a (version, segment) among all that the model may have."""
+    return version * len(naming.segments) + segment
+
+
+def _belonging(rows: Rows, naming: Naming) -> Ints:
+    """Return the codes of the groups to which each row belongs, shape (1 + tags, rows): all events come first."""
+    everything = np.full(len(rows.times), ALL)
+    codes: Ints = rows.versions * len(naming.segments) + np.stack([everything, *rows.segments])
+    return codes
+
+
+def _ranked(naming: Naming, held: Sequence[int], belonging: Sequence[Ints]) -> tuple[Ints, list[Group]]:
+    """Return the rank of each code by its names, and the groups that there are in that order."""
+    present = np.zeros(len(naming.versions) * len(naming.segments), dtype=np.bool_)
+    for codes in (np.array(held, dtype=np.int64), *belonging):
+        present[codes] = True
+    named = {
+        code: Group(naming.versions[code // len(naming.segments)], naming.segments[code % len(naming.segments)])
+        for code in np.flatnonzero(present).tolist()
+    }
+    order = sorted(named, key=lambda code: (named[code], code))
+    ranks: Ints = np.zeros(len(present), dtype=np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks, [named[code] for code in order]
+
+
+def _signals(naming: Naming) -> tuple[Ints, Sequence[str]]:
+    """Return the rank of each slot by its signal's name, and the names in that order; EVENTS are first."""
+    order = [0, *sorted(range(1, len(naming.signals)), key=naming.signals.__getitem__)]
+    slots: Ints = np.empty(len(order), dtype=np.int64)
+    slots[order] = np.arange(len(order))
+    return slots, [EVENTS, *(naming.signals[slot] for slot in order[1:])]
+
+
+def _renamed(held: Cells, ranks: Mapping[int, int], slots: Ints) -> Cells:
+    """Return cells under ids by ranks, not by handles and slots."""
+    handles = np.array(sorted(ranks), dtype=np.int64)
+    rank_of: Ints = np.array([ranks[handle] for handle in handles.tolist()], dtype=np.int64)
+    rank = rank_of[np.searchsorted(handles, held.ids // GROUP_STEP)]
+    below = held.ids % GROUP_STEP
+    return held.renamed(rank * GROUP_STEP + slots[below // ROLES] * ROLES + below % ROLES)
+
+
+def _counted(held: Cells, rows: Sequence[Rows], ranks: Sequence[Ints], slots: Ints, groups: int) -> Iterator[Cells]:
+    """Yield the cells of all groups, of some at a time; `ranks` (1 + tags, rows) say to which groups rows belong."""
+    if not rows:
+        yield held
+        return
+    pieces = []
+    sizes: Ints = np.zeros(groups, dtype=np.int64)
+    for each, rank in zip(rows, ranks, strict=True):
+        order, bounds = together(rank.ravel(), groups)
+        pieces.append((Counting(each, slots), order % len(each.times), bounds))
+        sizes += np.minimum(np.diff(bounds), CAP) * len(each.cells)
+    for run in split(sizes, VALUES_AT_ONCE):
+        starts = np.arange(run.start, run.stop, dtype=np.int64) * GROUP_STEP
+        first, last = np.searchsorted(held.ids, [run.start * GROUP_STEP, run.stop * GROUP_STEP])
+        parts = [held.take(np.arange(first, last))]
+        for counting, order, bounds in pieces:
+            inside = bounds[run.start : run.stop + 1]
+            parts.append(counting.count(order[inside[0] : inside[-1]], inside - inside[0], starts))
+        yield merge(parts)
+
+
+def _weights(cells: Cells, signals: Sequence[str]) -> Ints:
+    """Estimate how many bytes each cell takes in a record, with its names."""
+    named = np.zeros(len(cells), dtype=np.bool_)
+    named[category_cells(cells.ids)] = True
+    named &= cells.shifts == 0
+    lengths = np.array([len(name) for name in signals], dtype=np.int64)
+    bucket = np.where(named, NAMED_BUCKET_BYTES, BUCKET_BYTES)
+    weights: Ints = cells.sizes * bucket + lengths[cells.ids % GROUP_STEP // ROLES] + CELL_BYTES
+    return weights
+
+
+def _renumbered(cells: Cells) -> tuple[Cells, int, int, list[int]]:
+    """Number groups and signals anew from 0. Returns (cells, first and last group, signals, EVENTS first)."""
+    first, last = int(cells.ids[0]) // GROUP_STEP, int(cells.ids[-1]) // GROUP_STEP
+    below = cells.ids % GROUP_STEP
+    used = np.union1d([0], below // ROLES)
+    slots = np.searchsorted(used, below // ROLES)
+    ids = (cells.ids // GROUP_STEP - first) * GROUP_STEP + slots * ROLES + below % ROLES
+    return replace(cells, ids=ids), first, last, used.tolist()
