@@ -37,6 +37,16 @@ def test_predictions_and_labels_reach_their_topics(driftline: Driftline, loans: 
     assert (done.json[0]["predictions"], done.json[0]["labels"]) == (10, 9)
 
 
+def test_whoever_publishes_the_past_is_told_that_it_is_late_beside_a_live_stream(
+    driftline: Driftline, loans: Path, on_kafka: dict[str, str]
+) -> None:
+    driftline("topics", "create", "--partitions", 2, **on_kafka)
+
+    done = driftline("publish", loans, *COLUMNS, **on_kafka)
+
+    assert "these events begin at 1970-01-01" in done.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -49,7 +49,7 @@ def test_before_any_work_all_is_lag(log: MemoryLog) -> None:
     assert sum(each["lag"] for each in summarise) == 11
     assert {each["owner"] for each in found["partitions"]} == {None}
     assert found["models"] == []
-    assert "no model has been seen yet" in shown(found)
+    assert "no window of any model is complete yet" in shown(found)
 
 
 def test_what_is_stored_is_shown(log: MemoryLog) -> None:
@@ -73,6 +73,7 @@ def test_what_is_stored_is_shown(log: MemoryLog) -> None:
     assert {signal["name"] for signal in model["signals"]} == {"features.x", "prediction.value"}
     text = shown(found)
     assert "w0 (epoch 1)" in text
+    assert "1 refused as not-json: the value is not JSON" in text
     assert model["reference"][:19] in text
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from driftline.tables import ColumnMapping, EncodedEvents, Table
 
 FLUSH_S = 60.0
+PAST_MS = 3_600_000
+"""Events older than this are taken for a table of the past, which is late beside a live stream."""
 SHOWN = 3
 """Events that --dry-run prints."""
 
@@ -46,7 +48,7 @@ def publish(
     """
     # Imported when it runs: polars and librdkafka take most of a second, which --help does without.
     from driftline.cli.connect import open_kafka
-    from driftline.cli.terminal import out, print_json
+    from driftline.cli.terminal import note, out, print_json, utc
     from driftline.config import load
     from driftline.tables import open_table
 
@@ -77,6 +79,12 @@ def publish(
         f"published {predictions:,} predictions to {settings.topics.predictions}{and_labels} "
         f"in {seconds:.1f} s ({speed:,} events/s)"
     )
+    oldest = min((part.events.times[0] for part in first if part.events.times), default=None)
+    if oldest is not None and time.time() * 1_000 - oldest > PAST_MS:
+        note(
+            f"these events begin at {utc(oldest)}. In a topic that has held newer ones they are late, and refused "
+            "(see `driftline status`): give the past a topic and a group of its own, or use `driftline backtest`"
+        )
 
 
 class Part(NamedTuple):

@@ -1,6 +1,7 @@
 """`driftline status`: how far each partition has come, and what is watched."""
 
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from driftline.cli.options import ConfigOption, JsonOption
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
     from driftline.config import Settings
     from driftline.log.api import Log
@@ -165,8 +167,8 @@ def as_text(found: dict[str, Any]) -> "RenderableType":
 
     parts: list[RenderableType] = [Text(f"group {found['group']}", "bold")]
     parts += [Text(_wait(wait, found["at"]), "yellow") for wait in found["waits"]]
-    parts += [_partitions(found), Text()]
-    parts.append(_models(found) if found["models"] else Text("no model has been seen yet", "dim"))
+    parts += [_partitions(found), *_refused(found), Text()]
+    parts.append(_models(found) if found["models"] else Text("no window of any model is complete yet", "dim"))
     parts += [Text(f"● {incident['summary']}", "red") for incident in found["stream"]]
     parts += [
         Text(f"● {each['stage']} {each['partition']} is set aside: {each['fault']}", "red")
@@ -208,6 +210,20 @@ def _partitions(found: dict[str, Any]) -> "Table":
             Text("nobody", "red") if each["owner"] is None else f"{each['owner']} (epoch {each['epoch']})",
         )
     return table
+
+
+def _refused(found: dict[str, Any]) -> list["Text"]:
+    """Say why records were refused, and where they are."""
+    from rich.text import Text
+
+    from driftline.formats.reasons import EXPLANATIONS
+
+    meanings = {reason.label: meaning for reason, meaning in EXPLANATIONS.items()}
+    totals: Counter[str] = Counter()
+    for each in found["partitions"]:
+        totals.update(each["counters"].get("refused", {}))
+    lines = [Text(f"{number:,} refused as {name}: {meanings[name]}", "yellow") for name, number in totals.most_common()]
+    return [*lines, Text("they are kept: driftline dead-letters list", "dim")] if lines else []
 
 
 def _models(found: dict[str, Any]) -> "Table":
