@@ -97,3 +97,22 @@ def test_events_without_times_are_refused(driftline: Driftline, usual: Path) -> 
 )
 def test_the_timeline_shows_every_span(spans: list[tuple[int, int | None]], drawn: str) -> None:
     assert bar(spans, 0, 100, 10) == drawn
+
+
+def test_windows_that_hold_next_to_nothing_are_told_and_longer_ones_proposed(
+    driftline: Driftline, tmp_path: Path
+) -> None:
+    times = [BEGIN + timedelta(hours=number) for number in range(400)]
+    rare = tmp_path / "rare.parquet"
+    pl.DataFrame({"at": times, "x": [1.0] * 400, "p": [0.5] * 400}).write_parquet(rare)
+
+    done = driftline("backtest", rare, *COLUMNS)
+
+    assert done.status == 0
+    assert "a window of 1h holds 1 of these events" in done.err
+    proposed = done.err.split("DRIFTLINE_MODELS='")[1].split("'")[0]
+    assert proposed == '{"*": {windows: [30d]}}'
+
+    done = driftline("backtest", rare, *COLUMNS, DRIFTLINE_MODELS=proposed)
+
+    assert (done.status, "too few" in done.err) == (0, False)

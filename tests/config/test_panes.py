@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.config import ModelSettings, Settings, WindowSettings, format_duration
-from driftline.config.panes import LONGEST, SHORTEST, pane_length
+from driftline.config.panes import LONGEST, SHORTEST, USUAL, pane_length
 
 
 def model(**settings: object) -> ModelSettings:
@@ -19,7 +19,10 @@ def model(**settings: object) -> ModelSettings:
         (["1m"], 6_000),
         (["90s", "1h"], 9_000),
         ([{"size": "1h", "every": "5m"}], 30_000),
-        (["7d"], 60_000),
+        (["1h"], 60_000),
+        (["6h"], 360_000),
+        (["1d", "7d"], 24 * 60_000),
+        (["30d"], 3_600_000),
         (["1s"], 1_000),
         (["7s"], 1_000),
     ],
@@ -34,10 +37,11 @@ def test_a_derived_pane_divides_every_window_and_no_longer_one_would_do(seconds:
 
     pane = pane_length(windows, None)
 
-    common, limit = gcd(*(window.size for window in windows)), min(window.size for window in windows) // 10
+    common, least = gcd(*(window.size for window in windows)), min(window.size for window in windows)
+    limit = max(SHORTEST, min(least // 10, USUAL if least <= 60 * USUAL else least // 60))
     assert common % pane == 0
     assert SHORTEST <= pane <= LONGEST
-    assert not any(common % longer == 0 for longer in range(pane + 1000, min(max(limit, SHORTEST), LONGEST) + 1, 1000))
+    assert not any(common % longer == 0 for longer in range(pane + 1000, limit + 1, 1000))
 
 
 def test_a_given_pane_that_does_not_fit_is_refused_with_the_nearest_that_does() -> None:

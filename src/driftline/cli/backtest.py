@@ -1,6 +1,6 @@
 """`driftline backtest`: the same two stages over a table, in this process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +11,20 @@ from driftline.cli.columns import mapping_options
 from driftline.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from driftline.config import Settings
+    from driftline.config import Settings, WindowSettings
     from driftline.incidents.incident import Incident
     from driftline.runtime.local import Backtest
     from driftline.tables import ColumnMapping, EncodedEvents
     from driftline.tasks.rules import JudgeSettings
+
+
+FEW, ENOUGH = 30, 500
+"""Events in a window: below the first it tells nothing, from the second on even small changes are found."""
+DAY_MS = 86_400_000
+LENGTHS = (3_600_000, 6 * 3_600_000, *(days * DAY_MS for days in (1, 7, 30, 90)))
+"""Windows that are proposed."""
 
 
 @mapping_options
@@ -44,7 +51,7 @@ def backtest(
     $ driftline backtest loans.csv --model loans --time-column at --reference train.csv
     $ DRIFTLINE_MODELS='{"*": {windows: [1d], pane: 6h}}' driftline backtest loans.csv --mapping loans.yaml
     """
-    from driftline.cli.terminal import print_json, progress
+    from driftline.cli.terminal import note, print_json, progress
     from driftline.config import load
     from driftline.runtime.local import backtest as run_backtest
     from driftline.tables import iter_events, open_table
@@ -55,6 +62,13 @@ def backtest(
     span = Span()
     with progress() as shown:
         bar = shown.add_task(table.name, total=opened.rows)
+
+        def first_batch(events: int) -> None:
+            few = few_in_a_window(settings.model(mapping.model).windows, events, span.last - span.first)
+            if few:
+                note(few)
+
+        span.heard = first_batch
         result = run_backtest(
             settings,
             span.over(iter_events(opened, mapping)),
@@ -73,6 +87,8 @@ class Span:
 
     first: int = 0
     last: int = 0
+    heard: Callable[[int], None] = lambda events: None
+    """Told the number of events of the first batch, once their times are known."""
 
     def over(self, batches: "Iterable[EncodedEvents]") -> "Iterator[EncodedEvents]":
         """Pass batches on and note their times."""
@@ -80,8 +96,27 @@ class Span:
         for batch in batches:
             if batch.times:
                 self.first = self.first if seen else batch.times[0]
-                self.last, seen = batch.times[-1], True
+                self.last = batch.times[-1]
+                if not seen:
+                    self.heard(len(batch.times))
+                seen = True
             yield batch
+
+
+def few_in_a_window(windows: "Sequence[WindowSettings]", events: int, span_ms: int) -> str | None:
+    """Say what to do where so many events over a time leave next to nothing in each window; None where they do not."""
+    from driftline.config import format_duration
+
+    longest = max(window.size for window in windows)
+    held = events * longest / max(span_ms, 1)
+    if held >= FEW or events < FEW:
+        return None
+    wanted = ENOUGH * span_ms / events
+    better = next((length for length in LENGTHS if length >= wanted), LENGTHS[-1])
+    return (
+        f"a window of {format_duration(longest)} holds {held:.2g} of these events: too few to tell anything, and slow. "
+        f"Longer ones suit this table: DRIFTLINE_MODELS='{{\"*\": {{windows: [{format_duration(better)}]}}}}'"
+    )
 
 
 def as_json(result: "Backtest") -> dict[str, Any]:

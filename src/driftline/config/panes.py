@@ -6,17 +6,20 @@ from math import gcd, isqrt, log
 from driftline.config.durations import format_duration
 from driftline.config.notations import WindowSettings
 
-SHORTEST, LONGEST = 1_000, 60_000
-"""Milliseconds. Under a second a pane costs more than its events; above a minute a live window closes late."""
+SHORTEST, USUAL, LONGEST = 1_000, 60_000, 3_600_000
+"""Milliseconds. Under a second a pane costs more than its events. A window closes with its last pane, however long
+that is; but what is immediate, a field that is gone, waits for the end of a pane."""
 
-PANES_PER_WINDOW = 10
+FEWEST, MOST = 10, 60
+"""Panes in a window: enough to show when in it a change began, and no more than that for panes above a minute."""
 
 
 def pane_length(windows: Sequence[WindowSettings], given: int | None) -> int:
     """Return the pane's length in milliseconds: `given` if it fits, else the longest that suits the windows.
 
     Without `given`: the largest divisor of all sizes and hops that is at most a tenth of the smallest of them, and
-    between one second and one minute. Raises ValueError where none fits, naming one that does.
+    between one second and one minute, or up to an hour where that is a sixtieth. Raises ValueError where none fits,
+    naming one that does.
     """
     spans = [span for window in windows for span in (window.size, window.hop)]
     common = gcd(*spans)
@@ -24,7 +27,7 @@ def pane_length(windows: Sequence[WindowSettings], given: int | None) -> int:
         if common % given:
             raise ValueError(_misfit(windows, given, common))
         return given
-    limit = min(max(min(spans) // PANES_PER_WINDOW, SHORTEST), LONGEST)
+    limit = max(min(min(spans) // FEWEST, max(min(spans) // MOST, USUAL), LONGEST), SHORTEST)
     length = max(divisor for divisor in _divisors(common) if divisor <= limit)
     if length < SHORTEST:
         raise ValueError(
