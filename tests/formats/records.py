@@ -43,6 +43,7 @@ def write(value: Any) -> str:
 names = st.sampled_from(
     ["x", "y", "z", "w", "a.b", "a", "b", "length", 'q"q', "back\\slash", "tab\t", "", "é", "n" * 20]
 )
+tags = st.sampled_from(["code_version", "code_version", "run", "é"])
 numbers = st.sampled_from(NUMBERS).map(Raw)
 scalars = st.one_of(
     numbers,
@@ -89,7 +90,7 @@ fields: dict[str, st.SearchStrategy[Any]] = {
     "features": st.one_of(objects(usual), objects(nested), nested),
     "prediction": st.one_of(usual, objects(usual, st.sampled_from(["label", "value", "proba"])), nested),
     "segment": st.one_of(objects(usual, st.sampled_from(["tenant", "land", "x"])), nested),
-    "tags": st.one_of(objects(usual), nested),
+    "tags": st.one_of(objects(usual), objects(nested, tags), nested),
     "latency_ms": st.one_of(numbers, nested),
     "unknown": nested,
 }
@@ -100,6 +101,7 @@ good_fields: dict[str, st.SearchStrategy[Any]] = {
     "features": sound(usual, "x", "y", "z", "a.b", "a"),
     "prediction": st.one_of(usual, sound(usual, "label", "value")),
     "segment": sound(st.sampled_from(["p", "q", 1, True, None]), "tenant", "land"),
+    "tags": sound(st.sampled_from(["git:1", "git:2", 7, None]), "code_version", "run"),
 }
 
 

@@ -141,3 +141,22 @@ def test_a_field_that_has_only_been_null_counts_its_nulls_in_every_batch() -> No
         found = rows_of(decode.decode([value] * 300))
         assert all(("features.x", "oddity", 1) in held for _, _, _, held in found if isinstance(held, list))
         assert all(held for _, _, _, held in found)
+
+
+TAGGED = b'{"model":"m","event_time":1,"features":{"x":1},"tags":{"run":%d,"code_version":"git:1"}}'
+
+
+def test_the_tag_that_an_earlier_release_only_decoded_is_watched_from_a_restart_on() -> None:
+    first, second, small = decoder(), decoder(), decoder(Limits(signals=1))
+    first.decode([TAGGED % 0])
+    ((model, root, signals, *rest),) = [shape.encode() for shape in first.shapes.values()]
+    assert signals == ["events", "features.x", "tags.code_version"]
+    second.restore([[model, root, signals[:2], *rest]])
+    for made in (first, second):
+        for number in range(3):
+            batch = made.decode([TAGGED % number] * 40)
+            held = rows_of(batch)[0][3]
+            assert isinstance(held, list)
+            assert [name for name, *_ in held if name.startswith(("features.", "tags."))] == signals[1:]
+    small.restore([[model, root, signals[:2], *rest]])
+    assert small.decode([TAGGED % 0] * 3).ignored == {0: 1, 1: 1, 2: 1}, "where there is no room, it is counted"

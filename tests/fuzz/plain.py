@@ -181,6 +181,9 @@ def _watched(shape: Shape, event: Mapping[str, Any]) -> Iterator[Found]:
         yield from _leaf(shape, "prediction.value" if number else "prediction.label", prediction)
     if "latency_ms" in event:
         yield from _leaf(shape, "latency_ms", event["latency_ms"])
+    tags = event.get("tags") or {}
+    if "code_version" in tags:
+        yield from _leaf(shape, "tags.code_version", tags["code_version"])
 
 
 def _walk(shape: Shape, node: Node, path: str, value: object, depth: int) -> Iterator[Found]:

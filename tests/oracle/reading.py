@@ -169,6 +169,9 @@ def values_of(event: dict[str, Any], name_length: int, depth: int) -> Iterator[S
         yield from _walk(f"prediction.{'value' if kind_of(prediction) == 'number' else 'label'}", prediction, 0, 0)
     if "latency_ms" in event:
         yield from _walk("latency_ms", event["latency_ms"], 0, 0)
+    tags = event.get("tags") or {}
+    if "code_version" in tags:
+        yield from _walk("tags.code_version", tags["code_version"], 0, 0)
 
 
 def _walk(path: str, value: Any, name_length: int, depth: int) -> Iterator[Seen]:
@@ -194,6 +197,8 @@ def ignored_in(event: dict[str, Any], tags: tuple[str, ...], name_length: int, d
         if name in ("features", "prediction"):
             count += _unusable(value, name_length, depth)
         elif name not in (*IDENTITY, "latency_ms"):
+            if name == "tags" and value:
+                value = {**value, "code_version": None}
             count += _unexpected(name, value, name_length, () if name != "segment" else tags, name == "segment")
     return count
 

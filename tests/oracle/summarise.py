@@ -103,18 +103,19 @@ class Content:
 def content_of(pane: Pane, source: int, sources: int) -> Content:
     """Return what the record of a pane must say."""
     groups = sorted(pane.groups)
-    signals = ["events", *sorted({signal for cells in pane.groups.values() for signal, _ in cells} - {"events"})]
+    seen = {signal for cells in pane.groups.values() for signal, _ in cells} - {"events"}
+    signals = ["events", *sorted(seen, key=lambda signal: (signal.startswith(("tags.", "arrival.")), signal))]
     cells = []
     named: set[int] = set()
     for rank, group in enumerate(groups):
         for slot, signal in enumerate(signals):
             for role in sorted(ROLES.values()):
-                seen = pane.groups[group].get((signal, role))
-                if seen:
-                    shift, buckets = sketch(seen)
+                values = pane.groups[group].get((signal, role))
+                if values:
+                    shift, buckets = sketch(values)
                     cells.append((rank, slot, role, shift, buckets))
                     if role >= ROLES["string"] and shift == 0:
-                        named.update(seen)
+                        named.update(values)
     categories = {key: pane.names[key] for key in sorted(named)}
     return Content(
         source, sources, pane.model, pane.start, pane.length, 0, 1, groups, signals, cells, categories

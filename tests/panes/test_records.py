@@ -1,5 +1,6 @@
 """Records of the panes topic: what is written is read, and what is damaged is refused."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -7,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.codec import pack
+from driftline.codec import pack, unpack
 from driftline.errors import StateCorrupt
-from driftline.panes.records import Group, PaneRecord, Watermark, decode_record, split
-from driftline.sketches.cells import from_buckets
-from driftline.sketches.summary import EVENTS
+from driftline.panes.records import GROUP_STEP, Group, PaneRecord, Watermark, decode_record, split
+from driftline.sketches.cells import Cells, from_buckets
+from driftline.sketches.keys import category_key
+from driftline.sketches.packing import unpack_cells
+from driftline.sketches.summary import CODE_VERSION, EVENTS, Role
 
 
 def pane(source: int = 0, start: int = 60_000, part: int = 0, events: int = 3) -> PaneRecord:
@@ -59,3 +62,41 @@ def test_runs_hold_everything_once_and_weigh_no_more_than_allowed(weights: list[
     assert all(len(run) == 1 or sum(weights[at] for at in run) <= most for run in runs)
     for left, right in pairwise(runs):
         assert sum(weights[at] for at in left) + weights[right.start] > most
+
+
+def tagged(*, signals: tuple[str, ...] = (EVENTS, "features.x", CODE_VERSION)) -> PaneRecord:
+    """A pane of two groups, each with three events, numbers of x and one value of the tag."""
+    cell = np.array([0, 5, 10])
+    cells = np.concatenate([cell, GROUP_STEP + cell])
+    order = np.arange(len(cells))
+    keys = np.array([0, 77, category_key("git:1")] * 2)
+    held = from_buckets(cells, np.zeros_like(cells), order, keys, np.full_like(cells, 3), np.zeros_like(cells))
+    return replace(
+        pane(),
+        groups=(Group("1", ""), Group("1", "tenant=a")),
+        signals=signals,
+        cells=held,
+        categories={category_key("git:1"): "git:1"},
+    )
+
+
+def test_what_stands_beside_the_events_travels_beside_them_so_that_an_earlier_judge_takes_no_notice() -> None:
+    record = tagged()
+    again = decode_record(record.encode())
+    assert isinstance(again, PaneRecord)
+    assert again.encode() == record.encode()
+    for name in Cells.__slots__:
+        assert np.array_equal(getattr(again.cells, name), getattr(record.cells, name))
+    assert again.signals == record.signals
+    assert again.summaries()[1][1].counts(2, Role.STRINGS) == {category_key("git:1"): 3}
+    written = unpack(record.encode(), "pane", (1,))
+    assert (written.value[8], written.value[10]) == ([EVENTS, "features.x"], [CODE_VERSION])
+    seen_before = unpack_cells(written.arrays)
+    assert seen_before.ids.tolist() == [0, 5, GROUP_STEP, GROUP_STEP + 5]
+
+
+def test_cells_beside_that_belong_to_a_field_are_refused() -> None:
+    written = unpack(tagged().encode(), "pane", (1,))
+    twice = {**written.arrays, **{f"beside/{name}": array for name, array in written.arrays.items() if "/" not in name}}
+    with pytest.raises(StateCorrupt, match="twice"):
+        decode_record(pack("pane", 1, written.value, twice))

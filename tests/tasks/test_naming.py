@@ -1,7 +1,6 @@
 """An incident says what changed: ranked signals, before and after, since when, and in which level."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +8,6 @@ import pytest
 from driftline.config import Settings
 from driftline.incidents.incident import Incident, Kind, Status
 from driftline.incidents.words import minute
-from driftline.panes.records import PaneRecord, decode_record
 from driftline.runtime.rules import judge_settings
 from driftline.tasks.codes import MOST_CODES, CodeVersions
 from driftline.tasks.judge import Judge
@@ -154,47 +152,72 @@ def test_one_segment_alone_is_a_matter_of_the_environment(change: Change, level:
     assert segments == ({"tenant=b"} if level == "environment" else {"tenant=a", "tenant=b", "tenant=c"})
 
 
-def with_code(values: Sequence[bytes]) -> list[bytes]:
-    """Let the feature `code` be the tag code_version, as Summarise names it."""
-    found = []
-    for value in values:
-        record = decode_record(value)
-        if isinstance(record, PaneRecord):
-            names = tuple("tags.code_version" if name == "features.code" else name for name in record.signals)
-            value = replace(record, signals=names).encode()
-        found.append(value)
-    return found
+def tagged(event: Event, code: str | int) -> Event:
+    event["tags"] = {"code_version": code, "run": 7}
+    return event
 
 
+@pytest.mark.parametrize("codes", [("git:1", "git:2"), (17, 18)])
 @pytest.mark.parametrize(("deployed", "level"), [(8.0, "code"), (7.0, "data")])
-def test_a_change_that_begins_with_a_new_code_version_is_a_matter_of_the_code(deployed: float, level: str) -> None:
+def test_a_change_that_begins_with_a_new_code_version_is_a_matter_of_the_code(
+    codes: tuple[str | int, str | int], deployed: float, level: str
+) -> None:
     def change(event: Event, chance: object) -> Event:
         hour = (event["event_time"] - START) / HOUR
-        event["features"]["code"] = "git:2" if hour >= deployed else "git:1"
         event["features"]["x"] += 1.5 if hour >= 8 else 0.0
-        return event
+        return tagged(event, codes[hour >= deployed])
 
-    how = watching()
-    (sent,) = panes_of(Stream(change, begin=0, hours=11), 1, how)
-    (incident,) = judged(with_code(sent), how)
+    (incident,) = opened(Stream(change, begin=0, hours=11))
     assert (incident.kind, incident.level) == (Kind.DATA_DRIFT, level)
-    assert ("code_version git:2 came when it began" in incident.summary) == (level == "code")
+    assert (f"code_version {codes[1]} came when it began" in incident.summary) == (level == "code")
 
 
-def test_a_new_code_version_by_itself_is_no_incident() -> None:
+@pytest.mark.parametrize("begin", [0, 8], ids=["another", "the first"])
+def test_a_code_version_by_itself_is_no_incident(begin: int) -> None:
     def change(event: Event, chance: object) -> Event:
-        event["features"]["code"] = "git:2" if event["event_time"] >= BEGAN else "git:1"
-        return event
+        return tagged(event, "git:2" if event["event_time"] >= BEGAN else "git:1")
 
-    how = watching()
-    (sent,) = panes_of(Stream(change, begin=0, hours=11), 1, how)
-    assert judged(with_code(sent), how) == []
+    how = watching(thresholds={"*": {"psi": 1.0}})
+    assert opened(Stream(change, begin=begin, hours=11), how) == []
+
+
+def test_a_rollback_is_a_change_of_the_code_and_a_canary_is_one_once() -> None:
+    def change(event: Event, chance: Any) -> Event:
+        hour = (event["event_time"] - START) / HOUR
+        event["features"]["x"] += 1.5 if 8 <= hour < 10 or hour >= 13 else 0.0
+        if hour < 7:
+            return tagged(event, "git:1" if hour < 2 or chance.random() < 0.95 else "git:2")
+        return tagged(event, "git:2" if hour < 13 else "git:1")
+
+    incidents = [found for found in opened(Stream(change, begin=0, hours=15)) if found.kind is Kind.DATA_DRIFT]
+    assert [(incident.level, incident.reason) for incident in incidents] == [
+        ("data", "the inputs moved, the version is the same"),
+        ("code", "code_version git:1 came when it began"),
+    ]
+
+
+def took(codes: CodeVersions, slices: Sequence[Sequence[str]]) -> CodeVersions:
+    for start, values in enumerate(slices):
+        codes.take(start, summarise({"tags.code_version": values}))
+    return codes
 
 
 def test_the_newest_code_versions_are_remembered() -> None:
-    codes = CodeVersions()
-    for number in range(MOST_CODES + 5):
-        codes.take(number, summarise({"tags.code_version": [f"git:{number}", "git:0"]}))
-    assert len(codes.first_seen) == MOST_CODES
+    codes = took(CodeVersions(1), [[f"git:{number}", "git:0"] for number in range(MOST_CODES + 5)])
+    assert len(codes.since) == len(codes.last) == MOST_CODES
+    assert "git:0" in codes.since
     assert codes.came_in(MOST_CODES, MOST_CODES + 2) == f"git:{MOST_CODES + 1}"
-    assert CodeVersions({"a": 5}).came_in(0, 10) == "", "what was there from the first event on did not come"
+    assert CodeVersions(1, {"a": 5}).came_in(0, 10) == "", "what was there from the first event on did not come"
+
+
+def test_a_tag_that_differs_from_event_to_event_names_no_code() -> None:
+    often = [f"run-{number}" for number in range(MOST_CODES + 1)]
+    codes = took(CodeVersions(2), [["git:1"], often, ["git:1"]])
+    assert codes.since == {"git:1": 0}
+
+
+def test_a_code_version_comes_again_after_it_was_away_for_longer_than_a_window() -> None:
+    codes = took(CodeVersions(2), [["a"], ["b"], ["a"], ["b"], ["b"], ["b"], ["a"]])
+    assert codes.since == {"a": 6, "b": 1}
+    earlier = took(CodeVersions(2, {"a": 0}), [[]] * 6 + [["a"]])
+    assert earlier.since == {"a": 0}, "of a release that did not note when it was last seen"

@@ -18,7 +18,7 @@ from driftline.evidence.bins import QUALITIES, Bins, Quality, bins_of
 from driftline.evidence.signals import Family, Nature, expected_kinds, family_of, weighted_moments
 from driftline.sketches.cells import Cells
 from driftline.sketches.keys import KEY_BITS, Floats, Ints
-from driftline.sketches.summary import ROLES, Oddity, Role, Summary
+from driftline.sketches.summary import ROLES, Oddity, Role, Summary, is_beside
 
 SUM_BITS = 20
 """Value sums count in units of the reference's standard deviation (rounded down to a power of two) x 2^-20."""
@@ -80,14 +80,18 @@ class Projection:
     # -- counting ---------------------------------------------------------------------------------------------------
 
     def project(self, summary: Summary) -> Ints:
-        """Return the vector of a summary (shape: width). What the reference does not know is counted in row EVENTS."""
+        """Return the vector of a summary (shape: width).
+
+        Fields that the reference does not know are counted in row EVENTS, but for those beside the events' content.
+        """
         slot = np.array([self._slots.get(name, -1) for name in summary.signals], dtype=np.int64)
         cells = summary.cells
         slot_of_cell = slot[cells.ids // ROLES]
         unknown = 0
         if slot.min(initial=0) < 0:
             known = slot_of_cell >= 0
-            unknown = _most_present(cells, ~known)
+            fields = np.array([not is_beside(name) for name in summary.signals])
+            unknown = _most_present(cells, ~known & fields[cells.ids // ROLES])
             cells, slot_of_cell = cells.take(np.flatnonzero(known)), slot_of_cell[known]
         ids = slot_of_cell * ROLES + cells.ids % ROLES
         if (np.diff(ids) <= 0).any():

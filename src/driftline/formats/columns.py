@@ -16,9 +16,9 @@ from msgspec.structs import astuple
 from numpy.typing import NDArray
 
 from driftline.formats.learning import Shape, plain_name
-from driftline.formats.shapes import MISSING_NUMBER, Kind, Node, kind_of
+from driftline.formats.shapes import CODE, MISSING_NUMBER, Kind, Node, kind_of
 from driftline.sketches.keys import Floats, Ints, category_key
-from driftline.sketches.summary import ROLES, Oddity, Role
+from driftline.sketches.summary import CODE_VERSION, ROLES, Oddity, Role
 
 NULL_KEY = -1
 NO_KEY = -2
@@ -303,6 +303,8 @@ def to_columns(shape: Shape, events: Sequence[Any], rows: Ints, keys: CategoryKe
             build.field(node, predictions, "prediction", None)
     if "latency_ms" in root:
         build.field(root["latency_ms"], [event.latency_ms for event in events], "latency_ms", None)
+    if "tags" in root:
+        _code_versions(build, root["tags"], [event.tags for event in events])
     named = [([event.model_version for event in events], shape.version_codes)]
     named.extend(zip(_segments(shape, events), shape.segment_codes, strict=True))
     codes: list[Ints] = []
@@ -312,6 +314,15 @@ def to_columns(shape: Shape, events: Sequence[Any], rows: Ints, keys: CategoryKe
         codes.append(found)
         unnamed.extend((at, which, values[at]) for at in np.flatnonzero(found == UNNAMED).tolist())
     return build.finish(rows, codes, unnamed)
+
+
+def _code_versions(build: _Builder, tags: Node, held: Sequence[Any]) -> None:
+    """Take in the one tag that is watched."""
+    at = list(tags.children).index(CODE[1]) if CODE[1] in tags.children else -1
+    rows = [row for row, value in enumerate(held) if isinstance(value, Struct)]
+    if rows and 0 <= at < len(held[rows[0]].__struct_fields__):
+        values = [getattr(held[row], f"f{at}") for row in rows]
+        build.field(tags.children[CODE[1]], values, CODE_VERSION, _rows(rows, None))
 
 
 def _segments(shape: Shape, events: Sequence[Any]) -> list[list[Any]]:

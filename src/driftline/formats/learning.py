@@ -13,8 +13,8 @@ from msgspec import UNSET
 
 from driftline.codec import Count, corrupt
 from driftline.errors import ConfigError
-from driftline.formats.shapes import BODY, IDENTITY, Kind, Node, StoredNode, decode_node, encode_node, kind_of
-from driftline.sketches.summary import EVENTS
+from driftline.formats.shapes import BODY, CODE, IDENTITY, Kind, Node, StoredNode, decode_node, encode_node, kind_of
+from driftline.sketches.summary import CODE_VERSION, EVENTS
 
 MAX_EXTRA_FIELDS = 256
 """Fields outside features, prediction and latency that a shape learns to expect. More are decoded slowly."""
@@ -206,7 +206,12 @@ class Shape:
         return True
 
     def _expect(self, parent: Node, name: str, value: object, above: tuple[str, ...]) -> int:
-        """Learn to decode a field that is not watched: a segment's value, a tag, an unknown field."""
+        """Learn to decode a field that is not watched: a segment's value, a tag, an unknown field.
+
+        The one tag that is watched says which code sent the event.
+        """
+        if (*above, name) == CODE:
+            return self._learn(self._child(parent, name), value, CODE_VERSION, 0)
         if name not in parent.children:
             tag = name == "segment" if not above else above == ("segment",) and name in self.tags
             if not tag and (self._extra >= MAX_EXTRA_FIELDS or not usable_field(name, self._limits)):
@@ -240,7 +245,15 @@ class Shape:
         shape.versions, shape.segments = list(versions), list(segments)
         shape._fields, shape._extra = fields, extra
         shape._index()
+        shape._watch_what_is_known_of_code()
         return shape
+
+    def _watch_what_is_known_of_code(self) -> None:
+        """Watch the tag that releases before 0.2.0 only decoded."""
+        tags = self.root.children.get(CODE[0])
+        node = tags.children.get(CODE[1]) if tags is not None else None
+        if node is not None and not self._watch(CODE_VERSION):
+            node.beyond = node.kinds
 
 
 _Stored = tuple[str, StoredNode, list[str], list[str], list[str], tuple[Count, Count]]

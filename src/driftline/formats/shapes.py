@@ -109,8 +109,9 @@ def object_type(node: Node, *, strict: bool) -> Row:
 
 IDENTITY = ("event_id", "event_time", "model", "model_version")
 BODY = ("features", "prediction")
-WATCHED = (*BODY, "segment", "latency_ms")
-"""Fields of an event whose values are watched. `tags` and unknown fields are decoded, not watched."""
+WATCHED = (*BODY, "segment", "latency_ms", "tags")
+"""Fields of an event whose values are watched, of `tags` only CODE. Unknown fields are decoded, not watched."""
+CODE = ("tags", "code_version")
 
 
 _WORD = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]

@@ -17,7 +17,7 @@ from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
 from driftline.panes.rows import Rows
 from driftline.sketches.cells import CAP, Cells, concatenated, empty, merge
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import EVENTS, ROLES, category_cells, exact_categories
+from driftline.sketches.summary import EVENTS, ROLES, category_cells, exact_categories, is_beside
 
 BYTES_A_RECORD = 240_000
 """What a record of the panes topic may weigh by the estimates below. At worst, if all names are in a script of four
@@ -119,8 +119,12 @@ def _ranked(naming: Naming, held: Sequence[int], belonging: Sequence[Ints]) -> t
 
 
 def _signals(naming: Naming) -> tuple[Ints, Sequence[str]]:
-    """Return the rank of each slot by its signal's name, and the names in that order; EVENTS are first."""
-    order = [0, *sorted(range(1, len(naming.signals)), key=naming.signals.__getitem__)]
+    """Return the rank of each slot by its signal's name, and the names in that order.
+
+    EVENTS are first, and what stands beside their content is last.
+    """
+    names = naming.signals
+    order = [0, *sorted(range(1, len(names)), key=lambda slot: (is_beside(names[slot]), names[slot]))]
     slots: Ints = np.empty(len(order), dtype=np.int64)
     slots[order] = np.arange(len(order))
     return slots, [EVENTS, *(naming.signals[slot] for slot in order[1:])]

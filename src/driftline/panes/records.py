@@ -13,10 +13,10 @@ import msgspec
 import numpy as np
 
 from driftline.codec import LAST, Count, Mark, Span, Time, corrupt, pack, unpack
-from driftline.sketches.cells import Cells
+from driftline.sketches.cells import Cells, concatenated
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import EVENTS, ROLES, Summary, exact_categories
+from driftline.sketches.summary import EVENTS, ROLES, Summary, exact_categories, is_beside
 
 VERSION = 1
 PANE = "pane"
@@ -24,6 +24,9 @@ WATERMARK = "watermark"
 REBASE = "rebase"
 _KIND_AT = 15
 """Where `pack` writes the kind: after its prefix (9 bytes), the header's length (4) and two bytes of MessagePack."""
+_BESIDE = "beside/"
+"""What stands beside the events' content travels beside it, too: a Judge of before there was any takes no notice, where
+in a field that it does not know it would see a change of the schema."""
 GROUP_STEP = 1 << 14
 """In a record, the cells of group i have ids from i * GROUP_STEP; enough for 4,096 signals."""
 
@@ -48,7 +51,7 @@ class PaneRecord:
     parts: int
     groups: tuple[Group, ...]
     signals: tuple[str, ...]
-    """Those of this part, EVENTS first."""
+    """Those of this part: EVENTS first, then in order of their names, those beside the events' content last."""
     cells: Cells
     categories: dict[int, str]
 
@@ -59,11 +62,18 @@ class PaneRecord:
 
     def encode(self) -> bytes:
         """Return the record's value. Undone by `decode_record`."""
+        fields = sum(not is_beside(name) for name in self.signals)
         value = [
             self.source, self.sources, self.model, self.start, self.length, self.part, self.parts,
-            self.groups, self.signals, self.categories,
+            self.groups, self.signals[:fields], self.categories,
         ]  # fmt: skip
-        return pack(PANE, VERSION, value, pack_cells(self.cells))
+        if fields == len(self.signals):
+            return pack(PANE, VERSION, value, pack_cells(self.cells))
+        inside = self.cells.ids % GROUP_STEP // ROLES < fields
+        arrays: dict[str, Ints] = dict(pack_cells(self.cells.take(np.flatnonzero(inside))))
+        beside = pack_cells(self.cells.take(np.flatnonzero(~inside)))
+        arrays.update({f"{_BESIDE}{name}": array for name, array in beside.items()})
+        return pack(PANE, VERSION, [*value, self.signals[fields:]], arrays)
 
     def summaries(self) -> list[tuple[Group, Summary]]:
         """Return each group with what was seen of it."""
@@ -108,6 +118,7 @@ class _Pane(msgspec.Struct, frozen=True, array_like=True):
     groups: tuple[Group, ...]
     signals: tuple[str, ...]
     categories: dict[int, str]
+    beside: tuple[str, ...] = ()
 
 
 class Rebase(msgspec.Struct, frozen=True, array_like=True):
@@ -145,18 +156,25 @@ def decode_record(data: bytes) -> PaneRecord | Watermark:
         return _convert(found.value, Watermark)
     found = unpack(data, PANE, (VERSION,))
     pane = _convert(found.value, _Pane)
+    beside = {name.removeprefix(_BESIDE): array for name, array in found.arrays.items() if name.startswith(_BESIDE)}
     cells = unpack_cells(found.arrays)
+    signals = pane.signals + pane.beside
+    if beside:
+        joined = concatenated([cells, unpack_cells(beside)])
+        cells = joined.take(np.argsort(joined.ids, kind="stable"))
+        if (np.diff(cells.ids) <= 0).any():
+            raise corrupt(PANE, "a cell is there twice")
     if len(cells) and int(cells.ids[-1]) >= len(pane.groups) * GROUP_STEP:
         raise corrupt(PANE, "a cell belongs to no group")
-    if len(cells) and int((cells.ids % GROUP_STEP // ROLES).max()) >= len(pane.signals):
+    if len(cells) and int((cells.ids % GROUP_STEP // ROLES).max()) >= len(signals):
         raise corrupt(PANE, "a cell belongs to no signal")
     if pane.source >= pane.sources or pane.start < 0 or pane.start + pane.length > LAST:
         raise corrupt(PANE, "its source or its time makes no sense")
-    if not pane.groups or pane.signals[:1] != (EVENTS,) or len(set(pane.signals)) != len(pane.signals):
+    if not pane.groups or signals[:1] != (EVENTS,) or len(set(signals)) != len(signals):
         raise corrupt(PANE, "it has no group, or its signals are not each there once after the events")
     return PaneRecord(
         pane.source, pane.sources, pane.model, pane.start, pane.length, pane.part, pane.parts,
-        pane.groups, pane.signals, cells, pane.categories,
+        pane.groups, signals, cells, pane.categories,
     )  # fmt: skip
 
 

@@ -1,34 +1,66 @@
-"""Which code sends a model's events: each value of the `code_version` tag, and when it was first seen."""
+"""Which code sends a model's events: each value of the `code_version` tag, and since when it is there."""
 
 from collections.abc import Mapping
 
-from driftline.sketches.summary import Role, Summary
+import numpy as np
 
-SIGNAL = "tags.code_version"
+from driftline.formats.learning import plain_name
+from driftline.sketches.keys import key_numbers
+from driftline.sketches.summary import CODE_VERSION, Role, Summary
+
 MOST_CODES = 20
-"""Values remembered, the newest."""
+"""Values remembered, the newest. A slice that holds more says nothing: they name something else than the code."""
 
 
 class CodeVersions:
-    """See the module's head. `first_seen` is all of its state: epoch milliseconds by value."""
+    """See the module's head.
 
-    def __init__(self, first_seen: Mapping[str, int] | None = None) -> None:
-        self.first_seen: dict[str, int] = dict(first_seen or {})
+    A value comes when it was never seen, or not for so long that it is back after another one: a rollback is a change
+    of the code, too. `since` and `last` are all of the state: epoch milliseconds by value.
+
+    Args:
+        absence: milliseconds without a value after which it has come anew: longer than one that few events bear is
+            away by chance.
+        since: when each value came.
+        last: the newest slice that held it.
+    """
+
+    def __init__(
+        self, absence: int, since: Mapping[str, int] | None = None, last: Mapping[str, int] | None = None
+    ) -> None:
+        self._absence = absence
+        self.since: dict[str, int] = dict(since or {})
+        self.last: dict[str, int] = dict(last or {})
 
     def take(self, start: int, summary: Summary) -> None:
         """Note what a slice holds."""
-        if SIGNAL not in summary.signals:
+        if CODE_VERSION not in summary.signals:
             return
-        for key in summary.counts(summary.signals.index(SIGNAL), Role.STRINGS):
-            self.first_seen.setdefault(summary.categories.get(key, f"#{key:010x}"), start)
-        while len(self.first_seen) > MOST_CODES:
-            del self.first_seen[min(self.first_seen, key=lambda code: (self.first_seen[code], code))]
+        found = _values(summary)
+        if len(found) > MOST_CODES:
+            return
+        for code in found:
+            if code not in self.since or start - self.last.get(code, start) > self._absence:
+                self.since[code] = start
+            self.last[code] = start
+        while len(self.since) > MOST_CODES:
+            oldest = min(self.since, key=lambda code: (self.last.get(code, 0), code))
+            del self.since[oldest]
+            self.last.pop(oldest, None)
 
     def came_in(self, since: int, until: int) -> str:
-        """Return the value that was first seen in [since, until), the latest of several; "" for none.
+        """Return the value that came in [since, until), the latest of several; "" for none.
 
         What was there from the first event on did not come.
         """
-        oldest = min(self.first_seen.values(), default=0)
-        found = [(start, code) for code, start in self.first_seen.items() if max(since, oldest + 1) <= start < until]
+        oldest = min(self.since.values(), default=0)
+        found = [(start, code) for code, start in self.since.items() if max(since, oldest + 1) <= start < until]
         return max(found)[1] if found else ""
+
+
+def _values(summary: Summary) -> list[str]:
+    """Return the tag's values; a build's number as it is written."""
+    slot = summary.signals.index(CODE_VERSION)
+    named = [summary.categories.get(key, f"#{key:010x}") for key in summary.counts(slot, Role.STRINGS)]
+    keys = np.array(list(summary.counts(slot, Role.NUMBERS)), dtype=np.int64)
+    return named + [plain_name(number) for number in key_numbers(keys).tolist()]

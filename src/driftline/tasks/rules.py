@@ -45,6 +45,11 @@ class ModelRules:
     )
     """By signal (or "*", for those not named) and detector's name: what dates a change."""
 
+    @property
+    def longest_window(self) -> int:
+        """The greatest size of a window."""
+        return max(size for size, _ in self.windows)
+
 
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:

@@ -31,7 +31,7 @@ from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject
 from driftline.incidents.words import effect_size, summarise_incident
 from driftline.panes.windows import window_starts
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import Summary
+from driftline.sketches.summary import Summary, is_beside
 from driftline.tasks.adoption import MOST_ADOPTIONS, MOST_OF_A_SEGMENT, Adoption, Origin
 from driftline.tasks.codes import CodeVersions
 from driftline.tasks.learning import Learner
@@ -73,7 +73,7 @@ class SubjectJudge:
         """The audit trail of its references, oldest first; the last one is in force."""
         self.given = ""
         """Address of the file's reference that was in force, or overruled by a command."""
-        self.codes = CodeVersions()
+        self.codes = CodeVersions(rules.longest_window)
         self.heard = 0
         """The end of the newest slice."""
         self.watched: Watched | None = None
@@ -407,7 +407,8 @@ class SubjectJudge:
         measured = effects(projection, vector)
         passed: list[Signal] = []
         for slot, name in enumerate(projection.signals):
-            limits = {**self._rules.thresholds.get("*", {}), **self._rules.thresholds.get(name, {})}
+            common = {} if is_beside(name) else self._rules.thresholds.get("*", {})
+            limits = {**common, **self._rules.thresholds.get(name, {})}
             found = measured.of(slot) if limits else {}
             if any(metric(found, name) > limit for name, limit in limits.items()):
                 passed.append(self._view.signal(Kind.THRESHOLD, name, 0.0, self._volumes[window.size], vector, window))
@@ -447,7 +448,13 @@ class SubjectJudge:
             self._silent,
             self.heard,
             Trail(
-                self.history, self.given, self.learning, self.learner.rule, self.codes.first_seen, dict(self._turned)
+                self.history,
+                self.given,
+                self.learning,
+                self.learner.rule,
+                self.codes.since,
+                dict(self._turned),
+                self.codes.last,
             ),
         )
         return value, arrays
@@ -462,7 +469,8 @@ class SubjectJudge:
         if stored.trail is not None:
             trail = stored.trail
             self.history, self.given, self.learning = trail.history, trail.given, trail.learning
-            self.learner.rule, self.codes = trail.rule, CodeVersions(trail.codes)
+            self.learner.rule = trail.rule
+            self.codes = CodeVersions(self._rules.longest_window, trail.codes, trail.codes_last)
         else:  # of a release that kept no trail
             self.learning = not stored.reference
             if watched is not None:
@@ -525,6 +533,7 @@ class Trail(msgspec.Struct, frozen=True):
     rule: LearnRule
     codes: dict[str, Time]
     turned: dict[int, Time] = {}
+    codes_last: dict[str, Time] = {}
 
 
 class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

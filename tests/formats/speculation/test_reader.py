@@ -44,9 +44,9 @@ spellings = st.one_of(
 )  # fmt: skip
 TEMPLATE = (
     '{"event_id":%s,"event_time":%s,"model":"m","model_version":%s,"features":{"x":%s,"y":%s,"geo":{"lat":%s}},'
-    '"prediction":%s,"segment":{"tenant":%s},"tags":{"a":%s},"latency_ms":%s}'
+    '"prediction":%s,"segment":{"tenant":%s},"tags":{"a":%s,"code_version":%s},"latency_ms":%s}'
 )
-USUAL = ('"p-1"', '"2026-09-21T14:13:20Z"', '"3"', "1.5", '"u"', "60.1", "0.25", '"acme"', '"t"', "12")
+USUAL = ('"p-1"', '"2026-09-21T14:13:20Z"', '"3"', "1.5", '"u"', "60.1", "0.25", '"acme"', '"t"', '"git:1"', "12")
 HOLES = len(USUAL)
 
 

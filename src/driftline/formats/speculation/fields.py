@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from driftline.formats.learning import Shape
 from driftline.formats.shapes import BODY, Kind, Node
+from driftline.formats.shapes import CODE as CODE_PATH
 from driftline.formats.speculation.grammar import END, START, Grammar, Part, Path
 from driftline.formats.speculation.walk import BOOLEANS, CODE, NUMBERS, PASSED, STRINGS, TIME, VALUE
 from driftline.sketches.keys import Ints
@@ -45,7 +46,7 @@ def field_at(shape: Shape, path: Path) -> Field | None:
     kinds = node.kinds & ~node.beyond
     if path[0] == "segment" and len(path) == 2 and path[1] in shape.tags:
         return Field(CODE, kinds, code=1 + shape.tags.index(path[1]))
-    if path[0] not in ("features", "prediction", "latency_ms"):
+    if path[0] not in (*BODY, "latency_ms") and path != CODE_PATH:
         return Field(PASSED, kinds)
     if path == ("features",):
         return None
