@@ -79,6 +79,6 @@ def test_a_window_without_values_has_no_distance(projection: Projection) -> None
     found = effects(projection, projection.project(summarise({}, events=5)))
     assert set(found.of(3)) == {
         "values", "mean_before", "null_before", "null_after", "missing_before", "missing_after", "other_kind_before",
-        "other_kind_after", "out_of_range_after", "unseen_after",
+        "other_kind_after", "out_of_range_before", "out_of_range_after", "unseen_after",
     }  # fmt: skip
     assert found.of(3)["missing_after"] == 1.0

@@ -149,7 +149,7 @@ def test_rows_by_family() -> None:
     names = {family: [projection.signals[slot] for slot in projection.rows(family)] for family in Family}
     assert names == {
         Family.INPUTS: ["features.a"], Family.OUTPUT: ["prediction.value"], Family.SERVICE: ["latency_ms"],
-        Family.TAGS: ["tags.code_version"],
+        Family.TAGS: ["tags.code_version"], Family.ARRIVAL: [],
     }  # fmt: skip
     watched = [projection.signals[slot] for slot in projection.quality_rows]
     assert watched == ["events", "features.a", "features.none", "latency_ms", "prediction.value"]
@@ -164,3 +164,36 @@ def test_bucket_means_are_those_of_the_sketch(numbers: list[float]) -> None:
         expected = cells.means()
     near = np.isfinite(expected)
     assert bucket_means(cells)[near] == pytest.approx(expected[near], rel=1e-6)
+
+
+def test_what_is_beside_the_events_is_no_new_field_and_how_they_came_adds_up_to_what_is_known_of_it() -> None:
+    projection = Projection(reference_of({"arrival.delay_s": [0.0] * 99 + [8.0], "features.a": [1.0] * 100}))
+    columns: dict[str, Column] = {
+        "arrival.delay_s": [0.0, 8.0, 16.0, -8.0, None, ..., ..., ...],
+        "arrival.repeated": [0.0] * 8,
+        "tags.code_version": ["git:1"] * 8,
+        "features.a": [1.0] * 8,
+    }
+    quality = projection.quality(projection.project(summarise(columns)))
+    delays = quality[projection.signals.index("arrival.delay_s")]
+    assert (delays[Quality.EXPECTED], delays[Quality.OUT_OF_RANGE], delays[Quality.NULL]) == (1, 3, 1)
+    assert delays.sum() == 5, "of three events it is not known"
+    assert quality[0].tolist() == [8, 0, 0, 0, 0, 0], "no field is new"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "late"),
+    [
+        ([0.0] * 100, [8.0]),
+        ([0.0] * 99 + [64.0], [8.0, 128.0]),
+        ([0.0] * 98 + [8.0, 64.0], [64.0]),
+        ([64.0] * 90 + [-16.0] * 10, [128.0, -32.0]),
+    ],
+)
+def test_late_is_what_comes_later_than_all_but_a_hundredth_did(seconds: list[float], late: list[float]) -> None:
+    projection = Projection(reference_of({"arrival.delay_s": seconds, "features.a": [1.0] * 100}))
+    slot = projection.signals.index("arrival.delay_s")
+    usual = [each for each in (0.0, *seconds) if each not in late and each <= max(seconds[:97])]
+    for values, column in ((late, Quality.OUT_OF_RANGE), (usual, Quality.EXPECTED)):
+        quality = projection.quality(projection.project(summarise({"arrival.delay_s": values})))
+        assert quality[slot, column] == len(values)

@@ -80,8 +80,11 @@ times = st.one_of(
         ["", "yesterday", "2026-13-01T00:00:00Z", True, Raw("1e30"), Raw("-5"), START + 10**9, Raw("1.79e12")]
     ),
 )
+ids = st.sampled_from(
+    ["p-1", "p-1", "p-2", "a-much-longer-one-1", "a-much-longer-one-2", "7", 7, Raw("7.0"), Raw("-7")]
+)
 fields: dict[str, st.SearchStrategy[Any]] = {
-    "event_id": st.one_of(st.just("p-1"), scalars),
+    "event_id": st.one_of(ids, scalars),
     "event_time": st.one_of(times, times, nested),
     "model": st.one_of(
         st.sampled_from(["m", "n", "o"]), st.sampled_from(["m", "n", 'q"', "", "c\u0001", "l" * 300]), scalars
@@ -95,7 +98,7 @@ fields: dict[str, st.SearchStrategy[Any]] = {
     "unknown": nested,
 }
 good_fields: dict[str, st.SearchStrategy[Any]] = {
-    "event_id": st.just("p-1"),
+    "event_id": ids,
     "event_time": st.integers(START, START + 40_000),
     "model_version": st.sampled_from(["1", "2", 3, 3.0]),
     "features": sound(usual, "x", "y", "z", "a.b", "a"),

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftline.formats.learning import Limits
+from driftline.formats.learning import NO_FIELDS, Limits
 from driftline.formats.native import ColumnBatch, NativeDecoder
 from driftline.formats.reasons import Reason
+from driftline.formats.speculation.identities import NO_ID
 from driftline.formats.times import BAD_TIME, parse_time
 from driftline.formats.validate import validate
 from tests.formats import records
@@ -30,11 +31,11 @@ def split(values: Sequence[Any], cuts: Sequence[int]) -> list[Sequence[Any]]:
     return [values[start:stop] for start, stop in pairwise(places)]
 
 
-Row = tuple[int, int, object, object]
+Row = tuple[int, int, int, object, object]
 
 
 def rows_of(batch: ColumnBatch) -> list[Row]:
-    """Return per record its reason, time, ignored fields, and what was found in it by signal."""
+    """Return per record its reason, time, id, ignored fields, and what was found in it by signal."""
     found: dict[int, list[object]] = {}
     for columns in batch.models:
         signals = list(columns.shape.signals)
@@ -58,9 +59,15 @@ def rows_of(batch: ColumnBatch) -> list[Row]:
                 )
             ]
             found[row] = sorted(held, key=str)
-    times = batch.times.tolist()
+    times, ids = batch.times.tolist(), batch.ids.tolist()
     return [
-        (reason, times[at] if reason == 0 else BAD_TIME, batch.ignored.get(at, 0), found.get(at))
+        (
+            reason,
+            times[at] if reason == 0 else BAD_TIME,
+            ids[at] if reason == 0 else NO_ID,
+            batch.ignored.get(at, 0),
+            found.get(at),
+        )
         for at, reason in enumerate(batch.reasons.tolist())
     ]
 
@@ -139,8 +146,8 @@ def test_a_field_that_has_only_been_null_counts_its_nulls_in_every_batch() -> No
     decode = decoder()
     for _ in range(3):
         found = rows_of(decode.decode([value] * 300))
-        assert all(("features.x", "oddity", 1) in held for _, _, _, held in found if isinstance(held, list))
-        assert all(held for _, _, _, held in found)
+        assert all(("features.x", "oddity", 1) in held for *_, held in found if isinstance(held, list))
+        assert all(held for *_, held in found)
 
 
 TAGGED = b'{"model":"m","event_time":1,"features":{"x":1},"tags":{"run":%d,"code_version":"git:1"}}'
@@ -150,13 +157,14 @@ def test_the_tag_that_an_earlier_release_only_decoded_is_watched_from_a_restart_
     first, second, small = decoder(), decoder(), decoder(Limits(signals=1))
     first.decode([TAGGED % 0])
     ((model, root, signals, *rest),) = [shape.encode() for shape in first.shapes.values()]
-    assert signals == ["events", "features.x", "tags.code_version"]
-    second.restore([[model, root, signals[:2], *rest]])
+    assert signals == [*NO_FIELDS, "features.x", "tags.code_version"]
+    before = ["events", "features.x"]
+    second.restore([[model, root, before, *rest]])
     for made in (first, second):
         for number in range(3):
             batch = made.decode([TAGGED % number] * 40)
-            held = rows_of(batch)[0][3]
+            held = rows_of(batch)[0][-1]
             assert isinstance(held, list)
-            assert [name for name, *_ in held if name.startswith(("features.", "tags."))] == signals[1:]
-    small.restore([[model, root, signals[:2], *rest]])
+            assert [name for name, *_ in held if name.startswith(("features.", "tags."))] == signals[-2:]
+    small.restore([[model, root, before, *rest]])
     assert small.decode([TAGGED % 0] * 3).ignored == {0: 1, 1: 1, 2: 1}, "where there is no room, it is counted"

@@ -17,6 +17,7 @@ from driftline.formats.learning import BAD_NAME, TOO_MANY, Limits, Shape, plain_
 from driftline.formats.native import ColumnBatch
 from driftline.formats.reasons import Reason
 from driftline.formats.shapes import MISSING_NUMBER, Kind, Node, kind_of
+from driftline.formats.speculation.identities import identities
 from driftline.formats.times import BAD_TIME, NO_TIME, parse_time
 from driftline.formats.validate import validate
 from driftline.sketches.keys import Ints
@@ -60,6 +61,7 @@ class PlainDecoder:
     def decode(self, values: Sequence[bytes | None]) -> ColumnBatch:
         reasons = np.zeros(len(values), dtype=np.uint8)
         times = np.full(len(values), BAD_TIME, dtype=np.int64)
+        ids: list[object] = [None] * len(values)
         details: dict[int, str] = {}
         ignored: dict[int, int] = {}
         models: dict[str, _Rows] = defaultdict(_Rows)
@@ -72,13 +74,14 @@ class PlainDecoder:
                 if detail:
                     details[row] = detail
                 continue
+            ids[row] = event.get("event_id")
             beyond, times[row], reasons[row] = self._take(row, event, read, models[event["model"]])
             if beyond:
                 ignored[row] = beyond
             if reasons[row] == Reason.BAD_EVENT_TIME:
                 details[row] = f"event_time is {str(event['event_time'])[:40]!r}"
         columns = [self._columns(self.shapes[model], found) for model, found in models.items()]
-        return ColumnBatch(reasons, details, times, columns, ignored)
+        return ColumnBatch(reasons, details, times, identities(ids), columns, ignored)
 
     @property
     def _full(self) -> bool:

@@ -23,6 +23,7 @@ OUTPUT = Facts(kind=Kind.PREDICTION_DRIFT, output_only=True)
         (replace(INPUTS, version="4", version_before="3"), Level.MODEL, "version 4 is compared with version 3"),
         (replace(INPUTS, unlike_model=True), Level.ENVIRONMENT, "unlike the model's reference"),
         (replace(INPUTS, service_only=True), Level.ENVIRONMENT, "only the service's latency moved"),
+        (replace(INPUTS, arrival_only=True), Level.ENVIRONMENT, "only how events arrive changed"),
         (replace(INPUTS, alone="tenant=b"), Level.ENVIRONMENT, "tenant=b alone moved"),
         (replace(INPUTS, code_version="git:2"), Level.CODE, "code_version git:2 came when it began"),
         (replace(INPUTS, schema=("y is gone", "z has another type")), Level.CODE, "y is gone, z has another type"),

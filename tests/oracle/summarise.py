@@ -53,6 +53,38 @@ def sketch(seen: Counter[int]) -> tuple[int, Buckets]:
     return shift, [(key, counts[key], cleared[key]) for key in sorted(counts)]
 
 
+def delay(time: int, stamp: int) -> float:
+    """Return the greatest power of two within the seconds by which an event came late; 0 for less than 8."""
+    seconds = abs(stamp - time) // 1_000
+    if seconds < 8:
+        return 0.0
+    power = 8.0
+    while power * 2 <= seconds:
+        power *= 2
+    return power if stamp > time else -power
+
+
+SAMPLED = 256
+
+
+def identity(value: object) -> int:
+    """Return the hash of an event's id, 63 bits, written out from its definition."""
+    mask = 2**64 - 1
+    text = name_of(value, "").encode("utf-8", "surrogatepass")
+    mixed = len(text)
+    for at in range(0, len(text), 8):
+        word = text[at : at + 8]
+        if len(word) == 8:
+            mixed = (mixed ^ int.from_bytes(word, "little")) * 0x9E3779B97F4A7C15 & mask
+            mixed ^= mixed >> 32
+        else:
+            mixed = (mixed ^ int.from_bytes(word.rjust(8, b"\0"), "little")) * 0x9E3779B97F4A7C15 & mask
+    mixed = mixed * 0x9E3779B97F4A7C15 & mask
+    for factor in (0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53):
+        mixed = (mixed ^ mixed >> 33) * factor & mask
+    return (mixed ^ mixed >> 33) >> 1
+
+
 @dataclass
 class Pane:
     """What was counted of a model over [start, start + length)."""
@@ -62,6 +94,8 @@ class Pane:
     length: int
     groups: dict[Group, dict[Cell, Counter[int]]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
+    ids: dict[str, Counter[int]] = field(default_factory=dict)
+    """By version, how often each event id came."""
 
     @property
     def end(self) -> int:
@@ -102,6 +136,11 @@ class Content:
 
 def content_of(pane: Pane, source: int, sources: int) -> Content:
     """Return what the record of a pane must say."""
+    for version, ids in pane.ids.items():
+        sample = [ids[least] for least in sorted(ids)[:SAMPLED]]
+        pane.count((version, ""), "arrival.repeated", "number", 0.0, len(sample))
+        if sum(sample) > len(sample):
+            pane.count((version, ""), "arrival.repeated", "number", 1.0, sum(sample) - len(sample))
     groups = sorted(pane.groups)
     seen = {signal for cells in pane.groups.values() for signal, _ in cells} - {"events"}
     signals = ["events", *sorted(seen, key=lambda signal: (signal.startswith(("tags.", "arrival.")), signal))]
@@ -211,10 +250,16 @@ class Oracle:
         if mark is not None and start + length <= mark:
             return "late", ignored
         pane = self.open.setdefault((model, start), Pane(model, start, length))
+        if event.get("event_id") is not None and stamp >= 0:
+            pane.ids.setdefault(version, Counter())[identity(event["event_id"])] += 1
         for segment in ("", *(f"{tag}={name}" for tag, name in zip(tags, segments, strict=True))):
             pane.count((version, segment), "events", "oddity", "event")
             for signal, kind, held in values_of(event, rules.name_length, rules.depth):
                 pane.count((version, segment), signal, kind, held)
+            if event.get("event_time") is None:
+                pane.count((version, segment), "arrival.delay_s", "oddity", "null")
+            elif stamp >= 0:
+                pane.count((version, segment), "arrival.delay_s", "number", delay(time, stamp))
         return "accepted", ignored
 
     def _count_fate(self, fate: str, ignored: int) -> None:

@@ -73,6 +73,22 @@ def test_events_come_in_order_of_time_and_rows_of_one_time_in_order(times: list[
     assert [event["event_id"] for event in found] == [f"loans-{event['features']['row'] + 1}" for event in found]
 
 
+def test_arrival_times_go_with_their_events_and_are_no_feature() -> None:
+    columns = {
+        "when": [3, 1, 2],
+        "sent": ["2018-01-01 00:00:03", "2018-01-01 00:00:01.5", "2018-01-01"],
+        "x": [1, 2, 3],
+    }
+    mapping = ColumnMapping.build(model="m", time_column="when", arrival_column="sent")
+    batches = list(iter_events(table(columns), mapping, batch_rows=2))
+    new_year = 1_514_764_800_000
+    assert [batch.arrived for batch in batches] == [[new_year + 1_500, new_year], [new_year + 3_000]]
+    assert [event["features"] for event in decoded(batches)] == [{"x": 2}, {"x": 3}, {"x": 1}]
+    assert [batch.arrived for batch in iter_events(table(columns), ColumnMapping.build(model="m"))] == [None]
+    with pytest.raises(InputError, match='--arrival-column: "flag" holds Boolean'):
+        events({"flag": [True], "x": [1]}, arrival_column="flag")
+
+
 @pytest.mark.parametrize(
     ("value", "written"),
     [

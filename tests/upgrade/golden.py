@@ -91,7 +91,7 @@ def stream() -> Iterator[tuple[bytes, int]]:
         mean = SHIFTS.get(at, mean)
         late = at > CUT - 200 and at % 5 == 0
         event: dict[str, Any] = {
-            "event_id": f"p-{at}",
+            "event_id": f"p-{at - (at % 20 == 19)}",
             "event_time": time - chance.randrange(1_000),
             "model": "late" if late else "m",
             "model_version": chance.choice(["1", "1", 2]),
@@ -105,9 +105,11 @@ def stream() -> Iterator[tuple[bytes, int]]:
             },
             "prediction": {"label": chance.choice(["yes", "no"]), "value": round(chance.random(), 1)},
             "segment": {"tenant": chance.choice(["a", "b"])},
+            "tags": {"code_version": "git:2" if at > CUT - 100 else "git:1"},
         }
         value = msgspec.json.encode(event)
-        yield (value[:-3] if at % 100 == 50 else value), time  # some that are broken
+        sent = time + 20_000 * (at % 10 == 0)
+        yield (value[:-3] if at % 100 == 50 else value), sent  # some that are broken
 
 
 def fed(task: Summarise, golden: Golden, start: int, stop: int) -> list[bytes]:

@@ -1,13 +1,17 @@
 """What earlier releases stored is read by this one, and goes on as if nothing had happened."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from driftline.evidence import reference
 from driftline.incidents.incident import Kind, Status, Subject
 from driftline.panes import open as open_panes
 from driftline.panes import rows as waiting_rows
-from driftline.panes.records import PANE, WATERMARK, Watermark, decode_record
+from driftline.panes.records import GROUP_STEP, PANE, WATERMARK, Watermark, decode_record
 from driftline.panes.records import VERSION as PANE_VERSION
+from driftline.sketches.summary import ROLES, is_beside
 from driftline.tasks import judge as judge_module
 from driftline.tasks import summarise as summarise_module
 from driftline.tasks.judge import Judge
@@ -55,11 +59,23 @@ def test_summarise_goes_on_from_a_golden_state_to_the_very_panes_that_were_sent_
         record for stop in range(golden.cut, len(golden.values), 250) for record in fed(task, golden, stop, stop + 250)
     ]
     cut = max(at for at, record in enumerate(golden.panes, start=1) if _position(record) == golden.cut)
+    if ("cells", 1) in golden.versions:  # of before it was counted how events came
+        assert any(record != _without_arrivals(record) for record in sent)
+        sent = [_without_arrivals(record) for record in sent]
     assert sent == golden.panes[cut:]
     whole = Summarise(summarise_settings(), 0, 1)
     fed(whole, golden, 0, len(golden.values))
     assert whole.counters.refused == task.counters.refused
     assert whole.counters.accepted == task.counters.accepted
+
+
+def _without_arrivals(record: bytes) -> bytes:
+    found = decode_record(record)
+    if isinstance(found, Watermark):
+        return record
+    fields = tuple(name for name in found.signals if not is_beside(name))
+    inside = np.flatnonzero(found.cells.ids % GROUP_STEP // ROLES < len(fields))
+    return replace(found, signals=fields, cells=found.cells.take(inside)).encode()
 
 
 def _position(record: bytes) -> int:
@@ -80,7 +96,7 @@ def test_judge_goes_on_from_a_golden_state_as_if_it_had_judged_all_of_it(golden:
     Release 0.1.0 let a segment wait for a reference of its own where it now borrows the model's: of its state, what is
     known of all events must be the same. What it learned, it wrote in another way, and has another address.
     """
-    with_segments = ("subject", judge_module.SUBJECT_VERSION) in golden.versions
+    with_segments = ("subject", 1) not in golden.versions
     restored, whole = Judge(judge_settings()), Judge(judge_settings())
     restored.restore(golden.judge)
     whole.process(golden.panes[: golden.sent])

@@ -14,6 +14,8 @@ from driftline.config import Settings
 from driftline.evidence import detectors
 from driftline.incidents.alerts import alert_id
 from driftline.log.api import Batch
+from driftline.panes import open as open_panes
+from driftline.panes import rows
 from driftline.runtime.local import backtest
 from driftline.runtime.stages import JudgeStage, Output, Stage, StageKind, pipeline
 from driftline.runtime.worker import ASIDE_S, Worker
@@ -28,7 +30,12 @@ STREAM = events(hours=4, shift_after=3.5)
 PART = len(STREAM) // 4
 
 
-WRITTEN = {"subject": judge_module.SUBJECT_VERSION, "summarise": summarise_module.TASK_VERSION}
+WRITTEN = {
+    "subject": judge_module.SUBJECT_VERSION,
+    "summarise": summarise_module.TASK_VERSION,
+    "cells": open_panes.VERSION,
+    "rows": rows.VERSION,
+}
 """Versions that today's release writes; 1 for what is not here."""
 
 

@@ -23,6 +23,9 @@ _OPTIONS: dict[str, Any] = {
     "time_column": Annotated[
         str | None, _option("time-column", "Event times: date and time, RFC 3339 text, or a number since 1970.")
     ],
+    "arrival_column": Annotated[
+        str | None, _option("arrival-column", "When events were sent: that they come late, or twice, is then watched.")
+    ],
     "prediction_column": Annotated[str | None, _option("prediction-column", "What the model answered.")],
     "score_column": Annotated[
         str | None, _option("score-column", "Its score, such as the positive class's probability.")

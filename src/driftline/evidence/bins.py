@@ -15,13 +15,13 @@ Edges are *round*: of all keys that would cut off about the wanted share, the on
 window's sketch may be coarser than the reference's; round edges are still edges of its buckets.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
 
-from driftline.evidence.signals import Nature, cell_shift
-from driftline.sketches.keys import KEY_BITS, Ints, key_numbers
+from driftline.evidence.signals import Family, Nature, cell_shift, family_of
+from driftline.sketches.keys import KEY_BITS, Ints, key_numbers, number_keys
 from driftline.sketches.summary import Role, Summary
 
 EVIDENCE_QUANTILES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
@@ -31,6 +31,8 @@ MOST_FINE_CATEGORIES = 30
 MOST_EVIDENCE_CATEGORIES = 10
 LEAST_CATEGORY_SHARE = 0.005
 """Rarer categories share one evidence bin: alone they would say nothing in a window of hundreds."""
+LATE_SHARE = 0.01
+"""Share of the reference's events that may have come later than what is not yet late."""
 LEAST_BIN_COUNT = 5
 """A quantile edge cuts off at least so many values of the reference."""
 
@@ -82,6 +84,8 @@ def bins_of(summary: Summary, slot: int, role: Role, nature: Nature) -> Bins:
     width = 1 << cell_shift(summary, slot, role)
     if nature is Nature.NUMBERS:
         return _quantile_bins(keys, counts, width)
+    if family_of(summary.signals[slot]) is Family.ARRIVAL:
+        return _arrival_bins(keys, counts)
     if nature is Nature.VALUES:
         return _value_bins(keys, counts)
     return _category_bins(keys, counts, width, role, summary)
@@ -125,6 +129,26 @@ def _value_bins(keys: Ints, counts: Ints) -> Bins:
         labels=tuple(f"{number:.6g}" for number in key_numbers(keys)),
         pseudo=(0.5,) * len(evidence),
         unseen=max(float((counts == 1).sum()), 0.5),
+    )
+
+
+def _arrival_bins(keys: Ints, counts: Ints) -> Bins:
+    """A bin a value, of which those are out of range that tell of trouble.
+
+    That is what lies above all but LATE_SHARE of the reference's, and what is negative and below its least: an event
+    from the future. Sooner than ever is fine.
+    """
+    above = counts.sum() - np.cumsum(counts)
+    late = int(keys[np.argmax(above <= LATE_SHARE * counts.sum())])
+    least = min(int(keys[0]), int(number_keys(np.zeros(1))[0]))
+    starts = _starts(keys, keys + 1, np.array([least], dtype=np.int64))
+    outside = (starts < least) | (starts > late)
+    return replace(
+        _value_bins(keys, counts),
+        starts=starts,
+        fine=np.maximum(np.searchsorted(keys, starts, side="right") - 1, 0).astype(np.int64),
+        quality=np.where(outside, int(Quality.OUT_OF_RANGE), int(Quality.EXPECTED)),
+        unseen=0.0,
     )
 
 

@@ -46,6 +46,7 @@ class Effects:
     missing_after: Floats
     other_kind_before: Floats
     other_kind_after: Floats
+    out_of_range_before: Floats
     out_of_range_after: Floats
     unseen_after: Floats
 
@@ -90,6 +91,7 @@ def effects(projection: Projection, vector: Ints) -> Effects:
         missing_after=quality_after[:, Quality.MISSING],
         other_kind_before=quality_before[:, Quality.OTHER_KIND],
         other_kind_after=quality_after[:, Quality.OTHER_KIND],
+        out_of_range_before=quality_before[:, Quality.OUT_OF_RANGE],
         out_of_range_after=quality_after[:, Quality.OUT_OF_RANGE],
         unseen_after=quality_after[:, Quality.UNSEEN],
     )

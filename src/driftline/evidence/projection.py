@@ -52,6 +52,7 @@ class Projection:
         self.signals = summary.signals
         self.natures = natures
         self.families = tuple(family_of(name) for name in self.signals)
+        self._arrivals = np.array([family is Family.ARRIVAL for family in self.families])
         kinds = expected_kinds(summary)
         self.bins: Mapping[int, Bins] = {
             slot: bins_of(summary, slot, Role(int(kinds[slot])), nature)
@@ -108,6 +109,7 @@ class Projection:
         quality = self.quality(vector)
         events = int(quality[0, Quality.EXPECTED])
         quality[1:, Quality.MISSING] = np.maximum(events - quality[1:].sum(axis=1), 0)
+        quality[self._arrivals, Quality.MISSING] = 0  # not every event tells how it came
         moved = min(unknown, events)
         quality[0, Quality.EXPECTED] -= moved
         quality[0, Quality.UNSEEN] += moved
@@ -174,7 +176,10 @@ class Projection:
         return out
 
     def quality(self, vectors: Ints) -> Ints:
-        """Return the quality counts (..., signals, 6), see `Quality`; each row adds up to the events."""
+        """Return the quality counts (..., signals, 6), see `Quality`; each row adds up to the events.
+
+        But for how events arrived: those rows add up to the events of which that is known.
+        """
         part = vectors[..., self._quality_at : self._sums_at]
         return part.reshape(*vectors.shape[:-1], len(self.signals), QUALITIES)
 
@@ -203,9 +208,12 @@ class Projection:
 
     @property
     def quality_rows(self) -> Ints:
-        """The slots whose quality is compared with the reference: all but tags; EVENTS is for fields never seen."""
-        watched = [slot for slot, family in enumerate(self.families) if family is not Family.TAGS]
-        return np.array(watched, dtype=np.int64)
+        """The slots whose quality is compared with the reference: all but tags, and what it knows nothing of.
+
+        EVENTS is for fields never seen.
+        """
+        tags = np.array([family is Family.TAGS for family in self.families])
+        return np.flatnonzero(~tags & (self.quality_sizes > 0))
 
     # -- layout -----------------------------------------------------------------------------------------------------
 
@@ -226,7 +234,8 @@ class Projection:
                     starts, kind, places = bins.starts, bins.quality, self.fine_bounds[slot] + bins.fine
                 else:
                     starts, places = np.zeros(1, dtype=np.int64), np.full(1, waste, dtype=np.int64)
-                    kind = np.array([Quality.EXPECTED if role == kinds[slot] else Quality.OTHER_KIND], dtype=np.int64)
+                    as_expected = role == kinds[slot] or self._arrivals[slot]
+                    kind = np.array([Quality.EXPECTED if as_expected else Quality.OTHER_KIND], dtype=np.int64)
                 edges.append(((slot * ROLES + int(role)) << KEY_BITS) | starts)
                 fine.append(places)
                 quality.append(columns + kind)

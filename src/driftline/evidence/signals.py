@@ -26,6 +26,8 @@ class Family(StrEnum):
     INPUTS = "inputs"
     OUTPUT = "output"
     SERVICE = "service"
+    ARRIVAL = "arrival"
+    """How the events came. What is not as it was is data of worse quality, not other data."""
     TAGS = "tags"
     """What the sender says of itself, such as its code's version. It explains a change, and alarms by none."""
 
@@ -50,6 +52,8 @@ def family_of(name: str) -> Family:
         return Family.INPUTS
     if name.startswith("tags."):
         return Family.TAGS
+    if name.startswith("arrival."):
+        return Family.ARRIVAL
     return Family.OUTPUT if name == "prediction" or name.startswith("prediction.") else Family.SERVICE
 
 
@@ -70,6 +74,8 @@ def natures_of(summary: Summary, panes: Sequence[Summary]) -> tuple[Nature, ...]
     for slot, kind in enumerate(kinds.tolist()):
         if kind < 0:
             natures.append(Nature.EMPTY)
+        elif family_of(summary.signals[slot]) is Family.ARRIVAL:
+            natures.append(Nature.VALUES)
         elif kind == Role.NUMBERS:
             natures.append(Nature.IDENTIFIER if growing[slot] else _nature_of_numbers(summary, slot))
         else:

@@ -14,14 +14,16 @@ from msgspec import UNSET
 from driftline.codec import Count, corrupt
 from driftline.errors import ConfigError
 from driftline.formats.shapes import BODY, CODE, IDENTITY, Kind, Node, StoredNode, decode_node, encode_node, kind_of
-from driftline.sketches.summary import CODE_VERSION, EVENTS
+from driftline.sketches.summary import CODE_VERSION, DELAY, EVENTS, REPEATED
 
 MAX_EXTRA_FIELDS = 256
 """Fields outside features, prediction and latency that a shape learns to expect. More are decoded slowly."""
 SIGNAL_BITS, VERSION_BITS, SEGMENT_BITS = 12, 8, 14
 """Bits in which panes number their groups and cells."""
-CODES = {"versions": 255, "segments": 16_000, "signals": 4_095}
-"""What the limits may be at most: a few codes are kept for what is beyond them."""
+CODES = {"versions": 255, "segments": 16_000, "signals": 4_090}
+"""What the limits may be at most: a few codes are kept for what is beyond them, and for signals that are no fields."""
+NO_FIELDS = (EVENTS, DELAY, REPEATED)
+"""Signals of every model that are no fields of its events, and so beside the limit."""
 
 ALL = 0
 """The segment code of all events of a model."""
@@ -106,7 +108,7 @@ class Shape:
         self.model = model
         self.tags = tags
         self.root = Node(Kind.OBJECT)
-        self.signals: dict[str, int] = {EVENTS: 0}
+        self.signals: dict[str, int] = {name: slot for slot, name in enumerate(NO_FIELDS)}
         self.versions: list[str] = []
         self.segments: list[str] = [""]
         self.generation = 0
@@ -196,11 +198,15 @@ class Shape:
 
     def _has_room(self) -> bool:
         """Tell whether one more field may be learned; objects have no signals, but take memory all the same."""
-        return len(self.signals) <= self._limits.signals and self._fields < 2 * self._limits.signals
+        return self._watched < self._limits.signals and self._fields < 2 * self._limits.signals
+
+    @property
+    def _watched(self) -> int:
+        return len(self.signals) - len(NO_FIELDS)
 
     def _watch(self, signal: str) -> bool:
         if signal not in self.signals:
-            if len(self.signals) > self._limits.signals:
+            if self._watched >= self._limits.signals:
                 return False
             self.signals[signal] = len(self.signals)
         return True
@@ -236,6 +242,7 @@ class Shape:
         model, root, signals, versions, segments, (fields, extra) = msgspec.convert(data, _Stored)
         if signals[:1] != [EVENTS] or segments[:1] != [""]:
             raise corrupt("shapes", f"model {model[:80]!r} lacks its first signal or segment")
+        signals += [name for name in NO_FIELDS if name not in signals]  # of a release that did not count it
         for names, most in ((signals, 2**SIGNAL_BITS), (versions, 2**VERSION_BITS), (segments, 2**SEGMENT_BITS)):
             if len(names) > most or len(set(names)) != len(names):
                 raise corrupt("shapes", f"model {model[:80]!r} has too many names, or one twice: {names[-1][:80]!r}")

@@ -26,6 +26,7 @@ from driftline.formats.columns import CategoryKeys, ModelColumns, join, settle, 
 from driftline.formats.learning import BAD_NAME, TOO_MANY, Limits, Shape
 from driftline.formats.reasons import Reason
 from driftline.formats.shapes import Nobody, event_type
+from driftline.formats.speculation.identities import NO_ID, identities
 from driftline.formats.speculation.reader import LESSONS, SpeculativeReader
 from driftline.formats.times import BAD_TIME, NO_TIME, parse_times
 from driftline.formats.validate import validate
@@ -45,6 +46,8 @@ class ColumnBatch:
     """For people, for some of the refused records."""
     times: Ints
     """Event times in epoch milliseconds; NO_TIME where the event had none, BAD_TIME where it was refused."""
+    ids: Ints
+    """Event ids as numbers, see `identities`; NO_ID where there is none."""
     models: list[ModelColumns]
     ignored: dict[int, int]
     """Fields beyond the limits, by record."""
@@ -88,10 +91,10 @@ class NativeDecoder:
 
     def decode(self, values: Sequence[bytes | None]) -> ColumnBatch:
         """Decode records into columns, in any grouping with the same result."""
-        batch = ColumnBatch(
-            np.zeros(len(values), dtype=np.uint8), {}, np.full(len(values), NO_TIME, dtype=np.int64), [], {}
-        )
-        batch.models, left = self._fast.read(values, batch.times)
+        size = len(values)
+        times, ids = np.full(size, NO_TIME, dtype=np.int64), np.full(size, NO_ID, dtype=np.int64)
+        batch = ColumnBatch(np.zeros(size, dtype=np.uint8), {}, times, ids, [], {})
+        batch.models, left = self._fast.read(values, times, ids)
         if len(left):
             rest = values if len(left) == len(values) else [values[at] for at in left.tolist()]
             self._carefully(rest, left, batch)
@@ -103,6 +106,7 @@ class NativeDecoder:
     def _carefully(self, values: Sequence[bytes | None], rows: Ints, batch: ColumnBatch) -> None:
         """Decode records one by one, which stand at these rows of the batch."""
         raw_times: list[object] = []
+        raw_ids: list[object] = []
         waiting: dict[type, tuple[list[Any], list[int]]] = {}
         lessons: dict[int, Shape] = {}
         row_of = rows.tolist()
@@ -116,6 +120,7 @@ class NativeDecoder:
             if refused:
                 self._look_at(chunk, events, refused, row_of[start : start + len(events)], batch)
             raw_times.extend([event.event_time if event is not None else None for event in events])
+            raw_ids.extend([event.event_id if event is not None else None for event in events])
             self._file(events, row_of[start : start + len(events)], waiting)
             full = [row_type for row_type, (held, _) in waiting.items() if len(held) >= CHUNK]
             batch.models.extend([self._columns(row_type, *waiting.pop(row_type), batch.reasons) for row_type in full])
@@ -125,6 +130,7 @@ class NativeDecoder:
             del self._shape_of[row_type]
         self._outdated = []
         batch.times[rows] = parse_times(raw_times)
+        batch.ids[rows] = identities(raw_ids)
         bad = np.flatnonzero((batch.times[rows] == BAD_TIME) & (batch.reasons[rows] == 0))
         batch.reasons[rows[bad]] = Reason.BAD_EVENT_TIME
         batch.details.update({row_of[at]: f"event_time is {str(raw_times[at])[:40]!r}" for at in bad.tolist()})

@@ -6,7 +6,8 @@ The first rule that holds names the level, and the alert says which:
                  cannot be read
     model        the model's version is not the reference's
     environment  a segment without a reference of its own is unlike the model's, or one segment alone of several moved;
-                 or only the service's latency did; or there is more of everything than the limits allow
+                 or only the service's latency did, or how events come; or there is more of everything than the limits
+                 allow
     model        the output moved and the inputs did not
     data         the inputs moved, or their quality or number, under the same version
 
@@ -37,6 +38,8 @@ class Facts:
     """It is about predictions alone."""
     service_only: bool = False
     """It is about what the service measures of itself alone."""
+    arrival_only: bool = False
+    """It is about how events come alone: late, twice, without a time."""
     inputs_watched: bool = True
     inputs_moved: bool = False
     code_version: str = ""
@@ -76,6 +79,8 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
         return Level.ENVIRONMENT, f"of several segments {facts.alone} alone moved"
     if facts.service_only:
         return Level.ENVIRONMENT, "only the service's latency moved"
+    if facts.arrival_only:
+        return Level.ENVIRONMENT, "only how events arrive changed, not what is in them"
     if not facts.output_only:
         moved = {Kind.DATA_QUALITY: "the quality of the inputs", Kind.VOLUME: "the number of events"}
         return Level.DATA, f"{moved.get(facts.kind, 'the inputs')} moved, the version is the same"

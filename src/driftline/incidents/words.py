@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from math import log
 
 from driftline.incidents.incident import Basis, FalseAlarms, Kind, Signal, Subject
+from driftline.sketches.summary import DELAY, REPEATED
 
 KIND_WORDS = {
     Kind.DATA_DRIFT: "inputs moved away from the reference",
@@ -22,6 +23,12 @@ _SHARES = {
     "out_of_range": "out of range",
     "unseen": "never seen before",
 }
+_ARRIVALS = {
+    DELAY: {"out_of_range": "late", "null": "without a time of their own"},
+    REPEATED: {"out_of_range": "repeated"},
+}
+"""What a share of bad values is called where it is about how events came."""
+_AHEAD = "ahead of their time"
 MOST_PARTS = 3
 
 
@@ -87,8 +94,10 @@ def describe(signal: Signal, kind: Kind) -> str:
     if kind in (Kind.DEAD_LETTERS, Kind.CAPACITY):
         return f"{name} {number(effects.get('count', 0))}"
     if kind is Kind.DATA_QUALITY:
-        before, after, what = largest_share(effects)
-        return f"{name} {before} → {after} {what}" if what else f"{name} changed"
+        before, after, what = largest_share(signal.name, effects)
+        if signal.name in _ARRIVALS:
+            name = "events"
+        return f"{name} {before} → {after} {what}{_by(signal, what)}" if what else f"{name} changed"
     size = f" (PSI {number(effects['psi'])})" if "psi" in effects else ""
     if signal.what:
         joint = ":" if signal.after.endswith("%") else ""
@@ -98,13 +107,28 @@ def describe(signal: Signal, kind: Kind) -> str:
     return f"{name} has another mix of values{size}"
 
 
-def largest_share(effects: Mapping[str, float]) -> tuple[str, str, str]:
-    """Return (before, after, what) of the share of bad values that moved most; empty texts where none is known."""
+def _by(signal: Signal, what: str) -> str:
+    """Return how late events come on average, where they are late; each delay is counted down to a power of two."""
+    mean = signal.effects.get("mean_after")
+    if mean is None or what not in (_ARRIVALS[DELAY]["out_of_range"], _AHEAD):
+        return ""
+    return f", by {number(abs(mean))} s or more on average"
+
+
+def largest_share(name: str, effects: Mapping[str, float]) -> tuple[str, str, str]:
+    """Return (before, after, what) of the share of bad values that moved most; empty texts where none is known.
+
+    >>> largest_share(DELAY, {"out_of_range_before": 0.002, "out_of_range_after": 0.31})
+    ('0.2 %', '31 %', 'late')
+    """
     moved = _moved_shares(effects)
     if not moved:
         return "", "", ""
     _, share = max(moved)
-    return percent(effects.get(f"{share}_before", 0.0)), percent(effects[f"{share}_after"]), _SHARES[share]
+    what = _ARRIVALS.get(name, _SHARES).get(share, _SHARES[share])
+    if name == DELAY and share == "out_of_range" and effects.get("mean_after", 0.0) < 0:
+        what = _AHEAD
+    return percent(effects.get(f"{share}_before", 0.0)), percent(effects[f"{share}_after"]), what
 
 
 def _moved_shares(effects: Mapping[str, float]) -> list[tuple[float, str]]:

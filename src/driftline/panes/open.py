@@ -10,7 +10,7 @@ until then (`waiting`).
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,18 +20,21 @@ import numpy as np
 from driftline.codec import Count, corrupt, pack, unpack
 from driftline.formats.columns import ModelColumns
 from driftline.formats.learning import ALL, SEGMENT_BITS, VERSION_BITS, Shape
+from driftline.panes.arrivals import Arrivals
 from driftline.panes.closing import Pane, pane_records
 from driftline.panes.counting import Counting, together
 from driftline.panes.groups import PANE_SHIFT, Naming, OpenGroup
 from driftline.panes.records import GROUP_STEP, PaneRecord
+from driftline.panes.repeats import Repeats
 from driftline.panes.rows import Rows, rows_of, unpack_rows
 from driftline.panes.waiting import ANY_PANE, CHUNKS, MOST_ROWS, MOST_VALUES, Kept, Waiting, to_join
 from driftline.sketches.cells import Cells, empty, merge
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import ROLES, exact_categories
+from driftline.sketches.summary import REPEATED, ROLES, exact_categories
 
-VERSION = 1
+VERSION = 2
+"""1 had no sample of event ids."""
 MOST_MERGED = 2_000_000
 """Buckets of a chunk, some 20 MB, beyond which it is left as it is: a commit has to stay below 64 MiB."""
 ROWS_A_LAYOUT, ROWS_WAITING = 4_000, 40_000
@@ -66,21 +69,22 @@ class OpenPanes:
         self._pending_buckets = 0
         self._chunks: dict[str, Cells] = {}
         self._next_chunk = 0
+        self._repeats = Repeats()
 
     def __len__(self) -> int:
         return len(self._groups)
 
-    def add(self, columns: ModelColumns, chosen: Ints | None, times: Ints, pane_ms: int) -> None:
-        """Count rows of a model (positions, None for all) at these event times (one for each counted row)."""
+    def add(self, columns: ModelColumns, chosen: Ints | None, times: Ints, arrivals: Arrivals, pane_ms: int) -> None:
+        """Count rows of a model (positions, None for all): when they were and how they came, for each counted row."""
         panes = times // pane_ms
         apart = np.unique(panes).tolist() if columns.segments else []
         if 0 < len(apart) <= PANES_APART:
             for pane in apart:
                 inside = np.flatnonzero(panes == pane)
                 part = inside if chosen is None else chosen[inside]
-                self._waiting.add(pane * pane_ms, rows_of(columns, part, times[inside], pane_ms))
+                self._waiting.add(pane * pane_ms, rows_of(columns, part, times[inside], arrivals.at(inside), pane_ms))
         else:
-            rows = rows_of(columns, chosen, times, pane_ms)
+            rows = rows_of(columns, chosen, times, arrivals, pane_ms)
             waiting = self._waiting.add(ANY_PANE, rows)
             if columns.segments or waiting >= ROWS_A_LAYOUT:
                 self._count_alike((rows.layout, ANY_PANE))
@@ -96,21 +100,31 @@ class OpenPanes:
     def _count_alike(self, kept: Kept) -> None:
         rows = self._waiting.release(kept)
         counting = Counting(rows)
-        codes = (rows.times // rows.pane_ms) << PANE_SHIFT | rows.versions << SEGMENT_BITS
         for segments in (None, *rows.segments):
-            place = codes if segments is None else codes | segments
-            if place[0] == place[-1] and (place == place[0]).all():
-                places, ranks = place[:1], np.zeros(len(place), dtype=np.int64)
-            else:
-                places, ranks = np.unique(place, return_inverse=True)
-            handles = np.array([self._handle(rows.shape.model, at, rows.pane_ms) for at in places.tolist()])
-            ascending = np.argsort(handles)
-            if len(handles) > 1:
-                rank_of = np.empty_like(ascending)
-                rank_of[ascending] = np.arange(len(ascending))
-                ranks = rank_of[ranks]
+            handles, ranks = self._groups_of(rows, segments)
             order, bounds = together(ranks, len(handles))
-            self.take(counting.count(order, bounds, handles[ascending] * GROUP_STEP, self._newest))
+            self.take(counting.count(order, bounds, handles * GROUP_STEP, self._newest))
+            if segments is None:
+                self._repeats.add(handles, ranks, rows.ids)
+
+    def _groups_of(self, rows: Rows, segments: Ints | None) -> tuple[Ints, Ints]:
+        """Return the handles, ascending, of the groups to which rows belong, and the rank of each row's among them.
+
+        `segments` are codes of one tag, None for all events.
+        """
+        place = (rows.times // rows.pane_ms) << PANE_SHIFT | rows.versions << SEGMENT_BITS
+        place = place if segments is None else place | segments
+        if place[0] == place[-1] and (place == place[0]).all():
+            places, ranks = place[:1], np.zeros(len(place), dtype=np.int64)
+        else:
+            places, ranks = np.unique(place, return_inverse=True)
+        handles: Ints = np.array([self._handle(rows.shape.model, at, rows.pane_ms) for at in places.tolist()])
+        ascending = np.argsort(handles)
+        if len(handles) > 1:
+            rank_of = np.empty_like(ascending)
+            rank_of[ascending] = np.arange(len(ascending))
+            ranks = rank_of[ranks]
+        return handles[ascending], ranks
 
     @property
     def _newest(self) -> Cells:
@@ -162,6 +176,7 @@ class OpenPanes:
                 self._count_alike(kept)
             else:
                 rows = self._waiting.release(kept)
+                self._repeats.add(*self._groups_of(rows, None), rows.ids)
                 due.setdefault((kept[1] + rows.pane_ms, kept[1], rows.shape.model), _Due()).rows.append(rows)
         for group in self._groups.values():
             if group.end <= watermark:
@@ -169,7 +184,7 @@ class OpenPanes:
         if not due:
             return []
         self._groups = {key: group for key, group in self._groups.items() if group.end > watermark}
-        cells = self._take_out([group.handle for each in due.values() for group in each.groups])
+        cells = self._take_out([group for each in due.values() for group in each.groups], naming)
         records = []
         for key in sorted(due):
             end, start, model = key
@@ -179,11 +194,15 @@ class OpenPanes:
             records.extend(pane_records(pane, naming(model), groups, held, due[key].rows, categories))
         return records
 
-    def _take_out(self, handles: list[int]) -> Cells:
+    def _take_out(self, groups: Sequence[OpenGroup], naming: Callable[[str], Naming]) -> Cells:
         """Return what was counted of these groups, and keep the rest."""
-        wanted: Ints = np.array(sorted(handles), dtype=np.int64)
+        wanted: Ints = np.array(sorted(group.handle for group in groups), dtype=np.int64)
+        models = {group.model for group in groups if group.model}
+        slots = {model: naming(model).signals.index(REPEATED) for model in sorted(models)}
+        sampled = {group.handle: slots[group.model] for group in groups if group.segment == ALL and group.model}
         held = (self._merged, *self._pending, *self._chunks.values())
-        cells = merge([self._cut(each, wanted, inside=True) for each in held])
+        parts = [self._cut(each, wanted, inside=True) for each in held]
+        cells = merge([*parts, self._repeats.close(sampled, GROUP_STEP)])
         self._merged = self._cut(self._merged, wanted, inside=False)
         self._pending = [self._cut(each, wanted, inside=False) for each in self._pending]
         self._pending_buckets = sum(len(each.keys) for each in self._pending)
@@ -214,17 +233,20 @@ class OpenPanes:
                 self._count_alike(kept)
         writes = self._waiting.store(lambda: self._new_chunk("rows"), categories)
         self._merge()
+        for name in [name for name, cells in self._chunks.items() if not len(cells)]:
+            del self._chunks[name]
+            self._repeats.drop(name)
+            writes[name] = None
+        joining: list[str] = []
         if len(self._chunks) >= CHUNKS:
             sizes = {name: len(cells.keys) for name, cells in self._chunks.items()}
             joining = to_join(sizes, len(self._merged.keys), MOST_MERGED)
             writes.update(dict.fromkeys(joining))
             self._merged = merge([self._merged, *(self._chunks.pop(name) for name in joining)])
-        for name in [name for name, cells in self._chunks.items() if not len(cells)]:
-            del self._chunks[name]
-            writes[name] = None
         if len(self._merged):
             name = self._new_chunk("cells")
-            writes[name] = pack("cells", VERSION, exact_categories(self._merged, categories), pack_cells(self._merged))
+            arrays = {**pack_cells(self._merged), **self._repeats.store(name, joining)}
+            writes[name] = pack("cells", VERSION, exact_categories(self._merged, categories), arrays)
             self._chunks[name] = self._merged
             self._merged = empty()
         described = [self._next_handle, self._next_chunk, list(self._groups.values()), list(self._chunks)]
@@ -255,7 +277,8 @@ class OpenPanes:
         handles: Ints = np.array([group.handle for group in order], dtype=np.int64)
         signals: Ints = np.array([len(naming(group.model).signals) for group in order], dtype=np.int64)
         for name in chunks:
-            found = unpack(blobs[name], "cells", (VERSION,))
+            found = unpack(blobs[name], "cells", (1, VERSION))
+            self._repeats.restore(name, found.arrays, handles)
             names.update(msgspec.convert(found.value, dict[int, str]))
             cells = self._cut(unpack_cells(found.arrays), handles, inside=True)
             held = signals[np.searchsorted(handles, cells.ids // GROUP_STEP)]

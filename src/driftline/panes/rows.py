@@ -11,12 +11,13 @@ from driftline.codec import Array, Unpacked, pack, unpack
 from driftline.errors import StateCorrupt
 from driftline.formats.columns import ModelColumns
 from driftline.formats.learning import Shape
+from driftline.panes.arrivals import NO_OWN_TIME, Arrivals
 from driftline.sketches.buckets import ODDITY_KEYS, number_keys_into
 from driftline.sketches.keys import KEY_BITS, NO_KEY, Floats, Ints
-from driftline.sketches.summary import ROLES, Role
+from driftline.sketches.summary import DELAY, ROLES, Oddity, Role
 
-VERSION: Final = 2
-"""1 stored numbers as float64 and each category's key in 8 bytes."""
+VERSION: Final = 3
+"""1 stored numbers as float64 and each category's key in 8 bytes; 2 did not say how events came."""
 _LOW_BITS: Final = 32
 
 
@@ -42,6 +43,8 @@ class Rows:
     """Three parallel arrays: what was neither number, string nor boolean, and in which row."""
     times: Ints
     """Event times."""
+    ids: Ints
+    """Event ids as numbers, negative where there is none."""
     pane_ms: int
     stored: str = ""
     """The name of the blob that holds them, once a checkpoint has stored them."""
@@ -58,20 +61,29 @@ class Rows:
         return first - first % self.pane_ms + self.pane_ms, last - last % self.pane_ms + self.pane_ms
 
 
-def rows_of(columns: ModelColumns, chosen: Ints | None, times: Ints, pane_ms: int) -> Rows:
-    """Return the rows at these positions (None for all); `times` has one for each of them."""
+def rows_of(columns: ModelColumns, chosen: Ints | None, times: Ints, arrivals: Arrivals, pane_ms: int) -> Rows:
+    """Return the rows at these positions (None for all); `times` and `arrivals` have one for each of them."""
     numbers = len(columns.numbers)
-    keys: Ints = np.empty((numbers + len(columns.categories), len(times)), dtype=np.int64)
+    keys: Ints = np.empty((numbers + len(columns.categories) + 1, len(times)), dtype=np.int64)
     at = np.arange(len(times)) if chosen is None else chosen
     number_keys_into(columns.numbers, columns.numbers.view(np.int64), at, keys[:numbers])
-    np.maximum(columns.categories if chosen is None else columns.categories[:, chosen], -1, out=keys[numbers:])
-    cells = np.concatenate([columns.number_slots * ROLES + Role.NUMBERS, columns.category_cells])
+    np.maximum(columns.categories if chosen is None else columns.categories[:, chosen], -1, out=keys[numbers:-1])
+    np.maximum(arrivals.delays, -1, out=keys[-1])
+    delay = columns.shape.signals[DELAY]
+    cells = np.concatenate(
+        [columns.number_slots * ROLES + Role.NUMBERS, columns.category_cells, [delay * ROLES + Role.NUMBERS]]
+    )
     versions, segments = columns.versions, columns.segments
     oddities = columns.oddity_slots, columns.oddity_keys, columns.oddity_rows
     if chosen is not None:
         versions, segments = versions[chosen], [codes[chosen] for codes in segments]
         oddities = _oddities_of(chosen, *oddities, len(columns.rows))
-    return Rows(columns.shape, cells, keys, versions, segments, *oddities, times, pane_ms)
+    untimed = np.flatnonzero(arrivals.delays == NO_OWN_TIME)
+    if len(untimed):
+        nulls = np.full(len(untimed), delay), np.full(len(untimed), int(Oddity.NULL)), untimed
+        slots, kinds, rows = (np.concatenate(pair) for pair in zip(oddities, nulls, strict=True))
+        oddities = slots, kinds, rows
+    return Rows(columns.shape, cells, keys, versions, segments, *oddities, times, arrivals.ids, pane_ms)
 
 
 def _oddities_of(chosen: Ints, slots: Ints, kinds: Ints, rows: Ints, size: int) -> tuple[Ints, Ints, Ints]:
@@ -98,6 +110,7 @@ def joined(alike: Sequence[Rows]) -> Rows:
         np.concatenate([rows.oddity_keys for rows in alike]),
         np.concatenate([rows.oddity_rows + start for rows, start in zip(alike, starts, strict=True)]),
         np.concatenate([rows.times for rows in alike]),
+        np.concatenate([rows.ids for rows in alike]),
         first.pane_ms,
     )
 
@@ -109,6 +122,7 @@ def pack_rows(rows: Rows, categories: Mapping[int, str]) -> bytes:
     halves = np.ascontiguousarray(rows.keys).view("<u4")  # two of each key; of the upper one, the lowest byte counts
     arrays: dict[str, Array] = {
         "times": rows.times,
+        "ids": rows.ids,
         "versions": rows.versions,
         **{f"segments/{tag}": codes for tag, codes in enumerate(rows.segments)},
         "cells": rows.cells,
@@ -123,15 +137,18 @@ def pack_rows(rows: Rows, categories: Mapping[int, str]) -> bytes:
 
 def unpack_rows(blob: bytes, name: str, shapes: Mapping[str, Shape]) -> tuple[Rows, dict[int, str]]:
     """Undo `pack_rows`. Returns the rows, and their categories' names. Raises `StateCorrupt`."""
-    found = unpack(blob, "rows", (1, VERSION))
+    found = unpack(blob, "rows", (1, 2, VERSION))
     model, pane_ms, names = msgspec.convert(found.value, tuple[str, int, dict[int, str]])
     shape, arrays = shapes[model], found.arrays
     cells, keys, chosen = _keys_of_1(found) if found.version == 1 else _keys(found)
     segments = [arrays[f"segments/{tag}"] for tag in range(len(shape.tags))]
     oddities = arrays["oddity_slots"], arrays["oddity_keys"], arrays["oddity_rows"]
     size = keys.shape[1]
+    ids = arrays["ids"] if found.version > 2 else np.full(len(arrays["times"]), -1)
     sound = (
         0 < len(arrays["times"]) == (size if chosen is None else len(chosen))
+        and len(ids) == len(arrays["times"])
+        and ids.dtype == np.int64
         and pane_ms > 0
         and all(len(codes) == size for codes in (arrays["versions"], *segments))
         and len({len(array) for array in oddities}) == 1
@@ -153,7 +170,7 @@ def unpack_rows(blob: bytes, name: str, shapes: Mapping[str, Shape]) -> tuple[Ro
         keys, versions, segments = keys[:, chosen], versions[chosen], [codes[chosen] for codes in segments]
     if not _within(versions, len(shape.versions)) or not all(_within(codes, len(shape.segments)) for codes in segments):
         raise StateCorrupt(f"{name}: a row has a version or segment without name")
-    return Rows(shape, cells, keys, versions, segments, *oddities, arrays["times"], pane_ms, name), names
+    return Rows(shape, cells, keys, versions, segments, *oddities, arrays["times"], ids, pane_ms, name), names
 
 
 def _keys(found: Unpacked) -> tuple[Ints, Ints, None]:

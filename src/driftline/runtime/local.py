@@ -19,6 +19,8 @@ from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
 
 MOST_SLICES = 2_000
 """Slices of a reference's time: enough to see how windows vary. A year of sparse events does not make a pane each."""
+NOT_KNOWN = -1
+"""The timestamp of a record that has none: a table tells when events were sent only where a column says so."""
 LEAST_OF_A_SEGMENT = 1_000
 """Events that a segment needs for a reference of its own."""
 
@@ -68,7 +70,7 @@ def _pane_records(
         if batch.times is None:
             raise InputError("--time-column: name the column that holds the events' times")
         result.events += len(batch.values)
-        task.process(batch.values, batch.times, result.events)
+        task.process(batch.values, batch.arrived or [NOT_KNOWN] * len(batch.values), result.events)
         yield from (record.encode() for record in task.emit())
         progress(result.events)
     task.quiet()

@@ -17,6 +17,10 @@ EVENTS = "events"
 """The name of slot 0: its oddities cell counts the events themselves, under key 0."""
 CODE_VERSION = "tags.code_version"
 """Which code sent an event, by its own word."""
+DELAY = "arrival.delay_s"
+"""How long after its own time an event was sent, by its record's timestamp."""
+REPEATED = "arrival.repeated"
+"""Of a sample of the events: 1 where an event of the same id came before in the pane, else 0."""
 _BESIDE = ("tags.", "arrival.")
 
 

@@ -16,7 +16,7 @@ from driftline.tables.times import epoch_milliseconds
 BATCH_ROWS = 8_192
 """Rows turned into events at once: large enough for polars, small enough that their objects stay in the cache."""
 
-_ROW, _TIME = "driftline row", "driftline time"
+_ROW, _TIME, _ARRIVED = "driftline row", "driftline time", "driftline arrival"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class EncodedEvents:
     times: list[int] | None
     """Event times in epoch milliseconds, ascending; None if the table has no times, so that each event's time is that
     of its record."""
+    arrived: list[int] | None = None
+    """When the records were sent, in epoch milliseconds; None if the table does not say."""
 
 
 def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_ROWS) -> Iterator[EncodedEvents]:
@@ -58,7 +60,8 @@ def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_RO
         return found
 
     for batch in _batches(table, mapping, batch_rows):
-        yield EncodedEvents([key.encode() for key in batch.ids], _encoded(fields(batch)), batch.times)
+        keys = [key.encode() for key in batch.ids]
+        yield EncodedEvents(keys, _encoded(fields(batch)), batch.times, batch.arrived)
 
 
 def iter_labels(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_ROWS) -> Iterator[EncodedEvents]:
@@ -85,19 +88,25 @@ class _Batch:
     frame: pl.DataFrame
     ids: list[str]
     times: list[int] | None
+    arrived: list[int] | None
 
 
 def _batches(table: Table, mapping: ColumnMapping, batch_rows: int) -> Iterator[_Batch]:
     frame = table.frame.with_columns(_encodable(table.schema)).with_row_index(_ROW, offset=1)
-    if mapping.time_column:
-        times = epoch_milliseconds(table, mapping.time_column).alias(_TIME)
-        frame = pl.concat([times.to_frame().lazy(), frame], how="horizontal")
-        if not times.is_sorted():
-            frame = frame.sort(_TIME, maintain_order=True)
+    columns = {_TIME: mapping.time_column, _ARRIVED: mapping.arrival_column}
+    options = {_TIME: "--time-column", _ARRIVED: "--arrival-column"}
+    moments = [
+        epoch_milliseconds(table, column, options[name]).alias(name) for name, column in columns.items() if column
+    ]
+    if moments:
+        frame = pl.concat([pl.DataFrame(moments).lazy(), frame], how="horizontal")
+    if mapping.time_column and not moments[0].is_sorted():
+        frame = frame.sort(_TIME, maintain_order=True)
     with input_errors(table.path):
         for rows in frame.collect_batches(chunk_size=batch_rows, maintain_order=True):
             if rows.height:
-                yield _Batch(rows, _ids(table, mapping, rows), rows[_TIME].to_list() if mapping.time_column else None)
+                times, arrived = (rows[name].to_list() if column else None for name, column in columns.items())
+                yield _Batch(rows, _ids(table, mapping, rows), times, arrived)
 
 
 def _encodable(schema: pl.Schema) -> list[pl.Expr]:

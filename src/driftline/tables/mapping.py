@@ -30,6 +30,9 @@ class ColumnMapping(BaseModel):
     model_version: Annotated[str | None, BeforeValidator(_text)] = None
     id_column: str | None = None
     time_column: str | None = None
+    arrival_column: str | None = None
+    """When each event was sent, which a backtest takes for the timestamp of its record. `publish` does not: Kafka drops
+    records by their timestamps."""
     prediction_column: str | None = None
     score_column: str | None = None
     label_column: str | None = None
@@ -80,7 +83,8 @@ class ColumnMapping(BaseModel):
         return features
 
     def _named(self) -> list[tuple[str, str]]:
-        single = ("id_column", "time_column", "prediction_column", "score_column", "label_column")
+        times = ("time_column", "arrival_column")
+        single = ("id_column", *times, "prediction_column", "score_column", "label_column")
         named = [(option, column) for option in single if (column := getattr(self, option)) is not None]
         named += [("segment_columns", column) for column in self.segment_columns]
         return named + [("feature_columns", column) for column in self.feature_columns or ()]

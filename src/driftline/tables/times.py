@@ -17,7 +17,7 @@ _HAS_TIME = r"^\d{4}-\d\d-\d\d[T ]"
 _HAS_ZONE = r"([Zz]|[+-]\d\d:?\d\d)$"
 
 
-def epoch_milliseconds(table: Table, column: str) -> pl.Series:
+def epoch_milliseconds(table: Table, column: str, option: str = "--time-column") -> pl.Series:
     """Return a time column, all of it, as int64 epoch milliseconds, rounded down.
 
     Understood are datetimes and dates (taken as UTC where they name no zone), text such as `2018-01-01`,
@@ -34,7 +34,7 @@ def epoch_milliseconds(table: Table, column: str) -> pl.Series:
     elif dtype.is_numeric():
         time = _from_number(table, column)
     else:
-        raise InputError(f'--time-column: "{column}" holds {dtype}, which is not a time')
+        raise InputError(f'{option}: "{column}" holds {dtype}, which is not a time')
     with input_errors(table.path):
         times = table.frame.select(time.cast(pl.Int64).alias(column)).collect()[column]
     wrong = (times.is_null() | ~times.is_between(0, LATEST)).arg_true()

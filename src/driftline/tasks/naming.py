@@ -6,6 +6,7 @@ from driftline.evidence.signals import Family, family_of
 from driftline.incidents.incident import Incident, Kind
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import summarise_incident
+from driftline.sketches.summary import DELAY
 from driftline.tasks.adoption import Origin
 from driftline.tasks.subjects import SubjectJudge
 
@@ -47,6 +48,7 @@ def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJu
         kind=incident.kind,
         output_only=incident.kind is not Kind.VOLUME and families == {Family.OUTPUT},
         service_only=incident.kind is not Kind.VOLUME and families == {Family.SERVICE},
+        arrival_only=incident.kind is not Kind.VOLUME and families == {Family.ARRIVAL},
         inputs_watched=len(judge.watched.rows[Kind.DATA_DRIFT]) > 0,
         inputs_moved=judge.moved(Kind.DATA_DRIFT),
         code_version=judge.codes.came_in(began - incident.window.size, incident.window.end),
@@ -79,7 +81,10 @@ def _schema_changes(quality: Mapping[str, Mapping[str, float]]) -> Iterable[str]
     for name, effects in quality.items():
         short = name.removeprefix("features.")
         missing = effects.get("missing_after", 0.0)
-        if name == "events":
+        if name == DELAY:
+            if effects.get("null_before", 1.0) <= 1 - SCHEMA and effects.get("null_after", 0.0) >= 1 - GONE:
+                found.append("event_time is gone")
+        elif name == "events":
             if effects.get("unseen_after", 0.0) >= SCHEMA:
                 found.append("a field is new")
         elif effects.get("missing_before", 1.0) <= 1 - SCHEMA and missing >= 1 - GONE:

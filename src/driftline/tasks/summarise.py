@@ -24,7 +24,9 @@ from driftline.formats.columns import CategoryKeys, ModelColumns
 from driftline.formats.learning import Limits, Shape
 from driftline.formats.native import CHUNK, ColumnBatch, NativeDecoder
 from driftline.formats.reasons import EXPLANATIONS, Reason
+from driftline.formats.speculation.identities import NO_ID
 from driftline.formats.times import BAD_TIME, LATEST, NO_TIME
+from driftline.panes.arrivals import NO_DELAY, NO_OWN_TIME, Arrivals, delays_of
 from driftline.panes.groups import Naming
 from driftline.panes.open import OpenPanes
 from driftline.panes.records import GROUP_STEP, PaneRecord, Watermark
@@ -33,8 +35,8 @@ from driftline.sketches.keys import Ints
 from driftline.sketches.summary import ROLES, Oddity, Role
 
 VERSION = 1
-TASK_VERSION = 2
-"""1 had no rows that wait, and did not count all events beside their segments."""
+TASK_VERSION = 3
+"""1 had no rows that wait, and did not count all events beside their segments. 2 did not count how events came."""
 NEVER = BAD_TIME
 """A watermark before any event."""
 STREAM = ""
@@ -112,10 +114,10 @@ class Summarise:
         batch = self._decoder.decode(values)
         stamps = np.array(timestamps, dtype=np.int64)
         stamps[(stamps < 0) | (stamps > LATEST)] = -1
-        self._time(batch, stamps)
+        arrivals = self._time(batch, stamps)
         moments = self._refuse_late(batch)
         for columns in batch.models:
-            self._count(columns, batch)
+            self._count(columns, batch, arrivals)
         self._count_fates(batch, moments)
         self._idle = False
         self.position = position
@@ -123,8 +125,8 @@ class Summarise:
             self._decoder.trim(self._panes.category_keys())
         return self._tally(batch)
 
-    def _time(self, batch: ColumnBatch, stamps: Ints) -> None:
-        """Give events without a time that of their record, and refuse those too far from it."""
+    def _time(self, batch: ColumnBatch, stamps: Ints) -> Arrivals:
+        """Give events without a time that of their record, and refuse those too far from it. Returns how they came."""
         missing = np.flatnonzero(batch.times == NO_TIME)
         if len(missing):
             self.counters.without_time += int((batch.reasons[missing] == 0).sum())
@@ -135,6 +137,11 @@ class Summarise:
         batch.reasons[ahead] = Reason.EVENT_TIME_AHEAD
         if self._settings.past is not None:
             batch.reasons[fine & (batch.times < stamps - self._settings.past)] = Reason.EVENT_TIME_BEHIND
+        delays = delays_of(np.where(fine, batch.times, stamps), stamps)
+        delays[stamps < 0] = NO_DELAY
+        delays[missing] = NO_OWN_TIME
+        # What has no timestamp is the row of a table, perhaps, of which nobody knows how it came.
+        return Arrivals(delays, np.where(stamps < 0, NO_ID, batch.ids))
 
     def _refuse_late(self, batch: ColumnBatch) -> Ints:
         """Refuse events whose pane was sent before them. Returns when each record was read, in event time.
@@ -155,12 +162,13 @@ class Summarise:
             self.watermark = max(self.watermark, self._newest - self._settings.disorder)
         return moments
 
-    def _count(self, columns: ModelColumns, batch: ColumnBatch) -> None:
+    def _count(self, columns: ModelColumns, batch: ColumnBatch, arrivals: Arrivals) -> None:
         fine = batch.reasons[columns.rows] == 0
         rows = None if fine.all() else np.flatnonzero(fine)
-        times = batch.times[columns.rows] if rows is None else batch.times[columns.rows[rows]]
-        if len(times):
-            self._panes.add(columns, rows, times, self._settings.pane_ms(columns.shape.model))
+        places = columns.rows if rows is None else columns.rows[rows]
+        if len(places):
+            pane_ms = self._settings.pane_ms(columns.shape.model)
+            self._panes.add(columns, rows, batch.times[places], arrivals.at(places), pane_ms)
 
     def _count_fates(self, batch: ColumnBatch, moments: Ints) -> None:
         """Count every record in the stream's own panes: `moments` says when each was read, in event time."""
@@ -256,7 +264,7 @@ class Summarise:
         if not blobs:
             return
         with corrupt_if_it_fails(f"summarise {self._source}"):
-            state = msgspec.convert(unpack(blobs["task"], "summarise", (1, TASK_VERSION)).value, _Stored)
+            state = msgspec.convert(unpack(blobs["task"], "summarise", (1, 2, TASK_VERSION)).value, _Stored)
             self.watermark, self._newest, self._sent, self.position, before, counters, panes = state
             self._before = {int(reason): number for reason, number in before.items()}
             self.counters = Counters(*counters)

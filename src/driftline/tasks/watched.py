@@ -140,7 +140,7 @@ class Watched:
         slot = self.projection.signals.index(name)
         found = rounded_all(effects(self.projection, vector).of(slot))
         if kind is Kind.DATA_QUALITY:
-            before, after, what = largest_share(found)
+            before, after, what = largest_share(name, found)
         else:
             before, after, what = _moved(contrast(self.projection, vector, slot))
         return Signal(name, rounded(evidence), found, what=what, before=before, after=after)

@@ -26,8 +26,8 @@ def decoder(*, careful: bool = False) -> NativeDecoder:
 
 def left_by(made: NativeDecoder, values: Sequence[bytes]) -> list[int]:
     """Return the positions of the records that speculation leaves to the careful decoder."""
-    times = np.zeros(len(values), dtype=np.int64)
-    found: list[int] = made._fast.read(values, times)[1].tolist()
+    times, ids = np.zeros((2, len(values)), dtype=np.int64)
+    found: list[int] = made._fast.read(values, times, ids)[1].tolist()
     return found
 
 

@@ -10,7 +10,7 @@ from driftline.formats.learning import Shape
 from driftline.formats.shapes import BODY, Kind, Node
 from driftline.formats.shapes import CODE as CODE_PATH
 from driftline.formats.speculation.grammar import END, START, Grammar, Part, Path
-from driftline.formats.speculation.walk import BOOLEANS, CODE, NUMBERS, PASSED, STRINGS, TIME, VALUE
+from driftline.formats.speculation.walk import BOOLEANS, CODE, ID, NUMBERS, PASSED, STRINGS, TIME, VALUE
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import ROLES, Role
 
@@ -33,7 +33,7 @@ class Field:
 def field_at(shape: Shape, path: Path) -> Field | None:
     """Return what a shape accepts at a path without looking at the record with care; None if nothing."""
     if path == ("event_id",):
-        return Field(PASSED, _SCALARS)
+        return Field(ID, _SCALARS)
     if path == ("event_time",):
         return Field(TIME, Kind.STRING | Kind.NUMBER)
     if path == ("model_version",):

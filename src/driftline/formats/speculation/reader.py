@@ -123,8 +123,8 @@ class SpeculativeReader:
             model.forget_codes()
         self._learned = True
 
-    def read(self, values: Sequence[bytes | None], times: Ints) -> tuple[list[ModelColumns], Ints]:
-        """Read what fits. Fills in `times`; returns columns, and the positions of the records that are left."""
+    def read(self, values: Sequence[bytes | None], times: Ints, ids: Ints) -> tuple[list[ModelColumns], Ints]:
+        """Read what fits, times and ids into these arrays. Returns columns, and the positions of what is left."""
         if self._learned:
             self._ready = _lay_out([model for model in self._models.values() if model.grammars], self._tokens)
             self._learned = False
@@ -142,13 +142,15 @@ class SpeculativeReader:
             if len(rows):
                 read.append(self._columns(model, rows, found))
         np.copyto(times, found.times, where=models >= 0)
+        np.copyto(ids, found.ids, where=models >= 0)
         return read, np.flatnonzero(models < 0)
 
     def _walk(self, values: Sequence[bytes | None], ready: "_Ready") -> Found:
         size, known = len(values), len(self._tokens)
         apart = size + 8 * (size % 64 == 0)  # columns 2^n bytes apart would share the cache's sets
         numbers = np.empty((ready.width, apart), dtype=np.float64)
-        found = Found(np.empty(size, dtype=np.int64), np.empty(size, dtype=np.int64), numbers, numbers.view(np.int64))
+        taken, times, ids = (np.empty(size, dtype=np.int64) for _ in range(3))
+        found = Found(taken, times, ids, numbers, numbers.view(np.int64))
         for first in range(0, size, RECORDS_A_WALK):
             text, bounds = _joined(values[first : first + RECORDS_A_WALK])
             walk(text, bounds, first, ready.grammars, self._tokens.table, found)

@@ -42,7 +42,8 @@ class Table(NamedTuple):
 
 
 @inlined
-def _hash(at: int, size: int) -> Word:
+def hash_of(at: int, size: int) -> Word:
+    """Return a hash of so many bytes; its highest bits are the best."""
     mixed = _U(size)
     while size >= 8:
         mixed = (mixed ^ word_at(at)) * _MIX
@@ -58,7 +59,7 @@ def _hash(at: int, size: int) -> Word:
 @inlined
 def find(at: int, size: int, slots: int, spans: int, held: int) -> tuple[int, int]:
     """Return (a token's number or a negative one, the slot where it is or belongs). The table is given by addresses."""
-    slot: int = signed(_hash(at, size) >> _U(40)) & (SLOTS - 1)
+    slot: int = signed(hash_of(at, size) >> _U(40)) & (SLOTS - 1)
     while True:
         number = half_at(slots + 4 * slot)
         if number < 0:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.compiled import Bytes, address, byte_at, compiled, inlined, signed, word_at
+from driftline.formats.speculation.identities import NO_ID, identity
 from driftline.formats.speculation.scanning import (
     FAILED,
     QUOTE,
@@ -37,8 +38,8 @@ from driftline.formats.speculation.tokens import (
 from driftline.formats.times import BAD_TIME, LATEST, NO_TIME
 from driftline.sketches.keys import Floats, Ints
 
-PASSED, TIME, VALUE, CODE = range(4)
-"""A field's role: only checked; the event's time; a value; a text that stands for a version or a segment."""
+PASSED, TIME, VALUE, CODE, ID = range(5)
+"""A field's role: only checked; the event's time; a value; a text that stands for a version or a segment; its id."""
 ROLE, KINDS, NUMBER, STRING, BOOLEAN, SEVERAL, NULL = range(7)
 """What `Grammars.fields` has of a field: its role; the kinds that it may have (bits); the column of
 a VALUE's numbers, strings (a CODE's texts) and booleans, negative where it may have none; whether it has several of
@@ -81,6 +82,7 @@ class Found(NamedTuple):
     taken: Ints
     """The grammar that a record followed; -1 where it followed none, and then the rest is anything."""
     times: Ints
+    ids: Ints
     numbers: Floats
     """Shape (columns, rows): +inf is missing, NaN is null."""
     tokens: Ints
@@ -91,7 +93,7 @@ class Found(NamedTuple):
 def walk(text: Bytes, bounds: Ints, first: int, grammars: Grammars, table: Table, found: Found) -> None:
     """Read the records that begin at `bounds` (their end is its last) into the rows from `first` on."""
     firsts, following, starts, fields, edges_from, edges, _ = grammars
-    taken, times, numbers, tokens = found
+    taken, times, ids, numbers, tokens = found
     text_at, pieces_at = address(text), address(grammars.pieces)
     slots_at, spans_at, held_at = address(table.slots), address(table.spans), address(table.held)
     hint = 0
@@ -112,7 +114,7 @@ def walk(text: Bytes, bounds: Ints, first: int, grammars: Grammars, table: Table
         grammar = signed(firsts[model])
         while grammar >= 0:
             at, state = begin, starts[grammar]
-            times[row] = NO_TIME
+            times[row], ids[row] = NO_TIME, NO_ID
             while True:
                 edge, last = edges_from[state], edges_from[state + 1]
                 while edge < last:
@@ -134,6 +136,8 @@ def walk(text: Bytes, bounds: Ints, first: int, grammars: Grammars, table: Table
                 byte = byte_at(at)
                 if role == TIME:
                     at, times[row] = _time(at, stop)
+                elif role == ID:
+                    at, ids[row] = _id(at, stop)
                 elif role == PASSED:
                     at = _pass(at, stop, fields[state, KINDS], fields[state, NULL])
                 else:
@@ -236,6 +240,21 @@ def _time(at: int, stop: int) -> tuple[int, int]:
     if end == FAILED or negative or not whole or digits > _U(LATEST):
         return FAILED, BAD_TIME
     return end, signed(digits)
+
+
+@inlined
+def _id(at: int, stop: int) -> tuple[int, int]:
+    """Return (position after an event's id or FAILED, its number)."""
+    byte = byte_at(at)
+    if byte == QUOTE:
+        end = plain_end(at, stop)
+        return (FAILED, NO_ID) if end == FAILED else (end, identity(at + 1, end - at - 2))
+    if byte == _N:
+        return (at + 4, NO_ID) if word_at(at) & _FOUR == _NULL else (FAILED, NO_ID)
+    end, negative, digits, _, whole = numeral(at, stop)
+    if end == FAILED or negative or not whole or digits > _GREATEST:  # the careful decoder writes it in one way
+        return FAILED, NO_ID
+    return end, identity(at, end - at)
 
 
 @inlined
