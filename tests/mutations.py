@@ -22,6 +22,7 @@ PAUSING = "tests/runtime/test_pausing.py"
 WORKER = "tests/runtime/test_worker.py"
 STORES = "tests/state/test_conformance.py"
 MERGING = "tests/panes/test_merging.py"
+REPEATS = "tests/panes/test_repeats.py"
 SUMMARISE = "tests/tasks/test_summarise.py"
 JUDGE = "tests/tasks/test_judge.py"
 
@@ -270,6 +271,27 @@ MUTATIONS = (
         "            self.counters = Counters(*counters)\n",
         "",
         (SUMMARISE, SIMULATION),
+    ),
+    Mutation(
+        "repeated ids are counted as long as the sample is not full",
+        "panes/repeats.py",
+        "rows = np.flatnonzero((ids >= 0) & (ids <= limits))",
+        "rows = np.flatnonzero((ids >= 0) & (ids < limits))",
+        (REPEATS,),
+    ),
+    Mutation(
+        "samples of event ids are not part of the checkpoint",
+        "panes/open.py",
+        "            self._repeats.restore(name, found.arrays, handles)\n",
+        "",
+        (SUMMARISE,),
+    ),
+    Mutation(
+        "an event's delay is told by the batch's last record",
+        "tasks/summarise.py",
+        "delays = delays_of(np.where(fine, batch.times, stamps), stamps)",
+        "delays = delays_of(np.where(fine, batch.times, stamps), np.full_like(stamps, stamps[-1]))",
+        (SUMMARISE,),
     ),
     Mutation(
         "alert ids depend on when they are made",

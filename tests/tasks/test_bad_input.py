@@ -9,7 +9,7 @@ import pytest
 from driftline.formats.learning import MAX_EXTRA_FIELDS, Limits
 from driftline.formats.reasons import Reason
 from driftline.sketches.keys import category_key
-from driftline.sketches.summary import Role, Summary, combine
+from driftline.sketches.summary import DELAY, Role, Summary, combine
 from driftline.tasks.summarise import STREAM, Summarise
 from tests.tasks.streams import ROOMY, START, Run, Value, event, panes_of, stored, summarise_settings
 
@@ -161,7 +161,7 @@ def test_the_last_of_repeated_names_counts_as_in_every_json_library() -> None:
 def test_names_that_cannot_be_learned_are_counted() -> None:
     run = run_of(*[text(features={"x": 1, 'q"': 1, "c\x01": 1})] * 5)
     assert run.task.counters.beyond_limits == 10
-    assert summary_of(run).signals == ("events", "features.x")
+    assert summary_of(run).signals == ("events", DELAY, "features.x")
 
 
 def test_ten_thousand_features_keep_the_first_and_count_the_rest() -> None:
@@ -171,7 +171,7 @@ def test_ten_thousand_features_keep_the_first_and_count_the_rest() -> None:
     assert run.task.counters.beyond_limits == 2 * (10_000 - 499)
     run.finish()
     panes = [pane for pane in panes_of(run.sent) if pane.model == "m"]
-    assert len(combine(summary for pane in panes for _, summary in pane.summaries()).signals) == 501
+    assert len(combine(summary for pane in panes for _, summary in pane.summaries()).signals) == 502
     stream = summary_of(run, STREAM)
     assert stream.counts(2, Role.STRINGS) or stream.signals.index("beyond_limits")
     facts = stream.counts(stream.signals.index("beyond_limits"), Role.STRINGS)
@@ -207,7 +207,7 @@ def test_a_string_of_a_mebibyte_is_a_category_like_any_other() -> None:
     tracemalloc.stop()
     assert held < 8 << 20, "long values are not kept"
     summary = summary_of(run)
-    assert summary.counts(1, Role.STRINGS)[category_key("7" + "y" * (1 << 20))] == 1
+    assert summary.counts(summary.signals.index("features.x"), Role.STRINGS)[category_key("7" + "y" * (1 << 20))] == 1
     assert max(map(len, summary.categories.values())) == 80
 
 
