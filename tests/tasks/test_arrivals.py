@@ -60,7 +60,7 @@ def test_events_that_come_late_are_told_in_the_first_windows() -> None:
         "environment",
         "only how events arrive changed, not what is in them",
     )
-    assert f"events {signal.before} → {signal.after} late, by 1" in incident.summary
+    assert f"events {signal.before} → {signal.after} late (mean delay 1" in incident.summary
     assert incident.false_alarms is not None, "chance makes events late, so it is a matter of the budget"
 
 
@@ -90,7 +90,7 @@ def test_what_is_no_matter_of_data_is_no_incident(delay: Delay) -> None:
 def test_events_from_the_future_are_told() -> None:
     (incident,) = incidents(arriving(Stream(hours=9), lambda time, chance: 0 if time < BEGAN else -90_000))
     assert (incident.kind, incident.signals[0].what) == (Kind.DATA_QUALITY, "ahead of their time")
-    assert "events 0 % → 100 % ahead of their time, by 64 s or more on average" in incident.summary
+    assert "events 0 % → 100 % ahead of their time (mean lead 64 s or more)" in incident.summary
 
 
 def untimed(event: Event, chance: Any) -> Event:

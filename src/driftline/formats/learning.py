@@ -256,7 +256,7 @@ class Shape:
         return shape
 
     def _watch_what_is_known_of_code(self) -> None:
-        """Watch the tag that releases before 0.2.0 only decoded."""
+        """Watch the tag that an earlier release only decoded."""
         tags = self.root.children.get(CODE[0])
         node = tags.children.get(CODE[1]) if tags is not None else None
         if node is not None and not self._watch(CODE_VERSION):

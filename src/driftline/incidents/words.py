@@ -108,11 +108,11 @@ def describe(signal: Signal, kind: Kind) -> str:
 
 
 def _by(signal: Signal, what: str) -> str:
-    """Return how late events come on average, where they are late; each delay is counted down to a power of two."""
+    """Return how late all events come on average, where some are late. A delay is cut down to a power of two."""
     mean = signal.effects.get("mean_after")
     if mean is None or what not in (_ARRIVALS[DELAY]["out_of_range"], _AHEAD):
         return ""
-    return f", by {number(abs(mean))} s or more on average"
+    return f" (mean {'lead' if mean < 0 else 'delay'} {number(abs(mean))} s or more)"
 
 
 def largest_share(name: str, effects: Mapping[str, float]) -> tuple[str, str, str]:
