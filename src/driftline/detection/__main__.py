@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from driftline.detection import abrupt, control, friedman, matrix, power, real
+from driftline.detection import matrix, power, published, real
 from driftline.detection.report import Given, Made, Section, table
 
 PARTS: Final = ("tables", "matrix", "power", "real")
@@ -49,22 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if missed else 0
 
 
-def _tables(part: tuple[str, bool]) -> Section:
-    name, quick = part
-    if name == "A":
-        return abrupt.abrupt_stream(1) if quick else abrupt.abrupt_stream()
-    if name == "B":
-        return friedman.friedman(1) if quick else friedman.friedman()
-    return control.control_charts()
-
-
 def _sections(parts: Iterable[str], quick: bool, spread: Callable[..., Iterator[Any]]) -> Iterator[Section]:
     if "matrix" in parts:
         yield matrix.run(quick, spread)
     if "power" in parts:
         yield power.run(quick, spread)
     if "tables" in parts:
-        yield from spread(_tables, [(name, quick) for name in "BAC"])
+        yield from published.run(quick, spread)
     if "real" in parts:
         yield real.run(quick, spread)
 
