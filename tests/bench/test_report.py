@@ -24,7 +24,9 @@ DETAILS = {
     "cells_bytes": 44_000,
     "groups": 1,
     "us_a_pane": 300.0,
-    "us_a_window": 9_000.0,
+    "us_a_slice": 1_000.0,
+    "us_a_window": 700.0,
+    "us_a_reference": 50_000.0,
     "state_bytes": 1e6,
     "subjects": 10,
 }

@@ -202,7 +202,9 @@ def _facts(found: Measurements, long_run: Measured | None) -> list[Fact]:
         Fact("panes published", middle(PATH, "panes"), ""),
         Fact("written to Redis", middle(PATH, "written_mib"), "MiB"),
         Fact("Judge, a pane record taken in", middle("judge", "us_a_pane"), "µs"),
+        Fact("Judge, a slice of a model merged and counted", middle("judge", "us_a_slice"), "µs"),
         Fact("Judge, a (model, window) judged", middle("judge", "us_a_window"), "µs"),
+        Fact("Judge, a reference learned, once a model", middle("judge", "us_a_reference"), "µs"),
         Fact("Judge, state of a subject", middle("judge", "state_bytes") / middle("judge", "subjects"), "bytes"),
         Fact(
             "state of an open pane, a signal", middle(PATH, "cells_bytes") / middle(PATH, "groups") / SIGNALS, "bytes"
