@@ -1,6 +1,6 @@
 """What the process imports that workers are forked from: all that a worker does once, before it begins."""
 
 import tests.chaos.workers  # noqa: F401
-from driftline.tasks.summarise import warm_up
+from driftline.tasks.warming import warm_up
 
 warm_up()

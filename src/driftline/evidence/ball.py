@@ -4,11 +4,13 @@ A distribution p' is no change while χ²(p' ‖ p) = Σ (p'_k - p_k)² / p_k <=
 sampling error and changes too small to matter.
 """
 
+import math
 from typing import Final
 
 import numpy as np
-from scipy.special import chdtri, xlogy
+from scipy.special import chdtri
 
+from driftline.compiled import compiled, inlined
 from driftline.sketches.keys import Floats, Ints
 
 MOST_TAIL: Final = 0.05
@@ -45,65 +47,98 @@ def most_likely(counts: Floats, shares: Floats, radius: Floats) -> Floats:
     is never below the maximum, whatever a is: so a search cut short costs evidence, not validity. The bound is convex
     in a; its derivative's root is found by Newton's method in log a, kept within a bracket.
     """
-    n = np.maximum(counts.sum(axis=1), TINY)
-    ratio = np.divide(counts, n[:, None] * shares, out=np.zeros_like(counts), where=shares > 0)
-    limit = 1.0 + radius
-    second = (shares * ratio**2).sum(axis=1)
-    free = xlogy(counts, counts / n[:, None]).sum(axis=1)
-    outside = np.flatnonzero(second > limit)
-    if not len(outside):
-        return np.asarray(free)
-    n, ratio, limit, shares = n[outside], ratio[outside], limit[outside], shares[outside]
-    distance = np.sqrt((second[outside] - 1) / np.maximum(radius[outside], TINY))
-    near = 1 / (1 / (limit * (distance - 1)) + radius[outside] / limit)  # exact near the ball; seldom above l/η²
-    rare = _if_one_bin_stands_out(ratio, limit, shares, radius[outside])
-    log_a = _best_multiplier(n, ratio, limit, shares, np.where(rare > 0, rare, near))
-    a, l_ = np.exp(log_a), limit
-    y, _ = _stationary(ratio, a[:, None], l_[:, None])
-    weighted = shares * y
-    bound = xlogy(counts[outside], np.where(ratio > 0, weighted, 1.0)).sum(axis=1)
-    bound += n * ((1 - a) * (1 - weighted.sum(axis=1)) + a / (2 * l_) * (l_ - (weighted * y).sum(axis=1)))
-    free[outside] = bound
-    return np.asarray(free)
+    found = np.empty(len(counts))
+    _bounds(np.ascontiguousarray(counts), np.ascontiguousarray(shares), radius, np.empty(shares.shape[1]), found)
+    return found
 
 
-def _if_one_bin_stands_out(ratio: Floats, limit: Floats, shares: Floats, radius: Floats) -> Floats:
-    """Return a for all but one bin taken together, if that one is rare and much fuller than the ball allows; else 0."""
-    rows, fullest = np.arange(len(ratio)), ratio.argmax(axis=1)
-    p, u = shares[rows, fullest], ratio[rows, fullest]
-    y = 1 + np.sqrt(radius * (1 - p) / np.maximum(p, TINY))  # the edge of the ball in that bin's direction
-    a = np.divide(u - y, y * (y / limit - 1), out=np.zeros_like(y), where=y > RARE)
-    return np.asarray(np.maximum(a, 0.0))
+@compiled
+def _bounds(counts: Floats, shares: Floats, radius: Floats, ratio: Floats, found: Floats) -> None:
+    """Fill in `found`; `ratio` holds u, a row at a time."""
+    for row in range(len(counts)):
+        n, free = 0.0, 0.0
+        for k in range(len(ratio)):
+            n += counts[row, k]
+        n = max(n, TINY)
+        second, rarest, fullest = 0.0, 1.0, 0.0
+        for k in range(len(ratio)):
+            p, ratio[k] = shares[row, k], 0.0
+            if counts[row, k] > 0:
+                free += counts[row, k] * math.log(counts[row, k] / n)
+                ratio[k] = counts[row, k] / (n * p) if p > 0 else 0.0
+                second += p * ratio[k] ** 2
+            if ratio[k] > fullest:
+                rarest, fullest = p, ratio[k]
+        limit = 1.0 + radius[row]
+        if second <= limit:
+            found[row] = free
+            continue
+        start = _if_one_bin_stands_out(rarest, fullest, limit)
+        if start <= 0:
+            start = _near(second, limit)
+        found[row] = _bound(counts, shares, row, ratio, n, limit, math.log(min(max(start, 1e-3), 1e3)))
 
 
-def _best_multiplier(n: Floats, ratio: Floats, limit: Floats, shares: Floats, start: Floats) -> Floats:
-    """Return log a, looked for from `start` on. For small deviations a/l = χ/η - 1."""
-    log_a = np.log(np.clip(start, 1e-3, 1e3))
-    low, high = np.full(len(n), -FURTHEST), np.full(len(n), FURTHEST)
-    left = np.arange(len(n))
+@inlined
+def _near(second: float, limit: float) -> float:
+    """Return a, exact near the ball; it is seldom above l/η². For small deviations a/l = χ/η - 1."""
+    radius = limit - 1
+    distance = math.sqrt((second - 1) / max(radius, TINY))
+    return 1 / (1 / max(limit * (distance - 1), TINY) + radius / limit)
+
+
+@inlined
+def _if_one_bin_stands_out(p: float, u: float, limit: float) -> float:
+    """Return a for all but the fullest bin taken together, if that one is rare and fuller than the ball allows; else 0.
+
+    p is the bin's share, u the ratio of what it holds to that.
+    """
+    edge = 1 + math.sqrt((limit - 1) * (1 - p) / max(p, TINY))  # of the ball in that bin's direction
+    return (u - edge) / (edge * (edge / limit - 1)) if edge > max(RARE, limit) else 0.0
+
+
+@inlined
+def _bound(counts: Floats, shares: Floats, row: int, ratio: Floats, n: float, limit: float, log_a: float) -> float:
+    """Return the least value of the Lagrangian that is found, looking from log a on."""
+    low, high = -FURTHEST, FURTHEST
     for step in range(MOST_STEPS):
-        at, a, l_, p = log_a[left], np.exp(log_a[left]), limit[left], shares[left]
-        y, root = _stationary(ratio[left], a[:, None], l_[:, None])
-        weighted = p * y
+        a = math.exp(log_a)
+        first, second, curvature = 0.0, 0.0, 0.0
+        for k in range(len(ratio)):
+            y, root = _stationary(ratio[k], a, limit)
+            weighted = shares[row, k] * y
+            first += weighted
+            second += weighted * y
+            curvature += weighted * (limit - y) ** 2 / root
         # The bound's derivative in a is negative before the optimum; both without the factor n/(2l).
-        slope = l_ - (weighted * y).sum(axis=1) - 2 * l_ * (1 - weighted.sum(axis=1))
-        curvature = 2 / l_ * (weighted * (l_[:, None] - y) ** 2 / root).sum(axis=1)
-        low[left] = np.where(slope < 0, at, low[left])
-        high[left] = np.where(slope < 0, high[left], at)
-        newton = slope / (a * curvature + TINY)
-        wanted = at - newton
-        inside = (wanted >= low[left]) & (wanted <= high[left])
-        if step % 3 == 2:  # far from the optimum Newton's steps may crawl
-            inside &= np.abs(newton) < 0.1
-        log_a[left] = np.where(inside, wanted, (low[left] + high[left]) / 2)
-        left = left[n[left] * np.abs(slope * newton) * a > CLOSE]
-        if not len(left):
+        slope = limit - second - 2 * limit * (1 - first)
+        newton = slope / (a * (2 / limit * curvature) + TINY)
+        if slope < 0:
+            low = log_a
+        else:
+            high = log_a
+        wanted = log_a - newton
+        # Far from the optimum Newton's steps may crawl.
+        inside = low <= wanted <= high and (step % 3 != 2 or abs(newton) < 0.1)
+        log_a = wanted if inside else (low + high) / 2
+        if n * abs(slope * newton) * a <= CLOSE:
             break
-    return log_a
+    a = math.exp(log_a)
+    bound, first, second = 0.0, 0.0, 0.0
+    for k in range(len(ratio)):
+        y, _ = _stationary(ratio[k], a, limit)
+        weighted = shares[row, k] * y
+        first += weighted
+        second += weighted * y
+        if ratio[k] > 0:
+            bound += counts[row, k] * math.log(weighted)
+    return bound + n * ((1 - a) * (1 - first) + a / (2 * limit) * (limit - second))
 
 
-def _stationary(ratio: Floats, a: Floats, limit: Floats) -> tuple[Floats, Floats]:
+@inlined
+def _stationary(u: float, a: float, limit: float) -> tuple[float, float]:
     """Solve a y²/l + (1 - a) y = u for y >= 0, without cancellation on either side of a = 1; and the root within."""
-    root = np.sqrt((1 - a) ** 2 + 4 * a / limit * ratio) + TINY
-    above = np.where(a < 1, 2 * ratio, (root + a - 1) * limit)
-    return above / np.where(a < 1, 1 - a + root, 2 * a), root
+    root = math.sqrt((1 - a) ** 2 + 4 * a / limit * u) + TINY
+    if a < 1:
+        return 2 * u / (1 - a + root), root
+    return (root + a - 1) * limit / (2 * a), root

@@ -113,7 +113,7 @@ class Evidence:
         learned = log_ratio(floats, guess_from_past(self._past, self.shares, self.radius), self.shares, self.radius)
         tilted = self._tilts.log_ratio(floats)
         gained = np.rint((np.concatenate((learning, learned, tilted)) - 1 / FADING) * GRID) / GRID
-        self.log_r = np.logaddexp(self.log_r, 0.0) + gained
+        self.log_r = np.maximum(self.log_r, 0.0) + np.log1p(np.exp(-np.abs(self.log_r))) + gained
         self._past = self._past * self._decay + floats
         return Found(log_mean_rows(gained) + 1 / FADING, log_mean_rows(self.log_r))
 

@@ -47,10 +47,10 @@ class Dirichlets:
     """
 
     def __init__(self, alphas: Floats) -> None:
-        self._possible = alphas > 0
-        self._alphas = np.where(self._possible, alphas, 1.0)
+        self._possible = (alphas > 0).astype(np.float64)
+        self._alphas = np.where(alphas > 0, alphas, 1.0)
         self._alone = gammaln(self._alphas)
-        total = np.where(self._possible, alphas, 0.0).sum(axis=-1)
+        total = alphas.sum(axis=-1)
         self._total = np.where(total > 0, total, 1.0)
         self._total_alone = gammaln(self._total)
 
@@ -59,7 +59,7 @@ class Dirichlets:
 
         lnΓ(A) - lnΓ(A + n) + Σ lnΓ(a_k + n_k) - lnΓ(a_k), with A = Σ a_k.
         """
-        each = (gammaln(self._alphas + counts) - self._alone).sum(axis=-1, where=self._possible)
+        each = np.einsum("gsk,gsk->gs", gammaln(self._alphas + counts) - self._alone, self._possible)
         return np.asarray(self._total_alone - gammaln(self._total + counts.sum(axis=-1)) + each)
 
 

@@ -26,7 +26,7 @@ from driftline.runtime.members import Members
 from driftline.runtime.progress import Pause, Progress, samples
 from driftline.runtime.stages import JUDGE, StageKind, pipeline
 from driftline.state.api import Outcome, Store, TaskId, Word
-from driftline.tasks.summarise import warm_up
+from driftline.tasks.warming import warm_up
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ panes leave in the order of their ends.
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import msgspec
@@ -22,7 +21,7 @@ import numpy as np
 from driftline.codec import Count, Mark, corrupt_if_it_fails, pack, unpack
 from driftline.formats.columns import CategoryKeys, ModelColumns
 from driftline.formats.learning import Limits, Shape
-from driftline.formats.native import CHUNK, ColumnBatch, NativeDecoder
+from driftline.formats.native import ColumnBatch, NativeDecoder
 from driftline.formats.reasons import EXPLANATIONS, Reason
 from driftline.formats.speculation.identities import NO_ID
 from driftline.formats.times import BAD_TIME, LATEST, NO_TIME
@@ -274,24 +273,6 @@ class Summarise:
             self._decoder.keys.names.update(held)
             shapes: list[Shape] = list(self._decoder.shapes.values())
             self._shapes_stored = sum(len(shape.versions) + len(shape.segments) for shape in shapes)
-
-
-@cache
-def warm_up() -> None:
-    """Compile what `Summarise` runs, or load it: 20 s on a new machine, one second afterwards, once a process.
-
-    Better before a worker joins its group than with its first records: a member must be heard of in time.
-    """
-    settings = SummariseSettings(0, 0, None, Limits(), lambda _: 1_000, lambda _: ("tag",))
-    record = b'{"model":"m","segment":{"tag":"%d"},"features":{"x":%d,"y":"%d","z":null},"prediction":0.125}'
-    for count in (1, CHUNK):
-        task = Summarise(settings, 0, 1)
-        for start in range(2):
-            values = [record % (at % 3, at, at) for at in range(start, start + count)]
-            task.process(values, [1_000] * count, count)
-        task.checkpoint()
-        task.quiet()
-        task.emit()
 
 
 _Counters = tuple[Count, Count, dict[str, Count], Count, Count, Count]
