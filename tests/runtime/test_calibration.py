@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import polars as pl
 import pytest
@@ -54,8 +55,23 @@ def test_a_process_that_forgets_within_a_window_keeps_the_budget(tmp_path: Path)
     assert found.calibration.high >= 3.69 / 3, "the table holds three hours and no more, however often it is replayed"
     assert found.replayed_ms > found.table_ms
     text = as_text(found)
-    assert "budget    1 false alarms in 1 hour" in text
+    assert "budget    1 false alarm in 1 hour" in text
     assert "it is guaranteed" in text
+
+
+def test_what_was_measured_overrules_what_was_concluded(tmp_path: Path) -> None:
+    found, references = measured(table(tmp_path / "calm.parquet", wander(9_000, 0.0)), passes=2)
+    assert found.guaranteed
+    refuted = replace(found, calibration=msgspec.structs.replace(found.calibration, rate=9.0, low=2.0, high=20.0))
+    assert not refuted.guaranteed
+    assert "more false alarms were measured than it allows" in as_text(refuted)
+    shifted = table(tmp_path / "later.parquet", wander(6_000, 0.0, seed=2) + 3)
+    judging = with_references(
+        judge_settings(HOW), [replace(reference, calibration=refuted.calibration) for reference in references]
+    )
+    incident = backtest(HOW, iter_events(open_table(shifted), MAPPING), judging=judging).latest[-1]
+    assert incident.false_alarms is not None
+    assert (incident.false_alarms.basis, incident.false_alarms.rate) == (Basis.MEASURED, 9.0)
 
 
 def test_one_that_wanders_for_hours_does_not_and_longer_windows_are_advised(tmp_path: Path) -> None:

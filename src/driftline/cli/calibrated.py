@@ -35,10 +35,10 @@ def as_text(found: Calibrated) -> str:
     calibration = found.calibration
     period = span(calibration.period_ms)
     lines = [
-        f"budget    {number(calibration.budget)} false alarms in {period}",
+        f"budget    {number(calibration.budget)} false alarm{'' if calibration.budget == 1 else 's'} in {period}",
         f"measured  {number(calibration.rate)} in {period} (95 % interval {number(calibration.low)} to "
-        f"{number(calibration.high)}, for the table holds {format_duration(found.table_ms)}): "
-        f"{found.alarms.total()} alarms in {format_duration(found.replayed_ms)} replayed over {found.passes} passes",
+        f"{number(calibration.high)}, for the table holds {about(found.table_ms)}): "
+        f"{found.alarms.total()} alarms in {about(found.replayed_ms)} replayed over {found.passes} passes",
     ]
     if found.alarms:
         led = ", ".join(f"{name} {count}" for name, count in found.alarms.most_common(MOST_NAMED))
@@ -51,7 +51,23 @@ def as_text(found: Calibrated) -> str:
     return "\n".join(lines)
 
 
+def about(length_ms: int) -> str:
+    """Return a length of time to about three digits.
+
+    >>> about(10_000 * 60_000), about(90 * 60_000), about(1_500)
+    ('6.94 days', '1.5 hours', '1.5 seconds')
+    """
+    units = ((86_400_000, "days"), (3_600_000, "hours"), (60_000, "minutes"), (1_000, "seconds"))
+    size, unit = next((size, unit) for size, unit in units if length_ms >= size or size == 1_000)
+    return f"{length_ms / size:.3g} {unit}"
+
+
 def _advice(found: Calibrated) -> list[str]:
+    if not found.dependent:
+        return [
+            "The budget is not guaranteed: more false alarms were measured than it allows, though no windows were seen",
+            "to depend on the ones before. Alerts carry the measured rate if the profile was written with --output.",
+        ]
     lines = [
         "The budget is not guaranteed: windows depend on the window before by more than it covers. Alerts carry the",
         "measured rate if the profile was written with --output and is used. What helps:",

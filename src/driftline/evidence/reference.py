@@ -40,6 +40,11 @@ class Calibration(msgspec.Struct, frozen=True):
     high: float
     """False alarms measured in a period, and the 95 % interval."""
 
+    @property
+    def refutes(self) -> bool:
+        """Whether more was measured than the budget allows, by more than chance explains."""
+        return self.low > self.budget
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:

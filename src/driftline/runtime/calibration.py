@@ -74,7 +74,7 @@ class Calibrated:
     @property
     def guaranteed(self) -> bool:
         """Whether the budget can be promised for windows like these."""
-        return not self.dependent
+        return not self.dependent and not self.calibration.refutes
 
 
 def calibrate(

@@ -25,11 +25,14 @@ def promise(
         return None
     budget, measured = rules.budget, watched.reference.calibration
     found = FalseAlarms(budget.count, budget.period_ms, Basis.GUARANTEED)
-    names = [signal.name for signal in signals if signal.share >= LEAST_SHARE]
-    if watched.independent(kind, names, volume, size):
-        return found
     wanted = (rules.windows, budget.count, budget.period_ms)
-    if measured is None or (measured.windows, measured.budget, measured.period_ms) != wanted:
+    if measured is not None and (measured.windows, measured.budget, measured.period_ms) != wanted:
+        measured = None
+    names = [signal.name for signal in signals if signal.share >= LEAST_SHARE]
+    refuted = measured is not None and measured.refutes
+    if watched.independent(kind, names, volume, size) and not refuted:
+        return found
+    if measured is None:
         return msgspec.structs.replace(found, basis=Basis.NOT_GUARANTEED)
     return msgspec.structs.replace(
         found, basis=Basis.MEASURED, rate=measured.rate, low=measured.low, high=measured.high
