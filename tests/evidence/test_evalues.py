@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 from driftline.evidence.ball import ball_radius, most_likely
 from driftline.evidence.evalues import FADING, Evidence, log_mean_rows
-from driftline.evidence.guesses import GUESSES, TILTS, Dirichlets, Fixed, guess_from_past, log_ratio, tilts
+from driftline.evidence.guesses import GUESSES, TILTS, Dirichlets, Fixed, Past, tilts
 from driftline.sketches.keys import Floats, Ints
 
 EDGES = norm.ppf([0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99])
@@ -181,8 +181,10 @@ def test_tilts_are_distributions_either_way_whose_mean_e_value_is_at_most_one(sh
         edge = p[0] * (1 + np.sqrt(0.05) * direction)
         if (edge >= 0).all():
             assert (each @ edge).max() <= 1 + 1e-12
-    fixed = Fixed(away, p, radius).log_ratio(np.array([[7.0, 3.0, 0.0]]))
-    assert fixed == pytest.approx(log_ratio(np.array([[7.0, 3.0, 0.0]]), away, p, radius))
+    counts = np.array([7.0, 3.0, 0.0])
+    deviation = np.sqrt((p[0] * away[:, 0] ** 2).sum(axis=1))
+    expected = np.log1p(away[:, 0]) @ counts - 10 * np.log1p(np.sqrt(0.05) * deviation)
+    assert Fixed(away, p, radius).log_ratio(counts[None, :])[:, 0] == pytest.approx(expected)
 
 
 def _unit_directions(p: Floats, angles: Floats) -> list[Floats]:
@@ -205,14 +207,17 @@ def test_ratios_of_past_guesses_have_mean_at_most_one_exactly() -> None:
     """Every sequence of four events, its probability on the ball's edge times its e-value: the sum is the mean."""
     shares = np.array([0.2, 0.3, 0.5])
     radius = np.array([0.05])
-    away = guess_from_past(np.array([[[50.0, 30.0, 20.0]]]), shares[None, :], radius)
+    past = Past(shares[None, :], radius)
+    past.add(np.array([[50.0, 30.0, 20.0]]))
+    away, deviation = past.guesses()
+    assert deviation[:, 0] == pytest.approx(np.sqrt((shares * away[:, 0] ** 2).sum(axis=1)))
     assert (np.abs(away) > 0.1).any()
     direction = away[0, 0] - (shares * away[0, 0]).sum()
     truth = shares * (1 + direction * np.sqrt(0.05 / (shares * direction**2).sum()))
     mean = 0.0
     for sequence in itertools.product(range(3), repeat=4):
         counts = np.bincount(sequence, minlength=3)[None, :].astype(float)
-        mean += np.prod(truth[list(sequence)]) * np.exp(log_ratio(counts, away, shares[None, :], radius)[0, 0])
+        mean += np.prod(truth[list(sequence)]) * np.exp(past.log_ratio(counts)[0, 0])
     assert mean == pytest.approx(1.0)  # the direction is the worst one, so the bound is met
 
 

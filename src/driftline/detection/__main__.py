@@ -9,10 +9,10 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from driftline.detection import matrix, power, published, real
+from driftline.detection import cost, matrix, power, published, real
 from driftline.detection.report import Given, Made, Section, table
 
-PARTS: Final = ("tables", "matrix", "power", "real")
+PARTS: Final = ("tables", "matrix", "power", "real", "cost")
 HEAD: Final = """# Detection
 
 What Driftline finds, how soon, and how often it is wrong. Written by `make detection`; every number comes from that
@@ -58,6 +58,8 @@ def _sections(parts: Iterable[str], quick: bool, spread: Callable[..., Iterator[
         yield from published.run(quick, spread)
     if "real" in parts:
         yield real.run(quick, spread)
+    if "cost" in parts:
+        yield cost.run(quick, spread)
 
 
 def _page(sections: Iterable[Section], quick: bool) -> str:

@@ -8,6 +8,7 @@ the scores that it was fed, at most `MOST_SCORES` since it last started afresh, 
 Another release of river may see a change in them elsewhere: state says which release it was (`RIVER`).
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -137,7 +138,7 @@ class Replayed:
 
     def update(self, score: float, at: int) -> Detection | None:
         """Feed the score of the pane that starts at `at`; a score that is not finite is passed over."""
-        if not np.isfinite(score):
+        if not math.isfinite(score):
             return None
         if len(self._scores) >= MOST_SCORES:
             self._begin(self._scores[-KEPT_SCORES:])

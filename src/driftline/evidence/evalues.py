@@ -37,13 +37,11 @@ import numpy as np
 from driftline.evidence.ball import ball_radius, most_likely
 from driftline.evidence.guesses import (
     GUESSES,
-    HALF_LIVES,
     TILTS,
     Dirichlets,
     Fixed,
+    Past,
     dirichlets,
-    guess_from_past,
-    log_ratio,
     tilts,
 )
 from driftline.sketches.keys import Floats, Ints
@@ -54,6 +52,8 @@ nothing at all (a field that is never null: L = 1), and reach any threshold by p
 """
 GRID: Final = 2.0**20
 """Log e-values are rounded to 2^-20, so that processors whose logarithms differ in the last bit agree."""
+LEAST: Final = -1e300
+"""Stands for the log of 0 where another is subtracted from it."""
 
 Snapshot = dict[str, Floats]
 
@@ -96,8 +96,7 @@ class Evidence:
         self.radius = ball_radius(self.shares, sizes, self.dispersion, allowance, min_effect, signals)
         self._learning = Dirichlets(dirichlets(self.shares))
         self._tilts = Fixed(tilts(self.shares, self.radius), self.shares, self.radius)
-        self._decay = np.exp2(-1.0 / np.array(HALF_LIVES))[:, None, None]
-        self._past = np.zeros((len(HALF_LIVES), *self.shares.shape))
+        self._past = Past(self.shares, self.radius)
         self.log_r = np.full((GUESSES, len(self.shares)), -np.inf)
         """Log R of each guess and signal."""
 
@@ -110,11 +109,10 @@ class Evidence:
         """Add one window's counts (shape: signals, K). A signal without values changes nothing but R <- R + 1."""
         floats = self.tempered(counts)
         learning = self._learning.log_likelihood(floats) - most_likely(floats, self.shares, self.radius)
-        learned = log_ratio(floats, guess_from_past(self._past, self.shares, self.radius), self.shares, self.radius)
-        tilted = self._tilts.log_ratio(floats)
+        learned, tilted = self._past.log_ratio(floats), self._tilts.log_ratio(floats)
         gained = np.rint((np.concatenate((learning, learned, tilted)) - 1 / FADING) * GRID) / GRID
         self.log_r = np.maximum(self.log_r, 0.0) + np.log1p(np.exp(-np.abs(self.log_r))) + gained
-        self._past = self._past * self._decay + floats
+        self._past.add(floats)
         return Found(log_mean_rows(gained) + 1 / FADING, log_mean_rows(self.log_r))
 
     def tempered(self, counts: Ints) -> Floats:
@@ -123,7 +121,7 @@ class Evidence:
 
     def lately(self, rows: Ints) -> Floats:
         """Return q/p of some signals, q being the shares of their newest windows (shape: rows, K); NaN: no values."""
-        newest, shares = self._past[0, rows], self.shares[rows]
+        newest, shares = self._past.counts[0, rows], self.shares[rows]
         n = newest.sum(axis=1, keepdims=True)
         likeness = np.divide(newest, n * shares, out=np.ones_like(newest), where=(n > 0) & (shares > 0))
         return np.where(n > 0, likeness, np.nan)
@@ -134,7 +132,7 @@ class Evidence:
 
     def snapshot(self) -> Snapshot:
         """Return its state as flat arrays."""
-        return {"log_r": self.log_r.reshape(-1).copy(), "past": self._past.reshape(-1).copy()}
+        return {"log_r": self.log_r.reshape(-1).copy(), "past": self._past.counts.reshape(-1).copy()}
 
     def restore(self, snapshot: Mapping[str, Floats]) -> None:
         """Take over a snapshot of evidence with the same shares. Raises `ValueError` if its shape is another.
@@ -147,7 +145,7 @@ class Evidence:
             self.log_r[: GUESSES - TILTS] = kept.reshape(GUESSES - TILTS, len(self.shares))
         else:
             self.log_r = kept.reshape(self.log_r.shape).copy()
-        self._past = snapshot["past"].reshape(self._past.shape).copy()
+        self._past.counts = snapshot["past"].reshape(self._past.counts.shape).copy()
 
 
 def log_mean(logs: Floats) -> float:
@@ -157,7 +155,6 @@ def log_mean(logs: Floats) -> float:
 
 def log_mean_rows(logs: Floats) -> Floats:
     """Return the log of the mean of exp(logs) over the first axis."""
-    top = logs.max(axis=0)
-    base = np.where(np.isfinite(top), top, 0.0)
+    top = np.maximum(logs.max(axis=0), LEAST)
     with np.errstate(divide="ignore"):
-        return np.asarray(base + np.log(np.exp(logs - base).mean(axis=0)))
+        return np.asarray(top + np.log(np.add.reduce(np.exp(logs - top), axis=0) / len(logs)))

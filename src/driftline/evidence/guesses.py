@@ -92,41 +92,67 @@ def _standardised(values: Floats, shares: Floats) -> Floats:
     return np.asarray(np.divide(away, deviation, out=np.zeros_like(away), where=deviation > 1e-9))
 
 
-def guess_from_past(past: Floats, shares: Floats, radius: Floats) -> Floats:
-    """Return q/p - 1 for guesses from decayed counts `past` (shape: guesses, signals, K), the same shape.
+class Past:
+    """E-values of guesses from the past windows, and what these held.
 
-    With d = χ(past shares ‖ p), the guess goes the part 1 - η/d - (K-1)/(N d²) of the way from p to the past shares:
-    what makes the expected log L greatest when d² holds (K-1)/N of noise. It is always less than 1, so q > 0.
+    Args:
+        shares: p (shape: signals, K).
+        radius: η² (shape: signals).
     """
-    n = past.sum(axis=-1)
-    some = n > 0
-    each = 1.0 / np.where(some, n, 1.0)
-    possible = shares > 0
-    away = past * np.where(possible, 1.0 / np.where(possible, shares, 1.0), 0.0)
-    away *= each[..., None]
-    away -= possible
-    distance = np.einsum("sk,gsk,gsk->gs", shares, away, away)
-    noise = np.maximum(possible.sum(axis=1) - 1, 1) * each
-    useful = distance - np.sqrt(radius * distance) - noise
-    part = np.divide(useful, distance, out=np.zeros_like(distance), where=some & (useful > 0))
-    away *= part[..., None]
-    return np.asarray(away)
 
+    def __init__(self, shares: Floats, radius: Floats) -> None:
+        self.counts = np.zeros((len(HALF_LIVES), *shares.shape))
+        """Decayed counts, by half-life."""
+        possible = shares > 0
+        self._possible = possible.astype(np.float64)
+        self._inverse = np.where(possible, 1 / np.where(possible, shares, 1.0), 0.0)
+        self._freedom = np.maximum(possible.sum(axis=1) - 1, 1).astype(np.float64)
+        self._radius = radius
+        self._decay = np.exp2(-1.0 / np.array(HALF_LIVES))[:, None, None]
 
-def log_ratio(counts: Floats, away: Floats, shares: Floats, radius: Floats) -> Floats:
-    """Return Σ n log(q/p) - n log(1 + η sd_p(q/p)) for guesses with q/p - 1 = away (shape: guesses, signals)."""
-    deviation = np.sqrt(np.einsum("sk,gsk,gsk->gs", shares, away, away))
-    each = np.einsum("gsk,sk->gs", np.log1p(away), counts)
-    return np.asarray(each - counts.sum(axis=-1) * np.log1p(np.sqrt(radius) * deviation))
+    def guesses(self) -> tuple[Floats, Floats]:
+        """Return q/p - 1 (shape: guesses, signals, K) and its standard deviation under p (guesses, signals).
+
+        With d = χ(past shares ‖ p), the guess goes the part 1 - η/d - (K-1)/(N d²) of the way from p to the past
+        shares: what makes the expected log L greatest when d² holds (K-1)/N of noise. It is always less than 1, so
+        q > 0.
+        """
+        ratio = self.counts * self._inverse
+        n = np.einsum("gsk->gs", self.counts)
+        each = 1 / np.where(n > 0, n, 1.0)
+        distance = np.maximum(np.einsum("gsk,gsk->gs", ratio, self.counts) * each**2 - 1, 0.0)
+        useful = distance - np.sqrt(self._radius * distance) - self._freedom * each
+        part = np.divide(useful, distance, out=np.zeros_like(distance), where=useful > 0)
+        ratio *= each[..., None]
+        ratio -= self._possible
+        ratio *= part[..., None]
+        return ratio, part * np.sqrt(distance)
+
+    def log_ratio(self, counts: Floats) -> Floats:
+        """Return Σ n log(q/p) - N log(1 + η sd_p(q/p)) (shape: guesses, signals)."""
+        away, deviation = self.guesses()
+        bound = np.log1p(np.sqrt(self._radius) * deviation)
+        return np.asarray(np.einsum("gsk,sk->gs", np.log1p(away), counts) - np.einsum("sk->s", counts) * bound)
+
+    def add(self, counts: Floats) -> None:
+        """Take in a window."""
+        self.counts *= self._decay
+        self.counts += counts
 
 
 class Fixed:
-    """`log_ratio` of guesses that never change: their logarithms are taken once."""
+    """E-values of guesses that never change: their logarithms are taken once.
+
+    Args:
+        away: q/p - 1 (shape: guesses, signals, K).
+        shares: p (shape: signals, K).
+        radius: η² (shape: signals).
+    """
 
     def __init__(self, away: Floats, shares: Floats, radius: Floats) -> None:
         deviation = np.sqrt((shares * away**2).sum(axis=-1))
         self._each = np.log1p(away) - np.log1p(np.sqrt(radius) * deviation)[..., None]
 
     def log_ratio(self, counts: Floats) -> Floats:
-        """Return the log e-value of each guess (shape: guesses, signals)."""
+        """Return Σ n log(q/p) - N log(1 + η sd_p(q/p)) (shape: guesses, signals)."""
         return np.asarray(np.einsum("gsk,sk->gs", self._each, counts))
