@@ -209,10 +209,12 @@ def test_ratios_of_past_guesses_have_mean_at_most_one_exactly() -> None:
     radius = np.array([0.05])
     past = Past(shares[None, :], radius)
     past.add(np.array([[50.0, 30.0, 20.0]]))
-    away, deviation = past.guesses()
-    assert deviation[:, 0] == pytest.approx(np.sqrt((shares * away[:, 0] ** 2).sum(axis=1)))
-    assert (np.abs(away) > 0.1).any()
-    direction = away[0, 0] - (shares * away[0, 0]).sum()
+    direction = np.array([0.5, 0.3, 0.2]) / shares - 1
+    d, n = np.sqrt((shares * direction**2).sum()), 100
+    part = 1 - np.sqrt(0.05) / d - (3 - 1) / (n * d**2)
+    assert part > 0.5
+    once = past.log_ratio(np.array([[1.0, 0.0, 0.0]]))
+    assert once[:, 0] == pytest.approx(np.log1p(part * direction[0]) - np.log1p(np.sqrt(0.05) * part * d))
     truth = shares * (1 + direction * np.sqrt(0.05 / (shares * direction**2).sum()))
     mean = 0.0
     for sequence in itertools.product(range(3), repeat=4):

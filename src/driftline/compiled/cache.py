@@ -15,7 +15,7 @@ from typing import Any, cast
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
 
 _PACKAGE = Path(__file__).parents[1]
-_SOURCES = ("compiled", "evidence/ball.py", "formats/speculation", "formats/times.py", "sketches")
+_SOURCES = ("compiled", "evidence", "formats/speculation", "formats/times.py", "sketches")
 """What compiled code, and the constants in it, come from."""
 
 

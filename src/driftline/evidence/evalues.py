@@ -28,12 +28,14 @@ would divide, too, what the guesses that learn within the window pay for learnin
 false alarm in 300 windows where the budget was a tenth, and raises none this way.)
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from driftline.compiled import compiled
 from driftline.evidence.ball import ball_radius, most_likely
 from driftline.evidence.guesses import (
     GUESSES,
@@ -111,9 +113,10 @@ class Evidence:
         learning = self._learning.log_likelihood(floats) - most_likely(floats, self.shares, self.radius)
         learned, tilted = self._past.log_ratio(floats), self._tilts.log_ratio(floats)
         gained = np.rint((np.concatenate((learning, learned, tilted)) - 1 / FADING) * GRID) / GRID
-        self.log_r = np.maximum(self.log_r, 0.0) + np.log1p(np.exp(-np.abs(self.log_r))) + gained
         self._past.add(floats)
-        return Found(log_mean_rows(gained) + 1 / FADING, log_mean_rows(self.log_r))
+        window, total = np.empty(len(floats)), np.empty(len(floats))
+        _accumulate(gained, self.log_r, window, total)
+        return Found(window + 1 / FADING, total)
 
     def tempered(self, counts: Ints) -> Floats:
         """Return counts as so many independent events would be worth."""
@@ -146,6 +149,23 @@ class Evidence:
         else:
             self.log_r = kept.reshape(self.log_r.shape).copy()
         self._past.counts = snapshot["past"].reshape(self._past.counts.shape).copy()
+
+
+@compiled
+def _accumulate(gained: Floats, log_r: Floats, window: Floats, total: Floats) -> None:
+    """Do R <- (R + 1) L with log L = `gained` (shapes: guesses, signals), and fill in the logs of the means of both."""
+    for signal in range(log_r.shape[1]):
+        best, most = LEAST, LEAST
+        for guess in range(len(log_r)):
+            held, new = log_r[guess, signal], gained[guess, signal]
+            log_r[guess, signal] = max(held, 0.0) + math.log1p(math.exp(-abs(held))) + new
+            best, most = max(best, new), max(most, log_r[guess, signal])
+        window[signal], total[signal] = 0.0, 0.0
+        for guess in range(len(log_r)):
+            window[signal] += math.exp(gained[guess, signal] - best)
+            total[signal] += math.exp(log_r[guess, signal] - most)
+        window[signal] = best + math.log(window[signal] / len(log_r))
+        total[signal] = most + math.log(total[signal] / len(log_r))
 
 
 def log_mean(logs: Floats) -> float:

@@ -8,11 +8,13 @@ Three kinds. Each is good where the others are not:
 - *learning*: Dirichlet mixtures, which learn within the window. They find any large change at once.
 """
 
+import math
 from typing import Final
 
 import numpy as np
 from scipy.special import gammaln, ndtri
 
+from driftline.compiled import compiled
 from driftline.sketches.keys import Floats
 
 STRENGTHS: Final = (1.0, 10.0, 100.0)
@@ -104,40 +106,54 @@ class Past:
         self.counts = np.zeros((len(HALF_LIVES), *shares.shape))
         """Decayed counts, by half-life."""
         possible = shares > 0
-        self._possible = possible.astype(np.float64)
         self._inverse = np.where(possible, 1 / np.where(possible, shares, 1.0), 0.0)
         self._freedom = np.maximum(possible.sum(axis=1) - 1, 1).astype(np.float64)
         self._radius = radius
         self._decay = np.exp2(-1.0 / np.array(HALF_LIVES))[:, None, None]
 
-    def guesses(self) -> tuple[Floats, Floats]:
-        """Return q/p - 1 (shape: guesses, signals, K) and its standard deviation under p (guesses, signals).
-
-        With d = χ(past shares ‖ p), the guess goes the part 1 - η/d - (K-1)/(N d²) of the way from p to the past
-        shares: what makes the expected log L greatest when d² holds (K-1)/N of noise. It is always less than 1, so
-        q > 0.
-        """
-        ratio = self.counts * self._inverse
-        n = np.einsum("gsk->gs", self.counts)
-        each = 1 / np.where(n > 0, n, 1.0)
-        distance = np.maximum(np.einsum("gsk,gsk->gs", ratio, self.counts) * each**2 - 1, 0.0)
-        useful = distance - np.sqrt(self._radius * distance) - self._freedom * each
-        part = np.divide(useful, distance, out=np.zeros_like(distance), where=useful > 0)
-        ratio *= each[..., None]
-        ratio -= self._possible
-        ratio *= part[..., None]
-        return ratio, part * np.sqrt(distance)
-
     def log_ratio(self, counts: Floats) -> Floats:
-        """Return Σ n log(q/p) - N log(1 + η sd_p(q/p)) (shape: guesses, signals)."""
-        away, deviation = self.guesses()
-        bound = np.log1p(np.sqrt(self._radius) * deviation)
-        return np.asarray(np.einsum("gsk,sk->gs", np.log1p(away), counts) - np.einsum("sk->s", counts) * bound)
+        """Return Σ n log(q/p) - N log(1 + η sd_p(q/p)) (shape: guesses, signals).
+
+        With d = χ(past shares ‖ p), the guess q goes the part 1 - η/d - (K-1)/(M d²) of the way from p to the shares
+        of M past events: what makes the expected log L greatest when d² holds (K-1)/M of noise. It is always less than
+        1, so q > 0.
+        """
+        found = np.zeros(self.counts.shape[:2])
+        _ratios(self.counts, self._inverse, self._freedom, self._radius, np.ascontiguousarray(counts), found)
+        return found
 
     def add(self, counts: Floats) -> None:
         """Take in a window."""
         self.counts *= self._decay
         self.counts += counts
+
+
+@compiled
+def _ratios(past: Floats, inverse: Floats, freedom: Floats, radius: Floats, counts: Floats, found: Floats) -> None:
+    """Fill in `found`, zeros, where past windows were far enough from p (inverse: 1/p, 0 where a bin cannot be)."""
+    for signal in range(len(counts)):
+        events = 0.0
+        for k in range(counts.shape[1]):
+            events += counts[signal, k]
+        eta = math.sqrt(radius[signal])
+        for guess in range(len(past)):
+            n, second = 0.0, 0.0
+            for k in range(counts.shape[1]):
+                n += past[guess, signal, k]
+                second += past[guess, signal, k] ** 2 * inverse[signal, k]
+            if n <= 0:
+                continue
+            distance = max(second / n**2 - 1, 0.0)
+            useful = distance - eta * math.sqrt(distance) - freedom[signal] / n
+            if useful <= 0:
+                continue
+            part = useful / distance
+            logs = 0.0
+            for k in range(counts.shape[1]):
+                if inverse[signal, k] > 0:
+                    away = past[guess, signal, k] * inverse[signal, k] / n - 1
+                    logs += counts[signal, k] * math.log1p(part * away)
+            found[guess, signal] = logs - events * math.log1p(eta * part * math.sqrt(distance))
 
 
 class Fixed:
