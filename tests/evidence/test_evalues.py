@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from scipy.stats import norm
 
 from driftline.evidence.ball import ball_radius, most_likely
-from driftline.evidence.evalues import FADING, Evidence, log_mean_rows
+from driftline.evidence.evalues import EARLIER_TILTS, FADING, Evidence, log_mean_rows
 from driftline.evidence.guesses import GUESSES, TILTS, Dirichlets, Fixed, Past, tilts
 from driftline.sketches.keys import Floats, Ints
 
@@ -248,12 +248,14 @@ def test_a_restart_changes_no_bit(windows: list[list[int]], cut: int) -> None:
         assert array.tobytes() == stopped.snapshot()[name].tobytes()
 
 
-def test_evidence_stored_before_there_were_tilts_is_taken_up() -> None:
+@pytest.mark.parametrize("tilts_then", EARLIER_TILTS)
+def test_evidence_stored_when_there_were_other_tilts_or_none_is_taken_up(tilts_then: int) -> None:
     shares = np.array([[0.1, 0.2, 0.3, 0.4]])
     evidence = Evidence(shares, np.array([1000]), dispersion=np.ones(1), allowance=0.1)
     evidence.update(np.array([[40, 20, 20, 20]]))
     snapshot = evidence.snapshot()
-    old = {**snapshot, "log_r": snapshot["log_r"].reshape(GUESSES, 1)[:-TILTS].reshape(-1)}
+    kept = snapshot["log_r"][: GUESSES - TILTS]
+    old = {**snapshot, "log_r": np.concatenate((kept, np.ones(tilts_then)))}
     restored = Evidence(shares, np.array([1000]), dispersion=np.ones(1), allowance=0.1)
     restored.restore(old)
     assert restored.log_r[:-TILTS].tolist() == evidence.log_r[:-TILTS].tolist()

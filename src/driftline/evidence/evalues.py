@@ -54,6 +54,8 @@ nothing at all (a field that is never null: L = 1), and reach any threshold by p
 """
 GRID: Final = 2.0**20
 """Log e-values are rounded to 2^-20, so that processors whose logarithms differ in the last bit agree."""
+EARLIER_TILTS: Final = (0, 12)
+"""How many tilts earlier releases had."""
 LEAST: Final = -1e300
 """Stands for the log of 0 where another is subtracted from it."""
 
@@ -140,12 +142,12 @@ class Evidence:
     def restore(self, snapshot: Mapping[str, Floats]) -> None:
         """Take over a snapshot of evidence with the same shares. Raises `ValueError` if its shape is another.
 
-        A snapshot of before there were tilts has no R of theirs: they begin anew.
+        A snapshot of before there were tilts, or of when there were others, has no R of these: they begin anew.
         """
         self.reset()
-        kept = snapshot["log_r"]
-        if kept.size == (GUESSES - TILTS) * len(self.shares):
-            self.log_r[: GUESSES - TILTS] = kept.reshape(GUESSES - TILTS, len(self.shares))
+        kept, untilted = snapshot["log_r"], GUESSES - TILTS
+        if kept.size in [(untilted + tilts) * len(self.shares) for tilts in EARLIER_TILTS]:
+            self.log_r[:untilted] = kept.reshape(-1, len(self.shares))[:untilted]
         else:
             self.log_r = kept.reshape(self.log_r.shape).copy()
         self._past.counts = snapshot["past"].reshape(self._past.counts.shape).copy()

@@ -21,16 +21,15 @@ STRENGTHS: Final = (1.0, 10.0, 100.0)
 """Guesses around the reference: Dirichlet(strength x K x p); and one with heavy tails, Dirichlet(1/2) over all bins."""
 HALF_LIVES: Final = (1.0, 4.0, 16.0)
 """Guesses from the past: shares of counts that lose half their weight in so many windows, drawn towards p."""
-DISTANCES: Final = (1.0, 3.0, 9.0)
-"""How far tilts go, in radii of the ball. At distance χ from p the best guess is χ - η away: so 2 η, 4 η and 10 η.
-
-Median events to find a shift of one signal in ten (windows of 100, budget .1 in 300 windows): by .25 deviations at a
-min_effect of .02 2,150 with these, 4,250 without tilts; at a min_effect of 0 500, 900 with 1 and 3 only, 1,250 without.
+TILT_STEPS: Final = 4
+FARTHEST_TILT: Final = 1.2
+"""How far tilts go: from the ball's radius η to 1.2 in so many equal ratios. A tilt by t looks for a shift by t + η
+standard deviations, and finds one by half or twice that about as soon. Larger changes show in one window anyhow.
 """
 MOST_TILT: Final = 3.0
 """The greatest change of a bin's log odds."""
 LEARNING: Final = len(STRENGTHS) + 1
-TILTS: Final = 4 * len(DISTANCES)
+TILTS: Final = 4 * TILT_STEPS
 GUESSES: Final = LEARNING + len(HALF_LIVES) + TILTS
 
 
@@ -66,7 +65,7 @@ class Dirichlets:
 
 
 def tilts(shares: Floats, radius: Floats) -> Floats:
-    """Return q/p - 1 of the tilts (shape: guesses, signals, K): q is proportional to p exp(±d η v) for each distance d.
+    """Return q/p - 1 of the tilts (shape: guesses, signals, K): q is proportional to p exp(±t v) for each distance t.
 
     v is of unit variance under p: the normal score of a bin's middle rank (van der Waerden 1952), which is the most
     powerful direction for a shift of a normal, and its square freed of it, for a change of scale. Bins are in the order
@@ -76,10 +75,12 @@ def tilts(shares: Floats, radius: Floats) -> Floats:
     score = np.where(shares > 0, ndtri(middle), 0.0)
     shift = _standardised(score, shares)
     square = score**2 - (shares * score**2 * shift).sum(axis=1, keepdims=True) * shift
+    nearest = np.sqrt(radius)[:, None]
+    ratio = np.maximum(FARTHEST_TILT / nearest, 1.0) ** (1 / (TILT_STEPS - 1))
     found = []
     for direction in (shift, _standardised(square, shares)):
-        for distance in DISTANCES:
-            far = distance * np.sqrt(radius)[:, None] * direction
+        for step in range(TILT_STEPS):
+            far = nearest * ratio**step * direction
             for sign in (1.0, -1.0):
                 weights = np.exp(np.clip(sign * far, -MOST_TILT, MOST_TILT))
                 total = (shares * weights).sum(axis=1, keepdims=True)

@@ -33,7 +33,9 @@ from driftline.tasks.summarise import STREAM
 
 VERSION = 1
 SUBJECT_VERSION = 3
-"""1 had no trail of references. 2 compared nothing with how events came, and did not note when code was last seen."""
+"""1 had no trail of references. 2 compared nothing with how events came, did not note when code was last seen, and had
+other tilts (`evidence.guesses`)."""
+READ_SUBJECTS = (1, 2, SUBJECT_VERSION)
 DETECTORS = "detectors"
 """The blob that says which release of river fed the detectors. State of before there was one has none."""
 
@@ -268,7 +270,7 @@ class Judge:
                     self._restore_subject(name.removeprefix("subject/"), blobs)
 
     def _restore_subject(self, name: str, blobs: Mapping[str, bytes]) -> None:
-        found = unpack(blobs[f"subject/{name}"], "subject", (1, 2, SUBJECT_VERSION))
+        found = unpack(blobs[f"subject/{name}"], "subject", READ_SUBJECTS)
         value = msgspec.convert(found.value, StoredSubject)
         subject = value.subject
         if name != digest(*subject_parts(subject)):
