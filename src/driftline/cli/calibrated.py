@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import Any
 
 from driftline.config.durations import format_duration
+from driftline.evidence.dependence import ENOUGH_WINDOWS
 from driftline.incidents.words import number, span
 from driftline.runtime.calibration import Calibrated, Dependence
 
@@ -18,6 +19,7 @@ def as_json(found: Calibrated) -> dict[str, Any]:
         "budget": {"count": calibration.budget, "period_ms": calibration.period_ms},
         "measured": {"rate": calibration.rate, "low": calibration.low, "high": calibration.high},
         "guaranteed": found.guaranteed,
+        "untold_ms": list(found.untold),
         "alarms": dict(found.alarms.most_common()),
         "passes": found.passes,
         "replayed_ms": found.replayed_ms,
@@ -63,21 +65,29 @@ def about(length_ms: int) -> str:
 
 
 def _advice(found: Calibrated) -> list[str]:
-    if not found.dependent:
-        return [
-            "The budget is not guaranteed: more false alarms were measured than it allows, though no windows were seen",
-            "to depend on the ones before. Alerts carry the measured rate if the profile was written with --output.",
+    lines = []
+    if found.dependent:
+        lines += [
+            "The budget is not guaranteed: windows depend on the window before by more than it covers. Alerts carry",
+            "the measured rate if the profile was written with --output and is used. What helps:",
         ]
-    lines = [
-        "The budget is not guaranteed: windows depend on the window before by more than it covers. Alerts carry the",
-        "measured rate if the profile was written with --output and is used. What helps:",
-    ]
     dependent = sorted(found.dependent, key=lambda each: (each.size, each.signal))
     for size, group in groupby(dependent, lambda each: each.size):
         held = list(group)
         names = ", ".join(each.signal for each in held[:MOST_NAMED])
         more = f" and {len(held) - MOST_NAMED} more" if len(held) > MOST_NAMED else ""
         lines.append(f"  windows of {format_duration(size)} ({names}{more}): {_help(found, held)}")
+    if found.untold:
+        sizes = " and ".join(format_duration(size) for size in found.untold)
+        lines += [
+            f"The budget is not guaranteed: the table holds fewer than {ENOUGH_WINDOWS} windows of {sizes}, too few to",
+            "tell whether they depend on one another. Name a longer table, or configure shorter windows.",
+        ]
+    if not lines:
+        lines += [
+            "The budget is not guaranteed: more false alarms were measured than it allows, though no windows were seen",
+            "to depend on the ones before. Alerts carry the measured rate if the profile was written with --output.",
+        ]
     return lines
 
 

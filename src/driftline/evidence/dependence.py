@@ -14,6 +14,8 @@ from driftline.sketches.keys import Floats, Ints
 
 DEPENDENT: Final = 0.2
 """Correlation of neighbouring windows above which the budget is not promised."""
+ENOUGH_WINDOWS: Final = 50
+"""Windows of a reference that are enough to show how much they vary and depend: of fewer nothing is promised."""
 DEVIATIONS: Final = 3.0
 """Standard errors (1/sqrt(W) for W windows) that it must be above that, so that chance alone is not reported."""
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from driftline.codec import pack, unpack
 from driftline.errors import InputError, StateCorrupt
-from driftline.evidence.dependence import DEPENDENT, lag_correlations
+from driftline.evidence.dependence import DEPENDENT, ENOUGH_WINDOWS, lag_correlations
 from driftline.evidence.dispersion import STEPS, Dispersion, measure
 from driftline.evidence.projection import Bools, Projection
 from driftline.evidence.seasons import LEAST_SEASONS, deseasoned, slot_length
@@ -97,11 +97,13 @@ class Reference:
     def dependent(self, window_panes: int) -> Bools | None:
         """Tell which signals' windows of so many panes depend on the window before by more than tempering covers.
 
-        Shape: signals. None where the reference was too short to measure it.
+        Shape: signals. None where the reference is too short to tell: it holds fewer than ENOUGH_WINDOWS such windows.
         """
-        if window_panes.bit_length() > len(self.lags):
+        scale = window_panes.bit_length() - 1
+        windows = len(np.unique(self.pane_starts // self.pane_ms >> scale))
+        if scale >= len(self.lags) or windows < ENOUGH_WINDOWS:
             return None
-        return np.asarray(self.lags[window_panes.bit_length() - 1] > DEPENDENT * STEPS)
+        return np.asarray(self.lags[scale] > DEPENDENT * STEPS)
 
     def encode(self) -> bytes:
         """Return its bytes: the same for the same data, in whatever order or batches it came."""

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from driftline.evidence.dependence import DEPENDENT, surely_correlated
+from driftline.evidence.dependence import DEPENDENT, ENOUGH_WINDOWS, surely_correlated
 from driftline.evidence.dispersion import STEPS, measure
 from driftline.evidence.reference import Reference
 from driftline.sketches.keys import Floats, Ints
@@ -88,7 +88,7 @@ def _without_season(indices: Ints, totals: Ints, season: int) -> Ints:
 
 
 def _independent(indices: Ints, totals: Ints) -> bool:
-    if not len(totals):
+    if len(totals) < ENOUGH_WINDOWS:
         return False
     sure = surely_correlated((totals - totals.mean())[:, None], indices, 1)
     return bool(sure[0] <= DEPENDENT * STEPS)

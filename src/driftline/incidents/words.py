@@ -55,7 +55,10 @@ def _caution(promised: FalseAlarms | None) -> str:
     if promised is None or promised.basis is Basis.GUARANTEED:
         return ""
     if promised.rate is None:
-        return " The false-alarm budget is not guaranteed here: windows of the reference depend on one another."
+        return (
+            " The false-alarm budget is not guaranteed here: "
+            "windows of the reference depend on one another, or are too few to tell."
+        )
     period, allowed = span(promised.period_ms), number(promised.count)
     return f" Measured on the reference: {number(promised.rate)} false alarms in {period}, where {allowed} is allowed."
 

@@ -70,11 +70,13 @@ class Calibrated:
     dependent: tuple[Dependence, ...] = ()
     seasons: tuple[str, ...] = ()
     """Of those that a model can be given, the seasons at which dependent signals come back to what they were."""
+    untold: tuple[int, ...] = ()
+    """Window sizes of which the table holds too few to tell."""
 
     @property
     def guaranteed(self) -> bool:
         """Whether the budget can be promised for windows like these."""
-        return not self.dependent and not self.calibration.refutes
+        return not self.dependent and not self.untold and not self.calibration.refutes
 
 
 def calibrate(
@@ -123,14 +125,15 @@ def calibrate(
     )
     dependent = tuple(dependence(references[0], own))
     seasons = tuple(_seasons(references[0], panes, pane_ms, {each.signal for each in dependent}))
-    return Calibrated(calibration, passes, replayed, table_ms, alarms, dependent, seasons)
+    untold = tuple(size for size in sizes if references[0].dependent(_panes(references[0], size)) is None)
+    return Calibrated(calibration, passes, replayed, table_ms, alarms, dependent, seasons, untold)
 
 
 def dependence(reference: Reference, own: ModelSettings) -> list[Dependence]:
     """Return the signals whose windows depend on the window before by more than tempering covers."""
     found = []
     for size in sorted({window.size for window in own.windows}):
-        panes = max(1, round(size / reference.pane_ms))
+        panes = _panes(reference, size)
         marked = reference.dependent(panes)
         if marked is None:
             continue
@@ -145,6 +148,10 @@ def dependence(reference: Reference, own: ModelSettings) -> list[Dependence]:
                 )
             )
     return found
+
+
+def _panes(reference: Reference, size: int) -> int:
+    return max(1, round(size / reference.pane_ms))
 
 
 def _seasons(
