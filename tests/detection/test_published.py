@@ -8,7 +8,6 @@ from river.drift import PageHinkley
 
 from driftline.detection.abrupt import Unreset, adwin, by_budget, by_river, episodes, java_doubles, stream
 from driftline.detection.control import control_charts
-from driftline.detection.report import poisson_interval, poisson_limit
 from driftline.detection.rivals import PageHinkleys, kswin_default, kswin_statistics
 from driftline.evidence.charts import cusum_arl, ewma_arl, limit_for
 
@@ -84,10 +83,3 @@ def test_many_kswins_have_its_statistic() -> None:
     for row, statistic in enumerate(found.tolist()):
         assert statistic == pytest.approx(ks_2samp(window[row, drawn[row]], window[row, 70:], method="asymp").statistic)
     assert 0.3 < kswin_default() < 0.6
-
-
-def test_poisson_limits() -> None:
-    assert poisson_limit(0) == pytest.approx(2.9957, abs=1e-3)
-    low, high = poisson_interval(10)
-    assert low == pytest.approx(4.795, abs=1e-3)
-    assert high == pytest.approx(18.39, abs=1e-2)

@@ -24,6 +24,9 @@ MOST_EVENTS: Final = 20_000
 """Events after the change that a detector is given."""
 SETTLED: Final = 1_000
 """Events before the change that an online detector is given."""
+HINKLEY: Final = 50.0
+"""river's threshold of Page-Hinkley."""
+KS_LEVEL: Final = 0.05
 DELTAS: Final = (0.002, 0.01, 0.05, 0.15, 0.4, 0.8)
 Chance = np.random.Generator
 
@@ -122,6 +125,11 @@ def page_hinkley_highest(before: Before, streams: int) -> tuple[float, ...]:
 def threshold(highest: tuple[float, ...], signals: int) -> float:
     """Return what one of d signals passes in 1 - e^(-1/d) of the streams: together 1 in a HORIZON on average."""
     return float(np.quantile(highest, np.exp(-1 / signals)))
+
+
+def share_above(highest: tuple[float, ...], limit: float) -> float:
+    """Return the share of streams without a change whose highest statistic is above a detector's own threshold."""
+    return float((np.array(highest) > limit + 1e-9).mean())
 
 
 def page_hinkley_delays(change: Change, threshold: float, effort: Effort, chance: Chance) -> Floats:
