@@ -60,8 +60,7 @@ def _excess(counts: Ints | Floats) -> Ints:
     """Return 100 φ of each signal for windows of counts (shape: windows, signals, bins).
 
     φ is the largest eigenvalue of the covariance of the standardised counts (n_k - n p_k) / sqrt(n p_k), which is 1
-    for independent events, less what sampling alone adds to the largest of K eigenvalues seen in W windows,
-    (1 + sqrt(K/W))² - 1 (Marchenko and Pastur 1967). (Dividing by (1 + sqrt(K/W))² would shrink a large φ by as much.)
+    for independent events, as `unbiased` estimates it.
     """
     totals = counts.sum(axis=2, keepdims=True)
     shares = counts.sum(axis=0, keepdims=True) / np.maximum(totals.sum(axis=0, keepdims=True), 1)
@@ -72,6 +71,26 @@ def _excess(counts: Ints | Floats) -> Ints:
     windows = (totals[:, :, 0] > 0).sum(axis=0)
     covariance = np.einsum("wsk,wsl->skl", standard, standard) / np.maximum(windows, 1)[:, None, None]
     largest = np.linalg.eigvalsh(covariance)[:, -1]
-    bins = (shares[0] > 0).sum(axis=1)
-    phi = largest - ((1 + np.sqrt(bins / np.maximum(windows, 1))) ** 2 - 1)
+    freedom = np.maximum((shares[0] > 0).sum(axis=1) - 1, 1)
+    phi = unbiased(largest, freedom / np.maximum(windows, 1))
     return np.where(windows >= LEAST_WINDOWS, np.ceil(phi * STEPS - 1e-6), STEPS).astype(np.int64)
+
+
+def unbiased(largest: Floats, ratio: Floats) -> Floats:
+    """Return the largest eigenvalue of a covariance, given that of a sample.
+
+    Of K independent values of variance 1 seen in W windows the sample's is about (1 + sqrt(g))², g = K/W (Marchenko and
+    Pastur 1967); up to there nothing tells it from 1. Where the true one, l, is larger, the sample's is about
+    l (1 + g/(l - 1)) (Baik and Silverstein 2006), which is solved for l.
+
+    Args:
+        largest: of the sample.
+        ratio: g, of the same shape.
+
+    >>> unbiased(np.array([1.9, 3.225]), np.array([0.15, 0.15])).round(3).tolist()
+    [1.0, 3.0]
+    """
+    edge = (1 + np.sqrt(ratio)) ** 2
+    half = (1 + np.maximum(largest, edge) - ratio) / 2
+    root = np.sqrt(np.maximum(half**2 - np.maximum(largest, edge), 0.0))
+    return np.where(largest > edge, half + root, 1.0)
