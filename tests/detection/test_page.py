@@ -16,9 +16,19 @@ def test_a_small_run_writes_every_part_and_misses_no_target(tmp_path: Path, loan
 
     text = page.read_text()
     parts = [line.removeprefix("## ") for line in text.splitlines() if line.startswith("## ")]
-    assert [part.split(".")[0].split(" ")[0] for part in parts] == ["Targets", "(a)", "(b)", "(d)", "A", "B", "C"]
+    assert [part.split(".")[0].split(" ")[0] for part in parts] == [
+        "Targets",
+        "(a)",
+        "(b)",
+        "(d)",
+        "(e)",
+        "A",
+        "B",
+        "C",
+    ]
     assert "small run" in text
     assert "| normal | 1,000 | 4 | 3 |" in text
-    assert "mean + 0.5 sd: **Driftline**, min_effect 0.02" in text
+    assert "| mean + 0.5 sd (0.27) | 100 |" in text
+    assert "Driftline 20 / 0.02" in text
     assert "missed" not in text
     assert "car_value" in text

@@ -17,6 +17,10 @@ HEAD: Final = """# Detection
 
 What Driftline finds, how soon, and how often it is wrong. Written by `make detection`; every number comes from that
 run, and seeds are fixed. {scale}
+
+(a) says what the [budget](statistics.md) for false alarms came to where nothing changes; (b) how soon changes are
+found, beside other detectors; (d) what was found in real data; (e) what it costs. Tables A, B and C repeat what others
+published: they show that the harness measures what it should.
 """
 
 
@@ -68,7 +72,7 @@ def _page(sections: Iterable[Section], quick: bool) -> str:
     targets = [[name, "met" if met else "**missed**"] for part in ordered for name, met in part.targets.items()]
     summary = "## Targets\n\n" + table(["target", ""], targets)
     parts = [f"## {section.title}\n\n{section.text}" for section in ordered]
-    return "\n\n".join([HEAD.format(scale=scale).rstrip(), summary, *parts]) + "\n"
+    return "\n\n".join([HEAD.format(scale=scale).strip().replace(" \n", "\n"), summary, *parts]) + "\n"
 
 
 if __name__ == "__main__":

@@ -165,4 +165,5 @@ def friedman(trials: int = TRIALS) -> Section:
 
 
 def _shown(found: Outcome) -> str:
-    return f"{found[0] * 100:.1f} / {found[1] * 100:.1f} / {found[2]:.0f}"
+    delay = "—" if math.isnan(found[2]) else f"{found[2]:.0f}"
+    return f"{found[0] * 100:.1f} / {found[1] * 100:.1f} / {delay}"

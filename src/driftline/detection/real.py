@@ -254,7 +254,8 @@ def _told(found: Found) -> str:
         for incident in found.incidents[:MOST_SHOWN]
     ]
     lines = [f"### {data.name}", data.about, f"*What a person sees:* {data.reading}"]
-    told = f"{found.events:,} events, {found.windows:,} windows, {len(found.incidents)} incidents."
+    noun = "incident" if len(found.incidents) == 1 else "incidents"
+    told = f"{found.events:,} events, {found.windows:,} windows, {len(found.incidents)} {noun}."
     if data.changed is not None:
         told += f" The change begins on {data.changed:%Y-%m-%d at %H:%M} UTC."
     lines.append(told)
