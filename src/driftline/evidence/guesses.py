@@ -48,9 +48,8 @@ class Dirichlets:
     """
 
     def __init__(self, alphas: Floats) -> None:
-        self._possible = (alphas > 0).astype(np.float64)
-        self._alphas = np.where(alphas > 0, alphas, 1.0)
-        self._alone = gammaln(self._alphas)
+        self._alphas = alphas
+        self._alone = gammaln(np.where(alphas > 0, alphas, 1.0))
         total = alphas.sum(axis=-1)
         self._total = np.where(total > 0, total, 1.0)
         self._total_alone = gammaln(self._total)
@@ -60,8 +59,24 @@ class Dirichlets:
 
         lnΓ(A) - lnΓ(A + n) + Σ lnΓ(a_k + n_k) - lnΓ(a_k), with A = Σ a_k.
         """
-        each = np.einsum("gsk,gsk->gs", gammaln(self._alphas + counts) - self._alone, self._possible)
-        return np.asarray(self._total_alone - gammaln(self._total + counts.sum(axis=-1)) + each)
+        found = np.zeros(self._total.shape)
+        _mixtures(self._alphas, self._alone, self._total, self._total_alone, np.ascontiguousarray(counts), found)
+        return found
+
+
+@compiled
+def _mixtures(alphas: Floats, alone: Floats, total: Floats, total_alone: Floats, counts: Floats, found: Floats) -> None:
+    """Fill in `found`. Most bins of data quality are empty: they cost nothing."""
+    for signal in range(len(counts)):
+        n = 0.0
+        for k in range(counts.shape[1]):
+            n += counts[signal, k]
+        for guess in range(len(alphas)):
+            logs = total_alone[guess, signal] - math.lgamma(total[guess, signal] + n)
+            for k in range(counts.shape[1]):
+                if counts[signal, k] > 0 and alphas[guess, signal, k] > 0:
+                    logs += math.lgamma(alphas[guess, signal, k] + counts[signal, k]) - alone[guess, signal, k]
+            found[guess, signal] = logs
 
 
 def tilts(shares: Floats, radius: Floats) -> Floats:
