@@ -12,6 +12,7 @@ until then (`waiting`).
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -262,6 +263,7 @@ class OpenPanes:
         """Take up a checkpoint. Returns the categories' names. Raises `StateCorrupt`, or what a wrong value causes."""
         self._next_handle, self._next_chunk, groups, chunks = msgspec.convert(described[:4], _Stored)
         names: dict[int, str] = {}
+        naming = cache(naming)
         for group in groups:
             known = naming(group.model)
             if group.version >= len(known.versions) or group.segment >= len(known.segments):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from driftline.codec import corrupt
 from driftline.sketches.cells import Cells, empty, spans
-from driftline.sketches.keys import KEY_BITS, Floats, Ints
+from driftline.sketches.keys import KEY_BITS, Ints
 
 MOST_VALUES = 2.0**52
 """Values in stored sketches: far more than come, and few enough for sums over many sketches."""
@@ -47,44 +47,50 @@ def pack_cells(cells: Cells) -> dict[str, Ints]:
 
 def unpack_cells(arrays: Mapping[str, NDArray[Any]]) -> Cells:
     """Undo `pack_cells`. Raises `StateCorrupt` where the arrays cannot be sketches."""
-    parts = [_unpack_class(arrays, index) for index in range(len(_CLASSES)) if f"ids{index}" in arrays]
+    parts = [_class_of(arrays, index) for index in range(len(_CLASSES)) if f"ids{index}" in arrays]
     if not parts:
         return empty()
-    joined = Cells(*(np.concatenate([getattr(part, name) for part in parts]) for name in Cells.__slots__))
-    order = np.argsort(joined.ids, kind="stable")
-    cells = joined.take(order)
-    if (np.diff(cells.ids) <= 0).any():
+    joined = parts[0] if len(parts) == 1 else [np.concatenate(each) for each in zip(*parts, strict=True)]
+    cells = _checked(*joined)
+    if len(parts) > 1:
+        cells = cells.take(np.argsort(cells.ids, kind="stable"))
+    if (cells.ids[1:] <= cells.ids[:-1]).any():
         raise corrupt("sketches", "a cell is there twice")
     return cells
 
 
-def _unpack_class(arrays: Mapping[str, NDArray[Any]], index: int) -> Cells:
+def _class_of(arrays: Mapping[str, NDArray[Any]], index: int) -> list[Ints]:
     try:
-        found = [arrays[f"{name}{index}"] for name in ("ids", "shifts", "sizes", "keys", "counts", "offsets")]
+        found = [arrays[f"{name}{index}"] for name in Cells.__slots__]
     except KeyError as error:
         raise corrupt("sketches", f"array {error} is missing") from None
     if any(array.dtype != np.int64 for array in found):
         raise corrupt("sketches", "an array is not of int64")
-    ids, shifts, sizes, keys, counts, offsets = found
+    return found
+
+
+def _checked(ids: Ints, shifts: Ints, sizes: Ints, keys: Ints, counts: Ints, offsets: Ints) -> Cells:
+    """Return the cells, whose keys are without the bits that were cleared. Few passes: a recovery waits for them."""
     sound = (
-        len(ids) == len(shifts) == len(sizes)
-        and len(keys) == len(counts) == len(offsets)
-        and bool((sizes > 0).all())
-        and int(sizes.astype(np.float64).sum()) == len(keys)
-        and bool(((shifts >= 0) & (shifts <= KEY_BITS)).all())
-        and bool((counts > 0).all())
-        and bool((offsets >= 0).all())
-        and bool((ids >= 0).all())
+        len(ids) == len(shifts) == len(sizes) > 0
+        and sizes.min() > 0
+        and len(keys) == len(counts) == len(offsets) == sizes.sum(dtype=np.float64)
+        and shifts.min() >= 0
+        and shifts.max() <= KEY_BITS
+        and counts.min() > 0
+        and offsets.min() >= 0
+        and ids.min() >= 0
     )
     if not sound:
         raise corrupt("sketches", "the arrays' lengths or values contradict each other")
-    limits: Floats = np.repeat(2.0 ** (KEY_BITS - shifts), sizes)
-    if ((keys < 0) | (keys >= limits)).any():
-        raise corrupt("sketches", "a key is out of range")
-    ascending = np.diff(keys) > 0
-    ascending[np.cumsum(sizes)[:-1] - 1] = True  # from one cell to the next keys begin anew
-    if not ascending.all() or counts.astype(np.float64).sum() > MOST_VALUES:
+    lasts = np.cumsum(sizes) - 1
+    ascending = keys[1:] > keys[:-1]
+    ascending[lasts[:-1]] = True  # from one cell to the next keys begin anew
+    if not ascending.all() or counts.sum(dtype=np.float64) > MOST_VALUES:
         raise corrupt("sketches", "keys of a cell do not ascend, or there are more values than can be counted")
-    if (offsets > counts * (2.0 ** np.repeat(shifts, sizes) - 1)).any():
+    if keys[lasts - sizes + 1].min() < 0 or (keys[lasts] >= 2.0 ** (KEY_BITS - shifts)).any():
+        raise corrupt("sketches", "a key is out of range")
+    spread = np.repeat(shifts, sizes)
+    if (offsets > counts * (2.0**spread - 1)).any():
         raise corrupt("sketches", "an offset is larger than what its bucket can have lost")
-    return Cells(ids, shifts, sizes, keys << np.repeat(shifts, sizes), counts, offsets)
+    return Cells(ids, shifts, sizes, keys << spread, counts, offsets)
