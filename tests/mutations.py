@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -304,32 +305,45 @@ MUTATIONS = (
 _FIRST_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
 
 
-def caught_by(mutation: Mutation) -> str:
+def caught_by(mutation: Mutation, copy: Path) -> str:
     """Return the test that notices, or nothing. Raises ValueError if the place is not there exactly once."""
-    source = ROOT / "src" / "driftline" / mutation.file
-    if (found := source.read_text().count(mutation.old)) != 1:
+    broken = copy / "src" / "driftline" / mutation.file
+    source = broken.read_text()
+    if (found := source.count(mutation.old)) != 1:
         raise ValueError(f"{mutation.file} has {found} places that read {mutation.old!r}: write the mutation anew")
-    with tempfile.TemporaryDirectory() as place:
+    broken.write_text(source.replace(mutation.old, mutation.new))
+    try:
+        return _first_failure(mutation.tests, copy)
+    finally:
+        broken.write_text(source)
+
+
+def _first_failure(tests: Sequence[str], copy: Path) -> str:
+    for each in tests:
+        answer = subprocess.run(
+            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", each],
+            cwd=copy,
+            env={**os.environ, "PYTHONPATH": str(copy / "src")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if answer.returncode == 1 and (failed := _FIRST_FAILED.search(answer.stdout)):
+            return failed[1].removeprefix("tests/")
+        if answer.returncode != 0:
+            raise RuntimeError(f"{each} did not run:\n{answer.stdout}\n{answer.stderr}")
+    return ""
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    """Copy source and tests to one place for all mutations, so that the hot path is compiled once."""
+    with tempfile.TemporaryDirectory(prefix="driftline-mutations-") as place:
         copy = Path(place)
         for name in ("src", "tests"):
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
-        broken = copy / "src" / "driftline" / mutation.file
-        broken.write_text(broken.read_text().replace(mutation.old, mutation.new))
-        for tests in mutation.tests:
-            answer = subprocess.run(
-                [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", tests],
-                cwd=copy,
-                env={**os.environ, "PYTHONPATH": str(copy / "src"), "PYTHONDONTWRITEBYTECODE": "1"},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if answer.returncode == 1 and (failed := _FIRST_FAILED.search(answer.stdout)):
-                return failed[1].removeprefix("tests/")
-            if answer.returncode != 0:
-                raise RuntimeError(f"{tests} did not run:\n{answer.stdout}\n{answer.stderr}")
-    return ""
+        yield copy
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -339,12 +353,13 @@ def main(arguments: Sequence[str]) -> int:
     wanted = parser.parse_args(arguments).only
     survivors = 0
     print("| mutation | caught by |\n|---|---|")
-    for mutation in MUTATIONS:
-        if wanted not in mutation.what:
-            continue
-        test = caught_by(mutation)
-        survivors += not test
-        print(f"| {mutation.what} | {f'`{test}`' if test else '**nothing**'} |", flush=True)
+    with copied() as copy:
+        for mutation in MUTATIONS:
+            if wanted not in mutation.what:
+                continue
+            test = caught_by(mutation, copy)
+            survivors += not test
+            print(f"| {mutation.what} | {f'`{test}`' if test else '**nothing**'} |", flush=True)
     return 1 if survivors else 0
 
 
