@@ -17,7 +17,7 @@ Published = tuple[int, bytes | None, bytes | None, int]
 """Partition, key, value, timestamp."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Workload:
     """What is published, in order, and how it is watched."""
 
