@@ -8,7 +8,7 @@ import pytest
 import redis
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from driftline.demo.dataset import CarLoans, car_loans
 from driftline.errors import InputError
@@ -16,6 +16,9 @@ from driftline.sandbox import Kafka, Redis, find_kafka, find_redis
 
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("explore", deadline=None, max_examples=2_000)
+settings.register_profile(  # that a test fails is enough: to make a failure small takes minutes
+    "mutations", derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate)
+)
 settings.load_profile("ci")
 
 REAL_SERVICES = {"kafka", "redis_server"}

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+OPTIONS = ("-x", "-q", "-p", "no:cacheprovider", "--tb=no", "--hypothesis-profile=mutations")
 SIMULATION = "tests/simulation/test_simulation.py::test_what_went_wrong_on_the_way_does_not_show_in_the_end"
 CHECKPOINT = "tests/runtime/test_checkpoint.py"
 PAUSING = "tests/runtime/test_pausing.py"
@@ -321,7 +322,7 @@ def caught_by(mutation: Mutation, copy: Path) -> str:
 def _first_failure(tests: Sequence[str], copy: Path) -> str:
     for each in tests:
         answer = subprocess.run(
-            [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=no", each],
+            [sys.executable, "-m", "pytest", *OPTIONS, each],
             cwd=copy,
             env={**os.environ, "PYTHONPATH": str(copy / "src")},
             capture_output=True,
