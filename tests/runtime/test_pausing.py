@@ -13,8 +13,9 @@ from driftline.log.api import Consumer, Log, Outgoing, Producer, RebalanceListen
 from driftline.log.memory import MemoryLog
 from driftline.observe.metrics import PAUSED, Sample
 from driftline.panes.records import PaneRecord, decode_record
+from driftline.runtime.checkpoint import Prepared
 from driftline.runtime.local import backtest
-from driftline.runtime.worker import RETRY_S, TELL_S, Worker
+from driftline.runtime.worker import CHECKPOINT_S, RETRY_S, TELL_S, Worker
 from driftline.state.api import Claim, Commit, Committed, Outcome
 from driftline.state.memory import MemoryStore
 from driftline.tables import EncodedEvents
@@ -56,8 +57,10 @@ class FailingStore(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.on = {name: Sabotage() for name in ("commit", "ack", "claim")}
+        self.before_commit: Callable[[], None] = lambda: None
 
     def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+        self.before_commit()
         self.on["commit"].check()
         return super().commit(claim, commit, now=now)
 
@@ -169,6 +172,9 @@ class Driven:
     def read(self) -> int:
         return sum(owned.positions.get("predictions", 0) for owned in self.worker._owned.values())
 
+    def pending(self) -> list[Prepared]:
+        return [owned.pending for owned in self.worker._owned.values() if owned.pending is not None]
+
     def paused(self) -> bool:
         return self.worker.progress.pause is not None
 
@@ -251,6 +257,26 @@ def test_a_task_that_moves_while_its_checkpoint_is_pending_takes_all_of_it_along
     driven.to_the_end()
     second.run()
     assert set(driven.alert_ids()) == set(expected)
+
+
+def test_nothing_more_is_read_while_a_slow_store_takes_a_checkpoint_bit_by_bit(expected: list[str]) -> None:
+    driven = Driven()
+    driven.bench.publish(STREAM)
+
+    def take_long() -> None:
+        driven.manual.time += CHECKPOINT_S + 1  # so that a step commits one task, and leaves the others pending
+
+    driven.store.before_commit = take_long
+    waited = 0
+    while not driven.worker._stopping:
+        read, pending = driven.worker.progress.records, driven.pending()
+        driven.step()
+        if any(left is before for left in driven.pending() for before in pending):
+            assert driven.worker.progress.records == read
+            waited += 1
+    driven.worker.run()
+    assert waited > 10
+    assert driven.alert_ids() == expected
 
 
 def test_refused_records_are_published_again_in_order(expected: list[str], caplog: pytest.LogCaptureFixture) -> None:
