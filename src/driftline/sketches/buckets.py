@@ -20,6 +20,8 @@ FEW: Final = 256
 """Keys that are sorted by counting. So many values of a cell are sorted at once, more are hashed first."""
 ODDITY_KEYS: Final = 8
 """Keys of oddities are below this."""
+OUT_OF_ORDER, NOTHING_COUNTED, IMPOSSIBLE_OFFSET = 1, 2, 3
+"""What may be wrong with a stored bucket."""
 _KEY, _COUNT, _OFFSET = 0, 1, 2
 _EMPTY = -1
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -315,3 +317,33 @@ def merge_buckets(
         out_shifts[place], out_sizes[place] = shift, occupied
         at = _take_out(table, used, ranks, occupied, out, at)
     return at
+
+
+@compiled
+def place_buckets(shifts: Ints, sizes: Ints, starts: Ints, held: Buckets, out: Buckets) -> int:
+    """Put stored buckets where they belong: one pass, for a recovery waits for it. Returns what is wrong, or 0.
+
+    Args:
+        shifts, sizes: of each cell.
+        starts: where the cell's buckets begin in `out`.
+        held: the buckets, cell by cell; keys are without the bits that were cleared.
+        out: where they go.
+    """
+    bucket = 0
+    for cell in range(len(sizes)):
+        shift, at, before = shifts[cell], starts[cell], signed(-1)
+        limit = signed(1) << (KEY_BITS - shift)
+        most = np.float64((signed(1) << shift) - 1)
+        for _ in range(sizes[cell]):
+            key, count, offset = held[0][bucket], held[1][bucket], held[2][bucket]
+            if key <= before or key >= limit:
+                return OUT_OF_ORDER
+            if count <= 0:
+                return NOTHING_COUNTED
+            if offset < 0 or offset > most * count:
+                return IMPOSSIBLE_OFFSET
+            out[0][at], out[1][at], out[2][at] = key << shift, count, offset
+            before = key
+            at += 1
+            bucket += 1
+    return 0

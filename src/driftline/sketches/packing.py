@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.codec import corrupt
+from driftline.sketches.buckets import IMPOSSIBLE_OFFSET, NOTHING_COUNTED, OUT_OF_ORDER, place_buckets, room
 from driftline.sketches.cells import Cells, empty, spans
 from driftline.sketches.keys import KEY_BITS, Ints
 
@@ -19,6 +20,11 @@ MOST_VALUES = 2.0**52
 """Values in stored sketches: far more than come, and few enough for sums over many sketches."""
 _CLASSES = (16, 32, 63)
 """Bits that the keys and offsets of a cell may need."""
+_FAULTS = {
+    OUT_OF_ORDER: "keys of a cell do not ascend, or are out of range",
+    NOTHING_COUNTED: "a bucket counts nothing",
+    IMPOSSIBLE_OFFSET: "an offset is larger than what its bucket can have lost",
+}
 
 
 def pack_cells(cells: Cells) -> dict[str, Ints]:
@@ -47,50 +53,45 @@ def pack_cells(cells: Cells) -> dict[str, Ints]:
 
 def unpack_cells(arrays: Mapping[str, NDArray[Any]]) -> Cells:
     """Undo `pack_cells`. Raises `StateCorrupt` where the arrays cannot be sketches."""
-    parts = [_class_of(arrays, index) for index in range(len(_CLASSES)) if f"ids{index}" in arrays]
-    if not parts:
+    classes = [_class_of(arrays, index) for index in range(len(_CLASSES)) if f"ids{index}" in arrays]
+    if not classes:
         return empty()
-    joined = parts[0] if len(parts) == 1 else [np.concatenate(each) for each in zip(*parts, strict=True)]
-    cells = _checked(*joined)
-    if len(parts) > 1:
-        cells = cells.take(np.argsort(cells.ids, kind="stable"))
-    if (cells.ids[1:] <= cells.ids[:-1]).any():
+    ids, shifts, sizes = (np.concatenate([held[part] for held in classes]) for part in range(3))
+    order = np.argsort(ids, kind="stable")
+    ids, shifts, sizes = ids[order], shifts[order], sizes[order]
+    if (ids[1:] <= ids[:-1]).any():
         raise corrupt("sketches", "a cell is there twice")
-    return cells
+    starts = np.empty_like(sizes)
+    starts[order] = np.cumsum(sizes) - sizes
+    out = room(int(sizes.sum()))
+    for held in classes:
+        cells = len(held[0])
+        fault = place_buckets(held[1], held[2], starts[:cells], (held[3], held[4], held[5]), out)
+        if fault:
+            raise corrupt("sketches", _FAULTS[fault])
+        starts = starts[cells:]
+    if out[1].sum(dtype=np.float64) > MOST_VALUES:
+        raise corrupt("sketches", "there are more values than can be counted")
+    return Cells(ids, shifts, sizes, *out)
 
 
 def _class_of(arrays: Mapping[str, NDArray[Any]], index: int) -> list[Ints]:
+    """Return the arrays of a class, so far sound that its buckets can be gone through."""
     try:
         found = [arrays[f"{name}{index}"] for name in Cells.__slots__]
     except KeyError as error:
         raise corrupt("sketches", f"array {error} is missing") from None
     if any(array.dtype != np.int64 for array in found):
         raise corrupt("sketches", "an array is not of int64")
-    return found
-
-
-def _checked(ids: Ints, shifts: Ints, sizes: Ints, keys: Ints, counts: Ints, offsets: Ints) -> Cells:
-    """Return the cells, whose keys are without the bits that were cleared. Few passes: a recovery waits for them."""
+    ids, shifts, sizes, keys, counts, offsets = found
     sound = (
         len(ids) == len(shifts) == len(sizes) > 0
         and sizes.min() > 0
         and len(keys) == len(counts) == len(offsets) == sizes.sum(dtype=np.float64)
         and shifts.min() >= 0
         and shifts.max() <= KEY_BITS
-        and counts.min() > 0
-        and offsets.min() >= 0
         and ids.min() >= 0
     )
     if not sound:
         raise corrupt("sketches", "the arrays' lengths or values contradict each other")
-    lasts = np.cumsum(sizes) - 1
-    ascending = keys[1:] > keys[:-1]
-    ascending[lasts[:-1]] = True  # from one cell to the next keys begin anew
-    if not ascending.all() or counts.sum(dtype=np.float64) > MOST_VALUES:
-        raise corrupt("sketches", "keys of a cell do not ascend, or there are more values than can be counted")
-    if keys[lasts - sizes + 1].min() < 0 or (keys[lasts] >= 2.0 ** (KEY_BITS - shifts)).any():
-        raise corrupt("sketches", "a key is out of range")
-    spread = np.repeat(shifts, sizes)
-    if (offsets > counts * (2.0**spread - 1)).any():
-        raise corrupt("sketches", "an offset is larger than what its bucket can have lost")
-    return Cells(ids, shifts, sizes, keys << spread, counts, offsets)
+    return found

@@ -23,7 +23,8 @@ def warm_up() -> None:
         for start in range(2):
             values = [record % (at % 3, at, at) for at in range(start, start + count)]
             task.process(values, [1_000] * count, count)
-        task.checkpoint()
+        stored = {name: blob for name, blob in task.checkpoint().items() if blob is not None}
+        Summarise(settings, 0, 1).restore(stored)
         task.quiet()
         task.emit()
     most_likely(np.ones((1, 2)), np.full((1, 2), 0.5), np.zeros(1))
