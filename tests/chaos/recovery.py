@@ -66,8 +66,9 @@ class Scene:
         return {info.task.partition: _offset(info) for info in self.tasks() if mark in info.owner}
 
     def settled(self) -> bool:
-        """Whether every worker has its share."""
-        return all(len(self.owned_by(worker)) == PARTITIONS // WORKERS for worker in self.workers)
+        """Whether every worker has its share, and goes on with it."""
+        shared = all(len(self.owned_by(worker)) == PARTITIONS // WORKERS for worker in self.workers)
+        return shared and all(info.committed_at > info.claimed_at for info in self.tasks())
 
 
 class Publishing:
