@@ -2,6 +2,9 @@
 
 In the end the counters balance, and panes, dead letters and alerts are those of an undisturbed run over the records
 that are in Kafka. Which faults come, when and how long, is the seed's; what the processes were doing then is not.
+
+Each round is told as it ends, and every so often what all came to. SIGTERM to this process makes the present round the
+last one: what was done until then is compared.
 """
 
 import argparse
@@ -17,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from threading import Event
 
 from driftline.demo.dataset import car_loans
 from tests.chaos.faults import FAULTS, rounds
@@ -30,6 +34,8 @@ MOST_STALL_S = 30.0
 """How long a partition may stand still after a fault is over."""
 GIVE_UP_S = 120.0
 SHOWN = 10
+ROUNDS_A_TABLE = 20
+"""Rounds after which the table so far is told."""
 
 
 @dataclass
@@ -76,7 +82,10 @@ def run(parts: Parts, runs: int, seed: int) -> list[str]:
     _, left = parts.until_past(dict.fromkeys(parts.ends(), 1), GIVE_UP_S)
     if left or parts.deaths:
         return [f"the workers did not begin: {left} stand still", *parts.deaths]
-    for number, names in enumerate(rounds(runs, chance), start=1):
+    ending = Event()
+    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    planned = rounds(runs, chance)
+    for number, names in enumerate(planned, start=1):
         time.sleep(chance.uniform(0, 1.5))
         recovery, read_again, left = _round(parts, names, chance)
         for name in names:
@@ -90,7 +99,13 @@ def run(parts: Parts, runs: int, seed: int) -> list[str]:
         if recovery > MOST_STALL_S:
             wrong.append(f"round {note}, longer than {MOST_STALL_S:g} s")
         if left:
+            print(table(seen))
             return [*wrong, f"after {names} {left} stand still for {GIVE_UP_S:g} s"]
+        if number % ROUNDS_A_TABLE == 0:
+            print(table(seen), file=sys.stderr, flush=True)
+        if ending.is_set():
+            print(f"asked to end after {number} of {len(planned)} rounds")
+            break
     publishing.stop()
     return wrong + _settle(parts, publishing, seen)
 
