@@ -5,6 +5,7 @@ is repeated by its seed and, if wanted, only some of its faults: `--seed 77 --fa
 """
 
 import argparse
+import logging
 import os
 import sys
 import time
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tests.simulation.faults import Fault, Kind
-from tests.simulation.running import Verdict, prepare, run, schedule_of, shrunken, trace_of, verdicts
+from tests.simulation.running import Verdict, run, schedule_of, shrunken, trace_of, verdicts
 from tests.simulation.workloads import workloads
 
 MOST_TOLD = 3
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--faults", help="run one schedule with these faults, separated by semicolons")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     wanted = parser.parse_args(arguments)
-    prepare()
+    logging.disable(logging.CRITICAL)  # what workers say of meant faults
     if wanted.faults is not None:
         faults = tuple(Fault.parse(text) for text in wanted.faults.split(";") if text.strip())
         return _tell_one(run(replace(schedule_of(wanted.seed), faults=faults)))

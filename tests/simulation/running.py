@@ -7,8 +7,12 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
+from driftline.evidence.reference import Reference
+from driftline.panes import merging
+from driftline.panes.records import decode_record
+from driftline.tasks.watched import Watched
 from tests.simulation.faults import Fault, Kind, Schedule, draw, shrink
 from tests.simulation.outcome import Outcome, check, outcome_of
 from tests.simulation.workloads import workloads
@@ -92,8 +96,22 @@ def trace_of(schedule: Schedule) -> list[str]:
 
 
 def prepare() -> None:
-    """Make ready for many schedules: with the workloads at hand, and without what workers say of meant faults."""
+    """Make ready for many schedules: with the workloads at hand, and without what workers say of meant faults.
+
+    Two pure functions, which cost a fifth of the time, are worked out once for what all schedules have in common: what
+    a record of the panes topic says, and a reference made ready. `make test` and a single schedule go without that.
+    """
     logging.disable(logging.CRITICAL)
+    decoded, made_ready = lru_cache(20_000)(decode_record), Watched.of
+    by_address: dict[str, Watched] = {}
+
+    def ready(reference: Reference) -> Watched:
+        if reference.address not in by_address:
+            by_address[reference.address] = made_ready(reference)
+        return by_address[reference.address]
+
+    setattr(merging, "decode_record", decoded)  # noqa: B010  types know that it is not meant to be replaced
+    setattr(Watched, "of", ready)  # noqa: B010
     for number in range(len(workloads())):
         undisturbed(number)
     gc.collect()
