@@ -164,14 +164,18 @@ MUTATIONS = (
         "runtime/checkpoint.py",
         "        if owned.unsent:\n            log.info",
         "        owned.unsent = []\n        if owned.unsent:\n            log.info",
-        (WORKER, SIMULATION),
+        (f"{WORKER}::test_the_next_owner_publishes_what_the_last_one_left", WORKER, SIMULATION),
     ),
     Mutation(
         "a partition added on the way is not counted as a source",
         "runtime/worker.py",
         "            self._notice_growth(partition)\n",
         "",
-        (CHECKPOINT, SIMULATION),
+        (
+            f"{CHECKPOINT}::test_a_partition_added_while_workers_run_is_a_source_that_judge_waits_for",
+            CHECKPOINT,
+            SIMULATION,
+        ),
     ),
     # nothing twice
     Mutation(
@@ -179,14 +183,18 @@ MUTATIONS = (
         "panes/merging.py",
         "if source.sent.get(record.model, (NEVER, 0)) >= place:",
         "if False:",
-        (MERGING, SIMULATION),
+        (f"{MERGING}::test_records_sent_again_change_nothing", MERGING, SIMULATION),
     ),
     Mutation(
         "a watermark may take its source back in time",
         "panes/merging.py",
         "if place < held or (place == held and source.sent):",
         "if False:",
-        (MERGING, SIMULATION),
+        (
+            f"{MERGING}::test_an_idle_mark_that_comes_again_does_not_pass_over_what_its_source_sent_since",
+            MERGING,
+            SIMULATION,
+        ),
     ),
     # outages
     Mutation(
@@ -194,7 +202,10 @@ MUTATIONS = (
         "runtime/worker.py",
         "                self._hold_back()\n                return\n",
         "                pass\n",
-        (PAUSING,),
+        (
+            f"{PAUSING}::test_nothing_more_is_read_while_a_slow_store_takes_a_checkpoint_bit_by_bit",
+            PAUSING,
+        ),
     ),
     Mutation(
         "records that are still being tried are given to another producer as well",
@@ -229,7 +240,7 @@ MUTATIONS = (
         "runtime/stages.py",
         "if self._flushed_at == position:",
         "if False:",
-        (WORKER, SIMULATION),
+        (f"{WORKER}::test_a_bounded_run_gives_the_alerts_of_a_backtest", WORKER, SIMULATION),
     ),
     # determinism
     Mutation(
@@ -237,14 +248,20 @@ MUTATIONS = (
         "panes/merging.py",
         "return min(busy) if busy",
         "return max(busy) if busy",
-        (MERGING,),
+        (
+            f"{MERGING}::test_any_interleaving_gives_the_same_slices",
+            MERGING,
+        ),
     ),
     Mutation(
         "lateness is decided by the whole batch",
         "tasks/summarise.py",
         "marks = np.maximum(running[:-1] - self._settings.disorder, self.watermark)",
         "marks = np.maximum(running[-1] - self._settings.disorder, self.watermark) + np.zeros_like(times)",
-        (SUMMARISE,),
+        (
+            f"{SUMMARISE}::test_it_counts_what_the_oracle_counts",
+            SUMMARISE,
+        ),
     ),
     Mutation(
         "the watermark is sent before the panes that it promises",
@@ -258,21 +275,28 @@ MUTATIONS = (
         "panes/merging.py",
         "        self._writes[blob] = value\n",
         "        self._writes[blob] = None\n",
-        (MERGING, SIMULATION),
+        (f"{MERGING}::test_no_restart_shows", MERGING, SIMULATION),
     ),
     Mutation(
         "slices that are being learned from are not part of the checkpoint",
         "tasks/learning.py",
         "        self.changed.add(start)\n",
         "",
-        (JUDGE, SIMULATION),
+        (f"{JUDGE}::test_no_restart_shows", JUDGE, SIMULATION),
     ),
     Mutation(
         "counters are not part of the checkpoint",
         "tasks/summarise.py",
         "            self.counters = Counters(*counters)\n",
         "",
-        (SUMMARISE, SIMULATION),
+        (f"{SUMMARISE}::test_no_restart_shows", SUMMARISE, SIMULATION),
+    ),
+    Mutation(
+        "an incident resolves a window earlier",
+        "tasks/subjects.py",
+        "QUIET_WINDOWS = 3\n",
+        "QUIET_WINDOWS = 2\n",
+        ("tests/tasks/test_judge_oracle.py",),
     ),
     Mutation(
         "repeated ids are counted as long as the sample is not full",
