@@ -29,7 +29,7 @@ services: setup ## Make sure that the tests can start a real Kafka and Redis
 
 .PHONY: test
 test: setup services ## Run all tests, with a real Kafka and Redis
-	@$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: chaos
 chaos: setup services ## Kill and cut workers, Kafka and Redis at random: RUNS=200 kills of workers, SEED=1
