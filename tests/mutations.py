@@ -87,9 +87,9 @@ MUTATIONS = (
     Mutation(
         "reading starts where the log's own committed offsets are",
         "runtime/checkpoint.py",
-        "positions = {topic: claim.offsets.get(topic, bounds[topic][0]) for topic in stage.inputs}",
-        "positions = {topic: consumer._of[topic].inner._group.reported.get("
-        "TopicPartition(topic, task.partition), bounds[topic][0]) for topic in stage.inputs}",
+        "positions = {topic: stored[topic] if topic in stored else bounds[topic][0] for topic in stage.inputs}",
+        "positions = {topic: consumer._of[topic].inner._group.reported.get(TopicPartition(topic, task.partition), 0)"
+        " for topic in stage.inputs}",
         (SIMULATION,),
     ),
     Mutation(

@@ -59,7 +59,7 @@ class Owned:
     committed: dict[str, int]
     positions: dict[str, int]
     ends: dict[str, int]
-    """Where each input ended when the task was claimed (for bounded runs)."""
+    """Where each input ended when the task was claimed, in a bounded run."""
     last_record: float
     last_commit: float
     caught_up: set[str] = field(default_factory=set)
@@ -165,17 +165,22 @@ class Checkpointer:
         self._owner = owner
         self._clock_ms = clock_ms
 
-    def claim(self, task: TaskId, stage: Stage, consumer: Consumer, now: float) -> Owned:
+    def claim(self, task: TaskId, stage: Stage, consumer: Consumer, now: float, *, bounded: bool) -> Owned:
         """Take a task over: restore its state. What its last owner left in the outbox is `unsent`.
+
+        Where its inputs begin and end is asked of the log only where that is needed: for a task that is new, or if the
+        run is bounded. The answer takes as long as a fetch that waits for records, and recoveries do not wait for it.
 
         Raises `StateCorrupt` (nothing that is stored was changed), or one of what is waited out: then call it again.
         """
-        bounds = {topic: consumer.bounds(TopicPartition(topic, task.partition)) for topic in stage.inputs}
         claim = self._store.claim(task, self._owner, now=self._clock_ms())
         if claim.sequence and not claim.blobs:
             raise corrupt(name(task), f"nothing is there after {claim.sequence} checkpoints")
         stage.restore(claim.blobs)
-        positions = {topic: claim.offsets.get(topic, bounds[topic][0]) for topic in stage.inputs}
+        asked = [topic for topic in stage.inputs if bounded or topic not in claim.offsets]
+        bounds = {topic: consumer.bounds(TopicPartition(topic, task.partition)) for topic in asked}
+        stored = claim.offsets
+        positions = {topic: stored[topic] if topic in stored else bounds[topic][0] for topic in stage.inputs}
         owned = Owned(
             task=task,
             stage=stage,

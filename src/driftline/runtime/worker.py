@@ -173,13 +173,17 @@ class Worker:
     def step(self) -> None:
         """Poll once, and do what is due."""
         try:
-            at_once = self.progress.pause is None and any(owned.waiting for owned in self._owned.values())
+            at_once = self.progress.pause is None and self._has_work(self._clock.now())
             self._take(self._consumer.poll(MAX_RECORDS, 0.0 if at_once else self._poll_s), self._clock.now())
             if self._clock.now() >= self._next_try:
                 self._advance(self._clock.now())
         except AWAY as error:
             self._pause(error)
         self._report(self._clock.now())
+
+    def _has_work(self, now: float) -> bool:
+        """Whether there is something to do though nothing may come."""
+        return any(owned.waiting for owned in self._owned.values()) or any(at <= now for at in self._wanted.values())
 
     def _advance(self, now: float) -> None:
         """Finish what is unfinished, then do what is due. Raises one of `AWAY`; calling it again goes on from there."""
@@ -331,7 +335,7 @@ class Worker:
             stage = self._kinds[partition.topic].make(partition.partition)
             task = TaskId(self._settings.group, stage.name, partition.partition)
             try:
-                owned = self._checkpointer.claim(task, stage, self._consumer, now)
+                owned = self._checkpointer.claim(task, stage, self._consumer, now, bounded=self._until_caught_up)
             except StateCorrupt as error:
                 self._set_aside(partition, task, error)
                 continue
