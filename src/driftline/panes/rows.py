@@ -16,8 +16,8 @@ from driftline.sketches.buckets import ODDITY_KEYS, number_keys_into
 from driftline.sketches.keys import KEY_BITS, NO_KEY, Floats, Ints
 from driftline.sketches.summary import DELAY, ROLES, Oddity, Role
 
-VERSION: Final = 3
-"""1 stored numbers as float64 and each category's key in 8 bytes; 2 did not say how events came."""
+VERSION: Final = 2
+"""1 stored numbers as float64 and each category's key in 8 bytes, and did not say how events came."""
 _LOW_BITS: Final = 32
 
 
@@ -137,14 +137,14 @@ def pack_rows(rows: Rows, categories: Mapping[int, str]) -> bytes:
 
 def unpack_rows(blob: bytes, name: str, shapes: Mapping[str, Shape]) -> tuple[Rows, dict[int, str]]:
     """Undo `pack_rows`. Returns the rows, and their categories' names. Raises `StateCorrupt`."""
-    found = unpack(blob, "rows", (1, 2, VERSION))
+    found = unpack(blob, "rows", (1, VERSION))
     model, pane_ms, names = msgspec.convert(found.value, tuple[str, int, dict[int, str]])
     shape, arrays = shapes[model], found.arrays
     cells, keys, chosen = _keys_of_1(found) if found.version == 1 else _keys(found)
     segments = [arrays[f"segments/{tag}"] for tag in range(len(shape.tags))]
     oddities = arrays["oddity_slots"], arrays["oddity_keys"], arrays["oddity_rows"]
     size = keys.shape[1]
-    ids = arrays["ids"] if found.version > 2 else np.full(len(arrays["times"]), -1)
+    ids = arrays["ids"] if found.version > 1 else np.full(len(arrays["times"]), -1)
     sound = (
         0 < len(arrays["times"]) == (size if chosen is None else len(chosen))
         and len(ids) == len(arrays["times"])
