@@ -18,13 +18,13 @@ MODELS = {"*": {"windows": ["10m"], "pane": "5m", "reference": "learn 1h"}}
 
 
 def publish(env: dict[str, str], since: float, until: float) -> None:
-    """Publish the hours of a stream that shifts after two and a half."""
+    """Publish the hours of a stream that shifts after two and a half, in records of today: retention goes by these."""
     stream = events(hours=9, shift_after=2.5, a_minute=30)
     start = stream[0][2]
     producer = Producer({"bootstrap.servers": env["DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS"]})
     for key, value, time in stream:
         if since * 3_600_000 <= time - start < until * 3_600_000:
-            producer.produce(env["DRIFTLINE_TOPICS__PREDICTIONS"], value, key=key, timestamp=time)
+            producer.produce(env["DRIFTLINE_TOPICS__PREDICTIONS"], value, key=key)
     assert producer.flush(20) == 0
 
 

@@ -11,6 +11,7 @@ import sys
 import tarfile
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -74,10 +75,13 @@ class Cluster:
         return (self.config.parent / f"{name}.log").read_text()
 
     def publish(self, until: int) -> None:
-        """Publish the stream up to there."""
+        """Publish the stream up to there.
+
+        Its events are months old, their records are of today: Kafka's retention would take them after half a minute.
+        """
         producer = Producer({"bootstrap.servers": self.settings.kafka["bootstrap.servers"]})
-        for key, value, stamp in STREAM[self.published : until]:
-            producer.produce(self.settings.topics.predictions, value, key=key, timestamp=stamp)
+        for key, value, _ in STREAM[self.published : until]:
+            producer.produce(self.settings.topics.predictions, value, key=key)
         if producer.flush(30):
             raise SystemExit("not all events were delivered")
         self.published = until
@@ -192,16 +196,21 @@ def compare(cluster: Cluster, commit: str) -> int:
         alerts += [msgspec.json.decode(record.value or b"{}")["id"] for _, _, _, record in reader.poll(0.5)]
     reader.close()
     counted = aside = 0
+    refused: Counter[str] = Counter()
     for info in cluster.store.tasks(cluster.settings.group):
         aside += bool(info.fault)
         for view in cluster.store.read(info.task, "view/progress").values():
-            counted += msgspec.json.decode(view)["accepted"]
+            seen = msgspec.json.decode(view)
+            counted += seen["accepted"]
+            refused.update(seen["refused"])
     same = set(alerts) == expected and bool(expected)
     print(
         f"upgrade from {commit}: {len(STREAM):,} events published, {counted:,} counted, {aside} tasks set aside, "
         f"{len(set(alerts))} alerts ({len(alerts) - len(set(alerts))} repeated), "
         f"{'the same as' if same else 'OTHERS THAN'} a backtest's {len(expected)}"
     )
+    if refused:
+        print(f"refused: {dict(refused)}")
     return 0 if same and counted == len(STREAM) and not aside else 1
 
 
