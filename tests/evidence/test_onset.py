@@ -48,6 +48,11 @@ def test_a_snapshot_of_other_signals_is_left_aside() -> None:
     assert onset.of(0) is None
 
 
+def test_a_snapshot_that_contradicts_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="not of the same signals"):
+        Onset(2).restore({"sum": np.ones(2), "began": np.ones(3, dtype=np.int64)})
+
+
 @pytest.mark.parametrize("values", [[-1.0], [1.0, -1.0], [-1.0, 2.0, -3.0]])
 def test_where_nothing_speaks_for_a_change_there_is_no_beginning(values: list[float]) -> None:
     onset = Onset(1)

@@ -133,7 +133,7 @@ def _with_arrays(chance: random.Random, blob: bytes) -> bytes:
     elif change == 5:
         arrays[name] = np.concatenate([array, array[-1:]])
     elif change == 6:
-        arrays[name] = array.astype(np.float64) if array.dtype.kind == "i" else array.view(np.int64)
+        arrays[name] = array.view(np.int64) if array.dtype == np.float64 else array.astype(np.float64)
     else:
         del arrays[name]
     return pack(header[0], header[1], header[2], arrays)

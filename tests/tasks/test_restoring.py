@@ -99,11 +99,16 @@ def a_watermark_that_is_text(state: Any) -> None:
     state[0] = "now"
 
 
+def rows_that_wait_twice(state: Any) -> None:
+    assert state[6][4]
+    state[6][4] *= 2
+
+
 @pytest.mark.parametrize(
     "change",
     [
         *(a_group_without_cells, a_group_without_number, a_group_without_length),
-        *(an_unknown_model, an_unknown_reason, a_watermark_that_is_text),
+        *(an_unknown_model, an_unknown_reason, a_watermark_that_is_text, rows_that_wait_twice),
     ],
 )
 def test_summarise_refuses_what_would_end_it_later(summarise: Sample, change: Change) -> None:

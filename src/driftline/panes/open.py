@@ -292,7 +292,10 @@ class OpenPanes:
             raise corrupt("cells", "nothing was counted in an open group")
         if len(described) == 4:
             self._add_all_events(naming)
-        for name in itertools.chain.from_iterable(msgspec.convert(described[4:], list[list[str]])):
+        stored = list(itertools.chain.from_iterable(msgspec.convert(described[4:], list[list[str]])))
+        if len(set(stored)) != len(stored):
+            raise corrupt("summarise", "rows that wait are listed twice")
+        for name in stored:
             rows, known_names = unpack_rows(blobs[name], name, shapes)
             names.update(known_names)
             self._waiting.restored(rows)

@@ -7,8 +7,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from driftline.codec import Array, Unpacked, pack, unpack
-from driftline.errors import StateCorrupt
+from driftline.codec import Array, Unpacked, corrupt, pack, unpack
 from driftline.formats.columns import ModelColumns
 from driftline.formats.learning import Shape
 from driftline.panes.arrivals import NO_OWN_TIME, Arrivals
@@ -163,13 +162,13 @@ def unpack_rows(blob: bytes, name: str, shapes: Mapping[str, Shape]) -> tuple[Ro
         and _within(oddities[2], size)
     )
     if not sound:
-        raise StateCorrupt(f"{name}: the rows contradict each other")
+        raise corrupt(name, "its rows contradict each other")
     versions = arrays["versions"]
     if chosen is not None:
         oddities = _oddities_of(chosen, *oddities, size)
         keys, versions, segments = keys[:, chosen], versions[chosen], [codes[chosen] for codes in segments]
     if not _within(versions, len(shape.versions)) or not all(_within(codes, len(shape.segments)) for codes in segments):
-        raise StateCorrupt(f"{name}: a row has a version or segment without name")
+        raise corrupt(name, "a row has a version or segment without name")
     return Rows(shape, cells, keys, versions, segments, *oddities, arrays["times"], ids, pane_ms, name), names
 
 
