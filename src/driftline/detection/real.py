@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ import polars as pl
 from driftline.config import Settings
 from driftline.demo import packages
 from driftline.demo.dataset import COLUMNS, FOLDER, SHIFT_MS, car_loans
+from driftline.demo.dataset import PACKAGE as CAR_LOANS
 from driftline.demo.packages import Package
 from driftline.detection.report import Section, Spread, table
 from driftline.incidents.alerts import rfc3339
@@ -21,11 +22,8 @@ from driftline.runtime.rules import judge_settings, with_references
 from driftline.tables import ColumnMapping, iter_events, open_table
 
 AGAIN: Final = "make detection"
-EMPLOYMENT: Final = Package(
-    requirement="nannyml==0.13.1",
-    wheel="nannyml-0.13.1-py3-none-any.whl",
-    digest="cf5f4a33489834ae6773cb1baa33a0f98c0a3ee6ed9b43049478b25ce22fe869",
-    size="23 MB",
+EMPLOYMENT: Final = replace(
+    CAR_LOANS,
     files={
         f"{FOLDER}/employment_MA_reference.pq": "21d0e33655666071bde9ed21bf35b24fe14c1476e3dd37a5194b827ad5a570e4",
         f"{FOLDER}/employment_MA_analysis.pq": "591328bcf7e46139660f2cc6b1705a6f2f66edf2418ce2a893cf2892be3f66a7",
