@@ -4,6 +4,7 @@ The next release is today's with a version more: it writes every blob in version
 release really wrote is in the golden files; `make upgrade FROM=<commit>` runs a real one beside this one.)
 """
 
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -13,11 +14,11 @@ import pytest
 from driftline.config import Settings
 from driftline.evidence import detectors
 from driftline.incidents.alerts import alert_id
-from driftline.log.api import Batch
+from driftline.log.api import Batch, Record
 from driftline.panes import open as open_panes
 from driftline.panes import rows
 from driftline.runtime.local import backtest
-from driftline.runtime.stages import JudgeStage, Output, Stage, StageKind, pipeline
+from driftline.runtime.stages import JUDGE, JudgeStage, Output, Stage, StageKind, pipeline
 from driftline.runtime.worker import ASIDE_S, Worker
 from driftline.state.redis import RedisStore
 from driftline.tables import EncodedEvents
@@ -78,13 +79,46 @@ class NextRelease:
         return {name: blob and raised(blob, 1) for name, blob in writes.items()}
 
 
-def next_release(config: Settings) -> list[StageKind]:
+class LaterPanes(NextRelease):
+    """A stage of a release that has another version of the panes topic's records, and today's state."""
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        self._stage.restore(blobs)
+
+    def process(self, batch: Batch) -> None:
+        self._stage.process(Lowered(batch) if self.name == JUDGE else batch)
+
+    def output(self) -> Output:
+        found = self._stage.output()
+        if self.name == JUDGE:
+            return found
+        return Output(
+            found.dead_letters, [replace(record, value=raised(record.value or b"", 1)) for record in found.records]
+        )
+
+    def checkpoint(self) -> dict[str, bytes | None]:
+        return self._stage.checkpoint()
+
+
+class Lowered:
+    """A batch whose values are in today's version."""
+
+    def __init__(self, batch: Batch) -> None:
+        self._batch = batch
+        self.source, self.offsets, self.timestamps = batch.source, batch.offsets, batch.timestamps
+        self.values = [raised(value or b"", 0) for value in batch.values]
+
+    def record(self, index: int) -> Record:
+        return self._batch.record(index)
+
+
+def stages_of(config: Settings, release: type[NextRelease]) -> list[StageKind]:
     kinds = pipeline(config, {config.topics.predictions: PARTITIONS, config.topics.panes: 2})
-    return [replace(kind, make=_made_next(kind)) for kind in kinds]
+    return [replace(kind, make=_made_by(kind, release)) for kind in kinds]
 
 
-def _made_next(kind: StageKind) -> Callable[[int], Stage]:
-    return lambda partition: NextRelease(kind.make(partition))
+def _made_by(kind: StageKind, release: type[NextRelease]) -> Callable[[int], Stage]:
+    return lambda partition: release(kind.make(partition))
 
 
 class Group:
@@ -154,7 +188,7 @@ ALL = {*(f"summarise {number}" for number in range(PARTITIONS)), "judge 0", "jud
 
 
 def test_a_rolling_upgrade_and_a_canary_that_is_taken_back(group: Group, caplog: pytest.LogCaptureFixture) -> None:
-    bench, later = group.bench, next_release(group.bench.settings)
+    bench, later = group.bench, stages_of(group.bench.settings, NextRelease)
     expected = expected_alerts()
     assert expected
     for name in ("old-1", "old-2"):
@@ -193,6 +227,41 @@ def test_a_rolling_upgrade_and_a_canary_that_is_taken_back(group: Group, caplog:
     assert group.upgraded() == ALL
     assert set(bench.alert_ids()) == expected
     assert len(bench.alert_ids()) == len(expected)
+
+
+def test_a_worker_that_meets_panes_of_a_later_release_leaves_them_to_that_one(
+    group: Group, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench, later = group.bench, stages_of(group.bench.settings, LaterPanes)
+    caplog.set_level(logging.ERROR)
+    group.join("old")
+    bench.publish(STREAM[:PART])
+    group.until(lambda: group.read() == PART, "the old release reads the first part")
+
+    group.join("new", later)
+    group.until(lambda: group.tasks == ALL and len(group.workers["new"].progress.tasks) > 1, "both have tasks")
+    bench.publish(STREAM[PART:])
+    old = group.workers["old"].progress
+    group.until(lambda: bool(old.set_aside), "the old worker meets a pane that it cannot read")
+    assert all(
+        "has version 2" in fault and "run the release that wrote it" in fault for fault in old.set_aside.values()
+    )
+    assert all("judge" in line for line in caplog.messages if "is set aside" in line)
+
+    group.leave("old")
+    group.until(lambda: group.tasks == ALL and group.read() == len(STREAM), "the new release reads all")
+    group.workers["new"].finish()
+    group.until(lambda: group.workers["new"]._stopping, "it is done")
+    group.leave("new")
+    assert set(bench.alert_ids()) == expected_alerts()
+    assert len(bench.alert_ids()) == len(expected_alerts())
+    assert _unreadable(bench) == 0
+
+
+def _unreadable(bench: Bench) -> int:
+    infos = [info for info in bench.store.tasks("driftline") if info.task.stage == JUDGE]
+    views = [json.loads(bench.store.read(info.task, "view/")["view/incidents"]) for info in infos]
+    return sum(view["counters"]["unreadable"] for view in views)
 
 
 def test_another_release_of_river_is_noticed_and_its_detectors_are_rebuilt_from_what_they_were_fed(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from driftline.compiled.cache import kept
 from driftline.config import Settings
-from driftline.errors import LogUnavailable, PublishError, StateCorrupt, StateError, StateUnavailable
+from driftline.errors import LogUnavailable, PublishError, StateCorrupt, StateError, StateOtherRelease, StateUnavailable
 from driftline.log.api import Consumer, Log, Polled, TopicPartition
 from driftline.observe.metrics import Sample
 from driftline.runtime.bounded import everything_done
@@ -278,12 +278,14 @@ class Worker:
 
     def _work(self, now: float) -> None:
         """Process what waits, the tasks in turn, for a while; what is left holds back further fetching."""
-        busy = [owned for owned in self._owned.values() if owned.waiting]
-        while busy:
-            self.progress.records += sum(owned.work() for owned in busy)
+        while busy := [owned for owned in self._owned.values() if owned.waiting]:
+            for owned in busy:
+                try:
+                    self.progress.records += owned.work()
+                except StateOtherRelease as error:
+                    self._give_up(owned, error)
             if self._clock.now() >= now + WORK_S:
                 break
-            busy = [owned for owned in busy if owned.waiting]
         self._hold_back()
 
     def _hold_back(self) -> None:
@@ -459,7 +461,7 @@ class Worker:
             self._wanted[main] = self._clock.now() + RETRY_S
 
     def _give_up(self, owned: Owned, error: StateCorrupt) -> None:
-        """Set a task aside whose stored state turned out to be corrupt when it was to be committed."""
+        """Set a task aside that cannot go on: its stored state is corrupt, or its input of a later release."""
         main = owned.partitions[0]
         if self._owned.get(main) is owned:
             self._forget(owned.partitions)

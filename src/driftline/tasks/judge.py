@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from driftline.codec import Count, corrupt, corrupt_if_it_fails, pack, unpack
-from driftline.errors import StateCorrupt
+from driftline.errors import StateCorrupt, StateOtherRelease
 from driftline.evidence.detectors import RIVER
 from driftline.evidence.reference import Reference
 from driftline.incidents.alerts import encode_alert
@@ -71,7 +71,11 @@ class Judge:
         """The release of river that the last checkpoint names."""
 
     def process(self, values: Sequence[bytes | None]) -> list[tuple[int, str]]:
-        """Take in records in offset order. Returns (position, reason) of those that cannot be read."""
+        """Take in records in offset order. Returns (position, reason) of those that cannot be read.
+
+        Raises `StateOtherRelease` for one that a later release wrote, which counts: nothing behind it may be judged
+        without it.
+        """
         unreadable = []
         for at, value in enumerate(values):
             try:
@@ -80,6 +84,8 @@ class Judge:
                     self._obey(command)
                 elif self._merger.take(value or b""):
                     self._advance()
+            except StateOtherRelease:
+                raise
             except StateCorrupt as error:
                 self._unreadable += 1
                 unreadable.append((at, str(error)))
