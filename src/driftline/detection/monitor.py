@@ -24,7 +24,7 @@ class Monitor:
         shares: reference shares (shape: runs x signals, K), the signals of a run side by side.
         sizes: reference sizes (shape: runs x signals).
         runs: how many runs.
-        log_c: threshold of log M.
+        log_c: threshold of log M (may be set to one of each run).
         allowance: false alarms that the signals may raise a period; it enters the ball's radius.
         min_effect: as in the configuration.
         dispersion: φ (shape: runs x signals); 1 where it is not given.
@@ -42,7 +42,7 @@ class Monitor:
         dispersion: Floats | None = None,
     ) -> None:
         self._runs = runs
-        self.log_c = log_c
+        self.log_c: float | Floats = log_c
         self._open: dict[int, _Open] = {}
         self._evidence = Evidence(
             shares,

@@ -16,7 +16,7 @@ from driftline.detection.report import Section, Spread, table
 from driftline.detection.rivals import HORIZON, MOST_EVENTS, PERIOD, SETTLED, WINDOW, Chance, Effort
 from driftline.detection.rows import rows_of
 from driftline.evidence.evalues import Evidence, log_mean_rows
-from driftline.sketches.keys import Floats
+from driftline.sketches.keys import Floats, Ints
 
 SIGNALS: Final = (1, 10, 100)
 REFERENCE: Final = 50_000
@@ -119,31 +119,33 @@ def _by_event(change: Change, effort: Effort, chance: Chance) -> list[Delays]:
 def _by_window(change: Change, effort: Effort, chance: Chance) -> list[Delays]:
     """Measure the tests of each window."""
     level = rivals.KS_LEVEL
-    p_values = rivals.ks_p_values(change, effort, chance, MOST_EVENTS // WINDOW)
+    begins = rivals.beginnings(effort.runs, chance)
+    p_values = rivals.ks_p_values(change, begins, chance, MOST_EVENTS // WINDOW)
     before, after = shares_before(before_of(change)), shares_after(change)
     reference = chance.multinomial(REFERENCE, before)
     windows = chance.multinomial(WINDOW, after, size=(effort.runs, MOST_EVENTS // WINDOW))
+    windows[:, 0] = _mixed(WINDOW, WINDOW - begins, before, after, chance)
     values = rivals.psi_values(windows, reference)
     null = rivals.psi_values(chance.multinomial(WINDOW, before, size=5_000 * effort.null_streams), reference)
     return [
         _each(
             "KS",
             lambda d: _any(level, d * PERIOD),
-            lambda d: rivals.ks_delays(p_values, level),
-            lambda d: rivals.ks_delays(p_values, 1 / (PERIOD * d)),
+            lambda d: rivals.ks_delays(p_values, begins, level),
+            lambda d: rivals.ks_delays(p_values, begins, 1 / (PERIOD * d)),
         ),
         _each(
             "KS, BH",
             lambda d: _any(level, PERIOD),
-            lambda d: rivals.ks_bh_delays(p_values, level, d, chance),
-            lambda d: rivals.ks_bh_delays(p_values, 1 / PERIOD, d, chance),
+            lambda d: rivals.ks_bh_delays(p_values, begins, level, d, chance),
+            lambda d: rivals.ks_bh_delays(p_values, begins, 1 / PERIOD, d, chance),
         ),
         *(
             _each(
                 f"PSI > {limit:g}",
                 partial(_psi_false, null, limit),
-                partial(_psi_default, values, limit),
-                lambda d: rivals.psi_delays(values, rivals.psi_threshold(null, d)),
+                partial(_psi_default, values, begins, limit),
+                lambda d: rivals.psi_delays(values, begins, rivals.psi_threshold(null, d)),
             )
             for limit in (0.1, 0.2)
         ),
@@ -154,8 +156,13 @@ def _psi_false(null: Floats, limit: float, signals: int) -> float:
     return _any(float((null > limit).mean()), signals * PERIOD)
 
 
-def _psi_default(values: Floats, limit: float, signals: int) -> Floats:
-    return rivals.psi_delays(values, limit)
+def _psi_default(values: Floats, begins: Ints, limit: float, signals: int) -> Floats:
+    return rivals.psi_delays(values, begins, limit)
+
+
+def _mixed(events: int, changed: Ints, before: Floats, after: Floats, chance: Chance) -> Ints:
+    """Draw counts of windows in which only the last `changed` events are of after the change (shape: runs, K)."""
+    return np.asarray(chance.multinomial(events - changed, before) + chance.multinomial(changed, after))
 
 
 def _any(share: float, times: int) -> float:
@@ -242,11 +249,13 @@ def _highest(before: Before, signals: int, setting: Setting, effort: Effort) -> 
 def _delays(change: Change, signals: int, log_c: float, setting: Setting, effort: Effort, chance: Chance) -> Floats:
     """Return the delays in events when one signal of so many changes; alarms before the change are dropped.
 
-    Once more than half have alarmed the others are left at MOST_EVENTS: they cannot move the median.
+    Once more than half have alarmed, and none of the others can be as soon, those are left at MOST_EVENTS: they cannot
+    move the median.
     """
     before, after = shares_before(before_of(change)), shares_after(change)
     runs = min(effort.runs, max(MOST_ROWS // signals, 1))
     rows = runs * signals
+    begins = rivals.beginnings(runs, chance)
     monitor = Monitor(
         _references(before, rows, chance),
         np.full(rows, REFERENCE),
@@ -257,14 +266,15 @@ def _delays(change: Change, signals: int, log_c: float, setting: Setting, effort
     )
     found = np.full(runs, float(MOST_EVENTS))
     for window in range(-(SETTLED // setting.window), MOST_EVENTS // setting.window):
-        counts = chance.multinomial(setting.window, before, size=rows)
-        if window >= 0:
-            monitor.log_c = log_c
-            counts[::signals] = chance.multinomial(setting.window, after, size=runs)
-        alarms = monitor.update(counts)
         passed = (window + 1) * setting.window
-        found[alarms & (found == MOST_EVENTS)] = passed
-        if np.median(found) < passed:
+        changed = np.clip(passed - begins, 0, setting.window)
+        monitor.log_c = np.where(changed > 0, log_c, np.inf)
+        counts = chance.multinomial(setting.window, before, size=rows)
+        counts[::signals] = _mixed(setting.window, changed, before, after, chance)
+        alarms = monitor.update(counts)
+        first = alarms & (found == MOST_EVENTS)
+        found[first] = passed - begins[first]
+        if np.median(found) < passed - begins.max():
             break
     return found
 
@@ -282,7 +292,8 @@ def run(quick: bool, spread: Spread[Job, Found]) -> Section:
         "20 / 0* judges windows of 20 events, with a `min_effect` of 0: it looks for any change, as the others do. "
         f"With the usual {SETTINGS[1].min_effect:g} it is told not to mind changes up to that χ², which is written "
         "beside each; so it takes longer to be sure of one that is little greater. KS and PSI test windows of "
-        f"{WINDOW} events: smaller ones find large changes sooner and small ones later. KS knows the true "
+        f"{WINDOW} events: smaller ones find large changes sooner and small ones later. The change begins with any of "
+        f"{WINDOW} events, drawn at random, and so mostly within a window. KS knows the true "
         f"distribution of before, Driftline and PSI a reference of {REFERENCE:,} events. ADWIN, Page-Hinkley and "
         f"KSWIN see every event, {SETTLED:,} of them before the change, and no reference; of a category or of missing "
         "values they see a 1 for the one that will change, which nobody would have told them.\n\n### At equal rates "

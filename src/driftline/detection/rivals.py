@@ -40,15 +40,20 @@ class Effort:
     """Streams of HORIZON events without a change, from which settings are calibrated."""
 
 
+def beginnings(runs: int, chance: Chance) -> Ints:
+    """Draw in which event of a window each run changes: who tests windows cannot choose where a change comes."""
+    return chance.integers(WINDOW, size=runs)
+
+
 # -- ADWIN --
 
 
 def adwin_delays(change: Change, delta: float, effort: Effort, chance: Chance) -> Floats:
     """Return delays of ADWIN(delta), events; those without an alarm are MOST_EVENTS."""
     found = np.full(effort.runs, float(MOST_EVENTS))
-    for run in range(effort.runs):
+    for run, begins in enumerate(beginnings(effort.runs, chance).tolist()):
         detector = adwin(delta)
-        for value in draw(change, chance, (SETTLED,), changed=False).tolist():
+        for value in draw(change, chance, (SETTLED + begins,), changed=False).tolist():
             detector.update(value)
         for at, value in enumerate(draw(change, chance, (MOST_EVENTS,), changed=True).tolist(), 1):
             detector.update(value)
@@ -208,9 +213,18 @@ def kswin_delays(change: Change, threshold: float, effort: Effort, chance: Chanc
 # -- tests of each window --
 
 
-def ks_p_values(change: Change, effort: Effort, chance: Chance, windows: int) -> Floats:
-    """Return p-values of changed windows against the reference's distribution (shape: runs, windows)."""
-    values = draw(change, chance, (effort.runs, windows, WINDOW), changed=True)
+def ks_p_values(change: Change, begins: Ints, chance: Chance, windows: int) -> Floats:
+    """Return p-values of windows against the reference's distribution (shape: runs, windows).
+
+    Args:
+        change: from `begins` of the first window on.
+        begins: an event of the window (shape: runs).
+        chance: of the values.
+        windows: how many of each run.
+    """
+    values = draw(change, chance, (len(begins), windows, WINDOW), changed=True)
+    earlier = draw(change, chance, (len(begins), WINDOW), changed=False)
+    values[:, 0] = np.where(np.arange(WINDOW) < begins[:, None], earlier, values[:, 0])
     if isinstance(change, Share):
         successes = values.sum(axis=2)
         distance = np.abs(successes - WINDOW * change.before)
@@ -223,12 +237,12 @@ def ks_p_values(change: Change, effort: Effort, chance: Chance, windows: int) ->
     return np.asarray(kstwo.sf(distance, WINDOW))
 
 
-def ks_delays(p_values: Floats, level: float) -> Floats:
+def ks_delays(p_values: Floats, begins: Ints, level: float) -> Floats:
     """Return the delays of rejecting each window at this level."""
-    return _first(p_values <= level)
+    return _first(p_values <= level, begins)
 
 
-def ks_bh_delays(p_values: Floats, level: float, signals: int, chance: Chance) -> Floats:
+def ks_bh_delays(p_values: Floats, begins: Ints, level: float, signals: int, chance: Chance) -> Floats:
     """Return the delays of rejecting any of d signals by Benjamini and Hochberg (1995), window by window."""
     runs, windows = p_values.shape
     found = np.zeros((runs, windows), dtype=np.bool_)
@@ -237,7 +251,7 @@ def ks_bh_delays(p_values: Floats, level: float, signals: int, chance: Chance) -
         others = chance.random((windows, signals - 1))
         everything = np.sort(np.concatenate((p_values[run, :, None], others), axis=1), axis=1)
         found[run] = (everything <= ranks).any(axis=1)
-    return _first(found)
+    return _first(found, begins)
 
 
 def psi_values(counts: Ints, reference: Ints) -> Floats:
@@ -248,9 +262,9 @@ def psi_values(counts: Ints, reference: Ints) -> Floats:
     return np.asarray(((after - before) * np.log(after / before)).sum(axis=-1))
 
 
-def psi_delays(values: Floats, threshold: float) -> Floats:
+def psi_delays(values: Floats, begins: Ints, threshold: float) -> Floats:
     """Return the delays of passing a threshold (values: runs, windows)."""
-    return _first(values > threshold)
+    return _first(values > threshold, begins)
 
 
 def psi_threshold(null_values: Floats, signals: int) -> float:
@@ -258,6 +272,6 @@ def psi_threshold(null_values: Floats, signals: int) -> float:
     return float(np.quantile(null_values, 1 - 1 / (PERIOD * signals)))
 
 
-def _first(rejected: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> Floats:
-    number = np.where(rejected.any(axis=1), rejected.argmax(axis=1) + 1, MOST_EVENTS // WINDOW)
-    return np.asarray(np.minimum(number * WINDOW, MOST_EVENTS).astype(np.float64))
+def _first(rejected: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], begins: Ints) -> Floats:
+    delays = (rejected.argmax(axis=1) + 1) * WINDOW - begins
+    return np.where(rejected.any(axis=1), delays, MOST_EVENTS).astype(np.float64)
