@@ -31,7 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="only these parts")
     parser.add_argument("--output", type=Path, help="the page to write; else it is printed")
     parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--data", type=Path, help="only write the tables of (d) there, and how to backtest them")
     given = parser.parse_args(arguments)
+    if given.data is not None:
+        print(*real.write_data(given.data), sep="\n")
+        return 0
     began = time.monotonic()
     # Spawned, not forked: a fork that happens while polars' threads hold a lock waits for ever.
     with ProcessPoolExecutor(given.workers, multiprocessing.get_context("spawn")) as pool:

@@ -21,8 +21,6 @@ from driftline.sketches.keys import Floats, Ints
 SIGNALS: Final = (1, 10, 100)
 REFERENCE: Final = 50_000
 FULL, QUICK = Effort(100, 40), Effort(5, 1)
-MOST_ROWS: Final = 4_000
-"""Signals of all runs of one measurement."""
 NULL_RUNS: Final = {1: 200, 10: 60, 100: 24}
 BEATEN: Final = ("ADWIN", "KS", "KS, BH")
 """Those whose delays are to be beaten in nine of ten cells."""
@@ -253,8 +251,7 @@ def _delays(change: Change, signals: int, log_c: float, setting: Setting, effort
     move the median.
     """
     before, after = shares_before(before_of(change)), shares_after(change)
-    runs = min(effort.runs, max(MOST_ROWS // signals, 1))
-    rows = runs * signals
+    runs, rows = effort.runs, effort.runs * signals
     begins = rivals.beginnings(runs, chance)
     monitor = Monitor(
         _references(before, rows, chance),
@@ -288,7 +285,7 @@ def run(quick: bool, spread: Spread[Job, Found]) -> Section:
     target = f"(b) {SETTINGS[0].name}: sooner than ADWIN and the KS tests in nine of ten cells"
     text = (
         f"One signal of d changes, for good. A cell is the median delay until that is found, in events, of {runs} "
-        f"runs (fewer of Driftline's where d is 100); `—`: not within {MOST_EVENTS:,} events in most runs. *Driftline "
+        f"runs; `—`: not within {MOST_EVENTS:,} events in most runs. *Driftline "
         "20 / 0* judges windows of 20 events, with a `min_effect` of 0: it looks for any change, as the others do. "
         f"With the usual {SETTINGS[1].min_effect:g} it is told not to mind changes up to that χ², which is written "
         "beside each; so it takes longer to be sure of one that is little greater. KS and PSI test windows of "

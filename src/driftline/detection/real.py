@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+import yaml
 
 from driftline.config import Settings
 from driftline.demo import packages
@@ -67,12 +68,25 @@ class Ready:
     columns: Mapping[str, Any]
     watching: Mapping[str, Any]
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The configuration, as a file has it."""
+        return {"models": {"*": dict(self.watching)}}
+
+    def write(self, folder: Path) -> tuple[Path, Path]:
+        """Write both tables, and return where they are."""
+        reference, later = folder / "reference.parquet", folder / "later.parquet"
+        self.reference.write_parquet(reference)
+        self.later.write_parquet(later)
+        return reference, later
+
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
     """A data set.
 
     Args:
+        key: for files.
         name: for people.
         about: what it is, and how it is watched.
         reading: what a person sees in it who looks: the same whatever was found.
@@ -80,6 +94,7 @@ class DataSet:
         changed: when its change begins, where that is known.
     """
 
+    key: str
     name: str
     about: str
     reading: str
@@ -159,6 +174,7 @@ def _flights() -> Ready:
 
 SETS: Final = (
     DataSet(
+        "loans",
         "Car loans (NannyML, synthetic)",
         "50,000 loans before, 50,000 after; from the middle of the latter on, the cars are dearer. Windows of a day, "
         "one false alarm a year.",
@@ -168,6 +184,7 @@ SETS: Final = (
         datetime.fromtimestamp(SHIFT_MS / 1000, UTC),
     ),
     DataSet(
+        "rain",
         "Rain in Bellevue, Nebraska (NOAA, real)",
         "18,159 days of half a century; the first 20 years are the reference. Windows of a year, for the seasons; one "
         "false alarm in 50 years. (The file has no dates: days are counted from 1 January 1970 here.)",
@@ -178,6 +195,7 @@ SETS: Final = (
         _weather,
     ),
     DataSet(
+        "employment",
         "Employment in Massachusetts (US census, real)",
         "68,785 persons of 2015 are the reference, 208,892 of 2016 to 2018 are watched, spread over each year in "
         "random order. Windows of 30 days, one false alarm in three years.",
@@ -186,6 +204,7 @@ SETS: Final = (
         _census,
     ),
     DataSet(
+        "flights",
         "Flight delays in the USA (2015, real)",
         "100,000 flights; 9 March to 31 May are the reference, what follows is watched. Windows of a week, one "
         "false alarm a year.",
@@ -210,26 +229,42 @@ class Found:
 def run_set(number: int) -> Found:
     """Backtest one data set."""
     ready = SETS[number].prepare()
-    settings = Settings.model_validate({"models": {"*": dict(ready.watching)}})
+    settings = Settings.model_validate(ready.settings)
     mapping = ColumnMapping.build(**ready.columns)
     with tempfile.TemporaryDirectory() as scratch:
-        paths = []
-        for name, frame in (("reference", ready.reference), ("later", ready.later)):
-            paths.append(Path(scratch, f"{name}.parquet"))
-            frame.write_parquet(paths[-1])
-        references = build_references(settings, open_table(paths[0]), mapping)
+        reference, later = ready.write(Path(scratch))
+        references = build_references(settings, open_table(reference), mapping)
         judging = with_references(judge_settings(settings), references)
-        result: Backtest = backtest(settings, iter_events(open_table(paths[1]), mapping), judging=judging)
+        result: Backtest = backtest(settings, iter_events(open_table(later), mapping), judging=judging)
     opening: dict[str, str] = {}
     for incident in result.incidents:
         opening.setdefault(incident.id, incident.summary)
     return Found(number, result.events, result.windows, tuple(result.latest), opening)
 
 
+def write_data(folder: Path, sets: Sequence[DataSet] = SETS) -> list[str]:
+    """Write the sets' tables, columns and configurations. Returns for each the command that backtests it."""
+    commands = []
+    for data in sets:
+        ready, place = data.prepare(), folder / data.key
+        place.mkdir(parents=True, exist_ok=True)
+        reference, later = ready.write(place)
+        mapping, config = place / "columns.yaml", place / "driftline.yaml"
+        columns = {name: list(value) if isinstance(value, tuple) else value for name, value in ready.columns.items()}
+        mapping.write_text(yaml.safe_dump(columns, sort_keys=False))
+        config.write_text(yaml.safe_dump(ready.settings, sort_keys=False))
+        commands.append(f"driftline backtest {later} --reference {reference} --mapping {mapping} --config {config}")
+    return commands
+
+
 def run(quick: bool, spread: Spread[int, Found]) -> Section:
     """Backtest all data sets; a small run only the first."""
     found = list(spread(run_set, [0] if quick else list(range(len(SETS)))))
-    parts = [_told(each) for each in found]
+    again = (
+        "`python -m driftline.detection --data FOLDER` writes these tables with their columns and configurations, and "
+    )
+    again += "prints the `driftline backtest` commands that judge them again."
+    parts = [again, *(_told(each) for each in found)]
     return Section(
         "(d) Real data", "\n\n".join(parts), {"(d) car loans: one incident, of the shift": _loans_met(found)}
     )
