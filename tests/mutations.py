@@ -293,7 +293,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an incident resolves a window earlier",
-        "tasks/subjects.py",
+        "tasks/following.py",
         "QUIET_WINDOWS = 3\n",
         "QUIET_WINDOWS = 2\n",
         ("tests/tasks/test_judge_oracle.py",),

@@ -58,8 +58,8 @@ def check_against_the_oracle(
         weighed.clear()
         back.clear()
         answer = original(self, vector, start, size)
-        view = self._view
-        assert view is not None
+        assert self._seen is not None
+        view = self._seen.view
         whose = (self.subject.model, self.subject.version, self.subject.segment)
         ranks[whose] = self.rank
         kinds = {evidence: kind for (_, kind), evidence in self._evidence.items()}

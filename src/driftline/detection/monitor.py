@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from driftline.evidence.evalues import Evidence, log_mean_rows
 from driftline.evidence.recovery import Recovery
 from driftline.sketches.keys import Floats, Ints
-from driftline.tasks.subjects import NOTABLE, QUIET_WINDOWS
+from driftline.tasks.following import NOTABLE, QUIET_WINDOWS
 
 Bools: TypeAlias = NDArray[np.bool_]
 

@@ -27,8 +27,9 @@ from driftline.sketches.summary import EVENTS, ROLES, Summary
 from driftline.tasks.naming import name_change
 from driftline.tasks.references import References
 from driftline.tasks.rules import JudgeSettings, ModelRules
+from driftline.tasks.stored import StoredSubject
 from driftline.tasks.stream import StreamJudge
-from driftline.tasks.subjects import StoredSubject, SubjectJudge
+from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import STREAM
 
 VERSION = 1
@@ -232,7 +233,7 @@ class Judge:
 
     def open_incidents(self) -> Counter[tuple[str, Kind]]:
         """Count what fires, by model ("" is the stream itself) and kind."""
-        open_now = [incident for judge in self._subjects.values() for incident in judge.incidents.values()]
+        open_now = [incident for judge in self._subjects.values() for incident in judge.following.open.values()]
         open_now += self._stream.incidents.values()
         return Counter((incident.subject.model, incident.kind) for incident in open_now)
 
@@ -327,7 +328,7 @@ def _view_of(judge: SubjectJudge) -> dict[str, Any]:
         "signals": [
             {"name": signal.name, "evidence": signal.evidence, "effects": signal.effects} for signal in judge.measured()
         ],
-        "incidents": [_incident_view(incident) for incident in judge.incidents.values()],
+        "incidents": [_incident_view(incident) for incident in judge.following.open.values()],
     }
 
 

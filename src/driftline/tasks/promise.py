@@ -4,18 +4,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from driftline.evidence.volume import VolumeBins
 from driftline.incidents.incident import Basis, FalseAlarms, Kind, Signal
 from driftline.tasks.rules import ModelRules
-from driftline.tasks.watched import Watched
+from driftline.tasks.seen import Seen
 
 LEAST_SHARE = 0.01
 """Of an incident's evidence, for a signal to count among those that opened it."""
 
 
-def promise(
-    watched: Watched, rules: ModelRules, kind: Kind, volume: VolumeBins, size: int, signals: Sequence[Signal]
-) -> FalseAlarms | None:
+def promise(seen: Seen, rules: ModelRules, kind: Kind, signals: Sequence[Signal]) -> FalseAlarms | None:
     """Return the budget and its basis for the signals that an incident's evidence comes from; None for a threshold.
 
     Only they count: their evidence alone reaches the incident's threshold, and the budget holds for any set of signals
@@ -23,14 +20,14 @@ def promise(
     """
     if kind is Kind.THRESHOLD:
         return None
-    budget, measured = rules.budget, watched.reference.calibration
+    budget, measured = rules.budget, seen.view.reference.calibration
     found = FalseAlarms(budget.count, budget.period_ms, Basis.GUARANTEED)
     wanted = (rules.windows, budget.count, budget.period_ms)
     if measured is not None and (measured.windows, measured.budget, measured.period_ms) != wanted:
         measured = None
     names = [signal.name for signal in signals if signal.share >= LEAST_SHARE]
     refuted = measured is not None and measured.refutes
-    if watched.independent(kind, names, volume, size) and not refuted:
+    if seen.view.independent(kind, names, seen.volume, seen.window.size) and not refuted:
         return found
     if measured is None:
         return msgspec.structs.replace(found, basis=Basis.NOT_GUARANTEED)

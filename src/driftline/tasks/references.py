@@ -22,7 +22,8 @@ from driftline.incidents.incident import Incident, Subject, digest
 from driftline.panes.records import Rebase
 from driftline.tasks.adoption import Adoption, Origin
 from driftline.tasks.rules import LearnRule, ModelRules
-from driftline.tasks.subjects import StoredSubject, SubjectJudge
+from driftline.tasks.stored import StoredSubject
+from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.watched import Watched
 
 

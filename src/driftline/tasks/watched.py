@@ -6,17 +6,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from driftline.evidence.contrast import Contrast, contrast
 from driftline.evidence.detectors import Scores
-from driftline.evidence.distances import effects
 from driftline.evidence.evalues import Evidence
 from driftline.evidence.projection import Bools, Projection, Quality
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import slots_of
 from driftline.evidence.signals import Family
 from driftline.evidence.volume import VolumeBins
-from driftline.incidents.incident import Kind, Signal, Window
-from driftline.incidents.words import effect_size, largest_share, number, percent
+from driftline.incidents.incident import Kind
 from driftline.sketches.keys import Ints
 
 ALWAYS = 0.99
@@ -110,10 +107,8 @@ class Watched:
             return False
         return not any(dependent[self.projection.signals.index(name)] for name in names)
 
-    def counts(self, kind: Kind, volume: VolumeBins, vector: Ints, window: Window) -> Ints:
-        """Return what the evidence of a kind is fed: shape (signals, bins)."""
-        if kind is Kind.VOLUME:
-            return volume.counts(window.count, window.start)
+    def counts(self, kind: Kind, vector: Ints) -> Ints:
+        """Return what the evidence of a kind, but for the volume's, is fed: shape (signals, bins)."""
         counts = self.projection.quality(vector) if kind is Kind.DATA_QUALITY else self.projection.evidence(vector)
         return np.ascontiguousarray(counts[self.rows[kind]])
 
@@ -128,39 +123,6 @@ class Watched:
         always = self.projection.quality_shares[self.rows[kind], Quality.EXPECTED] >= ALWAYS
         known = counts[:, [Quality.EXPECTED, Quality.OUT_OF_RANGE, Quality.UNSEEN]].sum(axis=1)
         return np.asarray(always & (known == 0) & (counts.sum(axis=1) > 0))
-
-    def signal(
-        self, kind: Kind, name: str, evidence: float, volume: VolumeBins, vector: Ints, window: Window
-    ) -> Signal:
-        """Return a signal's part in an incident."""
-        if kind is Kind.VOLUME:
-            found = {"events_before": volume.usual(window.start), "events_after": float(window.count)}
-            before, after = (number(found[key]) if math.isfinite(found[key]) else "" for key in found)
-            return Signal(name, rounded(evidence), rounded_all(found), what="events", before=before, after=after)
-        slot = self.projection.signals.index(name)
-        found = rounded_all(effects(self.projection, vector).of(slot))
-        if kind is Kind.DATA_QUALITY:
-            before, after, what = largest_share(name, found)
-        else:
-            before, after, what = _moved(contrast(self.projection, vector, slot))
-        return Signal(name, rounded(evidence), found, what=what, before=before, after=after)
-
-    def excess(self, kind: Kind, name: str, volume: VolumeBins, vector: Ints, window: Window) -> float:
-        """Return a signal's effect size less what chance alone gives on average: for PSI (K - 1)(1/n + 1/m)."""
-        size = effect_size(self.signal(kind, name, 0.0, volume, vector, window))
-        if kind in (Kind.VOLUME, Kind.DATA_QUALITY):
-            return size
-        slot = self.projection.signals.index(name)
-        n, m = int(self.projection.totals(vector)[slot]), int(self.projection.sizes[slot])
-        chance = (int((self.projection.shares[slot] > 0).sum()) - 1) * (1 / max(n, 1) + 1 / max(m, 1))
-        return max(size - chance, 0.0)
-
-
-def _moved(found: Contrast | None) -> tuple[str, str, str]:
-    if found is None:
-        return "", "", ""
-    text = percent if found.share else number
-    return text(found.before), text(found.after), found.what
 
 
 def rounded(evidence: float) -> float:

@@ -1,0 +1,48 @@
+"""The form in which a subject is stored: plain values here, arrays beside them."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from driftline.codec import Count, Span, Time
+from driftline.evidence.detectors import Fed
+from driftline.incidents.incident import Incident, Subject, Window
+from driftline.tasks.adoption import Adoption
+from driftline.tasks.rules import LearnRule
+
+
+class Trail(msgspec.Struct, frozen=True):
+    """Where a subject's reference comes from, and what else is known of its past."""
+
+    history: list[Adoption]
+    given: str
+    learning: bool
+    rule: LearnRule
+    codes: dict[str, Time]
+    turned: dict[int, Time] = {}
+    codes_last: dict[str, Time] = {}
+
+
+class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The plain values of a snapshot."""
+
+    subject: Subject
+    rank: Annotated[int, msgspec.Meta(ge=1, le=2**32)] | None
+    reference: str
+    """Its address; empty while it is being learned."""
+    since: Time
+    slice_ms: Span
+    slices: list[Time]
+    windows: list[tuple[Time, Count, Time]]
+    incidents: list[Incident]
+    last_window: Window | None
+    detectors: list[tuple[str, str, Fed]]
+    silent: dict[int, Count]
+    heard: Time
+    trail: Trail | None = None
+
+
+def under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arrays whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
