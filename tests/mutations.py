@@ -93,6 +93,20 @@ MUTATIONS = (
         (SIMULATION,),
     ),
     Mutation(
+        "records that the client brings again are counted again",
+        "runtime/checkpoint.py",
+        "new = unseen(batch, expected)",
+        "new = [batch]",
+        ("tests/runtime/test_fetching.py", SIMULATION),
+    ),
+    Mutation(
+        "records that the client leaves out are not missed",
+        "runtime/checkpoint.py",
+        "            if self._doubt(topic, begins):\n                return False\n",
+        "",
+        ("tests/runtime/test_fetching.py", SIMULATION),
+    ),
+    Mutation(
         "after a refused commit the task goes on with what it has in memory",
         "runtime/worker.py",
         "self.progress.restarts[outcome.value] += 1\n            self._reclaim(owned)",

@@ -99,6 +99,10 @@ class Parts:
             self.workers.remove(worker)
             self.add_worker()
 
+    def told(self, what: str) -> int:
+        """Return how many lines of all workers' logs say it."""
+        return sum(log.read_text(errors="replace").count(what) for log in self.folder.glob("worker-*.log"))
+
     # progress
 
     def ends(self) -> dict[tuple[str, int], int]:

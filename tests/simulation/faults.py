@@ -35,6 +35,10 @@ class Kind(StrEnum):
     """Seconds pass in this call."""
     DUPLICATE = "duplicate"
     """What it delivers next is delivered twice."""
+    AGAIN = "again"
+    """What its consumers fetched last is fetched once more, before what follows."""
+    ASTRAY = "astray"
+    """Its consumers begin further on than they are told to, the next time they are told."""
     LOSE = "lose"
     """Retention passes committed offsets of a partition; later the records come back."""
 

@@ -2,16 +2,20 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from driftline.errors import DeliveryPending, DriftlineError, LogUnavailable, PublishError, StateUnavailable
-from driftline.log.api import Outgoing, Polled, Reader, RebalanceListener, TopicPartition
+from driftline.log.api import Batch, Outgoing, Polled, Reader, RebalanceListener, TopicPartition
 from driftline.log.memory import MemoryLog
 from driftline.log.memory_consumer import MemoryConsumer
 from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo, Word
 from driftline.state.memory import MemoryStore
 
 T = TypeVar("T")
+
+ASTRAY = 5
+"""Records that a start which goes too far leaves out."""
 
 
 class Crash(BaseException):
@@ -124,11 +128,19 @@ class SimulatedConsumer:
 
     def __init__(self, inner: MemoryConsumer, around: Surroundings) -> None:
         self.inner = inner
+        self.again = self.astray = False
+        """Whether the next poll brings once more what the last ones brought; whether the next start goes too far."""
         self._around = around
+        self._latest: dict[TopicPartition, Batch] = {}
 
     def poll(self, max_records: int, timeout_s: float) -> Polled:
         most = min(max_records, self._around.batch_size())
+        again = tuple(self._latest.values()) if self.again else ()
         polled = self._call("poll", lambda: self.inner.poll(most, 0.0))
+        if again:
+            self.again = False
+            polled = replace(polled, batches=(*again, *polled.batches))
+        self._latest.update({batch.source: batch for batch in polled.batches})
         if not polled.batches and not polled.caught_up:
             self._around.wait(timeout_s)
         return polled
@@ -141,10 +153,21 @@ class SimulatedConsumer:
             self._call("report", lambda: self.inner.report(positions))
 
     def start(self, positions: Mapping[TopicPartition, int]) -> None:
+        self._forget(list(positions))
+        if self.astray:
+            self.astray = False
+            positions = {
+                source: min(at + ASTRAY, max(at, self.inner.bounds(source)[1])) for source, at in positions.items()
+            }
         self.inner.start(positions)
 
     def stop(self, partitions: Sequence[TopicPartition]) -> None:
+        self._forget(partitions)
         self.inner.stop(partitions)
+
+    def _forget(self, partitions: Sequence[TopicPartition]) -> None:
+        for source in partitions:
+            self._latest.pop(source, None)
 
     def pause(self, partitions: Sequence[TopicPartition]) -> None:
         self.inner.pause(partitions)

@@ -319,6 +319,12 @@ class World:
                 self.time += fault.size
             case Kind.DUPLICATE:
                 process.doubled = True
+            case Kind.AGAIN:
+                for consumer in process.log.consumers:
+                    consumer.again = True
+            case Kind.ASTRAY:
+                for consumer in process.log.consumers:
+                    consumer.astray = True
             case Kind.LOSE:
                 self._lose(fault.size)
 

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import lt
 
 from driftline.codec import corrupt
 from driftline.errors import DeliveryPending, LogDenied, PublishError
@@ -48,6 +49,23 @@ class Piece:
         return self._batch.record(self._start + index)
 
 
+def unseen(batch: Batch, expected: int) -> list[Batch]:
+    """Return what of a batch is at or behind the expected offset and comes in it for the first time, in runs."""
+    offsets = batch.offsets
+    if offsets[0] >= expected and all(map(lt, offsets, offsets[1:])):  # 20 ns a record
+        return [batch]
+    runs: list[Batch] = []
+    start = None
+    for at, offset in enumerate((*offsets, -1)):
+        if offset >= expected:
+            start = at if start is None else start
+            expected = offset + 1
+        elif start is not None:
+            runs.append(Piece(batch, start, at - start))
+            start = None
+    return runs
+
+
 @dataclass(slots=True)
 class Owned:
     """A claimed task: its stage, and how far it is committed and read."""
@@ -68,6 +86,12 @@ class Owned:
     """Fetched and not yet processed."""
     done: int = 0
     """Records of the first waiting batch that were processed."""
+    fetched: dict[str, int] = field(default_factory=dict)
+    """What comes next of each input of which anything was fetched."""
+    doubted: dict[str, int] = field(default_factory=dict)
+    """Where an input went on, or ended, though something should lie before."""
+    gaps: set[str] = field(default_factory=set)
+    """Inputs that have gaps between their offsets."""
     held: bool = False
     """Whether fetching is held back until what waits is processed."""
     torn: bool = False
@@ -89,12 +113,48 @@ class Owned:
         """The partitions that this task reads."""
         return [TopicPartition(topic, self.task.partition) for topic in self.stage.inputs]
 
-    def receive(self, batch: Batch, now: float) -> None:
-        """Take a batch in; `work` looks at it."""
-        self.waiting.append(batch)
-        self.caught_up.discard(batch.source.topic)
-        self.flushed = False
-        self.last_record = now
+    def receive(self, batch: Batch, now: float) -> bool:
+        """Take a batch in; `work` looks at it. Returns False for one that is left out, as something may be missing.
+
+        That each record counts once must not rest on the client. librdkafka notes how far a batch went only once the
+        batch is filled; if a rebalance comes just before, it goes on from where the batch began, or from where an
+        earlier assignment ended. So what came before is dropped, and a gap before a batch is believed where fetching
+        again shows it once more: then compaction or a transaction left it, and there may be others.
+        """
+        topic, begins, expected = batch.source.topic, batch.offsets[0], self.next(batch.source.topic)
+        if begins > expected and not (topic in self.gaps and topic in self.fetched):
+            if self._doubt(topic, begins):
+                return False
+            self.gaps.add(topic)
+        self.doubted.pop(topic, None)
+        new = unseen(batch, expected)
+        again = len(batch.offsets) - sum(len(piece.offsets) for piece in new)
+        if again:
+            log.info("%s: dropped %d records that came again, from offset %d on", name(self.task), again, begins)
+        if new:
+            self.waiting.extend(new)
+            self.fetched[topic] = new[-1].offsets[-1] + 1
+            self.caught_up.discard(topic)
+            self.flushed = False
+            self.last_record = now
+        return True
+
+    def reach_end(self, topic: str) -> bool:
+        """Note that an input has no more. Returns False if it should have, as far as is known, and may again."""
+        if self.next(topic) < self.ends.get(topic, 0) and self._doubt(topic, self.ends[topic]):
+            return False
+        self.caught_up.add(topic)
+        return True
+
+    def next(self, topic: str) -> int:
+        """Return the offset of an input behind all that was fetched."""
+        return self.fetched.get(topic, self.positions[topic])
+
+    def _doubt(self, topic: str, offset: int) -> bool:
+        """Return True the first time."""
+        known = self.doubted.get(topic) == offset
+        self.doubted[topic] = offset
+        return not known
 
     def work(self) -> int:
         """Process the next piece of what waits, and remember how far that goes. Returns its number of records."""
@@ -113,6 +173,7 @@ class Owned:
     def fetch_again(self) -> None:
         """Forget what was fetched and not processed: it will be fetched from `positions` on."""
         self.waiting.clear()
+        self.fetched.clear()
         self.caught_up.clear()
         self.done, self.held = 0, False
 

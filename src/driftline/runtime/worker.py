@@ -269,12 +269,18 @@ class Worker:
     def _take(self, polled: Polled, now: float) -> None:
         for batch in polled.batches:
             owned = self._by_input.get(batch.source)
-            if owned is not None:
-                owned.receive(batch, now)
+            if owned is not None and not owned.receive(batch, now):
+                self._fetch_again(owned, batch.source)
         for partition in polled.caught_up:
             owned = self._by_input.get(partition)
-            if owned is not None:
-                owned.caught_up.add(partition.topic)
+            if owned is not None and not owned.reach_end(partition.topic):
+                self._fetch_again(owned, partition)
+
+    def _fetch_again(self, owned: Owned, source: TopicPartition) -> None:
+        """Ask once more for what should come next: something seems to be missing."""
+        log.info("%s: fetching %s again from offset %d on", name(owned.task), source.topic, owned.next(source.topic))
+        self._consumer.start({source: owned.next(source.topic)})
+        owned.held = False
 
     def _work(self, now: float) -> None:
         """Process what waits, the tasks in turn, for a while; what is left holds back further fetching."""
@@ -398,6 +404,8 @@ class Worker:
         ends = {source.topic: self._consumer.bounds(source)[1] for source in owned.partitions}
         read = all(owned.positions[topic] >= end for topic, end in ends.items()) or ends == owned.quiet_at
         owned.quiet_at = ends
+        for source in owned.partitions if not read else ():
+            self._fetch_again(owned, source)
         return read
 
     def _checkpoint(self, tasks: Sequence[Owned]) -> None:
