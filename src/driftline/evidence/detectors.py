@@ -19,21 +19,13 @@ import river
 from river.drift import ADWIN, PageHinkley
 
 from driftline.evidence.charts import Cusum, Ewma, cusum_arl, ewma_arl, limit_for
-from driftline.evidence.projection import Projection
-from driftline.sketches.keys import Floats, Ints
-from driftline.sketches.summary import Role
 
 RIVER: Final = str(river.__version__)  # type: ignore[attr-defined]  # it is imported there, and not listed
-LEAST_EVENTS: Final = 10
-"""A pane with fewer values of a signal has no score: its mean says too little."""
-CLIP: Final = 4.0
-"""Standard deviations: one outlier must not look like a change of the mean."""
 MOST_SCORES: Final = 512
 KEPT_SCORES: Final = 256
 """On reaching MOST_SCORES a detector starts afresh from the newest KEPT_SCORES."""
 EPISODE: Final = 64
 """A detection within so many scores of the one before is of the same change: a chart tells it again and again."""
-SCORE_GRID: Final = 2.0**20
 HINKLEY_SLACK: Final = 0.25
 _hinkley_arl: Final = partial(cusum_arl, slack=HINKLEY_SLACK)
 
@@ -164,45 +156,3 @@ class Replayed:
         self._scores = list(scores)
         for score in self._scores:
             self._detector.update(score)
-
-
-class Scores:
-    """Standardised means of panes, of about unit variance while the reference holds.
-
-    A number's score is the standardised mean of its bin, clipped to ±4; a category's is its surprise -ln p_b,
-    standardised likewise. A pane's score is the mean over its n values, times sqrt(n / φ).
-    """
-
-    def __init__(self, projection: Projection, dispersion: Floats) -> None:
-        self._projection = projection
-        self._dispersion = dispersion
-        counts = projection.fine(projection.reference)
-        self._weights = np.zeros(len(counts))
-        for slot, bins in projection.bins.items():
-            part = slice(int(projection.fine_bounds[slot]), int(projection.fine_bounds[slot + 1]))
-            raw = projection.representatives[part]
-            if bins.role is not Role.NUMBERS:
-                raw = -np.log((counts[part] + 0.5) / (counts[part] + 0.5).sum())
-            self._weights[part] = _standardised(np.clip(_standardised(raw, counts[part]), -CLIP, CLIP), counts[part])
-        self._weights = np.rint(self._weights * SCORE_GRID) / SCORE_GRID
-        self._slots = np.array(list(projection.bins), dtype=np.int64)
-
-    def of(self, vector: Ints) -> Floats:
-        """Return the score of each signal in a pane's vector (shape: signals); NaN where it had too few values."""
-        scores = np.full(len(self._projection.signals), np.nan)
-        if len(self._slots):
-            weighted = self._projection.fine(vector) * self._weights
-            sums = np.add.reduceat(weighted, self._projection.fine_bounds[self._slots])
-            totals = self._projection.totals(vector)[self._slots]
-            enough = totals >= LEAST_EVENTS
-            scale = np.sqrt(np.maximum(totals, 1) * self._dispersion[self._slots])
-            scores[self._slots[enough]] = (sums / scale)[enough]
-        return scores
-
-
-def _standardised(values: Floats, counts: Ints) -> Floats:
-    """Return the values with mean 0 and variance 1 over the reference's counts; zeros if they do not vary."""
-    total = max(int(counts.sum()), 1)
-    mean = (values * counts).sum() / total
-    deviation = np.sqrt((((values - mean) ** 2) * counts).sum() / total)
-    return np.asarray((values - mean) / deviation if deviation > 0 else np.zeros_like(values))

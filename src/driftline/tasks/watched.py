@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from driftline.evidence.detectors import Scores
 from driftline.evidence.evalues import Evidence
 from driftline.evidence.projection import Bools, Projection, Quality
 from driftline.evidence.reference import Reference
+from driftline.evidence.scores import Scores
 from driftline.evidence.seasons import slots_of
 from driftline.evidence.signals import Family
 from driftline.evidence.volume import VolumeBins
