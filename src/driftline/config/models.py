@@ -116,7 +116,7 @@ class ModelSettings(BaseModel):
     detectors: dict[str, tuple[str, ...]] = Field(
         default={"*": ("adwin", "page_hinkley")},
         description="What dates a change, by signal (or `*`, for those not named): adwin, page_hinkley, cusum, ewma, "
-        "or what a package offers under `driftline.detectors`.",
+        "hddm_a, hddm_w, kswin, or what a package offers under `driftline.detectors`.",
     )
     thresholds: dict[str, Thresholds] = Field(
         default={}, description="Fixed limits by signal (or `*`) and metric, beside the budgeted test."
