@@ -22,6 +22,7 @@ def test_a_small_run_writes_every_part_and_misses_no_target(tmp_path: Path, loan
         "(b)",
         "(d)",
         "(e)",
+        "(f)",
         "A",
         "B",
         "C",
@@ -30,5 +31,6 @@ def test_a_small_run_writes_every_part_and_misses_no_target(tmp_path: Path, loan
     assert "| normal | 1,000 | 4 | 3 |" in text
     assert "| mean + 0.5 sd (0.27) | 100 |" in text
     assert "Driftline 20 / 0.02" in text
+    assert "| lognormal | 10 |" in text
     assert "missed" not in text
     assert "car_value" in text

@@ -9,18 +9,18 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from driftline.detection import cost, matrix, power, published, real
+from driftline.detection import cost, lengths, matrix, power, published, real
 from driftline.detection.report import Given, Made, Section, table
 
-PARTS: Final = ("tables", "matrix", "power", "real", "cost")
+PARTS: Final = ("tables", "matrix", "power", "real", "lengths", "cost")
 HEAD: Final = """# Detection
 
 What Driftline finds, how soon, and how often it is wrong. Written by `make detection`; every number comes from that
 run, and seeds are fixed. {scale}
 
 (a) says what the [budget](statistics.md) for false alarms came to where nothing changes; (b) how soon changes are
-found, beside other detectors; (d) what was found in real data; (e) what it costs. Tables A, B and C repeat what others
-published: they show that the harness measures what it should.
+found, beside other detectors; (d) what was found in real data; (e) what it costs; (f) how often detectors that date a
+change are wrong. Tables A, B and C repeat what others published: they show that the harness measures what it should.
 """
 
 
@@ -66,6 +66,8 @@ def _sections(parts: Iterable[str], quick: bool, spread: Callable[..., Iterator[
         yield from published.run(quick, spread)
     if "real" in parts:
         yield real.run(quick, spread)
+    if "lengths" in parts:
+        yield lengths.run(quick, spread)
     if "cost" in parts:
         yield cost.run(quick, spread)
 

@@ -56,25 +56,37 @@ class _Plain:
 
 def rows_of(values: Floats) -> Rows:
     """Make the reference of signals of numbers (shape: signals, m); NaN is missing."""
+    return _rows(projection_of(values), None)
+
+
+def projection_of(values: Floats) -> Projection:
+    """Return the layout and the bins of signals of numbers (shape: signals, m); NaN is missing."""
     signals, m = values.shape
     cell, at = np.nonzero(~np.isnan(values))
     keys = number_keys(np.ascontiguousarray(values[cell, at]))
-    return _rows(signals, m, cell.astype(np.int64), keys, Role.NUMBERS, {})
+    return _projection(signals, m, cell.astype(np.int64), keys, Role.NUMBERS, {})
 
 
 def category_rows(codes: Ints, names: int) -> Rows:
     """Make the reference of signals of categories, given as codes below `names` (shape: signals, m)."""
+    return _rows(category_projection_of(codes, names), np.array(list(_categories(names)), dtype=np.int64))
+
+
+def category_projection_of(codes: Ints, names: int) -> Projection:
+    """Return the layout and the bins of signals of categories, given as codes below `names` (shape: signals, m)."""
     signals, m = codes.shape
-    texts = [f"category {code}" for code in range(names)]
-    key_of = np.array([category_key(text) for text in texts], dtype=np.int64)
+    categories = _categories(names)
+    key_of = np.array(list(categories), dtype=np.int64)
     cell = np.repeat(np.arange(signals, dtype=np.int64), m)
-    categories = dict(zip(key_of.tolist(), texts, strict=True))
-    return _rows(signals, m, cell, key_of[codes].reshape(-1), Role.STRINGS, categories, key_of)
+    return _projection(signals, m, cell, key_of[codes].reshape(-1), Role.STRINGS, categories)
 
 
-def _rows(
-    signals: int, m: int, cell: Ints, keys: Ints, role: Role, categories: dict[int, str], codes: Ints | None = None
-) -> Rows:
+def _categories(names: int) -> dict[int, str]:
+    """Return the category of each code, by its key, in the order of the codes."""
+    return {category_key(text): text for text in (f"category {code}" for code in range(names))}
+
+
+def _projection(signals: int, m: int, cell: Ints, keys: Ints, role: Role, categories: dict[int, str]) -> Projection:
     ids = np.concatenate(([0], np.arange(1, signals + 1) * ROLES + role)).astype(np.int64)
     counts = np.concatenate(([m], np.ones(len(keys), dtype=np.int64)))
     cells = from_buckets(
@@ -87,9 +99,13 @@ def _rows(
     )
     names = (EVENTS, *(f"s{number:05}" for number in range(signals)))
     summary = Summary(names, cells, categories)
-    projection = Projection(_Plain(summary, natures_of(summary, [])))
+    return Projection(_Plain(summary, natures_of(summary, [])))
+
+
+def _rows(projection: Projection, codes: Ints | None) -> Rows:
+    """Return the evidence bins; `codes` are the categories' keys, by code."""
     edges = []
-    for slot in range(1, signals + 1):
+    for slot in range(1, len(projection.signals)):
         bins = projection.bins[slot]
         evidence = np.searchsorted(bins.evidence, bins.fine, side="right") - 1
         if codes is not None:

@@ -1,0 +1,251 @@
+"""(f) Detectors: how many panes pass between two false detections, against what was asked, by shape of signal."""
+
+import time
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from driftline.detection.limits import STATISTICS, kswin_detections, kswin_p_value, run_length_interval
+from driftline.detection.report import Section, Spread, table
+from driftline.detection.rivals import SLIDING, STAT
+from driftline.detection.rows import category_projection_of, projection_of
+from driftline.detection.streams import STREAMS, Chance, Stream
+from driftline.evidence.charts import cusum_arl, ewma_arl, limit_for
+from driftline.evidence.detectors import DETECTORS, Replayed
+from driftline.evidence.limits import parameter_for
+from driftline.evidence.projection import Projection
+from driftline.evidence.scores import Scores
+from driftline.sketches.keys import Floats
+
+ASKED: Final = 2_000.0
+PANES: Final = (10, 50, 1_000)
+"""Values of a signal in a pane."""
+MIXED: Final = "lognormal"
+"""The shape whose panes are also of any size from 10 to 1,000, each of another one: in what follows, size None."""
+SIGNALS: Final = 50
+REFERENCE: Final = 20_000
+"""Values of each signal in the reference."""
+SCORES: Final = 100_000
+DEAR: Final = {"hddm_a": 20_000, "hddm_w": 20_000}
+"""Scores fed to those that cost 15 µs each."""
+COSTED: Final = 2_000
+"""Scores of which the cost is told."""
+LONG: Final = 20_000.0
+LONG_SCORES: Final = 1_000_000
+LONG_DETECTORS: Final = ("adwin", "page_hinkley", "cusum", "ewma")
+SURE: Final = 0.95
+SHIFTS: Final = (0.5, 1.0, 2.0)
+CALM, HORIZON = 100, 200
+"""Panes before a shift, and panes within which it is found."""
+RUNS: Final = 31
+REFERENCES: Final = (10, 100, 1_000, 10_000)
+"""Sizes of references, in panes."""
+
+
+def _numbers(stream: Stream, chance: Chance) -> Projection:
+    return projection_of(stream.walk(chance, SIGNALS).draw(REFERENCE))
+
+
+def _rare(chance: Chance) -> Projection:
+    return projection_of((chance.random((SIGNALS, REFERENCE)) < 0.01).astype(np.float64))
+
+
+def _categories(chance: Chance) -> Projection:
+    return category_projection_of(STREAMS[4].walk(chance, SIGNALS).draw(REFERENCE).astype(np.int64), 20)
+
+
+SHAPES: Final[Mapping[str, Callable[[Chance], Projection]]] = {
+    **{stream.name: partial(_numbers, stream) for stream in STREAMS[:4]},
+    "binary, .01": _rare,
+    STREAMS[4].name: _categories,
+}
+"""References of SIGNALS signals of one shape each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A shape, or None for standard normal scores themselves."""
+
+    shape: str | None
+    quick: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """How often one detector was wrong."""
+
+    asked: float
+    scores: int
+    detections: int
+
+    def longest(self, share: float) -> float:
+        """Return the upper end of the run length's interval at this confidence."""
+        return run_length_interval(self.scores, self.detections, share)[1]
+
+    @property
+    def shown(self) -> str:
+        """The run length measured, and its interval."""
+        low, high = run_length_interval(self.scores, self.detections, SURE)
+        measured = _shown(self.scores / self.detections) if self.detections else "—"
+        return f"{measured} ({_shown(low)} to {_shown(high)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What else there is to know of a detector, on standard normal scores."""
+
+    long: Cell | None
+    """Its run length where it is made for LONG; not of dear ones."""
+    delays: tuple[float, ...]
+    """Median panes until each of SHIFTS is found; more than HORIZON is infinite."""
+    cost_us: float
+    """CPU of a pane."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one job found, by size of panes and detector or by detector."""
+
+    cells: Mapping[tuple[int | None, str], Cell]
+    traits: Mapping[str, Traits]
+
+
+def measure_lengths(job: Job) -> Measured:
+    """Feed the scores of panes drawn from references to every detector, or standard normal ones."""
+    chance = np.random.default_rng(zlib.crc32((job.shape or "scores").encode()))
+    less = 20 if job.quick else 1
+    if job.shape is None:
+        scores = chance.standard_normal(LONG_SCORES // less)
+        return Measured(
+            {}, {name: _traits(name, scores, RUNS // (5 if job.quick else 1), chance) for name in DETECTORS}
+        )
+    projection = SHAPES[job.shape](chance)
+    found: dict[tuple[int | None, str], Cell] = {}
+    panes: list[int | None] = [*PANES[:1]] if job.quick else [*PANES, *([None] if job.shape == MIXED else [])]
+    for pane in panes:
+        scores = pane_scores(projection, pane, SCORES // less // SIGNALS, chance)
+        for name in DETECTORS:
+            if name == "kswin":
+                found[pane, name] = _kswin_counted(ASKED, scores, chance)
+            else:
+                found[pane, name] = _counted(name, ASKED, scores.T.ravel()[: DEAR.get(name)])
+    return Measured(found, {})
+
+
+def pane_scores(projection: Projection, pane: int | None, panes: int, chance: Chance) -> Floats:
+    """Return the scores of panes that are drawn from the reference itself (shape: panes, signals)."""
+    scores = Scores(projection, np.ones(len(projection.signals)))
+    sizes = np.full(panes, pane) if pane else np.rint(10 * 100 ** chance.random(panes)).astype(np.int64)
+    vectors = np.zeros((panes, projection.width), dtype=np.int64)
+    reference = projection.fine(projection.reference)
+    for start, end in zip(projection.fine_bounds[1:], projection.fine_bounds[2:], strict=False):
+        part = reference[start:end]
+        vectors[:, start:end] = chance.multinomial(sizes, part / part.sum())
+    return np.array([scores.of(vector)[1:] for vector in vectors])
+
+
+def _counted(name: str, asked: float, scores: Floats) -> Cell:
+    detector = Replayed(name, "x", lambda: DETECTORS[name](asked))
+    for at, score in enumerate(scores.tolist()):
+        detector.update(score, at)
+    return Cell(asked, len(scores), detector.detections)
+
+
+def _kswin_counted(asked: float, scores: Floats, chance: Chance) -> Cell:
+    alpha = parameter_for("kswin", asked)
+    least = next((k for k in STATISTICS if kswin_p_value(k) <= alpha), STAT)
+    (detections,) = kswin_detections(scores, np.array([least / STAT]), chance).tolist()
+    return Cell(asked, (len(scores) - SLIDING + 1) * scores.shape[1], detections)
+
+
+def _traits(name: str, scores: Floats, runs: int, chance: Chance) -> Traits:
+    long = _counted(name, LONG, scores) if name in LONG_DETECTORS else None
+    delays = tuple(float(np.median([_delay(name, shift, chance) for _ in range(runs)])) for shift in SHIFTS)
+    began = time.thread_time()
+    _counted(name, LONG, scores[:COSTED])
+    return Traits(long, delays, (time.thread_time() - began) / COSTED * 1e6)
+
+
+def _delay(name: str, shift: float, chance: Chance) -> float:
+    """Return how many panes after a shift it is found, counting none of what was detected before."""
+    detector = Replayed(name, "x", lambda: DETECTORS[name](ASKED))
+    scores = chance.standard_normal(CALM + HORIZON) + shift * (np.arange(CALM + HORIZON) >= CALM)
+    for at, score in enumerate(scores.tolist(), 1 - CALM):
+        if detector.update(score, at) is not None and at > 0:
+            return at
+    return np.inf
+
+
+def run(quick: bool, spread: Spread[Job, Measured]) -> Section:
+    """Measure every shape; a small run one of them, in small panes."""
+    shapes = [*SHAPES][1:2] if quick else [*SHAPES]
+    made = list(spread(measure_lengths, [*(Job(shape, quick) for shape in shapes), Job(None, quick)]))
+    traits = made[-1].traits
+    rows = [
+        [shape, "10 to 1,000" if pane is None else f"{pane:,}", *(found.cells[pane, name].shown for name in DETECTORS)]
+        for shape, found in zip(shapes, made, strict=False)
+        for pane in dict.fromkeys(pane for pane, _ in found.cells)
+    ]
+    others = [
+        [
+            name,
+            found.long.shown if found.long else "",
+            *(f"{delay:.0f}" if delay < np.inf else "—" for delay in found.delays),
+            f"{float(f'{found.cost_us:.2g}'):g}",
+        ]
+        for name, found in traits.items()
+    ]
+    cells = [cell for found in made for cell in found.cells.values()]
+    cells += [found.long for found in traits.values() if found.long]
+    share = 1 - (1 - SURE) / len(cells)
+    met = all(cell.longest(share) >= cell.asked for cell in cells)
+    below = sum(cell.longest(SURE) < cell.asked for cell in cells)
+    text = (
+        f"Panes are drawn from a reference and scored; each detector is made for a run length of {ASKED:,.0f} panes. A "
+        f"cell is the run length measured, with its exact 95 % interval: {SCORES:,} panes of {SIGNALS} signals, with "
+        f"references of {REFERENCE:,} values each ({DEAR['hddm_a']:,} panes for HDDM, which takes longer). KSWIN is "
+        "measured by its test over many signals at once. Where a pane holds few values of few kinds, scores vary by "
+        "less than normal ones do, and runs are longer than asked.\n\n"
+        + table(["signal", "values a pane", *DETECTORS], rows)
+        + f"\n\nThe target is met if no interval lies below what was asked. {len(cells)} are looked at, so it takes "
+        f"intervals that hold all together with a confidence of 95 %: {100 * share:.2f} % each. Of those shown, which "
+        f"hold one by one, {below} lie below; were every run length just what was asked, chance alone would give "
+        f"{len(cells) * (1 - SURE) / 2:.0f}.\n\n"
+        f"On standard normal scores: the run length where {LONG:,.0f} were asked, the median number of panes until a "
+        f"shift of the mean is found, in standard errors of a pane, where {ASKED:,.0f} were asked (of {RUNS} runs; —: "
+        f"not within {HORIZON}), and CPU microseconds a pane.\n\n"
+        + table(["detector", "run length", *(f"shift {shift:g}" for shift in SHIFTS), "cost"], others)
+        + "\n\n"
+        + _of_references()
+    )
+    return Section("(f) Detectors: run lengths", text, {"(f) run lengths at least as long as asked": met})
+
+
+def _of_references() -> str:
+    """Tell what the size of the reference does to charts that compare with it: exactly, by their run lengths."""
+    rows = []
+    for name, run_length in (("cusum", cusum_arl), ("ewma", ewma_arl)):
+        limit = limit_for(ASKED, run_length)
+        rows.append([name, *(_shown(_mean_run(partial(run_length, limit), panes)) for panes in REFERENCES)])
+    told = (
+        "CUSUM and EWMA compare with the reference, the others with the panes before. Here the reference is the truth. "
+        "In life its mean is off by chance, in units of a pane's standard error by 1/√r where it holds r panes, and "
+        f"that is a difference like any other. Made for {ASKED:,.0f}, the run lengths are then, over all such "
+        "references:\n\n"
+    )
+    return told + table(["panes in the reference", *(f"{panes:,}" for panes in REFERENCES)], rows)
+
+
+def _mean_run(run_length: Callable[..., float], panes: int) -> float:
+    """Return the run length where the reference's mean is off by a normal number of variance 1/panes."""
+    shifts, weights = np.polynomial.hermite_e.hermegauss(31)
+    rates = [1 / run_length(shift=shift / np.sqrt(panes)) for shift in shifts.tolist()]
+    return float(weights.sum() / (weights * rates).sum())
+
+
+def _shown(run_length: float) -> str:
+    return f"{float(f'{run_length:.3g}'):,.0f}" if run_length < np.inf else "∞"
