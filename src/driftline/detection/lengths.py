@@ -27,10 +27,10 @@ PANES: Final = (10, 50, 1_000)
 MIXED: Final = "lognormal"
 """The shape whose panes are also of any size from 10 to 1,000, each of another one: in what follows, size None."""
 SIGNALS: Final = 50
-REFERENCE: Final = 20_000
+REFERENCE: Final = 10_000
 """Values of each signal in the reference."""
-SCORES: Final = 100_000
-DEAR: Final = {"hddm_a": 20_000, "hddm_w": 20_000}
+SCORES: Final = 80_000
+DEAR: Final = {"hddm_a": 16_000, "hddm_w": 16_000}
 """Scores fed to those that cost 15 µs each."""
 COSTED: Final = 2_000
 """Scores of which the cost is told."""
@@ -41,7 +41,7 @@ SURE: Final = 0.95
 SHIFTS: Final = (0.5, 1.0, 2.0)
 CALM, HORIZON = 100, 200
 """Panes before a shift, and panes within which it is found."""
-RUNS: Final = 31
+RUNS: Final = 21
 REFERENCES: Final = (10, 100, 1_000, 10_000)
 """Sizes of references, in panes."""
 
@@ -117,7 +117,7 @@ class Measured:
 def measure_lengths(job: Job) -> Measured:
     """Feed the scores of panes drawn from references to every detector, or standard normal ones."""
     chance = np.random.default_rng(zlib.crc32((job.shape or "scores").encode()))
-    less = 20 if job.quick else 1
+    less = 10 if job.quick else 1
     if job.shape is None:
         scores = chance.standard_normal(LONG_SCORES // less)
         return Measured(
