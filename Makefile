@@ -83,7 +83,7 @@ bench: setup services ## Measure the cost of an event on this machine
 	@$(BIN)/driftline bench $(ARGS)
 
 .PHONY: detection
-detection: setup ## Measure what is found and how often wrongly, and write docs/detection.md (ARGS=--quick: a small run)
+detection: setup ## Measure what is found and how often wrongly, and write docs/detection.md (ARGS=--quick: a small run, ARGS='--parts lengths': one part)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m driftline.detection $(or $(ARGS),--output docs/detection.md)
 
 .PHONY: clean

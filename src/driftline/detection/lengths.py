@@ -2,7 +2,7 @@
 
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -190,6 +190,11 @@ def run(quick: bool, spread: Spread[Job, Measured]) -> Section:
         for shape, found in zip(shapes, made, strict=False)
         for pane in dict.fromkeys(pane for pane, _ in found.cells)
     ]
+    smooth = [found.cells for shape, found in zip(shapes, made, strict=False) if not shape.startswith("binary")]
+    pooled = [
+        _pooled([cell for cells in smooth for (_, of), cell in cells.items() if of == name]) for name in DETECTORS
+    ]
+    rows.append(["**all that are not binary**", "", *(cell.shown for cell in pooled)])
     others = [
         [
             name,
@@ -200,7 +205,7 @@ def run(quick: bool, spread: Spread[Job, Measured]) -> Section:
         for name, found in traits.items()
     ]
     cells = [cell for found in made for cell in found.cells.values()]
-    cells += [found.long for found in traits.values() if found.long]
+    cells += [*pooled, *(found.long for found in traits.values() if found.long)]
     share = 1 - (1 - SURE) / len(cells)
     met = all(cell.longest(share) >= cell.asked for cell in cells)
     below = sum(cell.longest(SURE) < cell.asked for cell in cells)
@@ -223,6 +228,10 @@ def run(quick: bool, spread: Spread[Job, Measured]) -> Section:
         + _of_references()
     )
     return Section("(f) Detectors: run lengths", text, {"(f) run lengths at least as long as asked": met})
+
+
+def _pooled(cells: Sequence[Cell]) -> Cell:
+    return Cell(ASKED, sum(cell.scores for cell in cells), sum(cell.detections for cell in cells))
 
 
 def _of_references() -> str:
