@@ -63,17 +63,18 @@ def test_they_are_standard_normal_where_values_are_many(shape: str, n: int) -> N
         assert (found < -limit).mean() == pytest.approx(share, abs=4 * deviation + 0.05 * share)
 
 
-@pytest.mark.parametrize("n", [10, 50, 1_000])
-@pytest.mark.parametrize("rate", [0.3, 0.01])
+@pytest.mark.parametrize(
+    ("rate", "n"), [(0.3, 10), (0.3, 50), (0.3, 1_000), (0.01, 10), (0.01, 50), (0.01, 1_000), (0.0001, 100_000)]
+)
 def test_where_values_are_few_they_are_at_the_middle_of_each_jump(rate: float, n: int) -> None:
-    ones = round(20_000 * rate)
-    projection = projection_of(np.repeat([0.0, 1.0], [20_000 - ones, ones]))
-    k = np.arange(n + 1)
+    ones = round(200_000 * rate)
+    projection = projection_of(np.repeat([0.0, 1.0], [200_000 - ones, ones]))
+    k = np.arange(n + 1)[binom.pmf(np.arange(n + 1), n, rate) > 1e-7]
     shares = binom.pmf(k, n, rate)
-    usual = shares > 1e-5
     scores = scores_of(projection)
     found = np.array([scores.of(vector)[1] for vector in vectors_of(projection, np.stack([n - k, k], axis=1))])
     middle = norm.ppf(binom.cdf(k, n, rate) - shares / 2)
+    usual = shares > 1e-5
     assert found[usual] == pytest.approx(middle[usual], abs=0.35 if n * rate < 1 else 0.12)
     mean = (found * shares).sum()
     assert abs(mean) < 0.11

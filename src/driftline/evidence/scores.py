@@ -31,10 +31,10 @@ CLIP: Final = 4.0
 """Standard deviations: one outlier must not look like a change of the mean."""
 SCORE_GRID: Final = 2.0**20
 """Weights, tables and scores are rounded to this grid, so that processors whose last bits differ agree on them."""
-STEEPEST: Final = 30.0
-"""The table goes to tilts t of ±30: a tail of e^-30 of one value's range."""
-FINEST: Final = 0.1
-"""It is evenly spaced where |t| is less, and by equal ratios beyond."""
+STEEPEST: Final = 120.0
+"""The table goes to tilts under which the value furthest from the mean weighs e^120 times as much, or as little."""
+FINEST: Final = 0.4
+"""It is evenly spaced where that is less than e^.4, and by equal ratios beyond."""
 POINTS: Final = 65
 """With twice as many no share of a tail up to four deviations changes by more than 3 %."""
 LEAST_VARIANCE: Final = 1e-9
@@ -110,24 +110,22 @@ def _curve(weights: Floats, counts: Ints) -> _Curve:
     shares, values = counts[counts > 0] / counts.sum(), weights[counts > 0]
     middle = POINTS // 2
     tilts = FINEST * np.sinh(np.arange(-middle, middle + 1) / middle * np.arcsinh(STEEPEST / FINEST))
+    tilts /= np.abs(values).max()
     powers = tilts[:, None] * values
     highest = powers.max(axis=1)
     tilted = np.exp(powers - highest[:, None]) * shares
     total = tilted.sum(axis=1)
     means = tilted @ values / total
-    variances = tilted @ values**2 / total - means**2
+    variances = (tilted * (values - means[:, None]) ** 2).sum(axis=1) / total
+    known = variances > LEAST_VARIANCE
     a = np.sign(tilts) * np.sqrt(np.maximum(2 * (tilts * means - np.log(total) - highest), 0.0))
-    a[middle] = means[middle] = 1.0  # not 0: the limits are set below
-    slope = a / means
-    bend = (
-        np.log(tilts * np.sqrt(np.maximum(variances, LEAST_VARIANCE)) / a, where=tilts != 0, out=np.zeros(POINTS)) / a
-    )
-    a[middle] = means[middle] = 0.0
-    slope[middle], bend[middle] = 1.0, values**3 @ shares / 6
+    ratios = tilts * np.sqrt(np.maximum(variances, LEAST_VARIANCE))
+    slope, bend = np.ones(POINTS), np.full(POINTS, values**3 @ shares / 6)  # as they are in the middle
+    off = tilts != 0
+    slope[off], bend[off] = a[off] / means[off], np.log(ratios[off] / a[off]) / a[off]
     ends = np.array([values.min(), values.max()])
     rising = _rising(np.sqrt(LEAST_EVENTS) * a + bend / np.sqrt(LEAST_EVENTS), middle)
     log_ends = np.log([shares[values == end].sum() for end in ends])
-    known = variances > LEAST_VARIANCE
     end_slopes = np.sqrt(-2 * log_ends) / np.abs(ends)
     return _Curve(
         np.concatenate((ends[:1], means[known], ends[1:])),
@@ -140,7 +138,7 @@ def _curve(weights: Floats, counts: Ints) -> _Curve:
 
 def _rising(scores: Floats, middle: int) -> list[int]:
     """Return from where to where these rise, on either side of the middle."""
-    stops = np.flatnonzero(np.diff(scores) <= 0)
+    stops = np.flatnonzero(np.diff(_rounded(scores)) <= 0)
     return [
         int(stops[stops < middle].max(initial=-1)) + 1,
         int(stops[stops >= middle].min(initial=len(scores) - 1)),
