@@ -37,6 +37,8 @@ COSTED: Final = 2_000
 LONG: Final = 20_000.0
 LONG_SCORES: Final = 1_000_000
 LONG_DETECTORS: Final = ("adwin", "page_hinkley", "cusum", "ewma")
+MONTHS: Final = 1e6
+"""About what 20 detectors of one-minute panes are made for, at one false alarm a month."""
 SURE: Final = 0.95
 SHIFTS: Final = (0.5, 1.0, 2.0)
 CALM, HORIZON = 100, 200
@@ -238,15 +240,15 @@ def _of_references() -> str:
     """Tell what the size of the reference does to charts that compare with it: exactly, by their run lengths."""
     rows = []
     for name, run_length in (("cusum", cusum_arl), ("ewma", ewma_arl)):
-        limit = limit_for(ASKED, run_length)
-        rows.append([name, *(_shown(_mean_run(partial(run_length, limit), panes)) for panes in REFERENCES)])
+        for asked in (ASKED, MONTHS):
+            of_limit = partial(run_length, limit_for(asked, run_length))
+            rows.append([name, f"{asked:,.0f}", *(_shown(_mean_run(of_limit, panes)) for panes in REFERENCES)])
     told = (
         "CUSUM and EWMA compare with the reference, the others with the panes before. Here the reference is the truth. "
         "In life its mean is off by chance, in units of a pane's standard error by 1/√r where it holds r panes, and "
-        f"that is a difference like any other. Made for {ASKED:,.0f}, the run lengths are then, over all such "
-        "references:\n\n"
+        "that is a difference like any other. The run lengths are then, over all such references:\n\n"
     )
-    return told + table(["panes in the reference", *(f"{panes:,}" for panes in REFERENCES)], rows)
+    return told + table(["", "asked", *(f"{panes:,} panes" for panes in REFERENCES)], rows)
 
 
 def _mean_run(run_length: Callable[..., float], panes: int) -> float:
