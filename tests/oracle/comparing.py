@@ -1,5 +1,7 @@
 """The one place where the oracle meets the package: its settings and its records, as plain values."""
 
+from collections.abc import Callable
+
 from driftline.config import Settings
 from driftline.panes.records import GROUP_STEP, PaneRecord
 from driftline.runtime.rules import judge_settings, summarise_settings
@@ -7,6 +9,7 @@ from driftline.sketches.summary import ROLES
 from driftline.tasks.summarise import SummariseSettings
 from tests.oracle import judge
 from tests.oracle.summarise import Content, Rules
+from tests.oracle.watching import ModelRules
 
 
 def rules_of(settings: SummariseSettings) -> Rules:
@@ -29,14 +32,38 @@ def rules_for(settings: Settings) -> Rules:
 
 
 def judge_rules_for(settings: Settings) -> judge.Rules:
-    """Return what Judge knows of the configuration."""
+    """Return what Judge knows of the stream."""
     found = judge_settings(settings)
+    return judge.Rules(found.stream_window_ms, found.dead_letter_share)
 
-    def learn(model: str) -> tuple[int, int]:
-        rule = found.rules(model).learn
-        return rule.span_ms, rule.events
 
-    return judge.Rules(lambda model: found.rules(model).windows, learn, found.stream_window_ms, found.dead_letter_share)
+def model_rules_for(settings: Settings) -> Callable[[str], ModelRules]:
+    """Return what Judge knows of each model."""
+    rules = judge_settings(settings).rules
+
+    def of(model: str) -> ModelRules:
+        found = rules(model)
+        limits = dict(found.thresholds.get("*", {}))
+        most_psi = limits.pop("psi", None)
+        assert not found.season_ms, "seasons are not redone"
+        assert not limits, "of thresholds PSI's is redone"
+        assert set(found.thresholds) <= {"*"}, "thresholds of single signals are not redone"
+        return ModelRules(
+            found.windows,
+            found.pane_ms,
+            found.learn.span_ms,
+            found.learn.events,
+            found.learn.renewed,
+            found.new_version == "compare",
+            found.budget.count,
+            found.budget.period_ms,
+            found.segmented,
+            found.min_effect,
+            found.min_events,
+            most_psi,
+        )
+
+    return of
 
 
 def said_by(record: PaneRecord) -> Content:

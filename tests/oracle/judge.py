@@ -1,16 +1,13 @@
-"""Judge once more, in plain Python, as far as no statistics decide: what is put together, which windows end with how
-many events, what is told of the stream itself, and what an alert is called.
-
-Not redone is what the evidence says of a window (bins, e-values, effect sizes): tests/evidence holds that to formulas
-and published figures. So this holds whichever formula is in force.
+"""Judge once more, in plain Python, up to what it says of models: slices that are put together from panes, what is told
+of the stream itself, and what an alert is called. The rest is in `watching`.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from tests.oracle.summarise import Content, category_key
+from tests.oracle.tally import Tally, tally_of, together
 
 NEVER = -(2**62)
 FEWEST_REFUSED = 20
@@ -32,13 +29,13 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Window:
-    """A window that ended, with events in it."""
+class Slice:
+    """All that was seen of a model over [start, end)."""
 
-    subject: Subject
-    start: int
     end: int
-    events: int
+    start: int
+    model: str
+    tallies: dict[Subject, Tally]
 
 
 @dataclass(frozen=True)
@@ -57,11 +54,8 @@ class Told:
 
 @dataclass(frozen=True)
 class Rules:
-    """What Judge knows of the configuration."""
+    """What Judge knows of the stream."""
 
-    windows: Callable[[str], Sequence[tuple[int, int]]]
-    learn: Callable[[str], tuple[int, int]]
-    """Span in milliseconds and events after which a model's reference is complete."""
     stream_window_ms: int
     dead_letter_share: float
 
@@ -94,8 +88,8 @@ class Oracle:
     mark: int = NEVER
     counters: Counter[str] = field(default_factory=Counter)
     waiting: dict[tuple[int, int, str], list[Content]] = field(default_factory=dict)
-    slices: list[tuple[int, int, str, dict[Subject, int]]] = field(default_factory=list)
-    """End, start and model of all that is complete, in order, with the events of each subject."""
+    slices: list[Slice] = field(default_factory=list)
+    """All that is complete, in order."""
     told: list[Told] = field(default_factory=list)
     """What was told of the stream itself."""
     _stream: dict[int, Counter[str]] = field(default_factory=dict)
@@ -143,25 +137,23 @@ class Oracle:
 
     def _complete(self, key: tuple[int, int, str], records: list[Content]) -> None:
         end, start, model = key
-        events: Counter[Subject] = Counter()
+        if model == "":
+            for record in records:
+                self._count_stream(record)
+            return
+        parts: dict[Subject, list[Tally]] = defaultdict(list)
         for record in records:
-            for group, slot, role, _, buckets in record.cells:
-                version, segment = record.groups[group]
-                if slot == role == 0:
-                    events[model, version, segment] += sum(count for bucket, count, _ in buckets if bucket == 0)
-                if model == "" and slot:
-                    self._count_fates(start, record.signals[slot], record.categories, buckets)
-            if model == "":
-                window = self._stream.setdefault(start - start % self.rules.stream_window_ms, Counter())
-                window["records"] += events.pop(("", "", ""), 0)
-        if model:
-            self.slices.append((end, start, model, dict(events)))
+            for rank, (version, segment) in enumerate(record.groups):
+                parts[model, version, segment].append(tally_of(record, rank))
+        self.slices.append(Slice(end, start, model, {subject: together(held) for subject, held in parts.items()}))
 
-    def _count_fates(self, start: int, signal: str, names: dict[int, str], buckets: list[tuple[int, int, int]]) -> None:
-        window = self._stream.setdefault(start - start % self.rules.stream_window_ms, Counter())
-        for key, count, _ in buckets:
-            assert category_key(names[key]) == key
-            window[f"{signal}:{names[key]}"] += count
+    def _count_stream(self, record: Content) -> None:
+        window = self._stream.setdefault(record.start - record.start % self.rules.stream_window_ms, Counter())
+        window["records"] += tally_of(record, 0).events
+        for _, slot, _, _, buckets in record.cells:
+            for key, count, _ in buckets if slot else ():
+                assert category_key(record.categories[key]) == key
+                window[f"{record.signals[slot]}:{record.categories[key]}"] += count
 
     def _judge_stream(self, time: int) -> None:
         for start in sorted(self._stream):
@@ -188,34 +180,3 @@ class Oracle:
         subject = ("", "", "")
         alert = alert_name(subject, kind, opened, status, end)
         self.told.append(Told(alert, name(*subject, kind), kind, status, opened, start, end, ranked))
-
-    def windows(self) -> list[Window]:
-        """Return the windows with events that ended, from the slice after the subject's own reference was complete.
-
-        A segment may be compared with another reference before: that is not decided here.
-        """
-        first: dict[Subject, int] = {}
-        learned: Counter[Subject] = Counter()
-        watching: set[Subject] = set()
-        events: Counter[tuple[Subject, int, int]] = Counter()
-        for end, start, model, found in self.slices:
-            span, enough = self.rules.learn(model)
-            for subject, count in found.items():
-                if subject not in watching:
-                    first.setdefault(subject, start)
-                    learned[subject] += count
-                    if learned[subject] >= enough and end - first[subject] >= span:
-                        watching.add(subject)
-                    continue
-                for size, every in self.rules.windows(model):
-                    for begin in range(start - start % every, end - size - 1, -every):
-                        if begin <= start and end <= begin + size:
-                            events[subject, begin, size] += count
-        return sorted(
-            (
-                Window(subject, begin, begin + size, count)
-                for (subject, begin, size), count in events.items()
-                if begin + size <= self.mark
-            ),
-            key=lambda window: (window.end, window.subject, window.start),
-        )

@@ -1,202 +1,303 @@
-"""Judge against naive oracles: slices, windows with their events, what is told of the stream, incidents, alerts."""
+"""Judge against a naive oracle: slices, windows, evidence, what is told of the stream, incidents and alerts."""
 
 import json
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from driftline.config import Settings
 from driftline.evidence.evalues import Evidence, Found
-from driftline.evidence.projection import Projection
-from driftline.evidence.recovery import Recovery
 from driftline.panes.records import PaneRecord, decode_record
-from driftline.runtime.rules import judge_settings
+from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.tasks.judge import Judge
-from driftline.tasks.rules import ModelRules
 from driftline.tasks.subjects import SubjectJudge
-from tests.oracle import distances, incidents
-from tests.oracle.comparing import judge_rules_for, said_by
-from tests.oracle.judge import Mark, Oracle, Subject, Told, Window, alert_name, name
+from driftline.tasks.summarise import Summarise
+from tests.oracle import summarise
+from tests.oracle.comparing import judge_rules_for, model_rules_for, rules_for, said_by
+from tests.oracle.evidence import GRID, STRENGTHS
+from tests.oracle.incidents import Change, Window
+from tests.oracle.judge import Mark, Oracle, Told
+from tests.oracle.summarise import Content
+from tests.oracle.watching import Row, Watching
 from tests.panes.test_merging import interleave
 from tests.simulation.outcome import read_all
 from tests.simulation.running import prepared
 from tests.simulation.workloads import Workload, workloads
-from tests.tasks import test_judge
+from tests.tasks import test_judge, worlds
+from tests.tasks.streams import Run
+from tests.tasks.worlds import World
+
+LEARNING = len(STRENGTHS) + 1
+"""Guesses whose e-values have the best distribution of the ball below the line; they come first."""
+STEP = 1 / GRID
+"""Log e-values are rounded to this grid. The logarithms of the two may differ in a last bit, and where the value lies
+between two steps, each may take another."""
+EARLY = 2.5e-4
+"""Nats by which the package's bound may be above the best of the ball: its search ends when a step gains less."""
+CLOSE = 1e-12
+
+
+@dataclass
+class Judged:
+    """What the package made of a panes log."""
+
+    task: Judge
+    alerts: list[dict[str, Any]]
+    windows: list[Window] = field(default_factory=list)
+    weighed: dict[tuple[Window, str], dict[str, Row]] = field(default_factory=dict)
+
+
+def judged(how: Settings, log: Sequence[bytes]) -> Judged:
+    """Judge a panes log. All windows and evidence are seen as they come."""
+    found = Judged(Judge(judge_settings(how)), [])
+    updates: list[tuple[Evidence, Found, Any]] = []
+    original, updated = SubjectJudge._judge, Evidence.update
+
+    def update(self: Evidence, counts: Any) -> Found:
+        answer = updated(self, counts)
+        updates.append((self, answer, self.log_r.T.tolist()))
+        return answer
+
+    def judge(self: SubjectJudge, vector: Any, start: int, size: int) -> Any:
+        updates.clear()
+        answer = original(self, vector, start, size)
+        assert self.last_window is not None
+        assert self._seen is not None
+        subject = (self.subject.model, self.subject.version, self.subject.segment)
+        window = Window(subject, start, start + size, self.last_window.count)
+        found.windows.append(window)
+        kinds = {evidence: kind for (_, kind), evidence in self._evidence.items()}
+        for evidence, each, log_r in updates:
+            rows = enumerate(self._seen.view.names(kinds[evidence]))
+            found.weighed[window, kinds[evidence].value] = {
+                signal: Row(
+                    evidence.shares[row][evidence.shares[row] > 0].tolist(),
+                    float(evidence.dispersion[row]),
+                    float(evidence.radius[row]),
+                    float(each.window[row]),
+                    log_r[row],
+                )
+                for row, signal in rows
+            }
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SubjectJudge, "_judge", judge)
+        patch.setattr(Evidence, "update", update)
+        assert found.task.process(log) == []
+    found.alerts = [json.loads(alert.value) for alert in found.task.emit()]
+    return found
+
+
+def check_against_the_oracle(how: Settings, log: Sequence[bytes]) -> Watching:
+    """Judge a panes log both ways."""
+    records = [decode_record(value) for value in log]
+    plain = [
+        said_by(record)
+        if isinstance(record, PaneRecord)
+        else Mark(record.source, record.sources, record.time, record.idle, record.position)
+        for record in records
+    ]
+    return compare(how, judged(how, log), plain)
+
+
+def compare(how: Settings, found: Judged, records: Sequence[Content | Mark]) -> Watching:
+    """Compare what the package made of a panes log with what the oracle makes of the same records."""
+    oracle, watching = Oracle(judge_rules_for(how)), Watching(model_rules_for(how))
+    for record in records:
+        oracle.take(record)
+    watching.run(oracle.slices, oracle.mark)
+    assert found.task.mark == oracle.mark
+    assert {what: found.task.counters[what] for what in ("repeated", "late")} == {
+        what: oracle.counters[what] for what in ("repeated", "late")
+    }
+    assert found.windows == watching.windows
+    check_evidence(found, watching)
+    check_the_stream(found.alerts, oracle)
+    changes = [change_of(alert) for alert in found.alerts if alert["data"]["model"]]
+    assert changes == watching.changes
+    return watching
+
+
+def check_evidence(found: Judged, watching: Watching) -> None:
+    """Compare what each signal is compared with, and every e-value of every guess."""
+    assert found.weighed.keys() == watching.weighed.keys()
+    weighed: Counter[tuple[Any, str, int]] = Counter()
+    for (window, kind), expected in watching.weighed.items():
+        rows = found.weighed[window, kind]
+        assert list(rows) == list(expected)
+        weighed[window.subject, kind, window.size] += 1
+        search = EARLY * weighed[window.subject, kind, window.size]
+        for signal, want in expected.items():
+            got = rows[signal]
+            assert got.shares == pytest.approx(want.shares, rel=CLOSE)
+            assert got.dispersion == want.dispersion
+            assert got.radius == pytest.approx(want.radius, rel=CLOSE)
+            assert -STEP <= want.log_e - got.log_e <= EARLY + STEP
+            differences = np.subtract(want.log_r, got.log_r)
+            assert (abs(differences[LEARNING:]) <= STEP).all()
+            assert (differences[:LEARNING] >= -STEP).all()
+            assert (differences[:LEARNING] <= search + STEP).all()
+
+
+def change_of(alert: dict[str, Any]) -> Change:
+    """Return what an alert says of a change, as far as the oracle says it too."""
+    data = alert["data"]
+    window, began = data["window"], data["began"]
+    return Change(
+        alert["id"],
+        alert["partitionkey"],
+        data["kind"],
+        data["status"],
+        Window(
+            (data["model"], data["version"] or "", data["segment"] or ""),
+            milliseconds(window["start"]),
+            milliseconds(window["end"]),
+            window["count"],
+        ),
+        milliseconds(data["opened"]),
+        None if began is None else milliseconds(began),
+        tuple(signal["name"] for signal in data["signals"]),
+    )
 
 
 def milliseconds(text: str) -> int:
     return round(datetime.fromisoformat(text).timestamp() * 1000)
 
 
-def check_against_the_oracle(
-    how: Settings, log: Sequence[bytes], monkeypatch: pytest.MonkeyPatch
-) -> tuple[Oracle, incidents.Incidents]:
-    """Judge a panes log; every window with events is seen as it is judged."""
-    seen: list[Window] = []
-    original, updated, taken = SubjectJudge._judge, Evidence.update, Recovery.take
-    rules = judge_settings(how).rules
-    told = incidents.Incidents(lambda subject, kind, size: log_c(rules(subject[0]), ranks[subject], kind, size))
-    ranks: dict[Subject, int | None] = {}
-    weighed: list[tuple[Evidence, Any, Found, float]] = []
-    back: dict[Evidence, bool] = {}
-
-    def update(self: Evidence, counts: Any) -> Found:
-        found = updated(self, counts)
-        weighed.append((self, counts, found, self.log_m))
-        return found
-
-    def take(self: Recovery, *arguments: Any) -> None:
-        taken(self, *arguments)
-        back[weighed[-1][0]] = bool(self.back.all())
-
-    def judged(self: SubjectJudge, vector: Any, start: int, size: int) -> Any:
-        weighed.clear()
-        back.clear()
-        answer = original(self, vector, start, size)
-        assert self._seen is not None
-        view = self._seen.view
-        whose = (self.subject.model, self.subject.version, self.subject.segment)
-        ranks[whose] = self.rank
-        kinds = {evidence: kind for (_, kind), evidence in self._evidence.items()}
-        for evidence, counts, found, log_m in weighed:
-            kind = kinds[evidence]
-            names = view.names(kind)
-            broken = frozenset(
-                each for each, is_broken in zip(names, view.broken(kind, counts), strict=True) if is_broken
-            )
-            log_e, log_r = (dict(zip(names, each.tolist(), strict=True)) for each in (found.window, found.total))
-            told.weigh(
-                incidents.Weighed(whose, kind, start, start + size, log_m, log_e, log_r, broken, back.get(evidence))
-            )
-        if rules(whose[0]).thresholds and view.projection.events(vector) >= rules(whose[0]).min_events:
-            passed = tuple(passed_thresholds(view.projection, vector, rules(whose[0]).thresholds))
-            told.compare(incidents.Passed(whose, start, start + size, passed))
-        window, subject = self.last_window, self.subject
-        assert window is not None
-        if window.count:
-            who = (subject.model, subject.version, subject.segment)
-            seen.append(Window(who, window.start, window.end, window.count))
-        return answer
-
-    judge, oracle = Judge(judge_settings(how)), Oracle(judge_rules_for(how))
-    with monkeypatch.context() as patch:
-        patch.setattr(SubjectJudge, "_judge", judged)
-        patch.setattr(Evidence, "update", update)
-        patch.setattr(Recovery, "take", take)
-        assert judge.process(log) == []
-    for value in log:
-        record = decode_record(value)
-        if isinstance(record, PaneRecord):
-            oracle.take(said_by(record))
-        else:
-            oracle.take(Mark(record.source, record.sources, record.time, record.idle, record.position))
-    assert judge.mark == oracle.mark
-    assert {what: judge.counters[what] for what in ("panes", "repeated", "late")} == {
-        what: oracle.counters[what] for what in ("panes", "repeated", "late")
-    }
-    # When a segment has a reference is for the rules that choose one to say: it may be that of all events.
-    whole = [window for window in oracle.windows() if not window.subject[2]]
-    assert sorted((window for window in seen if not window.subject[2]), key=repr) == sorted(whole, key=repr)
-    alerts = [json.loads(alert.value) for alert in judge.emit()]
-    check_alerts(alerts, oracle)
-    check_incidents(alerts, told)
-    return oracle, told
-
-
-def log_c(rules: ModelRules, rank: int | None, kind: str, size: int) -> float:
-    budget = rules.budget
-    return incidents.log_threshold(
-        budget.count, budget.period_ms, kind, size, len(rules.windows), rules.segmented, rank
-    )
-
-
-def passed_thresholds(projection: Projection, vector: Any, limits: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
-    """Yield the signals whose PSI is above the limit: the one metric that the workloads have limits for."""
-    assert limits == {"*": {"psi": limits["*"]["psi"]}}
-    for slot, signal in enumerate(projection.signals):
-        possible = [bool(share > 0) for share in projection.shares[slot]]
-        after, before = (
-            [
-                count
-                for count, is_possible in zip(projection.evidence(side)[slot].tolist(), possible, strict=True)
-                if is_possible
-            ]
-            for side in (vector, projection.reference)
-        )
-        if sum(after) and distances.psi(after, before) > limits["*"]["psi"]:
-            yield signal
-
-
-def check_incidents(alerts: list[dict[str, Any]], told: incidents.Incidents) -> None:
-    """Compare all incidents but those of the stream itself: each kind's of each subject, in order."""
-    found: dict[str, list[incidents.Change]] = defaultdict(list)
-    for alert in alerts:
-        if alert["data"]["model"]:
-            signals = tuple(sorted(signal["name"] for signal in alert["data"]["signals"]))
-            key = alert["partitionkey"]
-            found[key].append(incidents.Change(alert["id"], key, alert["data"]["status"], signals))
-    expected: dict[str, list[incidents.Change]] = defaultdict(list)
-    for change in told.changes:
-        expected[change.key].append(change)
-    assert found == expected
-
-
-def check_alerts(alerts: list[dict[str, Any]], oracle: Oracle) -> None:
-    windows = {(window.subject, window.start, window.end): window.events for window in oracle.windows()}
+def check_the_stream(alerts: list[dict[str, Any]], oracle: Oracle) -> None:
     told = []
-    last: dict[str, str] = defaultdict(lambda: "resolved")
-    opened: dict[str, str] = {}
     for alert in alerts:
         data = alert["data"]
-        subject = (data["model"], data["version"] or "", data["segment"] or "")
-        start, end = milliseconds(data["window"]["start"]), milliseconds(data["window"]["end"])
-        key, status = alert["partitionkey"], data["status"]
-        assert key == name(*subject, data["kind"])
-        assert alert["id"] == alert_name(subject, data["kind"], milliseconds(data["opened"]), status, end)
-        assert {last[key], status} == {"firing", "resolved"}, "an incident opens and resolves in turn"
-        last[key] = status
-        assert data["opened"] == (data["window"]["end"] if status == "firing" else opened[key])
-        opened[key] = data["opened"]
-        if data["model"]:
-            assert subject[2] or data["window"]["count"] == windows.get((subject, start, end), 0)
-        else:
-            counts = tuple((signal["name"], signal["effects"]["count"]) for signal in data["signals"])
-            told.append(Told(alert["id"], key, data["kind"], status, milliseconds(data["opened"]), start, end, counts))
+        if not data["model"]:
+            start, end = milliseconds(data["window"]["start"]), milliseconds(data["window"]["end"])
+            opened, counts = milliseconds(data["opened"]), [(s["name"], s["effects"]["count"]) for s in data["signals"]]
+            key, kind, status = alert["partitionkey"], data["kind"], data["status"]
+            told.append(Told(alert["id"], key, kind, status, opened, start, end, tuple(counts)))
     # A resolved incident keeps the counts with which it opened.
-    assert [(each.id, each.key, each.status, each.opened, each.start, each.end) for each in told] == [
-        (each.id, each.key, each.status, each.opened, each.start, each.end) for each in oracle.told
+    assert [replace(each, counts=()) for each in told] == [replace(each, counts=()) for each in oracle.told]
+    assert [each for each in told if each.status == "firing"] == [
+        each for each in oracle.told if each.status == "firing"
     ]
-    assert [each.counts for each in told if each.status == "firing"] == [
-        each.counts for each in oracle.told if each.status == "firing"
-    ]
+
+
+def check_a_world(world: World) -> Watching:
+    """From events to alerts both ways: the oracle takes nothing from the package on the way."""
+    how, (values, stamps) = world.settings, zip(*world.records(), strict=True)
+    run = Run(Summarise(summarise_settings(how), 0, 1))
+    run.feed(values, stamps)
+    run.finish()
+    counted = summarise.run(rules_for(how), values, stamps)
+    assert counted.watermark is not None
+    end = Mark(0, 1, counted.watermark, True, len(values))
+    return compare(how, judged(how, run.sent), [*counted.sent, end])
+
+
+def statuses(watching: Watching) -> set[tuple[str, str]]:
+    return {(change.kind, change.status) for change in watching.changes}
 
 
 @pytest.mark.parametrize("workload", workloads(), ids=lambda workload: workload.name)
-def test_the_panes_log_of_every_workload_is_judged_as_the_oracle_says(
-    workload: Workload, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_panes_log_of_every_workload_is_judged_as_the_oracle_says(workload: Workload) -> None:
     by_partition: dict[int, list[bytes]] = defaultdict(list)
     for place, _, record in read_all(prepared(workloads().index(workload)), workload.settings.topics.panes):
         by_partition[place.partition].append(record.value or b"")
-    windows = changes = 0
-    for log in by_partition.values():
-        oracle, told = check_against_the_oracle(workload.settings, log, monkeypatch)
-        windows += len(oracle.windows())
-        changes += len(told.changes)
-    assert windows
-    assert changes or workload.quiet
+    found = [check_against_the_oracle(workload.settings, log) for log in by_partition.values()]
+    assert any(watching.windows for watching in found)
+    assert any(watching.changes for watching in found) or workload.quiet
 
 
 @settings(max_examples=3, phases=[Phase.explicit, Phase.generate])
 @given(sources=st.sampled_from([2, 4]), chance=st.randoms(use_true_random=False))
 def test_any_number_of_sources_in_any_interleaving_is_judged_as_the_oracle_says(sources: int, chance: Any) -> None:
-    log = interleave(test_judge.SENT[sources], chance)
-    with pytest.MonkeyPatch.context() as patch:
-        oracle, told = check_against_the_oracle(test_judge.HOW, log, patch)
-    assert len(oracle.windows()) > 80
-    assert {change.status for change in told.changes} == {"firing", "resolved"}
+    watching = check_against_the_oracle(test_judge.HOW, interleave(test_judge.SENT[sources], chance))
+    assert len(watching.windows) > 80
+    assert {change.status for change in watching.changes} == {"firing", "resolved"}
+
+
+FIRES = {
+    "a shift, in windows of two sizes": (
+        World([worlds.shifted], model={"windows": ["5m", {"size": "20m", "every": "10m"}]}),
+        {("data_drift", "firing"), ("data_drift", "resolved")},
+    ),
+    "missing values and another mix of categories, by segment": (
+        World([worlds.moved, worlds.sometimes_null], tenants="aab", model={"segments": ["tenant"]}),
+        {("data_drift", "firing"), ("data_quality", "firing"), ("data_quality", "resolved")},
+    ),
+    "a field is gone, another of another type, and predictions move": (
+        World([worlds.gone, worlds.typed_otherwise, worlds.other_scores]),
+        {("data_quality", "firing"), ("prediction_drift", "firing")},
+    ),
+    "fewer events": (
+        World([worlds.fewer], model={"windows": ["4m"]}),
+        {("volume", "firing"), ("volume", "resolved")},
+    ),
+    "silence": (World([worlds.silent], model={"windows": ["4m"]}), {("volume", "firing"), ("volume", "resolved")}),
+    "late, repeated, and without a time": (
+        World([worlds.late, worlds.without_time, worlds.repeated]),
+        {("data_quality", "firing"), ("data_quality", "resolved")},
+    ),
+    "a version that is compared with the one before": (
+        World([worlds.shifted], begin=150, release=150, model={"new_version": "compare"}),
+        {("data_drift", "firing"), ("data_drift", "resolved")},
+    ),
+    "a version that learns its own reference": (
+        World([worlds.scaled], begin=200, end=230, release=100, model={"reference": "learn 80m"}),
+        {("data_drift", "firing"), ("data_drift", "resolved")},
+    ),
+    "the period before": (
+        World([worlds.shifted], model={"reference": "previous 1h"}),
+        {("data_drift", "firing"), ("data_drift", "resolved")},
+    ),
+    "a threshold": (
+        World([worlds.shifted], model={"thresholds": {"*": {"psi": 1.0}}, "false_alarms": "0.000001 per 3650d"}),
+        {("threshold", "firing"), ("threshold", "resolved")},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", FIRES)
+def test_a_world_in_which_something_changes_is_judged_as_the_oracle_says(what: str) -> None:
+    world, expected = FIRES[what]
+    assert statuses(check_a_world(world)) >= expected
+
+
+@st.composite
+def some_worlds(draw: st.DrawFn) -> World:
+    release = draw(st.sampled_from([None, None, 70, 110]))
+    tenants = draw(st.sampled_from(["", "", "a", "abb"]))
+    model = {
+        "windows": draw(st.sampled_from([["5m"], ["3m"], ["2m", "10m"], [{"size": "10m", "every": "5m"}]])),
+        "reference": draw(st.sampled_from(["learn 90m", "learn 300 events", "previous 1h"])),
+        "false_alarms": draw(st.sampled_from(["1 per 1d", "10 per 1h", "1 per 365d"])),
+        "min_effect": draw(st.sampled_from([0.02, 0.0, 0.3])),
+        "min_events": draw(st.sampled_from([1, 30])),
+        "new_version": draw(st.sampled_from(["learn", "compare"])),
+        "segments": ["tenant"] if tenants else [],
+    }
+    changes = draw(st.sets(st.sampled_from(worlds.CHANGES), min_size=1, max_size=3))
+    begin = draw(st.integers(20, 130))
+    return World(
+        [change for change in worlds.CHANGES if change in changes],
+        begin=begin,
+        end=begin + draw(st.sampled_from([4, 30, 200])),
+        minutes=160,
+        a_minute=draw(st.sampled_from([3, 8])),
+        seed=draw(st.integers(0, 2**32)),
+        tenants=tenants,
+        release=release,
+        model=model,
+    )
+
+
+@settings(max_examples=8, phases=[Phase.explicit, Phase.generate])
+@given(some_worlds())
+def test_any_world_is_judged_as_the_oracle_says(world: World) -> None:
+    check_a_world(world)

@@ -1,0 +1,212 @@
+"""Which bins a reference has of each signal, once more in plain Python: where does a value with this key belong?
+
+Only evidence bins are chosen here. That distances have finer ones beside them moves no edge of these.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from tests.oracle.summarise import ROLES, number_key
+from tests.oracle.tally import Tally
+
+EXPECTED, NULL, MISSING, OTHER_KIND = "expected", "null", "missing", "other kind"
+OUT_OF_RANGE, UNSEEN = "out of range", "unseen"
+QUALITIES = (EXPECTED, NULL, MISSING, OTHER_KIND, OUT_OF_RANGE, UNSEEN)
+
+QUANTILES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
+FEWEST = 5
+"""Values that an edge cuts off."""
+MOST_VALUES, OFTEN = 40, 5
+"""A number has a bin for each value if it has at most 40, and each came five times on average."""
+MOST_CATEGORIES = 10
+FREQUENT = 0.005
+LATE = 0.01
+LEAST_PANES, GROWING = 8, 0.9
+LEAST_STRINGS = 50
+KEYS = 2**40
+NUMBER = ROLES["number"]
+
+
+@dataclass(frozen=True)
+class Bins:
+    """The bins of one signal's values of one role."""
+
+    role: int
+    shift: int
+    landmarks: Sequence[int]
+    """Keys of the reference to which a window's coarser bucket moves, if it holds one of them."""
+    place: Callable[[int], tuple[int, str]]
+    """From a key to its bin, and to what it says about quality."""
+    pseudo: Sequence[float]
+    """Values added to each bin; also says how many there are."""
+    pseudo_outside: float
+    pseudo_unseen: float
+    """Values added to those out of range, and to those never seen."""
+
+    def find(self, key: int, shift: int) -> tuple[int, str]:
+        """Return bin and quality of a bucket."""
+        if shift > self.shift:
+            key = next((mark for mark in sorted(self.landmarks) if mark >> shift == key >> shift), key)
+        return self.place(key)
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What a reference knows of a signal."""
+
+    name: str
+    family: str
+    kind: int | None
+    """The role of most of its values; None if it had none."""
+    bins: Bins | None
+    """None for identifiers, and where there was no value."""
+
+    @property
+    def beside(self) -> bool:
+        """Whether it stands beside the events' content."""
+        return self.family in ("tags", "arrival")
+
+
+def family_of(name: str) -> str:
+    """Return what a signal says something about."""
+    if name == "prediction" or name.startswith("prediction."):
+        return "output"
+    return next((part for part in ("features", "tags", "arrival") if name.startswith(f"{part}.")), "service")
+
+
+def signals_of(whole: Tally, panes: Sequence[Tally]) -> dict[str, Signal]:
+    """Return what is known of each signal, in order of the names, events first; `whole` is all panes together."""
+    found = {}
+    for name in ("events", *sorted(whole.signals - {"events"})):
+        totals = {role: sum(whole.of(name, role)[1].values()) for role in sorted(ROLES.values()) if role}
+        most = max(totals.values())
+        kind = next((role for role, total in totals.items() if total == most), None) if most else None
+        family = family_of(name)
+        bins = None if kind is None else _bins(name, family, kind, whole, panes)
+        found[name] = Signal(name, family, kind, bins)
+    return found
+
+
+def _bins(name: str, family: str, kind: int, whole: Tally, panes: Sequence[Tally]) -> Bins | None:
+    shift, counts = whole.of(name, kind)
+    if family == "arrival":
+        return _arrivals(counts, shift)
+    if kind != NUMBER:
+        return None if _hardly_repeats(counts, shift) else _categories(kind, counts, shift)
+    if _grows(name, panes):
+        return None
+    few = len(counts) <= MOST_VALUES and sum(counts.values()) >= OFTEN * len(counts)
+    return _values(counts, shift) if few and shift == 0 else _quantiles(counts, shift)
+
+
+def _grows(name: str, panes: Sequence[Tally]) -> bool:
+    """Tell whether nearly every pane's numbers are all above the last one's."""
+    ranges = [sorted(pane.of(name, NUMBER)[1]) for pane in panes]
+    ranges = [keys for keys in ranges if keys]
+    grown = sum(after[0] > before[-1] for before, after in pairwise(ranges))
+    return len(ranges) - 1 >= LEAST_PANES and grown >= GROWING * (len(ranges) - 1)
+
+
+def _hardly_repeats(counts: Mapping[int, int], shift: int) -> bool:
+    """Tell whether a string has, on average, less than one equal among the others."""
+    n = sum(counts.values())
+    if n < LEAST_STRINGS:
+        return False
+    alike = sum(count * (count - 1) for count in counts.values()) / (n * (n - 1))
+    chance = 2.0**shift / KEYS  # two different strings fall into one bucket
+    return chance < 1 and (n - 1) * (alike - chance) / (1 - chance) < 1
+
+
+def _quantiles(counts: Mapping[int, int], shift: int) -> Bins:
+    edges = quantile_edges(counts, 1 << shift)
+    least, beyond = min(counts), max(counts) + (1 << shift)
+
+    def place(key: int) -> tuple[int, str]:
+        return sum(edge <= key for edge in edges), EXPECTED if least <= key < beyond else OUT_OF_RANGE
+
+    return Bins(NUMBER, shift, [least], place, [0.5] * (len(edges) + 1), 2.0, 0.0)
+
+
+def quantile_edges(counts: Mapping[int, int], width: int) -> list[int]:
+    """Return the least key of each bin but the first.
+
+    For each quantile: of all keys that cut off about that share (give or take a quarter of the way to the next
+    quantile) the roundest; if no gap between buckets does, the gap that comes nearest.
+    """
+    keys, total = sorted(counts), sum(counts.values())
+    below = [sum(counts[key] for key in keys[: gap + 1]) for gap in range(len(keys) - 1)]  # gap i is after bucket i
+    edges: dict[int, int] = {}
+    for before, wanted, after in zip((0.0, *QUANTILES), QUANTILES, (*QUANTILES[1:], 1.0), strict=False):
+        near = min(wanted - before, after - wanted) / 4
+        gaps = [gap for gap, n in enumerate(below) if (wanted - near) * total <= n <= (wanted + near) * total]
+        if not gaps and below:
+            gaps = [min(range(len(below)), key=lambda gap: abs(below[gap] - wanted * total))]
+        if not gaps or below[gaps[0]] < FEWEST or total - below[gaps[-1]] < FEWEST:
+            continue
+        edge = roundest(keys[gaps[0]] + width, keys[gaps[-1] + 1])
+        edges.setdefault(sum(key < edge for key in keys), edge)  # two edges in one gap would leave a bin empty
+    return sorted(edges.values())
+
+
+def roundest(low: int, high: int) -> int:
+    """Return the number from low to high with the most zeros at its end."""
+    return next(high >> bits << bits for bits in range(40, -1, -1) if high >> bits << bits >= low)
+
+
+def _values(counts: Mapping[int, int], shift: int) -> Bins:
+    keys = sorted(counts)
+    run_of = _runs(keys, counts)
+
+    def place(key: int) -> tuple[int, str]:
+        seen = EXPECTED if key in counts else UNSEEN
+        return _run_at(key, keys, run_of), seen if keys[0] <= key <= keys[-1] else OUT_OF_RANGE
+
+    once = sum(count == 1 for count in counts.values())
+    return Bins(NUMBER, shift, keys, place, [0.5] * (run_of[-1] + 1), 2.0, max(once, 0.5))
+
+
+def _arrivals(counts: Mapping[int, int], shift: int) -> Bins:
+    """Like values, but only what comes later than all but 1 % did, or sooner than any and before its time, is bad."""
+    keys, total = sorted(counts), sum(counts.values())
+    run_of = _runs(keys, counts)
+    late = next(key for key in keys if sum(counts[above] for above in keys if above > key) <= LATE * total)
+    soonest = min(keys[0], number_key(0.0))
+
+    def place(key: int) -> tuple[int, str]:
+        return _run_at(key, keys, run_of), EXPECTED if soonest <= key <= late else OUT_OF_RANGE
+
+    return Bins(NUMBER, shift, keys, place, [0.5] * (run_of[-1] + 1), 2.0, 0.0)
+
+
+def _runs(keys: Sequence[int], counts: Mapping[int, int]) -> list[int]:
+    """Return the bin of each value: one each if they are few, else bins end where a quantile is reached."""
+    if len(keys) <= len(QUANTILES) + 1:
+        return list(range(len(keys)))
+    total, below, found = sum(counts.values()), 0, [0]
+    for key in keys[:-1]:
+        reached = any(below / total < wanted <= (below + counts[key]) / total for wanted in QUANTILES)
+        below += counts[key]
+        found.append(found[-1] + reached)
+    return found
+
+
+def _run_at(key: int, keys: Sequence[int], run_of: Sequence[int]) -> int:
+    """Return the bin of a key: that of the greatest value of the reference that is not above it."""
+    return run_of[max(sum(known <= key for known in keys) - 1, 0)]
+
+
+def _categories(role: int, counts: Counter[int], shift: int) -> Bins:
+    """The most frequent, the rest if there is one, and all that was never seen."""
+    ranked = sorted(counts, key=lambda key: (-counts[key], key))
+    frequent = sum(count >= FREQUENT * sum(counts.values()) for count in counts.values())
+    own = min(frequent, MOST_CATEGORIES)
+    unseen = own + (own < len(ranked))
+
+    def place(key: int) -> tuple[int, str]:
+        bucket = key >> shift << shift
+        return (min(ranked.index(bucket), own), EXPECTED) if bucket in counts else (unseen, UNSEEN)
+
+    once = sum(count == 1 for count in counts.values()) if shift == 0 else 0
+    return Bins(role, shift, ranked, place, [0.5] * unseen + [max(once, 0.5)], 0.0, max(once, 0.5))

@@ -1,0 +1,272 @@
+"""All that Judge says of models, once more in plain Python: slices to references, windows, evidence and incidents.
+
+Redone are references that are learned from the stream, once or anew each period; that a segment borrows the model's,
+and a version the one before's. Not redone: references from files and commands, seasons, what is merged where more than
+256 slices are learned from, and of fixed thresholds all but PSI.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tests.oracle.bins import EXPECTED, MISSING, NULL, OTHER_KIND, OUT_OF_RANGE, UNSEEN
+from tests.oracle.counting import Counted, by_quality, counted
+from tests.oracle.distances import psi
+from tests.oracle.evidence import Evidence
+from tests.oracle.incidents import SHARES, Change, Incidents, Weighed, Window, allowance, log_threshold
+from tests.oracle.judge import Slice, Subject
+from tests.oracle.reference import Reference, bins_before_and_after
+from tests.oracle.tally import EVENTS, Tally, together
+
+MOST_SLICES = 256
+MOST_SILENT = 1_000
+BAD = (NULL, MISSING, OTHER_KIND, OUT_OF_RANGE, UNSEEN)
+
+
+@dataclass(frozen=True)
+class ModelRules:
+    """What the configuration says of a model. Durations in milliseconds."""
+
+    windows: Sequence[tuple[int, int]]
+    """Size, and from one's start to the next one's."""
+    pane: int
+    span: int
+    events: int
+    """When a reference is complete."""
+    renewed: bool
+    compare_versions: bool
+    false_alarms: float
+    period: int
+    segmented: bool
+    min_effect: float
+    min_events: int
+    most_psi: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was known of a signal when a window was weighed, and what came of it."""
+
+    shares: Sequence[float]
+    dispersion: float
+    radius: float
+    log_e: float
+    log_r: Sequence[float]
+    """Of each guess."""
+
+
+@dataclass
+class Watching:
+    """All models of one partition of the panes log."""
+
+    rules: Callable[[str], ModelRules]
+    changes: list[Change] = field(default_factory=list)
+    windows: list[Window] = field(default_factory=list)
+    """All that were judged, in order."""
+    weighed: dict[tuple[Window, str], dict[str, Row]] = field(default_factory=dict)
+    """By window and kind the rows of its evidence."""
+    subjects: dict[Subject, "_Watched"] = field(default_factory=dict)
+    heard: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Until when anything was heard of a model's segment, in whatever version."""
+
+    def run(self, slices: Sequence[Slice], mark: int) -> None:
+        """Take slices in the order of their ends, and judge all windows that end until `mark`."""
+        waiting = list(slices)
+        while True:
+            times = [piece.end for piece in waiting[:1]] + [
+                min(each.open)[0] for each in self.subjects.values() if each.open
+            ]
+            if not times or min(times) > mark:
+                return
+            time = min(times)
+            while waiting and waiting[0].end == time:
+                self._take(waiting.pop(0))
+            for subject in sorted(self.subjects):
+                self.subjects[subject].close(time, self.heard[subject[0], subject[2]])
+
+    def _take(self, piece: Slice) -> None:
+        learned = []
+        for subject in sorted(piece.tallies):
+            if subject not in self.subjects:
+                self._begin(subject, piece.start)
+            self.heard[subject[0], subject[2]] = piece.end
+            watched = self.subjects[subject]
+            if watched.take(piece.start, piece.end, piece.tallies[subject]):
+                learned.append(watched)
+        for watched in reversed(learned):  # segments first: one that learned its own needs not borrow
+            watched.adopt(watched.learned(), piece.end, "learned")
+            model, version, segment = watched.subject
+            if not segment:
+                for other in sorted(self.subjects):
+                    borrower = self.subjects[other]
+                    if other[:2] == (model, version) and other[2] and borrower.origin in ("", "the model's"):
+                        borrower.adopt(watched.reference, watched.since, "the model's")
+
+    def _begin(self, subject: Subject, start: int) -> None:
+        model, version, segment = subject
+        rank = None
+        if segment:
+            rank = 1 + sum(other[:2] == (model, version) and other[2] != "" for other in self.subjects)
+        before = [
+            (each.heard, other[1], each)
+            for other, each in self.subjects.items()
+            if (other[0], other[2]) == (model, segment) and each.reference is not None
+        ]
+        whole = self.subjects.get((model, version, ""))
+        watched = self.subjects[subject] = _Watched(subject, self.rules(model), rank, self)
+        if watched.rules.compare_versions and before:
+            watched.learning = False
+            watched.adopt(max(before, key=lambda each: each[:2])[2].reference, start, "the version before's")
+        elif segment and whole is not None and whole.reference is not None:
+            watched.adopt(whole.reference, start, "the model's")
+
+
+class _Watched:
+    """One subject."""
+
+    def __init__(self, subject: Subject, rules: ModelRules, rank: int | None, told: Watching) -> None:
+        self.subject = subject
+        self.rules = rules
+        self.learning = True
+        self.reference: Reference | None = None
+        self.origin = ""
+        self.since = 0
+        self.heard = 0
+        self.open: dict[tuple[int, int, int], Counted] = {}
+        """By end, number of the rule, and start: what the windows that have not ended hold."""
+        self._rank = rank
+        self._told = told
+        self._incidents = Incidents(subject, told.changes.append)
+        self._slices: dict[int, Tally] = {}
+        self._evidence: dict[tuple[int, str], Evidence] = {}
+        self._silent: Counter[int] = Counter()
+        self._last: Window | None = None
+
+    def take(self, start: int, end: int, tally: Tally) -> bool:
+        """Take a slice. Returns whether enough is known for a reference."""
+        self.heard = end
+        complete = False
+        if self.learning:
+            place = start - start % self.rules.pane
+            self._slices[place] = together([tally, *([self._slices[place]] if place in self._slices else [])])
+            assert len(self._slices) <= MOST_SLICES
+            events = sum(held.events for held in self._slices.values())
+            complete = end - min(self._slices) >= self.rules.span and events >= self.rules.events
+        if self.reference is not None:
+            found = counted(tally, self.reference.signals)
+            for number, (size, every) in enumerate(self.rules.windows):
+                for begin in range(start - start % every, end - size - 1, -every):
+                    if begin <= start and end <= begin + size:
+                        self.open.setdefault((begin + size, number, begin), Counter()).update(found)
+        return complete
+
+    def learned(self) -> Reference:
+        """Return a reference of the slices collected, and forget them."""
+        reference, self._slices = Reference(self._slices, self.rules.pane), {}
+        self.learning = self.rules.renewed
+        return reference
+
+    def adopt(self, reference: Reference | None, since: int, origin: str) -> None:
+        """Compare all later slices with another reference."""
+        assert reference is not None
+        self._incidents.close(self._last)
+        self.reference, self.since, self.origin = reference, since, origin
+        self.open, self._silent, self._evidence = {}, Counter(), {}
+        for size, _ in self.rules.windows:
+            for kind in SHARES:
+                if kind == "volume" and origin != "learned":
+                    continue  # of other events it says nothing about their number
+                evidence = reference.evidence(kind, size, self._allowance(kind), self.rules.min_effect)
+                if evidence is not None:
+                    self._evidence[size, kind] = evidence
+
+    def _allowance(self, kind: str) -> float:
+        rules = self.rules
+        return allowance(rules.false_alarms, kind, len(rules.windows), rules.segmented, self._rank)
+
+    def close(self, time: int, heard: int) -> None:
+        """Judge the windows that end now, unless another version has taken over."""
+        for key in sorted(key for key in self.open if key[0] <= time):
+            end, number, start = key
+            found = self.open.pop(key)
+            if self.heard <= start < heard:
+                continue
+            window = Window(self.subject, start, end, found[EVENTS, EXPECTED] + found[EVENTS, UNSEEN])
+            self._judge(window, found)
+            if start % window.size == 0 and (window.size, "volume") in self._evidence:
+                self._await_next(window, number)
+
+    def _await_next(self, window: Window, number: int) -> None:
+        """Open the next window though no event may come, until silence was told."""
+        size = window.size
+        self._silent[size] = 0 if window.events else self._silent[size] + 1
+        if self._silent[size] < MOST_SILENT and not (self._silent[size] and "volume" in self._incidents.open):
+            self.open.setdefault((window.end + size, number, window.end), Counter())
+
+    def _judge(self, window: Window, found: Counted) -> None:
+        assert self.reference is not None
+        reference, rules = self.reference, self.rules
+        self._last = window
+        self._told.windows.append(window)
+        if window.start % window.size == 0:  # of those that overlap only some add evidence
+            for kind in SHARES:
+                enough = window.start >= self.since if kind == "volume" else window.events >= rules.min_events
+                if (window.size, kind) in self._evidence and enough:
+                    self._weigh(kind, window, found)
+        if rules.most_psi is not None and window.events >= rules.min_events:
+            sides = {
+                name: bins_before_and_after(reference, found, name)
+                for name, signal in reference.signals.items()
+                if not signal.beside
+            }
+            far = [name for name, (old, new) in sides.items() if sum(new) and psi(new, old) > rules.most_psi]
+            self._incidents.compare(window, far)
+
+    def _weigh(self, kind: str, window: Window, found: Counted) -> None:
+        reference, evidence = self.reference, self._evidence[window.size, kind]
+        assert reference is not None
+        if kind == "volume":
+            counts: Mapping[str, Sequence[int]] = {EVENTS: reference.volume(window.size).counts(window.events)}
+        else:
+            counts = {name: watched.counts(found) for name, watched in reference.watched[kind].items()}
+        for name, signal in evidence.signals.items():
+            signal.update(counts[name], window.start)
+        self._told.weighed[window, kind] = {
+            name: Row(signal.known.shares, signal.known.dispersion, signal.radius, signal.log_e, signal.log_r)
+            for name, signal in evidence.signals.items()
+        }
+        self._incidents.weigh(
+            Weighed(
+                kind,
+                window,
+                evidence,
+                [each for (_, other), each in self._evidence.items() if other == kind],
+                log_threshold(self._allowance(kind), self.rules.period, window.size),
+                counts,
+                reference.broken(found) if kind == "data_quality" else frozenset(),
+                lambda name: effect(reference, found, name) if kind != "volume" else 0.0,
+            )
+        )
+
+
+def effect(reference: Reference, found: Counted, name: str) -> float:
+    """Return a signal's PSI, or if the window had no values that can be compared the share of bad ones that moved most.
+
+    Both to six digits, as alerts have them.
+    """
+    before, after = bins_before_and_after(reference, found, name)
+    if sum(after):
+        return _six_digits(psi(after, before))
+    events, events_before = sum(by_quality(found, name)), sum(by_quality(reference.counted, name))
+    if not events:
+        return 0.0
+    moved = []
+    for quality in BAD:
+        known = events_before and quality != UNSEEN
+        old = _six_digits(reference.counted[name, quality] / events_before) if known else 0.0
+        moved.append(abs(_six_digits(found[name, quality] / events) - old))
+    return max(moved)
+
+
+def _six_digits(value: float) -> float:
+    return float(f"{value:.6g}")
