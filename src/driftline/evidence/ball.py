@@ -17,7 +17,9 @@ MOST_TAIL: Final = 0.05
 MOST_STEPS: Final = 40
 """Three to five are usual; a window far from the reference takes up to fifteen."""
 CLOSE: Final = 1e-3
-"""A search ends with a step that gained less than this many nats: the next would gain less than 1e-5."""
+"""A search ends with a step that gained less than this many nats: the next would gain about 1e-5 at most."""
+SHORT: Final = 0.5
+"""A step of log a that is longer than this gains what it should only by chance."""
 FURTHEST: Final = 12.0
 """The multiplier is looked for between e^-12 and e^12 times its scale."""
 RARE: Final = 3.0
@@ -40,7 +42,7 @@ def ball_radius(
 
 
 def most_likely(counts: Floats, shares: Floats, radius: Floats) -> Floats:
-    """Return an upper bound, tight to about 1e-6, on the log likelihood of the counts within the ball.
+    """Return an upper bound, tight to about 1e-5 nats, on the log likelihood of the counts within the ball.
 
     Maximise Σ n_k log(p_k y_k) over y >= 0 with Σ p y = 1 and Σ p y² <= 1 + η² = l. For multipliers n(1 - a) and
     n a/(2l) with a > 0 the Lagrangian is greatest at a y²/l + (1 - a) y = u with u = n_k/(n p_k), and its value there
@@ -120,8 +122,10 @@ def _bound(counts: Floats, shares: Floats, row: int, ratio: Floats, n: float, li
         wanted = log_a - newton
         # Far from the optimum Newton's steps may crawl.
         inside = low <= wanted <= high and (step % 3 != 2 or abs(newton) < 0.1)
-        log_a = wanted if inside else (low + high) / 2
-        if n * abs(slope * newton) * a <= CLOSE:
+        before, log_a = log_a, wanted if inside else (low + high) / 2
+        # Empty bins are filled from a = 1 on: there the curvature jumps, and a step across may be much too long.
+        foreseen = inside and abs(newton) < SHORT and (before > 0) == (log_a > 0)
+        if foreseen and n * abs(slope * newton) * a <= CLOSE:
             break
     a = math.exp(log_a)
     bound, first, second = 0.0, 0.0, 0.0
