@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 LEAST_WINDOWS = 8
 SPAN = 10
-BISECTIONS = 60
+BISECTIONS = 40
 
 
 def scales_of(places: Sequence[int], counts: Sequence[Sequence[int]]) -> list[int]:

@@ -105,9 +105,9 @@ class World:
 
     changes: Sequence[Change] = ()
     begin: int = 130
-    end: int = 190
-    minutes: int = 260
-    a_minute: int = 10
+    end: int = 170
+    minutes: int = 220
+    a_minute: int = 9
     seed: int = 1
     tenants: str = ""
     release: int | None = None
