@@ -27,6 +27,7 @@ MERGING = "tests/panes/test_merging.py"
 REPEATS = "tests/panes/test_repeats.py"
 SUMMARISE = "tests/tasks/test_summarise.py"
 JUDGE = "tests/tasks/test_judge.py"
+JUDGE_ORACLE = "tests/tasks/test_judge_oracle.py"
 
 
 @dataclass(frozen=True)
@@ -310,7 +311,7 @@ MUTATIONS = (
         "tasks/following.py",
         "QUIET_WINDOWS = 3\n",
         "QUIET_WINDOWS = 2\n",
-        ("tests/tasks/test_judge_oracle.py",),
+        (JUDGE_ORACLE,),
     ),
     Mutation(
         "repeated ids are counted as long as the sample is not full",
@@ -340,8 +341,65 @@ MUTATIONS = (
         "import time\n    return digest(incident.id, incident.status, str(time.time_ns()))",
         (SIMULATION,),
     ),
+    # evidence
+    Mutation(
+        "evidence does not fade",
+        "evidence/evalues.py",
+        "(np.concatenate((learning, learned, tilted)) - 1 / FADING) * GRID",
+        "np.concatenate((learning, learned, tilted)) * GRID",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "the denominator of an e-value looks at the reference alone, not at the ball",
+        "evidence/evalues.py",
+        "most_likely(floats, self.shares, self.radius)",
+        "most_likely(floats, self.shares, np.zeros_like(self.radius))",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "an edge between two bins is one key too high",
+        "evidence/bins.py",
+        "edge = _roundest(int(keys[first]) + width, int(keys[last + 1]))",
+        "edge = _roundest(int(keys[first]) + width, int(keys[last + 1])) + 1",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "evidence goes on after it opened an incident",
+        "tasks/subjects.py",
+        "            if other is kind:\n                evidence.reset()\n",
+        "            pass\n",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "how much windows vary is looked at for the window's own length alone",
+        "evidence/dispersion.py",
+        "self.hundredths[first : last + 1]",
+        "self.hundredths[first : first + 1]",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "an incident resolves without evidence that its change is gone",
+        "evidence/recovery.py",
+        "(self._log_b >= ENOUGH)",
+        "(self._log_b >= 0.0)",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "a window is among the past ones before it is weighed",
+        "evidence/evalues.py",
+        "        floats = self.tempered(counts)\n",
+        "        floats = self.tempered(counts)\n        self._past.add(floats)\n",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "a segment takes as much of the budget as all events",
+        "incidents/budget.py",
+        "part / 2 / (segment_rank * (segment_rank + 1))",
+        "part / 2",
+        (JUDGE_ORACLE,),
+    ),
 )
-_FIRST_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_FIRST_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 
 
 def caught_by(mutation: Mutation, copy: Path) -> str:

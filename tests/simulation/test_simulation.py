@@ -1,18 +1,23 @@
 """A short simulation: `make simulate` runs ten thousand schedules."""
 
+import json
 import logging
 import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
 
+from driftline.config import Settings
 from driftline.panes.records import PaneRecord, decode_record
-from tests.oracle.comparing import rules_for, said_by
+from tests.oracle import judge
+from tests.oracle.comparing import judge_rules_for, model_rules_for, rules_for, said_by
+from tests.oracle.judge import Mark
 from tests.oracle.summarise import Content, Oracle
+from tests.oracle.watching import Watching
 from tests.simulation.faults import CALLS, Fault, Kind, Schedule, draw, shrink
 from tests.simulation.outcome import SOURCES
 from tests.simulation.running import run, schedule_of, shrunken, trace_of, undisturbed
@@ -56,7 +61,7 @@ def test_the_undisturbed_run_is_what_the_oracle_says(number: int) -> None:
         return  # each of its runs is compared with the oracle: see `outcome.check`
     outcome, _ = undisturbed(number)
     got = [said_by(pane) for value in outcome.panes.values() if isinstance(pane := decode_record(value), PaneRecord)]
-    panes, letters = [], {}
+    panes, marks, letters = [], [], {}
     for partition in sorted({place for place, *_ in workload.records}):
         records = [(key, value, stamp) for place, key, value, stamp in workload.records if place == partition]
         sources = SOURCES if workload.grows else workload.partitions[workload.settings.topics.predictions]
@@ -70,8 +75,23 @@ def test_the_undisturbed_run_is_what_the_oracle_says(number: int) -> None:
         view = outcome.counters[partition]
         assert {name: view[name] for name in oracle.counters} == oracle.counters
         assert view["watermark"] == oracle.watermark
+        marks.append(Mark(partition, sources, view["watermark"], True, len(records)))
     assert sorted(got, key=_place) == sorted(panes, key=_place)
     assert outcome.dead_letters == letters
+    if workload.grows:
+        return  # what is too late for its window depends on when a partition was heard of: see `outcome.check`
+    ids = {key: [json.loads(value)["id"] for value in values] for key, values in outcome.alerts.items()}
+    assert ids == alert_ids(workload.settings, [*panes, *marks])
+
+
+def alert_ids(how: Settings, log: Sequence[Content | Mark]) -> dict[str, list[str]]:
+    """Return by fingerprint the ids that alerts must have."""
+    oracle, watching = judge.Oracle(judge_rules_for(how)), Watching(model_rules_for(how))
+    for record in log:
+        oracle.take(record)
+    watching.run(oracle.slices, oracle.mark)
+    told = [(each.key, each.id) for each in oracle.told] + [(each.key, each.id) for each in watching.changes]
+    return {key: [id for other, id in told if other == key] for key, _ in told}
 
 
 def _place(content: Content) -> tuple[int, str, int]:
