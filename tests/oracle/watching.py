@@ -1,8 +1,8 @@
 """All that Judge says of models, once more in plain Python: slices to references, windows, evidence and incidents.
 
 Redone are references that are learned from the stream, once or anew each period; that a segment borrows the model's,
-and a version the one before's. Not redone: references from files and commands, seasons, what is merged where more than
-256 slices are learned from, and of fixed thresholds all but PSI.
+and a version the one before's. Not redone: references from files and commands, seasons, and of fixed thresholds all but
+PSI.
 """
 
 from collections import Counter
@@ -15,10 +15,10 @@ from tests.oracle.distances import psi
 from tests.oracle.evidence import Evidence
 from tests.oracle.incidents import SHARES, Change, Incidents, Weighed, Window, allowance, log_threshold
 from tests.oracle.judge import Slice, Subject
+from tests.oracle.learning import Learner
 from tests.oracle.reference import Reference, bins_before_and_after
-from tests.oracle.tally import EVENTS, Tally, together
+from tests.oracle.tally import EVENTS, Tally
 
-MOST_SLICES = 256
 MOST_SILENT = 1_000
 BAD = (NULL, MISSING, OTHER_KIND, OUT_OF_RANGE, UNSEEN)
 
@@ -137,7 +137,7 @@ class _Watched:
         self._rank = rank
         self._told = told
         self._incidents = Incidents(subject, told.changes.append)
-        self._slices: dict[int, Tally] = {}
+        self._learner = Learner(rules.pane, [size for size, _ in rules.windows])
         self._evidence: dict[tuple[int, str], Evidence] = {}
         self._silent: Counter[int] = Counter()
         self._last: Window | None = None
@@ -147,11 +147,8 @@ class _Watched:
         self.heard = end
         complete = False
         if self.learning:
-            place = start - start % self.rules.pane
-            self._slices[place] = together([tally, *([self._slices[place]] if place in self._slices else [])])
-            assert len(self._slices) <= MOST_SLICES
-            events = sum(held.events for held in self._slices.values())
-            complete = end - min(self._slices) >= self.rules.span and events >= self.rules.events
+            self._learner.take(start, tally)
+            complete = self._learner.is_enough(end, self.rules.span, self.rules.events)
         if self.reference is not None:
             found = counted(tally, self.reference.signals)
             for number, (size, every) in enumerate(self.rules.windows):
@@ -161,10 +158,9 @@ class _Watched:
         return complete
 
     def learned(self) -> Reference:
-        """Return a reference of the slices collected, and forget them."""
-        reference, self._slices = Reference(self._slices, self.rules.pane), {}
+        """Return a reference of the slices collected so far."""
         self.learning = self.rules.renewed
-        return reference
+        return self._learner.finish()
 
     def adopt(self, reference: Reference | None, since: int, origin: str) -> None:
         """Compare all later slices with another reference."""

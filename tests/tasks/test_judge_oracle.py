@@ -256,6 +256,17 @@ FIRES = {
         World([worlds.shifted], model={"reference": "previous 1h"}),
         {("data_drift", "firing"), ("data_drift", "resolved")},
     ),
+    "more slices to learn from than are kept": (
+        World(
+            [worlds.fewer],
+            begin=320,
+            end=380,
+            minutes=400,
+            a_minute=4,
+            model={"windows": ["6m", "10m"], "reference": "learn 5h"},
+        ),
+        {("volume", "firing")},
+    ),
     "a threshold": (
         World([worlds.shifted], model={"thresholds": {"*": {"psi": 1.0}}, "false_alarms": "0.000001 per 3650d"}),
         {("threshold", "firing"), ("threshold", "resolved")},
@@ -271,25 +282,25 @@ def test_a_world_in_which_something_changes_is_judged_as_the_oracle_says(what: s
 
 @st.composite
 def some_worlds(draw: st.DrawFn) -> World:
-    release = draw(st.sampled_from([None, None, 50, 90]))
+    release = draw(st.sampled_from([None, None, None, 90]))
     tenants = draw(st.sampled_from(["", "", "a", "abb"]))
     model = {
-        "windows": draw(st.sampled_from([["5m"], ["3m"], ["2m", "10m"], [{"size": "10m", "every": "5m"}]])),
-        "reference": draw(st.sampled_from(["learn 250 events", "learn 400 events", "previous 1h"])),
-        "false_alarms": draw(st.sampled_from(["1 per 1d", "10 per 1h", "1 per 365d"])),
-        "min_effect": draw(st.sampled_from([0.02, 0.0, 0.3])),
-        "min_events": draw(st.sampled_from([1, 30])),
+        "windows": draw(st.sampled_from([["5m"], ["2m"], ["2m", "10m"], [{"size": "10m", "every": "5m"}]])),
+        "reference": draw(st.sampled_from(["learn 300 events", "learn 300 events", "previous 1h"])),
+        "false_alarms": draw(st.sampled_from(["1 per 1d", "3 per 1h", "1 per 365d"])),
+        "min_effect": draw(st.sampled_from([0.02, 0.02, 0.0, 0.3])),
+        "min_events": draw(st.sampled_from([1, 10])),
         "new_version": draw(st.sampled_from(["learn", "compare"])),
         "segments": ["tenant"] if tenants else [],
     }
-    changes = draw(st.sets(st.sampled_from(worlds.CHANGES), min_size=1, max_size=3))
-    begin = draw(st.integers(20, 120))
+    changes = draw(st.sets(st.sampled_from(worlds.CHANGES), min_size=1, max_size=4))
+    begin = draw(st.integers(60, 110))
     return World(
         [change for change in worlds.CHANGES if change in changes],
         begin=begin,
-        end=begin + draw(st.sampled_from([4, 30, 120])),
+        end=begin + draw(st.sampled_from([4, 20, 80])),
         minutes=140,
-        a_minute=draw(st.sampled_from([4, 4, 10])),
+        a_minute=draw(st.sampled_from([5, 12])),
         seed=draw(st.integers(0, 2**32)),
         tenants=tenants,
         release=release,
@@ -297,7 +308,7 @@ def some_worlds(draw: st.DrawFn) -> World:
     )
 
 
-@settings(max_examples=8, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=6, phases=[Phase.explicit, Phase.generate])
 @given(some_worlds())
 def test_any_world_is_judged_as_the_oracle_says(world: World) -> None:
     check_a_world(world)

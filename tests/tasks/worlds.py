@@ -117,7 +117,14 @@ class World:
 
     @property
     def settings(self) -> Settings:
-        own = {"windows": ["5m"], "pane": "1m", "reference": "learn 2h", "false_alarms": "1 per 1d", **self.model}
+        own = {
+            "windows": ["5m"],
+            "pane": "1m",
+            "reference": "learn 2h",
+            "false_alarms": "1 per 1d",
+            "detectors": {"*": []},
+            **self.model,
+        }
         return Settings.model_validate({"models": {"*": own}, "disorder": "5s"})
 
     def records(self) -> list[tuple[bytes, int]]:
