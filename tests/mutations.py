@@ -366,7 +366,7 @@ MUTATIONS = (
     Mutation(
         "evidence goes on after it opened an incident",
         "tasks/subjects.py",
-        "            if other is kind:\n                evidence.reset()\n",
+        "            if kind is incident.kind:\n                evidence.reset()\n",
         "            pass\n",
         (JUDGE_ORACLE,),
     ),
