@@ -117,9 +117,10 @@ class Owned:
         """Take a batch in; `work` looks at it. Returns False for one that is left out, as something may be missing.
 
         That each record counts once must not rest on the client. librdkafka notes how far a batch went only once the
-        batch is filled; if a rebalance comes just before, it goes on from where the batch began, or from where an
-        earlier assignment ended. So what came before is dropped, and a gap before a batch is believed where fetching
-        again shows it once more: then compaction or a transaction left it, and there may be others.
+        batch is filled (`rd_kafka_q_serve_rkmessages`); a rebalance that pauses the partition just before lets it go on
+        from where the batch began, or where an earlier assignment ended. So what came before is dropped, and a gap
+        before a batch is believed where fetching again shows it once more: then compaction or a transaction left it,
+        and there may be others.
         """
         topic, begins, expected = batch.source.topic, batch.offsets[0], self.next(batch.source.topic)
         if begins > expected and not (topic in self.gaps and topic in self.fetched):
