@@ -262,8 +262,8 @@ def run(quick: bool, spread: Spread[int, Found]) -> Section:
     found = list(spread(run_set, [0] if quick else list(range(len(SETS)))))
     again = (
         "`python -m driftline.detection --data FOLDER` writes these tables with their columns and configurations, and "
+        "prints the `driftline backtest` commands that judge them again."
     )
-    again += "prints the `driftline backtest` commands that judge them again."
     parts = [again, *(_told(each) for each in found)]
     return Section(
         "(d) Real data", "\n\n".join(parts), {"(d) car loans: one incident, of the shift": _loans_met(found)}
