@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from driftline.codec import Array, Unpacked, corrupt, pack, unpack
+from driftline.codec import Array, Span, Unpacked, corrupt, pack, unpack
 from driftline.formats.columns import ModelColumns
 from driftline.formats.learning import Shape
 from driftline.panes.arrivals import NO_OWN_TIME, Arrivals
@@ -137,7 +137,7 @@ def pack_rows(rows: Rows, categories: Mapping[int, str]) -> bytes:
 def unpack_rows(blob: bytes, name: str, shapes: Mapping[str, Shape]) -> tuple[Rows, dict[int, str]]:
     """Undo `pack_rows`. Returns the rows, and their categories' names. Raises `StateCorrupt`."""
     found = unpack(blob, "rows", (1, VERSION))
-    model, pane_ms, names = msgspec.convert(found.value, tuple[str, int, dict[int, str]])
+    model, pane_ms, names = msgspec.convert(found.value, tuple[str, Span, dict[int, str]])
     shape, arrays = shapes[model], found.arrays
     cells, keys, chosen = _keys_of_1(found) if found.version == 1 else _keys(found)
     segments = [arrays[f"segments/{tag}"] for tag in range(len(shape.tags))]
@@ -147,8 +147,7 @@ def unpack_rows(blob: bytes, name: str, shapes: Mapping[str, Shape]) -> tuple[Ro
     sound = (
         0 < len(arrays["times"]) == (size if chosen is None else len(chosen))
         and len(ids) == len(arrays["times"])
-        and ids.dtype == np.int64
-        and pane_ms > 0
+        and arrays["times"].dtype == ids.dtype == np.int64
         and all(len(codes) == size for codes in (arrays["versions"], *segments))
         and len({len(array) for array in oddities}) == 1
         and (chosen is None or _within(chosen, size))

@@ -1,0 +1,59 @@
+"""Stored rows that are whole but wrong are refused where they are read."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from driftline.codec import Array, pack, unpack
+from driftline.config import Settings
+from driftline.errors import StateCorrupt
+from driftline.panes.rows import VERSION
+from driftline.runtime.rules import summarise_settings
+from driftline.tasks.summarise import Summarise
+
+SETTINGS = Settings.model_validate(
+    {"models": {"*": {"windows": ["10m"], "pane": "1m", "segments": ["tenant"]}}, "past": "10000d"}
+)
+BEGIN = 17_000 * 86_400_000
+
+
+def stored() -> dict[str, bytes]:
+    """Return a checkpoint of a task in which rows of a segment wait."""
+    task = Summarise(summarise_settings(SETTINGS), 0, 1)
+    event = {"event_time": BEGIN, "model": "m", "segment": {"tenant": "a"}, "features": {"x": 1.5}}
+    task.process([json.dumps({**event, "event_id": str(number)}).encode() for number in range(5)], [BEGIN] * 5, 5)
+    return {name: blob for name, blob in task.checkpoint().items() if blob is not None}
+
+
+def restored(value: dict[int, Any], arrays: dict[str, Array]) -> None:
+    """Take up that checkpoint with some values (by position) and arrays of its rows changed."""
+    blobs = stored()
+    (name,) = [name for name in blobs if name.startswith("rows/")]
+    found = unpack(blobs[name], "rows", (VERSION,))
+    values = [value.get(at, held) for at, held in enumerate(found.value)]
+    blobs[name] = pack("rows", VERSION, values, {**found.arrays, **arrays})
+    Summarise(summarise_settings(SETTINGS), 0, 1).restore(blobs)
+
+
+def test_rows_are_taken_up() -> None:
+    restored({}, {})
+
+
+@pytest.mark.parametrize(
+    ("value", "arrays"),
+    [
+        ({}, {"times": np.full(5, float(BEGIN))}),
+        ({}, {"times": np.full(5, BEGIN, dtype=np.uint64)}),
+        ({}, {"times": np.full(5, -1, dtype=np.int64)}),
+        ({}, {"ids": np.full(5, 0.5)}),
+        ({}, {"versions": np.full(5, 7, dtype=np.int64)}),
+        ({}, {"oddity_rows": np.full(1, 5, dtype=np.int64)}),
+        ({1: 0}, {}),
+        ({1: 2**63}, {}),
+    ],
+)
+def test_rows_that_cannot_be_are_refused(value: dict[int, Any], arrays: dict[str, Array]) -> None:
+    with pytest.raises(StateCorrupt):
+        restored(value, arrays)
