@@ -1,4 +1,4 @@
-"""Stored rows that are whole but wrong are refused where they are read."""
+"""Stored rows and groups that are whole but wrong are refused where they are read."""
 
 import json
 from typing import Any
@@ -12,6 +12,7 @@ from driftline.errors import StateCorrupt
 from driftline.panes.rows import VERSION
 from driftline.runtime.rules import summarise_settings
 from driftline.tasks.summarise import Summarise
+from tests.fuzz.states import header_of, sealed
 
 SETTINGS = Settings.model_validate(
     {"models": {"*": {"windows": ["10m"], "pane": "1m", "segments": ["tenant"]}}, "past": "10000d"}
@@ -57,3 +58,12 @@ def test_rows_are_taken_up() -> None:
 def test_rows_that_cannot_be_are_refused(value: dict[int, Any], arrays: dict[str, Array]) -> None:
     with pytest.raises(StateCorrupt):
         restored(value, arrays)
+
+
+def test_a_task_that_has_given_nearly_all_handles_is_refused() -> None:
+    blobs = stored()
+    header, arrays = header_of(blobs["task"])
+    header[2][6][0] = 2**53
+    blobs["task"] = sealed(header, arrays)
+    with pytest.raises(StateCorrupt):
+        Summarise(summarise_settings(SETTINGS), 0, 1).restore(blobs)

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -24,7 +24,7 @@ from driftline.formats.learning import ALL, SEGMENT_BITS, VERSION_BITS, Shape
 from driftline.panes.arrivals import Arrivals
 from driftline.panes.closing import Pane, pane_records
 from driftline.panes.counting import Counting, together
-from driftline.panes.groups import PANE_SHIFT, Naming, OpenGroup
+from driftline.panes.groups import MOST_HANDLES, PANE_SHIFT, Naming, OpenGroup
 from driftline.panes.records import GROUP_STEP, PaneRecord
 from driftline.panes.repeats import Repeats
 from driftline.panes.rows import Rows, rows_of, unpack_rows
@@ -321,4 +321,5 @@ class OpenPanes:
                 self.take(part.renamed(target * GROUP_STEP + part.ids % GROUP_STEP))
 
 
-_Stored = tuple[Count, Count, list[OpenGroup], list[str]]
+_NextHandle = Annotated[int, msgspec.Meta(ge=0, le=MOST_HANDLES // 2)]  # as many are left as were ever given
+_Stored = tuple[_NextHandle, Count, list[OpenGroup], list[str]]
