@@ -109,7 +109,7 @@ def test_gaps_that_were_there_again_are_believed_from_then_on() -> None:
     assert not task.receive(batch([102, 103]), 0.0)
     assert task.receive(batch([102, 103]), 0.0)
     assert task.receive(batch([105]), 0.0)
-    task.fetch_again()
+    task.forget_fetched()
     assert not task.receive(batch([104]), 0.0), "after a start, it has to be shown again"
     worked(task)
     assert stage.offsets == []

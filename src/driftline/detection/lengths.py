@@ -9,9 +9,9 @@ from typing import Final
 
 import numpy as np
 
-from driftline.detection.limits import STATISTICS, kswin_detections, kswin_p_value, run_length_interval
+from driftline.detection.limits import kswin_detections, run_length_interval
 from driftline.detection.report import Section, Spread, table
-from driftline.detection.rivals import SLIDING, STAT
+from driftline.detection.rivals import SLIDING, kswin_limit
 from driftline.detection.rows import category_projection_of, projection_of
 from driftline.detection.streams import STREAMS, Chance, Stream
 from driftline.evidence.charts import cusum_arl, ewma_arl, limit_for
@@ -158,9 +158,8 @@ def _counted(name: str, asked: float, scores: Floats) -> Cell:
 
 
 def _kswin_counted(asked: float, scores: Floats, chance: Chance) -> Cell:
-    alpha = parameter_for("kswin", asked)
-    least = next((k for k in STATISTICS if kswin_p_value(k) <= alpha), STAT)
-    (detections,) = kswin_detections(scores, np.array([least / STAT]), chance).tolist()
+    limit = kswin_limit(parameter_for("kswin", asked))
+    (detections,) = kswin_detections(scores, np.array([limit]), chance).tolist()
     return Cell(asked, (len(scores) - SLIDING + 1) * scores.shape[1], detections)
 
 

@@ -6,14 +6,12 @@ are fed independent standard normal scores, as Driftline feeds them, until they 
 
 import sys
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Final
 
 import numpy as np
 from scipy.special import gammaincinv
-from scipy.stats import ks_2samp
 
-from driftline.detection.rivals import SLIDING, STAT, kswin_statistics
+from driftline.detection.rivals import SLIDING, STAT, kswin_p_value, kswin_statistics
 from driftline.detection.streams import Chance
 from driftline.evidence.detectors import OnlineDetector, Replayed, adwin, hddm_a, hddm_w
 from driftline.sketches.keys import Floats, Ints
@@ -69,13 +67,6 @@ def run_length_interval(scores: int, detections: int, share: float = 0.95) -> tu
     high = float(gammaincinv(detections + 1, 1 - tail))
     low = float(gammaincinv(detections, tail)) if detections else 0.0
     return scores / high, scores / low if low else np.inf
-
-
-@cache
-def kswin_p_value(k: int) -> float:
-    """Return the p-value of KSWIN's statistic of k thirtieths."""
-    low = np.arange(STAT)
-    return float(ks_2samp(low + 0.5, np.concatenate((low[k:], 1000 + np.arange(k)))).pvalue)
 
 
 def kswin_detections(scores: Floats, limits: Floats, chance: Chance) -> Ints:

@@ -172,14 +172,21 @@ def kswin_statistics(window: Floats, chance: Chance) -> Floats:
 
 
 @cache
-def kswin_default() -> float:
-    """Return the least statistic that KSWIN's default of p <= .005 takes for a change."""
+def kswin_p_value(k: int) -> float:
+    """Return the p-value of KSWIN's statistic of k thirtieths."""
     low = np.arange(STAT)
-    for k in range(5, STAT + 1):  # the p-value of less is far above
-        moved = np.concatenate((low[k:], 1000 + np.arange(k)))
-        if ks_2samp(low + 0.5, moved).pvalue <= 0.005:
-            return k / STAT
-    raise AssertionError("the largest statistic has the least p-value")
+    return float(ks_2samp(low + 0.5, np.concatenate((low[k:], 1000 + np.arange(k)))).pvalue)
+
+
+@cache
+def kswin_limit(alpha: float) -> float:
+    """Return the least statistic that KSWIN takes for a change, by p <= alpha; 1, the greatest, at the least alphas."""
+    return next((k for k in range(5, STAT) if kswin_p_value(k) <= alpha), STAT) / STAT  # less has a p-value far above
+
+
+def kswin_default() -> float:
+    """Return the limit of KSWIN's default, .005."""
+    return kswin_limit(0.005)
 
 
 @cache

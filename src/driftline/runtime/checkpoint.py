@@ -171,7 +171,7 @@ class Owned:
             self.done = 0
         return len(piece.offsets)
 
-    def fetch_again(self) -> None:
+    def forget_fetched(self) -> None:
         """Forget what was fetched and not processed: it will be fetched from `positions` on."""
         self.waiting.clear()
         self.fetched.clear()

@@ -262,7 +262,7 @@ class Worker:
     def _begin_to_finish(self) -> None:
         for owned in self._owned.values():
             owned.ends = {source.topic: self._consumer.bounds(source)[1] for source in owned.partitions}
-            owned.fetch_again()  # it may have caught up with an earlier end: whoever starts anew is told of the new one
+            owned.forget_fetched()  # it may have caught up with an earlier end: a new start tells of the new one
             self._consumer.start({source: owned.positions[source.topic] for source in owned.partitions})
         self._until_caught_up = True
 
