@@ -1,8 +1,11 @@
 """What only a real Kafka does: refusals, outages, lost sessions, control records, retention."""
 
 import logging
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 
 import pytest
 from confluent_kafka import Producer
@@ -240,6 +243,52 @@ def test_a_wrong_password_is_a_refusal_everywhere(guarded: KafkaServer, members:
         with pytest.raises(LogDenied, match="credentials") as caught:
             ask()
         assert "s3cret-wrong" not in str(caught.value)
+    producer.close()
+
+
+@pytest.fixture
+def dying(guarded: KafkaServer) -> Iterator[tuple[str, list[int]]]:
+    """The address of a broker that answers a client's first question and dies at the next, and its list of deaths."""
+    deaths: list[int] = []
+    host, port = guarded.bootstrap.split(":")
+
+    def relay(client: socket.socket, broker: socket.socket) -> None:
+        for asks, answers in ((client, broker), (broker, client)):
+            size = asks.recv(4, socket.MSG_WAITALL)
+            answers.sendall(size + asks.recv(int.from_bytes(size), socket.MSG_WAITALL))
+        if client.recv(4):
+            deaths.append(len(deaths) + 1)
+
+    def serve() -> None:
+        with suppress(OSError):  # closed: the test is over
+            while True:
+                client, _ = listener.accept()
+                with client, socket.create_connection((host, int(port))) as broker, suppress(ConnectionError):
+                    relay(client, broker)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}", deaths
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_broker_that_dies_during_the_login_is_no_refusal(
+    guarded: KafkaServer, dying: tuple[str, list[int]], members: list[Member], caplog: pytest.LogCaptureFixture
+) -> None:
+    address, deaths = dying
+    settings: dict[str, str | int | float | bool] = {**guarded.client_settings, "bootstrap.servers": address}
+    log = KafkaLog({**settings, "reconnect.backoff.max.ms": 100})
+    members.append(Member(log, ["open"], "open-group"))
+    caplog.set_level(logging.INFO, logger="driftline.log")
+    drive(members, lambda: len(deaths) > 5)
+    (told,) = (record.getMessage() for record in caplog.records if record.name.endswith("kafka_errors"))
+    assert told.startswith("Kafka does not answer; trying on (")
+    producer = log.producer()
+    producer.produce(Outgoing("open", b"key", b"value"))
+    with pytest.raises(DeliveryPending):
+        producer.flush(1)
     producer.close()
 
 

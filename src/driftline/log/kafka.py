@@ -15,7 +15,6 @@ from driftline.errors import TopicError
 from driftline.log.api import RebalanceListener
 from driftline.log.kafka_consumer import KafkaConsumer
 from driftline.log.kafka_errors import (
-    DENIED,
     MOVING,
     Outage,
     as_driftline,
@@ -23,6 +22,7 @@ from driftline.log.kafka_errors import (
     error_of,
     insist,
     no_such_topic,
+    refused,
 )
 from driftline.log.kafka_producer import KafkaProducer
 from driftline.log.kafka_reader import KafkaReader
@@ -189,7 +189,7 @@ class KafkaLog:
                 continue
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() in DENIED:
+        if refused(error):
             self._refused = error
 
     def close(self) -> None:

@@ -20,7 +20,6 @@ from driftline.errors import LogUnavailable, OffsetLost
 from driftline.log.api import Polled, RebalanceListener, TopicPartition
 from driftline.log.kafka_batch import KafkaBatch, by_partition
 from driftline.log.kafka_errors import (
-    DENIED,
     NO_TOPIC,
     OFFSET_LOST,
     UNREACHABLE,
@@ -30,6 +29,7 @@ from driftline.log.kafka_errors import (
     error_of,
     insist,
     no_such_topic,
+    refused,
 )
 from driftline.log.kafka_settings import CONSUMER_OWNED, CONSUMER_PREFERRED, Settings
 
@@ -232,7 +232,7 @@ class KafkaConsumer:
             missing = self._missing(source.topic)
             if missing:
                 self._kept.append(missing)
-        elif code in DENIED or error.fatal():
+        elif refused(error) or error.fatal():
             self._kept.append(as_driftline(error, f"read topic {source.topic}"))
         elif code in UNREACHABLE or error.retriable() or code == KafkaError._MAX_POLL_EXCEEDED:
             log.warning("Kafka: %s", error.str())
@@ -260,7 +260,7 @@ class KafkaConsumer:
             return None
         if found.error is None:
             return None
-        if found.error.code() in DENIED:
+        if refused(found.error):
             return as_driftline(found.error, f"read topic {topic}")
         return no_such_topic(topic)
 
@@ -268,7 +268,7 @@ class KafkaConsumer:
         """Take what concerns no partition; called from inside `consume`."""
         if self._closed:
             return
-        if error.code() in DENIED or error.fatal():
+        if refused(error) or error.fatal():
             self._kept.append(as_driftline(error, "connect"))
         else:
             self._outage.seen(error)

@@ -58,6 +58,18 @@ MOVING = frozenset(
 Answer = TypeVar("Answer")
 
 
+def refused(error: KafkaError) -> bool:
+    """Return whether brokers refuse this user.
+
+    librdkafka says "authentication failed" also where a broker went away before it answered who may log in
+    (`rd_kafka_broker_handle_SaslHandshake`). Only its words tell that apart: they quote the error that came instead.
+    """
+    if error.code() == KafkaError._AUTHENTICATION:
+        said = error.str()
+        return not any(KafkaError(code).str() in said for code in UNREACHABLE)
+    return error.code() in DENIED
+
+
 def insist(ask: Callable[[], Answer], *, on: Collection[int] = MOVING, patience_s: float = 10.0) -> Answer:
     """Ask again, ten times a second, as long as the answer is one of these errors and there is patience left.
 
@@ -83,11 +95,11 @@ def error_of(exception: KafkaException) -> KafkaError:
 def as_driftline(error: KafkaError, doing: str) -> DriftlineError:
     """Return our error for one of Kafka's; `doing` completes "cannot …"."""
     code, said = error.code(), error.str()
-    if code in DENIED:
+    if refused(error):
         return LogDenied(f"Kafka refused to {doing}: {said}. Check the credentials and the permissions of this user")
     if code in NO_TOPIC:
         return TopicError(f"cannot {doing}: {said}. Create the topic, or correct its name")
-    if code in UNREACHABLE:
+    if code in UNREACHABLE or code in DENIED:
         return LogUnavailable(f"cannot {doing}: {said}. Check bootstrap.servers and that the brokers are up")
     if code == KafkaError._INVALID_ARG:
         return ConfigError(f"cannot {doing}: {said}. Correct the setting under `kafka:`")

@@ -19,7 +19,7 @@ from confluent_kafka import Producer as Client
 
 from driftline.errors import DeliveryPending, DriftlineError, LogDenied, LogUnavailable, PublishError
 from driftline.log.api import Outgoing
-from driftline.log.kafka_errors import DENIED, NO_TOPIC, UNREACHABLE, Outage, as_driftline, client_logger, error_of
+from driftline.log.kafka_errors import NO_TOPIC, UNREACHABLE, Outage, as_driftline, client_logger, error_of, refused
 from driftline.log.kafka_settings import PRODUCER_OWNED, PRODUCER_PREFERRED, Settings
 
 WAIT_S = 0.1
@@ -136,7 +136,7 @@ class KafkaProducer:
             self._failures.append((error, message))
 
     def _on_error(self, error: KafkaError) -> None:
-        if error.code() in DENIED:
+        if refused(error):
             self._failures.append((error, None))
         else:
             self._outage.seen(error)
@@ -158,7 +158,7 @@ class KafkaProducer:
         if not failures:
             return None
         lost = [(error, message) for error, message in failures if message is not None]
-        denied = next((error.str() for error, _ in failures if error.code() in DENIED), None)
+        denied = next((error.str() for error, _ in failures if refused(error)), None)
         if denied is not None:
             said = f" {len(lost)} records were not delivered." if lost else ""
             return LogDenied(f"Kafka refused: {denied}.{said} Check the credentials and the permissions of this user")
@@ -207,7 +207,7 @@ def advice(error: KafkaError, record: Outgoing | None = None) -> str:
         return f"{size} smaller records, or raise message.max.bytes here, on the topic and on the brokers"
     if error.code() in NO_TOPIC:
         return "Create the topic, or correct its name"
-    if error.code() in DENIED:
+    if refused(error):
         return "Check the credentials and the permissions of this user"
     if error.code() in UNREACHABLE or error.code() == KafkaError._MSG_TIMED_OUT:
         return "Check that the brokers are up; message.timeout.ms says how long a record is tried"

@@ -7,7 +7,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from driftline.log.api import Record, TopicPartition
 from driftline.log.kafka_batch import record_of
-from driftline.log.kafka_errors import DENIED, UNREACHABLE, as_driftline, client_logger, error_of
+from driftline.log.kafka_errors import UNREACHABLE, as_driftline, client_logger, error_of, refused
 from driftline.log.kafka_settings import CONSUMER_OWNED, CONSUMER_PREFERRED, Settings
 
 MOST = 10_000
@@ -50,7 +50,7 @@ class KafkaReader:
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:
                     self._ends.pop(number if number is not None else -1, None)
-                elif error.code() in DENIED or not (error.code() in UNREACHABLE or error.retriable()):
+                elif refused(error) or not (error.code() in UNREACHABLE or error.retriable()):
                     raise as_driftline(error, f"read topic {self._topic}")
                 continue
             assert number is not None
