@@ -9,7 +9,7 @@ import pytest
 from driftline.codec import Array, pack, unpack
 from driftline.config import Settings
 from driftline.errors import StateCorrupt
-from driftline.panes.rows import VERSION
+from driftline.panes.stored_rows import VERSION
 from driftline.runtime.rules import summarise_settings
 from driftline.tasks.summarise import Summarise
 from tests.fuzz.states import header_of, sealed
@@ -42,6 +42,30 @@ def test_rows_are_taken_up() -> None:
     restored({}, {})
 
 
+def test_columns_of_few_distinct_keys_and_of_many_come_back() -> None:
+    """Of 700 rows `x` has 700 keys, `few` 7 and `edge` 256; a name is kept of each category."""
+    rows = [
+        {"x": number / 7, "few": number % 7, "edge": number % 256, "name": f"n{number % 300}", "gone": None}
+        for number in range(700)
+    ]
+    values = [
+        json.dumps(
+            {"event_time": BEGIN, "model": "m", "segment": {"tenant": f"t{row['few']}"}, "features": row}
+        ).encode()
+        for row in rows
+    ]
+    whole, again = (Summarise(summarise_settings(SETTINGS), 0, 1) for _ in range(2))
+    whole.process(values, [BEGIN] * 700, 700)
+    blobs = {name: blob for name, blob in whole.checkpoint().items() if blob is not None}
+    (found,) = [unpack(blob, "rows", (VERSION,)) for name, blob in blobs.items() if name.startswith("rows/")]
+    assert sorted(found.arrays["known"].tolist())[-2:] == [7, 256]
+    assert len(found.value[2]) == 300
+    again.restore(blobs)
+    for task in (whole, again):
+        task.quiet()
+    assert [record.encode() for record in again.emit()] == [record.encode() for record in whole.emit()]
+
+
 @pytest.mark.parametrize(
     ("value", "arrays"),
     [
@@ -51,6 +75,10 @@ def test_rows_are_taken_up() -> None:
         ({}, {"ids": np.full(5, 0.5)}),
         ({}, {"versions": np.full(5, 7, dtype=np.int64)}),
         ({}, {"oddity_rows": np.full(1, 5, dtype=np.int64)}),
+        ({}, {"codes": np.full(10, 200, dtype=np.uint8)}),
+        ({}, {"dictionaries": np.full(2, 1 << 41, dtype=np.int64)}),
+        ({}, {"narrow": np.array([0, 9])}),
+        ({}, {"known": np.array([7, 1])}),
         ({1: 0}, {}),
         ({1: 2**63}, {}),
     ],

@@ -27,15 +27,16 @@ from driftline.panes.counting import Counting, together
 from driftline.panes.groups import MOST_HANDLES, PANE_SHIFT, Naming, OpenGroup
 from driftline.panes.records import GROUP_STEP, PaneRecord
 from driftline.panes.repeats import Repeats
-from driftline.panes.rows import Rows, rows_of, unpack_rows
+from driftline.panes.rows import Rows, rows_of
+from driftline.panes.stored_rows import unpack_rows
 from driftline.panes.waiting import ANY_PANE, CHUNKS, MOST_ROWS, MOST_VALUES, Kept, Waiting, to_join
 from driftline.sketches.cells import Cells, empty, merge
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
 from driftline.sketches.summary import REPEATED, ROLES, exact_categories
 
-VERSION = 2
-"""1 had no sample of event ids."""
+VERSION = 3
+"""1 had no sample of event ids, 2 no cells that keys say all of."""
 MOST_MERGED = 2_000_000
 """Buckets of a chunk, some 20 MB, beyond which it is left as it is: a commit has to stay below 64 MiB."""
 ROWS_A_LAYOUT, ROWS_WAITING = 4_000, 40_000
@@ -100,11 +101,11 @@ class OpenPanes:
 
     def _count_alike(self, kept: Kept) -> None:
         rows = self._waiting.release(kept)
-        counting = Counting(rows)
         for segments in (None, *rows.segments):
             handles, ranks = self._groups_of(rows, segments)
             order, bounds = together(ranks, len(handles))
-            self.take(counting.count(order, bounds, handles * GROUP_STEP, self._newest))
+            counting = Counting(rows, order, bounds)
+            self.take(counting.count(slice(0, len(handles)), handles * GROUP_STEP, self._newest))
             if segments is None:
                 self._repeats.add(handles, ranks, rows.ids)
 
@@ -279,7 +280,7 @@ class OpenPanes:
         handles: Ints = np.array([group.handle for group in order], dtype=np.int64)
         signals: Ints = np.array([len(naming(group.model).signals) for group in order], dtype=np.int64)
         for name in chunks:
-            found = unpack(blobs[name], "cells", (1, VERSION))
+            found = unpack(blobs[name], "cells", (1, 2, VERSION))
             self._repeats.restore(name, found.arrays, handles)
             names.update(msgspec.convert(found.value, dict[int, str]))
             cells = self._cut(unpack_cells(found.arrays), handles, inside=True)

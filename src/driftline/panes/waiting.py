@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from driftline.panes.rows import Layout, Rows, joined, pack_rows
+from driftline.panes.rows import Layout, Rows, joined
+from driftline.panes.stored_rows import pack_rows
 
 CHUNKS: Final = 8
 """Chunks stored beside each other before the newest are written again as one. A chunk joins them only if it is less
