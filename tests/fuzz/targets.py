@@ -78,7 +78,7 @@ def blob(body: bytes) -> None:
             with corrupt_if_it_fails("shapes"):
                 NativeDecoder(LIMITS, _tags).restore(unpack(sealed, "shapes", (1,)).value)
         else:
-            unpack_cells(unpack(sealed, kind if isinstance(kind, str) else "cells", (1,)).arrays)
+            unpack_cells(unpack(sealed, kind if isinstance(kind, str) else "cells", (1, 2, 3)).arrays)
     except StateCorrupt:
         return
 

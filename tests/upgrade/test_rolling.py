@@ -16,7 +16,7 @@ from driftline.evidence import detectors
 from driftline.incidents.alerts import alert_id
 from driftline.log.api import Batch, Record
 from driftline.panes import open as open_panes
-from driftline.panes import rows
+from driftline.panes import records, stored_rows
 from driftline.runtime.local import backtest
 from driftline.runtime.stages import JUDGE, JudgeStage, Output, Stage, StageKind, pipeline
 from driftline.runtime.worker import ASIDE_S, Worker
@@ -35,7 +35,9 @@ WRITTEN = {
     "subject": judge_module.SUBJECT_VERSION,
     "summarise": summarise_module.TASK_VERSION,
     "cells": open_panes.VERSION,
-    "rows": rows.VERSION,
+    "rows": stored_rows.VERSION,
+    "slice": judge_module.SLICE_VERSION,
+    "pane": records.PANE_VERSION,
 }
 """Versions that today's release writes; 1 for what is not here."""
 
@@ -244,7 +246,8 @@ def test_a_worker_that_meets_panes_of_a_later_release_leaves_them_to_that_one(
     old = group.workers["old"].progress
     group.until(lambda: bool(old.set_aside), "the old worker meets a pane that it cannot read")
     assert all(
-        "has version 2" in fault and "run the release that wrote it" in fault for fault in old.set_aside.values()
+        f"has version {records.PANE_VERSION + 1}" in fault and "run the release that wrote it" in fault
+        for fault in old.set_aside.values()
     )
     assert all("judge" in line for line in caplog.messages if "is set aside" in line)
 

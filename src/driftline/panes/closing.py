@@ -22,10 +22,10 @@ from driftline.sketches.summary import EVENTS, ROLES, category_cells, exact_cate
 BYTES_A_RECORD = 240_000
 """What a record of the panes topic may weigh by the estimates below. At worst, if all names are in a script of four
 bytes a character, it takes some 900 kB: below the 1 MiB that Kafka allows by default."""
-BUCKET_BYTES = 10
+BUCKET_BYTES = 5
 NAMED_BUCKET_BYTES = 100
 CELL_BYTES = 20
-VALUES_AT_ONCE = 24_000
+VALUES_AT_ONCE = 96_000
 """Values counted before they are turned into records: some 600 kB of buckets."""
 
 
@@ -148,15 +148,13 @@ def _counted(held: Cells, rows: Sequence[Rows], ranks: Sequence[Ints], slots: In
     sizes: Ints = np.zeros(groups, dtype=np.int64)
     for each, rank in zip(rows, ranks, strict=True):
         order, bounds = together(rank.ravel(), groups)
-        pieces.append((Counting(each, slots), order % len(each.times), bounds))
+        pieces.append(Counting(each, order % len(each.times), bounds, slots))
         sizes += np.minimum(np.diff(bounds), CAP) * len(each.cells)
     for run in split(sizes, VALUES_AT_ONCE):
         starts = np.arange(run.start, run.stop, dtype=np.int64) * GROUP_STEP
         first, last = np.searchsorted(held.ids, [run.start * GROUP_STEP, run.stop * GROUP_STEP])
         parts = [held.take(np.arange(first, last))]
-        for counting, order, bounds in pieces:
-            inside = bounds[run.start : run.stop + 1]
-            parts.append(counting.count(order[inside[0] : inside[-1]], inside - inside[0], starts))
+        parts.extend(counting.count(slice(run.start, run.stop), starts) for counting in pieces)
         yield merge(parts)
 
 

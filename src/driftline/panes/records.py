@@ -16,17 +16,18 @@ from driftline.codec import LAST, Count, Mark, Span, Time, corrupt, pack, unpack
 from driftline.sketches.cells import Cells, concatenated
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import EVENTS, ROLES, Summary, exact_categories, is_beside
+from driftline.sketches.summary import EVENTS, ROLES, Summary, exact_categories
 
 VERSION = 1
+PANE_VERSION = 2
+"""1 knew no cells that keys say all of, and put what stands beside the events' content into arrays of its own."""
 PANE = "pane"
 WATERMARK = "watermark"
 REBASE = "rebase"
 _KIND_AT = 15
 """Where `pack` writes the kind: after its prefix (9 bytes), the header's length (4) and two bytes of MessagePack."""
 _BESIDE = "beside/"
-"""What stands beside the events' content travels beside it, too: a Judge of before there was any takes no notice, where
-in a field that it does not know it would see a change of the schema."""
+"""What the names of those arrays began with."""
 GROUP_STEP = 1 << 14
 """In a record, the cells of group i have ids from i * GROUP_STEP; enough for 4,096 signals."""
 
@@ -62,18 +63,11 @@ class PaneRecord:
 
     def encode(self) -> bytes:
         """Return the record's value. Undone by `decode_record`."""
-        fields = sum(not is_beside(name) for name in self.signals)
         value = [
             self.source, self.sources, self.model, self.start, self.length, self.part, self.parts,
-            self.groups, self.signals[:fields], self.categories,
+            self.groups, self.signals, self.categories,
         ]  # fmt: skip
-        if fields == len(self.signals):
-            return pack(PANE, VERSION, value, pack_cells(self.cells))
-        inside = self.cells.ids % GROUP_STEP // ROLES < fields
-        arrays: dict[str, Ints] = dict(pack_cells(self.cells.take(np.flatnonzero(inside))))
-        beside = pack_cells(self.cells.take(np.flatnonzero(~inside)))
-        arrays.update({f"{_BESIDE}{name}": array for name, array in beside.items()})
-        return pack(PANE, VERSION, [*value, self.signals[fields:]], arrays)
+        return pack(PANE, PANE_VERSION, value, pack_cells(self.cells))
 
     def summaries(self) -> list[tuple[Group, Summary]]:
         """Return each group with what was seen of it."""
@@ -154,7 +148,7 @@ def decode_record(data: bytes) -> PaneRecord | Watermark:
     if data.startswith(WATERMARK.encode(), _KIND_AT):
         found = unpack(data, WATERMARK, (VERSION,))
         return _convert(found.value, Watermark)
-    found = unpack(data, PANE, (VERSION,))
+    found = unpack(data, PANE, (1, PANE_VERSION))
     pane = _convert(found.value, _Pane)
     beside = {name.removeprefix(_BESIDE): array for name, array in found.arrays.items() if name.startswith(_BESIDE)}
     cells = unpack_cells(found.arrays)

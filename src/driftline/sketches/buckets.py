@@ -17,11 +17,11 @@ Buckets: TypeAlias = tuple[Ints, Ints, Ints]
 SLOTS: Final = 1_024
 """Slots of a table; a cell may have a quarter of them occupied."""
 FEW: Final = 256
-"""Keys that are sorted by counting. So many values of a cell are sorted at once, more are hashed first."""
+"""So many values of a cell are sorted, more are hashed."""
+TINY: Final = 16
+"""So many are sorted here, for more numpy's sort is faster: it compares eight at a time, but a call takes 1 µs."""
 ODDITY_KEYS: Final = 8
 """Keys of oddities are below this."""
-OUT_OF_ORDER, NOTHING_COUNTED, IMPOSSIBLE_OFFSET = 1, 2, 3
-"""What may be wrong with a stored bucket."""
 _KEY, _COUNT, _OFFSET = 0, 1, 2
 _EMPTY = -1
 _MIX = np.uint64(0x9E3779B97F4A7C15)
@@ -183,13 +183,16 @@ def number_keys_into(values: Floats, bits: Ints, rows: Ints, keys: Ints) -> None
 
 @compiled
 def sketch_rows(
-    keys: Ints, order: Ints, bounds: Ints, places: Ints, oddities: tuple[Ints, Ints, Ints], tally: Ints,
-    shifts: Ints, sizes: Ints, cap: int, table: Ints, used: Ints, ranks: Ints, out: Buckets,
+    keys: Ints, few: Ints, few_ends: Ints, order: Ints, bounds: Ints, places: Ints,
+    oddities: tuple[Ints, Ints, Ints], tally: Ints, shifts: Ints, sizes: Ints, cap: int,
+    table: Ints, used: Ints, ranks: Ints, out: Buckets,
 ) -> int:  # fmt: skip
     """Sketch each (group, cell) of rows. Returns the number of buckets.
 
     Args:
         keys: shape (columns, rows); negative keys are not counted.
+        few, few_ends: the keys of groups of at most FEW rows, and where those of each group end; if more than TINY,
+            they ascend.
         order: positions of rows, those of a group together.
         bounds: where in `order` each group begins, and the end of the last.
         places: what each cell of a group counts: a column of `keys`, or -1 - n for line n of `tally`.
@@ -224,12 +227,13 @@ def sketch_rows(
             low = (signed(1) << shift) - 1
             if end - begin <= FEW:
                 last = first
-                for index in range(begin, end):
-                    key = keys[column, order[index]]
+                for index in range(few_ends[group] - (end - begin), few_ends[group]):
+                    key = few[column, index]
                     if key >= 0:
                         out[0][last] = key
                         last += 1
-                _sort(out[0], first, last, ranks)
+                if end - begin <= TINY:
+                    _sort(out[0], first, last, ranks)
                 for bucket in range(first, last):
                     at = _append(out, first, at, out[0][bucket], 1, 0, low)
                 at, shift = _fit(out, first, at, shift, cap)
@@ -248,6 +252,17 @@ def sketch_rows(
             shifts[group, place] = shift
             sizes[group, place] = at - first
     return at
+
+
+@compiled
+def copy_buckets(cells: Ints, starts: Ints, sizes: Ints, held: Buckets, out: Buckets) -> None:
+    """Copy the buckets of these cells, one cell after another; `starts` and `sizes` are those of all cells."""
+    at = 0
+    for cell in cells:
+        begin = starts[cell]
+        for bucket in range(begin, begin + sizes[cell]):
+            out[0][at], out[1][at], out[2][at] = held[0][bucket], held[1][bucket], held[2][bucket]
+            at += 1
 
 
 @compiled
@@ -317,33 +332,3 @@ def merge_buckets(
         out_shifts[place], out_sizes[place] = shift, occupied
         at = _take_out(table, used, ranks, occupied, out, at)
     return at
-
-
-@compiled
-def place_buckets(shifts: Ints, sizes: Ints, starts: Ints, held: Buckets, out: Buckets) -> int:
-    """Put stored buckets where they belong: one pass, for a recovery waits for it. Returns what is wrong, or 0.
-
-    Args:
-        shifts, sizes: of each cell.
-        starts: where the cell's buckets begin in `out`.
-        held: the buckets, cell by cell; keys are without the bits that were cleared.
-        out: where they go.
-    """
-    bucket = 0
-    for cell in range(len(sizes)):
-        shift, at, before = shifts[cell], starts[cell], signed(-1)
-        limit = signed(1) << (KEY_BITS - shift)
-        most = np.float64((signed(1) << shift) - 1)
-        for _ in range(sizes[cell]):
-            key, count, offset = held[0][bucket], held[1][bucket], held[2][bucket]
-            if key <= before or key >= limit:
-                return OUT_OF_ORDER
-            if count <= 0:
-                return NOTHING_COUNTED
-            if offset < 0 or offset > most * count:
-                return IMPOSSIBLE_OFFSET
-            out[0][at], out[1][at], out[2][at] = key << shift, count, offset
-            before = key
-            at += 1
-            bucket += 1
-    return 0

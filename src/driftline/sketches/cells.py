@@ -19,7 +19,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftline.sketches.buckets import FEW, ODDITY_KEYS, Buckets, merge_buckets, room, scratch, sketch_rows
+from driftline.sketches.buckets import (
+    FEW,
+    ODDITY_KEYS,
+    TINY,
+    Buckets,
+    copy_buckets,
+    merge_buckets,
+    room,
+    scratch,
+    sketch_rows,
+)
 from driftline.sketches.keys import Floats, Ints, key_numbers
 
 CAP = 256
@@ -70,8 +80,9 @@ class Cells:
             ids, shifts, sizes = self.ids[cells], self.shifts[cells], self.sizes[cells]
             return Cells(ids, shifts, sizes, self.keys[held], self.counts[held], self.offsets[held])
         sizes = self.sizes[chosen]
-        at = spans(self.bounds[chosen], sizes)
-        return Cells(self.ids[chosen], self.shifts[chosen], sizes, self.keys[at], self.counts[at], self.offsets[at])
+        out = room(int(sizes.sum()))
+        copy_buckets(chosen, self.bounds, self.sizes, (self.keys, self.counts, self.offsets), out)
+        return Cells(self.ids[chosen], self.shifts[chosen], sizes, *out)
 
     def renamed(self, ids: Ints) -> "Cells":
         """Return the same sketches under other ids, given by position; cells that get the same id are merged."""
@@ -81,16 +92,6 @@ class Cells:
         moved = self.take(order)
         named = Cells(ids[order], moved.shifts, moved.sizes, moved.keys, moved.counts, moved.offsets)
         return named if (np.diff(named.ids) > 0).all() else merge([named])
-
-
-def spans(starts: Ints, sizes: Ints) -> Ints:
-    """Return the concatenation of the ranges [start, start + size)."""
-    total = int(sizes.sum())
-    if not total:
-        return np.zeros(0, dtype=np.int64)
-    ends = np.cumsum(sizes)
-    positions: Ints = np.arange(total, dtype=np.int64) + np.repeat(starts - (ends - sizes), sizes)
-    return positions
 
 
 def empty() -> Cells:
@@ -120,8 +121,8 @@ def from_buckets(ids: Ints, shifts: Ints, cell: Ints, keys: Ints, counts: Ints, 
 
 
 def from_rows(
-    ids: Ints, shifts: Ints, places: Ints, keys: Ints, order: Ints, bounds: Ints, oddities: tuple[Ints, Ints, Ints],
-    cap: int = CAP,
+    ids: Ints, shifts: Ints, places: Ints, keys: Ints, few: Ints, few_ends: Ints, order: Ints, bounds: Ints,
+    oddities: tuple[Ints, Ints, Ints], cap: int = CAP,
 ) -> Cells:  # fmt: skip
     """Return the sketches of rows of keys.
 
@@ -131,19 +132,24 @@ def from_rows(
         places: what each cell of a group counts: a column of `keys`, or -1 - n for the n-th kind of oddity; -1 counts
             the rows themselves.
         keys: shape (columns, rows); negative keys are not counted.
+        few: shape (columns, ·): keys of the rows of groups that have at most FEW. Those of a group are together, and
+            will be sorted.
+        few_ends: for each group where they end.
         order: positions of rows, those of a group together.
         bounds: where in `order` each group begins, and the end of the last.
         oddities: where each row's oddities begin, and the end of the last; the n and the key of each.
         cap: most buckets a cell may keep, CAP or less.
     """
     _check(cap)
+    rows = np.diff(bounds)
+    for group in np.flatnonzero((rows > TINY) & (rows <= FEW)).tolist():
+        few[:, few_ends[group] - rows[group] : few_ends[group]].sort(axis=1)
     shifts, sizes = shifts.copy(), np.empty_like(shifts)
     starts, lines, _ = oddities
     odd = int((starts[order + 1] - starts[order]).sum())
-    most = int(np.minimum(np.diff(bounds), FEW).sum()) * len(keys) + odd + len(ids)
-    out = room(most)
+    out = room(int(np.minimum(rows, FEW).sum()) * len(keys) + odd + len(ids))
     tally = np.zeros((int(lines.max(initial=0)) + 1, ODDITY_KEYS), dtype=np.int64)
-    end = sketch_rows(keys, order, bounds, places, oddities, tally, shifts, sizes, cap, *scratch(), out)
+    end = sketch_rows(keys, few, few_ends, order, bounds, places, oddities, tally, shifts, sizes, cap, *scratch(), out)
     return _held(ids.ravel(), shifts.ravel(), sizes.ravel(), out, end)
 
 

@@ -1,8 +1,10 @@
 """Sketches as narrow arrays, for state and for the panes topic.
 
 A coarse sketch has short keys once the cleared bits are cut off; an exact one, or one of category hashes, does not. So
-cells are sorted into three classes by the width that their keys and offsets need, and each class is stored apart: the
-codec below then finds the narrowest type for each array. A numeric cell of 200 buckets takes about 1.5 kB.
+cells are sorted into classes by the width that their keys and offsets need, and each class is stored apart: the codec
+below then finds the narrowest type for each array. In small groups most buckets hold one value and keys say nearly all:
+such cells are a class of their own, without offsets, and with counts only where they are not 1. A numeric cell of 200
+buckets takes about 1.5 kB.
 """
 
 from collections.abc import Mapping
@@ -11,15 +13,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.codec import corrupt
-from driftline.sketches.buckets import IMPOSSIBLE_OFFSET, NOTHING_COUNTED, OUT_OF_ORDER, place_buckets, room
-from driftline.sketches.cells import Cells, empty, spans
+from driftline.codec import Array, corrupt
+from driftline.sketches.buckets import room
+from driftline.sketches.cells import Cells, empty
+from driftline.sketches.classes import (
+    IMPOSSIBLE_OFFSET,
+    MIDDLE,
+    NARROW,
+    NOTHING_COUNTED,
+    OUT_OF_ORDER,
+    PLAIN,
+    WIDE,
+    classify,
+    place_buckets,
+    take_keys,
+    take_repeated,
+)
 from driftline.sketches.keys import KEY_BITS, Ints
 
 MOST_VALUES = 2.0**52
 """Values in stored sketches: far more than come, and few enough for sums over many sketches."""
-_CLASSES = (16, 32, 63)
-"""Bits that the keys and offsets of a cell may need."""
+CLASSES = (NARROW, MIDDLE, WIDE, PLAIN)
+_LOW_BITS = 32
 _FAULTS = {
     OUT_OF_ORDER: "keys of a cell do not ascend, or are out of range",
     NOTHING_COUNTED: "a bucket counts nothing",
@@ -27,33 +42,39 @@ _FAULTS = {
 }
 
 
-def pack_cells(cells: Cells) -> dict[str, Ints]:
+def pack_cells(cells: Cells) -> dict[str, Array]:
     """Return arrays that hold the cells, small numbers together. Undone by `unpack_cells`."""
-    if not len(cells):
-        return {}
+    classes = np.empty(len(cells), dtype=np.int64)
+    classify(cells.shifts, cells.sizes, (cells.keys, cells.counts, cells.offsets), classes)
     bounds = cells.bounds
-    keys = cells.keys >> np.repeat(cells.shifts, cells.sizes)
-    widest = np.maximum.reduceat(np.maximum(keys, cells.offsets), bounds[:-1])
-    width = np.searchsorted(np.array([1 << bits for bits in _CLASSES[:-1]]), widest, side="right")
-    arrays: dict[str, Ints] = {}
-    for index in range(len(_CLASSES)):
-        chosen = np.flatnonzero(width == index)
+    arrays: dict[str, Array] = {}
+    for index in CLASSES:
+        chosen = np.flatnonzero(classes == index)
         if not len(chosen):
             continue
         sizes = cells.sizes[chosen]
-        at = spans(bounds[chosen], sizes)
+        total = int(sizes.sum())
+        low, high = np.empty(total, dtype=np.uint32), np.empty(total, dtype=np.uint8)
+        take_keys(chosen, bounds, cells.shifts, cells.sizes, cells.keys, low, high)
         arrays[f"ids{index}"] = cells.ids[chosen]
         arrays[f"shifts{index}"] = cells.shifts[chosen]
         arrays[f"sizes{index}"] = sizes
-        arrays[f"keys{index}"] = keys[at]
-        arrays[f"counts{index}"] = cells.counts[at]
-        arrays[f"offsets{index}"] = cells.offsets[at]
+        arrays[f"keys{index}"] = low
+        if index >= WIDE:
+            arrays[f"high{index}"] = high
+        if index != PLAIN:
+            held = cells.take(chosen)
+            arrays[f"counts{index}"], arrays[f"offsets{index}"] = held.counts, held.offsets
+        else:
+            places, repeats = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
+            found = take_repeated(chosen, bounds, cells.sizes, cells.counts, places, repeats)
+            arrays[f"places{index}"], arrays[f"repeats{index}"] = places[:found], repeats[:found]
     return arrays
 
 
 def unpack_cells(arrays: Mapping[str, NDArray[Any]]) -> Cells:
-    """Undo `pack_cells`. Raises `StateCorrupt` where the arrays cannot be sketches."""
-    classes = [_class_of(arrays, index) for index in range(len(_CLASSES)) if f"ids{index}" in arrays]
+    """Undo `pack_cells`, also that of before there was a PLAIN. Raises `StateCorrupt` for what cannot be sketches."""
+    classes = [_class_of(arrays, index) for index in CLASSES if f"ids{index}" in arrays]
     if not classes:
         return empty()
     ids, shifts, sizes = (np.concatenate([held[part] for held in classes]) for part in range(3))
@@ -78,20 +99,49 @@ def unpack_cells(arrays: Mapping[str, NDArray[Any]]) -> Cells:
 def _class_of(arrays: Mapping[str, NDArray[Any]], index: int) -> list[Ints]:
     """Return the arrays of a class, so far sound that its buckets can be gone through."""
     try:
-        found = [arrays[f"{name}{index}"] for name in Cells.__slots__]
+        ids, shifts, sizes, keys = (arrays[f"{name}{index}"] for name in ("ids", "shifts", "sizes", "keys"))
+        high = arrays.get(f"high{index}", np.zeros(0, dtype=np.uint8))
+        if index != PLAIN:
+            counts, offsets = arrays[f"counts{index}"], arrays[f"offsets{index}"]
+        else:
+            counts, offsets = (
+                _counts(len(keys), arrays[f"places{index}"], arrays[f"repeats{index}"]),
+                np.zeros(len(keys), dtype=np.int64),
+            )
     except KeyError as error:
         raise corrupt("sketches", f"array {error} is missing") from None
-    if any(array.dtype != np.int64 for array in found):
+    if any(array.dtype != np.int64 for array in (ids, shifts, sizes, counts, offsets)):
         raise corrupt("sketches", "an array is not of int64")
-    ids, shifts, sizes, keys, counts, offsets = found
+    if keys.dtype not in (np.int64, np.uint32) or high.dtype != np.uint8:
+        raise corrupt("sketches", "keys are not of int64, nor of uint32 and uint8")
     sound = (
         len(ids) == len(shifts) == len(sizes) > 0
         and sizes.min() > 0
         and len(keys) == len(counts) == len(offsets) == sizes.sum(dtype=np.float64)
+        and len(high) in (0, len(keys))
         and shifts.min() >= 0
         and shifts.max() <= KEY_BITS
         and ids.min() >= 0
     )
     if not sound:
         raise corrupt("sketches", "the arrays' lengths or values contradict each other")
-    return found
+    keys = keys.astype(np.int64, copy=False)
+    if len(high):
+        keys = keys + (high.astype(np.int64) << _LOW_BITS)
+    return [ids, shifts, sizes, keys, counts, offsets]
+
+
+def _counts(size: int, places: NDArray[Any], repeats: NDArray[Any]) -> Ints:
+    """Return the counts of so many buckets: 1, but for some."""
+    sound = (
+        places.dtype == repeats.dtype == np.int64
+        and len(places) == len(repeats)
+        and bool((np.diff(places, prepend=-1) > 0).all())
+        and (not len(places) or int(places[-1]) < size)
+        and bool((repeats > 0).all())
+    )
+    if not sound:
+        raise corrupt("sketches", "what buckets hold more than once makes no sense")
+    counts = np.ones(size, dtype=np.int64)
+    counts[places] += repeats
+    return counts

@@ -36,6 +36,8 @@ VERSION = 1
 SUBJECT_VERSION = 3
 """1 had no trail of references. 2 compared nothing with how events came, did not note when code was last seen, and had
 other tilts (`evidence.guesses`)."""
+SLICE_VERSION = 2
+"""1 knew no cells that keys say all of."""
 READ_SUBJECTS = (1, 2, SUBJECT_VERSION)
 DETECTORS = "detectors"
 """The blob that says which release of river fed the detectors. State of before there was one has none."""
@@ -301,11 +303,11 @@ def subject_parts(subject: Subject) -> tuple[str, str, str]:
 
 
 def _pack_summary(summary: Summary) -> bytes:
-    return pack("slice", VERSION, [summary.signals, summary.categories], pack_cells(summary.cells))
+    return pack("slice", SLICE_VERSION, [summary.signals, summary.categories], pack_cells(summary.cells))
 
 
 def _unpack_summary(data: bytes) -> Summary:
-    found = unpack(data, "slice", (VERSION,))
+    found = unpack(data, "slice", (1, SLICE_VERSION))
     signals, categories = msgspec.convert(found.value, tuple[tuple[str, ...], dict[int, str]])
     cells: Cells = unpack_cells(found.arrays)
     if signals[:1] != (EVENTS,) or len(set(signals)) != len(signals):
