@@ -80,7 +80,9 @@ class OpenPanes:
         """Count rows of a model (positions, None for all): when they were and how they came, for each counted row."""
         panes = times // pane_ms
         apart = np.unique(panes).tolist() if columns.segments else []
-        if 0 < len(apart) <= PANES_APART:
+        if len(apart) == 1:
+            self._waiting.add(apart[0] * pane_ms, rows_of(columns, chosen, times, arrivals, pane_ms))
+        elif 1 < len(apart) <= PANES_APART:
             for pane in apart:
                 inside = np.flatnonzero(panes == pane)
                 part = inside if chosen is None else chosen[inside]
