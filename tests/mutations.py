@@ -27,6 +27,8 @@ MERGING = "tests/panes/test_merging.py"
 REPEATS = "tests/panes/test_repeats.py"
 SUMMARISE = "tests/tasks/test_summarise.py"
 JUDGE = "tests/tasks/test_judge.py"
+BASELINE = "tests/evidence/test_baseline.py"
+DETECTORS = "tests/evidence/test_detectors.py"
 JUDGE_ORACLE = "tests/tasks/test_judge_oracle.py"
 
 
@@ -390,6 +392,34 @@ MUTATIONS = (
         "        floats = self.tempered(counts)\n",
         "        floats = self.tempered(counts)\n        self._past.add(floats)\n",
         (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "a chart takes the reference for the truth",
+        "evidence/detectors.py",
+        "if self.compares_with_reference:",
+        "if False:",
+        (BASELINE,),
+    ),
+    Mutation(
+        "panes of which a change was detected count as usual",
+        "evidence/detectors.py",
+        "        self._baseline = Baseline()\n        if told:",
+        "        if told:",
+        (BASELINE,),
+    ),
+    Mutation(
+        "a restart forgets what panes added to the reference",
+        "evidence/detectors.py",
+        "self._baseline = Baseline(fed.learned)",
+        "self._baseline = Baseline()",
+        (DETECTORS, JUDGE),
+    ),
+    Mutation(
+        "one wild pane carries away the mean that a chart compares with",
+        "evidence/baseline.py",
+        "score if abs(found) <= CLIP else",
+        "score if True else",
+        (BASELINE,),
     ),
     Mutation(
         "a segment takes as much of the budget as all events",

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftline.evidence.baseline import Sizes
 from driftline.evidence.conformance import check_detector
 from driftline.evidence.detectors import (
     DETECTORS,
@@ -27,6 +28,7 @@ def replayed(name: str, signal: str, fed: Fed | None = None) -> Replayed:
 
 names = pytest.mark.parametrize("name", DETECTORS)
 steps = st.lists(st.floats(-8, 8), max_size=40)
+sizes = st.builds(Sizes, st.integers(10, 1_000), st.integers(1, 10_000), st.sampled_from([(0, 0), (5, 1)]))
 
 
 @names
@@ -100,19 +102,43 @@ def test_what_is_not_finite_is_passed_over(name: str, bad: float) -> None:
 
 
 @names
-@given(st.integers(0, 2 * MOST_SCORES), steps)
+@given(st.integers(0, 2 * MOST_SCORES), steps, st.lists(sizes, min_size=1, max_size=5))
 @settings(deadline=None, max_examples=40)
-def test_a_restored_detector_has_the_same_future(name: str, length: int, future: list[float]) -> None:
+def test_a_restored_detector_has_the_same_future(
+    name: str, length: int, future: list[float], made_from: list[Sizes]
+) -> None:
     length = length // 8 if name in DEAR else length
     chance = np.random.default_rng(length)
     lived = replayed(name, "x")
     for at, score in enumerate((chance.standard_normal(length) + (np.arange(length) > length - 8)).tolist()):
-        lived.update(score, at)
+        lived.update(score, at, made_from[at % len(made_from)])
     stored = msgspec.msgpack.encode(lived.snapshot())
     restored = replayed(name, "x", msgspec.msgpack.decode(stored, type=Fed))
     for at, score in enumerate(future * 10, start=length):
-        assert lived.update(score, at) == restored.update(score, at)
+        by = made_from[at % len(made_from)]
+        assert lived.update(score, at, by) == restored.update(score, at, by)
         assert lived.snapshot() == restored.snapshot()
+
+
+def test_only_what_compares_with_the_reference_is_fed_more_than_scores() -> None:
+    fed = {}
+    for name in DETECTORS:
+        detector = replayed(name, "x")
+        for at in range(3):
+            detector.update(1.0, at, Sizes(100, 100))
+        fed[name] = detector.snapshot().scores
+    mended = {name for name, scores in fed.items() if scores != (1.0, 1.0, 1.0)}
+    assert mended == {"cusum", "ewma"}
+    assert fed["cusum"] == pytest.approx((0.5**0.5, 0.5 / 1.5**0.5, (1 / 3) / (4 / 3) ** 0.5))
+
+
+def test_a_chart_stored_before_it_learned_goes_on_and_learns_from_now_on() -> None:
+    stored = msgspec.msgpack.encode({"scores": [1.0, -1.0], "detections": 1, "detected_at": 7})
+    detector = replayed("cusum", "x", msgspec.msgpack.decode(stored, type=Fed))
+    assert detector.snapshot() == Fed((1.0, -1.0), 1, 7)
+    detector.update(2.0, 8, Sizes(100, 100))
+    (held,) = detector.snapshot().learned
+    assert (held.total, held.values) == (20.0, 100)
 
 
 @names

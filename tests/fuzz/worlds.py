@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from driftline.evidence.detectors import DETECTORS, USUAL
 from driftline.formats.learning import Limits
 from driftline.formats.native import ColumnBatch, NativeDecoder
 from driftline.formats.reasons import Reason
@@ -300,5 +301,6 @@ def judge_settings() -> JudgeSettings:
         min_events=20,
         segmented=True,
         thresholds={"*": {"psi": 0.5}},
+        detectors={"*": {name: DETECTORS[name] for name in (*USUAL, "ewma")}},
     )
     return JudgeSettings(lambda model: rules, "/driftline/fuzz", 0.05, 60_000)

@@ -19,6 +19,8 @@ PACKAGE = """
 import math
 
 class Median:
+    compares_with_reference = True
+
     def __init__(self, limit):
         self.limit, self.last = limit, [0.0] * 5
 

@@ -1,19 +1,23 @@
 """Judge end to end: what changed is told, soon and once, and nothing is told where nothing changed."""
 
 import random
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from driftline.codec import unpack
 from driftline.config import LimitSettings, Settings
 from driftline.incidents.incident import Kind, Status
 from driftline.panes.records import Watermark
 from driftline.runtime.local import Backtest, backtest
 from driftline.runtime.rules import judge_settings
-from driftline.tasks.judge import Alert, Judge
+from driftline.tasks.judge import SUBJECT_VERSION, Alert, Judge
+from driftline.tasks.stored import StoredSubject
 from tests.alerts import check_alert
 from tests.panes.test_merging import interleave
 from tests.tasks import changes
@@ -209,7 +213,7 @@ def test_reaching_a_limit_opens_an_incident_about_the_stream() -> None:
     assert {signal.name for signal in capacity.signals} == {"segments", "models or versions"}
 
 
-HOW = watching(segments=["tenant"], windows=["10m", "1h"])
+HOW = watching(segments=["tenant"], windows=["10m", "1h"], detectors={"*": ["adwin", "cusum", "ewma"]})
 STREAM = Stream(changes.shift_x, begin=8, end=9, hours=11, tenants=("a", "b"), a_minute=10)
 SENT = {sources: panes_of(STREAM, sources, HOW) for sources in (1, 2, 4)}
 
@@ -264,7 +268,36 @@ def test_no_restart_shows(sources: int, chance: random.Random, places: list[int]
     whole = Judge(judge_settings(HOW))
     whole.process(values)
     assert counters == whole.view()["counters"]
+    assert _subjects(blobs) == _subjects(whole.checkpoint())
     assert not any(name.startswith(("slice/", "pane/")) for name in blobs), "what was learned from is let go"
+
+
+def _subjects(blobs: Mapping[str, bytes | None]) -> dict[str, bytes | None]:
+    return {name: blob for name, blob in blobs.items() if name.startswith("subject/")}
+
+
+def test_charts_are_fed_how_far_each_pane_is_from_all_before_it_and_others_how_far_from_the_reference() -> None:
+    how = watching(detectors={"features.x": ["cusum", "hddm_a"], "*": []})
+    stream = Stream()
+    (sent,) = panes_of(stream, 1, how)
+    judge = Judge(judge_settings(how))
+    judge.process(sent)
+    (blob,) = _subjects(judge.checkpoint()).values()
+    assert blob is not None
+    subject = msgspec.convert(unpack(blob, "subject", (SUBJECT_VERSION,)).value, StoredSubject)
+    fed = {name: held for name, _, held in subject.detectors}
+    x = fed["hddm_a"].scores
+    panes = Counter((time - START) // (5 * MINUTE) for time, _ in stream.events())
+    sizes = [panes[at] for at in range(72, 72 + len(x))]
+    total, values = 0.0, sum(panes[at] for at in range(72))
+    for score, found, n in zip(x, fed["cusum"].scores, sizes, strict=True):
+        assert found == pytest.approx((score - n**0.5 * total / values) / (1 + n / values) ** 0.5)
+        total, values = total + n**0.5 * score, values + n
+    (learned,) = fed["cusum"].learned
+    assert learned.total == pytest.approx(total)
+    assert learned.values == sum(sizes)
+    assert len(x) > 60
+    assert fed["hddm_a"].learned == ()
 
 
 def test_panes_sent_again_tell_nothing_new() -> None:

@@ -4,9 +4,11 @@ import math
 import random
 from collections.abc import Sequence
 
+import msgspec
 import numpy as np
 import pytest
 
+from driftline.codec import unpack
 from driftline.config import Settings
 from driftline.errors import InputError
 from driftline.evidence.profile import encode_profile
@@ -14,6 +16,8 @@ from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import slots_of
 from driftline.incidents.incident import Kind, Status
 from driftline.runtime.rules import judge_settings
+from driftline.tasks.judge import SUBJECT_VERSION
+from driftline.tasks.stored import StoredSubject
 from tests.evidence.columns import reference_of
 from tests.tasks.changes import HOUR, START, Change, Event, Stream, panes_of, watching
 from tests.tasks.test_references import history, judging, kinds, run
@@ -87,13 +91,17 @@ def test_the_number_of_events_is_compared_with_the_same_hours() -> None:
 
 def test_no_restart_shows() -> None:
     chance = random.Random(1)
-    how = watching(season="day", **{**SEASONAL, "windows": ["1h", "3h"]})
+    how = watching(season="day", detectors={"*": ["cusum", "ewma"]}, **{**SEASONAL, "windows": ["1h", "3h"]})
     sent = sent_by(stream(then(shifted)), how)
-    expected, alerts, _ = run(judging(how), sent)
+    expected, alerts, blobs = run(judging(how), sent)
     assert alerts
-    restarted, again, _ = run(judging(how), sent, [chance.randrange(len(sent)) for _ in range(6)])
+    restarted, again, others = run(judging(how), sent, [chance.randrange(len(sent)) for _ in range(6)])
     assert [alert.value for alert in again] == [alert.value for alert in alerts]
     assert restarted.view()["subjects"][0]["history"] == expected.view()["subjects"][0]["history"]
+    (name,) = [name for name in blobs if name.startswith("subject/")]
+    assert others[name] == blobs[name]
+    stored = msgspec.convert(unpack(blobs[name], "subject", (SUBJECT_VERSION,)).value, StoredSubject)
+    assert max(len(held.learned) for _, _, held in stored.detectors) == 24, "each hour has a mean of its own"
 
 
 def test_a_seasonal_reference_is_read_as_it_was_written() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from driftline.evidence.detectors import DETECTORS, USUAL
 from driftline.formats.learning import Limits
 from driftline.incidents.budget import Budget
 from driftline.tasks.judge import Judge
@@ -78,6 +79,7 @@ def judge_settings() -> JudgeSettings:
         min_events=20,
         segmented=True,
         thresholds={"x": {"psi": 2.0}},
+        detectors={"*": {name: DETECTORS[name] for name in (*USUAL, "cusum")}},
     )
     return JudgeSettings(lambda model: rules, "/driftline/golden", 0.05, WINDOW_MS)
 

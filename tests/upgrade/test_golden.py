@@ -116,7 +116,7 @@ def test_judge_goes_on_from_a_golden_state_as_if_it_had_judged_all_of_it(golden:
     another address.
     """
     with_segments = ("subject", 1) not in golden.versions
-    same_references = ("subject", judge_module.SUBJECT_VERSION) in golden.versions
+    same_references = not golden.versions & {("subject", 1), ("subject", 2)}
     restored, whole = Judge(judge_settings()), Judge(judge_settings())
     restored.restore(golden.judge)
     whole.process(golden.panes[: golden.sent])

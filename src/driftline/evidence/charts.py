@@ -85,6 +85,8 @@ class Cusum:
         slack: k.
     """
 
+    compares_with_reference: Final = True
+
     def __init__(self, limit: float, slack: float = 0.5) -> None:
         self.limit = limit
         self.slack = slack
@@ -108,6 +110,8 @@ class Ewma:
         limit: L, in standard deviations that the average has in the end.
         weight: λ of the newest score.
     """
+
+    compares_with_reference: Final = True
 
     def __init__(self, limit: float, weight: float = 0.1) -> None:
         self.limit = limit

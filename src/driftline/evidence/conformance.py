@@ -1,6 +1,7 @@
 """What every online detector must be like, ours and yours: call `check_detector` in a test of your package.
 
 class Median:                                            # a river-style detector in a dozen lines
+    compares_with_reference = True                       # scores with zero; leave it out if with the scores before
     def __init__(self, limit: float) -> None:
         self.limit, self.last = limit, [0.0] * 5
     @property

@@ -2,7 +2,8 @@
 
 Each is made for an average run length: the panes between two false detections while nothing changes. CUSUM and EWMA
 have exactly that one for independent standard normal scores (`charts`), and Page-Hinkley is a CUSUM; that of river's
-others was found by simulation (`limits`). Scores are made to be standard normal (`scores`).
+others was found by simulation (`limits`). Scores are made to be standard normal (`scores`), and where a detector takes
+the reference's mean for what is usual, they are freed of that one's own error (`baseline`).
 
 A river detector keeps private state that no release promises to keep. So none of it is stored: a detector here is
 the scores that it was fed, at most `MOST_SCORES` since it last started afresh, and is rebuilt by feeding them again.
@@ -20,6 +21,7 @@ import river
 from river.drift import ADWIN, KSWIN, PageHinkley
 from river.drift.binary import HDDMA, HDDMW
 
+from driftline.evidence.baseline import Baseline, Learned, Sizes
 from driftline.evidence.charts import Cusum, Ewma, cusum_arl, ewma_arl, limit_for
 from driftline.evidence.limits import parameter_for
 
@@ -34,7 +36,12 @@ _hinkley_arl: Final = partial(cusum_arl, slack=HINKLEY_SLACK)
 
 
 class OnlineDetector(Protocol):
-    """What is used of a river detector."""
+    """What is used of a river detector.
+
+    One that compares scores with zero, and not with the scores before, says so by an attribute of its class,
+    `compares_with_reference = True`. It is then fed scores that are independent and standard normal while nothing
+    changes, however few values the reference holds. To others a reference that is a little off makes no difference.
+    """
 
     @property
     def drift_detected(self) -> bool:
@@ -147,6 +154,12 @@ class Fed:
     detections: int = 0
     detected_at: int = -1
     """Start of the pane of its last detection; -1 for none."""
+    learned: tuple[Learned, ...] = ()
+    """What the panes since add to the reference, if it compares with that."""
+
+
+KNOWN: Final = Sizes()
+"""Of scores that need no mending: the reference is the truth."""
 
 
 class Replayed:
@@ -168,20 +181,31 @@ class Replayed:
         self._make = make
         self.detections = fed.detections
         self.detected_at = fed.detected_at
+        self._baseline = Baseline(fed.learned)
         self._begin(fed.scores)
+        self.compares_with_reference = bool(getattr(self._detector, "compares_with_reference", False))
 
-    def update(self, score: float, at: int) -> Detection | None:
-        """Feed the score of the pane that starts at `at`; a score that is not finite is passed over."""
+    def update(self, score: float, at: int, sizes: Sizes = KNOWN) -> Detection | None:
+        """Feed the score of the pane that starts at `at`; a score that is not finite is passed over.
+
+        Args:
+            score: in standard deviations, from the reference's mean.
+            at: the pane's start.
+            sizes: what the score was made from; used if the detector compares with the reference.
+        """
         if not math.isfinite(score):
             return None
         if len(self._scores) >= MOST_SCORES:
             self._begin(self._scores[-KEPT_SCORES:])
+        if self.compares_with_reference:
+            score = self._baseline.compare(score, sizes)
         self._scores.append(score)
         self._detector.update(score)
         if not self._detector.drift_detected:
             return None
         told = bool(self.detections) and len(self._scores) <= EPISODE
         self._begin(())
+        self._baseline = Baseline()
         if told:
             return None
         self.detections += 1
@@ -190,7 +214,7 @@ class Replayed:
 
     def snapshot(self) -> Fed:
         """Return all of its state."""
-        return Fed(tuple(self._scores), self.detections, self.detected_at)
+        return Fed(tuple(self._scores), self.detections, self.detected_at, self._baseline.snapshot())
 
     def _begin(self, scores: Sequence[float]) -> None:
         """Start afresh from these scores; what it detects among them was judged when they came."""

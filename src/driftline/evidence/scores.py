@@ -54,6 +54,8 @@ class Scores:
     """
 
     def __init__(self, projection: Projection, dispersion: Floats) -> None:
+        self.reference_totals: list[int] = projection.totals(projection.reference).tolist()
+        """How many values of each signal they are compared with."""
         self._projection = projection
         counts = projection.fine(projection.reference)
         self._weights = np.zeros(len(counts))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from driftline.codec import corrupt
-from driftline.evidence.detectors import Fed, Replayed
+from driftline.evidence.detectors import KNOWN, Fed, Replayed
 from driftline.evidence.evalues import Evidence
 from driftline.evidence.onset import Onset
 from driftline.evidence.reference import Reference
@@ -175,10 +175,11 @@ class SubjectJudge:
         if self._detectors:
             view = self.watched.at(start, end - start)
             scores = dict(zip(view.projection.signals, view.scores.of(vector).tolist(), strict=True))
+            sizes = view.sizes(vector) if any(each.compares_with_reference for each in self._detectors) else {}
             for detector in self._detectors:
                 score = scores[detector.signal]
                 if math.isfinite(score):
-                    detector.update(score, start)
+                    detector.update(score, start, sizes.get(detector.signal, KNOWN))
         return learned
 
     def moved(self, kind: Kind) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from driftline.evidence.baseline import Sizes
 from driftline.evidence.evalues import Evidence
 from driftline.evidence.projection import Bools, Projection, Quality
 from driftline.evidence.reference import Reference
@@ -66,6 +67,14 @@ class Watched:
             scores = Scores(projection, reference.value_dispersion(1))
             self._views[phase] = replace(self, projection=projection, scores=scores, phase=phase)
         return self._views[phase]
+
+    def sizes(self, vector: Ints) -> dict[str, Sizes]:
+        """Return how many values of each signal a pane's score is made from, and how many it is compared with."""
+        panes, references = self.projection.totals(vector).tolist(), self.scores.reference_totals
+        return {
+            name: Sizes(pane, reference, self.phase)
+            for name, pane, reference in zip(self.projection.signals, panes, references, strict=True)
+        }
 
     def names(self, kind: Kind) -> list[str]:
         """Return the signals that a kind of incident is about, in the order of its counts."""

@@ -1,0 +1,84 @@
+"""What a control chart compares a pane with: the reference and the panes since, in one mean.
+
+A score says how far a pane's mean is from the reference's. That one is itself off by chance: if the reference holds as
+many values as r panes, by 1/sqrt(r) of a pane's standard error, in every score alike. A chart that took it for the
+truth would find that difference. So charts are self-starting (Hawkins 1987; Quesenberry 1991): with N values in the
+reference, and of the panes before sizes n_i and scores x_i, S = Σ sqrt(n_i) x_i and M = N + Σ n_i,
+
+    T = (x - sqrt(n) S/M) / sqrt(1 + n/M)
+
+is the pane's mean less that of all M values before, over the standard deviation of this difference. These recursive
+residuals (Brown, Durbin and Evans 1975) are independent and standard normal while nothing changes, whatever the
+reference's mean is off by. Scores that are all lessened by the same dispersion have the same T.
+
+What enters S and M:
+
+- Every pane while nothing is detected, or T would not be independent. But none pulls at the mean by more than `CLIP`
+  standard deviations of T: one wild pane must not make a difference of those after it.
+- Of the panes up to a detection none: the latest are of the change itself, and which of them nobody knows. So the chart
+  that starts afresh then compares with the reference alone, detects a change that lasts again (`detectors.EPISODE`
+  has it told once), and is right at once when it is over. An incident that opens or resolves changes nothing.
+- Each phase of a season has its own: its reference is another one, with another error.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+CLIP: Final = 4.0
+MOST: Final = 2**53
+"""Values beyond which state is not to be believed: up to here all sums of sizes are exact."""
+
+
+class Sizes(NamedTuple):
+    """What a pane's score was made from."""
+
+    pane: int = 1
+    """Values in the pane."""
+    reference: float = math.inf
+    """Values of the reference; infinite for the truth."""
+    phase: tuple[int, int] = (0, 0)
+    """The phase of the season that the reference is of: (first slot, number of slots)."""
+
+
+class Learned(NamedTuple):
+    """What the panes of one phase add to the reference."""
+
+    phase: tuple[int, int]
+    total: float
+    """S."""
+    values: int
+    """M - N."""
+
+
+class Baseline:
+    """The mean so far of one signal.
+
+    Args:
+        learned: what panes added to it before.
+
+    >>> baseline = Baseline()
+    >>> [round(baseline.compare(score, Sizes(50, 100)), 3) for score in (2.0, 2.0, 2.0)]
+    [1.633, 1.155, 0.894]
+    """
+
+    def __init__(self, learned: Iterable[Learned] = ()) -> None:
+        self._learned = {held.phase: held for held in learned}
+        if not all(abs(held.total) < MOST and 0 < held.values < MOST for held in self._learned.values()):
+            raise ValueError("no panes can have added this to a mean")
+
+    def compare(self, score: float, sizes: Sizes) -> float:
+        """Return T of a pane with this finite score, and take the pane in."""
+        n, phase = sizes.pane, sizes.phase
+        root = math.sqrt(n)
+        _, total, values = self._learned.get(phase, (phase, 0.0, 0))
+        before = max(sizes.reference, 1) + values
+        expected, deviation = root * total / before, math.sqrt(1 + n / before)
+        found = (score - expected) / deviation
+        entering = score if abs(found) <= CLIP else expected + math.copysign(CLIP, found) * deviation
+        self._learned[phase] = Learned(phase, total + root * entering, values + n)
+        return found
+
+    def snapshot(self) -> tuple[Learned, ...]:
+        """Return all of its state."""
+        return tuple(self._learned.values())
