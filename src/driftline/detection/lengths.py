@@ -5,28 +5,27 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from driftline.detection.limits import kswin_detections, run_length_interval
+from driftline.detection import references
+from driftline.detection.limits import kswin_detections
 from driftline.detection.report import Section, Spread, table
 from driftline.detection.rivals import SLIDING, kswin_limit
 from driftline.detection.rows import category_projection_of, projection_of
+from driftline.detection.runs import ASKED, HORIZON, SHIFTS, SIGNALS, SURE, Cell, delay, detections, pane_scores
 from driftline.detection.streams import STREAMS, Chance, Stream
-from driftline.evidence.charts import cusum_arl, ewma_arl, limit_for
-from driftline.evidence.detectors import DETECTORS, Replayed
+from driftline.evidence.detectors import DETECTORS
 from driftline.evidence.limits import parameter_for
 from driftline.evidence.projection import Projection
 from driftline.evidence.scores import Scores
 from driftline.sketches.keys import Floats
 
-ASKED: Final = 2_000.0
 PANES: Final = (10, 50, 1_000)
 """Values of a signal in a pane."""
 MIXED: Final = "lognormal"
 """The shape whose panes are also of any size from 10 to 1,000, each of another one: in what follows, size None."""
-SIGNALS: Final = 50
 REFERENCE: Final = 10_000
 """Values of each signal in the reference."""
 SCORES: Final = 80_000
@@ -37,15 +36,7 @@ COSTED: Final = 2_000
 LONG: Final = 20_000.0
 LONG_SCORES: Final = 1_000_000
 LONG_DETECTORS: Final = ("adwin", "page_hinkley", "cusum", "ewma")
-MONTHS: Final = 1e6
-"""About what 20 detectors of one-minute panes are made for, at one false alarm a month."""
-SURE: Final = 0.95
-SHIFTS: Final = (0.5, 1.0, 2.0)
-CALM, HORIZON = 100, 200
-"""Panes before a shift, and panes within which it is found."""
 RUNS: Final = 21
-REFERENCES: Final = (10, 100, 1_000, 10_000)
-"""Sizes of references, in panes."""
 
 
 def _numbers(stream: Stream, chance: Chance) -> Projection:
@@ -74,26 +65,6 @@ class Job:
 
     shape: str | None
     quick: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """How often one detector was wrong."""
-
-    asked: float
-    scores: int
-    detections: int
-
-    def longest(self, share: float) -> float:
-        """Return the upper end of the run length's interval at this confidence."""
-        return run_length_interval(self.scores, self.detections, share)[1]
-
-    @property
-    def shown(self) -> str:
-        """The run length measured, and its interval."""
-        low, high = run_length_interval(self.scores, self.detections, SURE)
-        measured = _shown(self.scores / self.detections) if self.detections else "—"
-        return f"{measured} ({_shown(low)} to {_shown(high)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +99,9 @@ def measure_lengths(job: Job) -> Measured:
     projection = SHAPES[job.shape](chance)
     found: dict[tuple[int | None, str], Cell] = {}
     panes: list[int | None] = [*PANES[:1]] if job.quick else [*PANES, *([None] if job.shape == MIXED else [])]
+    of = Scores(projection, np.ones(len(projection.signals)))
     for pane in panes:
-        scores = pane_scores(projection, pane, SCORES // less // SIGNALS, chance)
+        scores = pane_scores(of, projection, pane, SCORES // less // SIGNALS, chance)
         for name in DETECTORS:
             if name == "kswin":
                 found[pane, name] = _kswin_counted(ASKED, scores, chance)
@@ -138,53 +110,29 @@ def measure_lengths(job: Job) -> Measured:
     return Measured(found, {})
 
 
-def pane_scores(projection: Projection, pane: int | None, panes: int, chance: Chance) -> Floats:
-    """Return the scores of panes that are drawn from the reference itself (shape: panes, signals)."""
-    scores = Scores(projection, np.ones(len(projection.signals)))
-    sizes = np.full(panes, pane) if pane else np.rint(10 * 100 ** chance.random(panes)).astype(np.int64)
-    vectors = np.zeros((panes, projection.width), dtype=np.int64)
-    reference = projection.fine(projection.reference)
-    for start, end in zip(projection.fine_bounds[1:], projection.fine_bounds[2:], strict=False):
-        part = reference[start:end]
-        vectors[:, start:end] = chance.multinomial(sizes, part / part.sum())
-    return np.array([scores.of(vector)[1:] for vector in vectors])
-
-
 def _counted(name: str, asked: float, scores: Floats) -> Cell:
-    detector = Replayed(name, "x", lambda: DETECTORS[name](asked))
-    for at, score in enumerate(scores.tolist()):
-        detector.update(score, at)
-    return Cell(asked, len(scores), detector.detections)
+    return Cell(asked, len(scores), detections(name, asked, scores))
 
 
 def _kswin_counted(asked: float, scores: Floats, chance: Chance) -> Cell:
     limit = kswin_limit(parameter_for("kswin", asked))
-    (detections,) = kswin_detections(scores, np.array([limit]), chance).tolist()
-    return Cell(asked, (len(scores) - SLIDING + 1) * scores.shape[1], detections)
+    (count,) = kswin_detections(scores, np.array([limit]), chance).tolist()
+    return Cell(asked, (len(scores) - SLIDING + 1) * scores.shape[1], count)
 
 
 def _traits(name: str, scores: Floats, runs: int, chance: Chance) -> Traits:
     long = _counted(name, LONG, scores) if name in LONG_DETECTORS else None
-    delays = tuple(float(np.median([_delay(name, shift, chance) for _ in range(runs)])) for shift in SHIFTS)
+    delays = tuple(float(np.median([delay(name, shift, chance) for _ in range(runs)])) for shift in SHIFTS)
     began = time.thread_time()
     _counted(name, LONG, scores[:COSTED])
     return Traits(long, delays, (time.thread_time() - began) / COSTED * 1e6)
 
 
-def _delay(name: str, shift: float, chance: Chance) -> float:
-    """Return how many panes after a shift it is found, counting none of what was detected before."""
-    detector = Replayed(name, "x", lambda: DETECTORS[name](ASKED))
-    scores = chance.standard_normal(CALM + HORIZON) + shift * (np.arange(CALM + HORIZON) >= CALM)
-    for at, score in enumerate(scores.tolist(), 1 - CALM):
-        if detector.update(score, at) is not None and at > 0:
-            return at
-    return np.inf
-
-
-def run(quick: bool, spread: Spread[Job, Measured]) -> Section:
+def run(quick: bool, spread: Spread[Any, Any]) -> Section:
     """Measure every shape; a small run one of them, in small panes."""
     shapes = [*SHAPES][1:2] if quick else [*SHAPES]
     made = list(spread(measure_lengths, [*(Job(shape, quick) for shape in shapes), Job(None, quick)]))
+    few = dict(references.measured(quick, spread))
     traits = made[-1].traits
     rows = [
         [shape, "10 to 1,000" if pane is None else f"{pane:,}", *(found.cells[pane, name].shown for name in DETECTORS)]
@@ -207,6 +155,7 @@ def run(quick: bool, spread: Spread[Job, Measured]) -> Section:
     ]
     cells = [cell for found in made for cell in found.cells.values()]
     cells += [*pooled, *(found.long for found in traits.values() if found.long)]
+    cells += [cell for found in few.values() for cell in found.cells.values()]
     share = 1 - (1 - SURE) / len(cells)
     met = all(cell.longest(share) >= cell.asked for cell in cells)
     below = sum(cell.longest(SURE) < cell.asked for cell in cells)
@@ -226,36 +175,10 @@ def run(quick: bool, spread: Spread[Job, Measured]) -> Section:
         f"not within {HORIZON}), and CPU microseconds a pane.\n\n"
         + table(["detector", "run length", *(f"shift {shift:g}" for shift in SHIFTS), "cost"], others)
         + "\n\n"
-        + _of_references()
+        + references.told(few)
     )
     return Section("(f) Detectors: run lengths", text, {"(f) run lengths at least as long as asked": met})
 
 
 def _pooled(cells: Sequence[Cell]) -> Cell:
     return Cell(ASKED, sum(cell.scores for cell in cells), sum(cell.detections for cell in cells))
-
-
-def _of_references() -> str:
-    """Tell what the size of the reference does to charts that compare with it: exactly, by their run lengths."""
-    rows = []
-    for name, run_length in (("cusum", cusum_arl), ("ewma", ewma_arl)):
-        for asked in (ASKED, MONTHS):
-            of_limit = partial(run_length, limit_for(asked, run_length))
-            rows.append([name, f"{asked:,.0f}", *(_shown(_mean_run(of_limit, panes)) for panes in REFERENCES)])
-    told = (
-        "CUSUM and EWMA compare with the reference, the others with the panes before. Here the reference is the truth. "
-        "In life its mean is off by chance, in units of a pane's standard error by 1/√r where it holds r panes, and "
-        "that is a difference like any other. The run lengths are then, over all such references:\n\n"
-    )
-    return told + table(["", "asked", *(f"{panes:,} panes" for panes in REFERENCES)], rows)
-
-
-def _mean_run(run_length: Callable[..., float], panes: int) -> float:
-    """Return the run length where the reference's mean is off by a normal number of variance 1/panes."""
-    shifts, weights = np.polynomial.hermite_e.hermegauss(31)
-    rates = [1 / run_length(shift=shift / np.sqrt(panes)) for shift in shifts.tolist()]
-    return float(weights.sum() / (weights * rates).sum())
-
-
-def _shown(run_length: float) -> str:
-    return f"{float(f'{run_length:.3g}'):,.0f}" if run_length < np.inf else "∞"
