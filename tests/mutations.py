@@ -112,7 +112,7 @@ MUTATIONS = (
     Mutation(
         "after a refused commit the task goes on with what it has in memory",
         "runtime/worker.py",
-        "self.progress.restarts[outcome.value] += 1\n            self._reclaim(owned)",
+        "self.progress.restarts[outcome.value] += 1\n            self._tasks.reclaim(owned)",
         "self.progress.restarts[outcome.value] += 1",
         (SIMULATION,),
     ),
@@ -185,7 +185,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a partition added on the way is not counted as a source",
-        "runtime/worker.py",
+        "runtime/owning.py",
         "            self._notice_growth(partition)\n",
         "",
         (
@@ -217,7 +217,7 @@ MUTATIONS = (
     Mutation(
         "a worker that cannot finish a checkpoint works on",
         "runtime/worker.py",
-        "                self._hold_back()\n                return\n",
+        "                self._tasks.hold_back()\n                return\n",
         "                pass\n",
         (
             f"{PAUSING}::test_nothing_more_is_read_while_a_slow_store_takes_a_checkpoint_bit_by_bit",
@@ -240,7 +240,7 @@ MUTATIONS = (
     ),
     Mutation(
         "an input that was not read during a pause counts as quiet",
-        "runtime/worker.py",
+        "runtime/pausing.py",
         "            owned.last_record = now  # how long",
         "            pass  # how long",
         (PAUSING,),

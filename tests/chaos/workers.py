@@ -61,9 +61,9 @@ class Counted(Worker):
 
     def step(self) -> None:
         super().step()
-        for source, owned in self._owned.items():
+        for owned in self._tasks:
             topic = owned.stage.inputs[0]
-            key = (source, owned.claim.epoch)
+            key = (owned.partitions[0], owned.claim.epoch)
             position = owned.positions[topic]
             before = self._read.setdefault(key, owned.claim.offsets.get(topic, 0))
             place = PLACES + owned.task.partition + (MOST_PARTITIONS if owned.stage.name == "judge" else 0)

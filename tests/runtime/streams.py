@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from driftline.config import Settings
 from driftline.log.api import Outgoing, Record
 from driftline.log.memory import MemoryLog
-from driftline.runtime.worker import Clock, Worker
+from driftline.runtime.clock import Clock
+from driftline.runtime.worker import Worker
 from driftline.state.api import Store
 from driftline.state.memory import MemoryStore
 

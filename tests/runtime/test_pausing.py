@@ -15,7 +15,8 @@ from driftline.observe.metrics import PAUSED, Sample
 from driftline.panes.records import PaneRecord, decode_record
 from driftline.runtime.checkpoint import Prepared
 from driftline.runtime.local import backtest
-from driftline.runtime.worker import CHECKPOINT_S, RETRY_S, TELL_S, Worker
+from driftline.runtime.pausing import RETRY_S, TELL_S
+from driftline.runtime.worker import CHECKPOINT_S, Worker
 from driftline.state.api import Claim, Commit, Committed, Outcome
 from driftline.state.memory import MemoryStore
 from driftline.tables import EncodedEvents
@@ -170,10 +171,10 @@ class Driven:
         self.worker.run()
 
     def read(self) -> int:
-        return sum(owned.positions.get("predictions", 0) for owned in self.worker._owned.values())
+        return sum(owned.positions.get("predictions", 0) for owned in self.worker._tasks)
 
     def pending(self) -> list[Prepared]:
-        return [owned.pending for owned in self.worker._owned.values() if owned.pending is not None]
+        return [owned.pending for owned in self.worker._tasks if owned.pending is not None]
 
     def paused(self) -> bool:
         return self.worker.progress.pause is not None
@@ -203,7 +204,7 @@ def test_a_store_that_is_away_for_minutes_is_waited_for(
     assert pauses(caplog) == ["paused, nothing is lost: Redis at h:1/0 answered OOM: its memory is full"]
     assert (PAUSED, ("redis",)) in {(sample.metric, sample.labels) for sample in driven.reported}
     assert driven.paused()
-    held = sum(len(batch.offsets) for owned in driven.worker._owned.values() for batch in owned.waiting)
+    held = sum(len(batch.offsets) for owned in driven.worker._tasks for batch in owned.waiting)
     assert held < len(STREAM)
 
     sabotage.error = None
@@ -239,7 +240,7 @@ def test_a_task_that_moves_while_its_checkpoint_is_pending_takes_all_of_it_along
     driven.step(2)
     store.on["commit"].error = StateUnavailable("away")
     driven.step_until(driven.paused)
-    pending = [owned for owned in driven.worker._owned.values() if owned.pending is not None]
+    pending = [owned for owned in driven.worker._tasks if owned.pending is not None]
     assert any(owned.pending.records for owned in pending if owned.pending), "panes must be at stake"
     second = driven.another("second", bounded=False)
     if back_up:
@@ -406,7 +407,7 @@ def test_what_is_there_and_not_fetched_yet_is_not_quiet(monkeypatch: pytest.Monk
     driven = Driven(bounded=False, quiet="60s")
     driven.bench.publish(STREAM[: 60 * 61])
     driven.step(100)
-    stalled = [source for owned in driven.worker._owned.values() for source in owned.partitions]
+    stalled = [source for owned in driven.worker._tasks for source in owned.partitions]
     driven.worker._consumer.pause(stalled)  # a broker that answers, and brings nothing,
     monkeypatch.setattr(driven.worker._consumer, "start", lambda positions: None)  # however often it is asked
     driven.bench.publish(STREAM[60 * 61 : 60 * 62])

@@ -15,7 +15,8 @@ from driftline.codec import pack, unpack
 from driftline.errors import InputError, StateCorrupt
 from driftline.incidents.alerts import alert_id
 from driftline.runtime.local import backtest
-from driftline.runtime.worker import ASIDE_S, Worker
+from driftline.runtime.owning import ASIDE_S
+from driftline.runtime.worker import Worker
 from driftline.state.api import TaskId
 from driftline.state.redis import RedisStore
 from driftline.tables import EncodedEvents

@@ -16,8 +16,10 @@ from driftline.errors import DriftlineError, OffsetLost
 from driftline.log.api import Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog
 from driftline.runtime.bounded import everything_done
+from driftline.runtime.clock import Clock
 from driftline.runtime.outbox import encode_outgoing
-from driftline.runtime.worker import AWAY, Clock, Worker
+from driftline.runtime.pausing import AWAY
+from driftline.runtime.worker import Worker
 from driftline.state.api import TaskId
 from driftline.state.memory import MemoryStore
 from tests.simulation.faults import Fault, Kind, Schedule

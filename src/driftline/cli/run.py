@@ -186,8 +186,8 @@ def check(settings: Settings, kafka: "Log", store: "Store") -> None:
     Who starts in the middle of an outage has as much patience as who starts at its beginning.
     """
     from driftline.cli.connect import patiently
+    from driftline.runtime.clock import Clock
     from driftline.runtime.startup import check_before_work
-    from driftline.runtime.worker import Clock
 
     def attempt() -> list[str]:
         return check_before_work(settings, kafka, store, wall_ms=Clock().wall_ms)

@@ -1,0 +1,213 @@
+"""The tasks that a worker owns, from the assignment of their partitions until they are given back or set aside.
+
+assigned ─► wanted ── claim ─► owned ── forget: revoked, lost
+              ▲                  │
+              └─ reclaim ────────┤  its commit was refused: from what is stored, half a second later
+              └─ set aside ──────┘  its stored state cannot be read: a minute later
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+
+from driftline.config import Settings
+from driftline.errors import StateCorrupt, StateError
+from driftline.log.api import Consumer, Log, Polled, TopicPartition
+from driftline.runtime.checkpoint import Checkpointer, Owned, name
+from driftline.runtime.clock import Clock
+from driftline.runtime.progress import Progress
+from driftline.runtime.stages import StageKind
+from driftline.state.api import Outcome, Store, TaskId
+
+log = logging.getLogger(__name__)
+
+ASIDE_S = 60.0
+"""Wait before a task whose state is corrupt is looked at again: somebody may have restored or reset it."""
+RECLAIM_S = 0.5
+"""Wait before a task whose commit was refused is claimed anew: most often it moves, and another has claimed it."""
+CLAIM_S = 0.5
+"""Longest time for the claims of one step: a task with much state takes a second."""
+
+
+class OwnedTasks:
+    """Iterating gives the owned tasks; they may be given back meanwhile.
+
+    Args:
+        settings: the configuration.
+        log: tells whether a topic has grown.
+        store: where state is kept.
+        consumer: fetches what the tasks read.
+        checkpointer: claims.
+        kinds: what can be run, by main input.
+        partition_counts: of the topics; kept up to date.
+        progress: what happens to tasks is shown there.
+        clock: time.
+        bounded: whether the tasks are done where their inputs ended when they were claimed.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: Log,
+        store: Store,
+        consumer: Consumer,
+        checkpointer: Checkpointer,
+        *,
+        kinds: Mapping[str, StageKind],
+        partition_counts: dict[str, int],
+        progress: Progress,
+        clock: Clock,
+        bounded: bool,
+    ) -> None:
+        self.bounded = bounded
+        self._settings = settings
+        self._log = log
+        self._store = store
+        self._consumer = consumer
+        self._checkpointer = checkpointer
+        self._kinds = kinds
+        self._partition_counts = partition_counts
+        self._progress = progress
+        self._clock = clock
+        self._owned: dict[TopicPartition, Owned] = {}
+        self._by_input: dict[TopicPartition, Owned] = {}
+        self._wanted: dict[TopicPartition, float] = {}
+
+    def __iter__(self) -> Iterator[Owned]:
+        return iter(list(self._owned.values()))
+
+    def has_work(self, now: float) -> bool:
+        """Whether there is something to do though nothing may come."""
+        return any(owned.waiting for owned in self) or any(at <= now for at in self._wanted.values())
+
+    # claiming
+
+    def want(self, partitions: Sequence[TopicPartition]) -> None:
+        """Note what to claim."""
+        for partition in partitions:
+            if partition.topic in self._kinds:  # partitions that follow come with their task
+                self._wanted[partition] = 0.0
+
+    def claim(self, now: float) -> None:
+        """Claim what was assigned, for a while. Raises what is waited out: then the same call goes on from there."""
+        for partition in sorted(partition for partition, at in self._wanted.items() if at <= now):
+            self._notice_growth(partition)
+            stage = self._kinds[partition.topic].make(partition.partition)
+            task = TaskId(self._settings.group, stage.name, partition.partition)
+            try:
+                owned = self._checkpointer.claim(task, stage, self._consumer, now, bounded=self.bounded)
+            except StateCorrupt as error:
+                self._set_aside(partition, task, error)
+                continue
+            self._progress.set_aside.pop(partition, None)
+            del self._wanted[partition]
+            self._owned[partition] = owned
+            self._by_input.update(dict.fromkeys(owned.partitions, owned))
+            self._consumer.start({TopicPartition(topic, task.partition): at for topic, at in owned.positions.items()})
+            self._show()
+            log.info("%s: from offset %s, epoch %d", name(task), min(owned.positions.values()), owned.claim.epoch)
+            if self._clock.now() >= now + CLAIM_S:
+                break
+
+    def _notice_growth(self, partition: TopicPartition) -> None:
+        """Count again where a partition was added since the start: panes say how many sources Judge has to wait for."""
+        topic = self._settings.topics.predictions
+        if partition.topic == topic and partition.partition >= self._partition_counts[topic]:
+            self._partition_counts.update(self._log.partition_counts([topic]))
+            log.info("%s has %d partitions now", topic, self._partition_counts[topic])
+
+    def bound(self) -> None:
+        """From now on be done where the inputs end now."""
+        for owned in self:
+            owned.ends = {source.topic: self._consumer.bounds(source)[1] for source in owned.partitions}
+            owned.forget_fetched()  # it may have caught up with an earlier end: a new start tells of the new one
+            self._consumer.start({source: owned.positions[source.topic] for source in owned.partitions})
+        self.bounded = True
+
+    # fetching
+
+    def take(self, polled: Polled, now: float) -> None:
+        """Give the tasks what came for them."""
+        for batch in polled.batches:
+            owned = self._by_input.get(batch.source)
+            if owned is not None and not owned.receive(batch, now):
+                self.fetch_again(owned, batch.source)
+        for partition in polled.caught_up:
+            owned = self._by_input.get(partition)
+            if owned is not None and not owned.reach_end(partition.topic):
+                self.fetch_again(owned, partition)
+
+    def fetch_again(self, owned: Owned, source: TopicPartition) -> None:
+        """Ask once more for what should come next: something seems to be missing."""
+        log.info("%s: fetching %s again from offset %d on", name(owned.task), source.topic, owned.next(source.topic))
+        self._consumer.start({source: owned.next(source.topic)})
+        owned.held = False
+
+    def hold_back(self) -> None:
+        """Fetch only for tasks that have nothing left to process."""
+        for owned in self:
+            if owned.held != bool(owned.waiting):
+                owned.held = bool(owned.waiting)
+                hold = self._consumer.pause if owned.held else self._consumer.resume
+                hold(owned.partitions)
+
+    # giving up
+
+    def forget(self, partitions: Sequence[TopicPartition]) -> list[Owned]:
+        """Give back these partitions. Returns the tasks that were owned, as they stand."""
+        leaving = [owned for partition in partitions if (owned := self._owned.get(partition)) is not None]
+        for partition in partitions:
+            self._owned.pop(partition, None)
+            self._by_input.pop(partition, None)
+            self._wanted.pop(partition, None)
+            self._progress.set_aside.pop(partition, None)
+        self._show()
+        return leaving
+
+    def reclaim(self, owned: Owned) -> None:
+        """Drop a task whose commit was refused. If it is still ours to run, it is claimed anew, from what is stored."""
+        if self._drop(owned):
+            self._wanted[owned.partitions[0]] = self._clock.now() + RECLAIM_S
+
+    def give_up(self, owned: Owned, error: StateCorrupt) -> None:
+        """Set a task aside that cannot go on: its stored state is corrupt, or its input of a later release."""
+        if self._drop(owned):
+            self._set_aside(owned.partitions[0], owned.task, error)
+
+    def _drop(self, owned: Owned) -> bool:
+        """Stop working on a task. Returns False for one that was taken away meanwhile."""
+        if self._owned.get(owned.partitions[0]) is not owned:
+            return False
+        self.forget(owned.partitions)
+        self._consumer.stop(owned.partitions)
+        return True
+
+    def _set_aside(self, partition: TopicPartition, task: TaskId, error: StateCorrupt) -> None:
+        """Leave alone a task whose state cannot be read, and say so once: nothing of it changes, all others go on."""
+        if self.bounded:
+            raise error  # it would never be caught up
+        fault = str(error)
+        self._wanted[partition] = self._clock.now() + ASIDE_S
+        if self._progress.set_aside.get(partition) == fault:
+            return
+        self._progress.set_aside[partition] = fault
+        log.error("%s is set aside, all others go on: %s. See `driftline state check`", name(task), fault)
+        with suppress(StateError):  # the note is for people, and the log has it
+            self._store.note(task, fault)
+
+    def reclaim_what_the_store_lost(self) -> None:
+        """Ask the store whether it went back. It tells the next commit, but a resting task has none to make."""
+        resting = [owned for owned in self if not owned.moved and not owned.unfinished]
+        if not resting:
+            return
+        stored = {info.task: info for info in self._store.tasks(self._settings.group)}
+        for owned in resting:
+            info = stored.get(owned.task)
+            held = info and (info.owner, info.epoch, info.sequence, info.outbox)
+            if held != (owned.claim.owner, owned.claim.epoch, owned.sequence, 0):
+                log.warning("%s: the store no longer has its last commit: starting from what it has", name(owned.task))
+                self._progress.restarts[Outcome.STALE.value] += 1
+                self.reclaim(owned)
+
+    def _show(self) -> None:
+        self._progress.tasks = sorted(name(owned.task) for owned in self)
