@@ -1,5 +1,6 @@
 """Fixtures that all tests share: a real Kafka and a real Redis, started when the first test asks, once a run."""
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -28,6 +29,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if isinstance(item, pytest.Function) and REAL_SERVICES.intersection(item.fixturenames):
             item.add_marker("real")
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Commands set up logging for their whole process: to the standard error of one test, which is closed after it."""
+    loggers = [logging.getLogger(), logging.getLogger("driftline")]
+    before = [(logger.handlers[:], logger.level) for logger in loggers]
+    yield
+    for logger, (handlers, level) in zip(loggers, before, strict=True):
+        logger.handlers[:] = handlers
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
