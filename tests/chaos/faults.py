@@ -78,7 +78,7 @@ def kill_redis_synced_each_second(parts: Parts, chance: random.Random) -> None:
 
 
 def _kill_redis(parts: Parts, chance: random.Random, sync: str) -> None:
-    master = parts.masters[0]
+    master = parts.redis
     with redis.Redis.from_url(master.url, retry=None) as client:
         client.config_set("appendfsync", sync)
     time.sleep(chance.uniform(0, 1.5))

@@ -15,14 +15,13 @@ import redis
 from driftline.config import Settings
 from driftline.demo.dataset import COLUMNS, CarLoans
 from driftline.evidence.profile import encode_profile
-from driftline.log.kafka import KafkaLog
 from driftline.runtime.local import build_references
 from driftline.runtime.stages import JUDGE, SUMMARISE
 from driftline.sandbox import KafkaServer, RedisServer
-from driftline.state.redis import RedisStore
 from driftline.tables import ColumnMapping, open_table
 from tests.chaos.proxy import Proxy
 from tests.chaos.publishing import MODELS
+from tests.chaos.servers import Servers
 from tests.chaos.workers import Tally, WorkerProcess, wait_until
 
 PARTITIONS, PANES_PARTITIONS = 6, 3
@@ -35,16 +34,12 @@ START_S = 60
 
 
 @dataclass
-class Parts:
-    """Everything that runs, and what may be done to it."""
+class Parts(Servers):
+    """Everything that runs, and what may be done to it. `redis` is the master."""
 
-    kafka: KafkaServer
-    masters: list[RedisServer]
-    """The master, then its replica."""
+    replica: RedisServer
     to_kafka: Proxy
     to_redis: Proxy
-    raw: dict[str, Any]
-    """The settings of the workers."""
     folder: Path
     tally: Tally = field(default_factory=Tally)
     workers: list[WorkerProcess] = field(default_factory=list)
@@ -53,24 +48,6 @@ class Parts:
     """Workers that ended though nobody asked them to."""
     gave_up: int = 0
     """Workers that began in an outage and gave up after 30 s, as they should: whoever starts them starts them again."""
-
-    @property
-    def settings(self) -> Settings:
-        return Settings.model_validate(self.raw)
-
-    @property
-    def log(self) -> KafkaLog:
-        """Kafka as the workers do not see it: without the proxy in front."""
-        return KafkaLog({"bootstrap.servers": self.kafka.bootstrap})
-
-    @contextmanager
-    def store(self) -> Iterator[RedisStore]:
-        """The master, without the proxy in front."""
-        store = RedisStore(self.masters[0].url)
-        try:
-            yield store
-        finally:
-            store.close()
 
     # workers
 
@@ -137,14 +114,14 @@ class Parts:
 
     def fail_over(self, lag_s: float) -> None:
         """Let the replica become master without the writes of the last `lag_s` seconds."""
-        old, new = self.masters
+        old, new = self.redis, self.replica
         _command(new, "REPLICAOF", "NO", "ONE")
         time.sleep(lag_s)
         old.kill()
         self.to_redis.lead_to(port_of(new))
-        self.masters = [new, old]
+        self.redis, self.replica = new, old
         old.start()
-        follow(self.masters)
+        follow(new, old)
 
 
 def port_of(server: RedisServer) -> int:
@@ -156,9 +133,8 @@ def _command(server: RedisServer, *words: str) -> Any:
         return client.execute_command(*words)
 
 
-def follow(masters: list[RedisServer]) -> None:
-    """Make the second server a replica of the first, and wait until it has all of it."""
-    master, replica = masters
+def follow(master: RedisServer, replica: RedisServer) -> None:
+    """Make one server a replica of another, and wait until it has all of it."""
     _command(replica, "REPLICAOF", "127.0.0.1", str(port_of(master)))
     with redis.Redis.from_url(replica.url, retry=None) as client:
         assert wait_until(lambda: client.info("replication")["master_link_status"] == "up", START_S)
@@ -174,9 +150,9 @@ def running_parts(folder: Path, loans: CarLoans, *, workers: int, **more: Any) -
     """Start all parts; the workers are at work when this returns."""
     with ExitStack() as stack:
         redis_options = {"repl-diskless-sync-delay": "0", "repl-timeout": "10"}
-        masters = [stack.enter_context(RedisServer(options=redis_options)) for _ in range(2)]
-        follow(masters)
-        to_redis = stack.enter_context(Proxy(port_of(masters[0])))
+        master, replica = (stack.enter_context(RedisServer(options=redis_options)) for _ in range(2))
+        follow(master, replica)
+        to_redis = stack.enter_context(Proxy(port_of(master)))
         to_kafka = stack.enter_context(Proxy())
         advertised = {"advertised.listeners": f"PLAINTEXT://127.0.0.1:{to_kafka.port}"}
         kafka = KafkaServer(properties={**BROKER, **advertised}, heap="384m")
@@ -191,7 +167,7 @@ def running_parts(folder: Path, loans: CarLoans, *, workers: int, **more: Any) -
             **more,
         }
         raw["models"] |= {f"loan-{number}": {} for number in range(MODELS)}
-        parts = Parts(kafka, masters, to_kafka, to_redis, raw, folder)
+        parts = Parts(kafka, master, raw, replica, to_kafka, to_redis, folder)
         topics = parts.settings.topics
         counts = {topics.predictions: PARTITIONS, topics.panes: PANES_PARTITIONS}
         parts.log.create_topics({**counts, topics.alerts: 1, topics.dead_letters: 1}, {})

@@ -30,8 +30,8 @@ from driftline.cli.status import collect
 from driftline.config import Settings
 from driftline.log.kafka import KafkaLog
 from driftline.sandbox import KafkaServer, RedisServer
-from driftline.state.redis import RedisStore
 from tests.chaos.proxy import Proxy
+from tests.chaos.servers import Servers
 from tests.chaos.verdict import as_it_came, differences, undisturbed
 from tests.chaos.workers import Tally, WorkerProcess, wait_until
 
@@ -46,31 +46,12 @@ MODEL = {"windows": ["10m"], "pane": "5m", "reference": "learn 1h", "false_alarm
 
 
 @dataclass
-class Scene:
+class Scene(Servers):
     """What is running."""
 
-    kafka: KafkaServer
-    redis: RedisServer
     to_redis: Proxy
-    raw: dict[str, Any]
     worker: WorkerProcess
     folder: Path
-
-    @property
-    def settings(self) -> Settings:
-        return Settings.model_validate(self.raw)
-
-    @property
-    def log(self) -> KafkaLog:
-        return KafkaLog({"bootstrap.servers": self.kafka.bootstrap})
-
-    @contextmanager
-    def store(self) -> Iterator[RedisStore]:
-        store = RedisStore(self.redis.url)
-        try:
-            yield store
-        finally:
-            store.close()
 
     def stored(self, topic: str) -> int:
         """Return how many records of a topic are checkpointed."""
@@ -304,7 +285,7 @@ def running_scene(folder: Path) -> Iterator[tuple[Scene, Publishing]]:
         worker = WorkerProcess(1, json.dumps(raw), folder, Tally())
         stack.callback(_end, worker)
         publishing = Publishing(kafka.bootstrap)
-        yield Scene(kafka, server, proxy, raw, worker, folder), publishing
+        yield Scene(kafka, server, raw, proxy, worker, folder), publishing
 
 
 def _end(worker: WorkerProcess) -> None:
