@@ -63,3 +63,12 @@ backend = pytest.fixture(params=["memory", REAL])(_backend)
 """For what the embedded log does only slowly: it takes 3 s to admit a member."""
 
 any_backend = pytest.fixture(params=["memory", "embedded", REAL])(_backend)
+
+
+@pytest.fixture
+def members() -> Iterator[list[Member]]:
+    """Members that a test adds, closed at its end."""
+    members: list[Member] = []
+    yield members
+    for member in members:
+        member.consumer.close()

@@ -1,6 +1,7 @@
 """What Kafka's errors mean here: which are ridden out, and which of ours the others become."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Collection
 from typing import TypeVar
@@ -58,16 +59,28 @@ MOVING = frozenset(
 Answer = TypeVar("Answer")
 
 
+NO_ANSWER_TO_LOGIN = "handshake failed: Local: "
+"""A broker went away before it answered who may log in: librdkafka quotes an error of its own instead of an answer
+(`rd_kafka_broker_handle_SaslHandshake`)."""
+NO_TOKEN = "Failed to acquire SASL OAUTHBEARER token"
+TOKEN_REFUSED = re.compile(
+    "invalid_client|invalid_grant|invalid_request|invalid_scope|unauthorized_client|unsupported_grant_type"
+)
+"""What whoever gives out tokens says when it refuses one (RFC 6749, 5.2). Anything else is an outage of theirs: the
+client asks again every 10 s, and the token that it has may be good meanwhile."""
+
+
 def refused(error: KafkaError) -> bool:
     """Return whether brokers refuse this user.
 
-    librdkafka says "authentication failed" also where a broker went away before it answered who may log in
-    (`rd_kafka_broker_handle_SaslHandshake`). Only its words tell that apart: they quote the error that came instead.
+    librdkafka says "authentication failed" of outages too (`NO_ANSWER_TO_LOGIN`, `NO_TOKEN`); only its words tell.
     """
-    if error.code() == KafkaError._AUTHENTICATION:
-        said = error.str()
-        return not any(KafkaError(code).str() in said for code in UNREACHABLE)
-    return error.code() in DENIED
+    if error.code() != KafkaError._AUTHENTICATION:
+        return error.code() in DENIED
+    said = error.str()
+    if NO_TOKEN in said:
+        return TOKEN_REFUSED.search(said) is not None
+    return NO_ANSWER_TO_LOGIN not in said
 
 
 def insist(ask: Callable[[], Answer], *, on: Collection[int] = MOVING, patience_s: float = 10.0) -> Answer:
