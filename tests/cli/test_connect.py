@@ -1,10 +1,13 @@
 import pytest
+import redis
 
 from driftline.cli.connect import open_log, open_store, patiently
 from driftline.config import Settings
 from driftline.errors import LogDenied, LogUnavailable, StateUnavailable
 from driftline.log.embedded import EmbeddedLog
+from driftline.sandbox import RedisServer
 from driftline.state.memory import MemoryStore
+from driftline.state.redis import RedisStore
 
 
 class Clock:
@@ -61,6 +64,22 @@ def test_without_kafka_and_redis_stand_ins_are_used_and_said(capsys: pytest.Capt
     assert isinstance(store, MemoryStore)
     said = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[0] for line in said] == ["no Kafka is configured", "no Redis is configured"]
+
+
+def test_who_starts_in_the_middle_of_a_failover_waits_for_its_end() -> None:
+    clock = Clock()
+    with RedisServer() as server, redis.Redis.from_url(server.url) as client:
+        client.replicaof("127.0.0.1", "1")
+        store = RedisStore(server.url)
+
+        def sleep(seconds: float) -> None:
+            clock.sleep(seconds)
+            if clock.now >= 105:
+                client.replicaof("NO", "ONE")
+
+        patiently("Redis", store.check, clock=clock.read, sleep=sleep)
+        assert clock.now == 105
+        store.close()
 
 
 def test_a_configured_redis_is_opened(redis_url: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -204,12 +204,12 @@ class TestRefusals:
             backend.store.check()
         backend.close()
 
-    def test_a_replica_is_denied(self, own_server: RedisServer) -> None:
+    def test_a_replica_is_waited_for(self, own_server: RedisServer) -> None:
         backend = RedisBackend(own_server.url)
         claim = backend.store.claim(TASK, "w", now=0)
         backend.raw.replicaof("127.0.0.1", "1")
         before = backend.content()
-        with pytest.raises(StateDenied, match="is a replica: put the master's address"):
+        with pytest.raises(StateUnavailable, match="is a replica: wait for the failover, or connect to the master"):
             backend.store.check()
         with pytest.raises(StateUnavailable, match="READONLY"):
             backend.store.commit(claim, STEP, now=1)

@@ -125,7 +125,7 @@ class RedisStore:
         if numbers is None or (int(numbers[1]), int(numbers[2])) < _OLDEST:
             raise StateDenied(f"{self._place} is version {version}: Driftline needs 6.2 or later")
         if info.get("role") != "master":
-            raise StateDenied(f"{self._place} is a replica: put the master's address into redis.url")
+            raise StateUnavailable(f"{self._place} is a replica: wait for the failover, or connect to the master")
         # INFO carries the policy too, and is permitted where CONFIG is not.
         policy = info.get("maxmemory_policy")
         if policy != "noeviction":
