@@ -1,6 +1,7 @@
 """What only a real Kafka does: refusals, outages, lost sessions, control records, retention."""
 
 import logging
+import time
 from collections.abc import Callable
 
 import pytest
@@ -167,6 +168,7 @@ def test_a_refused_record_ends_the_engines_producer_and_nothing_behind_it_is_wri
     """The client raises from inside its callbacks then: they must neither hang nor lose the reason."""
     topic = make_topics("narrow", settings={"max.message.bytes": "200"})
     log = KafkaLog({"bootstrap.servers": kafka.bootstrap, "linger.ms": 0, "batch.num.messages": 1})
+    begin = time.monotonic()
     for _ in range(2):
         producer = log.producer()
         producer.produce(Outgoing(topic, b"first", b"v"))
@@ -178,6 +180,7 @@ def test_a_refused_record_ends_the_engines_producer_and_nothing_behind_it_is_wri
         ):
             producer.flush(20)
         producer.close()
+    assert time.monotonic() - begin < 20, "it failed for good within a second, and is not waited for any longer"
     reader = log.read(topic)
     values = []
     while not reader.at_end:

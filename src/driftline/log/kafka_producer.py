@@ -23,9 +23,12 @@ from driftline.log.kafka_errors import NO_TOPIC, UNREACHABLE, Outage, as_driftli
 from driftline.log.kafka_settings import PRODUCER_OWNED, PRODUCER_PREFERRED, Settings
 
 WAIT_S = 0.1
-"""How long a wait for room in the local queue looks away from the clock."""
+"""How long a wait looks away from the clock. A client that fails for good while it is flushed waits on for what it will
+never deliver, and says so when the time is over."""
 BROKEN = (KafkaException, SystemError)
 """What the client raises that failed for good; the latter where one of its callbacks came to grief over the former."""
+HEAR_TIMES = 10
+"""Looks, `WAIT_S` apart, for the reason why a client failed for good."""
 KEY_SHOWN = 60
 """Characters of a key in a message."""
 
@@ -50,6 +53,7 @@ class KafkaProducer:
         self._on_failure = on_failure
         self._process = os.getpid()
         self._failures: deque[tuple[KafkaError, Message | None]] = deque()
+        self._to_hear = HEAR_TIMES
         self._outage = outage or Outage()
         configuration: dict[str, object] = {
             **PRODUCER_PREFERRED,
@@ -110,7 +114,12 @@ class KafkaProducer:
             LogDenied: Kafka refuses this user.
         """
         self._check_process()
-        waiting = self._serve(partial(self._client.flush, timeout_s))
+        deadline = time.monotonic() + timeout_s
+        waiting, left = 1, timeout_s
+        while waiting and left >= 0:
+            waiting = self._call(partial(self._client.flush, min(left, WAIT_S)))
+            left = deadline - time.monotonic()
+        self._settle_failures()
         if not waiting:
             self._outage.over()
         if waiting:
@@ -143,14 +152,26 @@ class KafkaProducer:
 
     def _serve(self, call: Callable[[], int]) -> int:
         """Let the client call back, and raise what went wrong since the last time."""
+        result = self._call(call)
+        self._settle_failures()
+        return result
+
+    def _call(self, call: Callable[[], int]) -> int:
+        """Let the client call back. Raises what went wrong if it failed for good."""
         try:
-            result = call()
+            return call()
         except BROKEN as exception:
+            self._hear_why()
             self._settle_failures()
             self._fail(PublishError(f"the producer failed for good: {exception.__cause__ or exception}"))
             return 0
-        self._settle_failures()
-        return result
+
+    def _hear_why(self) -> None:
+        """Wait a moment, once, for the record that a client failed over: it says first that it failed."""
+        while self._to_hear and not self._failures:
+            self._to_hear -= 1
+            with suppress(*BROKEN):
+                self._client.flush(WAIT_S)
 
     def _take_failures(self) -> DriftlineError | None:
         """Return what went wrong since the last call, as one error; None if nothing did."""
