@@ -1,10 +1,13 @@
 import gc
+import os
+import signal
 from pathlib import Path
 
 import pytest
 import redis
 
 from driftline.sandbox import RedisServer, SandboxError
+from driftline.sandbox.redis import answers
 
 
 def connect(server: RedisServer) -> redis.Redis:
@@ -46,6 +49,15 @@ def test_restart_keeps_data_and_address() -> None:
         server.restart()
         with connect(server) as client:
             assert client.get("written") == "yes"
+
+
+def test_a_server_that_is_slow_to_begin_is_waited_for() -> None:
+    with RedisServer() as server, redis.Redis.from_url(server.url, socket_timeout=0.1, retry=None) as client:
+        os.kill(server.pid, signal.SIGSTOP)
+        assert not answers(client)
+        os.kill(server.pid, signal.SIGCONT)
+        while not answers(client):
+            assert server.pid
 
 
 def test_a_password_is_asked_for() -> None:

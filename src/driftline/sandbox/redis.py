@@ -63,7 +63,7 @@ class RedisServer(LoopbackServer):
 
     def _wait_until_ready(self, process: ServerProcess) -> None:
         with redis.Redis.from_url(self.url, socket_timeout=1, retry=None) as client:
-            process.wait_until(lambda: _answers(client), timeout_s=START_TIMEOUT_S)
+            process.wait_until(lambda: answers(client), timeout_s=START_TIMEOUT_S)
 
 
 def _quoted(value: str) -> str:
@@ -71,8 +71,9 @@ def _quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def _answers(client: redis.Redis) -> bool:
+def answers(client: redis.Redis) -> bool:
+    """Tell whether a server takes commands."""
     try:
         return bool(client.ping())
-    except redis.ConnectionError:  # refused, or still loading its AOF: BusyLoadingError is one too
+    except (redis.ConnectionError, redis.TimeoutError):  # refused, slow, or still loading its AOF (BusyLoadingError)
         return False
