@@ -10,21 +10,22 @@ import pytest
 
 from driftline.runtime.processes import WorkerProcesses
 
-# Stands in for a worker: says that it is there, then waits to be told to stop, or does as ROLE says.
+# Stands in for a worker: says that it is there, then waits to be told to stop, or does as ROLE says. One that fails
+# does so when "waits" is there: before that, a signal would end it without a word.
 CHILD = """
 import os, signal, sys, time
 def leave(*_):
     os.write(1, (os.environ["ROLE"] + " stopped\\n").encode())
     sys.exit(0)
-signal.signal(signal.SIGTERM, leave)
 role = os.environ["ROLE"]
+signal.signal(signal.SIGTERM, signal.SIG_IGN if role == "deaf" else leave)
 open(os.path.join(sys.argv[1], role), "w").write(str(os.getpid()))
 if role == "fails":
+    while not os.path.exists(os.path.join(sys.argv[1], "waits")):
+        time.sleep(0.01)
     sys.exit(3)
 if role == "done":
     sys.exit(0)
-if role == "deaf":
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 sys.stdin.read()
 """
 
