@@ -147,7 +147,7 @@ class Driven:
             owner=owner,
             until_caught_up=bounded,
             clock=self.manual.clock(),
-            poll_s=0.001,
+            poll_s=0.0,
             observe=self.reported.extend,
         )
 

@@ -230,7 +230,7 @@ def test_a_task_of_two_inputs_checkpoints_both_offsets_together() -> None:
     kind = StageKind("count", ("left", "right"), lambda partition: Counting())
     for owner in ("one", "two"):
         manual = Manual()
-        worker = Worker(config, bench.log, bench.store, owner=owner, clock=manual.clock(), stages=[kind], poll_s=0.01)
+        worker = Worker(config, bench.log, bench.store, owner=owner, clock=manual.clock(), stages=[kind], poll_s=0.0)
         for _ in range(30):
             worker.step()
             manual.time += 0.1
