@@ -41,7 +41,7 @@ APART_MS = 1_000
 SHIFT_MS = 7_200_000
 """Every two hours of event time the model's input moves, and moves back."""
 BEGIN = 1_700_000_000_000 // SHIFT_MS * SHIFT_MS
-START_S, PAUSE_S, GO_ON_S, END_S = 60.0, 60.0, 60.0, 120.0
+START_S, PAUSE_S, GO_ON_S, END_S = 120.0, 60.0, 60.0, 120.0
 MODEL = {"windows": ["10m"], "pane": "5m", "reference": "learn 1h", "false_alarms": "1 per 30d"}
 
 

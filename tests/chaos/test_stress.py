@@ -9,14 +9,12 @@ from tests.chaos.stress import OUTAGES, Seen, stress
 
 LASTS_S = 12.0
 """Longer than a session, and than a producer is waited for at once."""
-AT_ONCE = 3
-"""An outage is a minute of waiting, for a Kafka, a Redis and a worker of its own: two cores can wait for three."""
 
 
 @pytest.fixture(scope="module")
 def outages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, Future[Seen]]]:
-    """All outages, some at a time."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    """All outages at once: each is a minute of waiting, for a Kafka, a Redis and a worker of its own."""
+    with ThreadPoolExecutor(len(OUTAGES)) as pool:
         yield {name: pool.submit(stress, name, LASTS_S, tmp_path_factory.mktemp("outage")) for name in OUTAGES}
 
 

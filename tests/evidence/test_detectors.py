@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftline.evidence import conformance
 from driftline.evidence.baseline import Sizes
 from driftline.evidence.conformance import check_detector
 from driftline.evidence.detectors import (
@@ -32,7 +33,9 @@ sizes = st.builds(Sizes, st.integers(10, 1_000), st.integers(1, 10_000), st.samp
 
 
 @names
-def test_it_keeps_the_contract(name: str) -> None:
+def test_it_keeps_the_contract(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name in DEAR:
+        monkeypatch.setattr(conformance, "SCORES", conformance.SCORES // 8)  # `make detection` gives them all
     check_detector(DETECTORS[name])
 
 

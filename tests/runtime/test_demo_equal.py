@@ -69,7 +69,7 @@ def documents(*arguments: str, env: Mapping[str, str]) -> list[Any]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_workers_on_a_real_kafka_find_what_a_backtest_finds(
     workers: int, kafka: Kafka, redis_url: str, published: str, profile: Path, expected: Opened, unique_name: str
 ) -> None:
