@@ -27,9 +27,10 @@ services: setup ## Make sure that the tests can start a real Kafka and Redis
 	@scripts/services
 	@$(BIN)/python -m driftline.sandbox
 
+# Three processes, also on two cores: of two, three tenths of the time went by waiting for servers.
 .PHONY: test
 test: setup services ## Run all tests, with a real Kafka and Redis
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 .PHONY: chaos
 chaos: setup services ## Kill and cut workers, Kafka and Redis at random: RUNS=200 kills of workers, SEED=1
