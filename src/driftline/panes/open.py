@@ -42,8 +42,9 @@ MOST_MERGED = 2_000_000
 ROWS_A_LAYOUT, ROWS_WAITING = 4_000, 40_000
 """Rows of one model, and of all, that wait to be counted. Counting costs a fixed 200 µs beside its tenth of a µs a row:
 a model with a hundredth of a topic must not pay that for the few rows that it has in a batch."""
-ROWS_A_SEGMENT = 200
-"""Where there are segments, rows wait until a segment has so many: before that, sketches would take more room."""
+ROWS_A_SEGMENT = 300
+"""Where there are segments, rows wait until a segment has so many: before that, sketches would take more room, a bucket
+being three times as large as a key."""
 PANES_APART = 4
 """Panes of a batch of which the rows wait apart. Where there are more, of a sparse past, they are counted at once."""
 BUCKETS_HELD = 1 << 20

@@ -64,10 +64,10 @@ def rows_of(columns: ModelColumns, chosen: Ints | None, times: Ints, arrivals: A
     cells = np.concatenate(
         [columns.number_slots * ROLES + Role.NUMBERS, columns.category_cells, [delay * ROLES + Role.NUMBERS]]
     )
-    versions, segments = columns.versions, columns.segments
-    oddities = columns.oddity_slots, columns.oddity_keys, columns.oddity_rows
+    # Copies: rows may wait for a minute, and a view would keep all that was decoded with them.
+    versions, segments = columns.versions[at], [codes[at] for codes in columns.segments]
+    oddities = columns.oddity_slots.copy(), columns.oddity_keys.copy(), columns.oddity_rows.copy()
     if chosen is not None:
-        versions, segments = versions[chosen], [codes[chosen] for codes in segments]
         oddities = oddities_of(chosen, *oddities, len(columns.rows))
     untimed = np.flatnonzero(arrivals.delays == NO_OWN_TIME)
     if len(untimed):

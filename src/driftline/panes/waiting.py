@@ -18,10 +18,10 @@ CHUNKS: Final = 8
 than `TIER` times as large as they are together: much state that lasts is not written again for the little that comes.
 """
 TIER: Final = 4
-MOST_ROWS: Final = 200_000
+MOST_ROWS: Final = 300_000
 """Rows that wait, and rows of a stored chunk."""
-MOST_VALUES: Final = 4_000_000
-"""Values that wait, in 32 MB; stored, they take 20 MB."""
+MOST_VALUES: Final = 6_000_000
+"""Values that wait, in 48 MB; stored, they take 30 MB at most."""
 ANY_PANE: Final = -1
 """Stands for the start of the pane where rows of several wait together."""
 
