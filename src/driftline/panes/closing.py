@@ -5,16 +5,18 @@ came when, names do not. Rows that wait are counted some groups at a time, so th
 cache: for a thousand segments it would be a hundred times as much, each time in memory that was never used before.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from driftline.formats.learning import ALL
-from driftline.panes.counting import Counting, together
+from driftline.panes.counting import Counting
 from driftline.panes.groups import Naming, OpenGroup
 from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
-from driftline.panes.rows import Rows
+from driftline.panes.rows import Rows, joined
+from driftline.sketches.buckets import FEW
 from driftline.sketches.cells import CAP, Cells, concatenated, empty, merge
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import EVENTS, ROLES, category_cells, exact_categories, is_beside
@@ -46,7 +48,7 @@ def pane_records(
     naming: Naming,
     groups: Sequence[OpenGroup],
     held: Cells,
-    rows: Sequence[Rows],
+    rows: Sequence[Sequence[Rows]],
     categories: Mapping[int, str],
 ) -> list[PaneRecord]:
     """Return the records of a pane.
@@ -56,10 +58,10 @@ def pane_records(
         naming: what codes and slots stand for.
         groups: those of which something was counted before.
         held: what was counted of them; ids by their handles.
-        rows: those that waited for the end of the pane.
+        rows: those that waited for the end of the pane, in pieces, those of each layout together.
         categories: names of keys.
     """
-    belonging = [_belonging(each, naming) for each in rows]
+    belonging = [_belonging(joined(pieces, keys=False), naming) for pieces in rows]
     ranks, named = _ranked(naming, [_code(group.version, group.segment, naming) for group in groups], belonging)
     slots, signals = _signals(naming)
     if len(held):
@@ -68,7 +70,8 @@ def pane_records(
         )
     found: list[tuple[Cells, int, int, list[int]]] = []
     rest = empty()
-    for cells in _counted(held, rows, [ranks[codes] for codes in belonging], slots, len(named)):
+    counting = [_counting(pieces, ranks[codes], named, slots) for pieces, codes in zip(rows, belonging, strict=True)]
+    for cells in _counted(held, counting, len(named)):
         rest = concatenated([rest, cells])
         *full, last = split(_weights(rest, signals), BYTES_A_RECORD)
         found.extend(_renumbered(rest.take(np.arange(run.start, run.stop))) for run in full)
@@ -140,22 +143,44 @@ def _renamed(held: Cells, ranks: Mapping[int, int], slots: Ints) -> Cells:
     return held.renamed(rank * GROUP_STEP + slots[below // ROLES] * ROLES + below % ROLES)
 
 
-def _counted(held: Cells, rows: Sequence[Rows], ranks: Sequence[Ints], slots: Ints, groups: int) -> Iterator[Cells]:
-    """Yield the cells of all groups, of some at a time; `ranks` (1 + tags, rows) say to which groups rows belong."""
-    if not rows:
+def _counting(pieces: Sequence[Rows], ranks: Ints, named: Sequence[Group], slots: Ints) -> Counting:
+    """Return what counts these rows; `ranks` (1 + tags, rows) say to which of the named groups they belong."""
+    whole, *by_tag = ranks
+    unions = _unions(whole, by_tag[0], pieces[0].shape.tags[0], named) if by_tag else {}
+    if unions:
+        whole = np.where(np.isin(whole, list(unions)), -1, whole)
+    return Counting(pieces, np.stack([whole, *by_tag]), len(named), unions=unions, slots=slots)
+
+
+def _unions(whole: Ints, first: Ints, tag: str, named: Sequence[Group]) -> dict[int, tuple[int, int]]:
+    """Return of all events of a version which groups have its rows, and no others: those of its first tag.
+
+    They are beside each other, so that nothing is put in order twice. Not so where a version has few rows, for the
+    values of a small group will be sorted.
+    """
+    sizes, of_first = np.bincount(whole, minlength=len(named)), np.bincount(first, minlength=len(named))
+    unions: dict[int, tuple[int, int]] = {}
+    for rank in np.flatnonzero(sizes > FEW).tolist():
+        version = named[rank].version
+        block = bisect_left(named, Group(version, f"{tag}=")), bisect_left(named, Group(version, f"{tag}>"))
+        if of_first[block[0] : block[1]].sum() == sizes[rank]:
+            unions[rank] = block[0], block[1] - 1
+    return unions
+
+
+def _counted(held: Cells, counting: Sequence[Counting], groups: int) -> Iterator[Cells]:
+    """Yield the cells of all groups, of some at a time."""
+    if not counting:
         yield held
         return
-    pieces = []
-    sizes: Ints = np.zeros(groups, dtype=np.int64)
-    for each, rank in zip(rows, ranks, strict=True):
-        order, bounds = together(rank.ravel(), groups)
-        pieces.append(Counting(each, order % len(each.times), bounds, slots))
-        sizes += np.minimum(np.diff(bounds), CAP) * len(each.cells)
+    sizes: Ints = sum(
+        (np.minimum(each.sizes, CAP) * each.columns for each in counting), np.zeros(groups, dtype=np.int64)
+    )
     for run in split(sizes, VALUES_AT_ONCE):
         starts = np.arange(run.start, run.stop, dtype=np.int64) * GROUP_STEP
         first, last = np.searchsorted(held.ids, [run.start * GROUP_STEP, run.stop * GROUP_STEP])
         parts = [held.take(np.arange(first, last))]
-        parts.extend(counting.count(slice(run.start, run.stop), starts) for counting in pieces)
+        parts.extend(each.count(slice(run.start, run.stop), starts) for each in counting)
         yield merge(parts)
 
 

@@ -1,8 +1,11 @@
-"""Rows to the cells of groups: the rows of a group are put together, and counted cell by cell."""
+"""Rows to the cells of groups: the rows of a group are put side by side, and counted cell by cell."""
+
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from driftline.panes.rows import Rows
+from driftline.compiled import compiled
+from driftline.panes.rows import Rows, joined
 from driftline.sketches.buckets import FEW
 from driftline.sketches.cells import Cells, empty, from_rows
 from driftline.sketches.keys import Ints
@@ -13,36 +16,63 @@ _EVENTS = int(Role.ODDITIES)
 
 
 class Counting:
-    """Counts these rows, some groups at a time.
+    """Counts rows, some groups at a time.
 
     Args:
-        rows: the rows.
-        order: positions of rows, those of a group together; a row may belong to several groups.
-        bounds: where in `order` each group begins, and the end of the last.
+        pieces: the rows, alike in layout.
+        ranks: shape (·, rows), the groups to which each row of the pieces belongs, as numbers; below 0: to none.
+        count: how many groups there are.
+        unions: groups that have the rows of others, given as the first and the last of them.
         slots: gives each slot another number, by position; None leaves them.
     """
 
-    def __init__(self, rows: Rows, order: Ints, bounds: Ints, slots: Ints | None = None) -> None:
-        self._keys, self._order, self._bounds = rows.keys, order, bounds
+    def __init__(
+        self,
+        pieces: Sequence[Rows],
+        ranks: Ints,
+        count: int,
+        *,
+        unions: Mapping[int, tuple[int, int]] = {},
+        slots: Ints | None = None,
+    ) -> None:
+        flat = ranks.ravel()
+        self._ends: Ints = np.cumsum(np.bincount(flat[flat >= 0], minlength=count))
+        self._begins: Ints = np.concatenate([[0], self._ends[:-1]])
+        places = np.empty_like(ranks)
+        _place(flat, self._begins.copy(), places.ravel())
+        total = int(self._ends[-1])
+        sorted_in_place = bool(((self.sizes > 0) & (self.sizes <= FEW)).any())
+        for union, (first, last) in unions.items():
+            self._begins[union], self._ends[union] = self._begins[first], self._ends[last]
+        in_order = len(pieces) == len(places) == 1 and bool((np.diff(places[0]) == 1).all())
+        self._keys = pieces[0].keys if in_order and not sorted_in_place else _arranged(pieces, places, total)
+        rows = joined(pieces, keys=False)
         odd, line = np.unique(rows.oddity_slots, return_inverse=True)
         cells = np.concatenate([[_EVENTS], odd * ROLES + Role.ODDITIES, rows.cells])
-        places = np.concatenate([-1 - np.arange(1 + len(odd)), np.arange(len(rows.cells))])
+        columns = np.concatenate([-1 - np.arange(1 + len(odd)), np.arange(len(rows.cells))])
         if slots is not None:
             cells = slots[cells // ROLES] * ROLES + cells % ROLES
         ascending = np.argsort(cells)
-        self._cells, self._places = cells[ascending], places[ascending]
-        by_row = np.argsort(rows.oddity_rows, kind="stable")
-        starts = np.searchsorted(rows.oddity_rows[by_row], np.arange(len(rows.times) + 1))
-        self._oddities = starts, (1 + line)[by_row], rows.oddity_keys[by_row]
-        sizes = np.diff(bounds)
-        few = order[np.repeat(sizes <= FEW, sizes)]
-        # All at once, for a column stays in the cache while its values are put in order: a group alone would touch all.
-        self._few = np.empty((len(rows.keys), len(few)), dtype=np.int64)
-        rows.keys.take(few, axis=1, out=self._few, mode="clip")  # of which no check, and no copy, is made
-        self._few_ends = np.cumsum(np.where(sizes <= FEW, sizes, 0))
+        self._cells, self._columns = cells[ascending], columns[ascending]
+        odd_places = places[:, rows.oddity_rows]
+        times, at = np.nonzero(odd_places >= 0)
+        odd_places = odd_places[times, at]
+        by_place = np.argsort(odd_places, kind="stable")
+        starts = np.searchsorted(odd_places[by_place], np.arange(total + 1))
+        self._oddities = starts, (1 + line)[at[by_place]], rows.oddity_keys[at[by_place]]
+
+    @property
+    def sizes(self) -> Ints:
+        """The number of rows of each group."""
+        return self._ends - self._begins
+
+    @property
+    def columns(self) -> int:
+        """How many values a row has."""
+        return len(self._keys)
 
     def count(self, groups: slice, starts: Ints, known: Cells | None = None) -> Cells:
-        """Return the cells of groups.
+        """Return the cells of groups; each may be counted once.
 
         Args:
             groups: which.
@@ -50,26 +80,45 @@ class Counting:
             known: sketches that the result will be merged with; their shifts spare most of the work.
         """
         ids = starts[:, None] + self._cells
-        bounds = self._bounds[groups.start : groups.stop + 1]
-        return from_rows(
-            ids,
-            _shifts(ids, known or empty()),
-            self._places,
-            self._keys,
-            self._few,
-            self._few_ends[groups],
-            self._order[bounds[0] : bounds[-1]],
-            bounds - bounds[0],
-            self._oddities,
-        )
+        shifts = _shifts(ids, known or empty())
+        begins, ends = self._begins[groups], self._ends[groups]
+        return from_rows(ids, shifts, self._columns, self._keys, begins, ends, self._oddities)
 
 
-def together(groups: Ints, count: int) -> tuple[Ints, Ints]:
-    """Return the positions that put equal groups (numbers below `count`) together, and where each group begins."""
-    narrow = groups.astype(np.uint16) if count <= 1 << 16 else groups  # of so few bits, a stable sort is by counting
-    bounds: Ints = np.zeros(count + 1, dtype=np.int64)
-    np.cumsum(np.bincount(groups, minlength=count), out=bounds[1:])
-    return np.argsort(narrow, kind="stable"), bounds
+def _arranged(pieces: Sequence[Rows], places: Ints, total: int) -> Ints:
+    """Return the keys of the pieces' rows with each row at its places (·, rows), as many as `total`.
+
+    A column at a time, which stays in the cache: group by group, each value would come from main memory.
+    """
+    keys: Ints = np.empty((len(pieces[0].cells), total), dtype=np.int64)
+    start = 0
+    for piece in pieces:
+        stop = start + len(piece.times)
+        for wanted in places:
+            _scatter(piece.keys, wanted[start:stop], keys)
+        start = stop
+    return keys
+
+
+@compiled
+def _place(ranks: Ints, free: Ints, places: Ints) -> None:
+    """Write at which place each row stands if those of a rank stand together; `free` is the first place of each."""
+    for row in range(len(ranks)):
+        rank = ranks[row]
+        if rank < 0:
+            places[row] = -1
+        else:
+            places[row] = free[rank]
+            free[rank] += 1
+
+
+@compiled
+def _scatter(keys: Ints, places: Ints, out: Ints) -> None:
+    """Copy each row's keys to its place; one below 0 is none."""
+    for column in range(len(keys)):
+        for row in range(len(places)):
+            if places[row] >= 0:
+                out[column, places[row]] = keys[column, row]
 
 
 def _shifts(ids: Ints, known: Cells) -> Ints:

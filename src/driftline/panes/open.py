@@ -23,11 +23,11 @@ from driftline.formats.columns import ModelColumns
 from driftline.formats.learning import ALL, SEGMENT_BITS, VERSION_BITS, Shape
 from driftline.panes.arrivals import Arrivals
 from driftline.panes.closing import Pane, pane_records
-from driftline.panes.counting import Counting, together
+from driftline.panes.counting import Counting
 from driftline.panes.groups import MOST_HANDLES, PANE_SHIFT, Naming, OpenGroup
 from driftline.panes.records import GROUP_STEP, PaneRecord
 from driftline.panes.repeats import Repeats
-from driftline.panes.rows import Rows, rows_of
+from driftline.panes.rows import Rows, joined, rows_of
 from driftline.panes.stored_rows import unpack_rows
 from driftline.panes.waiting import ANY_PANE, CHUNKS, MOST_ROWS, MOST_VALUES, Kept, Waiting, to_join
 from driftline.sketches.cells import Cells, empty, merge
@@ -57,7 +57,8 @@ class _Due:
     """What is held of a pane that is to be closed."""
 
     groups: list[OpenGroup] = field(default_factory=list)
-    rows: list[Rows] = field(default_factory=list)
+    rows: list[list[Rows]] = field(default_factory=list)
+    """Pieces of each layout."""
 
 
 class OpenPanes:
@@ -103,11 +104,10 @@ class OpenPanes:
             self._count_alike(kept)
 
     def _count_alike(self, kept: Kept) -> None:
-        rows = self._waiting.release(kept)
+        rows = joined(self._waiting.release(kept))
         for segments in (None, *rows.segments):
             handles, ranks = self._groups_of(rows, segments)
-            order, bounds = together(ranks, len(handles))
-            counting = Counting(rows, order, bounds)
+            counting = Counting([rows], ranks[None], len(handles))
             self.take(counting.count(slice(0, len(handles)), handles * GROUP_STEP, self._newest))
             if segments is None:
                 self._repeats.add(handles, ranks, rows.ids)
@@ -180,9 +180,10 @@ class OpenPanes:
             if kept[1] == ANY_PANE:
                 self._count_alike(kept)
             else:
-                rows = self._waiting.release(kept)
+                pieces = self._waiting.release(kept)
+                rows = joined(pieces, keys=False)
                 self._repeats.add(*self._groups_of(rows, None), rows.ids)
-                due.setdefault((kept[1] + rows.pane_ms, kept[1], rows.shape.model), _Due()).rows.append(rows)
+                due.setdefault((kept[1] + rows.pane_ms, kept[1], rows.shape.model), _Due()).rows.append(pieces)
         for group in self._groups.values():
             if group.end <= watermark:
                 due.setdefault((group.end, group.start, group.model), _Due()).groups.append(group)

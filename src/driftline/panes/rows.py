@@ -85,8 +85,8 @@ def oddities_of(chosen: Ints, slots: Ints, kinds: Ints, rows: Ints, size: int) -
     return slots[kept], kinds[kept], position[rows[kept]]
 
 
-def joined(alike: Sequence[Rows]) -> Rows:
-    """Return pieces that have the same model and columns as one, not yet stored."""
+def joined(alike: Sequence[Rows], *, keys: bool = True) -> Rows:
+    """Return pieces that have the same model and columns as one, not yet stored; without `keys`, with none of these."""
     first = alike[0]
     if len(alike) == 1:
         return first
@@ -94,7 +94,7 @@ def joined(alike: Sequence[Rows]) -> Rows:
     return Rows(
         first.shape,
         first.cells,
-        np.concatenate([rows.keys for rows in alike], axis=1),
+        np.concatenate([rows.keys for rows in alike], axis=1) if keys else first.keys[:, :0],
         np.concatenate([rows.versions for rows in alike]),
         [np.concatenate(codes) for codes in zip(*(rows.segments for rows in alike), strict=True)],
         np.concatenate([rows.oddity_slots for rows in alike]),

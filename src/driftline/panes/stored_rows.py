@@ -4,7 +4,7 @@ A column of few distinct keys, as small integers and most categories have, is st
 of other keys each takes five bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from driftline.codec import Array, Span, Unpacked, corrupt, pack, unpack
 from driftline.compiled import compiled, signed
 from driftline.formats.learning import Shape
-from driftline.panes.rows import Rows, oddities_of
+from driftline.panes.rows import Rows, joined, oddities_of
 from driftline.sketches.buckets import ODDITY_KEYS, number_keys_into
 from driftline.sketches.keys import KEY_BITS, NO_KEY, Floats, Ints
 from driftline.sketches.summary import ROLES, Role
@@ -52,34 +52,36 @@ def _look_up(column: Ints, found: Ints, table: Ints, codes: NDArray[np.uint8]) -
     return known
 
 
-def pack_rows(rows: Rows, categories: Mapping[int, str]) -> bytes:
-    """Encode rows for the state, with the names of their categories."""
-    size = len(rows.times)
+def pack_rows(pieces: Sequence[Rows], categories: Mapping[int, str]) -> bytes:
+    """Encode rows, alike in layout, for the state, with the names of their categories."""
+    rows = joined(pieces, keys=False)
     named = rows.cells % ROLES >= Role.STRINGS
     found: Ints = np.empty(FEW, dtype=np.int64)
-    codes = np.empty((len(rows.cells), size), dtype=np.uint8)
+    codes = np.empty((len(rows.cells), len(rows.times)), dtype=np.uint8)
     narrow: list[int] = []
-    wide: list[int] = []
     dictionaries: list[Ints] = []
+    low, high = [], []
     names: set[int] = set()
-    for column, keys in enumerate(rows.keys):
+    for column in range(len(rows.cells)):
+        keys = np.concatenate([piece.keys[column] for piece in pieces])
         known = _look_up(keys, found, np.full(_SLOTS, -1, dtype=np.int64), codes[len(narrow)])
         if known < 0:
-            wide.append(column)
+            halves = keys.view("<u4")  # two of each key; of the upper one, the lowest byte counts
+            low.append(halves[::2])
+            high.append(halves[1::2].astype(np.uint8))
         else:
             narrow.append(column)
             dictionaries.append(found[:known].copy())
         if named[column]:
             names.update((np.unique(keys) if known < 0 else found[:known]).tolist())
-    halves = rows.keys[wide].view("<u4")  # two of each key; of the upper one, the lowest byte counts
     arrays: dict[str, Array] = {
         "times": rows.times,
         "ids": rows.ids,
         "versions": rows.versions,
         **{f"segments/{tag}": codes_of for tag, codes_of in enumerate(rows.segments)},
         "cells": rows.cells,
-        "low": halves[:, ::2].ravel(),
-        "high": halves[:, 1::2].astype(np.uint8).ravel(),
+        "low": np.concatenate([*low, np.zeros(0, dtype=np.uint32)]),
+        "high": np.concatenate([*high, np.zeros(0, dtype=np.uint8)]),
         "narrow": np.array(narrow, dtype=np.int64),
         "known": np.array([len(keys) for keys in dictionaries], dtype=np.int64),
         "dictionaries": np.concatenate([*dictionaries, found[:0]]),

@@ -6,11 +6,12 @@ segments wait until their pane ends, and a checkpoint stores those that came sin
 wait for more of their kind, and for a checkpoint at most.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from driftline.panes.rows import Layout, Rows, joined
+from driftline.panes.rows import Layout, Rows
 from driftline.panes.stored_rows import pack_rows
 
 CHUNKS: Final = 8
@@ -71,24 +72,27 @@ class Waiting:
         """Return of which rows some belong to a pane that ends at or before the watermark."""
         return [kept for kept, alike in self._held.items() if min(rows.ends[0] for rows in alike) <= watermark]
 
-    def release(self, kept: Kept) -> Rows:
-        """Take out rows."""
-        rows = joined(self._held.pop(kept))
-        self.rows -= len(rows.times)
-        self.values -= rows.keys.size
-        return rows
+    def release(self, kept: Kept) -> list[Rows]:
+        """Take out rows, in the pieces in which they came."""
+        alike = self._held.pop(kept)
+        self.rows -= sum(len(rows.times) for rows in alike)
+        self.values -= sum(rows.keys.size for rows in alike)
+        return alike
 
     def store(self, name: Callable[[], str], categories: Mapping[int, str]) -> dict[str, bytes | None]:
         """Return the blobs to write (None: delete) since the last call; `name` gives each a new name."""
         writes: dict[str, bytes | None] = {}
         for kept, alike in self._held.items():
-            stored = {rows.stored: len(rows.times) for rows in alike if rows.stored}
-            new = sum(len(rows.times) for rows in alike) - sum(stored.values())
+            stored = Counter[str]()
+            for rows in alike:
+                stored[rows.stored] += len(rows.times)
+            new = stored.pop("", 0)
             if new:
                 joining = {"", *(to_join(stored, new, MOST_ROWS) if len(stored) >= CHUNKS else [])}
-                whole = replace(joined([rows for rows in alike if rows.stored in joining]), stored=name())
-                self._held[kept] = [*(rows for rows in alike if rows.stored not in joining), whole]
-                writes[whole.stored] = pack_rows(whole, categories)
+                whole = name()
+                writing = [replace(rows, stored=whole) for rows in alike if rows.stored in joining]
+                self._held[kept] = [*(rows for rows in alike if rows.stored not in joining), *writing]
+                writes[whole] = pack_rows(writing, categories)
         held = {rows.stored for alike in self._held.values() for rows in alike}
         writes.update(dict.fromkeys(sorted(self._stored - held)))
         self._stored = held

@@ -183,18 +183,15 @@ def number_keys_into(values: Floats, bits: Ints, rows: Ints, keys: Ints) -> None
 
 @compiled
 def sketch_rows(
-    keys: Ints, few: Ints, few_ends: Ints, order: Ints, bounds: Ints, places: Ints,
-    oddities: tuple[Ints, Ints, Ints], tally: Ints, shifts: Ints, sizes: Ints, cap: int,
-    table: Ints, used: Ints, ranks: Ints, out: Buckets,
+    keys: Ints, begins: Ints, ends: Ints, places: Ints, oddities: tuple[Ints, Ints, Ints], tally: Ints,
+    shifts: Ints, sizes: Ints, cap: int, table: Ints, used: Ints, ranks: Ints, out: Buckets,
 ) -> int:  # fmt: skip
     """Sketch each (group, cell) of rows. Returns the number of buckets.
 
     Args:
-        keys: shape (columns, rows); negative keys are not counted.
-        few, few_ends: the keys of groups of at most FEW rows, and where those of each group end; if more than TINY,
-            they ascend.
-        order: positions of rows, those of a group together.
-        bounds: where in `order` each group begins, and the end of the last.
+        keys: shape (columns, rows); negative keys are not counted. If a group has more than TINY rows and at most FEW,
+            its keys ascend.
+        begins, ends: where the rows of each group are.
         places: what each cell of a group counts: a column of `keys`, or -1 - n for line n of `tally`.
         oddities: where each row's oddities begin, and the end of the last; the line of `tally` and the key of each.
         tally: zeros, shape (lines, ODDITY_KEYS). The first line counts the rows themselves under key 0.
@@ -206,13 +203,11 @@ def sketch_rows(
     """
     at = 0
     starts, lines, kinds = oddities
-    for group in range(len(bounds) - 1):
-        begin, end = bounds[group], bounds[group + 1]
+    for group in range(len(begins)):
+        begin, end = begins[group], ends[group]
         tally[0, 0] += end - begin
-        for index in range(begin, end):
-            row = order[index]
-            for oddity in range(starts[row], starts[row + 1]):
-                tally[lines[oddity], kinds[oddity]] += 1
+        for oddity in range(starts[begin], starts[end]):
+            tally[lines[oddity], kinds[oddity]] += 1
         for place in range(len(places)):
             column = places[place]
             first = at
@@ -227,8 +222,8 @@ def sketch_rows(
             low = (signed(1) << shift) - 1
             if end - begin <= FEW:
                 last = first
-                for index in range(few_ends[group] - (end - begin), few_ends[group]):
-                    key = few[column, index]
+                for row in range(begin, end):
+                    key = keys[column, row]
                     if key >= 0:
                         out[0][last] = key
                         last += 1
@@ -239,8 +234,8 @@ def sketch_rows(
                 at, shift = _fit(out, first, at, shift, cap)
             else:
                 occupied = 0
-                for index in range(begin, end):
-                    key = keys[column, order[index]]
+                for row in range(begin, end):
+                    key = keys[column, row]
                     if key < 0:
                         continue
                     below = key & low

@@ -121,8 +121,8 @@ def from_buckets(ids: Ints, shifts: Ints, cell: Ints, keys: Ints, counts: Ints, 
 
 
 def from_rows(
-    ids: Ints, shifts: Ints, places: Ints, keys: Ints, few: Ints, few_ends: Ints, order: Ints, bounds: Ints,
-    oddities: tuple[Ints, Ints, Ints], cap: int = CAP,
+    ids: Ints, shifts: Ints, places: Ints, keys: Ints, begins: Ints, ends: Ints, oddities: tuple[Ints, Ints, Ints],
+    cap: int = CAP,
 ) -> Cells:  # fmt: skip
     """Return the sketches of rows of keys.
 
@@ -131,25 +131,21 @@ def from_rows(
         shifts: shape (groups, cells): the least shift of each cell, known from what was counted before.
         places: what each cell of a group counts: a column of `keys`, or -1 - n for the n-th kind of oddity; -1 counts
             the rows themselves.
-        keys: shape (columns, rows); negative keys are not counted.
-        few: shape (columns, ·): keys of the rows of groups that have at most FEW. Those of a group are together, and
-            will be sorted.
-        few_ends: for each group where they end.
-        order: positions of rows, those of a group together.
-        bounds: where in `order` each group begins, and the end of the last.
+        keys: shape (columns, rows); negative keys are not counted. Those of a group of at most FEW rows are sorted.
+        begins, ends: where the rows of each group are.
         oddities: where each row's oddities begin, and the end of the last; the n and the key of each.
         cap: most buckets a cell may keep, CAP or less.
     """
     _check(cap)
-    rows = np.diff(bounds)
+    rows = ends - begins
     for group in np.flatnonzero((rows > TINY) & (rows <= FEW)).tolist():
-        few[:, few_ends[group] - rows[group] : few_ends[group]].sort(axis=1)
+        keys[:, begins[group] : ends[group]].sort(axis=1)
     shifts, sizes = shifts.copy(), np.empty_like(shifts)
     starts, lines, _ = oddities
-    odd = int((starts[order + 1] - starts[order]).sum())
-    out = room(int(np.minimum(rows, FEW).sum()) * len(keys) + odd + len(ids))
+    lined = int((starts[ends] - starts[begins]).sum())
+    out = room(int(np.minimum(rows, FEW).sum()) * len(keys) + lined + len(ids))
     tally = np.zeros((int(lines.max(initial=0)) + 1, ODDITY_KEYS), dtype=np.int64)
-    end = sketch_rows(keys, few, few_ends, order, bounds, places, oddities, tally, shifts, sizes, cap, *scratch(), out)
+    end = sketch_rows(keys, begins, ends, places, oddities, tally, shifts, sizes, cap, *scratch(), out)
     return _held(ids.ravel(), shifts.ravel(), sizes.ravel(), out, end)
 
 
