@@ -323,6 +323,27 @@ MUTATIONS = (
         (REPEATS,),
     ),
     Mutation(
+        "rows of a small group are sorted where another tag still counts them",
+        "panes/counting.py",
+        "if in_order and not sorted_in_place else",
+        "if in_order else",
+        (JUDGE, JUDGE_ORACLE),
+    ),
+    Mutation(
+        "counts above one are left out of a small group's sketch",
+        "sketches/packing.py",
+        "    counts[places] += repeats\n",
+        "",
+        ("tests/sketches/test_packing.py",),
+    ),
+    Mutation(
+        "a fingerprint takes the lengths of long parts alone",
+        "state/commits.py",
+        "(len(part), zlib.crc32(part))",
+        "(len(part), 0)",
+        ("tests/state/test_commits.py",),
+    ),
+    Mutation(
         "samples of event ids are not part of the checkpoint",
         "panes/open.py",
         "            self._repeats.restore(name, found.arrays, handles)\n",
