@@ -9,6 +9,7 @@ import pytest
 from driftline.codec import Array, pack, unpack
 from driftline.config import Settings
 from driftline.errors import StateCorrupt
+from driftline.panes.records import PaneRecord
 from driftline.panes.stored_rows import VERSION
 from driftline.runtime.rules import summarise_settings
 from driftline.tasks.summarise import Summarise
@@ -40,6 +41,18 @@ def restored(value: dict[int, Any], arrays: dict[str, Array]) -> None:
 
 def test_rows_are_taken_up() -> None:
     restored({}, {})
+
+
+def test_rows_of_a_quiet_stream_do_not_wait_in_thousands_of_pieces() -> None:
+    task = Summarise(summarise_settings(SETTINGS), 0, 1)
+    for number in range(300):
+        event = {"event_time": BEGIN, "model": "m", "segment": {"tenant": "a"}, "features": {"x": number / 7}}
+        task.process([json.dumps(event).encode()] * 3, [BEGIN] * 3, 3 * number + 3)
+        task.checkpoint()
+    assert len(list(task._panes.ends)) < 50
+    task.quiet()
+    (record,) = [record for record in task.emit() if isinstance(record, PaneRecord) and record.model == "m"]
+    assert [summary.events for _, summary in record.summaries()] == [900, 900]
 
 
 def test_columns_of_few_distinct_keys_and_of_many_come_back() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from driftline.panes.rows import Layout, Rows
+from driftline.panes.rows import Layout, Rows, joined
 from driftline.panes.stored_rows import pack_rows
 
 CHUNKS: Final = 8
@@ -23,6 +23,10 @@ MOST_ROWS: Final = 300_000
 """Rows that wait, and rows of a stored chunk."""
 MOST_VALUES: Final = 6_000_000
 """Values that wait, in 48 MB; stored, they take 30 MB at most."""
+PIECE_ROWS: Final = 2_000
+"""Rows of a piece, on average, below which pieces are joined when they are stored: so a quiet stream, of which a few
+come at a time, does not end in thousands. Joining large ones costs more than it saves: it takes fresh memory.
+"""
 ANY_PANE: Final = -1
 """Stands for the start of the pane where rows of several wait together."""
 
@@ -91,6 +95,8 @@ class Waiting:
                 joining = {"", *(to_join(stored, new, MOST_ROWS) if len(stored) >= CHUNKS else [])}
                 whole = name()
                 writing = [replace(rows, stored=whole) for rows in alike if rows.stored in joining]
+                if sum(len(rows.times) for rows in writing) < PIECE_ROWS * len(writing):
+                    writing = [replace(joined(writing), stored=whole)]
                 self._held[kept] = [*(rows for rows in alike if rows.stored not in joining), *writing]
                 writes[whole] = pack_rows(writing, categories)
         held = {rows.stored for alike in self._held.values() for rows in alike}
