@@ -15,7 +15,7 @@ from driftline.formats.learning import ALL
 from driftline.panes.counting import Counting
 from driftline.panes.groups import Naming, OpenGroup
 from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
-from driftline.panes.rows import Rows, joined
+from driftline.panes.rows import Rows
 from driftline.sketches.buckets import FEW
 from driftline.sketches.cells import CAP, Cells, concatenated, empty, merge
 from driftline.sketches.keys import Ints
@@ -48,7 +48,7 @@ def pane_records(
     naming: Naming,
     groups: Sequence[OpenGroup],
     held: Cells,
-    rows: Sequence[Sequence[Rows]],
+    rows: Sequence[tuple[Rows, Sequence[Ints]]],
     categories: Mapping[int, str],
 ) -> list[PaneRecord]:
     """Return the records of a pane.
@@ -58,10 +58,10 @@ def pane_records(
         naming: what codes and slots stand for.
         groups: those of which something was counted before.
         held: what was counted of them; ids by their handles.
-        rows: those that waited for the end of the pane, in pieces, those of each layout together.
+        rows: those that waited for the end of the pane, by layout, and their keys in pieces.
         categories: names of keys.
     """
-    belonging = [_belonging(joined(pieces, keys=False), naming) for pieces in rows]
+    belonging = [_belonging(each, naming) for each, _ in rows]
     ranks, named = _ranked(naming, [_code(group.version, group.segment, naming) for group in groups], belonging)
     slots, signals = _signals(naming)
     if len(held):
@@ -70,7 +70,9 @@ def pane_records(
         )
     found: list[tuple[Cells, int, int, list[int]]] = []
     rest = empty()
-    counting = [_counting(pieces, ranks[codes], named, slots) for pieces, codes in zip(rows, belonging, strict=True)]
+    counting = [
+        _counting(each, keys, ranks[codes], named, slots) for (each, keys), codes in zip(rows, belonging, strict=True)
+    ]
     for cells in _counted(held, counting, len(named)):
         rest = concatenated([rest, cells])
         *full, last = split(_weights(rest, signals), BYTES_A_RECORD)
@@ -143,13 +145,13 @@ def _renamed(held: Cells, ranks: Mapping[int, int], slots: Ints) -> Cells:
     return held.renamed(rank * GROUP_STEP + slots[below // ROLES] * ROLES + below % ROLES)
 
 
-def _counting(pieces: Sequence[Rows], ranks: Ints, named: Sequence[Group], slots: Ints) -> Counting:
+def _counting(rows: Rows, keys: Sequence[Ints], ranks: Ints, named: Sequence[Group], slots: Ints) -> Counting:
     """Return what counts these rows; `ranks` (1 + tags, rows) say to which of the named groups they belong."""
     whole, *by_tag = ranks
-    unions = _unions(whole, by_tag[0], pieces[0].shape.tags[0], named) if by_tag else {}
+    unions = _unions(whole, by_tag[0], rows.shape.tags[0], named) if by_tag else {}
     if unions:
         whole = np.where(np.isin(whole, list(unions)), -1, whole)
-    return Counting(pieces, np.stack([whole, *by_tag]), len(named), unions=unions, slots=slots)
+    return Counting(rows, keys, np.stack([whole, *by_tag]), len(named), unions=unions, slots=slots)
 
 
 def _unions(whole: Ints, first: Ints, tag: str, named: Sequence[Group]) -> dict[int, tuple[int, int]]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from driftline.compiled import compiled
-from driftline.panes.rows import Rows, joined
+from driftline.panes.rows import Rows
 from driftline.sketches.buckets import FEW
 from driftline.sketches.cells import Cells, empty, from_rows
 from driftline.sketches.keys import Ints
@@ -19,8 +19,9 @@ class Counting:
     """Counts rows, some groups at a time.
 
     Args:
-        pieces: the rows, alike in layout.
-        ranks: shape (·, rows), the groups to which each row of the pieces belongs, as numbers; below 0: to none.
+        rows: the rows; their own keys are not looked at.
+        pieces: the rows' keys, in pieces.
+        ranks: shape (·, rows), the groups to which each row belongs, as numbers; below 0: to none.
         count: how many groups there are.
         unions: groups that have the rows of others, given as the first and the last of them.
         slots: gives each slot another number, by position; None leaves them.
@@ -28,7 +29,8 @@ class Counting:
 
     def __init__(
         self,
-        pieces: Sequence[Rows],
+        rows: Rows,
+        pieces: Sequence[Ints],
         ranks: Ints,
         count: int,
         *,
@@ -45,8 +47,7 @@ class Counting:
         for union, (first, last) in unions.items():
             self._begins[union], self._ends[union] = self._begins[first], self._ends[last]
         in_order = len(pieces) == len(places) == 1 and bool((np.diff(places[0]) == 1).all())
-        self._keys = pieces[0].keys if in_order and not sorted_in_place else _arranged(pieces, places, total)
-        rows = joined(pieces, keys=False)
+        self._keys = pieces[0] if in_order and not sorted_in_place else _arranged(pieces, places, total)
         odd, line = np.unique(rows.oddity_slots, return_inverse=True)
         cells = np.concatenate([[_EVENTS], odd * ROLES + Role.ODDITIES, rows.cells])
         columns = np.concatenate([-1 - np.arange(1 + len(odd)), np.arange(len(rows.cells))])
@@ -85,17 +86,17 @@ class Counting:
         return from_rows(ids, shifts, self._columns, self._keys, begins, ends, self._oddities)
 
 
-def _arranged(pieces: Sequence[Rows], places: Ints, total: int) -> Ints:
-    """Return the keys of the pieces' rows with each row at its places (·, rows), as many as `total`.
+def _arranged(pieces: Sequence[Ints], places: Ints, total: int) -> Ints:
+    """Return the keys with each row at its places (·, rows), as many as `total`.
 
     A column at a time, which stays in the cache: group by group, each value would come from main memory.
     """
-    keys: Ints = np.empty((len(pieces[0].cells), total), dtype=np.int64)
+    keys: Ints = np.empty((len(pieces[0]), total), dtype=np.int64)
     start = 0
     for piece in pieces:
-        stop = start + len(piece.times)
+        stop = start + piece.shape[1]
         for wanted in places:
-            _scatter(piece.keys, wanted[start:stop], keys)
+            _scatter(piece, wanted[start:stop], keys)
         start = stop
     return keys
 

@@ -57,8 +57,8 @@ class _Due:
     """What is held of a pane that is to be closed."""
 
     groups: list[OpenGroup] = field(default_factory=list)
-    rows: list[list[Rows]] = field(default_factory=list)
-    """Pieces of each layout."""
+    rows: list[tuple[Rows, list[Ints]]] = field(default_factory=list)
+    """Of each layout: the rows, and their keys in pieces."""
 
 
 class OpenPanes:
@@ -107,7 +107,7 @@ class OpenPanes:
         rows = joined(self._waiting.release(kept))
         for segments in (None, *rows.segments):
             handles, ranks = self._groups_of(rows, segments)
-            counting = Counting([rows], ranks[None], len(handles))
+            counting = Counting(rows, [rows.keys], ranks[None], len(handles))
             self.take(counting.count(slice(0, len(handles)), handles * GROUP_STEP, self._newest))
             if segments is None:
                 self._repeats.add(handles, ranks, rows.ids)
@@ -183,7 +183,8 @@ class OpenPanes:
                 pieces = self._waiting.release(kept)
                 rows = joined(pieces, keys=False)
                 self._repeats.add(*self._groups_of(rows, None), rows.ids)
-                due.setdefault((kept[1] + rows.pane_ms, kept[1], rows.shape.model), _Due()).rows.append(pieces)
+                ended = due.setdefault((kept[1] + rows.pane_ms, kept[1], rows.shape.model), _Due())
+                ended.rows.append((rows, [piece.keys for piece in pieces]))
         for group in self._groups.values():
             if group.end <= watermark:
                 due.setdefault((group.end, group.start, group.model), _Due()).groups.append(group)
