@@ -1,0 +1,225 @@
+"""Mutations of what moves records and keeps state: each record counts once, whatever happens."""
+
+from driftline.log import kafka_settings
+from driftline.runtime.checkpoint import Checkpointer, Owned
+from driftline.runtime.owning import OwnedTasks
+from driftline.runtime.pausing import Pausing
+from driftline.runtime.stages import SummariseStage
+from driftline.runtime.worker import Worker
+from driftline.state import commits, memory
+from driftline.state.memory import MemoryStore
+from tests.mutations.places import Mutation
+
+SIMULATION = "tests/simulation/test_simulation.py::test_what_went_wrong_on_the_way_does_not_show_in_the_end"
+CHECKPOINT = "tests/runtime/test_checkpoint.py"
+FETCHING = "tests/runtime/test_fetching.py"
+PAUSING = "tests/runtime/test_pausing.py"
+WORKER = "tests/runtime/test_worker.py"
+STORES = "tests/state/test_conformance.py"
+
+MUTATIONS = (
+    # atomic progress
+    Mutation(
+        "store: commits are not compared with what they expect",
+        MemoryStore.commit,
+        "found != (commit.expected_sequence, expected)",
+        "False",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "store: owner and epoch are not compared",
+        memory._fenced,
+        "(stored.owner, stored.epoch) != (claim.owner, claim.epoch)",
+        "False",
+        (STORES,),
+    ),
+    Mutation(
+        "store: a claim does not count the epoch up",
+        MemoryStore.claim,
+        "before.epoch + 1",
+        "before.epoch",
+        (STORES,),
+    ),
+    Mutation(
+        "store: a commit whose reply was lost is not known again",
+        MemoryStore.commit,
+        "Committed(Outcome.ALREADY, _)",
+        "Committed(Outcome.STALE)",
+        (STORES,),
+    ),
+    Mutation(
+        "Redis: commits are not compared with what they expect",
+        "state/scripts/commit.lua",
+        "if task.sequence ~= expected_sequence or task.offsets ~= expected_offsets then",
+        "if false then",
+        (STORES,),
+    ),
+    Mutation(
+        "Redis: owner and epoch are not compared",
+        "state/scripts/task.lua",
+        "if task.owner ~= owner or task.epoch ~= epoch then",
+        "if false then",
+        (STORES,),
+    ),
+    Mutation(
+        "reading starts where the log's own committed offsets are",
+        Checkpointer.claim,
+        "positions = _",
+        "positions = {topic: consumer._of[topic].inner._group.reported.get(TopicPartition(topic, task.partition), 0)"
+        " for topic in stage.inputs}",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "records that the client brings again are counted again",
+        Owned.receive,
+        "unseen(batch, expected)",
+        "[batch]",
+        (FETCHING, SIMULATION),
+    ),
+    Mutation(
+        "records that the client leaves out are not missed",
+        Owned.receive,
+        "self._doubt(topic, begins)",
+        "False",
+        (FETCHING, SIMULATION),
+    ),
+    Mutation(
+        "after a refused commit the task goes on with what it has in memory",
+        Worker._commit,
+        "self._tasks.reclaim(owned)",
+        "pass",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "a checkpoint that waits to be committed is taken again",
+        Checkpointer.prepare,
+        "owned.pending is not None",
+        "False",
+        (PAUSING, SIMULATION),
+    ),
+    Mutation(
+        "a task that broke off in the middle is committed",
+        Owned.work,
+        "self.torn = True",
+        "pass",
+        (CHECKPOINT,),
+    ),
+    Mutation(
+        "nobody asks whether the store went back",
+        Worker._advance,
+        "self._tasks.reclaim_what_the_store_lost()",
+        "pass",
+        (CHECKPOINT, SIMULATION),
+    ),
+    # nothing lost
+    Mutation(
+        "panes and alerts are published before their commit",
+        Checkpointer.bury,
+        "owned.pending.dead_letters",
+        "[*owned.pending.dead_letters, *owned.pending.records]",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "dead letters are not flushed before the commit that passes them",
+        Checkpointer.bury,
+        "self._deliver(_)",
+        "for owned in tasks:\n"
+        "    for letter in owned.pending.dead_letters if owned.pending else ():\n"
+        "        self._producer.produce(letter)",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "records that were refused are not given to the producer that comes next",
+        Checkpointer._deliver,
+        "owned.given_to is not self._producer",
+        "owned.given_to is None",
+        (CHECKPOINT, SIMULATION),
+    ),
+    Mutation(
+        "the outbox is acknowledged before it is published",
+        Checkpointer.publish,
+        "self._deliver(_)",
+        "for owned in sending:\n    self._store.ack(owned.claim, owned.unsent[-1][0])\n"
+        "self._deliver([(owned, [record for _, record in owned.unsent]) for owned in sending])",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "the outbox is never acknowledged",
+        Checkpointer.publish,
+        "self._store.ack(_, _)",
+        "pass",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "what the last owner left in the outbox is not published",
+        Checkpointer.claim,
+        "owned.unsent = _",
+        "pass",
+        (f"{WORKER}::test_the_next_owner_publishes_what_the_last_one_left", WORKER, SIMULATION),
+    ),
+    Mutation(
+        "a partition added on the way is not counted as a source",
+        OwnedTasks.claim,
+        "self._notice_growth(partition)",
+        "pass",
+        (
+            f"{CHECKPOINT}::test_a_partition_added_while_workers_run_is_a_source_that_judge_waits_for",
+            CHECKPOINT,
+            SIMULATION,
+        ),
+    ),
+    # outages
+    Mutation(
+        "a worker that cannot finish a checkpoint works on",
+        Worker._advance,
+        "self._tasks.hold_back()\nreturn",
+        "pass",
+        (
+            f"{PAUSING}::test_nothing_more_is_read_while_a_slow_store_takes_a_checkpoint_bit_by_bit",
+            PAUSING,
+        ),
+    ),
+    Mutation(
+        "records that are still being tried are given to another producer as well",
+        Checkpointer._anew_if_refused,
+        "DeliveryPending",
+        "()",
+        (PAUSING,),
+    ),
+    Mutation(
+        "a log that has more than was read counts as quiet",
+        Worker._is_quiet,
+        "return read",
+        "return True",
+        (PAUSING,),
+    ),
+    Mutation(
+        "an input that was not read during a pause counts as quiet",
+        Pausing.end,
+        "owned.last_record = now",
+        "pass",
+        (PAUSING,),
+    ),
+    Mutation(
+        "the engine's producer writes what was queued behind a refused record",
+        kafka_settings,
+        "ENGINE_PRODUCER: Settings = _",
+        'ENGINE_PRODUCER: Settings = {"message.timeout.ms": 0}',
+        ("tests/log/test_kafka.py::test_a_refused_record_ends_the_engines_producer_and_nothing_behind_it_is_written",),
+    ),
+    Mutation(
+        "a quiet partition is flushed again and again",
+        SummariseStage.quiet,
+        "self._flushed_at == position",
+        "False",
+        (f"{WORKER}::test_a_bounded_run_gives_the_alerts_of_a_backtest", WORKER, SIMULATION),
+    ),
+    # stored state
+    Mutation(
+        "a fingerprint takes the lengths of long parts alone",
+        commits._mark,
+        "zlib.crc32(part)",
+        "0",
+        ("tests/state/test_commits.py",),
+    ),
+)

@@ -1,0 +1,228 @@
+"""Mutations of what is counted and found: the same alerts from any interleaving, and no evidence that is not there."""
+
+from driftline.evidence import bins
+from driftline.evidence.baseline import Baseline
+from driftline.evidence.detectors import Replayed
+from driftline.evidence.dispersion import Dispersion
+from driftline.evidence.evalues import Evidence
+from driftline.evidence.recovery import Recovery
+from driftline.incidents import alerts
+from driftline.incidents.budget import Budget
+from driftline.panes.counting import Counting
+from driftline.panes.merging import PaneMerger
+from driftline.panes.open import OpenPanes
+from driftline.panes.repeats import Repeats
+from driftline.sketches import packing
+from driftline.tasks import following
+from driftline.tasks.learning import Learner
+from driftline.tasks.subjects import SubjectJudge
+from driftline.tasks.summarise import Summarise
+from tests.mutations.engine import SIMULATION
+from tests.mutations.places import Mutation
+
+MERGING = "tests/panes/test_merging.py"
+REPEATS = "tests/panes/test_repeats.py"
+SUMMARISE = "tests/tasks/test_summarise.py"
+JUDGE = "tests/tasks/test_judge.py"
+JUDGE_ORACLE = "tests/tasks/test_judge_oracle.py"
+BASELINE = "tests/evidence/test_baseline.py"
+DETECTORS = "tests/evidence/test_detectors.py"
+
+MUTATIONS = (
+    # nothing twice
+    Mutation(
+        "panes that come again are counted again",
+        PaneMerger.take,
+        "source.sent.get(record.model, (NEVER, 0)) >= place",
+        "False",
+        (f"{MERGING}::test_records_sent_again_change_nothing", MERGING, SIMULATION),
+    ),
+    Mutation(
+        "a watermark may take its source back in time",
+        PaneMerger.take,
+        "place < held or (place == held and source.sent)",
+        "False",
+        (
+            f"{MERGING}::test_an_idle_mark_that_comes_again_does_not_pass_over_what_its_source_sent_since",
+            MERGING,
+            SIMULATION,
+        ),
+    ),
+    # determinism
+    Mutation(
+        "slices come out when the fastest source has passed them, not the slowest",
+        PaneMerger.complete_to,
+        "min(busy)",
+        "max(busy)",
+        (f"{MERGING}::test_any_interleaving_gives_the_same_slices", MERGING),
+    ),
+    Mutation(
+        "lateness is decided by the whole batch",
+        Summarise._refuse_late,
+        "marks = _",
+        "marks = np.maximum(running[-1] - self._settings.disorder, self.watermark) + np.zeros_like(times)",
+        (f"{SUMMARISE}::test_it_counts_what_the_oracle_counts",),
+    ),
+    Mutation(
+        "the watermark is sent before the panes that it promises",
+        Summarise.emit,
+        "records.append",
+        "(lambda mark: records.insert(0, mark))",
+        (SIMULATION,),
+    ),
+    Mutation(
+        "panes that wait in Judge are not part of its checkpoint",
+        PaneMerger.take,
+        "self._writes[blob] = value",
+        "self._writes[blob] = None",
+        (f"{MERGING}::test_no_restart_shows", MERGING, SIMULATION),
+    ),
+    Mutation(
+        "slices that are being learned from are not part of the checkpoint",
+        Learner._add,
+        "self.changed.add(start)",
+        "pass",
+        (f"{JUDGE}::test_no_restart_shows", JUDGE, SIMULATION),
+    ),
+    Mutation(
+        "counters are not part of the checkpoint",
+        Summarise.restore,
+        "self.counters = _",
+        "pass",
+        (f"{SUMMARISE}::test_no_restart_shows", SUMMARISE, SIMULATION),
+    ),
+    Mutation(
+        "an incident resolves a window earlier",
+        following,
+        "QUIET_WINDOWS = 3",
+        "QUIET_WINDOWS = 2",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "repeated ids are counted as long as the sample is not full",
+        Repeats.add,
+        "ids <= limits",
+        "ids < limits",
+        (REPEATS,),
+    ),
+    Mutation(
+        "rows of a small group are sorted where another tag still counts them",
+        Counting.__init__,
+        "in_order and not sorted_in_place",
+        "in_order",
+        (JUDGE, JUDGE_ORACLE),
+    ),
+    Mutation(
+        "counts above one are left out of a small group's sketch",
+        packing._counts,
+        "counts[places] += repeats",
+        "pass",
+        ("tests/sketches/test_packing.py",),
+    ),
+    Mutation(
+        "samples of event ids are not part of the checkpoint",
+        OpenPanes.restore,
+        "self._repeats.restore(_, _, _)",
+        "pass",
+        (SUMMARISE,),
+    ),
+    Mutation(
+        "an event's delay is told by the batch's last record",
+        Summarise._time,
+        "delays_of(_, stamps)",
+        "delays_of(np.where(fine, batch.times, stamps), np.full_like(stamps, stamps[-1]))",
+        (SUMMARISE,),
+    ),
+    Mutation(
+        "alert ids depend on when they are made",
+        alerts.alert_id,
+        "str(incident.window.end)",
+        "str(__import__('time').time_ns())",
+        (SIMULATION,),
+    ),
+    # evidence
+    Mutation(
+        "evidence does not fade",
+        Evidence.update,
+        "_ - 1 / FADING",
+        "np.concatenate((learning, learned, tilted))",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "the denominator of an e-value looks at the reference alone, not at the ball",
+        Evidence.update,
+        "self.radius",
+        "np.zeros_like(self.radius)",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "an edge between two bins is one key too high",
+        bins._round_edges,
+        "_roundest(_, _)",
+        "1 + _roundest(int(keys[first]) + width, int(keys[last + 1]))",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "evidence goes on after it opened an incident",
+        SubjectJudge._began,
+        "evidence.reset()",
+        "pass",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "how much windows vary is looked at for the window's own length alone",
+        Dispersion.at,
+        "self.hundredths[first : last + 1]",
+        "self.hundredths[first : first + 1]",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "an incident resolves without evidence that its change is gone",
+        Recovery.back,
+        "self._log_b >= ENOUGH",
+        "self._log_b >= 0.0",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "a window is among the past ones before it is weighed",
+        Evidence.update,
+        "floats = self.tempered(counts)",
+        "floats = self.tempered(counts)\nself._past.add(floats)",
+        (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "a chart takes the reference for the truth",
+        Replayed.update,
+        "self.compares_with_reference",
+        "False",
+        (BASELINE,),
+    ),
+    Mutation(
+        "panes of which a change was detected count as usual",
+        Replayed.update,
+        "self._baseline = Baseline()",
+        "pass",
+        (BASELINE,),
+    ),
+    Mutation(
+        "a restart forgets what panes added to the reference",
+        Replayed.__init__,
+        "Baseline(fed.learned)",
+        "Baseline()",
+        (DETECTORS, JUDGE),
+    ),
+    Mutation(
+        "one wild pane carries away the mean that a chart compares with",
+        Baseline.compare,
+        "abs(found) <= CLIP",
+        "True",
+        (BASELINE,),
+    ),
+    Mutation(
+        "a segment takes as much of the budget as all events",
+        Budget.allowance,
+        "part / 2 / (segment_rank * (segment_rank + 1))",
+        "part / 2",
+        (JUDGE_ORACLE,),
+    ),
+)
