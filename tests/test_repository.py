@@ -154,7 +154,6 @@ def test_the_lock_names_one_public_index_and_where_it_keeps_its_files() -> None:
 def declared() -> set[str]:
     requirements = [
         *PROJECT["project"]["dependencies"],
-        *(each for extra in PROJECT["project"]["optional-dependencies"].values() for each in extra),
         *(each for group in PROJECT["dependency-groups"].values() for each in group),
     ]
     return {re.split(r"[<>=!~\[ ]", requirement)[0] for requirement in requirements}

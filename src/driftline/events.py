@@ -1,4 +1,4 @@
-"""The wire contract of what services publish: prediction and label events, and how they become JSON.
+"""The wire contract of what services publish: prediction events, and how they become JSON.
 
 This is the sending side, kept free of everything but msgspec; the receiving side (`driftline.formats`) is more
 lenient and faster.
@@ -29,17 +29,6 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     segment: Mapping[str, Any] | UnsetType = UNSET
     tags: Mapping[str, Any] | UnsetType = UNSET
     latency_ms: float | UnsetType = UNSET
-
-
-class Label(msgspec.Struct, frozen=True, kw_only=True):
-    """The truth for one prediction, known later."""
-
-    event_id: str
-    model: str
-    label: Any
-    label_time: Time
-    revision: int | UnsetType = UNSET
-    """A higher revision replaces a lower one."""
 
 
 def _plain(value: object) -> object:

@@ -58,6 +58,6 @@ def on_kafka(kafka: Kafka, unique_name: str) -> dict[str, str]:
     """Variables that point a command at the real Kafka, with topics of its own."""
     topics = {
         f"DRIFTLINE_TOPICS__{key.upper()}": f"{unique_name}.{key}"
-        for key in ("predictions", "labels", "alerts", "panes", "dead_letters")
+        for key in ("predictions", "alerts", "panes", "dead_letters")
     }
     return {"DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap, **topics}

@@ -19,6 +19,6 @@ def test_a_command_receives_the_options_as_one_mapping() -> None:
         received.append(mapping)
 
     nothing = dict.fromkeys([*ColumnMapping.model_fields, "mapping_file"])
-    command(**nothing | {"model": "m", "segment_columns": "a, b", "label_delay": "1h"})
+    command(**nothing | {"model": "m", "segment_columns": "a, b"})
 
-    assert received == [ColumnMapping.build(model="m", segment_columns=("a", "b"), label_delay="1h")]
+    assert received == [ColumnMapping.build(model="m", segment_columns=("a", "b"))]

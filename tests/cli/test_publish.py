@@ -4,11 +4,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from driftline.cli.publish import Pace, parts_in_order, send
-from driftline.config import Settings
-from driftline.errors import ConfigError
+from driftline.cli.publish import Pace, send
 from driftline.log.memory import MemoryLog
-from driftline.tables import ColumnMapping, open_table
+from driftline.tables import ColumnMapping, iter_events, open_table
 from tests.cli.conftest import Driftline
 
 COLUMNS = ["--model", "m", "--time-column", "when", "--prediction-column", "p"]
@@ -28,13 +26,13 @@ def test_a_dry_run_prints_the_first_events_and_needs_no_kafka(driftline: Driftli
     assert [event["event_id"] for event in done.json] == ["loans-1", "loans-2", "loans-3"]
 
 
-def test_predictions_and_labels_reach_their_topics(driftline: Driftline, loans: Path, on_kafka: dict[str, str]) -> None:
+def test_predictions_reach_their_topic(driftline: Driftline, loans: Path, on_kafka: dict[str, str]) -> None:
     driftline("topics", "create", "--partitions", 2, **on_kafka)
 
     done = driftline("publish", loans, *COLUMNS, "--label-column", "y", "--rate", 1000, "--json", **on_kafka)
 
     assert done.status == 0
-    assert (done.json[0]["predictions"], done.json[0]["labels"]) == (10, 9)
+    assert done.json[0]["predictions"] == 10
 
 
 def test_whoever_publishes_the_past_is_told_that_it_is_late_beside_a_live_stream(
@@ -52,8 +50,6 @@ def test_whoever_publishes_the_past_is_told_that_it_is_late_beside_a_live_stream
     [
         (["--model", "m", "--time-column", "wen"], "did you mean when?"),
         ([], "--model: is missing"),
-        ([*COLUMNS, "--label-column", "y"], "topics.labels: is not set"),
-        ([*COLUMNS, "--label-delay", "1 day"], '"1 day" is not a duration'),
     ],
 )
 def test_wrong_columns_are_refused_before_anything_is_waited_for(
@@ -64,29 +60,15 @@ def test_wrong_columns_are_refused_before_anything_is_waited_for(
     assert (done.status, complaint in done.err) == (2, True)
 
 
-def test_labels_are_sent_among_the_predictions_by_their_time(loans: Path) -> None:
-    settings = Settings.model_validate({"topics": {"labels": "labels"}})
-    mapping = ColumnMapping.build(model="m", time_column="when", label_column="y", label_delay="5s")
-
-    parts = list(parts_in_order(open_table(loans), mapping, settings))
-
-    assert [(part.topic, (part.events.times or [])[0]) for part in parts] == [("predictions", 0), ("labels", 5_000)]
-
-
-def test_labels_without_a_topic_are_refused(loans: Path) -> None:
-    with pytest.raises(ConfigError, match=r"topics\.labels: is not set"):
-        parts_in_order(open_table(loans), ColumnMapping.build(model="m", label_column="y"), Settings())
-
-
 def test_records_are_keyed_by_the_event_id(loans: Path) -> None:
     log = MemoryLog()
     log.create_topics({"predictions": 1}, {})
     mapping = ColumnMapping.build(model="m")
 
-    sent = send(parts_in_order(open_table(loans), mapping, Settings()), log.producer(), Pace(None), 10)
+    sent = send(iter_events(open_table(loans), mapping), "predictions", log.producer(), Pace(None), 10)
 
     records = [record for *_, record in log.read("predictions").poll(0)]
-    assert sent == {"predictions": 10}
+    assert sent == 10
     assert [record.key for record in records] == [
         json.loads(record.value or b"")["event_id"].encode() for record in records
     ]

@@ -41,7 +41,6 @@ def test_the_file_of_the_documentation_is_read() -> None:
         """
         kafka: {bootstrap.servers: "localhost:9092"}
         redis: {url: "redis://localhost:6379/0"}
-        topics: {labels: labels}
         disorder: 45s
         models:
           "*":     {windows: [10m, {size: 1h, every: 10m}], false_alarms: 1 per 30d}
@@ -91,7 +90,7 @@ def test_the_environment_lies_on_top_of_the_file_key_by_key() -> None:
             "DRIFTLINE_METRICS__PORT": "9100",
             "DRIFTLINE_QUIET": "5m",
             "DRIFTLINE_MODELS": "{churn: {windows: [1h]}}",
-            "DRIFTLINE_TOPICS__LABELS": "",
+            "DRIFTLINE_TOPICS__ALERTS": "",
             "HOME": "/root",
         },
     )
@@ -104,7 +103,7 @@ def test_the_environment_lies_on_top_of_the_file_key_by_key() -> None:
     )
     assert settings.kafka == {"bootstrap.servers": "env", "client.id": "file", "sasl.password": "0123"}
     assert settings.model("churn").windows[0].size == 3_600_000
-    assert settings.topics.labels is None
+    assert settings.topics.alerts == "alerts"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +140,12 @@ def test_the_environment_lies_on_top_of_the_file_key_by_key() -> None:
         ("limits: {models: 0}", "limits.models: must be 1 or more, not 0"),
         ("group: 7", "group: must be text; put it in quotes, not 7"),
         ("topics: {alerts: 'a b'}", "topics.alerts: may only have letters, digits, dots, dashes and underscores"),
-        ("topics: {labels: predictions}", 'topics: predictions and labels are both "predictions"'),
+        ("topics: {alerts: predictions}", 'topics: predictions and alerts are both "predictions"'),
+        ("topics: {labels: labels}", "topics.labels: is not a setting: Driftline does not read labels"),
+        (
+            "models: {a: {awaits_labels: 7d}}",
+            "models.a.awaits_labels: is not a setting: Driftline does not read labels",
+        ),
         ("kafka: {linger.ms: 5}", "kafka: bootstrap.servers is missing"),
         ("kafka: {bootstrap.servers: [a, b]}", "kafka.bootstrap.servers: must be text, a number, true or false"),
         ("redis: {url: localhost}", "redis.url: must begin with one of redis://"),

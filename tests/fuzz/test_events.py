@@ -31,7 +31,7 @@ def test_strange_events_meet_every_fate() -> None:
     tally = Tally()
     for seed in range(10):
         World(f"fates/{seed}", ()).run(400, tally)
-    never = {"event-time-behind", "duplicate"}  # `past` is not set; nothing looks for duplicates yet
+    never = {"event-time-behind"}  # `past` is not set
     assert {reason.label for reason in Reason} - set(tally.fates) <= never | {"too-many-models", "event-time-ahead"}
     assert tally.fates["accepted"] > tally.events // 4
 

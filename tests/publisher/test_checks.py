@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from driftline.errors import InputError
-from driftline.publisher.checks import label_event, prediction_event, time_of
+from driftline.publisher.checks import prediction_event, time_of
 
 NOTHING: dict[str, Any] = dict.fromkeys(
     ["features", "prediction", "event_id", "model_version", "event_time", "segment", "tags", "latency_ms"]
@@ -46,22 +46,6 @@ def prediction(**arguments: Any) -> Any:
 def test_a_wrong_prediction_is_refused(arguments: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         prediction(**arguments)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        ({"label": None}, "label is None"),
-        ({"revision": -1}, "revision is -1"),
-        ({"revision": "2"}, "revision is '2'"),
-        ({"event_id": 5}, "event_id is 5"),
-        ({"label_time": "soon"}, "label_time is 'soon'"),
-    ],
-)
-def test_a_wrong_label_is_refused(arguments: dict[str, Any], complaint: str) -> None:
-    right: dict[str, Any] = {"event_id": "p", "model": "m", "label": 1, "label_time": None, "revision": None}
-    with pytest.raises(InputError, match=complaint):
-        label_event(**{**right, **arguments})
 
 
 @pytest.mark.parametrize("answer", [0, 0.0, False, "", "yes", np.float32(0.5), {"proba": {"yes": 1.0}}, {"value": 0}])

@@ -40,17 +40,19 @@ def events_in(log: EmbeddedLog | KafkaLog, topic: str) -> list[tuple[str, int, d
     return events
 
 
-def test_predictions_and_labels_meet_on_a_real_kafka(kafka: Kafka, make_topics: Callable[..., str]) -> None:
-    predictions, labels = make_topics("predictions", partitions=8), make_topics("labels", partitions=8)
-    with Publisher(kafka.bootstrap, predictions=predictions, labels=labels) as publisher:
-        ids = [publisher.publish(model="churn", features={"n": n}, prediction={"value": n}) for n in range(200)]
-        for event_id in ids:
-            publisher.label(event_id, model="churn", label="no")
+def test_events_arrive_on_a_real_kafka_each_in_the_partition_of_its_id(
+    kafka: Kafka, make_topics: Callable[..., str]
+) -> None:
+    first, second = make_topics("predictions", partitions=8), make_topics("others", partitions=8)
+    for topic in (first, second):
+        with Publisher(kafka.bootstrap, predictions=topic) as publisher:
+            for n in range(200):
+                publisher.publish(model="churn", event_id=f"p-{n}", features={"n": n}, prediction={"value": n})
     log = KafkaLog({"bootstrap.servers": kafka.bootstrap})
-    sent, truths = events_in(log, predictions), events_in(log, labels)
+    sent, again = events_in(log, first), events_in(log, second)
     assert sorted(event["features"]["n"] for _, _, event in sent) == list(range(200))
-    assert all(key == event["event_id"] for key, _, event in sent + truths)
-    assert {key: partition for key, partition, _ in sent} == {key: partition for key, partition, _ in truths}
+    assert all(key == event["event_id"] for key, _, event in sent)
+    assert {key: partition for key, partition, _ in sent} == {key: partition for key, partition, _ in again}
     assert len({partition for _, partition, _ in sent}) == 8
 
 

@@ -10,12 +10,12 @@ from driftline.state import MemoryStore
 
 
 def settings(**more: object) -> Settings:
-    return Settings.model_validate({"topics": {"labels": "labels"}, **more}, context={"directory": Path("/nowhere")})
+    return Settings.model_validate(more, context={"directory": Path("/nowhere")})
 
 
-def log_with(**counts: int) -> MemoryLog:
+def log_with_topics() -> MemoryLog:
     log = MemoryLog()
-    log.create_topics({topic: counts.get(topic, 4) for _, topic in settings().topics.named()}, {})
+    log.create_topics({topic: 4 for _, topic in settings().topics.named()}, {})
     return log
 
 
@@ -29,7 +29,7 @@ class LateStore(MemoryStore):
 def test_all_is_well() -> None:
     store = MemoryStore()
 
-    assert check_before_work(settings(), log_with(), store, wall_ms=store.time_ms) == []
+    assert check_before_work(settings(), log_with_topics(), store, wall_ms=store.time_ms) == []
 
 
 def test_every_missing_topic_is_named_with_the_command_that_makes_it() -> None:
@@ -37,13 +37,8 @@ def test_every_missing_topic_is_named_with_the_command_that_makes_it() -> None:
         check_before_work(settings(), MemoryLog(), MemoryStore(), wall_ms=lambda: 0)
 
     lines = str(caught.value).splitlines()
-    assert len(lines) == 5
+    assert len(lines) == 4
     assert all(line.endswith("does not exist: driftline topics create") for line in lines)
-
-
-def test_predictions_and_labels_need_as_many_partitions() -> None:
-    with pytest.raises(TopicError, match="labels has 2 partitions and predictions has 4"):
-        check_before_work(settings(), log_with(labels=2), MemoryStore(), wall_ms=lambda: 0)
 
 
 def test_profile_files_must_be_there_and_be_profiles(tmp_path: Path) -> None:
@@ -52,9 +47,9 @@ def test_profile_files_must_be_there_and_be_profiles(tmp_path: Path) -> None:
     broken = settings(models={"a": {"reference": str(tmp_path / "broken.profile")}})
 
     with pytest.raises(ConfigError, match=r"gone\.profile is not there; make it with `driftline profile build"):
-        check_before_work(missing, log_with(), MemoryStore(), wall_ms=lambda: 0)
+        check_before_work(missing, log_with_topics(), MemoryStore(), wall_ms=lambda: 0)
     with pytest.raises(InputError, match=r"broken\.profile: is not a profile"):
-        check_before_work(broken, log_with(), MemoryStore(), wall_ms=lambda: 0)
+        check_before_work(broken, log_with_topics(), MemoryStore(), wall_ms=lambda: 0)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.errors import InputError
-from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events, iter_labels
+from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events
 
 
 def table(columns: dict[str, Any]) -> Table:
@@ -20,10 +20,6 @@ def table(columns: dict[str, Any]) -> Table:
 
 def events(columns: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
     return decoded(list(iter_events(table(columns), ColumnMapping.build(model="m", **options), batch_rows=2)))
-
-
-def labels(columns: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
-    return decoded(list(iter_labels(table(columns), ColumnMapping.build(model="m", **options), batch_rows=2)))
 
 
 def decoded(batches: list[EncodedEvents]) -> list[dict[str, Any]]:
@@ -177,17 +173,7 @@ def test_a_score_beside_a_quantity_is_refused() -> None:
         events(columns, prediction_column="p", score_column="s")
 
 
-def test_labels_are_written_as_the_predictions_are_and_come_after_their_delay() -> None:
-    columns = {"when": [1000, 0, 2000], "p": [1.0, 0.0, 1.0], "s": [0.9, 0.1, 0.8], "truth": [1, 0, None]}
-    options = {"time_column": "when", "prediction_column": "p", "score_column": "s", "label_column": "truth"}
+def test_labels_are_neither_features_nor_published() -> None:
+    found = events({"x": [1.0], "truth": [0]}, label_column="truth")
 
-    found = labels(columns, label_delay="1s", feature_columns=(), **options)
-
-    assert found == [
-        {"event_id": "loans-2", "model": "m", "label": "0", "label_time": 1_000},
-        {"event_id": "loans-1", "model": "m", "label": "1", "label_time": 1_001_000},
-    ]
-
-
-def test_a_table_without_labels_gives_none() -> None:
-    assert labels({"x": [1]}) == []
+    assert [(event["features"], "label" in event) for event in found] == [({"x": 1.0}, False)]

@@ -31,12 +31,11 @@ def test_named_features_may_be_segments_too() -> None:
 
 def test_options_lie_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "columns.yaml"
-    file.write_text("model: churn\nmodel_version: 3\ntime_column: when\nlabel_delay: 7d\nsegment_columns: [city]\n")
+    file.write_text("model: churn\nmodel_version: 3\ntime_column: when\nsegment_columns: [city]\n")
 
     mapping = ColumnMapping.build(file, model="other", time_column=None)
 
     assert (mapping.model, mapping.model_version, mapping.time_column) == ("other", "3", "when")
-    assert mapping.label_delay == 7 * 86_400_000
     assert mapping.segment_columns == ("city",)
 
 
@@ -45,7 +44,6 @@ def test_options_lie_over_the_file(tmp_path: Path) -> None:
     [
         ({"time_column": "wen"}, '--time-column: the table has no column "wen"; did you mean when?'),
         ({"feature_columns": ("age", "Ctiy")}, '--feature-columns: the table has no column "Ctiy"; did you mean city?'),
-        ({"label_delay": "7d"}, "--label-delay: needs --time-column too"),
         ({"feature_columns": ()}, "neither features nor a prediction"),
     ],
 )
@@ -63,8 +61,7 @@ def test_what_does_not_fit_the_table_is_refused(options: dict[str, Any], complai
     [
         ("", {}, "--model: is missing"),
         ("model: a\nid_colum: b\n", {}, "id_colum: is not a setting; did you mean id_column?"),
-        ("model: a\nlabel_delay: 7\n", {}, "--label-delay: 7 has no unit"),
-        ("model: a\n", {"label_delay": "soon"}, '--label-delay: "soon" is not a duration'),
+        ("model: a\nlabel_delay: 7d\n", {}, "label_delay: is not a setting: Driftline does not read labels"),
         ("model: a\nmodel: b\n", {}, 'the key "model" is here again'),
     ],
 )

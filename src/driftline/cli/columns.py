@@ -30,10 +30,7 @@ _OPTIONS: dict[str, Any] = {
     "score_column": Annotated[
         str | None, _option("score-column", "Its score, such as the positive class's probability.")
     ],
-    "label_column": Annotated[str | None, _option("label-column", "The truth.")],
-    "label_delay": Annotated[
-        str | None, _option("label-delay", "How long after its event a label comes, such as 7d.", metavar="DURATION")
-    ],
+    "label_column": Annotated[str | None, _option("label-column", "The truth: kept out of the features.")],
     "segment_columns": Annotated[
         str | None, _option("segment-columns", "Tags to watch by themselves: a,b.", metavar="NAMES")
     ],

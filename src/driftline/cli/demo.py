@@ -178,18 +178,18 @@ def _publish_only(
     settings: "Settings", data: "CarLoans", mapping: "ColumnMapping", rate: float | None, as_json: bool
 ) -> None:
     from driftline.cli.connect import open_kafka
-    from driftline.cli.publish import Pace, parts_in_order, send
+    from driftline.cli.publish import Pace, send
     from driftline.cli.terminal import out, print_json
     from driftline.cli.topics import create_missing
     from driftline.log.embedded import PARTITIONS
-    from driftline.tables import open_table
+    from driftline.tables import iter_events, open_table
 
     kafka = open_kafka(settings)
     create_missing(kafka, settings, PARTITIONS, PARTITIONS)
     table = open_table(data.analysis)
     producer = kafka.producer()
     try:
-        sent = sum(send(parts_in_order(table, mapping, settings), producer, Pace(rate), table.rows).values())
+        sent = send(iter_events(table, mapping), settings.topics.predictions, producer, Pace(rate), table.rows)
     finally:
         producer.close()
     if as_json:

@@ -1,22 +1,19 @@
 """`driftline publish`: a table of past predictions, as the events that a service would have published."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from heapq import merge
+from collections.abc import Callable, Iterable
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from driftline.cli.columns import mapping_options
 from driftline.cli.options import ConfigOption, JsonOption
-from driftline.errors import ConfigError
 
 if TYPE_CHECKING:
-    from driftline.config import Settings
     from driftline.log.api import Producer
-    from driftline.tables import ColumnMapping, EncodedEvents, Table
+    from driftline.tables import ColumnMapping, EncodedEvents
 
 FLUSH_S = 60.0
 PAST_MS = 3_600_000
@@ -37,7 +34,7 @@ def publish(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Publish a table's rows as prediction events, in event-time order, and its labels as label events.
+    """Publish a table's rows as prediction events, in event-time order.
 
     Look at the first events, then publish all of them at a hundred a second, then say the columns once and for all:
 
@@ -50,70 +47,36 @@ def publish(
     from driftline.cli.connect import open_kafka
     from driftline.cli.terminal import note, out, print_json, utc
     from driftline.config import load
-    from driftline.tables import open_table
+    from driftline.tables import iter_events, open_table
 
     settings = load(config)
     opened = open_table(table)
-    parts = parts_in_order(opened, mapping, settings)
+    parts = iter_events(opened, mapping)
     if dry_run:
-        for value in islice(chain.from_iterable(part.events.values for part in parts), SHOWN):
+        for value in islice(chain.from_iterable(events.values for events in parts), SHOWN):
             print(value.decode())
         return
     first = list(islice(parts, 1))  # so that a wrong column is found before Kafka is waited for
     producer = open_kafka(settings).producer()
     start = time.monotonic()
     try:
-        sent = send(chain(first, parts), producer, Pace(rate), opened.rows)
+        sent = send(chain(first, parts), settings.topics.predictions, producer, Pace(rate), opened.rows)
     finally:
         producer.close()
     seconds = time.monotonic() - start
-    predictions, labels = sent.get(settings.topics.predictions, 0), sent.get(settings.topics.labels or "", 0)
-    speed = round((predictions + labels) / seconds)
+    speed = round(sent / seconds)
     if json:
-        print_json(
-            {"predictions": predictions, "labels": labels, "seconds": round(seconds, 3), "events_per_second": speed}
-        )
+        print_json({"predictions": sent, "seconds": round(seconds, 3), "events_per_second": speed})
         return
-    and_labels = f" and {labels:,} labels to {settings.topics.labels}" if labels else ""
     out().print(
-        f"published {predictions:,} predictions to {settings.topics.predictions}{and_labels} "
-        f"in {seconds:.1f} s ({speed:,} events/s)"
+        f"published {sent:,} predictions to {settings.topics.predictions} in {seconds:.1f} s ({speed:,} events/s)"
     )
-    oldest = min((part.events.times[0] for part in first if part.events.times), default=None)
+    oldest = min((events.times[0] for events in first if events.times), default=None)
     if oldest is not None and time.time() * 1_000 - oldest > PAST_MS:
         note(
             f"these events begin at {utc(oldest)}. In a topic that has held newer ones they are late, and refused "
             "(see `driftline status`): give the past a topic and a group of its own, or use `driftline backtest`"
         )
-
-
-class Part(NamedTuple):
-    """Events that go to one topic."""
-
-    topic: str
-    events: "EncodedEvents"
-
-
-def parts_in_order(table: "Table", mapping: "ColumnMapping", settings: "Settings") -> Iterator[Part]:
-    """Yield the table's predictions and labels in batches, by the time of each batch's first event.
-
-    Raises ConfigError where the table has labels and no topic takes them.
-    """
-    from driftline.tables import iter_events, iter_labels
-
-    predictions = (Part(settings.topics.predictions, events) for events in iter_events(table, mapping))
-    if mapping.label_column is None:
-        return predictions
-    topic = settings.topics.labels
-    if topic is None:
-        raise ConfigError(
-            "topics.labels: is not set, and the table has labels; set it (DRIFTLINE_TOPICS__LABELS=labels), "
-            "or leave out --label-column"
-        )
-    labels = (Part(topic, events) for events in iter_labels(table, mapping) if events.values)
-    return merge(
-        predictions, labels, key=lambda part: part.events.times[0] if part.events.times else part.topic == topic
-    )
 
 
 class Pace:
@@ -145,24 +108,21 @@ class Pace:
         self._sent += 1
 
 
-def send(parts: Iterable[Part], producer: "Producer", pace: Pace, rows: int) -> dict[str, int]:
-    """Produce everything and wait for its delivery; return the number of events by topic."""
+def send(parts: Iterable["EncodedEvents"], topic: str, producer: "Producer", pace: Pace, rows: int) -> int:
+    """Produce everything and wait for its delivery; return the number of events."""
     from driftline.cli.terminal import progress
     from driftline.log.api import Outgoing
 
-    sent: dict[str, int] = {}
+    sent = 0
     with progress() as bar:
-        tasks = {}
-        for topic, events in parts:
-            if topic not in tasks:
-                tasks[topic] = bar.add_task(topic, total=rows)
-            for number, (key, value) in enumerate(zip(events.keys, events.values, strict=True), start=1):
+        task = bar.add_task(topic, total=rows)
+        for events in parts:
+            for key, value in zip(events.keys, events.values, strict=True):
                 pace.wait()
                 producer.produce(Outgoing(topic, key, value))
-                if number % 1_000 == 0 or number == len(events.keys):
-                    bar.update(tasks[topic], completed=sent.get(topic, 0) + number)
-            sent[topic] = sent.get(topic, 0) + len(events.keys)
+                sent += 1
+                if sent % 1_000 == 0:
+                    bar.update(task, completed=sent)
         producer.flush(FLUSH_S)
-        for topic, task in tasks.items():
-            bar.update(task, total=sent[topic])
+        bar.update(task, completed=sent, total=sent)
     return sent

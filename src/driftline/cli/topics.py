@@ -35,7 +35,7 @@ Replicas = Annotated[
 
 @app.command()
 def create(
-    partitions: Annotated[int, typer.Option(min=1, help="Of predictions, labels, alerts and dead letters.")] = 4,
+    partitions: Annotated[int, typer.Option(min=1, help="Of predictions, alerts and dead letters.")] = 4,
     pane_partitions: Annotated[int, typer.Option(min=1, help="Of the internal panes topic.")] = 4,
     replication_factor: Replicas = None,
     config: ConfigOption = None,
@@ -57,7 +57,7 @@ def create(
 
 @app.command()
 def check(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Check that all topics are there and that predictions and labels have the same number of partitions.
+    """Check that all topics are there.
 
     Ends with status 1 if something is wrong, and says which command mends it.
 
@@ -71,14 +71,10 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
 def create_missing(
     log: Log, settings: Settings, partitions: int, pane_partitions: int, replication_factor: int | None = None
 ) -> None:
-    """Create the topics that do not exist. Labels get as many partitions as predictions have."""
+    """Create the topics that do not exist."""
     counts = _counts(log, settings)
     wanted = {
-        topic: pane_partitions
-        if key == "panes"
-        else counts.get(settings.topics.predictions, partitions)
-        if key == "labels"
-        else partitions
+        topic: pane_partitions if key == "panes" else partitions
         for key, topic in settings.topics.named()
         if topic not in counts
     }

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from driftline.config.document import DocumentError, Path, parse_value
-from driftline.config.names import nearest
+from driftline.config.names import not_a_setting
 from driftline.config.settings import Settings
 from driftline.errors import ConfigError
 
@@ -34,7 +34,7 @@ def from_environment(env: Mapping[str, str]) -> tuple[dict[str, Any], dict[Path,
         path = _path(name)
         if path is None:
             if not (_OTHERS.fullmatch(name) or _KUBERNETES.fullmatch(name)):
-                faults.append(f"{name}: is not a setting{nearest(name, variables())}")
+                faults.append(f"{name}: {not_a_setting(name, variables())}")
             continue
         try:
             value = parse_value(env[name]) if _has_parts(path) else env[name]

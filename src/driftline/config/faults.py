@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from driftline.config.document import Path
-from driftline.config.names import nearest
+from driftline.config.names import not_a_setting
 from driftline.config.secrets import SECRETIVE
 
 _SENTENCES = {
@@ -58,7 +58,7 @@ def key_text(path: Path) -> str:
 def _sentence(fault: Any, model: type[BaseModel]) -> str:
     kind, context = fault["type"], fault.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"is not a setting{nearest(str(fault['loc'][-1]), known_keys(model, fault['loc'][:-1]))}"
+        return not_a_setting(str(fault["loc"][-1]), known_keys(model, fault["loc"][:-1]))
     if kind == "value_error":
         return str(context["error"])
     if kind in _BOUNDS:

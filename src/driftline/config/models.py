@@ -110,7 +110,6 @@ class ModelSettings(BaseModel):
     segments: tuple[str, ...] = Field(
         default=(), description="Tags whose every value is watched by itself, such as tenant."
     )
-    awaits_labels: PositiveDuration | None = Field(default=None, description="How long labels are waited for.")
     min_effect: float = Field(default=0.02, ge=0, le=1, description="Changes smaller than this open no incident.")
     min_events: int = Field(default=30, ge=1, description="Windows with fewer events are not judged.")
     detectors: dict[str, tuple[str, ...]] = Field(

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_FOR_LABELS = ("labels", "awaits_labels", "label_delay")
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean …?`, or the list of known names where none is near, to end an error message with."""
@@ -12,3 +14,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"; did you mean {folded[close[0]]}?"
     return f"; known are {', '.join(sorted(names))}" if names else ""
+
+
+def not_a_setting(name: str, known: Iterable[str]) -> str:
+    """Return what is wrong with a key, option or variable that is unknown, and what to write instead."""
+    if name.lower().rpartition("__")[2] in _FOR_LABELS:
+        return "is not a setting: Driftline does not read labels, the truth about predictions, yet; take it out"
+    return f"is not a setting{nearest(name, known)}"

@@ -64,9 +64,6 @@ class TopicSettings(Section):
     """Names of the topics."""
 
     predictions: TopicName = "predictions"
-    labels: TopicName | None = Field(
-        default=None, description="Needs as many partitions as predictions. None: no labels."
-    )
     alerts: TopicName = "alerts"
     panes: TopicName = Field(default="driftline.panes", description="Internal, from the first stage to the second.")
     dead_letters: TopicName = "driftline.dead-letters"
@@ -81,11 +78,9 @@ class TopicSettings(Section):
         return self
 
     def named(self) -> Iterator[tuple[str, str]]:
-        """Yield (key, topic) for each topic in use."""
+        """Yield (key, topic) for each topic."""
         for key in type(self).model_fields:
-            topic = getattr(self, key)
-            if topic is not None:
-                yield key, topic
+            yield key, getattr(self, key)
 
 
 class LimitSettings(Section):

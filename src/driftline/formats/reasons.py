@@ -21,7 +21,7 @@ class Reason(IntEnum):
     EVENT_TIME_AHEAD = 12
     EVENT_TIME_BEHIND = 13
     LATE = 14
-    DUPLICATE = 15
+    # 15 is taken: it stood for a check that was never made.
     TOO_MANY_MODELS = 16
     TOO_MANY_VERSIONS = 17
 
@@ -46,7 +46,6 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.EVENT_TIME_AHEAD: "event_time is further ahead of the record's own timestamp than `future` allows",
     Reason.EVENT_TIME_BEHIND: "event_time is further behind the record's own timestamp than `past` allows",
     Reason.LATE: "the pane of that time was already sent; `disorder` says how late an event may be",
-    Reason.DUPLICATE: "the same event was counted before",
     Reason.TOO_MANY_MODELS: "more models than `limits.models` in one partition",
     Reason.TOO_MANY_VERSIONS: "more versions of this model than `limits.versions`",
 }

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from driftline.errors import InputError
-from driftline.events import Label, Prediction, Time
+from driftline.events import Prediction, Time
 
 EventTime = datetime.datetime | int | str
 """A datetime with a zone, epoch milliseconds, or RFC 3339 with a zone."""
@@ -53,23 +53,6 @@ def prediction_event(
         segment=mapping("segment", segment),
         tags=mapping("tags", tags),
         latency_ms=UNSET if latency_ms is None else latency(latency_ms),
-    )
-
-
-def label_event(*, event_id: str, model: str, label: Any, label_time: EventTime | None, revision: int | None) -> Label:
-    """Return a label event.
-
-    Raises:
-        InputError: an argument is missing or wrong; the message names it.
-    """
-    if label is None:
-        raise InputError("label is None: a label event says what the truth was, so pass it once it is known")
-    return Label(
-        event_id=text("event_id", event_id),
-        model=text("model", model),
-        label=label,
-        label_time=now() if label_time is None else time_of("label_time", label_time),
-        revision=UNSET if revision is None else revision_of(revision),
     )
 
 
@@ -121,13 +104,6 @@ def latency(value: object) -> float:
     if isinstance(value, str | bool) or not 0 <= number < float("inf"):
         raise InputError(f"latency_ms is {shown(value)}: pass milliseconds as a number, 0 or more")
     return number
-
-
-def revision_of(value: object) -> int:
-    """Check a revision: a whole number, not negative."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise InputError(f"revision is {shown(value)}: pass a whole number, higher for a later correction")
-    return value
 
 
 def time_of(name: str, value: object) -> Time:

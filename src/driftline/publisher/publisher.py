@@ -1,4 +1,4 @@
-"""A publisher of prediction and label events, made to sit inside a service that has better things to do.
+"""A publisher of prediction events, made to sit inside a service that has better things to do.
 
 It never calls a broker from `publish`: events go into librdkafka's local queue, whose own threads batch, compress and
 send them. What goes wrong there is found out later, so it is raised later: by the next call, by `flush`, and at exit.
@@ -16,7 +16,7 @@ from driftline.events import encode
 from driftline.log.api import Outgoing
 from driftline.log.kafka_producer import KafkaProducer
 from driftline.log.kafka_settings import Settings, checked
-from driftline.publisher.checks import EventTime, label_event, prediction_event
+from driftline.publisher.checks import EventTime, prediction_event
 
 log = logging.getLogger(__name__)
 
@@ -29,14 +29,14 @@ MAY_BE_GIVEN = frozenset({"partitioner"})
 
 
 class Publisher:
-    """Publishes what a model was asked and what it answered, and later the truth.
+    """Publishes what a model was asked and what it answered.
 
     Parameters:
         bootstrap_servers: the brokers to ask first, "host:port,host:port".
         kafka: any of librdkafka's settings instead or as well, such as those for TLS and SASL. `partitioner` may be
-            given here: services in other languages that publish labels must use the same one (Java's default is
-            `murmur2_random`; the default here, librdkafka's own, is `consistent_random`).
-        predictions, labels: topic names.
+            given here, where services in other languages are to put an event's id into the same partition (Java's
+            default is `murmur2_random`; the default here, librdkafka's own, is `consistent_random`).
+        predictions: the topic's name.
         on_error: called with what would otherwise be raised because of Kafka (`PublishError`, `LogDenied`), so that a
             service need not fail with its monitoring: then only `InputError` is raised, a mistake in the call. It is
             called inside calls of the publisher, in their thread, and must not call the publisher.
@@ -64,7 +64,6 @@ class Publisher:
         ...         prediction={"label": "yes", "proba": {"yes": 0.81, "no": 0.19}},
         ...         segment={"tenant": "acme"},
         ...     )
-        ...     publisher.label(event_id, model="churn", label="no")
     """
 
     def __init__(
@@ -73,7 +72,6 @@ class Publisher:
         *,
         kafka: Settings | None = None,
         predictions: str = "predictions",
-        labels: str = "labels",
         on_error: Callable[[DriftlineError], None] | None = None,
         max_block_s: float | None = None,
         flush_s: float = 30.0,
@@ -84,7 +82,6 @@ class Publisher:
                 raise ConfigError("bootstrap.servers is given twice: pass bootstrap_servers or write it in kafka")
             settings["bootstrap.servers"] = bootstrap_servers
         self._predictions = predictions
-        self._labels = labels
         self._on_error = on_error
         self._flush_s = flush_s
         self._closed = False
@@ -112,7 +109,7 @@ class Publisher:
             features: what the model was asked, by name: numbers, strings, booleans, None, nested mappings and lists.
             prediction: what it answered: a number, a string, a boolean, or a mapping with any of label, value, proba.
                 One of `features` and `prediction` is required.
-            event_id: unique per event; labels refer to it. Made up where it is missing.
+            event_id: unique per event. Made up where it is missing.
             model_version: the version that answered.
             event_time: an aware datetime, epoch milliseconds, or RFC 3339 text. Now where it is missing.
             segment: what to watch apart, such as {"tenant": "acme"}.
@@ -137,30 +134,6 @@ class Publisher:
         )
         self.send(self._predictions, event.event_id, event)
         return event.event_id
-
-    def label(
-        self,
-        event_id: str,
-        *,
-        model: str,
-        label: Any,
-        label_time: EventTime | None = None,
-        revision: int | None = None,
-    ) -> None:
-        """Queue a label event: the truth for the prediction with this id.
-
-        Parameters:
-            event_id: what `publish` returned.
-            model: the model that made the prediction.
-            label: a number, a string or a boolean.
-            label_time: when the truth was known; now where it is missing.
-            revision: a later correction has a higher number.
-
-        Raises:
-            InputError, PublishError, LogDenied: as `publish`.
-        """
-        event = label_event(event_id=event_id, model=model, label=label, label_time=label_time, revision=revision)
-        self.send(self._labels, event.event_id, event)
 
     def send(self, topic: str, key: str, value: object) -> None:
         """Queue any value under a key, unchecked: bytes as they are, all else as JSON. For events made elsewhere.

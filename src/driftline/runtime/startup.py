@@ -17,7 +17,7 @@ def check_before_work(settings: Settings, log: Log, store: Store, *, wall_ms: Ca
     """Check topics, profile files and the store; return warnings about clocks.
 
     Raises:
-        TopicError: a topic is missing, or predictions and labels have different partition counts.
+        TopicError: a topic is missing.
         ConfigError: a profile file is missing.
         InputError: a profile file cannot be read.
         StateDenied: the store may lose what it was given.

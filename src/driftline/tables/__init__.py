@@ -1,6 +1,6 @@
 """Tables of past predictions as the events that a service would have published."""
 
-from driftline.tables.events import BATCH_ROWS, EncodedEvents, iter_events, iter_labels
+from driftline.tables.events import BATCH_ROWS, EncodedEvents, iter_events
 from driftline.tables.mapping import ColumnMapping
 from driftline.tables.reading import Table, open_table
 from driftline.tables.times import time_span
@@ -11,7 +11,6 @@ __all__ = [
     "EncodedEvents",
     "Table",
     "iter_events",
-    "iter_labels",
     "open_table",
     "time_span",
 ]

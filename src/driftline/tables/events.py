@@ -9,7 +9,7 @@ import polars as pl
 
 from driftline.errors import InputError
 from driftline.tables.mapping import ColumnMapping
-from driftline.tables.predictions import outputs
+from driftline.tables.predictions import prediction_of
 from driftline.tables.reading import Table, input_errors
 from driftline.tables.times import epoch_milliseconds
 
@@ -24,7 +24,7 @@ class EncodedEvents:
     """Consecutive events as parallel lists, ready to be produced or decoded."""
 
     keys: list[bytes]
-    """The event ids: a prediction and its label have the same."""
+    """The event ids."""
     values: list[bytes]
     """Native events, JSON."""
     times: list[int] | None
@@ -41,7 +41,7 @@ def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_RO
     Without an id column an event is named `<file stem>-<row>`, the first row being 1. Raises InputError.
     """
     features = mapping.features(table.columns)
-    predicted = outputs(table, mapping).prediction
+    predicted = prediction_of(table, mapping)
     feature_record = record_type(features)
     segment_record = record_type(mapping.segment_columns, omit_null=True)
 
@@ -62,25 +62,6 @@ def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_RO
     for batch in _batches(table, mapping, batch_rows):
         keys = [key.encode() for key in batch.ids]
         yield EncodedEvents(keys, _encoded(fields(batch)), batch.times, batch.arrived)
-
-
-def iter_labels(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_ROWS) -> Iterator[EncodedEvents]:
-    """Yield the table's label events in order of their time: the event's time and `mapping.label_delay`.
-
-    A row without a label gives none; a mapping without a label column gives nothing. Raises InputError.
-    """
-    mapping.features(table.columns)
-    label = outputs(table, mapping).label
-    if label is None:
-        return
-    for batch in _batches(table, mapping, batch_rows):
-        labels = label(batch.frame)
-        known = [index for index, value in enumerate(labels) if value is not None and value == value]
-        ids = [batch.ids[index] for index in known]
-        times = batch.times and [batch.times[index] + mapping.label_delay for index in known]
-        found = {"event_id": ids, **_fixed(mapping, len(ids)), "label": [labels[index] for index in known]}
-        values = _encoded(found if times is None else {**found, "label_time": times})
-        yield EncodedEvents([key.encode() for key in ids], values, times)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from driftline.config.document import Document, DocumentError, parse_document
-from driftline.config.durations import Duration
 from driftline.config.faults import fault_lines
 from driftline.config.names import nearest
 from driftline.errors import InputError
@@ -36,8 +35,7 @@ class ColumnMapping(BaseModel):
     prediction_column: str | None = None
     score_column: str | None = None
     label_column: str | None = None
-    label_delay: Duration = 0
-    """Milliseconds from an event to its label."""
+    """The truth: neither watched nor published, named so that it is no feature."""
     segment_columns: tuple[str, ...] = ()
     feature_columns: tuple[str, ...] | None = None
 
@@ -68,10 +66,6 @@ class ColumnMapping(BaseModel):
                 for option, column in named
             ]
             raise InputError("\n".join(lines))
-        if self.label_delay and self.time_column is None:
-            raise InputError(
-                "--label-delay: needs --time-column too, as the label's time is the event's time and the delay"
-            )
         taken = {column for _, column in self._named()}
         features = tuple(column for column in columns if column not in taken)
         if self.feature_columns is not None:

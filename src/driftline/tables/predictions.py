@@ -1,7 +1,6 @@
 """How a table's prediction and score columns become an event's `prediction`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -16,33 +15,21 @@ MOST_CLASSES = 100
 _POSITIVE_NAMES = ("1", "true", "yes", "y", "t", "positive", "pos")
 
 Prediction = Callable[[pl.DataFrame], list[Any]]
-"""From a batch of rows to their predictions, and likewise for labels."""
+"""From a batch of rows to their predictions."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """How to take predictions and labels out of a batch. None where the table has no such column."""
-
-    prediction: Prediction | None
-    label: Prediction | None
-
-
-def outputs(table: Table, mapping: ColumnMapping) -> Outputs:
-    """Decide, from the columns' types and values, what form predictions and labels take.
+def prediction_of(table: Table, mapping: ColumnMapping) -> Prediction | None:
+    """Decide, from the columns' types and values, what form predictions take. None if the table has none.
 
     A prediction with a score beside it is a class: `{"label": "1", "proba": {"1": 0.8}}`, the score being that of the
     positive class (of two classes the one named 1, true, yes or positive, else the one whose mean score is higher), or,
     with more than two classes, that of the predicted one. A prediction alone is a number, text or boolean as it stands;
-    a score alone is `{"value": 0.8}`. Labels of a model that predicts classes are written as its classes are.
+    a score alone is `{"value": 0.8}`.
     """
-    label = mapping.label_column
-    if mapping.prediction_column is None:
-        score = mapping.score_column
-        return Outputs(None if score is None else _values(score), None if label is None else _plain(label))
-    if mapping.score_column is None:
-        return Outputs(_plain(mapping.prediction_column), None if label is None else _plain(label))
-    prediction = _classes(table, mapping.prediction_column, mapping.score_column)
-    return Outputs(prediction, None if label is None else _named(table, label))
+    prediction, score = mapping.prediction_column, mapping.score_column
+    if prediction is None:
+        return None if score is None else _values(score)
+    return _plain(prediction) if score is None else _classes(table, prediction, score)
 
 
 def _plain(column: str) -> Prediction:
@@ -51,11 +38,6 @@ def _plain(column: str) -> Prediction:
 
 def _values(column: str) -> Prediction:
     return lambda batch: [None if _missing(score) else {"value": score} for score in batch[column].to_list()]
-
-
-def _named(table: Table, column: str) -> Prediction:
-    name = class_name(table.schema[column], column)
-    return lambda batch: batch.select(name)[column].to_list()
 
 
 def _classes(table: Table, column: str, score_column: str) -> Prediction:
