@@ -69,7 +69,7 @@ fuzz: setup ## Strange events and hostile state: EVENTS=1000000 SEED=7
 
 .PHONY: guided
 guided: setup ## Fuzz by coverage with atheris (Linux): SECONDS=300
-	@$$(command -v uv || echo .tools/bin/uv) run --isolated --frozen --group guided python -m tests.fuzz.guided $(or $(SECONDS),300)
+	@$$(command -v uv || echo .tools/bin/uv) run --isolated --frozen --extra worker --group guided python -m tests.fuzz.guided $(or $(SECONDS),300)
 
 .PHONY: upgrade
 upgrade: setup services ## Roll from an earlier commit to this one: FROM=HEAD~1
@@ -82,6 +82,10 @@ golden: setup ## Keep a file of state as this release writes it, if a version ro
 .PHONY: bench
 bench: setup services ## Measure the cost of an event on this machine
 	@$(BIN)/driftline bench $(ARGS)
+
+.PHONY: client
+client: setup ## Measure what `pip install driftline` brings to a service that publishes
+	@$(BIN)/python -m tests.client
 
 .PHONY: detection
 detection: setup ## Measure what is found and how often wrongly, and write docs/detection.md (ARGS=--quick: a small run, ARGS='--parts lengths': one part)

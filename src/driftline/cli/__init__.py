@@ -16,16 +16,26 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the command line of this process and exit."""
-    # Not at the top: the modules of single commands import this one for its exit statuses.
-    from driftline.cli.app import app
-
     try:
+        # Not at the top: the modules of single commands import this one for its exit statuses.
+        from driftline.cli.app import app
+
         app()
     except DriftlineError as error:
         from driftline.cli.terminal import print_error  # rich: --help does without it
 
         print_error(error)
         sys.exit(status_of(error))
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library in ("", "driftline"):
+            raise
+        print(
+            f"error: {library} is not installed: `pip install driftline` brings what a service needs to publish, and "
+            "no more. For the command `driftline`: pip install 'driftline[worker]'",
+            file=sys.stderr,
+        )
+        sys.exit(REFUSED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
