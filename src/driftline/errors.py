@@ -21,7 +21,19 @@ A message names the thing, says what is wrong with it, and ends with what to do 
 
 
 class DriftlineError(Exception):
-    """Base of all errors that Driftline raises on purpose."""
+    """Base of all errors that Driftline raises on purpose.
+
+    `topic`, `partition` and `key` say which record or partition it is about, the first of them where there are many;
+    None where there is none, or where it is not known.
+    """
+
+    def __init__(
+        self, message: str = "", *, topic: str | None = None, partition: int | None = None, key: bytes | None = None
+    ) -> None:
+        super().__init__(message)
+        self.topic = topic
+        self.partition = partition
+        self.key = key
 
 
 class ConfigError(DriftlineError):

@@ -163,8 +163,9 @@ def test_an_offset_outside_the_log_stops_that_partition_with_a_clear_error(backe
     gone, fine = partitions_of(topic)[:2]
     member = joined(backend, topic)
     member.consumer.start({gone: 12_345, fine: 0})
-    with pytest.raises(OffsetLost, match=rf"{topic}, partition 0: offset 12345 .* keeps offsets 0 to 9"):
+    with pytest.raises(OffsetLost, match=rf"{topic}, partition 0: offset 12345 .* keeps offsets 0 to 9") as caught:
         drive([member], lambda: False)
+    assert (caught.value.topic, caught.value.partition) == gone
     drive([member], lambda: fine in member.ended)
     assert member.offsets == {fine: list(range(10))}
     member.consumer.start({gone: 8})
@@ -174,8 +175,9 @@ def test_an_offset_outside_the_log_stops_that_partition_with_a_clear_error(backe
 
 def test_a_missing_topic_is_named(backend: Backend) -> None:
     member = backend.member(f"nowhere-{backend.tag}")
-    with pytest.raises(TopicError, match=f"nowhere-{backend.tag} does not exist"):
+    with pytest.raises(TopicError, match=f"nowhere-{backend.tag} does not exist") as caught:
         drive([member], lambda: False)
+    assert caught.value.topic == f"nowhere-{backend.tag}"
     assert backend.log.partition_counts([f"nowhere-{backend.tag}"]) == {}
 
 

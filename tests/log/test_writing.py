@@ -33,8 +33,9 @@ def test_a_key_chooses_the_same_partition_in_every_log(any_backend: Backend) -> 
 def test_a_record_too_large_is_refused_at_once(any_backend: Backend) -> None:
     topic = any_backend.topic("large")
     producer = any_backend.log.producer()
-    with pytest.raises(PublishError, match=rf"topic {topic}.*2,000,00\d bytes"):
+    with pytest.raises(PublishError, match=rf"topic {topic}.*2,000,00\d bytes") as caught:
         producer.produce(Outgoing(topic, b"key", b"x" * 2_000_000))
+    assert (caught.value.topic, caught.value.partition, caught.value.key) == (topic, None, b"key")
     producer.produce(Outgoing(topic, b"key", b"small"))
     producer.flush(20)
     assert [value for _, _, value in read_all(any_backend, topic)] == [b"small"]
@@ -42,8 +43,9 @@ def test_a_record_too_large_is_refused_at_once(any_backend: Backend) -> None:
 
 def test_a_partition_that_does_not_exist_is_an_error(any_backend: Backend) -> None:
     topic = any_backend.topic("narrow")
-    with pytest.raises(PublishError, match=topic):
+    with pytest.raises(PublishError, match=topic) as caught:
         produce_and_flush(any_backend, Outgoing(topic, b"key", b"value", partition=77))
+    assert (caught.value.topic, caught.value.partition, caught.value.key) == (topic, 77, b"key")
 
 
 def produce_and_flush(backend: Backend, record: Outgoing) -> None:

@@ -7,13 +7,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from importlib.metadata import version
+from typing import Any, assert_type
 
 import pytest
 
 import driftline
 from driftline import Publisher
-from driftline.errors import ConfigError, DriftlineError, InputError, PublishError
+from driftline.errors import ConfigError, DeliveryPending, DriftlineError, InputError, PublishError
 from driftline.log.embedded import EmbeddedLog
 from driftline.log.kafka import KafkaLog
 from driftline.sandbox import Kafka
@@ -106,8 +107,9 @@ def deep() -> dict[str, Any]:
 @pytest.mark.parametrize("features", [{"x": object()}, {"x": "\ud800"}, {(1, 2): 3}, deep()])
 def test_what_cannot_be_json_is_refused_and_not_queued(embedded: EmbeddedLog, features: dict[str, Any]) -> None:
     with Publisher(embedded.bootstrap, predictions="refused") as publisher:
-        with pytest.raises(InputError, match="cannot be written as JSON"):
-            publisher.publish(model="m", features=features)
+        with pytest.raises(InputError, match="cannot be written as JSON") as caught:
+            publisher.publish(model="m", features=features, event_id="bad")
+        assert (caught.value.topic, caught.value.key) == ("refused", b"bad")
         publisher.publish(model="m", prediction=1, event_id="good")
     assert {key for key, _, _ in events_in(embedded, "refused")} == {"good"}
 
@@ -121,8 +123,9 @@ def test_delivery_errors_come_out_of_flush() -> None:
     publisher = unreachable()
     publisher.publish(model="m", prediction=1, event_id="p-1")
     publisher.publish(model="m", prediction=1, event_id="p-2")
-    with pytest.raises(PublishError, match=r"2 records .* the first: topic predictions.*'p-1'.*timed out"):
+    with pytest.raises(PublishError, match=r"2 records .* the first: topic predictions.*'p-1'.*timed out") as caught:
         publisher.flush(20)
+    assert (caught.value.topic, caught.value.partition, caught.value.key) == ("predictions", None, b"p-1")
     publisher.close()
 
 
@@ -176,8 +179,9 @@ def test_a_full_queue_holds_the_caller_back_for_so_long() -> None:
         for n in range(11):
             publisher.publish(model="m", prediction=n, event_id=f"p-{n}")
 
-    with pytest.raises(PublishError, match=r"'p-10': 10 records wait for Kafka, .* no room for 0\.3 s"):
+    with pytest.raises(DeliveryPending, match=r"'p-10': 10 records wait for Kafka, .* no room for 0\.3 s") as caught:
         publish_eleven()
+    assert caught.value.key == b"p-10"
     with pytest.raises(PublishError, match=r"10 records are not delivered after 0\.1 s"):
         publisher.close()
 
@@ -275,6 +279,9 @@ def test_importing_it_stays_light() -> None:
 
 def test_the_package_exports_what_it_says() -> None:
     assert driftline.__all__ == sorted(driftline.__all__)
+    assert dir(driftline) == driftline.__all__
     assert all(getattr(driftline, name) is not None for name in driftline.__all__)
+    assert_type(driftline.Publisher, type[Publisher])
+    assert driftline.__version__ == version("driftline")
     with pytest.raises(AttributeError, match="no attribute 'Publicher'"):
         driftline.Publicher  # noqa: B018

@@ -85,12 +85,13 @@ class EmbeddedLog:
             if partitions != PARTITIONS:
                 raise TopicError(
                     f"topic {topic}: the embedded log gives every topic {PARTITIONS} partitions, {partitions} were "
-                    f"asked for. Ask for {PARTITIONS}, or give the address of a real Kafka in kafka.bootstrap.servers"
+                    f"asked for. Ask for {PARTITIONS}, or give the address of a real Kafka in kafka.bootstrap.servers",
+                    topic=topic,
                 )
             try:
                 self._cluster.list_topics(topic, timeout=ASK_S)
             except KafkaException as exception:
-                raise as_driftline(error_of(exception), f"create topic {topic}") from exception
+                raise as_driftline(error_of(exception), f"create topic {topic}", topic=topic) from exception
 
     def close(self) -> None:
         """Stop the cluster; all its records are gone."""

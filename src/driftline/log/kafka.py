@@ -161,8 +161,10 @@ class KafkaLog:
                 if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
                     continue
                 if error.code() in BAD_TOPIC:
-                    raise TopicError(f"cannot create topic {topic}: {error.str()}. Correct its settings") from exception
-                raise as_driftline(error, f"create topic {topic}") from exception
+                    raise TopicError(
+                        f"cannot create topic {topic}: {error.str()}. Correct its settings", topic=topic
+                    ) from exception
+                raise as_driftline(error, f"create topic {topic}", topic=topic) from exception
         self._await_topics(list(counts))
 
     def _await_topics(self, topics: list[str]) -> None:

@@ -177,10 +177,14 @@ class KafkaConsumer:
         except KafkaException as exception:
             error = error_of(exception)
             if error.code() not in NO_TOPIC:
-                raise as_driftline(error, doing) from exception
+                raise as_driftline(error, doing, topic=partition.topic, partition=partition.partition) from exception
             # The client says so as well while it waits for the brokers to tell it about the topic.
             missing = self._missing(partition.topic)
-            raise missing or LogUnavailable(f"cannot {doing}: the brokers do not tell yet who has it") from exception
+            raise missing or LogUnavailable(
+                f"cannot {doing}: the brokers do not tell yet who has it",
+                topic=partition.topic,
+                partition=partition.partition,
+            ) from exception
 
     def lag(self, partition: TopicPartition, position: int) -> int | None:
         """Return the records between `position` and the end as last heard of; None if nothing was heard yet."""
@@ -233,11 +237,12 @@ class KafkaConsumer:
             if missing:
                 self._kept.append(missing)
         elif refused(error) or error.fatal():
-            self._kept.append(as_driftline(error, f"read topic {source.topic}"))
+            self._kept.append(as_driftline(error, f"read topic {source.topic}", topic=source.topic))
         elif code in UNREACHABLE or error.retriable() or code == KafkaError._MAX_POLL_EXCEEDED:
             log.warning("Kafka: %s", error.str())
         elif ours or source.partition < 0:
-            self._kept.append(as_driftline(error, f"read topic {source.topic}, partition {source.partition}"))
+            doing = f"read topic {source.topic}, partition {source.partition}"
+            self._kept.append(as_driftline(error, doing, topic=source.topic, partition=source.partition))
 
     def _offset_lost(self, error: KafkaError, source: TopicPartition, offset: int | None) -> OffsetLost:
         try:
@@ -248,7 +253,9 @@ class KafkaConsumer:
         return OffsetLost(
             f"topic {source.topic}, partition {source.partition}: offset {offset} is no longer in the log, {kept}. "
             "Retention passed it or the topic was created anew: restore the topic, or tell Driftline where to go on "
-            f"[{error.name()}]"
+            f"[{error.name()}]",
+            topic=source.topic,
+            partition=source.partition,
         )
 
     def _missing(self, topic: str) -> Exception | None:

@@ -105,8 +105,16 @@ def error_of(exception: KafkaException) -> KafkaError:
     return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(error))
 
 
-def as_driftline(error: KafkaError, doing: str) -> DriftlineError:
+def as_driftline(
+    error: KafkaError, doing: str, *, topic: str | None = None, partition: int | None = None
+) -> DriftlineError:
     """Return our error for one of Kafka's; `doing` completes "cannot …"."""
+    found = _as_driftline(error, doing)
+    found.topic, found.partition = topic, partition
+    return found
+
+
+def _as_driftline(error: KafkaError, doing: str) -> DriftlineError:
     code, said = error.code(), error.str()
     if refused(error):
         return LogDenied(f"Kafka refused to {doing}: {said}. Check the credentials and the permissions of this user")
@@ -123,7 +131,9 @@ def as_driftline(error: KafkaError, doing: str) -> DriftlineError:
 
 def no_such_topic(topic: str) -> TopicError:
     """Return the error for a topic that does not exist."""
-    return TopicError(f"topic {topic} does not exist: create it (`driftline topics create`) or correct its name")
+    return TopicError(
+        f"topic {topic} does not exist: create it (`driftline topics create`) or correct its name", topic=topic
+    )
 
 
 class Outage:

@@ -83,7 +83,10 @@ class KafkaProducer:
                 raise DeliveryPending(
                     f"{named(record.topic, record.partition, record.key)}: {len(self._client)} records wait for Kafka, "
                     f"and the local queue had no room for {self._max_block_s:g} s. Check the brokers, or allow more "
-                    "memory with queue.buffering.max.kbytes and queue.buffering.max.messages"
+                    "memory with queue.buffering.max.kbytes and queue.buffering.max.messages",
+                    topic=record.topic,
+                    partition=record.partition,
+                    key=record.key,
                 )
             self._serve(partial(self._client.poll, WAIT_S))
 
@@ -102,7 +105,12 @@ class KafkaProducer:
         except KafkaException as exception:
             error = error_of(exception)
             place = named(record.topic, record.partition, record.key)
-            raise PublishError(f"{place}: {error.str()}. {advice(error, record)}") from exception
+            raise PublishError(
+                f"{place}: {error.str()}. {advice(error, record)}",
+                topic=record.topic,
+                partition=record.partition,
+                key=record.key,
+            ) from exception
         return True
 
     def flush(self, timeout_s: float) -> None:
@@ -179,15 +187,21 @@ class KafkaProducer:
         if not failures:
             return None
         lost = [(error, message) for error, message in failures if message is not None]
+        topic = partition = key = None
+        if lost:
+            message = lost[0][1]
+            topic, partition, key = message.topic(), message.partition(), message.key()
+            partition = None if partition is None or partition < 0 else partition  # none was chosen yet
         denied = next((error.str() for error, _ in failures if refused(error)), None)
         if denied is not None:
             said = f" {len(lost)} records were not delivered." if lost else ""
-            return LogDenied(f"Kafka refused: {denied}.{said} Check the credentials and the permissions of this user")
-        error, message = lost[0]
-        assert message is not None
-        place = named(message.topic(), message.partition(), message.key())
-        first = f"{place}: {error.str()}. {advice(error)}"
-        return PublishError(first if len(lost) == 1 else f"{len(lost)} records were not delivered, the first: {first}")
+            why = f"Kafka refused: {denied}.{said} Check the credentials and the permissions of this user"
+            return LogDenied(why, topic=topic, partition=partition, key=key)
+        error = lost[0][0]
+        why = f"{named(topic, partition, key)}: {error.str()}. {advice(error)}"
+        if len(lost) > 1:
+            why = f"{len(lost)} records were not delivered, the first: {why}"
+        return PublishError(why, topic=topic, partition=partition, key=key)
 
     def _settle_failures(self) -> None:
         failure = self._take_failures()
@@ -214,7 +228,7 @@ class KafkaProducer:
 
 def named(topic: str | None, partition: int | None, key: bytes | None) -> str:
     """Return where a record was going, for a message."""
-    where = f"topic {topic}" if partition is None or partition < 0 else f"topic {topic}, partition {partition}"
+    where = f"topic {topic}" if partition is None else f"topic {topic}, partition {partition}"
     if key is None:
         return f"{where}, no key"
     shown = repr(key.decode(errors="backslashreplace"))

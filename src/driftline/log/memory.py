@@ -61,7 +61,9 @@ class MemoryLog:
         """Create topics (name to partition count); their settings mean nothing here."""
         for topic, partitions in counts.items():
             if partitions < 1:
-                raise TopicError(f"cannot create topic {topic} with {partitions} partitions: it needs at least one")
+                raise TopicError(
+                    f"cannot create topic {topic} with {partitions} partitions: it needs at least one", topic=topic
+                )
         with self._cluster.changed:
             self._cluster.create(counts)
 
@@ -105,13 +107,16 @@ class MemoryProducer:
         size = len(record.key or b"") + len(record.value or b"")
         if size > MAX_RECORD_BYTES:
             raise PublishError(
-                f"topic {record.topic}: the record has {size:,} bytes, {MAX_RECORD_BYTES:,} are allowed: send less"
+                f"topic {record.topic}: the record has {size:,} bytes, {MAX_RECORD_BYTES:,} are allowed: send less",
+                topic=record.topic,
+                partition=record.partition,
+                key=record.key,
             )
         with self._cluster.changed:
             try:
                 partition = self._cluster.partition(TopicPartition(record.topic, self._place(record)))
             except TopicError as error:
-                raise PublishError(str(error)) from None
+                raise PublishError(str(error), topic=record.topic, partition=record.partition, key=record.key) from None
             stamp = self._cluster.clock() if record.timestamp is None else record.timestamp
             partition.append(Record(record.key, record.value, record.headers), stamp)
             self._cluster.changed.notify_all()

@@ -60,10 +60,12 @@ class Cluster:
         """
         partitions = self.topics.get(source.topic)
         if partitions is None:
-            raise TopicError(f"topic {source.topic} does not exist: create it or correct its name")
+            raise TopicError(f"topic {source.topic} does not exist: create it or correct its name", topic=source.topic)
         if not 0 <= source.partition < len(partitions):
             raise TopicError(
-                f"topic {source.topic} has {len(partitions)} partitions, not one numbered {source.partition}"
+                f"topic {source.topic} has {len(partitions)} partitions, not one numbered {source.partition}",
+                topic=source.topic,
+                partition=source.partition,
             )
         return partitions[source.partition]
 

@@ -86,7 +86,10 @@ class MemoryConsumer:
                 self._kept.append(
                     OffsetLost(
                         f"topic {source.topic}, partition {source.partition}: offset {position} is no longer in the "
-                        f"log, it keeps offsets {partition.first} to {partition.end - 1}: tell Driftline where to go on"
+                        f"log, it keeps offsets {partition.first} to {partition.end - 1}: tell Driftline where to "
+                        "go on",
+                        topic=source.topic,
+                        partition=source.partition,
                     )
                 )
                 continue

@@ -142,13 +142,16 @@ class Publisher:
             InputError: the value cannot be written as JSON.
             PublishError, LogDenied: as `publish`.
         """
+        named = key.encode(errors="backslashreplace")
         if self._closed:
-            raise PublishError("this publisher was closed: make another one, or publish before it is closed")
+            raise PublishError(
+                "this publisher was closed: make another one, or publish before it is closed", topic=topic, key=named
+            )
         try:
             payload = value if isinstance(value, bytes) else encode(value)
             record = Outgoing(topic, key.encode(), payload)
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise InputError(f"event {key!r} cannot be written as JSON: {error}") from error
+            raise InputError(f"event {key!r} cannot be written as JSON: {error}", topic=topic, key=named) from error
         with self._kafka_errors():
             self._producer.produce(record)
 

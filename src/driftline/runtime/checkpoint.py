@@ -343,7 +343,7 @@ class Checkpointer:
         except (PublishError, LogDenied) as error:
             self._producer.close()
             self._producer = self._open_producer()
-            raise PublishError(str(error)) from error
+            raise PublishError(str(error), topic=error.topic, partition=error.partition, key=error.key) from error
 
 
 def name(task: TaskId) -> str:
