@@ -1,6 +1,7 @@
 """Mutations of what moves records and keeps state: each record counts once, whatever happens."""
 
 from driftline.log import kafka_settings
+from driftline.runtime import outbox, progress, stages
 from driftline.runtime.checkpoint import Checkpointer, Owned
 from driftline.runtime.owning import OwnedTasks
 from driftline.runtime.pausing import Pausing
@@ -168,7 +169,36 @@ MUTATIONS = (
             SIMULATION,
         ),
     ),
+    # partitions that move
+    Mutation(
+        "a partition that moves is not checkpointed before",
+        Worker.on_revoked,
+        "self._finish_with(_, _)",
+        "pass",
+        (f"{WORKER}::test_what_moves_to_another_worker_is_checkpointed_before",),
+    ),
+    Mutation(
+        "a worker keeps the tasks that it lost",
+        Worker.on_lost,
+        "self._tasks.forget(partitions)",
+        "pass",
+        (f"{WORKER}::test_a_worker_lets_go_of_what_it_lost",),
+    ),
+    Mutation(
+        "a release sends a model's panes to another partition than the one before",
+        stages.panes_partition,
+        "crc32(model.encode())",
+        "sum(model.encode())",
+        ("tests/runtime/test_stages.py",),
+    ),
     # outages
+    Mutation(
+        "a resting worker goes on without asking the store",
+        Pausing.end,
+        "self._store.time_ms()",
+        "pass",
+        (f"{PAUSING}::test_a_resting_worker_goes_on_once_the_store_answers_and_not_before",),
+    ),
     Mutation(
         "a worker that cannot finish a checkpoint works on",
         Worker._advance,
@@ -213,6 +243,28 @@ MUTATIONS = (
         "self._flushed_at == position",
         "False",
         (f"{WORKER}::test_a_bounded_run_gives_the_alerts_of_a_backtest", WORKER, SIMULATION),
+    ),
+    # told to people and programs
+    Mutation(
+        "a dead letter loses the headers of its record",
+        outbox.dead_letter,
+        "*record.headers",
+        "*()",
+        (f"{WORKER}::test_a_dead_letter_keeps_the_headers_of_its_record",),
+    ),
+    Mutation(
+        "panes that come again are among the merged ones in the metrics",
+        progress._of_judge,
+        'counters["panes"] - sum(fates.values())',
+        'counters["panes"]',
+        ("tests/runtime/test_progress.py",),
+    ),
+    Mutation(
+        "the metric of a watermark is in milliseconds",
+        progress._of_summarise,
+        "task.watermark / 1000",
+        "float(task.watermark)",
+        ("tests/runtime/test_progress.py",),
     ),
     # stored state
     Mutation(

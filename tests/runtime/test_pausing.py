@@ -17,7 +17,7 @@ from driftline.runtime.checkpoint import Prepared
 from driftline.runtime.local import backtest
 from driftline.runtime.pausing import RETRY_S, TELL_S
 from driftline.runtime.worker import CHECKPOINT_S, Worker
-from driftline.state.api import Claim, Commit, Committed, Outcome
+from driftline.state.api import Claim, Commit, Committed, Outcome, TaskInfo
 from driftline.state.memory import MemoryStore
 from driftline.tables import EncodedEvents
 from tests.runtime.streams import START, Bench, Manual, events, settings
@@ -57,7 +57,7 @@ class FailingStore(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.on = {name: Sabotage() for name in ("commit", "ack", "claim")}
+        self.on = {name: Sabotage() for name in ("commit", "ack", "claim", "tasks", "time_ms")}
         self.before_commit: Callable[[], None] = lambda: None
 
     def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
@@ -72,6 +72,14 @@ class FailingStore(MemoryStore):
     def claim(self, task: object, owner: str, *, now: int) -> Claim:
         self.on["claim"].check()
         return super().claim(task, owner, now=now)  # type: ignore[arg-type]
+
+    def tasks(self, group: str) -> list[TaskInfo]:
+        self.on["tasks"].check()
+        return super().tasks(group)
+
+    def time_ms(self) -> int:
+        self.on["time_ms"].check()
+        return super().time_ms()
 
 
 @dataclass
@@ -213,6 +221,29 @@ def test_a_store_that_is_away_for_minutes_is_waited_for(
     assert "goes on after 1" in caplog.text
     assert driven.alert_ids() == expected
     assert driven.worker.progress.restarts == {}
+
+
+def test_a_resting_worker_goes_on_once_the_store_answers_and_not_before(caplog: pytest.LogCaptureFixture) -> None:
+    """It has nothing to finish that would fail again, and would else say every half second that all is well."""
+    caplog.set_level(logging.INFO, logger="driftline")
+    driven = Driven(bounded=False)
+    driven.bench.publish(STREAM[:1000])
+    driven.step(100)
+    assert not any(owned.moved or owned.unfinished for owned in driven.worker._tasks)
+    away = [driven.store.on[name] for name in ("tasks", "time_ms")]
+    for sabotage in away:
+        sabotage.error = StateUnavailable("Redis is away")
+    driven.step_until(driven.paused)
+    driven.wait(60)
+    assert driven.paused()
+    assert pauses(caplog) == ["paused, nothing is lost: Redis is away"]
+    assert "goes on" not in caplog.text
+
+    for sabotage in away:
+        sabotage.error = None
+    driven.wait(2)
+    assert not driven.paused()
+    assert "goes on after 6" in caplog.text
 
 
 def test_nothing_more_is_read_while_the_store_is_away() -> None:

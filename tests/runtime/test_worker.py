@@ -173,6 +173,19 @@ def test_bad_records_go_to_the_dead_letters_with_their_reason_and_place() -> Non
     assert sum(view["accepted"] for view in counted) == 100
 
 
+def test_a_dead_letter_keeps_the_headers_of_its_record() -> None:
+    """They may be all that leads to the service that sent it: a trace, a schema's id, the same name twice."""
+    bench = Bench(settings())
+    headers = (("traceparent", b"00-4bf9"), ("schema", b"\x00\xff"), ("schema", b""))
+    producer = bench.log.producer()
+    producer.produce(Outgoing(bench.settings.topics.predictions, b"k", b"not json", headers=headers))
+    manual = Manual()
+    drive(bench.worker(clock=manual.clock()), manual)
+    (letter,) = bench.records(bench.settings.topics.dead_letters)
+    assert letter.headers[: len(headers)] == headers
+    assert all(name.startswith("driftline-") for name, _ in letter.headers[len(headers) :])
+
+
 def test_a_quiet_partition_is_flushed_once() -> None:
     bench = Bench(settings(quiet="60s"))
     bench.publish(STREAM[: 60 * 61])  # 61 minutes: the last pane of five minutes has one of them
@@ -245,6 +258,52 @@ def test_a_task_of_two_inputs_checkpoints_both_offsets_together() -> None:
             assert stored[topic] == info.offsets[topic]
             totals[topic] += stored[topic]
     assert totals == {"left": 400, "right": 200}
+
+
+def test_what_moves_to_another_worker_is_checkpointed_before() -> None:
+    """Its next owner then reads nothing twice, however long ago the last checkpoint was."""
+    bench, first = busy_worker()
+    second = bench.worker("second", bounded=False, clock=Manual().clock())
+    while not first.progress.rebalances["revoked"]:
+        first.step()
+    moved = [info for info in summarising(bench) if f"summarise {info.task.partition}" not in first.progress.tasks]
+    ends = bench.log.bounds(bench.settings.topics.predictions)
+    assert moved
+    assert all(info.offsets[bench.settings.topics.predictions] == ends[info.task.partition][1] for info in moved)
+    for worker in (first, second):
+        worker.stop()
+        worker.run()
+
+
+def test_a_worker_lets_go_of_what_it_lost() -> None:
+    """What the group gave to others while this one did not answer is not its own to show or to commit."""
+    bench, first = busy_worker()
+    for member in first._consumer._consumers:  # type: ignore[attr-defined]
+        member.expire()
+    second = bench.worker("second", bounded=False, clock=Manual().clock())
+    while len(second.progress.tasks) < PARTITIONS + 2:
+        second.step()
+    first.step()
+    assert first.progress.rebalances["lost"] == PARTITIONS + 2
+    assert first.progress.tasks == []
+    first.stop()
+    first.run()
+    assert first.progress.restarts == {}, "it tried to commit what is not its own"
+    second.stop()
+    second.run()
+
+
+def busy_worker() -> tuple[Bench, Worker]:
+    """Return a worker that has read what is there, and whose next checkpoint is an hour away."""
+    bench = Bench(settings(checkpoint="1h"))
+    worker = bench.worker("first", bounded=False, clock=Manual().clock())
+    for part in (STREAM[:300], STREAM[300:900]):  # the first checkpoint is due at once
+        bench.publish(part)
+        before = worker.progress.records
+        while worker.progress.records < before + len(part):
+            worker.step()
+    assert sum(sum(info.offsets.values()) for info in summarising(bench)) < 900
+    return bench, worker
 
 
 def test_dead_letters_are_out_before_the_commit_that_passes_them() -> None:

@@ -1,0 +1,66 @@
+"""What a worker's metrics say, in the units and with the meanings of the table."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from driftline.log.api import Outgoing
+from driftline.log.memory import MemoryLog
+from driftline.observe.metrics import PANE_RECORDS, WATERMARK, WATERMARK_LAG, Metric, Sample
+from driftline.runtime.worker import Worker
+from driftline.state import MemoryStore
+from tests.runtime.streams import Manual
+from tests.runtime.test_finish import BEGIN, SETTINGS, publish
+
+
+class Watched:
+    """A log with a partition of each topic, and what the last worker on it said at its end."""
+
+    def __init__(self) -> None:
+        self.log, self.store = MemoryLog(), MemoryStore()
+        self.log.create_topics({topic: 1 for _, topic in SETTINGS.topics.named()}, {})
+        self.manual = Manual(BEGIN / 1000 + 7_200)
+        self.samples: Sequence[Sample] = ()
+
+    def work(self) -> None:
+        clock = self.manual.clock()
+        worker = Worker(SETTINGS, self.log, self.store, owner="a", clock=clock, poll_s=0.0, observe=self.observe)
+        for _ in range(20):
+            worker.step()
+            self.manual.time += 0.1
+        worker.stop()
+        worker.run()
+
+    def observe(self, samples: Sequence[Sample]) -> None:
+        self.samples = samples
+
+    def value(self, metric: Metric, *labels: str) -> float:
+        (found,) = [sample.value for sample in self.samples if (sample.metric, sample.labels) == (metric, labels)]
+        return found
+
+
+def test_a_watermark_is_in_seconds_and_as_far_behind_the_clock_as_its_lag_says() -> None:
+    watched = Watched()
+    publish(watched.log, range(1_000))
+    watched.work()
+    newest = BEGIN / 1000 + 99.9
+    assert newest - 60 <= watched.value(WATERMARK, "0") <= newest
+    behind = watched.manual.time - watched.value(WATERMARK, "0")
+    assert watched.value(WATERMARK_LAG, "0") == pytest.approx(behind)
+
+
+def test_panes_that_come_again_are_not_among_the_merged() -> None:
+    watched = Watched()
+    publish(watched.log, range(2_000))
+    watched.work()
+    panes = SETTINGS.topics.panes
+    merged = watched.value(PANE_RECORDS, "0", "merged")
+    assert merged > 0
+    assert watched.value(PANE_RECORDS, "0", "repeated") == 0
+    sent = [record for *_, record in watched.log.read(panes).poll(0)]
+    producer = watched.log.producer()
+    for record in sent:
+        producer.produce(Outgoing(panes, record.key, record.value, partition=0))
+    watched.work()
+    assert watched.value(PANE_RECORDS, "0", "repeated") == len(sent)
+    assert watched.value(PANE_RECORDS, "0", "merged") == merged
