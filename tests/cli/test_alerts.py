@@ -16,7 +16,7 @@ def alert(fingerprint: str, *, firing: bool = True, model: str = "churn", severi
     return {
         "specversion": "1.0",
         "id": f"{fingerprint}/{status}",
-        "source": "/driftline",
+        "source": "/driftline/driftline",
         "type": f"io.driftline.incident.{status}",
         "subject": model,
         "time": "2026-08-21T09:10:00Z",
@@ -59,7 +59,13 @@ def publish(log: MemoryLog, *events: dict[str, Any]) -> None:
 
 
 def shown(capsys: pytest.CaptureFixture[str], log: MemoryLog, **options: Any) -> str:
-    given = {"follow": False, "resolved": False, "model": None, "as_json": False} | options
+    given: dict[str, Any] = {
+        "group": "driftline",
+        "follow": False,
+        "resolved": False,
+        "model": None,
+        "as_json": False,
+    } | options
     watch(log, Settings(), **given)
     return capsys.readouterr().out
 
@@ -83,6 +89,18 @@ def test_resolved_ones_and_other_models_are_shown_when_asked_for(
     assert ids() == ["c", "b"]
     assert ids(resolved=True) == ["c", "b", "a"]
     assert ids(model="fraud") == ["b"]
+
+
+def test_incidents_of_other_groups_are_shown_when_asked_for(log: MemoryLog, capsys: pytest.CaptureFixture[str]) -> None:
+    publish(log, alert("a"), alert("b") | {"source": "/driftline/fraud%20team"})
+
+    assert [json.loads(line)["partitionkey"] for line in shown(capsys, log, as_json=True).splitlines()] == ["a"]
+    both = shown(capsys, log, as_json=True, group=None)
+    assert {json.loads(line)["partitionkey"] for line in both.splitlines()} == {"a", "b"}
+    watch(log, Settings(), group="fraud team", follow=False, resolved=False, model=None, as_json=True)
+    captured = capsys.readouterr()
+    assert [json.loads(line)["partitionkey"] for line in captured.out.splitlines()] == ["b"]
+    assert "1 alerts are of other groups than fraud team; left out" in captured.err
 
 
 def test_people_read_what_fires_since_when_and_why(log: MemoryLog, capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,7 +136,7 @@ def test_following_prints_each_alert_as_it_comes(log: MemoryLog, capsys: pytest.
 
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b"1", b'{"type": "other"}', b'{"type": 1}', b"\xff"])
 def test_what_is_no_alert_is_counted_and_left_out(value: bytes) -> None:
-    incidents = Incidents()
+    incidents = Incidents(None)
     incidents.update(record(alert("a")))
     incidents.update(Record(b"a", value))
 
@@ -127,7 +145,7 @@ def test_what_is_no_alert_is_counted_and_left_out(value: bytes) -> None:
 
 
 def test_a_tombstone_forgets_its_incident() -> None:
-    incidents = Incidents()
+    incidents = Incidents(None)
     incidents.update(record(alert("a")))
     incidents.update(Record(b"a", None))
 

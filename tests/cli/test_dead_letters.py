@@ -2,6 +2,7 @@ import pytest
 from confluent_kafka import Producer
 
 from driftline.cli.dead_letters import dead_letters, publish_again, read_dead_letter
+from driftline.config import Settings
 from driftline.log.api import Outgoing, Record
 from driftline.log.memory import MemoryLog
 from tests.cli.conftest import Driftline
@@ -59,12 +60,28 @@ def test_a_replayed_record_is_the_one_that_was_refused() -> None:
     producer.produce(Outgoing("dead", b"key", b"value", headers=headers("predictions", "late")))
     producer.flush(1)
 
-    assert publish_again(log, "dead", None) == 1
+    settings = Settings.model_validate({"topics": {"dead_letters": "dead"}})
+    assert publish_again(log, settings, None) == 1
 
     assert [record for *_, record in log.read("predictions").poll(0)] == [
         Record(b"key", b"value", (("trace", b"\xff"),))
     ]
-    assert list(dead_letters(log, "dead", "other")) == []
+    assert list(dead_letters(log, settings, "other")) == []
+
+
+def test_a_group_lists_and_replays_its_own_dead_letters() -> None:
+    log = MemoryLog()
+    log.create_topics({"dead": 1, "predictions": 1}, {})
+    producer = log.producer()
+    for number, group in enumerate(("a", "b", None)):
+        named = () if group is None else (("driftline-group", group.encode()),)
+        letter = Outgoing("dead", b"key", b"%d" % number, headers=(*headers("predictions", "late"), *named))
+        producer.produce(letter)
+    producer.flush(1)
+    settings = Settings.model_validate({"group": "a", "topics": {"dead_letters": "dead"}})
+
+    assert [letter.record.value for letter in dead_letters(log, settings, None)] == [b"0", b"2"]
+    assert publish_again(log, settings, "late") == 2
 
 
 def test_a_letter_without_its_headers_is_listed_all_the_same() -> None:

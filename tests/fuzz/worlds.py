@@ -303,4 +303,4 @@ def judge_settings() -> JudgeSettings:
         thresholds={"*": {"psi": 0.5}},
         detectors={"*": {name: DETECTORS[name] for name in (*USUAL, "ewma")}},
     )
-    return JudgeSettings(lambda model: rules, "/driftline/fuzz", 0.05, 60_000)
+    return JudgeSettings(lambda model: rules, "fuzz", 0.05, 60_000)

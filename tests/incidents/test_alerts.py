@@ -11,7 +11,7 @@ from cloudevents.v1.http import from_json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.incidents.alerts import alert_id, encode_alert, rfc3339
+from driftline.incidents.alerts import alert, alert_id, encode_alert, rfc3339
 from driftline.incidents.incident import CRITICAL, Incident, Kind, Signal, Status, Subject, Window, digest
 from driftline.incidents.words import describe, number, percent, summarise_incident
 from tests.alerts import alert_validator, check_alert
@@ -32,13 +32,13 @@ def incident(kind: Kind = Kind.DATA_DRIFT, status: Status = Status.FIRING, subje
 @pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("subject", [SUBJECT, Subject("churn", "", ""), Subject("", "", "")])
 def test_every_kind_of_alert_is_as_the_schema_says(kind: Kind, status: Status, subject: Subject) -> None:
-    alert = check_alert(encode_alert(incident(kind, status, subject), source="/driftline/test"))
+    alert = check_alert(encode_alert(incident(kind, status, subject), group="test"))
     assert alert["severity"] == ("critical" if kind in CRITICAL else "warning")
     assert alert["data"]["version"] == (subject.version or None)
 
 
 def test_another_library_reads_it_as_a_cloud_event() -> None:
-    event = from_json(encode_alert(incident(), source="/driftline/test"))
+    event = from_json(encode_alert(incident(), group="test"))
     assert event["type"] == "io.driftline.incident.firing"
     assert event["subject"] == "churn/3[tenant=acme]"
     assert event["partitionkey"] == incident().fingerprint
@@ -73,7 +73,7 @@ class Change:
     ],
 )
 def test_the_schema_refuses_what_is_not_an_alert(change: Change) -> None:
-    alert: dict[str, Any] = msgspec.json.decode(encode_alert(incident(), source="/driftline/test"))
+    alert: dict[str, Any] = msgspec.json.decode(encode_alert(incident(), group="test"))
     place = wrong = copy.deepcopy(alert)
     for name in change.path[:-1]:
         place = place[name]
@@ -92,6 +92,22 @@ def test_ids_name_what_happened() -> None:
     later = incident()
     later.opened += 1
     assert (later.id == first.id, later.fingerprint == first.fingerprint) == (False, True)
+
+
+def test_two_groups_that_find_the_same_share_no_key_and_no_id() -> None:
+    """On one alerts topic, which is compacted by key."""
+    mine, theirs = (msgspec.structs.replace(incident(), group=group) for group in ("a", "b"))
+    first, second = (alert(each, group=each.group) for each in (mine, theirs))
+    for name in ("id", "partitionkey", "source"):
+        assert first[name] != second[name]
+    assert first["data"]["incident"] != second["data"]["incident"]
+
+
+def test_an_incident_that_an_earlier_release_opened_keeps_its_key() -> None:
+    before = msgspec.json.decode(msgspec.json.encode(incident()), type=dict)
+    del before["group"]
+    again = msgspec.convert(before, Incident)
+    assert again.fingerprint == digest("churn", "3", "tenant=acme", "data_drift") == incident().fingerprint
 
 
 @given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))

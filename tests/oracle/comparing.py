@@ -34,7 +34,7 @@ def rules_for(settings: Settings) -> Rules:
 def judge_rules_for(settings: Settings) -> judge.Rules:
     """Return what Judge knows of the stream."""
     found = judge_settings(settings)
-    return judge.Rules(found.stream_window_ms, found.dead_letter_share)
+    return judge.Rules(settings.group, found.stream_window_ms, found.dead_letter_share)
 
 
 def model_rules_for(settings: Settings) -> Callable[[str], ModelRules]:
@@ -49,6 +49,7 @@ def model_rules_for(settings: Settings) -> Callable[[str], ModelRules]:
         assert not limits, "of thresholds PSI's is redone"
         assert set(found.thresholds) <= {"*"}, "thresholds of single signals are not redone"
         return ModelRules(
+            settings.group,
             found.windows,
             found.pane_ms,
             found.learn.span_ms,

@@ -89,6 +89,7 @@ def log_threshold(allowed: float, period: int, size: int) -> float:
 class Incidents:
     """All incidents of one subject."""
 
+    group: str
     subject: Subject
     tell: Callable[[Change], None]
     open: dict[str, _Open] = field(default_factory=dict)
@@ -175,5 +176,6 @@ class Incidents:
 
     def _say(self, kind: str, status: str, window: Window) -> None:
         held = self.open[kind]
-        alert, key = alert_name(self.subject, kind, held.opened, status, window.end), name(*self.subject, kind)
+        key = name(self.group, *self.subject, kind)
+        alert = alert_name(key, held.opened, status, window.end)
         self.tell(Change(alert, key, kind, status, window, held.opened, held.began, tuple(held.signals)))

@@ -56,6 +56,7 @@ class Told:
 class Rules:
     """What Judge knows of the stream."""
 
+    group: str
     stream_window_ms: int
     dead_letter_share: float
 
@@ -65,9 +66,9 @@ def name(*parts: str) -> str:
     return sha256("".join(f"{len(part)}:{part}" for part in parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def alert_name(subject: Subject, kind: str, opened: int, status: str, end: int) -> str:
-    """Return the id that an alert must have."""
-    return name(name(name(*subject, kind), str(opened)), status, str(end))
+def alert_name(key: str, opened: int, status: str, end: int) -> str:
+    """Return the id that an alert of this key must have."""
+    return name(name(key, str(opened)), status, str(end))
 
 
 @dataclass
@@ -177,6 +178,6 @@ class Oracle:
         if not counts:
             del self._open[kind]
         ranked = tuple((what, float(n)) for what, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-        subject = ("", "", "")
-        alert = alert_name(subject, kind, opened, status, end)
-        self.told.append(Told(alert, name(*subject, kind), kind, status, opened, start, end, ranked))
+        key = name(self.rules.group, "", "", "", kind)
+        alert = alert_name(key, opened, status, end)
+        self.told.append(Told(alert, key, kind, status, opened, start, end, ranked))

@@ -27,6 +27,7 @@ BAD = (NULL, MISSING, OTHER_KIND, OUT_OF_RANGE, UNSEEN)
 class ModelRules:
     """What the configuration says of a model. Durations in milliseconds."""
 
+    group: str
     windows: Sequence[tuple[int, int]]
     """Size, and from one's start to the next one's."""
     pane: int
@@ -136,7 +137,7 @@ class _Watched:
         """By end, number of the rule, and start: what the windows that have not ended hold."""
         self._rank = rank
         self._told = told
-        self._incidents = Incidents(subject, told.changes.append)
+        self._incidents = Incidents(rules.group, subject, told.changes.append)
         self._learner = Learner(rules.pane, [size for size, _ in rules.windows])
         self._evidence: dict[tuple[int, str], Evidence] = {}
         self._silent: Counter[int] = Counter()

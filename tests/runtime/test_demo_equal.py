@@ -1,21 +1,21 @@
 """The same events give the same incidents, with the same ids, however many workers there are and whatever runs them."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from driftline.cli.backtest import incident_as_json
-from driftline.cli.demo import MODEL
+from driftline.cli.demo import GROUP, MODEL
 from driftline.config import Settings
 from driftline.demo.dataset import COLUMNS, ROWS, SHIFT_MS, CarLoans
 from driftline.evidence.profile import encode_profile
-from driftline.incidents.alerts import rfc3339
 from driftline.log.kafka import KafkaLog
 from driftline.runtime.local import backtest, build_references
 from driftline.sandbox import Kafka
@@ -25,6 +25,8 @@ from tests.cli.processes import driftline
 PREDICTIONS = "equal.predictions"
 Opened = set[tuple[str, str, str]]
 """(incident, kind, when it opened)."""
+Expected = Callable[[str], Opened]
+"""What a group of this name must find."""
 
 
 @pytest.fixture(scope="module")
@@ -37,15 +39,19 @@ def profile(loans: CarLoans, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def expected(loans: CarLoans, profile: Path) -> Opened:
+def expected(loans: CarLoans, profile: Path) -> Expected:
     """What `backtest` finds."""
     settings = Settings.model_validate({"models": {"*": {**MODEL, "reference": str(profile)}}})
     result = backtest(settings, iter_events(open_table(loans.analysis), ColumnMapping.build(**COLUMNS)))
     assert (result.events, result.counters["accepted"]) == (ROWS, ROWS)
-    found = [incident_as_json(incident) for incident in result.latest]
-    assert found
-    assert all(incident["opened"] > rfc3339(SHIFT_MS) for incident in found)
-    return {(incident["id"], incident["kind"], incident["opened"]) for incident in found}
+    assert result.latest
+    assert all(incident.opened > SHIFT_MS for incident in result.latest)
+
+    def found_by(group: str) -> Opened:
+        found = [incident_as_json(msgspec.structs.replace(incident, group=group)) for incident in result.latest]
+        return {(incident["id"], incident["kind"], incident["opened"]) for incident in found}
+
+    return found_by
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +77,7 @@ def documents(*arguments: str, env: Mapping[str, str]) -> list[Any]:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_workers_on_a_real_kafka_find_what_a_backtest_finds(
-    workers: int, kafka: Kafka, redis_url: str, published: str, profile: Path, expected: Opened, unique_name: str
+    workers: int, kafka: Kafka, redis_url: str, published: str, profile: Path, expected: Expected, unique_name: str
 ) -> None:
     topics = {f"DRIFTLINE_TOPICS__{key.upper()}": f"{unique_name}.{key}" for key in ("panes", "alerts", "dead_letters")}
     env = {
@@ -87,19 +93,19 @@ def test_workers_on_a_real_kafka_find_what_a_backtest_finds(
     documents("run", "--until-caught-up", "--workers", str(workers), env=env)
     (status,) = documents("status", "--json", env=env)
 
-    assert opened(kafka, f"{unique_name}.alerts") == expected
+    assert opened(kafka, f"{unique_name}.alerts") == expected(unique_name)
     summarise = [each for each in status["partitions"] if each["stage"] == "summarise"]
     assert sum(each["counters"]["accepted"] for each in summarise) == ROWS
     assert {each["lag"] for each in status["partitions"]} == {0}
     assert {incident["id"] for model in status["models"] for incident in model["incidents"]} <= {
-        incident for incident, *_ in expected
+        incident for incident, *_ in expected(unique_name)
     }
 
 
-def test_the_embedded_demo_finds_what_a_backtest_finds(loans: CarLoans, expected: Opened) -> None:
+def test_the_embedded_demo_finds_what_a_backtest_finds(loans: CarLoans, expected: Expected) -> None:
     (found,) = documents("demo", "--json", env={"XDG_CACHE_HOME": str(loans.analysis.parents[2])})
 
-    assert {(each["id"], each["kind"], each["opened"]) for each in found["incidents"]} == expected
+    assert {(each["id"], each["kind"], each["opened"]) for each in found["incidents"]} == expected(GROUP)
     assert (found["events"], found["faults"]) == (ROWS, [])
 
 

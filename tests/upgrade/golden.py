@@ -81,7 +81,7 @@ def judge_settings() -> JudgeSettings:
         thresholds={"x": {"psi": 2.0}},
         detectors={"*": {name: DETECTORS[name] for name in (*USUAL, "cusum")}},
     )
-    return JudgeSettings(lambda model: rules, "/driftline/golden", 0.05, WINDOW_MS)
+    return JudgeSettings(lambda model: rules, "golden", 0.05, WINDOW_MS)
 
 
 def stream() -> Iterator[tuple[bytes, int]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from driftline.incidents.alerts import alert_source
 from driftline.log.api import Record
 
 SEVERITIES = ("critical", "warning")
@@ -58,10 +59,17 @@ def read_alert(record: Record) -> Alert | None:
 
 
 class Incidents:
-    """The latest alert of each incident. Feed it the records of the alerts topic in the order of each partition."""
+    """The latest alert of each incident of a group. Feed it the records of the alerts topic, each partition in order.
 
-    def __init__(self) -> None:
+    Args:
+        group: whose incidents; None for those of all groups that publish to the topic.
+    """
+
+    def __init__(self, group: str | None) -> None:
         self.unreadable = 0
+        self.others = 0
+        """Alerts of other groups, which were left out."""
+        self._source = None if group is None else alert_source(group)
         self._latest: dict[str, Alert] = {}
 
     def update(self, record: Record) -> Alert | None:
@@ -72,8 +80,11 @@ class Incidents:
         alert = read_alert(record)
         if alert is None:
             self.unreadable += 1
-        else:
-            self._latest[alert.fingerprint] = alert
+            return None
+        if self._source is not None and alert.event.get("source") != self._source:
+            self.others += 1
+            return None
+        self._latest[alert.fingerprint] = alert
         return alert
 
     def alerts(self, *, resolved: bool = False, model: str | None = None) -> list[Alert]:

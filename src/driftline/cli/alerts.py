@@ -23,6 +23,9 @@ def alerts(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on, and print each alert as it comes.")] = False,
     all_: Annotated[bool, typer.Option("--all", help="Also incidents that are resolved.")] = False,
     model: Annotated[str | None, typer.Option(help="Only this model.", show_default=False)] = None,
+    all_groups: Annotated[
+        bool, typer.Option("--all-groups", help="Also incidents of other groups that publish to this topic.")
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -36,21 +39,26 @@ def alerts(
     $ driftline alerts --json | jq .data.summary
     """
     settings = load(config)
-    watch(open_kafka(settings), settings, follow=follow, resolved=all_, model=model, as_json=json)
+    group = None if all_groups else settings.group
+    watch(open_kafka(settings), settings, group=group, follow=follow, resolved=all_, model=model, as_json=json)
 
 
 def watch(
     log: Log,
     settings: Settings,
     *,
+    group: str | None,
     follow: bool,
     resolved: bool,
     model: str | None,
     as_json: bool,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Print the incidents as they stand and, with `follow`, each alert after that, until `stopped` says so."""
-    incidents = Incidents()
+    """Print the incidents as they stand and, with `follow`, each alert after that, until `stopped` says so.
+
+    `group` says whose; None for all.
+    """
+    incidents = Incidents(group)
     reader = log.read(settings.topics.alerts, follow=follow)
     try:
         while not reader.at_end:
@@ -59,6 +67,8 @@ def watch(
         _print_all(incidents.alerts(resolved=resolved, model=model), settings, as_json)
         if incidents.unreadable:
             note(f"{incidents.unreadable} records of {settings.topics.alerts} are not Driftline's alerts; left out")
+        if incidents.others:
+            note(f"{incidents.others} alerts are of other groups than {group}; left out (--all-groups shows them)")
         while follow and not stopped():
             for *_, record in reader.poll(POLL_S):
                 alert = incidents.update(record)

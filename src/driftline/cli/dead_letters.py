@@ -14,7 +14,7 @@ from driftline.cli import PROBLEMS_FOUND
 from driftline.cli.connect import open_kafka
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import err, note, out, print_json, utc
-from driftline.config import load
+from driftline.config import Settings, load
 from driftline.log.api import Log, Outgoing, Record
 
 POLL_S = 0.5
@@ -45,6 +45,8 @@ class DeadLetter:
     offset: str
     reason: str
     detail: str
+    group: str | None
+    """Whose workers refused it; None of those that releases before groups were told apart buried."""
     record: Record
     """Key, value and headers as they came in."""
 
@@ -57,6 +59,7 @@ class DeadLetter:
             "offset": self.offset,
             "reason": self.reason,
             "detail": self.detail,
+            "group": self.group,
             "key": _text_or_base64(self.record.key),
             "value": _text_or_base64(self.record.value),
             "headers": [[name, _text_or_base64(value)] for name, value in self.record.headers],
@@ -80,7 +83,7 @@ def list_(
     settings = load(config)
     counts: Counter[str] = Counter()
     latest: deque[DeadLetter] = deque(maxlen=limit)
-    for letter in dead_letters(open_kafka(settings), settings.topics.dead_letters, reason):
+    for letter in dead_letters(open_kafka(settings), settings, reason):
         counts[letter.reason] += 1
         latest.append(letter)
     letters = sorted(latest, key=lambda letter: letter.time)
@@ -122,8 +125,7 @@ def replay(
     """
     settings = load(config)
     log = open_kafka(settings)
-    topic = settings.topics.dead_letters
-    counts = Counter(letter.topic for letter in dead_letters(log, topic, reason))
+    counts = Counter(letter.topic for letter in dead_letters(log, settings, reason))
     plan = ", ".join(f"{count:,} to {name or 'nowhere (no topic was noted)'}" for name, count in sorted(counts.items()))
     known = log.partition_counts([name for name in counts if name])
     if gone := sorted(name for name in counts if name not in known):
@@ -133,7 +135,7 @@ def replay(
     if counts and not dry_run:
         if not yes and not typer.confirm(f"publish {plan}?", err=True):
             raise typer.Exit(PROBLEMS_FOUND)
-        replayed = publish_again(log, topic, reason)
+        replayed = publish_again(log, settings, reason)
     if json:
         print_json({"found": dict(counts), "replayed": replayed})
     elif not counts:
@@ -142,14 +144,17 @@ def replay(
         out().print(f"would publish {plan}" if dry_run else f"published {replayed:,} again")
 
 
-def dead_letters(log: Log, topic: str, reason: str | None) -> Iterator[DeadLetter]:
-    """Yield the dead letters that are there now, those of one partition in order."""
-    reader = log.read(topic)
+def dead_letters(log: Log, settings: Settings, reason: str | None) -> Iterator[DeadLetter]:
+    """Yield the group's dead letters that are there now, those of one partition in order.
+
+    Another group on the same topics refuses the same records by its own settings: those are its own to replay.
+    """
+    reader = log.read(settings.topics.dead_letters)
     try:
         while not reader.at_end:
             for _, _, time, record in reader.poll(POLL_S):
                 letter = read_dead_letter(record, time)
-                if reason is None or letter.reason == reason:
+                if letter.group in (None, settings.group) and reason in (None, letter.reason):
                     yield letter
     finally:
         reader.close()
@@ -167,16 +172,17 @@ def read_dead_letter(record: Record, time: int) -> DeadLetter:
         offset=noted.get("offset", "?"),
         reason=noted.get("reason", "unknown"),
         detail=noted.get("detail", ""),
+        group=noted.get("group"),
         record=Record(record.key, record.value, theirs),
     )
 
 
-def publish_again(log: Log, topic: str, reason: str | None) -> int:
-    """Publish the dead letters to the topics that they came from; return how many, once all are delivered."""
+def publish_again(log: Log, settings: Settings, reason: str | None) -> int:
+    """Publish the group's dead letters to the topics that they came from; return how many, once all are delivered."""
     producer = log.producer()
     replayed = 0
     try:
-        for letter in dead_letters(log, topic, reason):
+        for letter in dead_letters(log, settings, reason):
             record = letter.record
             producer.produce(Outgoing(letter.topic, record.key, record.value, headers=record.headers))
             replayed += 1

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from driftline.tables import ColumnMapping
 
 WORKERS = 2
+GROUP = "driftline-demo"
+"""On an embedded broker, where nobody else is: ids are the same in each run."""
 MOST_S = 300.0
 """A demo that takes longer, beside the time that its events are spread over, has failed."""
 LOOK_S = 0.25
@@ -149,7 +151,7 @@ def _demo_settings(settings: "Settings", profile: Path) -> "Settings":
     topics = {key: f"{name}.{key}" for key, _ in TopicSettings().named()}
     model = ModelSettings.model_validate({**MODEL, "reference": str(profile)})
     own = {
-        "group": name,
+        "group": name if settings.kafka else GROUP,
         "topics": TopicSettings.model_validate(topics),
         "models": {ALL_MODELS: model},
         "checkpoint": 500,

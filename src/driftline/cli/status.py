@@ -150,6 +150,7 @@ def _partition(
         "watermark": watermark,
         "event_time_lag_ms": None if watermark is None else now_ms - watermark,
         "counters": counters,
+        "other_groups": view.get("others", {}),
         "owner": info and info.owner,
         "epoch": info and info.epoch,
         "checkpoints": info and info.sequence,
@@ -167,7 +168,7 @@ def as_text(found: dict[str, Any]) -> "RenderableType":
 
     parts: list[RenderableType] = [Text(f"group {found['group']}", "bold")]
     parts += [Text(_wait(wait, found["at"]), "yellow") for wait in found["waits"]]
-    parts += [_partitions(found), *_refused(found), Text()]
+    parts += [_partitions(found), *_refused(found), *_others(found), Text()]
     parts.append(_models(found) if found["models"] else Text("no window of any model is complete yet", "dim"))
     parts += [Text(f"● {incident['summary']}", "red") for incident in found["stream"]]
     parts += [
@@ -224,6 +225,24 @@ def _refused(found: dict[str, Any]) -> list["Text"]:
         totals.update(each["counters"].get("refused", {}))
     lines = [Text(f"{number:,} refused as {name}: {meanings[name]}", "yellow") for name, number in totals.most_common()]
     return [*lines, Text("they are kept: driftline dead-letters list", "dim")] if lines else []
+
+
+def _others(found: dict[str, Any]) -> list["Text"]:
+    """Say that other groups write to the panes topic, too."""
+    from rich.text import Text
+
+    totals: Counter[str] = Counter()
+    for each in found["partitions"]:
+        totals.update(each["other_groups"])
+    topic = next((each["topic"] for each in found["partitions"] if each["other_groups"]), "")
+    return [
+        Text(
+            f"{number:,} records of group {name} in {topic} were left alone: give each group a panes topic of its own "
+            "(topics.panes)",
+            "yellow",
+        )
+        for name, number in totals.most_common()
+    ]
 
 
 def _models(found: dict[str, Any]) -> "Table":

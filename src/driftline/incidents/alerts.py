@@ -5,6 +5,7 @@
 
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -28,12 +29,21 @@ def alert_id(incident: Incident) -> str:
     return digest(incident.id, incident.status, str(incident.window.end))
 
 
-def encode_alert(incident: Incident, *, source: str) -> bytes:
-    """Return the alert of an incident's last change. `source` names the Driftline group, as a URI reference."""
-    return msgspec.json.encode(alert(incident, source=source))
+def alert_source(group: str) -> str:
+    """Return the `source` of all alerts of a group: a URI reference.
+
+    >>> alert_source("fraud / eu")
+    '/driftline/fraud%20%2F%20eu'
+    """
+    return f"/driftline/{quote(group, safe='')}"
 
 
-def alert(incident: Incident, *, source: str) -> dict[str, Any]:
+def encode_alert(incident: Incident, *, group: str) -> bytes:
+    """Return the alert of an incident's last change, found by this group."""
+    return msgspec.json.encode(alert(incident, group=group))
+
+
+def alert(incident: Incident, *, group: str) -> dict[str, Any]:
     """Return the alert of an incident's last change, as plain values."""
     subject = incident.subject
     window = incident.window
@@ -64,7 +74,7 @@ def alert(incident: Incident, *, source: str) -> dict[str, Any]:
     return {
         "specversion": "1.0",
         "id": alert_id(incident),
-        "source": source,
+        "source": alert_source(group),
         "type": TYPE_PREFIX + incident.status.value,
         "subject": str(subject),
         "time": rfc3339(window.end),

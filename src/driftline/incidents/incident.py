@@ -124,21 +124,20 @@ class Incident(msgspec.Struct):
     """Why it is this level."""
     false_alarms: FalseAlarms | None = None
     """None where nothing random opened it."""
+    group: str = ""
+    """The consumer group that found it; "" in state of before groups were told apart, whose incidents keep their ids.
+    """
 
     @property
     def fingerprint(self) -> str:
-        """The same for all incidents of one kind and subject: alerts are keyed by it."""
-        return fingerprint(self.subject, self.kind)
+        """The same for all incidents of one kind and subject in a group: alerts are keyed by it."""
+        named = (self.group,) if self.group else ()
+        return digest(*named, self.subject.model, self.subject.version, self.subject.segment, self.kind.value)
 
     @property
     def id(self) -> str:
         """One incident among all of its fingerprint: it opened at a window's end."""
         return digest(self.fingerprint, str(self.opened))
-
-
-def fingerprint(subject: Subject, kind: Kind) -> str:
-    """Return the key of a subject's incidents of one kind."""
-    return digest(subject.model, subject.version, subject.segment, kind.value)
 
 
 def digest(*parts: str) -> str:

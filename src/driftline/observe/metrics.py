@@ -62,7 +62,8 @@ PANE_RECORDS = Metric(
     "counter",
     "records",
     ("partition", "fate"),
-    "Records of the panes topic by what became of them: merged, repeated, late or unreadable.",
+    "Records of the panes topic by what became of them: merged, repeated, late or unreadable; other_group are those of "
+    "another group on the same topic, which are left alone.",
 )
 WINDOWS = Metric("windows", "counter", "windows", ("partition",), "Windows of any model that were judged.")
 INCIDENTS = Metric("incidents_open", "gauge", "incidents", ("model", "kind"), "Incidents that fire now.")

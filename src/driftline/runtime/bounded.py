@@ -18,8 +18,8 @@ def everything_done(
         store: where the group keeps its state.
         settings: the configuration.
         prediction_ends: for each input partition, where it ended when the run began.
-        panes_ends: returns for each panes partition where it ends now. Asked only after the first stage was found
-            done, when no more panes can come.
+        panes_ends: returns for each panes partition where it ends. Asked only after the first stage was found done,
+            when no more panes of this group can come.
     """
     tasks = {info.task: info for info in store.tasks(settings.group)}
     for partition, end in prediction_ends.items():

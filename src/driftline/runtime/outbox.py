@@ -8,6 +8,8 @@ from driftline.codec import corrupt_if_it_fails
 from driftline.formats.reasons import Reason
 from driftline.log.api import Outgoing, Record, TopicPartition
 
+GROUP_HEADER = "driftline-group"
+"""The consumer group that a record of the panes topic, or a dead letter, comes from: groups may share topics."""
 TOPIC_HEADER = "driftline-topic"
 PARTITION_HEADER = "driftline-partition"
 OFFSET_HEADER = "driftline-offset"
@@ -39,8 +41,19 @@ def decode_outgoing(data: bytes) -> Outgoing:
     return Outgoing(stored.topic, stored.key, stored.value, stored.partition, stored.headers)
 
 
+def sent_by(group: str) -> tuple[tuple[str, bytes], ...]:
+    """Return the headers that say whose a record is."""
+    return ((GROUP_HEADER, group.encode()),)
+
+
+def sender(record: Record) -> str | None:
+    """Return the group that a record is of; None where it does not say: releases before this one did not."""
+    named = dict(record.headers).get(GROUP_HEADER)
+    return None if named is None else named.decode("utf-8", "replace")
+
+
 def dead_letter(
-    topic: str, source: TopicPartition, offset: int, record: Record, reason: Reason, detail: str
+    topic: str, group: str, source: TopicPartition, offset: int, record: Record, reason: Reason, detail: str
 ) -> Outgoing:
     """Return the record as it came, with headers that say where it was and why it is not counted.
 
@@ -48,6 +61,7 @@ def dead_letter(
     """
     headers = (
         *record.headers,
+        *sent_by(group),
         (TOPIC_HEADER, source.topic.encode()),
         (PARTITION_HEADER, str(source.partition).encode()),
         (OFFSET_HEADER, str(offset).encode()),

@@ -100,6 +100,7 @@ def _of_judge(stage: JudgeStage, partition: str) -> list[Sample]:
     counters = stage.task.counters
     fates = {fate: counters[fate] for fate in ("repeated", "late", "unreadable")}
     fates["merged"] = counters["panes"] - sum(fates.values())
+    fates["other_group"] = stage.others.total()
     return [
         *(Sample(metrics.PANE_RECORDS, (partition, fate), count) for fate, count in fates.items()),
         Sample(metrics.WINDOWS, (partition,), counters["windows"]),

@@ -10,6 +10,7 @@ from driftline.errors import InputError, TopicError
 from driftline.evidence.reference import Reference
 from driftline.log.api import Log, Outgoing
 from driftline.panes.records import Rebase
+from driftline.runtime.outbox import sent_by
 from driftline.runtime.stages import JUDGE, VIEW, panes_partition
 from driftline.state.api import Store
 
@@ -27,7 +28,7 @@ def subjects(store: Store, group: str) -> list[View]:
     for info in store.tasks(group):
         if info.task.stage == JUDGE:
             for blob in store.read(info.task, VIEW).values():
-                found += msgspec.json.decode(blob)["subjects"]
+                found += msgspec.json.decode(blob).get("subjects", [])
     return sorted(found, key=lambda subject: (subject["model"], subject["version"], subject["segment"]))
 
 
@@ -74,7 +75,8 @@ def ask(log: Log, settings: Settings, commands: Sequence[Rebase]) -> None:
     producer = log.producer()
     try:
         for model, value in encoded:
-            producer.produce(Outgoing(topic, model.encode(), value, panes_partition(model, counts[topic])))
+            partition = panes_partition(model, counts[topic])
+            producer.produce(Outgoing(topic, model.encode(), value, partition, sent_by(settings.group)))
         producer.flush(PATIENCE_S)
     finally:
         producer.close()

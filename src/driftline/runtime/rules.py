@@ -61,7 +61,7 @@ def judge_settings(settings: Settings) -> JudgeSettings:
                 )
     return JudgeSettings(
         rules=lambda model: _model_rules(settings, model, profiles),
-        alert_source=f"/driftline/{settings.group}",
+        group=settings.group,
         dead_letter_share=settings.limits.dead_letter_share,
         stream_window_ms=settings.model(STREAM).windows[0].size,
     )
@@ -104,6 +104,7 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
             signal: {str(metric): limit for metric, limit in limits.items()}
             for signal, limits in own.thresholds.items()
         },
+        group=settings.group,
     )
 
 

@@ -5,6 +5,7 @@ offsets of other partitions, nor that there is a log at all.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -12,11 +13,11 @@ from zlib import crc32
 
 import msgspec
 
-from driftline.codec import corrupt_if_it_fails
+from driftline.codec import Count, corrupt_if_it_fails
 from driftline.config import Settings
 from driftline.log.api import Batch, Outgoing
 from driftline.panes.records import PaneRecord
-from driftline.runtime.outbox import dead_letter
+from driftline.runtime.outbox import dead_letter, sender, sent_by
 from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.tasks.judge import Judge
 from driftline.tasks.rules import JudgeSettings
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 SUMMARISE = "summarise"
 JUDGE = "judge"
 VIEW = "view/"
+MOST_OTHERS = 20
+"""Other groups that are told apart by name."""
 
 
 def panes_partition(model: str, partitions: int) -> int:
@@ -100,9 +103,8 @@ class SummariseStage:
         for refusal in self.task.process(batch.values, batch.timestamps, offsets[-1] + 1):
             record = batch.record(refusal.at)
             offset = offsets[refusal.at]
-            self._dead.append(
-                dead_letter(self._topics.dead_letters, batch.source, offset, record, refusal.reason, refusal.detail)
-            )
+            dead, group = self._topics.dead_letters, self._topics.group
+            self._dead.append(dead_letter(dead, group, batch.source, offset, record, refusal.reason, refusal.detail))
 
     def quiet(self, position: int) -> bool:
         """Send what is open, once for each time the input falls quiet."""
@@ -117,16 +119,18 @@ class SummariseStage:
         """Take out dead letters and panes. A pane's partition depends on its model; a watermark goes to all."""
         dead, self._dead = self._dead, []
         records = []
+        headers = sent_by(self._topics.group)
         for record in self.task.emit():
             value = record.encode()
             if isinstance(record, PaneRecord):
                 key = record.model.encode()
                 partition = panes_partition(record.model, self._panes_partitions)
-                records.append(Outgoing(self._topics.panes, key, value, partition))
+                records.append(Outgoing(self._topics.panes, key, value, partition, headers))
             else:
                 key = f"watermark/{record.source}".encode()
                 records.extend(
-                    Outgoing(self._topics.panes, key, value, number) for number in range(self._panes_partitions)
+                    Outgoing(self._topics.panes, key, value, number, headers)
+                    for number in range(self._panes_partitions)
                 )
         return Output(dead, records)
 
@@ -149,7 +153,7 @@ class SummariseStage:
 
 
 class JudgeStage:
-    """Panes of one partition to alerts."""
+    """Panes of one partition to alerts. Those of another group on the same topic are counted, and left alone."""
 
     name = JUDGE
     at_once = 100
@@ -158,11 +162,17 @@ class JudgeStage:
         self._partition = partition
         self.inputs: tuple[str, ...] = (topics.panes,)
         self.task = Judge(settings)
+        self.others: Counter[str] = Counter()
+        """Records of other groups, by group."""
+        self._told_of_others = False
         self._topics = topics
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint."""
         self.task.restore(blobs)
+        if OTHERS in blobs:
+            with corrupt_if_it_fails(OTHERS):
+                self.others = Counter(msgspec.json.decode(blobs[OTHERS], type=_Others).others)
         before, now = self.task.river
         if before != now and self.task.detectors:
             log.warning(
@@ -172,7 +182,24 @@ class JudgeStage:
 
     def process(self, batch: Batch) -> None:
         """Take in panes and watermarks."""
-        self.task.process(batch.values)
+        own = []
+        for at, value in enumerate(batch.values):
+            group = sender(batch.record(at))
+            if group in (None, self._topics.group):
+                own.append(value)
+            else:
+                self._leave_alone(group)
+        self.task.process(own)
+
+    def _leave_alone(self, group: str) -> None:
+        self.others[group if group in self.others or len(self.others) < MOST_OTHERS else "(more)"] += 1
+        if not self._told_of_others:
+            self._told_of_others = True
+            log.warning(
+                "judge %d: %s holds panes of group %s, too. They are left alone, but read: give each group a panes "
+                "topic of its own (topics.panes)",
+                *(self._partition, self._topics.panes, group),
+            )
 
     def quiet(self, position: int) -> bool:
         """Judge goes by its sources' watermarks alone."""
@@ -185,7 +212,17 @@ class JudgeStage:
 
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed."""
-        return self.task.checkpoint()
+        writes = self.task.checkpoint()
+        if self.others:
+            writes[OTHERS] = msgspec.json.encode(_Others(self.others))
+        return writes
+
+
+OTHERS = "view/others"
+
+
+class _Others(msgspec.Struct, frozen=True):
+    others: dict[str, Count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +246,7 @@ def pipeline(settings: Settings, partitions: Mapping[str, int]) -> tuple[StageKi
     panes topic is taken once: with another one, a model's panes would go to a task that does not know the model.
     """
     names = settings.topics
-    topics = StageTopics((names.predictions,), names.panes, names.alerts, names.dead_letters)
+    topics = StageTopics((names.predictions,), names.panes, names.alerts, names.dead_letters, settings.group)
     panes = partitions[names.panes]
     summarising, judging = summarise_settings(settings), judge_settings(settings)
 
@@ -224,9 +261,13 @@ def pipeline(settings: Settings, partitions: Mapping[str, int]) -> tuple[StageKi
 
 @dataclass(frozen=True, slots=True)
 class StageTopics:
-    """Topics by what they are for. `inputs` are co-partitioned; the first one's positions are the task's."""
+    """Topics by what they are for, and the group that works on them.
+
+    `inputs` are co-partitioned; the first one's positions are the task's.
+    """
 
     inputs: tuple[str, ...]
     panes: str
     alerts: str
     dead_letters: str
+    group: str

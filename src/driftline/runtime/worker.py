@@ -121,6 +121,7 @@ class Worker:
             clock=self._clock,
         )
         self._ends: dict[int, int] | None = None
+        self._panes_ends: dict[int, int] = {}
         self._next_look = 0.0
         self._next_check = self._clock.now() + CHECK_S
         self._collected = 0.0
@@ -337,10 +338,13 @@ class Worker:
             }
         if any(owned.moved or owned.unfinished for owned in self._tasks):
             return
-        if everything_done(self._store, self._settings, self._ends, self._panes_ends):
+        if everything_done(self._store, self._settings, self._ends, self._find_panes_ends):
             self._stopping = True
 
-    def _panes_ends(self) -> dict[int, int]:
-        topic = self._settings.topics.panes
-        count = self._partition_counts[topic]
-        return {number: self._consumer.bounds(TopicPartition(topic, number))[1] for number in range(count)}
+    def _find_panes_ends(self) -> dict[int, int]:
+        """Return where the panes topic ended when the first stage was done: another group may go on writing to it."""
+        if not self._panes_ends:
+            topic = self._settings.topics.panes
+            partitions = [TopicPartition(topic, number) for number in range(self._partition_counts[topic])]
+            self._panes_ends = {each.partition: self._consumer.bounds(each)[1] for each in partitions}
+        return self._panes_ends

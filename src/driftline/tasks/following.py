@@ -129,6 +129,7 @@ class Following:
             summary=summarise_incident(self._subject, kind, signals),
             began=began,
             false_alarms=promise(seen, self._rules, kind, signals),
+            group=self._rules.group,
         )
         self.open[kind] = incident
         return incident

@@ -59,7 +59,7 @@ class Judge:
     def __init__(self, settings: JudgeSettings) -> None:
         self._settings = settings
         self._merger = PaneMerger()
-        self._stream = StreamJudge(settings.stream_window_ms, settings.dead_letter_share)
+        self._stream = StreamJudge(settings.group, settings.stream_window_ms, settings.dead_letter_share)
         self._subjects: dict[Subject, SubjectJudge] = {}
         self._deadlines: list[tuple[int, str, str, str]] = []
         self._scheduled: dict[Subject, int] = {}
@@ -119,7 +119,7 @@ class Judge:
 
     def _tell(self, changed: Sequence[Incident]) -> None:
         for incident in changed:
-            value = encode_alert(incident, source=self._settings.alert_source)
+            value = encode_alert(incident, group=self._settings.group)
             copy = msgspec.json.decode(msgspec.json.encode(incident), type=Incident)
             self._alerts.append(Alert(incident.fingerprint.encode(), value, copy))
 

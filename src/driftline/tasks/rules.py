@@ -40,6 +40,8 @@ class ModelRules:
     """Length of the season whose phases are told apart in references that are learned; 0 for none."""
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By signal (or "*") and metric: a fixed threshold that the user set."""
+    group: str = ""
+    """The consumer group, which is part of what incidents are known by."""
     detectors: Mapping[str, Mapping[str, Maker]] = field(
         default_factory=lambda: {"*": {name: DETECTORS[name] for name in USUAL}}
     )
@@ -56,8 +58,8 @@ class JudgeSettings:
     """All that Judge knows of the configuration."""
 
     rules: Callable[[str], ModelRules]
-    alert_source: str
-    """The `source` of every alert: a URI reference that names this installation."""
+    group: str
+    """The consumer group: others may have their panes and alerts in the same topics."""
     dead_letter_share: float
     """Share of refused records in a window of the stream above which an incident says so."""
     stream_window_ms: int

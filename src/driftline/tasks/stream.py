@@ -24,9 +24,10 @@ FEWEST = 20
 class StreamJudge:
     """Counts fates in tumbling windows of event time, and opens incidents about them."""
 
-    def __init__(self, window_ms: int, dead_letter_share: float) -> None:
+    def __init__(self, group: str, window_ms: int, dead_letter_share: float) -> None:
         self.subject = Subject("", "", "")
         self.incidents: dict[Kind, Incident] = {}
+        self._group = group
         self._window_ms = window_ms
         self._share = dead_letter_share
         self._windows: dict[int, dict[str, int]] = {}
@@ -85,6 +86,7 @@ class StreamJudge:
                 summary=summarise_incident(self.subject, kind, signals, level=level, reason=reason),
                 level=level,
                 reason=reason,
+                group=self._group,
             )
             self.incidents[kind] = incident
             return [incident]
