@@ -1,10 +1,13 @@
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import version
 
 import pytest
 
 from driftline.cli.app import COMMANDS, Command, load
+from driftline.cli.connect import patiently
+from driftline.sandbox.process import free_port
 from tests.cli.conftest import Driftline
 
 HEAVY = ("polars", "pydantic", "confluent_kafka", "redis", "rich", "numpy")
@@ -47,3 +50,18 @@ def test_an_error_is_one_line_and_status_2(driftline: Driftline) -> None:
     assert done.status == 2
     assert done.err.startswith("error: kafka: no broker is named, and this command needs one; set bootstrap.servers")
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("away", "command"), [("Kafka", ("topics", "check")), ("Redis", ("status",))])
+def test_what_does_not_answer_is_status_3_so_that_a_script_can_try_again(
+    away: str, command: tuple[str, ...], driftline: Driftline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("driftline.log.kafka.ASK_S", 0.3)
+    monkeypatch.setattr("driftline.cli.connect.RETRY_S", 0.1)
+    monkeypatch.setattr("driftline.cli.connect.patiently", partial(patiently, patience_s=0.1))
+    nowhere = f"127.0.0.1:{free_port()}"
+
+    done = driftline(*command, DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS=nowhere, DRIFTLINE_REDIS__URL=f"redis://{nowhere}/0")
+
+    assert done.status == 3
+    assert f"error: {away} did not answer for 0.1 s" in done.err

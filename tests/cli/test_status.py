@@ -7,7 +7,7 @@ from rich.console import Console
 from driftline.cli.status import as_text, collect
 from driftline.config import Settings
 from driftline.errors import LogUnavailable
-from driftline.log.api import Outgoing
+from driftline.log.api import Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog
 from driftline.runtime.worker import Worker
 from driftline.state import MemoryStore, Word
@@ -50,6 +50,16 @@ def test_before_any_work_all_is_lag(log: MemoryLog) -> None:
     assert {each["owner"] for each in found["partitions"]} == {None}
     assert found["models"] == []
     assert "no window of any model is complete yet" in shown(found)
+
+
+def test_what_retention_took_before_any_work_is_no_lag(log: MemoryLog) -> None:
+    publish(log, range(10))
+    for partition, (_, end) in log.bounds(SETTINGS.topics.predictions).items():
+        log.trim(TopicPartition(SETTINGS.topics.predictions, partition), end - 2)
+
+    found = collect(log, MemoryStore(), SETTINGS, now_ms=0)
+
+    assert [each["lag"] for each in found["partitions"] if each["stage"] == "summarise"] == [2, 2]
 
 
 def test_what_is_stored_is_shown(log: MemoryLog) -> None:

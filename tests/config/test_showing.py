@@ -60,6 +60,26 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "key",
+    [
+        "sasl.password",
+        "sasl.oauthbearer.config",
+        "sasl.oauthbearer.client.secret",
+        "ssl.key.password",
+        "ssl.key.pem",
+        "ssl_keystore_password",
+        "SASL.OAUTHBEARER.CONFIG",
+    ],
+)
+def test_settings_of_librdkafka_that_hold_a_secret_are_masked(tmp_path: Path, key: str) -> None:
+    """`sasl.oauthbearer.config` among them: it is free text, in the form that whoever makes the tokens asks for."""
+    first = loaded(tmp_path, f"kafka: {{bootstrap.servers: h, {key}: 'principal=me hunter2'}}", {})
+
+    assert "hunter2" not in show(first)
+    assert masked(first.settings)["kafka"] == {"bootstrap.servers": "h", key: MASK}
+
+
+@pytest.mark.parametrize(
     ("url", "shown"),
     [
         ("redis://h:1/0", "redis://h:1/0"),

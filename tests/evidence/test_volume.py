@@ -53,6 +53,17 @@ def test_silence_is_found_and_the_usual_is_not() -> None:
         assert quiet < 7
 
 
+def test_windows_that_wander_or_that_are_too_few_are_not_called_independent() -> None:
+    """An alert about their number then does not say that its budget is guaranteed."""
+    assert volume(RNG.poisson(50, 200).tolist()).independent
+    wander = [100.0]
+    while len(wander) < 200:
+        wander.append(100 + 0.9 * (wander[-1] - 100) + RNG.normal(0, 10))
+    assert not volume([round(total) for total in wander]).independent
+    assert not volume([round(100 + 80 * np.sin(hour / 24 * 2 * np.pi)) for hour in range(240)]).independent
+    assert not volume(RNG.poisson(50, 49).tolist()).independent
+
+
 def test_a_daily_rhythm_is_dispersion() -> None:
     rhythm = [round(100 + 80 * np.sin(hour / 24 * 2 * np.pi)) for hour in range(240)]
     assert volume(rhythm).dispersion[0] > 2

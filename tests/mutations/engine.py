@@ -1,5 +1,8 @@
 """Mutations of what moves records and keeps state: each record counts once, whatever happens."""
 
+from driftline import Publisher, cli
+from driftline.cli import status
+from driftline.config import secrets
 from driftline.log import kafka_settings
 from driftline.runtime import outbox, progress, stages
 from driftline.runtime.checkpoint import Checkpointer, Owned
@@ -265,6 +268,34 @@ MUTATIONS = (
         "task.watermark / 1000",
         "float(task.watermark)",
         ("tests/runtime/test_progress.py",),
+    ),
+    Mutation(
+        "status: what retention took of a partition that nobody has read is lag",
+        status._partition,
+        "first if offset is None else offset",
+        "0 if offset is None else offset",
+        ("tests/cli/test_status.py",),
+    ),
+    Mutation(
+        "a command ends with 2 where Kafka or Redis does not answer",
+        cli.status_of,
+        "UNAVAILABLE if _ else REFUSED",
+        "REFUSED",
+        ("tests/cli/test_app.py",),
+    ),
+    Mutation(
+        "config show prints sasl.oauthbearer.config",
+        secrets,
+        "_SECRET_KEY = _",
+        '_SECRET_KEY = re.compile(r"password|secret|token|key|sasl\\.jaas", re.IGNORECASE)',
+        ("tests/config/test_showing.py",),
+    ),
+    Mutation(
+        "a publisher that nobody closed says nothing of the events that it lost",
+        Publisher._close_at_exit,
+        "log.exception(_)",
+        "pass",
+        ("tests/publisher/test_publisher.py::test_what_could_not_be_delivered_at_exit_is_told",),
     ),
     # stored state
     Mutation(

@@ -1,6 +1,6 @@
 """Mutations of what is counted and found: the same alerts from any interleaving, and no evidence that is not there."""
 
-from driftline.evidence import bins
+from driftline.evidence import bins, seasons, volume
 from driftline.evidence.baseline import Baseline
 from driftline.evidence.detectors import Replayed
 from driftline.evidence.dispersion import Dispersion
@@ -26,6 +26,7 @@ SUMMARISE = "tests/tasks/test_summarise.py"
 JUDGE = "tests/tasks/test_judge.py"
 JUDGE_ORACLE = "tests/tasks/test_judge_oracle.py"
 BASELINE = "tests/evidence/test_baseline.py"
+SEASONS = "tests/evidence/test_seasons.py"
 DETECTORS = "tests/evidence/test_detectors.py"
 
 MUTATIONS = (
@@ -47,6 +48,13 @@ MUTATIONS = (
             MERGING,
             SIMULATION,
         ),
+    ),
+    Mutation(
+        "Judge waits for as many sources as the latest record tells, not for as many as any told",
+        PaneMerger.take,
+        "max(self.expected, record.sources)",
+        "record.sources",
+        (f"{MERGING}::test_a_source_that_was_added_is_waited_for_though_others_do_not_know_of_it_yet",),
     ),
     # determinism
     Mutation(
@@ -217,6 +225,27 @@ MUTATIONS = (
         "abs(found) <= CLIP",
         "True",
         (BASELINE,),
+    ),
+    Mutation(
+        "a seasonal reference is made of one season",
+        seasons,
+        "LEAST_SEASONS: Final = 2",
+        "LEAST_SEASONS: Final = 1",
+        ("tests/tasks/test_seasons.py::test_two_seasons_are_learned_where_less_is_asked_for", SEASONS),
+    ),
+    Mutation(
+        "the variance that estimating a season takes away is not put back",
+        seasons.deseasoned,
+        "level * (seasons / (seasons - 1))",
+        "level",
+        (SEASONS,),
+    ),
+    Mutation(
+        "the numbers of events in windows always count as independent",
+        volume._independent,
+        "sure[0] <= DEPENDENT * STEPS",
+        "True",
+        ("tests/evidence/test_volume.py",),
     ),
     Mutation(
         "a segment takes as much of the budget as all events",

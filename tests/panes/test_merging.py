@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given, settings
@@ -149,6 +150,13 @@ def test_nothing_comes_out_before_every_source_has_spoken() -> None:
     early = [Watermark(0, 4, 10**12, False, 1).encode(), pane(1).encode()]
     assert read(merger, early) == []
     assert merger.complete_to() < 0
+
+
+def test_a_source_that_was_added_is_waited_for_though_others_do_not_know_of_it_yet() -> None:
+    merger = PaneMerger()
+    knows = [replace(pane(0), sources=3).encode(), Watermark(0, 3, 120_000, False, 1).encode()]
+    assert read(merger, [*knows, Watermark(1, 2, 120_000, False, 1).encode()]) == []
+    assert times(read(merger, [Watermark(2, 3, 120_000, False, 1).encode()])) == [120_000]
 
 
 def test_an_idle_source_holds_nothing_back_until_it_speaks_again() -> None:

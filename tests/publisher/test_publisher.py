@@ -238,6 +238,19 @@ def test_what_nobody_flushed_is_delivered_at_exit(embedded: EmbeddedLog) -> None
     assert [key for key, _, _ in events_in(embedded, "exit")] == ["last"]
 
 
+def test_what_could_not_be_delivered_at_exit_is_told() -> None:
+    """Nobody is left who could be raised to: the last word is a log line, also where logging was never set up."""
+    code = """
+        import sys
+        from driftline import Publisher
+        publisher = Publisher(sys.argv[1], flush_s=0.2)
+        publisher.publish(model="m", prediction=1)
+    """
+    done = run_python(code, NOWHERE)
+    assert "events were lost at exit" in done.stderr
+    assert "1 records are not delivered after 0.2 s" in done.stderr
+
+
 def test_a_forked_process_is_told_to_make_its_own(embedded: EmbeddedLog) -> None:
     code = """
         import os, sys

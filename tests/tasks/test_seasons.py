@@ -68,6 +68,13 @@ def test_a_rhythm_that_goes_on_is_no_change(seed: int) -> None:
     assert [entry["at"] for entry in history(judge)] == [START + 48 * HOUR]
 
 
+def test_two_seasons_are_learned_where_less_is_asked_for() -> None:
+    """From one season nobody can tell how much the same hour differs from one day to the next."""
+    how = watching(season="day", **{**SEASONAL, "reference": "learn 1d"})
+    judge, _, _ = run(judging(how), sent_by(stream(), how))
+    assert [entry["at"] for entry in history(judge)] == [START + 48 * HOUR]
+
+
 def test_a_change_shows_through_the_rhythm_which_hides_it_where_hours_are_not_told_apart() -> None:
     how, without = watching(season="day", **SEASONAL), watching(**SEASONAL)
     sent = sent_by(stream(then(shifted)), how)
