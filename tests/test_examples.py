@@ -103,9 +103,9 @@ def test_the_consumer_tells_each_alert_once_and_goes_on_where_it_was(
 ) -> None:
     topic = make_topics("alerts", partitions=1)
     producer = KafkaLog({"bootstrap.servers": kafka.bootstrap}).producer()
-    firing = encode_alert(incident(), source="/driftline/test")
-    resolved = encode_alert(incident(status=Status.RESOLVED), source="/driftline/test")
-    critical = encode_alert(incident(kind=Kind.VOLUME), source="/driftline/test")
+    firing = encode_alert(incident(), group="test")
+    resolved = encode_alert(incident(status=Status.RESOLVED), group="test")
+    critical = encode_alert(incident(kind=Kind.VOLUME), group="test")
 
     def told(until: str, *values: bytes | None) -> list[str]:
         """Return what the consumer prints after these records, up to a line with this word."""
