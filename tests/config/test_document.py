@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from driftline.config.document import Document, DocumentError, parse_document, parse_value
@@ -34,6 +36,46 @@ def test_each_value_knows_its_line() -> None:
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n"])
 def test_nothing_is_an_empty_mapping(text: str) -> None:
     assert parse_document(text) == Document()
+
+
+def nested(levels: int, width: int, *, of: str) -> str:
+    """Return lines that each hold the line before so many times: width ** levels values in the end."""
+    lines = [f"l0: &l0 {of}"]
+    for level in range(1, levels + 1):
+        again = [f"*l{level - 1}"] * width
+        keys = ", ".join(f"k{at}: {alias}" for at, alias in enumerate(again))
+        lines.append(f"l{level}: &l{level} " + (f"[{', '.join(again)}]" if level % 2 else f"{{{keys}}}"))
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        nested(9, 9, of="[x, x]"),
+        nested(60, 2, of="x"),
+        nested(1, 20_000, of="x"),
+        nested(1, 20_000, of="[]"),
+    ],
+    ids=["nine to the ninth", "doubled sixty times", "a word", "an empty list"],
+)
+def test_aliases_that_multiply_are_refused_before_they_do(text: str) -> None:
+    begin = time.process_time()
+    with pytest.raises(DocumentError, match=r"line 1, column .*: aliases of this and of what stands around it repeat"):
+        parse_document(text)
+    assert time.process_time() - begin < 10
+
+
+def test_models_may_share_a_block() -> None:
+    shared = "x: &x {windows: [10m, 1h], pane: 1m}\nmodels:\n"
+    document = parse_document(shared + "".join(f"  m{number}: *x\n" for number in range(1_500)))
+
+    assert document.data["models"]["m1499"] == document.data["x"]
+
+
+@pytest.mark.parametrize("text", ["[" * 3_000, "[" * 3_000 + "]" * 3_000, "{a: " * 3_000 + "1" + "}" * 3_000])
+def test_what_is_too_deep_to_read_is_refused(text: str) -> None:
+    with pytest.raises(DocumentError, match="within each other too deep"):
+        parse_document(f"a: {text}")
 
 
 @pytest.mark.parametrize(

@@ -224,3 +224,8 @@ def test_settings_never_print_their_secrets() -> None:
 
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings)
+
+
+def test_a_file_that_has_no_end_is_not_read_to_it() -> None:
+    with pytest.raises(ConfigError, match=r"/dev/zero: has more than 1,000,000 bytes .*; is it the right file"):
+        load(Path("/dev/zero"), {})

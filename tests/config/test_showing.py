@@ -62,13 +62,13 @@ def test_secrets_are_masked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "key",
     [
-        "sasl.password",
-        "sasl.oauthbearer.config",
-        "sasl.oauthbearer.client.secret",
-        "ssl.key.password",
-        "ssl.key.pem",
-        "ssl_keystore_password",
-        "SASL.OAUTHBEARER.CONFIG",
+        *("sasl.password", "sasl.kerberos.kinit.cmd", "sasl.kerberos.keytab", "sasl.jaas.config"),
+        *("sasl.oauthbearer.config", "sasl.oauthbearer.client.secret", "sasl.oauthbearer.extensions"),
+        *("sasl.oauthbearer.client.credentials.client.secret", "sasl.oauthbearer.assertion.private.key.passphrase"),
+        *("sasl.oauthbearer.assertion.file", "sasl.oauthbearer.assertion.claim.sub", "sasl.what.comes.later"),
+        *("ssl.key.password", "ssl.key.pem", "ssl.certificate.pem", "ssl.keystore.location", "ssl.engine.id"),
+        *("ssl_keystore_password", "SASL.OAUTHBEARER.CONFIG", "sasl_kerberos_kinit_cmd"),
+        *("confluent.monitoring.interceptor.sasl.kerberos.kinit.cmd", "my.plugin.api.key", "my.plugin.credentials"),
     ],
 )
 def test_settings_of_librdkafka_that_hold_a_secret_are_masked(tmp_path: Path, key: str) -> None:
@@ -77,6 +77,33 @@ def test_settings_of_librdkafka_that_hold_a_secret_are_masked(tmp_path: Path, ke
 
     assert "hunter2" not in show(first)
     assert masked(first.settings)["kafka"] == {"bootstrap.servers": "h", key: MASK}
+
+
+@pytest.mark.parametrize("value", ["https://me:hunter2@idp/token", "http://hunter2@h", "-----BEGIN KEY-----hunter2"])
+def test_a_secret_within_a_value_is_masked_whatever_its_key(tmp_path: Path, value: str) -> None:
+    for key in ("sasl.oauthbearer.token.endpoint.url", "client.rack"):
+        first = loaded(tmp_path, f"kafka: {{bootstrap.servers: h, {key}: '{value}'}}", {})
+
+        assert "hunter2" not in show(first)
+
+
+def test_what_holds_no_secret_is_shown(tmp_path: Path) -> None:
+    """What one must see to find out why a login fails."""
+    plain = {
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanism": "OAUTHBEARER",
+        "sasl.username": "me",
+        "sasl.oauthbearer.token.endpoint.url": "https://idp.example/token",
+        "sasl.kerberos.principal": "me@REALM",
+        "ssl.ca.location": "/etc/ca.crt",
+        "enable.ssl.certificate.verification": "true",
+        "ssl.endpoint.identification.algorithm": "none",
+        "plugin.library.paths": "monitoring",
+        "linger.ms": "5",
+    }
+    first = loaded(tmp_path, json.dumps({"kafka": {"bootstrap.servers": "h", **plain}}), {})
+
+    assert {key: masked(first.settings)["kafka"][key] for key in plain} == plain
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ Path = tuple[str | int, ...]
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS = {"": None, "~": None, "null": None, "true": True, "True": True, "false": False, "False": False}
+_MOST_REPEATED = 10_000
+"""Values that aliases may repeat: enough for each model to share a block. Nested ones make billions of ten lines."""
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
 
 
@@ -35,8 +37,7 @@ class Document:
 def parse_document(text: str) -> Document:
     """Read a YAML (or JSON) mapping; empty text is an empty mapping. Raises DocumentError."""
     lines: dict[Path, int] = {}
-    node = _compose(text)
-    data = None if node is None else _plain(node, (), lines, ())
+    data = _read(text, lines)
     if data is None:
         return Document()
     if not isinstance(data, dict):
@@ -46,8 +47,17 @@ def parse_document(text: str) -> Document:
 
 def parse_value(text: str) -> Any:
     """Read any one YAML (or JSON) value. Raises DocumentError."""
-    node = _compose(text)
-    return None if node is None else _plain(node, (), {}, ())
+    return _read(text, {})
+
+
+def _read(text: str, lines: dict[Path, int]) -> Any:
+    try:
+        node = _compose(text)
+        return None if node is None else _plain(node, (), lines, (), _Repeated())
+    except RecursionError:
+        raise DocumentError(
+            "lists or mappings stand within each other too deep to read; no setting is like that"
+        ) from None
 
 
 def _compose(text: str) -> yaml.Node | None:
@@ -62,7 +72,29 @@ def _compose(text: str) -> yaml.Node | None:
     return node
 
 
-def _plain(node: yaml.Node, path: Path, lines: dict[Path, int], above: tuple[yaml.Node, ...]) -> Any:
+@dataclass(slots=True)
+class _Repeated:
+    """Which nodes were read before, and how many values came of reading some again: an alias is a node twice."""
+
+    seen: set[int] = field(default_factory=set)
+    values: int = 0
+
+    def take(self, node: yaml.Node) -> None:
+        if id(node) not in self.seen:
+            self.seen.add(id(node))
+            return
+        self.values += 1
+        if self.values > _MOST_REPEATED:
+            raise DocumentError(
+                f"{_place(node.start_mark)}: aliases of this and of what stands around it repeat more than "
+                f"{_MOST_REPEATED:,} values; write out what is meant"
+            )
+
+
+def _plain(
+    node: yaml.Node, path: Path, lines: dict[Path, int], above: tuple[yaml.Node, ...], repeated: _Repeated
+) -> Any:
+    repeated.take(node)
     if node in above:
         raise DocumentError(f"{_place(node.start_mark)}: an alias that contains itself")
     if node.tag not in _PLAIN_TAGS:
@@ -70,9 +102,9 @@ def _plain(node: yaml.Node, path: Path, lines: dict[Path, int], above: tuple[yam
     lines[path] = node.start_mark.line + 1
     above = (*above, node)
     if isinstance(node, yaml.MappingNode):
-        return {key: _plain(value, (*path, key), lines, above) for key, value in _items(node)}
+        return {key: _plain(value, (*path, key), lines, above, repeated) for key, value in _items(node)}
     if isinstance(node, yaml.SequenceNode):
-        return [_plain(value, (*path, position), lines, above) for position, value in enumerate(node.value)]
+        return [_plain(value, (*path, position), lines, above, repeated) for position, value in enumerate(node.value)]
     plain = isinstance(node, yaml.ScalarNode) and node.style is None
     return _scalar(node.value) if plain else node.value
 

@@ -14,6 +14,8 @@ from driftline.config.settings import ALL_MODELS, Settings
 from driftline.errors import ConfigError
 
 DEFAULT_FILE = Path("driftline.yaml")
+MOST_BYTES = 1_000_000
+"""Of a configuration: ten thousand models, and some seconds to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,11 @@ def _find(path: Path | None, env: Mapping[str, str]) -> tuple[Path | None, str]:
 def _read(file: Path, named_by: str) -> document.Document:
     by = f" (named by {named_by})" if named_by else ""
     try:
-        return document.parse_document(file.read_text(encoding="utf-8-sig"))
+        with file.open("rb") as stream:
+            text = stream.read(MOST_BYTES + 1)
+        if len(text) > MOST_BYTES:
+            raise ConfigError(f"{file}: has more than {MOST_BYTES:,} bytes{by}; is it the right file?")
+        return document.parse_document(text.decode("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{file}: no such file{by}; mend the path, or leave it out to use the defaults") from None
     except UnicodeDecodeError as error:

@@ -21,7 +21,7 @@ def show(loaded: Loaded) -> str:
 def masked(settings: Settings) -> dict[str, Any]:
     """Return all settings as plain data: durations as text, secrets masked, a model with what differs from `*`."""
     data = settings.model_dump(mode="json", exclude={"models"})
-    data["kafka"] = {key: MASK if is_secret(key) else value for key, value in settings.kafka.items()}
+    data["kafka"] = {key: MASK if is_secret(key, value) else value for key, value in settings.kafka.items()}
     url = settings.redis.url
     data["redis"]["url"] = url and masked_url(url.get_secret_value())
     data["models"] = {ALL_MODELS: settings.model(ALL_MODELS).model_dump(mode="json")} | {
