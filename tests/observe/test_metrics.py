@@ -1,4 +1,6 @@
 import re
+import socket
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -34,7 +36,7 @@ def test_samples_of_all_workers_are_added_up_and_constants_stay() -> None:
     exposition.publish("b", [Sample(RECORDS, ("1", "accepted"), 7), Sample(CHECKPOINTS, ("judge",), 1)])
     exposition.publish("b", [Sample(RECORDS, ("1", "accepted"), 8), Sample(CHECKPOINTS, ("judge",), 3)])
 
-    with MetricsServer(0, exposition) as server:
+    with MetricsServer("127.0.0.1", 0, exposition) as server:
         text = urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=5).read().decode()
 
     found = {
@@ -63,7 +65,7 @@ def test_a_loop_that_stands_still_is_not_healthy() -> None:
     exposition = Exposition(clock=lambda: now)
     exposition.publish("a", [])
 
-    with MetricsServer(0, exposition) as server:
+    with MetricsServer("127.0.0.1", 0, exposition) as server:
         url = f"http://127.0.0.1:{server.port}/health"
         assert urlopen(url, timeout=5).read() == b"ok"
         now = STILL_S + 1
@@ -76,5 +78,58 @@ def test_a_loop_that_stands_still_is_not_healthy() -> None:
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:
-    with MetricsServer(0, Exposition()) as server, pytest.raises(ConfigError, match=r"metrics\.port: cannot listen on"):
-        MetricsServer(server.port, Exposition())
+    with (
+        MetricsServer("127.0.0.1", 0, Exposition()) as server,
+        pytest.raises(ConfigError, match=r"metrics\.port: cannot listen on"),
+    ):
+        MetricsServer("127.0.0.1", server.port, Exposition())
+
+
+def answers(host: str, port: int) -> bool:
+    try:
+        return bool(urlopen(f"http://{host}:{port}/health", timeout=5).status == 200)
+    except OSError:
+        return False
+
+
+def has_ipv6() -> bool:
+    with suppress(OSError), socket.socket(socket.AF_INET6) as found:
+        found.bind(("::1", 0))
+        return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("address", "reached", "not_reached"),
+    [
+        ("127.0.0.1", ["127.0.0.1"], ["127.0.0.2"]),
+        ("127.0.0.2", ["127.0.0.2"], ["127.0.0.1"]),
+        ("localhost", ["127.0.0.1"], ["127.0.0.2"]),
+        ("0.0.0.0", ["127.0.0.1", "127.0.0.2"], []),
+        *([("::1", ["[::1]"], ["127.0.0.1"]), ("::", ["[::1]", "127.0.0.1"], [])] if has_ipv6() else []),
+    ],
+)
+def test_it_is_served_on_the_address_that_is_told_and_on_no_other(
+    address: str, reached: list[str], not_reached: list[str]
+) -> None:
+    with MetricsServer(address, 0, Exposition()) as server:
+        assert urlopen(server.url, timeout=5).status == 200
+        assert server.address == {"localhost": "127.0.0.1"}.get(address, address)
+        assert {host: answers(host, server.port) for host in [*reached, *not_reached]} == {
+            **dict.fromkeys(reached, True),
+            **dict.fromkeys(not_reached, False),
+        }
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "no-such-host.invalid"])
+def test_an_address_that_the_machine_does_not_have_is_an_error_that_says_so(address: str) -> None:
+    with pytest.raises(
+        ConfigError, match=rf"metrics\.address: cannot listen on {address} port 0: .*; write an address"
+    ):
+        MetricsServer(address, 0, Exposition())
+
+
+@pytest.mark.parametrize("address", ["a..b", "a" * 100 + ".b", "\u2603" * 70, "a\0b"])
+def test_what_is_no_address_is_an_error_that_says_so(address: str) -> None:
+    with pytest.raises(ConfigError, match=r"metrics\.address: "):
+        MetricsServer(address, 0, Exposition())

@@ -222,8 +222,8 @@ def serve_metrics(settings: Settings, exposition: "Exposition", stack: ExitStack
     if settings.metrics.port is not None:
         from driftline.observe.server import MetricsServer
 
-        server = stack.enter_context(MetricsServer(settings.metrics.port, exposition))
-        log.info("metrics at http://127.0.0.1:%d/metrics", server.port)
+        server = stack.enter_context(MetricsServer(settings.metrics.address, settings.metrics.port, exposition))
+        log.info("metrics at %s", server.url)
 
 
 @contextmanager

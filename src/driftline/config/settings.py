@@ -40,6 +40,7 @@ TopicName = Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-
 """As Kafka allows it."""
 
 Count = Annotated[int, Field(ge=1)]
+Address = Annotated[str, Field(min_length=1, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
 Share = Annotated[float, Field(gt=0, le=1)]
 
@@ -99,6 +100,11 @@ class MetricSettings(Section):
     """Where Prometheus finds the metrics."""
 
     port: Port | None = Field(default=None, description="HTTP port of /metrics. None: not served.")
+    address: Address = Field(
+        default="127.0.0.1",
+        description="Address of this machine to serve on: anyone who reaches it may read, and models' names are there. "
+        "0.0.0.0 is all of IPv4, :: all of both; in a container it must be one of them.",
+    )
 
 
 class Settings(Section):

@@ -147,6 +147,10 @@ _HEAD = """# Metrics
 (`DRIFTLINE_METRICS__PORT=9464`), and at `/health` whether its loops move: 200 and `ok`, or 503 and what stands still.
 With `--workers N` the processes take N ports, from `metrics.port` on. Values are renewed once a second.
 
+They are served on 127.0.0.1, for they name your models and ask for no password. Where Prometheus comes from another
+machine set `metrics.address` (`DRIFTLINE_METRICS__ADDRESS`) to the address that it reaches, or to 0.0.0.0 for all. The
+image does that: in a container 127.0.0.1 is reached by nobody else.
+
 Counters of a task (those with a `partition`) are part of its stored state: they move with it from worker to worker.
 The others begin at 0 with the process.
 

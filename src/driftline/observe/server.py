@@ -1,5 +1,7 @@
 """/metrics and /health over HTTP."""
 
+import errno
+import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import TracebackType
@@ -13,13 +15,13 @@ from driftline.observe.exposition import Exposition
 
 
 class MetricsServer:
-    """Answers on `port` of all interfaces (0: a free one) until closed.
+    """Answers on `port` (0: a free one) of an address of this machine until closed.
 
     Raises:
-        ConfigError: the port is taken or not allowed.
+        ConfigError: the machine has no such address, or the port is taken or not allowed.
     """
 
-    def __init__(self, port: int, exposition: Exposition) -> None:
+    def __init__(self, address: str, port: int, exposition: Exposition) -> None:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(exposition)
         ProcessCollector(registry=registry)
@@ -46,17 +48,26 @@ class MetricsServer:
             def log_message(self, format: str, *args: object) -> None:
                 """Say nothing: a scrape every few seconds is not news."""
 
+        family, place = _resolved(address, port)
+
+        class Server(ThreadingHTTPServer):
+            address_family = family
+            daemon_threads = True
+
         try:
-            self._server = ThreadingHTTPServer(("", port), Handler)
+            self._server = Server(place, Handler)
         except OSError as error:
-            raise ConfigError(
-                f"metrics.port: cannot listen on {port}: {error.strerror}; choose another one, or free it"
-            ) from None
-        self._server.daemon_threads = True
+            raise ConfigError(_fault(address, port, error)) from None
+        self.address = str(self._server.server_address[0])
         self.port = self._server.server_port
         """Where it listens."""
         self._thread = Thread(target=self._server.serve_forever, args=(0.1,), name="metrics", daemon=True)
         self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as people write it."""
+        return f"http://{f'[{self.address}]' if ':' in self.address else self.address}:{self.port}/metrics"
 
     def close(self) -> None:
         """Stop answering."""
@@ -71,3 +82,22 @@ class MetricsServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _resolved(address: str, port: int) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    """Return the kind of address, and what to bind to. A name may have several: the first is taken."""
+    try:
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ConfigError(_fault(address, port, error)) from None
+    except ValueError:  # what DNS cannot ask for
+        raise ConfigError(f"metrics.address: {address!r:.80} is no address; write one of this machine") from None
+    family, *_, place = found[0]
+    return family, place  # type: ignore[return-value]
+
+
+def _fault(address: str, port: int, error: OSError) -> str:
+    said = f"cannot listen on {address} port {port}: {error.strerror}"
+    if isinstance(error, socket.gaierror) or error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return f"metrics.address: {said}; write an address of this machine, or 0.0.0.0 for all of them"
+    return f"metrics.port: {said}; choose another one, or free it"
