@@ -2,10 +2,12 @@ import msgspec
 import pytest
 import redis
 
+from driftline.log.kafka import KafkaLog
 from driftline.state.api import Commit, TaskId
 from driftline.state.redis import RedisStore
 from driftline.tasks.summarise import Summarise
 from tests.cli.conftest import Driftline
+from tests.log.members import fill
 from tests.tasks.streams import START, event, summarise_settings
 
 
@@ -14,6 +16,8 @@ def env(driftline: Driftline, on_kafka: dict[str, str], redis_url: str, unique_n
     """A group with the state of two tasks."""
     found = {**on_kafka, "DRIFTLINE_REDIS__URL": redis_url, "DRIFTLINE_GROUP": unique_name}
     assert driftline("topics", "create", "--partitions", 2, "--pane-partitions", 2, **found).status == 0
+    log = KafkaLog({"bootstrap.servers": found["DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS"]})
+    fill(log, found["DRIFTLINE_TOPICS__PREDICTIONS"], partitions=2, each=5)
     store = RedisStore(redis_url)
     for partition in (0, 1):
         task = Summarise(summarise_settings(), partition, 2)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from driftline.log.api import Log
 from driftline.log.embedded import EmbeddedLog
@@ -19,6 +20,7 @@ class Backend:
 
     name: str
     log: Log
+    bootstrap: str = ""
     members: list[Member] = field(default_factory=list)
     tag: str = field(default_factory=lambda: uuid.uuid4().hex[:10])
 
@@ -26,6 +28,13 @@ class Backend:
         topic = f"{name}-{self.tag}"
         self.log.create_topics({topic: 4}, {})
         return topic
+
+    def delete(self, topic: str) -> None:
+        if isinstance(self.log, MemoryLog):
+            self.log.delete_topic(topic)
+        else:
+            admin = AdminClient({"bootstrap.servers": self.bootstrap})
+            admin.delete_topics([topic], operation_timeout=20)[topic].result(20)
 
     def member(self, *topics: str, follow: dict[str, list[str]] | None = None, **options: object) -> Member:
         member = Member(self.log, topics, f"group-{self.tag}", follow=follow or {}, **options)  # type: ignore[arg-type]
@@ -54,6 +63,8 @@ REAL = pytest.param("kafka", marks=pytest.mark.real)
 
 def _backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
     backend = Backend(request.param, LOGS[request.param](request))
+    if request.param == "kafka":
+        backend.bootstrap = request.getfixturevalue("kafka").bootstrap
     yield backend
     for member in backend.members:
         member.consumer.close()

@@ -26,6 +26,7 @@ class Member:
     events: list[tuple[str, list[TopicPartition]]] = field(default_factory=list)
     offsets: dict[TopicPartition, list[int]] = field(default_factory=lambda: defaultdict(list))
     ended: set[TopicPartition] = field(default_factory=set)
+    lost: set[TopicPartition] = field(default_factory=set)
     fresh: list[TopicPartition] = field(default_factory=list)
     consumer: Consumer = field(init=False)
 
@@ -51,6 +52,7 @@ class Member:
             assert batch.source in self.owned, "records of a partition that is not ours"
             self.offsets[batch.source].extend(batch.offsets)
         self.ended |= polled.caught_up
+        self.lost |= polled.lost
         if self.starts is not None and self.fresh:
             self.consumer.start({source: self.starts[source] for source in self.fresh if source in self.owned})
             self.fresh.clear()

@@ -106,3 +106,26 @@ def test_the_log_tells_the_bounds_of_all_partitions(any_backend: Backend) -> Non
     assert any_backend.log.bounds(topic) == {0: (0, 7), 1: (0, 7), 2: (0, 7), 3: (0, 0)}
     with pytest.raises(TopicError, match="does not exist"):
         any_backend.log.bounds(f"{topic}-not")
+
+
+def test_a_topic_has_an_id_of_its_own_where_the_log_tells_one(any_backend: Backend) -> None:
+    topics = [any_backend.topic("one"), any_backend.topic("another")]
+    ids = any_backend.log.topic_ids([*topics, "no-such-topic-anywhere"])
+    if any_backend.name == "embedded":
+        assert ids == {}
+        return
+    assert sorted(ids) == sorted(topics)
+    assert len(set(ids.values())) == 2
+    assert any_backend.log.topic_ids(topics) == ids
+    assert any_backend.log.topic_ids([]) == {}
+
+
+def test_a_topic_that_is_created_anew_has_another_id(backend: Backend) -> None:
+    topic = backend.topic("anew")
+    fill(backend.log, topic, each=3)
+    before = backend.log.topic_ids([topic])
+    backend.delete(topic)
+    assert backend.log.topic_ids([topic]) == {}
+    backend.log.create_topics({topic: 4}, {})
+    assert backend.log.topic_ids([topic]) != before
+    assert backend.log.bounds(topic)[0] == (0, 0)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from driftline.errors import OffsetLost
+from driftline.errors import TopicError
 from driftline.log.api import TopicPartition
 from driftline.runtime.members import Members
 from driftline.runtime.stages import StageKind
@@ -64,9 +64,21 @@ def test_what_one_member_has_fetched_is_not_lost_where_the_other_fails() -> None
     members.poll(10, 0.0)
     sources = [TopicPartition("left", 0), TopicPartition("right", 0)]
     members.start(dict.fromkeys(sources, 0))
-    bench.log.trim(sources[1], 3)
+    bench.log.delete_topic("right")
     polled = members.poll(10, 0.0)
     assert [(batch.source, list(batch.offsets)) for batch in polled.batches] == [(sources[0], [0, 1, 2, 3, 4])]
-    with pytest.raises(OffsetLost, match="right"):
+    with pytest.raises(TopicError, match="right"):
         members.poll(10, 0.0)
+    members.close()
+
+
+def test_every_member_tells_which_offsets_are_lost() -> None:
+    bench = Bench(settings())
+    bench.log.create_topics({"left": 1, "right": 1}, {})
+    kinds = [StageKind(topic, (topic,), lambda partition: Counting()) for topic in ("left", "right")]
+    members = Members(bench.log, "g", kinds, Nobody())
+    members.poll(10, 0.0)
+    sources = [TopicPartition("left", 0), TopicPartition("right", 0)]
+    members.start(dict.fromkeys(sources, 7))
+    assert members.poll(10, 0.0).lost == set(sources)
     members.close()

@@ -255,6 +255,10 @@ class SimulatedLog:
     def partition_counts(self, topics: Sequence[str]) -> dict[str, int]:
         return self._memory.partition_counts(topics)
 
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        error = LogUnavailable("the line broke in topic_ids")
+        return self._around.call("topic_ids", lambda: self._memory.topic_ids(topics), fails_with=error)
+
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         return self._memory.bounds(topic)
 

@@ -51,7 +51,7 @@ def test_every_workload_has_something_to_find() -> None:
         outcome, calls = undisturbed(number)
         assert outcome.panes, workload.name
         assert outcome.alerts or workload.quiet, workload.name
-        assert set(calls) == set(CALLS), workload.name
+        assert set(calls) == {*CALLS, "topic_ids"}, workload.name  # that one fails as long as the log does
 
 
 @pytest.mark.parametrize("number", range(len(workloads())), ids=[workload.name for workload in workloads()])

@@ -18,6 +18,7 @@ from driftline.log.memory import MemoryLog
 from driftline.runtime.bounded import everything_done
 from driftline.runtime.clock import Clock
 from driftline.runtime.outbox import encode_outgoing
+from driftline.runtime.owning import ASIDE_S
 from driftline.runtime.pausing import AWAY
 from driftline.runtime.worker import Worker
 from driftline.state.api import TaskId
@@ -31,7 +32,7 @@ SESSION_S = 3.0
 """Virtual seconds after which the group notices that a member is gone."""
 RESTART_S = 1.0
 """Virtual seconds in which something starts a new worker in place of one that ended."""
-MOST_QUIET_S = 60.0
+MOST_QUIET_S = 60.0 + ASIDE_S
 """Virtual seconds after the last fault within which everything must be done: else it has stalled."""
 MOST_WORKERS = 4
 _STORE = ("claim", "commit", "ack", "tasks", "read", "tell", "time_ms")

@@ -15,6 +15,7 @@ from driftline.cli.terminal import err, out, print_json
 from driftline.config import Settings, load
 from driftline.errors import ConfigError, InputError, StateCorrupt, StateOtherRelease
 from driftline.log.api import Log
+from driftline.runtime.inputs import Input, decode_inputs, lost_offset
 from driftline.runtime.stages import pipeline
 from driftline.state.api import Store, TaskId, TaskInfo
 
@@ -154,7 +155,9 @@ def checked(store: Store, log: Log, settings: Settings, info: TaskInfo) -> Check
                 raise StateCorrupt(f"nothing is there after {info.sequence} checkpoints")
             if info.task.stage not in stages:
                 raise StateCorrupt(f"there is no stage {info.task.stage!r}: this release of Driftline has none")
-            stages[info.task.stage].make(info.task.partition).restore(blobs)
+            kind = stages[info.task.stage]
+            kind.make(info.task.partition).restore(blobs)
+            fault = _lost(log, info, kind.inputs[0], decode_inputs(blobs))
         except StateCorrupt as error:
             fault, other_release = str(error), isinstance(error, StateOtherRelease)
         (now,) = [found for found in store.tasks(settings.group) if found.task == info.task] or [info]
@@ -162,6 +165,15 @@ def checked(store: Store, log: Log, settings: Settings, info: TaskInfo) -> Check
             break
         info = now
     return Checked(info, len(blobs), sum(map(len, blobs.values())), fault, other_release)
+
+
+def _lost(log: Log, info: TaskInfo, topic: str, inputs: Mapping[str, Input]) -> str:
+    """Return what is wrong with a task's offset; nothing if it can be read from, or if nothing is stored."""
+    bounds = log.bounds(topic).get(info.task.partition)
+    if topic not in info.offsets or bounds is None:
+        return ""
+    held, topic_id = inputs.get(topic, Input()), log.topic_ids([topic]).get(topic, "")
+    return str(lost_offset(info.task, topic, info.offsets[topic], held, topic_id, bounds) or "")
 
 
 def _partitions(log: Log, settings: Settings) -> Mapping[str, int]:

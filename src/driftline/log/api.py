@@ -61,6 +61,8 @@ class Polled:
     batches: tuple[Batch, ...] = ()
     caught_up: frozenset[TopicPartition] = frozenset()
     """Partitions whose end was reached after these batches (sent each time the end is reached, at times once more)."""
+    lost: frozenset[TopicPartition] = frozenset()
+    """Partitions whose next offset, after these batches, is outside the log: nothing comes of them until `start`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Consumer(Protocol):
     def poll(self, max_records: int, timeout_s: float) -> Polled:
         """Fetch up to `max_records` records over all started partitions, waiting at most `timeout_s` for the first.
 
-        Raises `OffsetLost`, `LogDenied`, `TopicError`, or `LogUnavailable` when the log cannot serve a partition;
+        Raises `LogDenied`, `TopicError`, or `LogUnavailable` when the log cannot serve a partition;
         what was fetched before the fault is returned first, and the fault is raised by the next call.
         A short outage that the client mends by itself is not raised.
         """
@@ -195,6 +197,13 @@ class Log(Protocol):
 
     def partition_counts(self, topics: Sequence[str]) -> dict[str, int]:
         """Return the partition count of each topic; a topic that does not exist is left out."""
+        ...
+
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """Return each topic's id: one that was deleted and created anew has another (KIP-516).
+
+        A topic that does not exist is left out, and so is one whose id the brokers do not tell.
+        """
         ...
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:

@@ -68,6 +68,10 @@ class EmbeddedLog:
             raise as_driftline(error_of(exception), "look up topics") from exception
         return {topic: len(known[topic].partitions) for topic in topics if topic in known}
 
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """Return nothing: the mock cluster tells no ids, and deletes no topic."""
+        return {}
+
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Return (first offset kept, next offset to be written) of each partition."""
         counts = self.partition_counts([topic])

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
-from driftline.errors import LogUnavailable, OffsetLost
+from driftline.errors import LogUnavailable
 from driftline.log.api import Polled, RebalanceListener, TopicPartition
 from driftline.log.kafka_batch import KafkaBatch, by_partition
 from driftline.log.kafka_errors import (
@@ -60,6 +60,7 @@ class KafkaConsumer:
         self._owned: set[TopicPartition] = set()
         self._started: set[TopicPartition] = set()
         self._gone: set[TopicPartition] = set()  # taken away during the current fetch
+        self._lost: set[TopicPartition] = set()  # found by the current fetch
         self._kept: list[Exception] = []  # found where it could not be raised
         self._outage = outage
         self._in_listener = False
@@ -86,6 +87,7 @@ class KafkaConsumer:
         """Fetch up to `max_records` records; see `driftline.log.api.Consumer.poll`."""
         self._raise_kept()
         self._gone.clear()
+        self._lost.clear()
         messages = self._fetch(max_records, timeout_s)
         events: list[Message] = []
         if any(map(Message.error, messages)):  # 25 ns a record; a truth value, as comparing an error with None fails
@@ -95,9 +97,10 @@ class KafkaConsumer:
             self._outage.over()
         groups = by_partition(messages, self._started - self._gone)
         caught_up = self._caught_up(events, groups)
-        if not groups and not caught_up:  # else raised by the next poll: what was fetched is not fetched again
+        if not groups and not caught_up and not self._lost:  # else raised by the next poll: nothing comes again
             self._raise_kept()
-        return Polled(tuple(KafkaBatch(source, records) for source, records in groups.items()), caught_up)
+        batches = tuple(KafkaBatch(source, records) for source, records in groups.items())
+        return Polled(batches, caught_up, frozenset(self._lost))
 
     def _fetch(self, max_records: int, timeout_s: float) -> list[Message]:
         messages = self._consume(max_records, min(timeout_s, GATHER_S))
@@ -121,7 +124,7 @@ class KafkaConsumer:
             assert error is not None
             source = TopicPartition(topic or "", -1 if number is None else number)
             if error.code() != KafkaError._PARTITION_EOF:
-                self._judge(error, source, event.offset())
+                self._judge(error, source)
             elif source in self._started and source not in self._gone:
                 records, end = groups.get(source), event.offset()
                 if not records or end is None or (records[-1].offset() or 0) < end:
@@ -226,12 +229,12 @@ class KafkaConsumer:
 
     # faults
 
-    def _judge(self, error: KafkaError, source: TopicPartition, offset: int | None) -> None:
+    def _judge(self, error: KafkaError, source: TopicPartition) -> None:
         code = error.code()
         ours = source in self._started and source not in self._gone
         if code in OFFSET_LOST:
             if ours:
-                self._kept.append(self._offset_lost(error, source, offset))
+                self._lost.add(source)
         elif code in NO_TOPIC:
             missing = self._missing(source.topic)
             if missing:
@@ -243,20 +246,6 @@ class KafkaConsumer:
         elif ours or source.partition < 0:
             doing = f"read topic {source.topic}, partition {source.partition}"
             self._kept.append(as_driftline(error, doing, topic=source.topic, partition=source.partition))
-
-    def _offset_lost(self, error: KafkaError, source: TopicPartition, offset: int | None) -> OffsetLost:
-        try:
-            low, high = self.bounds(source)
-            kept = f"it keeps offsets {low} to {high - 1}" if high > low else f"it is empty (next offset {high})"
-        except Exception as exception:
-            kept = f"what it keeps is not known ({exception})"
-        return OffsetLost(
-            f"topic {source.topic}, partition {source.partition}: offset {offset} is no longer in the log, {kept}. "
-            "Retention passed it or the topic was created anew: restore the topic, or tell Driftline where to go on "
-            f"[{error.name()}]",
-            topic=source.topic,
-            partition=source.partition,
-        )
 
     def _missing(self, topic: str) -> Exception | None:
         """Return what is wrong with a topic that a broker does not know; None if brokers disagree for the moment."""

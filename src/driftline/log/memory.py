@@ -51,6 +51,11 @@ class MemoryLog:
             counts = self._cluster.partition_counts()
         return {topic: counts[topic] for topic in topics if topic in counts}
 
+    def topic_ids(self, topics: Sequence[str]) -> dict[str, str]:
+        """Return each topic's id; a topic that does not exist is left out."""
+        with self._cluster.changed:
+            return {topic: self._cluster.ids[topic] for topic in topics if topic in self._cluster.ids}
+
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
         """Return (first offset kept, next offset to be written) of each partition."""
         with self._cluster.changed:
@@ -72,6 +77,12 @@ class MemoryLog:
         with self._cluster.changed:
             self._cluster.partition(TopicPartition(topic, 0))
             self._cluster.grow(topic, partitions)
+
+    def delete_topic(self, topic: str) -> None:
+        """Delete a topic with its records: created again under the same name, it has another id."""
+        with self._cluster.changed:
+            self._cluster.partition(TopicPartition(topic, 0))
+            self._cluster.delete(topic)
 
     def trim(self, partition: TopicPartition, before: int) -> None:
         """Forget the records in front of offset `before`, as retention does."""

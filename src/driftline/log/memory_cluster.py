@@ -1,6 +1,7 @@
 """Topics in this process: partitions as columns, groups, and one condition that tells all of them of a change."""
 
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from threading import Condition
 
@@ -50,6 +51,7 @@ class Cluster:
         self.clock = clock
         self.changed = Condition()
         self.topics: dict[str, list[Partition]] = {}
+        self.ids: dict[str, str] = {}
         self.groups: dict[str, Group] = {}
 
     def partition(self, source: TopicPartition) -> Partition:
@@ -73,6 +75,12 @@ class Cluster:
         """Create the topics that do not exist yet; groups that wait for them share them out."""
         for topic, partitions in counts.items():
             self.topics.setdefault(topic, [Partition() for _ in range(partitions)])
+            self.ids.setdefault(topic, uuid.uuid4().hex)
+        self._share_out()
+
+    def delete(self, topic: str) -> None:
+        """Delete a topic with its records; who holds its partitions gives them up, unless it is there again by then."""
+        del self.topics[topic], self.ids[topic]
         self._share_out()
 
     def grow(self, topic: str, partitions: int) -> None:

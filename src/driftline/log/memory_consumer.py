@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from driftline.errors import OffsetLost
 from driftline.log.api import Polled, RebalanceListener, Record, TopicPartition
 from driftline.log.memory_cluster import Cluster
 from driftline.log.memory_group import Group
@@ -47,7 +46,6 @@ class MemoryConsumer:
         self._positions: dict[TopicPartition, int] = {}
         self._paused: set[TopicPartition] = set()
         self._told_end: set[TopicPartition] = set()
-        self._kept: list[OffsetLost] = []  # found beside records that must be returned first
         self._in_listener = False
         self._closed = False
         with cluster.changed:
@@ -57,8 +55,6 @@ class MemoryConsumer:
     def poll(self, max_records: int, timeout_s: float) -> Polled:
         """Fetch up to `max_records` records; see `driftline.log.api.Consumer.poll`."""
         deadline = time.monotonic() + timeout_s
-        if self._kept:
-            raise self._kept.pop(0)
         while True:
             self._rebalance()
             with self._cluster.changed:
@@ -66,32 +62,22 @@ class MemoryConsumer:
                     if topic not in self._cluster.topics:
                         self._cluster.partition(TopicPartition(topic, 0))
                 polled = self._fetch(max_records)
-                if self._kept and not polled.batches and not polled.caught_up:
-                    raise self._kept.pop(0)
                 left = deadline - time.monotonic()
-                if polled.batches or polled.caught_up or left <= 0:
+                if polled.batches or polled.caught_up or polled.lost or left <= 0:
                     return polled
                 if not self._rebalance_is_due():
                     self._cluster.changed.wait(left)
 
     def _fetch(self, max_records: int) -> Polled:
         batches: list[MemoryBatch] = []
-        caught_up = set()
+        caught_up, lost = set(), set()
         fetching = sorted(self._positions.keys() - self._paused)
         for place, source in enumerate(fetching):
             position = self._positions[source]
             partition = self._cluster.partition(source)
             if not partition.first <= position <= partition.end:
                 del self._positions[source]
-                self._kept.append(
-                    OffsetLost(
-                        f"topic {source.topic}, partition {source.partition}: offset {position} is no longer in the "
-                        f"log, it keeps offsets {partition.first} to {partition.end - 1}: tell Driftline where to "
-                        "go on",
-                        topic=source.topic,
-                        partition=source.partition,
-                    )
-                )
+                lost.add(source)
                 continue
             share = max(1, max_records // (len(fetching) - place))  # a full partition must not starve the others
             count = min(partition.end - position, share, max_records)
@@ -114,7 +100,7 @@ class MemoryConsumer:
             if position == partition.end and source not in self._told_end:
                 self._told_end.add(source)
                 caught_up.add(source)
-        return Polled(tuple(batches), frozenset(caught_up))
+        return Polled(tuple(batches), frozenset(caught_up), frozenset(lost))
 
     def start(self, positions: Mapping[TopicPartition, int]) -> None:
         """Begin, or begin again, to fetch assigned partitions at these offsets."""

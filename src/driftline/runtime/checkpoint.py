@@ -22,6 +22,7 @@ from operator import lt
 from driftline.codec import corrupt
 from driftline.errors import DeliveryPending, LogDenied, PublishError
 from driftline.log.api import Batch, Consumer, Outgoing, Producer, Record, TopicPartition
+from driftline.runtime.inputs import INPUTS, Input, decode_inputs, encode_inputs, lost_offset, named_as
 from driftline.runtime.outbox import decode_outgoing, encode_outgoing
 from driftline.runtime.stages import Stage
 from driftline.state.api import Claim, Commit, Outcome, Store, TaskId
@@ -80,6 +81,9 @@ class Owned:
     """Where each input ended when the task was claimed, in a bounded run."""
     last_record: float
     last_commit: float
+    stored_inputs: dict[str, Input] = field(default_factory=dict)
+    inputs: dict[str, Input] = field(default_factory=dict)
+    """What is stored of the inputs beside their offsets, and what is to be stored with the next commit."""
     caught_up: set[str] = field(default_factory=set)
     flushed: bool = False
     waiting: deque[Batch] = field(default_factory=deque)
@@ -92,6 +96,8 @@ class Owned:
     """Where an input went on, or ended, though something should lie before."""
     gaps: set[str] = field(default_factory=set)
     """Inputs that have gaps between their offsets."""
+    lost: set[str] = field(default_factory=set)
+    """Inputs of which the log says that the next offset is not in it."""
     held: bool = False
     """Whether fetching is held back until what waits is processed."""
     torn: bool = False
@@ -188,7 +194,8 @@ class Owned:
     @property
     def moved(self) -> bool:
         """Whether there is something to commit."""
-        return (self.positions != self.committed or self.flushed) and not self.torn
+        changed = self.positions != self.committed or self.inputs != self.stored_inputs
+        return (changed or self.flushed) and not self.torn
 
     @property
     def unfinished(self) -> bool:
@@ -201,6 +208,7 @@ class Prepared:
     """A checkpoint that was taken and must now be committed as it is, however often that is tried."""
 
     commit: Commit
+    inputs: dict[str, Input]
     records: tuple[Outgoing, ...]
     dead_letters: Sequence[Outgoing]
 
@@ -227,21 +235,42 @@ class Checkpointer:
         self._owner = owner
         self._clock_ms = clock_ms
 
-    def claim(self, task: TaskId, stage: Stage, consumer: Consumer, now: float, *, bounded: bool) -> Owned:
+    def claim(
+        self,
+        task: TaskId,
+        stage: Stage,
+        consumer: Consumer,
+        topic_ids: Mapping[str, str],
+        now: float,
+        *,
+        bounded: bool,
+        doubted: bool,
+    ) -> Owned:
         """Take a task over: restore its state. What its last owner left in the outbox is `unsent`.
 
-        Where its inputs begin and end is asked of the log only where that is needed: for a task that is new, or if the
-        run is bounded. The answer takes as long as a fetch that waits for records, and recoveries do not wait for it.
+        Where its inputs begin and end is asked of the log only where that is needed: for a task that is new or was set
+        aside (`doubted`), or if the run is bounded. The answer takes as long as a fetch that waits for records, and
+        recoveries do not wait for it: an offset that is lost shows when it is fetched.
 
-        Raises `StateCorrupt` (nothing that is stored was changed), or one of what is waited out: then call it again.
+        Raises `StateCorrupt` or `OffsetLost` (nothing that is stored was changed), or one of what is waited out: then
+        call it again.
         """
         claim = self._store.claim(task, self._owner, now=self._clock_ms())
         if claim.sequence and not claim.blobs:
             raise corrupt(name(task), f"nothing is there after {claim.sequence} checkpoints")
         stage.restore(claim.blobs)
-        asked = [topic for topic in stage.inputs if bounded or topic not in claim.offsets]
+        stored_inputs = decode_inputs(claim.blobs)
+        asked = [topic for topic in stage.inputs if bounded or doubted or topic not in claim.offsets]
         bounds = {topic: consumer.bounds(TopicPartition(topic, task.partition)) for topic in asked}
         stored = claim.offsets
+        inputs = {topic: stored_inputs.get(topic, Input()) for topic in stage.inputs}
+        for topic in stage.inputs:
+            known = topic_ids.get(topic, "")
+            if topic in stored:
+                lost = lost_offset(task, topic, stored[topic], inputs[topic], known, bounds.get(topic))
+                if lost is not None:
+                    raise lost
+            inputs[topic] = named_as(inputs[topic], known)
         positions = {topic: stored[topic] if topic in stored else bounds[topic][0] for topic in stage.inputs}
         owned = Owned(
             task=task,
@@ -253,6 +282,8 @@ class Checkpointer:
             ends={topic: end for topic, (_, end) in bounds.items()},
             last_record=now,
             last_commit=-math.inf,  # the first one is due at once: it shows that somebody is at work again
+            stored_inputs=stored_inputs,
+            inputs=inputs,
         )
         owned.unsent = [(number, decode_outgoing(entry)) for number, entry in claim.outbox]
         if owned.unsent:
@@ -265,14 +296,17 @@ class Checkpointer:
         if owned.pending is not None or not owned.moved:
             return
         output = owned.stage.output()
+        writes = owned.stage.checkpoint()
+        if owned.inputs != owned.stored_inputs:
+            writes[INPUTS] = encode_inputs(owned.inputs)
         commit = Commit(
             expected_sequence=owned.sequence,
             expected_offsets=owned.committed,
             offsets=dict(owned.positions),
-            writes=owned.stage.checkpoint(),
+            writes=writes,
             outbox=[encode_outgoing(record) for record in output.records],
         )
-        owned.pending = Prepared(commit, tuple(output.records), output.dead_letters)
+        owned.pending = Prepared(commit, dict(owned.inputs), tuple(output.records), output.dead_letters)
 
     def bury(self, tasks: Sequence[Owned]) -> None:
         """Deliver the dead letters of pending checkpoints, which may not be committed before."""
@@ -289,6 +323,7 @@ class Checkpointer:
         if answer.outcome in (Outcome.OK, Outcome.ALREADY):
             owned.sequence += 1
             owned.committed = dict(pending.commit.offsets)
+            owned.stored_inputs = pending.inputs
             owned.flushed = False
             owned.last_commit = now
             first = answer.last_outbox - len(pending.records) + 1

@@ -34,6 +34,7 @@ class Members:
             raise self._take_kept()
         batches: list[Batch] = []
         caught_up: set[TopicPartition] = set()
+        lost: set[TopicPartition] = set()
         for consumer in self._consumers:
             wait = 0.0 if batches else timeout_s / len(self._consumers)
             try:
@@ -43,9 +44,10 @@ class Members:
                 continue
             batches.extend(polled.batches)
             caught_up |= polled.caught_up
-        if self._kept is not None and not batches and not caught_up:
+            lost |= polled.lost
+        if self._kept is not None and not batches and not caught_up and not lost:
             raise self._take_kept()
-        return Polled(tuple(batches), frozenset(caught_up))
+        return Polled(tuple(batches), frozenset(caught_up), frozenset(lost))
 
     def _take_kept(self) -> Exception:
         assert self._kept is not None

@@ -3,18 +3,21 @@
 assigned ─► wanted ── claim ─► owned ── forget: revoked, lost
               ▲                  │
               └─ reclaim ────────┤  its commit was refused: from what is stored, half a second later
-              └─ set aside ──────┘  its stored state cannot be read: a minute later
+              └─ set aside ──────┘  its stored state cannot be read, or its offset is not in the log: a minute later
 """
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
+from msgspec.structs import replace
+
 from driftline.config import Settings
-from driftline.errors import StateCorrupt, StateError
+from driftline.errors import OffsetLost, StateCorrupt, StateError
 from driftline.log.api import Consumer, Log, Polled, TopicPartition
 from driftline.runtime.checkpoint import Checkpointer, Owned, name
 from driftline.runtime.clock import Clock
+from driftline.runtime.inputs import created_anew, lost_offset
 from driftline.runtime.progress import Progress
 from driftline.runtime.stages import StageKind
 from driftline.state.api import Outcome, Store, TaskId
@@ -22,7 +25,7 @@ from driftline.state.api import Outcome, Store, TaskId
 log = logging.getLogger(__name__)
 
 ASIDE_S = 60.0
-"""Wait before a task whose state is corrupt is looked at again: somebody may have restored or reset it."""
+"""Wait before a task that was set aside is looked at again: somebody may have restored, reset or skipped something."""
 RECLAIM_S = 0.5
 """Wait before a task whose commit was refused is claimed anew: most often it moves, and another has claimed it."""
 CLAIM_S = 0.5
@@ -90,13 +93,19 @@ class OwnedTasks:
 
     def claim(self, now: float) -> None:
         """Claim what was assigned, for a while. Raises what is waited out: then the same call goes on from there."""
-        for partition in sorted(partition for partition, at in self._wanted.items() if at <= now):
+        due = sorted(partition for partition, at in self._wanted.items() if at <= now)
+        ids = self._topic_ids() if due else {}
+        for partition in due:
             self._notice_growth(partition)
             stage = self._kinds[partition.topic].make(partition.partition)
             task = TaskId(self._settings.group, stage.name, partition.partition)
             try:
-                owned = self._checkpointer.claim(task, stage, self._consumer, now, bounded=self.bounded)
-            except StateCorrupt as error:
+                owned = self._checkpointer.claim(
+                    *(task, stage, self._consumer, ids, now),
+                    bounded=self.bounded,
+                    doubted=partition in self._progress.set_aside,
+                )
+            except (StateCorrupt, OffsetLost) as error:
                 self._set_aside(partition, task, error)
                 continue
             self._progress.set_aside.pop(partition, None)
@@ -108,6 +117,9 @@ class OwnedTasks:
             log.info("%s: from offset %s, epoch %d", name(task), min(owned.positions.values()), owned.claim.epoch)
             if self._clock.now() >= now + CLAIM_S:
                 break
+
+    def _topic_ids(self) -> dict[str, str]:
+        return self._log.topic_ids(sorted({topic for kind in self._kinds.values() for topic in kind.inputs}))
 
     def _notice_growth(self, partition: TopicPartition) -> None:
         """Count again where a partition was added since the start: panes say how many sources Judge has to wait for."""
@@ -136,6 +148,11 @@ class OwnedTasks:
             owned = self._by_input.get(partition)
             if owned is not None and not owned.reach_end(partition.topic):
                 self.fetch_again(owned, partition)
+        for partition in polled.lost:
+            owned = self._by_input.get(partition)
+            if owned is not None:
+                owned.lost.add(partition.topic)
+                owned.caught_up.discard(partition.topic)
 
     def fetch_again(self, owned: Owned, source: TopicPartition) -> None:
         """Ask once more for what should come next: something seems to be missing."""
@@ -169,8 +186,52 @@ class OwnedTasks:
         if self._drop(owned):
             self._wanted[owned.partitions[0]] = self._clock.now() + RECLAIM_S
 
-    def give_up(self, owned: Owned, error: StateCorrupt) -> None:
-        """Set a task aside that cannot go on: its stored state is corrupt, or its input of a later release."""
+    def of_the_same_topics(self, tasks: Sequence[Owned]) -> list[Owned]:
+        """Return the tasks whose inputs are still the topics that they read, and set the others aside.
+
+        Asked before each checkpoint is taken: what was read of another topic under the same name, from an offset that
+        means nothing there, is never committed. Raises `LogUnavailable`.
+        """
+        ids, same = self._topic_ids(), []
+        for owned in tasks:
+            anew = [topic for topic, held in owned.inputs.items() if created_anew(held, ids.get(topic, ""))]
+            if anew and owned.pending is None:
+                self._give_up_lost(owned, anew[0], ids, None)
+            else:
+                same.append(owned)
+        return same
+
+    def give_up_what_is_lost(self) -> None:
+        """Set tasks aside of which the log says that their next offset is not in it, once what they read is committed.
+
+        Raises one of what is waited out.
+        """
+        for owned in self:
+            for topic in sorted(owned.lost):
+                source = TopicPartition(topic, owned.task.partition)
+                bounds, ids = self._consumer.bounds(source), self._topic_ids()
+                first, end = bounds
+                if created_anew(owned.inputs[topic], ids.get(topic, "")):
+                    self._give_up_lost(owned, topic, ids, bounds)
+                    break
+                if first <= owned.next(topic) <= end:
+                    owned.lost.discard(topic)
+                    self.fetch_again(owned, source)
+                elif not owned.waiting:
+                    if owned.next(topic) > end and owned.inputs[topic].ended is None:
+                        owned.inputs[topic] = replace(owned.inputs[topic], ended=end)
+                    if not owned.moved and not owned.unfinished:
+                        self._give_up_lost(owned, topic, ids, bounds)
+                        break
+
+    def _give_up_lost(self, owned: Owned, topic: str, ids: Mapping[str, str], bounds: tuple[int, int] | None) -> None:
+        at = owned.committed.get(topic, owned.positions[topic])
+        error = lost_offset(owned.task, topic, at, owned.inputs[topic], ids.get(topic, ""), bounds)
+        assert error is not None
+        self.give_up(owned, error)
+
+    def give_up(self, owned: Owned, error: StateCorrupt | OffsetLost) -> None:
+        """Set a task aside that cannot go on: its state is corrupt, or its input of a later release, or not there."""
         if self._drop(owned):
             self._set_aside(owned.partitions[0], owned.task, error)
 
@@ -182,8 +243,8 @@ class OwnedTasks:
         self._consumer.stop(owned.partitions)
         return True
 
-    def _set_aside(self, partition: TopicPartition, task: TaskId, error: StateCorrupt) -> None:
-        """Leave alone a task whose state cannot be read, and say so once: nothing of it changes, all others go on."""
+    def _set_aside(self, partition: TopicPartition, task: TaskId, error: StateCorrupt | OffsetLost) -> None:
+        """Leave alone a task that cannot go on, and say so once: nothing of it changes, all others go on."""
         if self.bounded:
             raise error  # it would never be caught up
         fault = str(error)

@@ -7,7 +7,7 @@ says why; `status` says it for as long as it lasts.
 
 import logging
 
-from driftline.errors import LogUnavailable, PublishError, StateError, StateUnavailable
+from driftline.errors import LogUnavailable, PublishError, StateError, StateUnavailable, TopicError
 from driftline.log.api import Consumer, TopicPartition
 from driftline.runtime.clock import Clock
 from driftline.runtime.owning import OwnedTasks
@@ -16,8 +16,8 @@ from driftline.state.api import Store, Word
 
 log = logging.getLogger(__name__)
 
-AWAY = (StateUnavailable, LogUnavailable, PublishError)
-"""What is waited out."""
+AWAY = (StateUnavailable, LogUnavailable, PublishError, TopicError)
+"""What is waited out. A topic that was there at the start is one that somebody deleted, perhaps to create it anew."""
 RETRY_S = 0.5
 """Wait between tries while Kafka or Redis does not answer; membership is kept meanwhile."""
 TELL_S = 10.0

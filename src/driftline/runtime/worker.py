@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from driftline.compiled.cache import kept
 from driftline.config import Settings
-from driftline.errors import StateCorrupt, StateOtherRelease
+from driftline.errors import StateCorrupt, StateOtherRelease, TopicError
 from driftline.log.api import Consumer, Log, TopicPartition
 from driftline.observe.metrics import Sample
 from driftline.runtime.bounded import everything_done
@@ -175,6 +175,8 @@ class Worker:
             if self._pausing.may_try:
                 self._advance(self._clock.now())
         except AWAY as error:
+            if isinstance(error, TopicError) and self._tasks.bounded:
+                raise  # it would never be caught up
             self._pausing.begin(error)
         self._report(self._clock.now())
 
@@ -195,9 +197,11 @@ class Worker:
         due = [owned for owned in self._tasks if owned.moved and (owned.flushed or now - owned.last_commit >= interval)]
         if due:
             self._checkpoint(due)
+        self._tasks.give_up_what_is_lost()
         if now >= self._next_check:
             self._next_check = now + CHECK_S
             self._tasks.reclaim_what_the_store_lost()
+            self._tasks.of_the_same_topics(list(self._tasks))  # also of those that rest
         if now - self._collected > COLLECT_S:
             gc.collect()
             self._collected = now
@@ -284,6 +288,8 @@ class Worker:
         begin = self._clock.now()
         try:
             self._checkpointer.publish(tasks)
+            if any(owned.pending is None for owned in tasks):
+                tasks = self._tasks.of_the_same_topics(tasks)
             for owned in tasks:
                 self._checkpointer.prepare(owned)
             self._checkpointer.bury(tasks)
