@@ -72,8 +72,8 @@ def lost_offset(
     if created_anew(held, topic_id):
         fault = (
             f"the topic was deleted and created anew (its id was {held.topic_id} and is {topic_id}), so "
-            f"offset {offset} means nothing there. What the deleted one had from that offset on is gone, nobody knows how many "
-            f"records. {skip} first` reads the new one from its first record on"
+            f"offset {offset} means nothing there. What the deleted one had from that offset on is gone, nobody knows "
+            f"how many records. {skip} first` reads the new one from its first record on"
         )
     elif offset < first:
         fault = (
