@@ -113,6 +113,10 @@ def test_what_holds_no_secret_is_shown(tmp_path: Path) -> None:
         ("redis://:pw@h", f"redis://:{MASK}@h"),
         ("redis://u:p@w@h", f"redis://u:{MASK}@h"),
         ("rediss://h?password=pw", f"rediss://h?{MASK}"),
+        ("redis+sentinel://u:p@h:1,g:2/s?sentinel_password=q", f"redis+sentinel://u:{MASK}@h:1,g:2/s?{MASK}"),
+        ("redis+sentinel://h:1,g:2/s?sentinel_password=q@r", f"redis+sentinel://{MASK}"),
+        ("redis+cluster://:p,q@h:1,g:2", f"redis+cluster://:{MASK}@h:1,g:2"),
+        ("redis://:p?w@h", f"redis://{MASK}"),
         ("unix://u@/run/redis.sock", "unix://u@/run/redis.sock"),
     ],
 )

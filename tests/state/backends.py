@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import redis
+from redis.cluster import RedisCluster
 
 from driftline.state import MemoryStore, Store
 from driftline.state.redis import RedisStore
@@ -37,8 +38,8 @@ class MemoryBackend:
 
 
 class RedisBackend:
-    def __init__(self, url: str) -> None:
-        self.raw = redis.Redis.from_url(url)
+    def __init__(self, url: str, raw: "redis.Redis | RedisCluster | None" = None) -> None:
+        self.raw: Any = redis.Redis.from_url(url) if raw is None else raw
         self.store: Store = RedisStore(url)
 
     def content(self) -> Any:

@@ -20,6 +20,10 @@ class LossyRelay:
         self.lost = threading.Event()
         self.url = urlunsplit(parts._replace(netloc=f"127.0.0.1:{self._listener.getsockname()[1]}"))
 
+    def lead_to(self, host: str, port: int) -> None:
+        """Lead new connections to another server; those that are there stay."""
+        self._target = (host, port)
+
     def lose_next_reply(self) -> None:
         self.lost.clear()
         self._losing.set()

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from driftline.errors import ConfigError
@@ -24,6 +26,64 @@ def test_an_address_is_read(url: str, name: str, options: dict[str, object]) -> 
     address = parse_redis_url(url)
     assert (address.name, address.options) == (name, options)
     assert "p/q" not in repr(address)
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "hosts", "options", "sentinel_options"),
+    [
+        (
+            "redis+sentinel://h:1,[::1],g/main",
+            "Redis service main/0 of the sentinels at h:1, ::1:26379, g:26379",
+            (("h", 1), ("::1", 26379), ("g", 26379)),
+            {"db": 0},
+            {},
+        ),
+        (
+            "rediss+sentinel://u:p%40@h/main?db=2&sentinel_username=s&sentinel_password=q%26&ssl_ca_certs=/ca.pem",
+            "Redis service main/2 of the sentinels at h:26379",
+            (("h", 26379),),
+            {"db": 2, "username": "u", "password": "p@", "ssl_ca_certs": "/ca.pem"},
+            {"username": "s", "password": "q&", "ssl_ca_certs": "/ca.pem"},
+        ),
+        (
+            "redis+sentinel://h/main/3",
+            "Redis service main/3 of the sentinels at h:26379",
+            (("h", 26379),),
+            {"db": 3},
+            {},
+        ),
+        ("redis+cluster://:p@h:1,g", "Redis Cluster at h:1, g:6379", (("h", 1), ("g", 6379)), {"password": "p"}, {}),
+        ("redis+cluster://h/0", "Redis Cluster at h:6379", (("h", 6379),), {}, {}),
+    ],
+)
+def test_an_address_of_several_hosts_is_read(
+    url: str, name: str, hosts: object, options: object, sentinel_options: object
+) -> None:
+    address = parse_redis_url(url)
+    assert (address.name, address.hosts, address.options) == (name, hosts, options)
+    assert address.sentinel_options == sentinel_options
+    assert address.tls is url.startswith("rediss")
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("redis://h,g/0", "several hosts, which only redis+sentinel"),
+        ("redis+sentinel://h,g", "names no service"),
+        ("redis+cluster://h/3", "names a database"),
+        ("redis+sentinel://h/main?sentinel_pasword=hunter2", "takes sentinel_username, sentinel_password"),
+        ("redis+cluster://h?sentinel_password=hunter2", "option that is not known"),
+        ("redis+sentinel://h,,g/main", "cannot be read"),
+        ("redis+cluster://h:0", "port 0"),
+        ("sentinel://h/main", "no scheme that is known"),
+    ],
+)
+def test_a_fault_says_what_is_wrong_and_teaches_the_forms(url: str, says: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(says)) as refusal:
+        parse_redis_url(url)
+    for form in ("redis://user:", "unix://", "redis+sentinel://user:", "redis+cluster://user:", "rediss"):
+        assert form in str(refusal.value)
+    assert "hunter2" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(

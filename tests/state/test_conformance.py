@@ -1,4 +1,4 @@
-"""What every store must do. Each test runs on `MemoryStore` and on a real Redis."""
+"""What every store must do: `MemoryStore`, a real Redis, one that sentinels watch, a cluster, and Valkey."""
 
 from dataclasses import replace
 

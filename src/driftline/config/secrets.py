@@ -1,7 +1,6 @@
 """What must never be printed, and how it is shown instead."""
 
 import re
-from urllib.parse import urlsplit
 
 MASK = "********"
 SECRETIVE = ("kafka", "redis")
@@ -25,7 +24,6 @@ _HARMLESS = frozenset(
 (`sasl.oauthbearer.config`), a key itself, or whatever comes with the next librdkafka."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@|-----BEGIN")
 """In any value: a user and a password in front of a host, or a key written out."""
-_SCHEMES = ("redis", "rediss", "unix")
 
 
 def is_secret(key: str, value: object) -> bool:
@@ -39,25 +37,14 @@ def is_secret(key: str, value: object) -> bool:
 
 
 def masked_url(url: str) -> str:
-    """Return the URL with its password hidden, and whatever a query may carry (`?password=…`)."""
-    user_part, at, rest = url.rpartition("@")
-    if at:
-        scheme, separator, credentials = user_part.partition("://")
-        user, colon, _ = credentials.partition(":")
-        url = f"{scheme}{separator}{user}{colon}{MASK if colon else ''}@{rest}"
+    """Return the URL with its password hidden, and whatever a query may carry (`?sentinel_password=…`)."""
     base, question, _ = url.partition("?")
-    return f"{base}{question}{MASK if question else ''}"
-
-
-def url_fault(url: str) -> str | None:
-    """Say what is wrong with a Redis URL, without repeating it; None if nothing is."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return "is not a URL that can be read; escape special characters of the password (%40 for @), as in redis://:pass%40word@host:6379/0"
-    if parts.scheme not in _SCHEMES:
-        return f"must begin with one of {', '.join(f'{scheme}://' for scheme in _SCHEMES)}, such as redis://localhost:6379/0"
-    if parts.scheme != "unix" and not parts.hostname:
-        return "names no host; write redis://host:6379/0"
-    return "port 0 cannot be connected to; write redis://host:6379/0" if port == 0 else None
+    hidden = f"?{MASK}" if question else ""
+    if "@" in url and "@" not in base:  # the question mark may be one of the password
+        return f"{base.partition('://')[0]}://{MASK}"
+    user_part, at, rest = base.rpartition("@")
+    if not at:
+        return f"{base}{hidden}"
+    scheme, separator, credentials = user_part.partition("://")
+    user, colon, _ = credentials.partition(":")
+    return f"{scheme}{separator}{user}{colon}{MASK if colon else ''}@{rest}{hidden}"

@@ -17,7 +17,8 @@ from pydantic import (
 
 from driftline.config.durations import Duration, PositiveDuration
 from driftline.config.models import ModelSettings
-from driftline.config.secrets import url_fault
+from driftline.errors import ConfigError
+from driftline.state.address import parse_redis_url
 
 KafkaValue = str | int | float | bool
 ALL_MODELS = "*"
@@ -30,8 +31,11 @@ def _librdkafka(value: object) -> object:
 
 
 def _redis_url(value: object) -> object:
-    if isinstance(value, str) and (fault := url_fault(value)):
-        raise ValueError(fault)
+    if isinstance(value, str):
+        try:
+            parse_redis_url(value)
+        except ConfigError as error:  # the key is told with every fault
+            raise ValueError(str(error).removeprefix("redis.url ")) from None
     return value
 
 
@@ -55,7 +59,9 @@ class RedisSettings(Section):
     """Where state is kept."""
 
     url: Annotated[SecretStr | None, BeforeValidator(_redis_url), WithJsonSchema({"type": ["string", "null"]})] = Field(
-        default=None, description="redis://host:6379/0, rediss:// for TLS, unix:// for a socket. None: in this process."
+        default=None,
+        description="redis://host:6379/0, redis+sentinel://host1:26379,host2:26379/service, redis+cluster://host:6379, "
+        "each as rediss… with TLS, or unix:// for a socket. None: in this process.",
     )
     prefix: Name = Field(default="driftline", description="What every key begins with.")
     timeout: PositiveDuration = Field(default=5_000, description="How long to wait for one answer.")

@@ -4,5 +4,17 @@ from driftline.sandbox.errors import SandboxError
 from driftline.sandbox.find import Kafka, Redis, find_kafka, find_redis
 from driftline.sandbox.kafka import KafkaServer
 from driftline.sandbox.redis import RedisServer
+from driftline.sandbox.redis_cluster import RedisNodes
+from driftline.sandbox.redis_sentinels import RedisSentinels
 
-__all__ = ["Kafka", "KafkaServer", "Redis", "RedisServer", "SandboxError", "find_kafka", "find_redis"]
+__all__ = [
+    "Kafka",
+    "KafkaServer",
+    "Redis",
+    "RedisNodes",
+    "RedisSentinels",
+    "RedisServer",
+    "SandboxError",
+    "find_kafka",
+    "find_redis",
+]

@@ -43,6 +43,15 @@ def accepts_connections(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def until(condition: Callable[[], bool], what: str, *, timeout_s: float) -> None:
+    """Wait for something that several servers bring about. Raises `SandboxError` that says what, if time runs out."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SandboxError(f"Waited {timeout_s:g} s in vain until {what}.")
+        time.sleep(READINESS_POLL_S)
+
+
 class ServerProcess:
     """One run of a server.
 

@@ -16,20 +16,17 @@ START_TIMEOUT_S = 20
 class RedisServer(LoopbackServer):
     """One redis-server that logs every write (AOF, synced each second) and evicts nothing.
 
-    `options` are lines of redis.conf, and win over ours: `{"appendfsync": "always", "maxmemory": "10mb"}`.
+    `options` are lines of redis.conf, and win over ours: `{"appendfsync": "always", "maxmemory": "10mb"}`. `binary` may
+    be another server that does as Redis does.
     """
 
     name = "Redis"
 
-    def __init__(self, *, options: Mapping[str, str] | None = None, password: str | None = None) -> None:
-        binary = shutil.which("redis-server")
-        if binary is None:
-            raise SandboxError(
-                "No redis-server was found. Install it (Debian, Ubuntu: sudo apt-get install redis-server; "
-                "macOS: brew install redis)."
-            )
+    def __init__(
+        self, *, options: Mapping[str, str] | None = None, password: str | None = None, binary: str | None = None
+    ) -> None:
+        self._binary = binary or redis_binary()
         super().__init__()
-        self._binary = binary
         self._password = password
         self._port = free_port()
         self._settings_file = self._directory / "redis.conf"
@@ -41,11 +38,16 @@ class RedisServer(LoopbackServer):
             "appendonly": "yes",
             "appendfsync": "everysec",
             "maxmemory-policy": "noeviction",
-            **({} if password is None else {"requirepass": _quoted(password)}),
+            **({} if password is None else {"requirepass": quoted(password)}),
             **(options or {}),
         }
         self._settings_file.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         self._settings_file.chmod(0o600)
+
+    @property
+    def port(self) -> int:
+        """The same over every restart."""
+        return self._port
 
     @property
     def url(self) -> str:
@@ -61,12 +63,28 @@ class RedisServer(LoopbackServer):
     def _prepare(self) -> Sequence[str]:
         return [self._binary, str(self._settings_file)]
 
+    def connect(self) -> redis.Redis:
+        """Return a client, which the caller closes."""
+        return redis.Redis.from_url(self.url, socket_timeout=5, retry=None, decode_responses=True)
+
     def _wait_until_ready(self, process: ServerProcess) -> None:
         with redis.Redis.from_url(self.url, socket_timeout=1, retry=None) as client:
             process.wait_until(lambda: answers(client), timeout_s=START_TIMEOUT_S)
 
 
-def _quoted(value: str) -> str:
+def redis_binary() -> str:
+    """Return the machine's redis-server. Raises `SandboxError`."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        raise SandboxError(
+            "No redis-server was found. Install it (Debian, Ubuntu: sudo apt-get install redis-server; "
+            "macOS: brew install redis)."
+        )
+    return binary
+
+
+def quoted(value: str) -> str:
+    """Return a value as a configuration file wants it, whatever is in it."""
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 

@@ -46,6 +46,11 @@ class LoopbackServer(ABC):
             raise SandboxError(f"This {self.name} is not running: call start() first.")
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether it was started, and neither stopped nor killed since."""
+        return self._process is not None
+
     def start(self) -> None:
         """Start the server on its data, and wait until it answers. Raises `SandboxError`."""
         if self._process is not None:

@@ -13,7 +13,7 @@ last two are in other slots and only tell `tasks` where to look and what to say:
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from importlib import resources
@@ -22,24 +22,18 @@ from urllib.parse import quote, unquote
 
 import msgspec
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from driftline.errors import ConfigError, StateCorrupt, StateDenied, StateUnavailable
-from driftline.state.address import parse_redis_url
+from driftline.state.address import Kind, parse_redis_url
 from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo, Word
 from driftline.state.commits import decode_offsets, encode_offsets, fingerprint
-from driftline.state.refusals import refusals_explained
+from driftline.state.connections import Client, connections
+from driftline.state.refusals import ONE_NODE, REPLICA, refusals_explained
 
 _OLDEST: Final = (6, 2)
 _REPLY_BYTES: Final = 4 * 2**20
 """Stored state is read in replies of about this size, at most `_REPLY_ITEMS` values each."""
 _REPLY_ITEMS: Final = 1000
-_CONNECTIONS: Final = {
-    "redis": redis.Connection,
-    "rediss": redis.SSLConnection,
-    "unix": redis.UnixDomainSocketConnection,
-}
 
 
 class _Script:
@@ -52,23 +46,7 @@ class _Script:
 _CLAIM: Final = _Script("claim")
 _COMMIT: Final = _Script("commit")
 _ACK: Final = _Script("ack")
-
-
-class _WholePacker:
-    """Puts a command into one buffer. redis-py sends 20 blobs of 4 kB in 19 pieces, for nearly twice the CPU."""
-
-    def pack(self, name: str, *arguments: str | bytes | int) -> list[bytes]:
-        parts = [*map(_encoded, name.split()), *map(_encoded, arguments)]  # a name may be two words, as CLIENT SETNAME
-        pieces = [b"*%d\r\n" % len(parts)]
-        for part in parts:
-            pieces += (b"$%d\r\n" % len(part), part, b"\r\n")
-        return [b"".join(pieces)]
-
-
-def _encoded(argument: str | bytes | int) -> bytes:
-    if isinstance(argument, str):
-        return argument.encode()
-    return b"%d" % argument if isinstance(argument, int) else bytes(argument)
+_FORGET: Final = _Script("forget")
 
 
 class _Keys:
@@ -83,8 +61,9 @@ class _Keys:
 class RedisStore:
     """A `Store` in Redis. Thread-safe.
 
-    `url` is redis://, rediss:// or unix://; `prefix` begins every key. A call takes at most `connect_timeout_s` to
-    connect and waits at most `command_timeout_s` for each part of an answer, then raises `StateUnavailable`.
+    `url` names a server, a service that sentinels watch, or a cluster (see `parse_redis_url`); `prefix` begins every
+    key. A call takes at most `connect_timeout_s` to connect and waits at most `command_timeout_s` for each part of an
+    answer, then raises `StateUnavailable`. After a failover the next call finds the new master.
 
     Raises `ConfigError` for a URL or prefix that cannot be used. Nothing is sent before the first call.
     """
@@ -97,18 +76,10 @@ class RedisStore:
         address = parse_redis_url(url)
         self._place = address.name
         self._prefix = prefix
-        pool = redis.ConnectionPool(
-            connection_class=_CONNECTIONS[address.scheme],
-            # redis-py repeats a command whose reply was lost. Here the caller repeats, and is told ALREADY.
-            retry=Retry(NoBackoff(), 0),
-            socket_connect_timeout=connect_timeout_s,
-            socket_timeout=command_timeout_s,
-            protocol=2,
-            driver_info=None,
-            command_packer=_WholePacker(),
-            **address.options,
+        self._in_cluster = address.kind is Kind.CLUSTER
+        self._connections = connections(
+            address, connect_timeout_s=connect_timeout_s, command_timeout_s=command_timeout_s
         )
-        self._client = redis.Redis(connection_pool=pool)
 
     def __repr__(self) -> str:
         return f"RedisStore({self._place}, prefix={self._prefix!r})"
@@ -116,21 +87,27 @@ class RedisStore:
     def check(self) -> None:
         """Raise `StateDenied` where this Redis is not safe to use."""
         with self._explained():
-            self._client.ping()
-            info = self._client.info()
+            self._connections.check()
+            masters = self._connections.masters()
+        for name, info in masters.items():
+            self._check(name, info)
+
+    def _check(self, name: str, info: Mapping[str, Any]) -> None:
         if info.get("loading"):
-            raise StateUnavailable(f"{self._place} is loading its data from disk: wait")
+            raise StateUnavailable(f"{name} is loading its data from disk: wait")
         version = str(info.get("redis_version", "0"))
         numbers = re.match(r"(\d+)\.(\d+)", version)
         if numbers is None or (int(numbers[1]), int(numbers[2])) < _OLDEST:
-            raise StateDenied(f"{self._place} is version {version}: Driftline needs 6.2 or later")
+            raise StateDenied(f"{name} is version {version}: Driftline needs 6.2 or later")
+        if info.get("cluster_enabled") and not self._in_cluster:
+            raise StateDenied(f"{name} {ONE_NODE}")
         if info.get("role") != "master":
-            raise StateUnavailable(f"{self._place} is a replica: wait for the failover, or connect to the master")
+            raise StateUnavailable(f"{name} {REPLICA}")
         # INFO carries the policy too, and is permitted where CONFIG is not.
         policy = info.get("maxmemory_policy")
         if policy != "noeviction":
             raise StateDenied(
-                f"{self._place} may throw state away when its memory is full (maxmemory-policy is {policy}): "
+                f"{name} may throw state away when its memory is full (maxmemory-policy is {policy}): "
                 "set it to noeviction"
             )
 
@@ -248,14 +225,8 @@ class RedisStore:
     def faults(self) -> list[str]:
         """Return what keeps this Redis from taking writes now."""
         with self._explained():
-            info = self._client.info()
-        found = []
-        used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
-        if most and used >= most:
-            found.append(f"{self._place} is full: {used:,} of {most:,} bytes. Raise its maxmemory: workers wait for it")
-        if info.get("aof_last_write_status") == "err":
-            found.append(f"{self._place} cannot write its append-only file: look at its log and its disk space")
-        return found
+            masters = self._connections.masters()
+        return [fault for name, info in masters.items() for fault in _faults(name, info)]
 
     def time_ms(self) -> int:
         """Return the server's clock."""
@@ -266,14 +237,17 @@ class RedisStore:
     def forget(self, task: TaskId) -> None:
         """Delete all that is stored for the task."""
         with self._explained():
-            self._client.delete(*self._keys(task).all)
+            self._run(_FORGET, self._keys(task))
             self._client.srem(self._registry(task.group), _member(task))
         self.note(task, "")
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
-        self._client.connection_pool.disconnect()
+        self._connections.close()
+
+    @property
+    def _client(self) -> Client:
+        return self._connections.client()
 
     def _run(self, script: _Script, keys: _Keys, *arguments: str | bytes | int) -> Sequence[Any]:
         """Run a script once. NOSCRIPT means that it did not run, so that sending it whole repeats nothing."""
@@ -338,13 +312,22 @@ class RedisStore:
         )
 
     def _explained(self) -> AbstractContextManager[None]:
-        return refusals_explained(self._place)
+        return refusals_explained(self._place, self._connections.look_again)
 
     def _keys(self, task: TaskId) -> _Keys:
         return _Keys(self._prefix, task)
 
     def _registry(self, group: str) -> str:
         return f"{self._prefix}:tasks:{_quoted(group)}"
+
+
+def _faults(name: str, info: Mapping[str, Any]) -> Iterator[str]:
+    """Say what keeps a server from taking writes."""
+    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    if most and used >= most:
+        yield f"{name} is full: {used:,} of {most:,} bytes. Raise its maxmemory: workers wait for it"
+    if info.get("aof_last_write_status") == "err":
+        yield f"{name} cannot write its append-only file: look at its log and its disk space"
 
 
 def _word(value: bytes | str) -> Word:

@@ -1,31 +1,41 @@
 """What Redis or its client says when it does not do as asked, in Driftline's errors."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
 import redis
+from redis.exceptions import ClusterError, RedisClusterException
+from redis.sentinel import MasterNotFoundError
 
 from driftline.errors import StateCorrupt, StateDenied, StateError, StateUnavailable
+from driftline.state.permissions import ENOUGH
 
+REPLICA: Final = (
+    "is a replica, which takes no writes: wait for the failover; a redis.url that begins with redis+sentinel:// or "
+    "redis+cluster:// finds the new master by itself, any other one must lead to it"
+)
+ONE_NODE: Final = "is one node of a Redis Cluster: write redis.url as redis+cluster://host1:6379,host2:6379"
 _TRY_AGAIN: Final = {
+    "ASK": f"it {ONE_NODE}",
     "BUSY": "a script of another client holds it: look for it with SCRIPT KILL or in its slow log",
     "CLUSTERDOWN": "its cluster is down: look at CLUSTER INFO",
     "LOADING": "it is loading its data from disk: wait",
-    "MASTERDOWN": "it is a replica without its master: wait for the failover, or connect to the master",
+    "MASTERDOWN": f"it {REPLICA}",
     "MISCONF": "it cannot write to its disk and refuses writes: look at its log and its disk space",
+    "MOVED": f"it {ONE_NODE}",
     "NOREPLICAS": "it has fewer replicas than min-replicas-to-write asks for: start them",
     "OOM": "its memory is full: raise its maxmemory, or watch fewer models, segments or signals",
-    "READONLY": "it is a read-only replica now: wait for the failover, or connect to the master",
+    "READONLY": f"it {REPLICA}",
     "TRYAGAIN": "its cluster is moving keys: wait",
 }
+_ELSEWHERE: Final = {"MASTERDOWN", "READONLY"}
+"""Said by a server that is no master, or no longer: who is one must be asked anew."""
 _DENIED: Final = {
-    "ASK": "it is one node of a Redis Cluster: give the address of a Redis that holds all keys",
-    "MOVED": "it is one node of a Redis Cluster: give the address of a Redis that holds all keys",
     "NOAUTH": "it asks for a password: put one into redis.url, as in redis://:PASSWORD@host:6379/0",
-    "NOPERM": "the user in redis.url may not do this: allow it +@hash +@list +@set +@scripting +@connection +type +del "
-    "+exists +info +ping on the keys that start with redis.prefix",
+    "NOPERM": f"the user in redis.url may not do this: allow it {ENOUGH} on the keys that start with redis.prefix, as "
+    "`driftline topics acls` prints it",
     "WRONGPASS": "the user name or password in redis.url is wrong: correct it",
 }
 _CORRUPT: Final = {
@@ -34,18 +44,33 @@ _CORRUPT: Final = {
 }
 # Redis 6.2 reports an error inside a script as "ERR Error running script (...): -OOM command not allowed ...".
 _CODE: Final = re.compile(rf"(?:^|-)({'|'.join((*_TRY_AGAIN, *_DENIED, *_CORRUPT))})\b")
+_IN_SCRIPT: Final = re.compile("user executing the script can't|ACL failure in script")
+"""What Redis 7 says instead of NOPERM where a script may not do something."""
 
 
 @contextmanager
-def refusals_explained(place: str) -> Iterator[None]:
-    """Turn what redis-py raises inside into `StateUnavailable`, `StateDenied` or `StateCorrupt` about `place`."""
+def refusals_explained(place: str, look_again: Callable[[], None]) -> Iterator[None]:
+    """Turn what redis-py raises inside into `StateUnavailable`, `StateDenied` or `StateCorrupt` about `place`.
+
+    `look_again` is called where the answer came from a server that is not the one to ask.
+    """
     try:
         yield
-    except (redis.RedisError, OSError, UnicodeError) as error:
-        raise _explained(error, place) from error
+    except (redis.RedisError, RedisClusterException, OSError, UnicodeError) as error:
+        cause = _cause(error)
+        if _code(cause) in _ELSEWHERE or isinstance(error, RedisClusterException | ClusterError):
+            look_again()
+        raise _explained(cause, place) from error
 
 
-def _explained(error: Exception, place: str) -> StateError:
+def _cause(error: BaseException) -> BaseException:
+    """Return what a node answered, which the client of a cluster wraps."""
+    while isinstance(error, RedisClusterException) and (inner := error.__cause__ or error.__context__):
+        error = inner
+    return error
+
+
+def _explained(error: BaseException, place: str) -> StateError:
     code = _code(error)
     if code in _TRY_AGAIN:
         return StateUnavailable(f"{place} answered {code}: {_TRY_AGAIN[code]}")
@@ -53,18 +78,29 @@ def _explained(error: Exception, place: str) -> StateError:
         return StateDenied(f"{place} answered {code}: {_DENIED[code]}")
     if code in _CORRUPT:
         return StateCorrupt(f"{place} answered {code}: {_CORRUPT[code]}")
+    if "cluster support disabled" in str(error):
+        return StateDenied(f"{place} is no cluster: write redis.url as redis://host:6379/0, or redis+sentinel://...")
     if isinstance(error, redis.AuthenticationError):
         return StateDenied(f"{place} refused the login ({error}): correct the user name or password in redis.url")
+    if isinstance(error, MasterNotFoundError):
+        return StateUnavailable(
+            f"{place} has no master now ({error}): wait for the failover, or look at SENTINEL MASTERS"
+        )
     if isinstance(error, redis.TimeoutError):
         return StateUnavailable(f"{place} did not answer in time: see that it runs, is reachable and is not overloaded")
+    if isinstance(error, ClusterError):
+        return StateUnavailable(f"{place} sends requests from node to node ({error}): its keys are on the move, wait")
+    if isinstance(error, RedisClusterException):
+        return StateUnavailable(f"{place} has no node for every key now ({error}): wait, or look at CLUSTER INFO")
     if isinstance(error, redis.ConnectionError | OSError | UnicodeError):
         return StateUnavailable(f"{place} cannot be reached ({error}): see that it runs and that redis.url is right")
     return StateDenied(f"{place} refused a command ({error}): see that it is Redis 6.2 or later with all its commands")
 
 
-def _code(error: Exception) -> str:
+def _code(error: BaseException) -> str:
     status = getattr(error, "status_code", None)
     if isinstance(status, str) and status != "ERR":
         return status
-    match = _CODE.search(str(error))
-    return match[1] if match else ""
+    if match := _CODE.search(str(error)):
+        return match[1]
+    return "NOPERM" if _IN_SCRIPT.search(str(error)) else ""

@@ -38,9 +38,13 @@ local function in_chunks(command, key, first, count)
     redis.call(command, key, unpack(ARGV, from, math.min(from + CHUNK - 1, last)))
   end
 end
+-- An ACL may refuse any command, and what was written before it stays. So two that change nothing come first, and
+-- then the one that cannot be tried out. (HSET before HDEL: a full Redis refuses the first write, and no later one.)
+redis.call('HSET', META, 'owner', owner)
+redis.call('HDEL', META, '')
+in_chunks('RPUSH', OUTBOX, first_record, records)
 in_chunks('HSET', BLOBS, first_write, 2 * writes)
 in_chunks('HDEL', BLOBS, first_delete, deletes)
-in_chunks('RPUSH', OUTBOX, first_record, records)
 redis.call('HSET', META, 'sequence', next_sequence, 'offsets', next_offsets, 'fingerprint', fingerprint,
   'blobs', redis.call('HLEN', BLOBS), 'outbox_last', outbox_last, 'committed_at', now)
 return {'ok', outbox_last, ''}
