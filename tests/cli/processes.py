@@ -27,10 +27,11 @@ def driftline(*arguments: str, env: Mapping[str, str], timeout_s: float = 110) -
 
 
 def start(*arguments: str, env: Mapping[str, str]) -> subprocess.Popen[str]:
-    """Start a command; standard error is piped."""
+    """Start a command; standard input and error are piped."""
     return subprocess.Popen(
         [sys.executable, "-m", "driftline", *arguments],
         env=environment(env),
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

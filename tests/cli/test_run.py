@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import signal
 import time
@@ -63,6 +64,11 @@ class Running:
         for line in self.process.stderr:
             self.lines.append(line.rstrip("\n"))
 
+    def hang_up(self) -> None:
+        """Close its standard input, as the end of its parent does."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
     def __enter__(self) -> "Running":
         return self
 
@@ -71,8 +77,9 @@ class Running:
             self.process.kill()
         self.process.wait()
         self._reader.join(10)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
+        for pipe in (self.process.stdin, self.process.stderr):
+            assert pipe is not None
+            pipe.close()
 
 
 def read_offsets(env: dict[str, str]) -> int:
@@ -113,6 +120,23 @@ def test_several_processes_stop_together_when_the_parent_is_asked(ready: dict[st
         assert parent.process.wait(30) == 0
 
     assert sum("stopped: " in line for line in parent.lines) == 2
+
+
+def test_a_child_whose_parent_has_gone_stops_and_leaves_where_stopping_hangs(ready: dict[str, str]) -> None:
+    """Nobody else would end it. Here it is a Redis that takes the last checkpoint and never answers."""
+    port = free_port()
+    with RedisServer() as redis:
+        more = {"CHECKPOINT": "1h", "METRICS__PORT": str(port), "SHUTDOWN": "500ms"}
+        own = {"REDIS__URL": redis.url, "REDIS__TIMEOUT": "1h"}
+        env = ready | {f"DRIFTLINE_{name}": value for name, value in (more | own).items()}
+        with Running("--child", env=env) as child:
+            wait_until(lambda: _metric(port, "driftline_records_total") == EVENTS, "the events were not read")
+            os.kill(redis.pid, signal.SIGSTOP)
+            child.hang_up()
+            assert child.process.wait(20) == 1
+
+    assert "the parent process has gone: stopping" in "\n".join(child.lines)
+    assert "not stopped within the `shutdown` time: leaving" in child.lines[-1]
 
 
 def _metric(port: int, name: str) -> float:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Message, Producer
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
@@ -99,6 +99,63 @@ def test_a_member_that_stopped_polling_is_told_that_its_partitions_are_lost(
     assert sorted(stuck.told("lost") + stuck.told("revoked")) == partitions_of(topic)
     assert stuck.offsets == {}
     drive([stuck, other], lambda: len(stuck.owned) == 2)  # and it is let in again
+
+
+class InOneCall:
+    """Gathers what a member's client brings until it is `enough`, and gives it to the member in one call."""
+
+    def __init__(self, member: Member, enough: Callable[[list[Message]], bool]) -> None:
+        self.brought: list[Message] = []
+        self._enough = enough
+        self._consume = member.consumer._consume  # type: ignore[attr-defined]
+        member.consumer._consume = self.consume  # type: ignore[attr-defined]
+
+    def consume(self, max_records: int, timeout_s: float) -> list[Message]:
+        del max_records
+        gathering = not self._enough(self.brought)
+        if gathering:
+            self.brought += self._consume(1, timeout_s)
+        return self.brought if gathering and self._enough(self.brought) else []
+
+
+def test_records_of_a_partition_that_was_taken_away_in_the_same_call_are_not_handed_out(
+    kafka: Kafka, make_topics: Callable[..., str], members: list[Member], unique_name: str
+) -> None:
+    """Its next owner reads them: it was told how far this one came before they were there."""
+    topic = make_topics("taken", partitions=4)
+    log = KafkaLog({"bootstrap.servers": kafka.bootstrap, "heartbeat.interval.ms": 200})
+    fill(log, topic)
+    first = Member(log, [topic], unique_name, starts=from_start(topic))
+    members.append(first)
+    drive([first], lambda: len(first.owned) == 4)
+
+    def records(brought: list[Message]) -> set[TopicPartition]:
+        return {TopicPartition(str(each.topic()), each.partition() or 0) for each in brought if not each.error()}
+
+    call = InOneCall(first, lambda brought: len(brought) >= 40 and bool(first.told("revoked")))
+    drive([first], lambda: len(records(call.brought)) == 4 and len(call.brought) >= 40)
+    members.append(Member(log, [topic], unique_name))
+    drive(members, lambda: bool(first.offsets))
+    assert records(call.brought) == set(partitions_of(topic))
+    assert set(first.offsets) == first.owned
+    assert len(first.owned) == 2
+
+
+def test_an_end_is_not_told_where_records_behind_it_came_in_the_same_call(
+    kafka: Kafka, make_topics: Callable[..., str], members: list[Member], unique_name: str
+) -> None:
+    topic = make_topics("grown", partitions=1)
+    log = KafkaLog({"bootstrap.servers": kafka.bootstrap, "fetch.wait.max.ms": 20})
+    fill(log, topic, partitions=1)
+    source = TopicPartition(topic, 0)
+    member = Member(log, [topic], unique_name, starts={source: 0})
+    members.append(member)
+    call = InOneCall(member, lambda brought: sum(not each.error() for each in brought) == 20)
+    drive([member], lambda: any(each.error() for each in call.brought))
+    fill(log, topic, partitions=1)
+    drive([member], lambda: bool(member.offsets))
+    assert member.offsets[source] == list(range(20))
+    assert member.ended == set()
 
 
 def test_control_records_do_not_hide_the_end(

@@ -1,10 +1,12 @@
 """Mutations of what moves records and keeps state: each record counts once, whatever happens."""
 
 from driftline import Publisher, cli
-from driftline.cli import status
+from driftline.cli import run, status
 from driftline.config import secrets
 from driftline.incidents.incident import Incident
 from driftline.log import kafka_settings
+from driftline.log.kafka_consumer import KafkaConsumer
+from driftline.log.kafka_reader import KafkaReader
 from driftline.runtime import outbox, progress, stages
 from driftline.runtime.checkpoint import Checkpointer, Owned
 from driftline.runtime.owning import OwnedTasks
@@ -18,6 +20,8 @@ from tests.mutations.places import Mutation
 SIMULATION = "tests/simulation/test_simulation.py::test_what_went_wrong_on_the_way_does_not_show_in_the_end"
 CHECKPOINT = "tests/runtime/test_checkpoint.py"
 FETCHING = "tests/runtime/test_fetching.py"
+HANGS = "tests/cli/test_run.py::test_a_child_whose_parent_has_gone_stops_and_leaves_where_stopping_hangs"
+KAFKA = "tests/log/test_kafka.py"
 PAUSING = "tests/runtime/test_pausing.py"
 WORKER = "tests/runtime/test_worker.py"
 STORES = "tests/state/test_conformance.py"
@@ -195,6 +199,42 @@ MUTATIONS = (
         "sum(model.encode())",
         ("tests/runtime/test_stages.py",),
     ),
+    Mutation(
+        "records of a partition that was taken away in the same call are handed out",
+        KafkaConsumer.poll,
+        "by_partition(messages, self._started)",
+        "by_partition(messages, {TopicPartition(str(each.topic()), each.partition() or 0) for each in messages})",
+        (f"{KAFKA}::test_records_of_a_partition_that_was_taken_away_in_the_same_call_are_not_handed_out",),
+    ),
+    Mutation(
+        "an end is told though records behind it came in the same call",
+        KafkaConsumer._caught_up,
+        "not records or end is None or (records[-1].offset() or 0) < end",
+        "True",
+        (f"{KAFKA}::test_an_end_is_not_told_where_records_behind_it_came_in_the_same_call",),
+    ),
+    Mutation(
+        "a bounded reader ends a record early",
+        KafkaReader.poll,
+        "offset + 1",
+        "offset + 2",
+        ("tests/log/test_writing.py::test_a_reader_sees_the_last_record_however_little_a_poll_brings",),
+    ),
+    # processes that end
+    Mutation(
+        "a worker's process lives on where its parent has gone",
+        run.run_one,
+        "_stop_when_input_ends()",
+        "pass",
+        (HANGS,),
+    ),
+    Mutation(
+        "a process whose shutdown hangs is never ended",
+        run.stopping_on_signals,
+        "timers[0].start()",
+        "pass",
+        (HANGS,),
+    ),
     # outages
     Mutation(
         "a resting worker goes on without asking the store",
@@ -239,7 +279,7 @@ MUTATIONS = (
         kafka_settings,
         "ENGINE_PRODUCER: Settings = _",
         'ENGINE_PRODUCER: Settings = {"message.timeout.ms": 0}',
-        ("tests/log/test_kafka.py::test_a_refused_record_ends_the_engines_producer_and_nothing_behind_it_is_written",),
+        (f"{KAFKA}::test_a_refused_record_ends_the_engines_producer_and_nothing_behind_it_is_written",),
     ),
     Mutation(
         "a quiet partition is flushed again and again",

@@ -113,9 +113,9 @@ def run_one(settings: Settings, *, until_caught_up: bool, child: bool = False) -
             observe=lambda samples: exposition.publish(owner, samples),
         )
         say_what_begins(settings, owner)
-        if child:
-            _on_end_of_input(worker.stop)
         with stopping_on_signals(worker.stop, settings.shutdown / 1000):
+            if child:
+                _stop_when_input_ends()
             worker.run()
         log.info("stopped: %s records, %s alerts", f"{worker.progress.records:,}", f"{worker.progress.alerts:,}")
 
@@ -257,14 +257,14 @@ def stopping_on_signals(stop: Callable[[], None], deadline_s: float | None) -> I
             signal.signal(number, handler)
 
 
-def _on_end_of_input(stop: Callable[[], None]) -> None:
-    """Call `stop` when standard input closes: the parent has gone."""
+def _stop_when_input_ends() -> None:
+    """Stop as on SIGTERM, within the same deadline, when standard input closes: the parent has gone."""
 
     def wait() -> None:
         while os.read(0, 1024):
             pass
         log.warning("the parent process has gone: stopping")
-        stop()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
 

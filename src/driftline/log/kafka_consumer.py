@@ -59,7 +59,6 @@ class KafkaConsumer:
         self._follow = follow
         self._owned: set[TopicPartition] = set()
         self._started: set[TopicPartition] = set()
-        self._gone: set[TopicPartition] = set()  # taken away during the current fetch
         self._lost: set[TopicPartition] = set()  # found by the current fetch
         self._kept: list[Exception] = []  # found where it could not be raised
         self._outage = outage
@@ -86,7 +85,6 @@ class KafkaConsumer:
     def poll(self, max_records: int, timeout_s: float) -> Polled:
         """Fetch up to `max_records` records; see `driftline.log.api.Consumer.poll`."""
         self._raise_kept()
-        self._gone.clear()
         self._lost.clear()
         messages = self._fetch(max_records, timeout_s)
         events: list[Message] = []
@@ -95,7 +93,7 @@ class KafkaConsumer:
             messages = [message for message in messages if not message.error()]
         if messages:
             self._outage.over()
-        groups = by_partition(messages, self._started - self._gone)
+        groups = by_partition(messages, self._started)  # without what was taken away during this very fetch
         caught_up = self._caught_up(events, groups)
         if not groups and not caught_up and not self._lost:  # else raised by the next poll: nothing comes again
             self._raise_kept()
@@ -125,7 +123,7 @@ class KafkaConsumer:
             source = TopicPartition(topic or "", -1 if number is None else number)
             if error.code() != KafkaError._PARTITION_EOF:
                 self._judge(error, source)
-            elif source in self._started and source not in self._gone:
+            elif source in self._started:
                 records, end = groups.get(source), event.offset()
                 if not records or end is None or (records[-1].offset() or 0) < end:
                     ended.add(source)
@@ -231,7 +229,7 @@ class KafkaConsumer:
 
     def _judge(self, error: KafkaError, source: TopicPartition) -> None:
         code = error.code()
-        ours = source in self._started and source not in self._gone
+        ours = source in self._started
         if code in OFFSET_LOST:
             if ours:
                 self._lost.add(source)
@@ -292,7 +290,6 @@ class KafkaConsumer:
         self._give_up(client, self._with_followers(partitions), self._listener.on_lost)
 
     def _give_up(self, client: Consumer, partitions: list[TopicPartition], tell: Tell) -> None:
-        self._gone.update(partitions)
         self._tell(tell, partitions)
         self._owned.difference_update(partitions)
         fetched = self._fetched(partitions)
