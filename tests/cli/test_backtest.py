@@ -42,7 +42,21 @@ def test_a_shift_is_found_soon_and_nothing_before_it(driftline: Driftline, usual
     assert found["windows"] == 48
     incident = found["incidents"][0]
     assert set(incident) == {
-        *("id", "model", "kind", "opened", "resolved", "window", "began", "level", "reason", "summary", "signals")
+        *(
+            "id",
+            "model",
+            "version",
+            "segment",
+            "kind",
+            "opened",
+            "resolved",
+            "window",
+            "began",
+            "level",
+            "reason",
+            "summary",
+            "signals",
+        )
     }
     assert (incident["model"], incident["kind"], incident["resolved"]) == ("m", "data_drift", None)
     assert "2026-01-02T01:00:00.000Z" <= incident["opened"] <= "2026-01-02T03:00:00.000Z"

@@ -9,13 +9,16 @@ from driftline.log.memory import MemoryLog
 from driftline.tables import ColumnMapping, iter_events, open_table
 from tests.cli.conftest import Driftline
 
+NEW_YEAR = 1_514_764_800_000
 COLUMNS = ["--model", "m", "--time-column", "when", "--prediction-column", "p"]
 
 
 @pytest.fixture
 def loans(tmp_path: Path) -> Path:
     path = tmp_path / "loans.csv"
-    pl.DataFrame({"when": range(10), "x": range(10), "p": [0.5] * 10, "y": [1.0] * 9 + [None]}).write_csv(path)
+    pl.DataFrame(
+        {"when": range(NEW_YEAR, NEW_YEAR + 10), "x": range(10), "p": [0.5] * 10, "y": [1.0] * 9 + [None]}
+    ).write_csv(path)
     return path
 
 
@@ -24,6 +27,26 @@ def test_a_dry_run_prints_the_first_events_and_needs_no_kafka(driftline: Driftli
 
     assert done.status == 0
     assert [event["event_id"] for event in done.json] == ["loans-1", "loans-2", "loans-3"]
+    assert "the stream accepts all 10 events" in done.err
+
+
+def test_a_dry_run_refuses_what_the_stream_would(driftline: Driftline, tmp_path: Path) -> None:
+    path = tmp_path / "t.ndjson"
+    ahead = 4_000_000_000_000
+    path.write_text(
+        f'{{"when": {NEW_YEAR}, "x": 1, "p": 0.5}}\n{{"when": {NEW_YEAR + 1}, "x": 1, "p": [0.5]}}\n'
+        f'{{"when": {NEW_YEAR + 2}, "x": 1{"0" * 400}, "p": 1}}\n{{"when": {ahead}, "x": 1, "p": 1}}\n'
+    )
+
+    done = driftline("publish", path, *COLUMNS, "--dry-run")
+
+    assert (done.status, len(done.json)) == (1, 3)
+    for said in (
+        "1 of 4 events as wrong-type, the first is t-2: prediction is a list",
+        "as number-out-of-range, the first is t-3",
+        "as event-time-ahead, the first is t-4",
+    ):
+        assert said in done.err
 
 
 def test_predictions_reach_their_topic(driftline: Driftline, loans: Path, on_kafka: dict[str, str]) -> None:
@@ -42,7 +65,7 @@ def test_whoever_publishes_the_past_is_told_that_it_is_late_beside_a_live_stream
 
     done = driftline("publish", loans, *COLUMNS, **on_kafka)
 
-    assert "these events begin at 1970-01-01" in done.err
+    assert "these events begin at 2018-01-01" in done.err
 
 
 @pytest.mark.parametrize(

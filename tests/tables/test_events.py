@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from driftline.errors import InputError
 from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events
 
+NEW_YEAR = 1_514_764_800_000  # 2018-01-01T00:00:00Z
+
 
 def table(columns: dict[str, Any]) -> Table:
     frame = pl.DataFrame(columns, strict=False)
@@ -45,7 +47,7 @@ def test_a_row_becomes_the_event_that_a_service_would_have_published() -> None:
     ) == [
         {
             "event_id": "7",
-            "event_time": 1_514_764_800_000,
+            "event_time": NEW_YEAR,
             "model": "m",
             "model_version": "3",
             "features": {"age": 34, "city": "Oslo"},
@@ -63,7 +65,7 @@ def test_without_ids_and_times_events_are_named_by_their_row_and_have_no_time() 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30))
 def test_events_come_in_order_of_time_and_rows_of_one_time_in_order(times: list[int]) -> None:
-    found = events({"when": times, "row": list(range(len(times)))}, time_column="when")
+    found = events({"when": [NEW_YEAR + time for time in times], "row": list(range(len(times)))}, time_column="when")
 
     assert [event["features"]["row"] for event in found] == sorted(range(len(times)), key=times.__getitem__)
     assert [event["event_id"] for event in found] == [f"loans-{event['features']['row'] + 1}" for event in found]
@@ -71,14 +73,13 @@ def test_events_come_in_order_of_time_and_rows_of_one_time_in_order(times: list[
 
 def test_arrival_times_go_with_their_events_and_are_no_feature() -> None:
     columns = {
-        "when": [3, 1, 2],
+        "when": [NEW_YEAR + 3, NEW_YEAR + 1, NEW_YEAR + 2],
         "sent": ["2018-01-01 00:00:03", "2018-01-01 00:00:01.5", "2018-01-01"],
         "x": [1, 2, 3],
     }
     mapping = ColumnMapping.build(model="m", time_column="when", arrival_column="sent")
     batches = list(iter_events(table(columns), mapping, batch_rows=2))
-    new_year = 1_514_764_800_000
-    assert [batch.arrived for batch in batches] == [[new_year + 1_500, new_year], [new_year + 3_000]]
+    assert [batch.arrived for batch in batches] == [[NEW_YEAR + 1_500, NEW_YEAR], [NEW_YEAR + 3_000]]
     assert [event["features"] for event in decoded(batches)] == [{"x": 2}, {"x": 3}, {"x": 1}]
     assert [batch.arrived for batch in iter_events(table(columns), ColumnMapping.build(model="m"))] == [None]
     with pytest.raises(InputError, match='--arrival-column: "flag" holds Boolean'):
@@ -103,8 +104,8 @@ def test_every_type_of_column_has_a_form_in_json(value: object, written: object)
     assert events({"a": [value], "x": [1]})[0]["features"]["a"] == written
 
 
-def test_names_of_columns_may_hold_any_character() -> None:
-    names = ['a "b"', "c\\d", "é", "class", "field_0", "1"]
+def test_names_of_columns_may_hold_nearly_any_character() -> None:
+    names = ["a [b]", "[/c]", "é", "class", "field_0", "1", "a.b", " ", "model"]
 
     assert events({name: [1] for name in names})[0]["features"] == dict.fromkeys(names, 1)
 
@@ -177,3 +178,35 @@ def test_labels_are_neither_features_nor_published() -> None:
     found = events({"x": [1.0], "truth": [0]}, label_column="truth")
 
     assert [(event["features"], "label" in event) for event in found] == [({"x": 1.0}, False)]
+
+
+def test_models_and_versions_may_stand_in_columns() -> None:
+    columns = {"m": ["a", "a", "b"], "v": [1.0, None, 2.0], "x": [1, 2, 3]}
+
+    assert [
+        (event["model"], event.get("model_version"), event["features"])
+        for event in decoded(
+            list(iter_events(table(columns), ColumnMapping.build(model_column="m", version_column="v")))
+        )
+    ] == [("a", "1", {"x": 1}), ("a", None, {"x": 2}), ("b", "2", {"x": 3})]
+
+
+def test_one_model_or_version_of_several_may_be_chosen() -> None:
+    columns = {"when": [NEW_YEAR + 2, NEW_YEAR, NEW_YEAR + 1], "m": ["a", "a", "b"], "v": [1, 2, 2]}
+
+    def ids(**options: Any) -> list[str]:
+        mapping = ColumnMapping.build(time_column="when", feature_columns=("v",), **options)
+        return [event["event_id"] for event in decoded(list(iter_events(table(columns), mapping)))]
+
+    assert ids(model_column="m", model="a") == ["loans-2", "loans-1"]
+    assert ids(model="z", version_column="v", model_version="2") == ["loans-2", "loans-3"]
+    with pytest.raises(InputError, match='no row has "c" in "m"'):
+        ids(model_column="m", model="c")
+
+
+def test_each_model_of_a_table_has_its_own_positive_class() -> None:
+    columns = {"m": ["a", "a", "b", "b"], "p": ["no", "yes", "cat", "dog"], "s": [0.1, 0.9, 0.9, 0.2], "x": [1] * 4}
+    mapping = ColumnMapping.build(model_column="m", prediction_column="p", score_column="s")
+    found = decoded(list(iter_events(table(columns), mapping)))
+
+    assert [list(event["prediction"]["proba"]) for event in found] == [["yes"], ["yes"], ["cat"], ["cat"]]

@@ -44,7 +44,6 @@ def test_options_lie_over_the_file(tmp_path: Path) -> None:
     [
         ({"time_column": "wen"}, '--time-column: the table has no column "wen"; did you mean when?'),
         ({"feature_columns": ("age", "Ctiy")}, '--feature-columns: the table has no column "Ctiy"; did you mean city?'),
-        ({"feature_columns": ()}, "neither features nor a prediction"),
     ],
 )
 def test_what_does_not_fit_the_table_is_refused(options: dict[str, Any], complaint: str) -> None:
@@ -59,7 +58,7 @@ def test_what_does_not_fit_the_table_is_refused(options: dict[str, Any], complai
 @pytest.mark.parametrize(
     ("text", "options", "complaint"),
     [
-        ("", {}, "--model: is missing"),
+        ("", {}, "--model: is missing; name the model, or by --model-column"),
         ("model: a\nid_colum: b\n", {}, "id_colum: is not a setting; did you mean id_column?"),
         ("model: a\nlabel_delay: 7d\n", {}, "label_delay: is not a setting: Driftline does not read labels"),
         ("model: a\nmodel: b\n", {}, 'the key "model" is here again'),

@@ -1,10 +1,23 @@
+import json
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import polars as pl
 import pytest
 
 from driftline.errors import InputError
-from driftline.tables import open_table
+from driftline.tables import Table, open_table
+
+
+def values(table: Table) -> dict[str, list[Any]]:
+    """What events say of each column."""
+    batch = table.frame.collect()
+    return {
+        name: json.loads(msgspec.json.Encoder(decimal_format="number").encode(table.column(name).form(batch)))
+        for name in table.columns
+    }
+
 
 FRAME = pl.DataFrame({"name": ["a", "b", None], "size": [1, None, 3], "share": [0.5, 1.0, 2.0]})
 
@@ -23,7 +36,7 @@ def test_each_format_gives_the_same_table(tmp_path: Path, name: str) -> None:
     table = open_table(path)
 
     assert (table.rows, table.columns, table.stem) == (3, ["name", "size", "share"], "t")
-    assert table.frame.collect().equals(FRAME)
+    assert values(table) == FRAME.to_dict(as_series=False)
 
 
 def test_types_are_inferred_from_all_rows(tmp_path: Path) -> None:
@@ -35,9 +48,9 @@ def test_types_are_inferred_from_all_rows(tmp_path: Path) -> None:
 
 def test_codes_with_leading_zeros_stay_text(tmp_path: Path) -> None:
     path = tmp_path / "codes.csv"
-    path.write_text("zip,count,zero\n00501,10,0\n10001,2,0\n")
+    path.write_text("zip,count,size\n00501,10,0\n10001,2,0\n")
 
-    assert open_table(path).frame.collect().rows() == [("00501", 10, 0), ("10001", 2, 0)]
+    assert values(open_table(path)) == {"zip": ["00501", "10001"], "count": [10, 2], "size": [0, 0]}
 
 
 @pytest.mark.parametrize(

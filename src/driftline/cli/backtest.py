@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from driftline.cli.columns import mapping_options
+from driftline.cli.columns import mapping_options, opened
 from driftline.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from driftline.config import Settings, WindowSettings
     from driftline.incidents.incident import Incident
     from driftline.runtime.local import Backtest
-    from driftline.tables import ColumnMapping, EncodedEvents
+    from driftline.tables import ColumnMapping, EncodedEvents, Table
     from driftline.tasks.rules import JudgeSettings
 
 
@@ -52,26 +52,29 @@ def backtest(
     $ DRIFTLINE_MODELS='{"*": {windows: [1d], pane: 6h}}' driftline backtest loans.csv --mapping loans.yaml
     """
     from driftline.cli.terminal import note, print_json, progress
-    from driftline.config import load
+    from driftline.config import ALL_MODELS, load
     from driftline.runtime.local import backtest as run_backtest
-    from driftline.tables import iter_events, open_table
+    from driftline.tables import iter_events
 
     settings = load(config)
-    opened = open_table(table)
-    judging = None if reference is None else _judging_by(settings, reference, mapping)
+    like = None if reference is None else opened(reference, mapping)
+    read = opened(table, mapping, like)
+    if like is not None:
+        _compare_columns(read, like, mapping)
+    judging = None if like is None else _judging_by(settings, like, mapping)
     span = Span()
     with progress() as shown:
-        bar = shown.add_task(table.name, total=opened.rows)
+        bar = shown.add_task(table.name, total=read.rows)
 
         def first_batch(events: int) -> None:
-            few = few_in_a_window(settings.model(mapping.model).windows, events, span.last - span.first)
+            few = few_in_a_window(settings.model(mapping.model or ALL_MODELS).windows, events, span.last - span.first)
             if few:
                 note(few)
 
         span.heard = first_batch
         result = run_backtest(
             settings,
-            span.over(iter_events(opened, mapping)),
+            span.over(iter_events(read, mapping)),
             judging=judging,
             progress=lambda events: shown.update(bar, completed=events),
         )
@@ -138,6 +141,8 @@ def incident_as_json(incident: "Incident") -> dict[str, Any]:
     return {
         "id": incident.id,
         "model": incident.subject.model,
+        "version": incident.subject.version or None,
+        "segment": incident.subject.segment or None,
         "kind": incident.kind.value,
         "opened": rfc3339(incident.opened),
         "resolved": None if incident.resolved is None else rfc3339(incident.resolved),
@@ -154,17 +159,27 @@ def incident_as_json(incident: "Incident") -> dict[str, Any]:
     }
 
 
-def _judging_by(settings: "Settings", path: Path, mapping: "ColumnMapping") -> "JudgeSettings":
+def _compare_columns(table: "Table", reference: "Table", mapping: "ColumnMapping") -> None:
+    """Say which features one of two tables does not have."""
+    from driftline.cli.terminal import note
+    from driftline.tables import features_of
+
+    here, there = features_of(table, mapping), features_of(reference, mapping)
+    new, gone = ([name for name in some if name not in others] for some, others in ((here, there), (there, here)))
+    for names, path in ((new, reference.path), (gone, table.path)):
+        if names:
+            note(f"{path.name} does not have: {', '.join(names)}")
+
+
+def _judging_by(settings: "Settings", table: "Table", mapping: "ColumnMapping") -> "JudgeSettings":
     from driftline.cli.terminal import progress
     from driftline.runtime.local import build_references
     from driftline.runtime.rules import judge_settings, with_references
-    from driftline.tables import open_table
 
-    opened = open_table(path)
     with progress() as shown:
-        bar = shown.add_task(f"{path.name} (reference)", total=opened.rows)
+        bar = shown.add_task(f"{table.path.name} (reference)", total=table.rows)
         references = build_references(
-            settings, opened, mapping, progress=lambda events: shown.update(bar, completed=events)
+            settings, table, mapping, progress=lambda events: shown.update(bar, completed=events)
         )
     return with_references(judge_settings(settings), references)
 

@@ -94,12 +94,13 @@ def _servers(kafka: str | None, redis: str | None) -> Iterator[tuple["Servers", 
 
 def _show(made: "Report") -> None:
     from rich.table import Table
+    from rich.text import Text
 
     from driftline.bench.report import tables
     from driftline.cli.terminal import out
 
     console = out()
-    colours = {"ok": "[green]ok[/]", "falls short": "[red]falls short[/]"}
+    colours = {"ok": Text("ok", "green"), "falls short": Text("falls short", "red")}
     for each in tables(made):
         table = Table(title=each.title, title_justify="left")
         for at, heading in enumerate(each.headings):

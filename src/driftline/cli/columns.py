@@ -4,9 +4,12 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from driftline.tables import ColumnMapping, Table
 
 PANEL = "Columns"
 
@@ -17,11 +20,21 @@ def _option(name: str, text: str, **more: Any) -> Any:
 
 # In the order of the help page; a name here is a field of ColumnMapping.
 _OPTIONS: dict[str, Any] = {
-    "model": Annotated[str | None, _option("model", "Name of the model. Needed, here or in --mapping.")],
+    "model": Annotated[
+        str | None, _option("model", "Name of the model. Needed, or --model-column; here or in --mapping.")
+    ],
+    "model_column": Annotated[
+        str | None,
+        _option("model-column", "Names of models, where a table has several; with --model, that one's rows."),
+    ],
     "model_version": Annotated[str | None, _option("model-version", "Its version.")],
+    "version_column": Annotated[
+        str | None,
+        _option("version-column", "Versions, where there are several; with --model-version, that one's rows."),
+    ],
     "id_column": Annotated[str | None, _option("id-column", "Event ids; else FILE-ROW.")],
     "time_column": Annotated[
-        str | None, _option("time-column", "Event times: date and time, RFC 3339 text, or a number since 1970.")
+        str | None, _option("time-column", "Event times: date and time, ISO 8601 text, or a number since 1970.")
     ],
     "arrival_column": Annotated[
         str | None, _option("arrival-column", "When events were sent: that they come late, or twice, is then watched.")
@@ -43,6 +56,17 @@ _MAPPING = Annotated[
     Path | None,
     _option("mapping", "YAML with these options (model_version: 3, ...); those here override it.", metavar="FILE"),
 ]
+
+
+def opened(path: Path, mapping: "ColumnMapping", like: "Table | None" = None) -> "Table":
+    """Open a table and say what a person should know of how its columns are read. `like`: what it is compared with."""
+    from driftline.cli.terminal import note
+    from driftline.tables import open_table, remarks
+
+    table = open_table(path, None if like is None else like.schema)
+    for remark in remarks(table, mapping):
+        note(f"{path.name}: {remark}")
+    return table
 
 
 def mapping_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from driftline.cli.columns import mapping_options
+from driftline.cli.columns import mapping_options, opened
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.errors import InputError
 
@@ -52,9 +52,8 @@ def build(
     """
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
-    from driftline.tables import open_table
 
-    references = _built(load(config), open_table(table), mapping)
+    references = _built(load(config), opened(table, mapping), mapping)
     _write(output, references)
     whole = references[0]
     if json:
@@ -73,13 +72,26 @@ def _built(settings: "Settings", table: "Table", mapping: "ColumnMapping") -> "l
 
     with progress() as shown:
         task = shown.add_task("reading", total=table.rows)
-        return build_references(settings, table, mapping, progress=lambda events: shown.update(task, completed=events))
+        references = build_references(
+            settings, table, mapping, progress=lambda events: shown.update(task, completed=events)
+        )
+    for what, option, held in (
+        ("models", "--model", [each.model for each in references]),
+        ("versions", "--model-version", [each.version or "(none)" for each in references]),
+    ):
+        names = sorted(set(held))
+        if len(names) > 1:
+            raise InputError(
+                f"{table.path}: holds the {what} {', '.join(names)}, and a profile is of one: choose it by {option}"
+            )
+    return references
 
 
 def _write(output: Path, references: "Sequence[Reference]") -> None:
     from driftline.evidence.profile import encode_profile
 
     try:
+        output.parent.mkdir(parents=True, exist_ok=True)
         output.write_bytes(encode_profile(references))
     except OSError as error:
         raise InputError(f"{output}: cannot be written: {error.strerror}; name another file with --output") from None
@@ -117,17 +129,16 @@ def calibrate(
     from driftline.cli.terminal import out, print_json, progress
     from driftline.config import load
     from driftline.runtime.calibration import calibrate as replay
-    from driftline.tables import open_table
 
     if mapping.time_column is None:
         raise InputError("--time-column: name the column that holds the events' times; a rate is over time")
-    settings, opened = load(config), open_table(table)
-    references = _built(settings, opened, mapping)
+    settings, read = load(config), opened(table, mapping)
+    references = _built(settings, read, mapping)
     with progress() as shown:
         bar = shown.add_task("replaying", total=passes)
         found = replay(
             settings,
-            opened,
+            read,
             mapping,
             references,
             passes=passes,

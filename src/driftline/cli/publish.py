@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from driftline.cli.columns import mapping_options
+from driftline.cli import PROBLEMS_FOUND
+from driftline.cli.columns import mapping_options, opened
 from driftline.cli.options import ConfigOption, JsonOption
+from driftline.errors import InputError
 
 if TYPE_CHECKING:
+    from driftline.config import Settings
     from driftline.log.api import Producer
     from driftline.tables import ColumnMapping, EncodedEvents
 
@@ -30,13 +33,16 @@ def publish(
         float | None,
         typer.Option(min=0.001, help="Events a second; else as fast as Kafka takes them.", show_default=False),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the first events and publish nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the first events, check all of them, and publish nothing.")
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Publish a table's rows as prediction events, in event-time order.
 
-    Look at the first events, then publish all of them at a hundred a second, then say the columns once and for all:
+    Look at the first events (status 1 says that the stream would refuse some), then publish all of them at a hundred a
+    second, then say the columns once and for all:
 
     \b
     $ driftline publish loans.csv --model loans --prediction-column ok --dry-run
@@ -47,20 +53,19 @@ def publish(
     from driftline.cli.connect import open_kafka
     from driftline.cli.terminal import note, out, print_json, utc
     from driftline.config import load
-    from driftline.tables import iter_events, open_table
+    from driftline.tables import iter_events
 
     settings = load(config)
-    opened = open_table(table)
-    parts = iter_events(opened, mapping)
+    read = opened(table, mapping)
+    parts = iter_events(read, mapping)
     if dry_run:
-        for value in islice(chain.from_iterable(events.values for events in parts), SHOWN):
-            print(value.decode())
+        rehearsed(settings, parts)
         return
     first = list(islice(parts, 1))  # so that a wrong column is found before Kafka is waited for
     producer = open_kafka(settings).producer()
     start = time.monotonic()
     try:
-        sent = send(chain(first, parts), settings.topics.predictions, producer, Pace(rate), opened.rows)
+        sent = send(chain(first, parts), settings.topics.predictions, producer, Pace(rate), read.rows)
     finally:
         producer.close()
     seconds = time.monotonic() - start
@@ -77,6 +82,32 @@ def publish(
             f"these events begin at {utc(oldest)}. In a topic that has held newer ones they are late, and refused "
             "(see `driftline status`): give the past a topic and a group of its own, or use `driftline backtest`"
         )
+
+
+def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"]) -> None:
+    """Print the first events, and say what the stream would make of all of them. Exits with 1 if it refuses some."""
+    from driftline.cli.terminal import note, print_error
+    from driftline.runtime.local import rehearse
+
+    parts = iter(parts)
+    first = list(islice(parts, 1))
+    for value in islice(chain.from_iterable(events.values for events in first), SHOWN):
+        print(value.decode(), flush=True)
+    found = rehearse(settings, chain(first, parts), now_ms=time.time_ns() // 1_000_000)
+    if found.beyond_limits:
+        note(
+            f"{found.beyond_limits:,} values are beyond the limits (see limits in `config show`): counted, not watched"
+        )
+    for reason, (number, event_id, detail) in found.refused.items():
+        print_error(
+            InputError(
+                f"the stream refuses {number:,} of {found.events:,} events as {reason}, "
+                f"the first is {event_id.decode()}: {detail}"
+            )
+        )
+    if found.refused:
+        raise typer.Exit(PROBLEMS_FOUND)
+    note(f"the stream accepts all {found.events:,} events")
 
 
 class Pace:

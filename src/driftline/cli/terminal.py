@@ -3,6 +3,7 @@
 import json
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -13,15 +14,20 @@ UNBOUNDED = 10_000
 
 
 def out() -> Console:
-    """Return the console for results. In a pipe or a file lines are as long as they need to be."""
-    return (
-        Console(highlight=False) if sys.stdout.isatty() else Console(highlight=False, width=UNBOUNDED, soft_wrap=True)
-    )
+    """Return the console for results. In a pipe or a file lines are as long as they need to be.
+
+    No console reads markup: what producers wrote is shown as it is. Style is given by `Text`.
+    """
+    return _console() if sys.stdout.isatty() else _console(width=UNBOUNDED, soft_wrap=True)
 
 
 def err() -> Console:
     """Return the console for what is said about the work."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return _console(stderr=True, soft_wrap=True)
+
+
+def _console(**options: Any) -> Console:
+    return Console(highlight=False, markup=False, emoji=False, **options)
 
 
 def print_json(value: object) -> None:
@@ -30,10 +36,10 @@ def print_json(value: object) -> None:
 
 
 def print_error(error: Exception) -> None:
-    """Print each line of an error's message, in red where there is colour."""
+    """Print each line of an error's message, in red where there is colour. Lines of a list are indented."""
     console = err()
     for line in str(error).splitlines() or [type(error).__name__]:
-        console.print(Text.assemble(("error: ", "bold red"), (line, "red")))
+        console.print(Text.assemble(("" if line.startswith(" ") else "error: ", "bold red"), (line, "red")))
 
 
 def note(text: str) -> None:
@@ -67,7 +73,7 @@ def progress() -> Progress:
     """Return a progress bar with throughput, on standard error; shown on a terminal only."""
     console = err()
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(),

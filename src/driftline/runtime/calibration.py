@@ -93,10 +93,11 @@ def calibrate(
 
     Raises `InputError` where the table is too short.
     """
-    own = settings.model(mapping.model)
+    model = references[0].model
+    own = settings.model(model)
     sizes = sorted({window.size for window in own.windows})
     pane_ms = gcd(*sizes, *(window.hop for window in own.windows))
-    panes = table_panes(settings, table, mapping, pane_ms, lambda events: None)
+    panes = table_panes(settings, table, mapping, lambda name: pane_ms, lambda events: None)
     unit = lcm(*sizes, own.season_ms or 1)
     blocks = _blocks(panes, unit, _block_ms(panes, unit, max(sizes)))
     judging = judge_settings(settings)
@@ -106,7 +107,7 @@ def calibrate(
     for done in range(passes):
         order = chance.permutation(len(blocks.panes)).tolist()
         half = len(order) // 2
-        reference = _references(blocks.of(order[:half]), mapping.model, pane_ms, own.season_ms)
+        reference = _references(blocks.of(order[:half]), model, pane_ms, own.season_ms)
         incidents = _judge(with_references(judging, reference), blocks.of(order[half:]))
         alarms.update(incident.signals[0].name for incident in incidents)
         replayed += (len(order) - half) * blocks.length

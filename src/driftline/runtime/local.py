@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 from driftline.config import Settings
 from driftline.errors import InputError
@@ -86,49 +87,82 @@ def build_references(
     *,
     progress: Callable[[int], None] = lambda events: None,
 ) -> list[Reference]:
-    """Build the references of a table's events: of all of them first, then of each segment that has enough.
+    """Build the references of a table's events: of all events of a model version first, then of each segment that has
+    enough.
 
-    Raises `InputError` where no event can be used, or where the table holds several versions of the model.
+    Raises `InputError` where no event can be used.
     """
-    own = settings.model(mapping.model)
-    pane_ms = own.pane_ms
-    if mapping.time_column is not None:
-        span = time_span(table, mapping.time_column)
+    span = 0 if mapping.time_column is None else time_span(table, mapping.time_column)
+
+    def length(model: str) -> int:
+        own = settings.model(model)
+        pane_ms = own.pane_ms
         while span > MOST_SLICES * pane_ms:
             pane_ms = longer_slice(pane_ms, [window.size for window in own.windows])
-    slices: dict[tuple[str, str], list[tuple[int, Summary]]] = {}
-    for record in table_panes(settings, table, mapping, pane_ms, progress):
+        return pane_ms
+
+    slices: dict[tuple[str, str, str], list[tuple[int, Summary]]] = {}
+    for record in table_panes(settings, table, mapping, length, progress):
         for group, summary in record.summaries():
-            slices.setdefault((group.segment, group.version), []).append((record.start, summary))
+            slices.setdefault((record.model, group.version, group.segment), []).append((record.start, summary))
     references = []
-    for (segment, version), held in sorted(slices.items()):
+    for (model, version, segment), held in sorted(slices.items()):
         if segment and sum(summary.events for _, summary in held) < LEAST_OF_A_SEGMENT:
             continue
         references.append(
             build_reference(
                 held,
-                model=mapping.model,
+                model=model,
                 version=version,
                 segment=segment,
-                pane_ms=pane_ms,
+                pane_ms=length(model),
                 learned=False,
-                season_ms=own.season_ms,
+                season_ms=settings.model(model).season_ms,
             )
         )
     return references
 
 
 def table_panes(
-    settings: Settings, table: Table, mapping: ColumnMapping, pane_ms: int, progress: Callable[[int], None]
+    settings: Settings,
+    table: Table,
+    mapping: ColumnMapping,
+    length: Callable[[str], int],
+    progress: Callable[[int], None],
 ) -> list[PaneRecord]:
-    """Return the model's panes of a table, of this length, in order of time. Raises `InputError` for none."""
-    summarising = replace(summarise_settings(settings), pane_ms=lambda model: pane_ms, stream_pane_ms=pane_ms)
+    """Return the models' panes of a table, of each model's length, in order of time. Raises `InputError` for none."""
+    summarising = replace(summarise_settings(settings), pane_ms=cache(length), stream_pane_ms=length(STREAM))
     result = Backtest()
     records = map(decode_record, _pane_records(summarising, iter_events(table, mapping), result, progress))
     found = [record for record in records if isinstance(record, PaneRecord) and record.model != STREAM]
     if not found:
         refused = ", ".join(f"{count} {reason}" for reason, count in result.counters.items() if reason != "consumed")
         raise InputError(f"{table.path}: no event can be used ({refused})")
+    return found
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """What the stream would make of events."""
+
+    events: int = 0
+    refused: dict[str, tuple[int, bytes, str]] = field(default_factory=dict)
+    """By reason: how many, the first one, and what is wrong with it."""
+    beyond_limits: int = 0
+
+
+def rehearse(settings: Settings, batches: Iterable[EncodedEvents], *, now_ms: int) -> Rehearsal:
+    """Hand events to the first stage as if they were published now, in a topic of their own."""
+    task = Summarise(summarise_settings(settings), 0, 1)
+    found = Rehearsal()
+    for batch in batches:
+        found.events += len(batch.values)
+        for refusal in task.process(batch.values, [now_ms] * len(batch.values), found.events):
+            name = refusal.reason.label
+            number, first, detail = found.refused.get(name, (0, batch.keys[refusal.at], refusal.detail))
+            found.refused[name] = number + 1, first, detail
+        task.emit()
+    found.beyond_limits = task.counters.beyond_limits
     return found
 
 

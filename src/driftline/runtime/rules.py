@@ -72,11 +72,20 @@ def _season(season_ms: int) -> str:
 
 
 def with_references(judging: JudgeSettings, references: Iterable[Reference]) -> JudgeSettings:
-    """Return the settings with these references, by segment, in the place of all others."""
-    by_segment = {reference.segment: reference for reference in references}
+    """Return the settings with these references in the place of all others.
+
+    A version is compared with the reference of the same version, or with that of the only one that its model has.
+    """
+    by_model: dict[str, dict[str, dict[str, Reference]]] = {}
+    for each in references:
+        by_model.setdefault(each.model, {}).setdefault(each.version, {})[each.segment] = each
 
     def rules(model: str) -> ModelRules:
-        return replace(judging.rules(model), reference=lambda version, segment: by_segment.get(segment))
+        versions = by_model.get(model, {})
+        only = next(iter(versions.values())) if len(versions) == 1 else {}
+        return replace(
+            judging.rules(model), reference=lambda version, segment: versions.get(version, only).get(segment)
+        )
 
     return replace(judging, rules=rules)
 

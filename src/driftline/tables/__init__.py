@@ -2,15 +2,19 @@
 
 from driftline.tables.events import BATCH_ROWS, EncodedEvents, iter_events
 from driftline.tables.mapping import ColumnMapping
-from driftline.tables.reading import Table, open_table
+from driftline.tables.reading import open_table
+from driftline.tables.table import Table
 from driftline.tables.times import time_span
+from driftline.tables.watching import features_of, remarks
 
 __all__ = [
     "BATCH_ROWS",
     "ColumnMapping",
     "EncodedEvents",
     "Table",
+    "features_of",
     "iter_events",
     "open_table",
+    "remarks",
     "time_span",
 ]

@@ -9,9 +9,11 @@ import polars as pl
 
 from driftline.errors import InputError
 from driftline.tables.mapping import ColumnMapping
+from driftline.tables.naming import Names
 from driftline.tables.predictions import prediction_of
-from driftline.tables.reading import Table, input_errors
+from driftline.tables.table import Table, input_errors
 from driftline.tables.times import epoch_milliseconds
+from driftline.tables.watching import features_of
 
 BATCH_ROWS = 8_192
 """Rows turned into events at once: large enough for polars, small enough that their objects stay in the cache."""
@@ -40,26 +42,29 @@ def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_RO
     A table that is in order already is streamed; any other is sorted in memory. NaN and infinities become null.
     Without an id column an event is named `<file stem>-<row>`, the first row being 1. Raises InputError.
     """
-    features = mapping.features(table.columns)
+    features = features_of(table, mapping)
     predicted = prediction_of(table, mapping)
+    named = Names.of(table, mapping)
     feature_record = record_type(features)
-    segment_record = record_type(mapping.segment_columns, omit_null=True)
+    segment_record = record_type(mapping.segment_columns)
+    forms = [table.column(name).form for name in features]
 
     def fields(batch: _Batch) -> dict[str, Sequence[object]]:
         found: dict[str, Sequence[object]] = {"event_id": batch.ids}
         if batch.times is not None:
             found["event_time"] = batch.times
-        found |= _fixed(mapping, len(batch.ids))
+        found["model"] = named.models(batch.frame)
+        if named.versioned:
+            found["model_version"] = named.versions(batch.frame)
         if features:
-            found["features"] = list(map(feature_record, *_columns(batch.frame, features)))
+            found["features"] = list(map(feature_record, *(form(batch.frame) for form in forms)))
         if predicted:
             found["prediction"] = predicted(batch.frame)
         if mapping.segment_columns:
-            text = batch.frame.select(pl.col(name).cast(pl.String) for name in mapping.segment_columns)
-            found["segment"] = list(map(segment_record, *_columns(text, mapping.segment_columns)))
+            found["segment"] = list(map(segment_record, *named.segments(batch.frame)))
         return found
 
-    for batch in _batches(table, mapping, batch_rows):
+    for batch in _batches(table, mapping, named, batch_rows):
         keys = [key.encode() for key in batch.ids]
         yield EncodedEvents(keys, _encoded(fields(batch)), batch.times, batch.arrived)
 
@@ -72,8 +77,8 @@ class _Batch:
     arrived: list[int] | None
 
 
-def _batches(table: Table, mapping: ColumnMapping, batch_rows: int) -> Iterator[_Batch]:
-    frame = table.frame.with_columns(_encodable(table.schema)).with_row_index(_ROW, offset=1)
+def _batches(table: Table, mapping: ColumnMapping, named: Names, batch_rows: int) -> Iterator[_Batch]:
+    frame = table.frame.with_row_index(_ROW, offset=1)
     columns = {_TIME: mapping.time_column, _ARRIVED: mapping.arrival_column}
     options = {_TIME: "--time-column", _ARRIVED: "--arrival-column"}
     moments = [
@@ -81,6 +86,8 @@ def _batches(table: Table, mapping: ColumnMapping, batch_rows: int) -> Iterator[
     ]
     if moments:
         frame = pl.concat([pl.DataFrame(moments).lazy(), frame], how="horizontal")
+    if named.wanted is not None:
+        frame = frame.filter(named.wanted)
     if mapping.time_column and not moments[0].is_sorted():
         frame = frame.sort(_TIME, maintain_order=True)
     with input_errors(table.path):
@@ -90,26 +97,10 @@ def _batches(table: Table, mapping: ColumnMapping, batch_rows: int) -> Iterator[
                 yield _Batch(rows, _ids(table, mapping, rows), times, arrived)
 
 
-def _encodable(schema: pl.Schema) -> list[pl.Expr]:
-    """Cast what JSON has no form for."""
-    casts: list[pl.Expr] = []
-    for name, dtype in schema.items():
-        column = pl.col(name)
-        if dtype.is_decimal() or dtype in (pl.Int128, pl.UInt128):
-            casts.append(column.cast(pl.Float64))
-        elif isinstance(dtype, (pl.Categorical, pl.Enum)):
-            casts.append(column.cast(pl.String))
-        elif isinstance(dtype, pl.Duration):
-            casts.append(column.dt.total_milliseconds())
-        elif dtype == pl.Binary:
-            casts.append(column.bin.encode("base64"))
-    return casts
-
-
 def _ids(table: Table, mapping: ColumnMapping, rows: pl.DataFrame) -> list[str]:
     if mapping.id_column is None:
         return [f"{table.stem}-{row}" for row in rows[_ROW].to_list()]
-    ids = rows[mapping.id_column].cast(pl.String)
+    ids = rows.select(table.column(mapping.id_column).written).to_series()
     if ids.null_count():
         row = rows.filter(ids.is_null())[_ROW][0]
         raise InputError(
@@ -118,31 +109,19 @@ def _ids(table: Table, mapping: ColumnMapping, rows: pl.DataFrame) -> list[str]:
     return ids.to_list()
 
 
-def _fixed(mapping: ColumnMapping, rows: int) -> dict[str, Sequence[object]]:
-    versioned = {} if mapping.model_version is None else {"model_version": [mapping.model_version] * rows}
-    return {"model": [mapping.model] * rows, **versioned}
-
-
 def _encoded(fields: Mapping[str, Sequence[object]]) -> list[bytes]:
-    return list(map(msgspec.json.Encoder().encode, map(record_type(tuple(fields)), *fields.values())))
+    return list(map(_encode, map(record_type(tuple(fields)), *fields.values())))
 
 
-def _columns(frame: pl.DataFrame, names: Sequence[str]) -> list[list[object]]:
-    return [frame[name].to_list() for name in names]
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 @cache
-def record_type(names: tuple[str, ...], *, omit_null: bool = False) -> Callable[..., object]:
-    """Return what makes a JSON object of these fields from their values, in order.
+def record_type(names: tuple[str, ...]) -> Callable[..., object]:
+    """Return what makes a JSON object of these fields from their values, in order. UNSET leaves a field out.
 
     A msgspec struct, which is twice as fast to make and to encode as a dictionary, and which the garbage collector
-    does not walk; a dictionary where a name has characters that msgspec does not take in a field's name.
+    does not walk.
     """
     renamed = {f"field_{position}": name for position, name in enumerate(names)}
-    fields = [(field, object, None) if omit_null else (field, object) for field in renamed]
-    try:
-        return msgspec.defstruct("Record", fields, rename=renamed, gc=False, omit_defaults=omit_null)
-    except ValueError:
-        return lambda *row: {
-            name: value for name, value in zip(names, row, strict=True) if not (omit_null and value is None)
-        }
+    return msgspec.defstruct("Record", [(field, object) for field in renamed], rename=renamed, gc=False)

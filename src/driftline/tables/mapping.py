@@ -25,8 +25,12 @@ class ColumnMapping(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    model: Annotated[str, Field(min_length=1)]
+    model: Annotated[str | None, Field(min_length=1)] = None
+    """The model's name; beside `model_column` the one whose rows are taken."""
+    model_column: str | None = None
     model_version: Annotated[str | None, BeforeValidator(_text)] = None
+    """The model's version; beside `version_column` the one whose rows are taken."""
+    version_column: str | None = None
     id_column: str | None = None
     time_column: str | None = None
     arrival_column: str | None = None
@@ -52,10 +56,13 @@ class ColumnMapping(BaseModel):
             return f"{file}, line {written.lines[path]}" if path in written.lines and path[0] not in given else ""
 
         try:
-            return cls.model_validate({**written.data, **given})
+            mapping = cls.model_validate({**written.data, **given})
         except ValidationError as error:
             lines = fault_lines(error, cls, origin)
             raise InputError("\n".join(_as_option(line) for line in lines)) from None
+        if mapping.model is None and mapping.model_column is None:
+            raise InputError("--model: is missing; name the model, or by --model-column the column that holds it")
+        return mapping
 
     def features(self, columns: Sequence[str]) -> tuple[str, ...]:
         """Return the feature columns, given the table's columns. Raises InputError where the two do not fit."""
@@ -69,16 +76,20 @@ class ColumnMapping(BaseModel):
         taken = {column for _, column in self._named()}
         features = tuple(column for column in columns if column not in taken)
         if self.feature_columns is not None:
-            features = self.feature_columns
-        if not features and self.prediction_column is None and self.score_column is None:
-            raise InputError(
-                "the table would give events with neither features nor a prediction; name --feature-columns"
-            )
+            features = tuple(dict.fromkeys(self.feature_columns))
         return features
 
     def _named(self) -> list[tuple[str, str]]:
         times = ("time_column", "arrival_column")
-        single = ("id_column", *times, "prediction_column", "score_column", "label_column")
+        single = (
+            "model_column",
+            "version_column",
+            "id_column",
+            *times,
+            "prediction_column",
+            "score_column",
+            "label_column",
+        )
         named = [(option, column) for option in single if (column := getattr(self, option)) is not None]
         named += [("segment_columns", column) for column in self.segment_columns]
         return named + [("feature_columns", column) for column in self.feature_columns or ()]

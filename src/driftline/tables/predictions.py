@@ -7,7 +7,7 @@ import polars as pl
 
 from driftline.errors import InputError
 from driftline.tables.mapping import ColumnMapping
-from driftline.tables.reading import Table, input_errors
+from driftline.tables.table import Table, class_name, input_errors
 
 MOST_CLASSES = 100
 """Numbers with more distinct values than this are a measured quantity, not the names of classes."""
@@ -22,36 +22,61 @@ def prediction_of(table: Table, mapping: ColumnMapping) -> Prediction | None:
     """Decide, from the columns' types and values, what form predictions take. None if the table has none.
 
     A prediction with a score beside it is a class: `{"label": "1", "proba": {"1": 0.8}}`, the score being that of the
-    positive class (of two classes the one named 1, true, yes or positive, else the one whose mean score is higher), or,
-    with more than two classes, that of the predicted one. A prediction alone is a number, text or boolean as it stands;
-    a score alone is `{"value": 0.8}`.
+    positive class (of two classes of a model the one named 1, true, yes or positive, else the one whose mean score is
+    higher), or, with more than two classes, that of the predicted one. A prediction alone is a number, text, boolean or
+    object as it stands; a score alone is `{"value": 0.8}`. Raises InputError for lists: they are no prediction.
     """
     prediction, score = mapping.prediction_column, mapping.score_column
+    for option, column in (("--prediction-column", prediction), ("--score-column", score)):
+        if column is not None and isinstance(table.schema[column], (pl.List, pl.Array)):
+            raise InputError(
+                f'{option}: "{column}" holds lists; a prediction is a number, text, a boolean, or an object with any '
+                "of label, value and proba"
+            )
     if prediction is None:
-        return None if score is None else _values(score)
-    return _plain(prediction) if score is None else _classes(table, prediction, score)
+        return None if score is None else _values(table, score)
+    return table.column(prediction).form if score is None else _classes(table, mapping, prediction, score)
 
 
-def _plain(column: str) -> Prediction:
-    return lambda batch: batch[column].to_list()
+def _values(table: Table, column: str) -> Prediction:
+    form = table.column(column).form
+    return lambda batch: [None if _missing(score) else {"value": score} for score in form(batch)]
 
 
-def _values(column: str) -> Prediction:
-    return lambda batch: [None if _missing(score) else {"value": score} for score in batch[column].to_list()]
-
-
-def _classes(table: Table, column: str, score_column: str) -> Prediction:
-    if not table.schema[score_column].is_numeric():
-        raise InputError(f'--score-column: "{score_column}" holds {table.schema[score_column]}; a score is a number')
-    name = class_name(table.schema[column], column)
-    positive = _positive_class(table, column, score_column)
+def _classes(table: Table, mapping: ColumnMapping, column: str, score_column: str) -> Prediction:
+    held, scored = table.column(column), table.column(score_column)
+    if not scored.dtype.is_numeric():
+        raise InputError(f'--score-column: "{score_column}" holds {scored.dtype}; a score is a number')
+    if held.dtype.is_nested():
+        raise InputError(
+            f'--score-column: "{column}" holds {held.dtype}, and a score goes with a class: leave one of the two out'
+        )
+    name, score = class_name(held.value, held.dtype), scored.value.cast(pl.Float64)
+    model = (
+        pl.lit(mapping.model, pl.String) if mapping.model_column is None else table.column(mapping.model_column).written
+    )
+    with input_errors(table.path):
+        means = table.frame.group_by(model.alias("model"), name.alias("class")).agg(
+            score.fill_nan(None).mean().alias("score")
+        )
+        by_model = means.drop_nulls("class").collect().partition_by("model", as_dict=True)
+    positive = {
+        key[0]: _positive_class(found, column, numbers=held.dtype.is_numeric()) for key, found in by_model.items()
+    }
 
     def predictions(batch: pl.DataFrame) -> list[Any]:
-        labels = batch.select(name)[column].to_list()
-        scores = batch[score_column].to_list()
-        if positive is not None and None not in labels and batch[score_column].is_finite().all(ignore_nulls=False):
-            return [{"label": label, "proba": {positive: score}} for label, score in zip(labels, scores, strict=True)]
-        return [_classified(label, score, positive) for label, score in zip(labels, scores, strict=True)]
+        models, labels, scores = batch.select(
+            model.alias("model"), name.alias("class"), score.alias("score")
+        ).get_columns()
+        belong = (
+            [positive.get(each) for each in models]
+            if len(models) == batch.height
+            else [positive.get(models[0])] * batch.height
+        )
+        return [
+            _classified(label, score, named)
+            for label, score, named in zip(labels.to_list(), scores.to_list(), belong, strict=True)
+        ]
 
     return predictions
 
@@ -63,29 +88,9 @@ def _classified(label: str | None, score: float | None, positive: str | None) ->
     return {"proba": {named: score}} if label is None else {"label": label, "proba": {named: score}}
 
 
-def class_name(dtype: pl.DataType, column: str) -> pl.Expr:
-    """Return the expression that names a class as text: 1 and 1.0 are "1", true is "true"."""
-    raw = pl.col(column)
-    if dtype.is_float() or dtype.is_decimal():
-        raw = raw.cast(pl.Float64).fill_nan(None)
-        # A column of classes with a gap in it often comes as floats.
-        whole = raw.cast(pl.Int64, strict=False)
-        return (
-            pl.when(whole.cast(pl.Float64) == raw)
-            .then(whole.cast(pl.String))
-            .otherwise(raw.cast(pl.String))
-            .alias(column)
-        )
-    return raw.cast(pl.String)
-
-
-def _positive_class(table: Table, column: str, score_column: str) -> str | None:
+def _positive_class(means: pl.DataFrame, column: str, *, numbers: bool) -> str | None:
     """Return the class that the score belongs to; None if it is that of whichever class was predicted."""
-    name = class_name(table.schema[column], column)
-    score = pl.col(score_column).cast(pl.Float64).fill_nan(None).mean()
-    with input_errors(table.path):
-        means = table.frame.group_by(name.alias("class")).agg(score.alias("score")).drop_nulls("class").collect()
-    if means.height > MOST_CLASSES and table.schema[column].is_numeric():
+    if means.height > MOST_CLASSES and numbers:
         raise InputError(
             f'--score-column: "{column}" has {means.height} different numbers, so it is a quantity and not a class; '
             "a score goes with a class: leave one of the two options out"
@@ -102,5 +107,5 @@ def _positive_class(table: Table, column: str, score_column: str) -> str | None:
     return ranked[0] if len(ranked) == 2 else None
 
 
-def _missing(score: float | None) -> bool:
-    return score is None or score != score
+def _missing(score: Any) -> bool:
+    return not isinstance(score, (int, float)) or not -float("inf") < score < float("inf")

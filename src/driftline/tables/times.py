@@ -1,75 +1,204 @@
-"""Time columns of any common kind, to epoch milliseconds."""
+"""Time columns of any common kind, to epoch milliseconds. A column is read in one form, which all of its rows have."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NoReturn
 
 import polars as pl
 
 from driftline.errors import InputError
-from driftline.tables.reading import Table, input_errors
+from driftline.formats.times import LATEST
+from driftline.tables.table import Table, input_errors
 
-LATEST = 253_402_300_799_999
-"""9999-12-31T23:59:59.999Z in epoch milliseconds, the last time that an event can carry."""
+_CLOCK = (
+    r"(?:[Tt ,]\s*(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*([AaPp]\.?[Mm]\.?)?"
+    r"\s*([Zz]|UTC|GMT|[+-]\d\d(?::?\d\d)?(?:\s*(?:UTC|GMT))?)?(?:\[[\w/+-]+\])?)?$"
+)
+_WEEKDAY = r"(?:[A-Za-z]{3,9},?\s+)?"
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
-# Numbers are told apart by the largest in the column. 1e11 is the year 5138 in seconds, but 1973-03-03 in milliseconds.
-_EPOCH_UNITS = ((1e11, 1_000.0), (1e14, 1.0), (1e17, 1e-3))
-_NANOSECONDS = 1e-6
-_HAS_TIME = r"^\d{4}-\d\d-\d\d[T ]"
-_HAS_ZONE = r"([Zz]|[+-]\d\d:?\d\d)$"
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """One way to write a date in text."""
+
+    what: str
+    example: str
+    pattern: str
+    order: str
+    """Which of year, month and day the groups are."""
+
+
+_WRITTEN = (
+    _Written("ISO 8601", "2026-03-12T09:30:00.125+01:00", r"^(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})" + _CLOCK, "ymd"),
+    _Written("day first", "13/03/2026 09:30", r"^(\d{1,2})[-/.](\d{1,2})[-/.](\d{4})" + _CLOCK, "dmy"),
+    _Written("month first", "03/13/2026 9:30 AM", r"^(\d{1,2})/(\d{1,2})/(\d{4})" + _CLOCK, "mdy"),
+    _Written(
+        "named month",
+        "12 Mar 2026 09:30",
+        rf"^{_WEEKDAY}(\d{{1,2}})[ -]([A-Za-z]{{3}})[a-z]*[ -](\d{{4}})" + _CLOCK,
+        "dmy",
+    ),
+    _Written(
+        "compact",
+        "20260312T093000Z",
+        r"^(\d{4})(\d\d)(\d\d)" + _CLOCK.replace(r"\d{1,2}):(\d\d)(?::(", r"\d\d)(\d\d)(?:("),
+        "ymd",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """One way to write a time as a number: where such numbers lie, and what they are in milliseconds."""
+
+    what: str
+    example: str
+    least: float
+    most: float
+    milliseconds: Callable[[pl.Expr], pl.Expr]
+    digits: int = 0
+    """Digits of a date without marks between them; 0 for a measure of time."""
+
+
+def _scaled(numerator: int, denominator: int = 1) -> Callable[[pl.Expr], pl.Expr]:
+    def milliseconds(raw: pl.Expr) -> pl.Expr:
+        # Whole arithmetic where it is whole: a double does not hold nanoseconds.
+        whole = raw.cast(pl.Int64, strict=False) * numerator // denominator
+        exact = raw.cast(pl.Float64) == raw.cast(pl.Int64, strict=False).cast(pl.Float64)
+        return pl.when(exact).then(whole).otherwise((raw.cast(pl.Float64) * numerator / denominator).floor())
+
+    return milliseconds
+
+
+def _excel(raw: pl.Expr) -> pl.Expr:
+    return ((raw.cast(pl.Float64) - 25_569) * 86_400_000).round()
+
+
+def _digits(width: int) -> Callable[[pl.Expr], pl.Expr]:
+    def milliseconds(raw: pl.Expr) -> pl.Expr:
+        text = (raw.cast(pl.Int64, strict=False).cast(pl.String) + "0101000000"[width - 4 :]).str.slice(0, 14)
+        return text.str.to_datetime("%Y%m%d%H%M%S", time_unit="ms", strict=False).dt.epoch("ms")
+
+    return milliseconds
+
+
+_NUMBERS = (
+    _Number("YYYYMMDD", "20260312", 19700101, 21000101, _digits(8), 8),
+    _Number("YYYYMMDDhh", "2026031209", 1970010100, 2100010100, _digits(10), 10),
+    _Number("YYYYMMDDhhmm", "202603120930", 197001010000, 210001010000, _digits(12), 12),
+    _Number("YYYYMMDDhhmmss", "20260312093000", 19700101000000, 21000101000000, _digits(14), 14),
+    _Number("seconds since 1970", "1773307800", 1e8, 4_102_444_800, _scaled(1_000)),
+    _Number("milliseconds since 1970", "1773307800125", 1e11, 4_102_444_800_000, _scaled(1)),
+    _Number("microseconds since 1970", "1773307800125000", 1e14, 4_102_444_800_000_000, _scaled(1, 1_000)),
+    _Number("nanoseconds since 1970", "1773307800125000000", 1e17, 4_102_444_800_000_000_000, _scaled(1, 1_000_000)),
+    _Number("days of a spreadsheet", "46093.395833", 25_569, 73_051, _excel),
+)
+"""Tried in this order, and taken if it fits all rows. Between 1973 and 2100 the ranges of the measures lie apart."""
+
+ACCEPTED = "\n".join(f"  {form.example:<30}  {form.what}" for form in (*_WRITTEN, *_NUMBERS))
 
 
 def epoch_milliseconds(table: Table, column: str, option: str = "--time-column") -> pl.Series:
     """Return a time column, all of it, as int64 epoch milliseconds, rounded down.
 
-    Understood are datetimes and dates (taken as UTC where they name no zone), text such as `2018-01-01`,
-    `2018-01-01 00:00:00.000` or RFC 3339, and numbers since the epoch: seconds if the column's largest is below 1e11,
-    milliseconds below 1e14, microseconds below 1e17, else nanoseconds. Raises InputError, naming the row, where a time
-    is missing, cannot be read, or lies outside the years 1970 to 9999.
+    Understood are datetimes and dates, text and numbers in the forms of `ACCEPTED`; what names no zone is UTC. All rows
+    of a column have one form. A date such as 03/04/2026 is read only if other rows tell whether its day or its month
+    comes first. Raises InputError, naming the row, where a time is missing, cannot be read, or lies outside the years
+    1970 to 9998; where no row can be read it names the forms.
     """
-    raw = pl.col(column)
-    dtype = table.schema[column]
-    if dtype == pl.Date or isinstance(dtype, pl.Datetime):
-        time = raw.dt.epoch("ms") if isinstance(dtype, pl.Datetime) else raw.cast(pl.Datetime("ms")).dt.epoch("ms")
-    elif dtype == pl.String:
-        time = _from_text(raw)
-    elif dtype.is_numeric():
-        time = _from_number(table, column)
-    else:
+    held = table.column(column)
+    dtype = held.dtype
+    known = dtype == pl.Date or isinstance(dtype, pl.Datetime)
+    text = dtype in (pl.String, pl.Categorical, pl.Enum)
+    if not known and not text and not dtype.is_numeric():
         raise InputError(f'{option}: "{column}" holds {dtype}, which is not a time')
     with input_errors(table.path):
-        times = table.frame.select(time.cast(pl.Int64).alias(column)).collect()[column]
+        raw = table.frame.select(held.value.alias("raw")).collect()["raw"]
+    if not raw.len():
+        return raw.cast(pl.Int64)
+    if known:
+        times = raw.cast(pl.Datetime("ms") if dtype == pl.Date else dtype).dt.epoch("ms")
+    else:
+        times = _from_text(raw.cast(pl.String), column, option) if text else _from_numbers(raw)
     wrong = (times.is_null() | ~times.is_between(0, LATEST)).arg_true()
     if wrong.len():
-        _refuse(table, column, wrong[0])
+        _refuse(table, column, wrong[0], raw[wrong[0]], none=times.null_count() == times.len() > raw.null_count())
     return times
 
 
-def _from_text(raw: pl.Expr) -> pl.Expr:
+def _from_text(raw: pl.Series, column: str, option: str) -> pl.Series:
     text = raw.str.strip_chars()
-    text = (
-        pl.when(text.str.contains(_HAS_TIME))
-        .then(text.str.replace(" ", "T", literal=True))
-        .otherwise(text + "T00:00:00")
+    if text.drop_nulls().str.contains(r"^[+-]?\d+(\.\d*)?$").all():
+        whole = not text.drop_nulls().str.contains(".", literal=True).any()
+        return _from_numbers(text.cast(pl.Int64 if whole else pl.Float64, strict=False))
+    found = [_read(text, form) for form in _WRITTEN]
+    best = min(found, key=pl.Series.null_count)
+    day_first, month_first = found[1], found[2]
+    either = month_first.null_count() == day_first.null_count() < text.len()
+    if best is day_first and either and not (day_first == month_first).all():
+        example = text.filter(day_first != month_first)[0]
+        raise InputError(
+            f'{option}: "{column}" has dates such as {example!r}, and no row tells whether the day or the month comes '
+            "first; write them as 2026-03-12"
+        )
+    return best
+
+
+def _read(text: pl.Series, form: _Written) -> pl.Series:
+    """Return epoch milliseconds, null where the text does not have this form or is no date."""
+    names = ("first", "second", "third", "hour", "minute", "second_of", "fraction", "half", "zone")
+    part = {name: pl.col("text").str.extract(form.pattern, at) for at, name in enumerate(names, start=1)}
+    date = dict(zip(form.order, (part["first"], part["second"], part["third"]), strict=True))
+    month = date["m"].str.to_lowercase().replace({name: str(at) for at, name in enumerate(_MONTHS, start=1)})
+    half = part["half"].str.slice(0, 1).str.to_lowercase()
+    hour = part["hour"].cast(pl.Int64).fill_null(0)
+    hour = pl.when(half.is_null()).then(hour).when(hour.is_between(1, 12)).then(hour % 12 + 12 * (half == "p"))
+    zone = part["zone"].fill_null("Z").str.extract(r"([+-]\d\d(?::?\d\d)?)", 1).str.replace(":", "", literal=True)
+    zone = pl.when(zone.is_null()).then(pl.lit("+0000")).otherwise((zone + "00").str.slice(0, 5))
+    written = pl.format(
+        "{}-{}-{}T{}:{}:{}.{}{}",
+        date["y"],
+        month.str.zfill(2),
+        date["d"].str.zfill(2),
+        hour.cast(pl.String).str.zfill(2),
+        part["minute"].fill_null("00"),
+        part["second_of"].fill_null("00"),
+        (part["fraction"].fill_null("") + "000").str.slice(0, 3),
+        zone,
     )
-    text = pl.when(text.str.slice(10).str.contains(_HAS_ZONE)).then(text).otherwise(text + "Z")
-    return text.str.to_datetime("%+", time_unit="ms", time_zone="UTC", strict=False).dt.epoch("ms")
+    moment = written.str.to_datetime("%Y-%m-%dT%H:%M:%S%.3f%z", time_unit="ms", time_zone="UTC", strict=False)
+    return text.to_frame("text").select(moment.dt.epoch("ms")).to_series()
 
 
-def _from_number(table: Table, column: str) -> pl.Expr:
-    with input_errors(table.path):
-        largest = table.frame.select(pl.col(column).cast(pl.Float64).abs().max()).collect().item()
-    factor = next((factor for limit, factor in _EPOCH_UNITS if (largest or 0) < limit), _NANOSECONDS)
-    raw = pl.col(column)
-    if table.schema[column].is_integer():
-        # Whole arithmetic: a double does not hold nanoseconds.
-        return raw.cast(pl.Int64) * int(factor) if factor >= 1 else raw.cast(pl.Int64) // round(1 / factor)
-    return (raw * factor).floor().cast(pl.Int64, strict=False)
+def _from_numbers(raw: pl.Series) -> pl.Series:
+    """Return epoch milliseconds, null where a number does not have the form that most numbers have."""
+    frame = raw.to_frame("raw")
+    found = []
+    for form in _NUMBERS:
+        number = pl.col("raw")
+        fits = number.is_between(form.least, form.most)
+        if form.digits and raw.dtype.is_float():
+            fits &= number == number.floor()
+        found.append(
+            frame.select(pl.when(fits).then(form.milliseconds(number).cast(pl.Int64, strict=False))).to_series()
+        )
+    return min(found, key=pl.Series.null_count)
 
 
-def _refuse(table: Table, column: str, index: int) -> NoReturn:
-    with input_errors(table.path):
-        value = table.frame.select(pl.col(column)).slice(index, 1).collect().item()
-    fault = "has no time" if value is None else f"has {value!r}, which is not a time from 1970 to 9999"
-    raise InputError(f'{table.path}: row {index + 1} {fault} in column "{column}"; mend the row, or leave it out')
+def _refuse(table: Table, column: str, index: int, value: object, *, none: bool) -> NoReturn:
+    where = f'in column "{column}"'
+    if value is None:
+        raise InputError(f"{table.path}: row {index + 1} has no time {where}; mend the row, or leave it out")
+    if none:
+        raise InputError(
+            f"{table.path}: row {index + 1} has {value!r} {where}, and no row has a time that is understood. "
+            f"All rows have one of these forms (UTC, where they name no zone):\n{ACCEPTED}"
+        )
+    raise InputError(
+        f"{table.path}: row {index + 1} has {value!r}, which is not a time from 1970 to 9998 {where}, or not written "
+        "like the other rows; mend the row, or leave it out"
+    )
 
 
 def time_span(table: Table, column: str) -> int:

@@ -1,0 +1,61 @@
+"""Text files with delimiters: CSV, also with semicolons, tabs or bars, as spreadsheets, R and pandas write it."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+
+from driftline.errors import InputError
+from driftline.tables.cells import read_cells
+from driftline.tables.table import Table
+
+DELIMITERS = (",", ";", "\t", "|")
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+
+
+def open_delimited(path: Path, like: Mapping[str, pl.DataType]) -> Table:
+    """Find out the delimiter, the columns and what their cells say. `like`: see `read_cells`."""
+    first = pl.scan_lines(path, glob=False).first().collect()
+    if not first.height:
+        raise InputError(f"{path}: has no columns")
+    delimiter = delimiter_of(first.item() or "")
+    scanned = pl.scan_csv(path, separator=delimiter, infer_schema=False, glob=False, has_header=False)
+    header = [(name or "").strip().removeprefix("\ufeff") for name in scanned.first().collect().row(0)]
+    _refuse_twins(path, header)
+    names = [name or f"driftline nameless {at}" for at, name in enumerate(header)]
+    frame = pl.scan_csv(path, separator=delimiter, infer_schema=False, glob=False, new_columns=names)
+    frame = frame.select(name for name in header if name)
+    named = [name for name in header if name]
+    if not named:
+        raise InputError(f"{path}: has no column with a name; write a header")
+    reading = read_cells(frame, named, like, comma=delimiter == ";")
+    rows = int(frame.select(pl.len()).collect().item())
+    schema = pl.Schema({name: reading.columns[name].dtype for name in named})
+    nameless = [
+        f"the column without a name (number {at}) is left out; give it a name to watch it"
+        for at, name in enumerate(header, start=1)
+        if not name
+    ]
+    return Table(path, frame, schema, rows, reading.columns, (*nameless, *reading.notes))
+
+
+def delimiter_of(header: str) -> str:
+    """Return the delimiter that the first line has most often outside of quotes.
+
+    >>> delimiter_of('id;"a,b,c";amount'), delimiter_of("one")
+    (';', ',')
+    """
+    bare = _QUOTED.sub("", header)
+    return max(DELIMITERS, key=bare.count)
+
+
+def _refuse_twins(path: Path, header: list[str]) -> None:
+    twins = {name: [at for at, each in enumerate(header, start=1) if each == name] for name in header if name}
+    lines = [
+        f'{path}: columns {" and ".join(map(str, places))} are both named "{name}"; give each a name of its own'
+        for name, places in twins.items()
+        if len(places) > 1
+    ]
+    if lines:
+        raise InputError("\n".join(lines))
