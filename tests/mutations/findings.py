@@ -13,6 +13,7 @@ from driftline.panes.merging import PaneMerger
 from driftline.panes.open import OpenPanes
 from driftline.panes.repeats import Repeats
 from driftline.sketches import packing
+from driftline.tables import times
 from driftline.tasks import following
 from driftline.tasks.learning import Learner
 from driftline.tasks.subjects import SubjectJudge
@@ -30,6 +31,14 @@ SEASONS = "tests/evidence/test_seasons.py"
 DETECTORS = "tests/evidence/test_detectors.py"
 
 MUTATIONS = (
+    # what is read
+    Mutation(
+        "tables: a time in milliseconds before 2001 is read as one in seconds",
+        times,
+        "_EPOCH_UNITS = _",
+        "_EPOCH_UNITS = ((1e12, 1_000.0), (1e14, 1.0), (1e17, 1e-3))",
+        ("tests/tables/test_times.py",),
+    ),
     # nothing twice
     Mutation(
         "panes that come again are counted again",
