@@ -78,17 +78,6 @@ def test_every_common_form_of_a_time_is_understood(value: object, milliseconds: 
     assert epoch_milliseconds(table([value]), "when").to_list() == [milliseconds]
 
 
-@pytest.mark.parametrize("unit", [1, 1_000, 1_000_000, 1_000_000_000])
-@pytest.mark.parametrize("year", [1974, 1990, 2001, 2026, 2100])
-def test_the_unit_of_a_number_is_told_in_any_year_that_a_table_may_be_of(year: int, unit: int) -> None:
-    """A table of the 1990s in milliseconds has smaller numbers than one of today: it is not one of seconds."""
-    seconds = int(datetime(year, 1, 1, tzinfo=UTC).timestamp())
-    assert epoch_milliseconds(table([seconds * unit, (seconds + 60) * unit]), "when").to_list() == [
-        seconds * 1_000,
-        (seconds + 60) * 1_000,
-    ]
-
-
 def test_a_zone_of_a_datetime_column_counts() -> None:
     zoned = pl.Series(["2018-01-01 01:00:00"]).str.to_datetime(time_zone="Europe/Oslo")
 
