@@ -168,3 +168,27 @@ def test_the_tag_that_an_earlier_release_only_decoded_is_watched_from_a_restart_
             assert [name for name, *_ in held if name.startswith(("features.", "tags."))] == signals[-2:]
     small.restore([[model, root, before, *rest]])
     assert small.decode([TAGGED % 0] * 3).ignored == {0: 1, 1: 1, 2: 1}, "where there is no room, it is counted"
+
+
+@pytest.mark.parametrize(
+    ("features", "seen", "ignored"),
+    [
+        ('{"a.b":1,"a":{"b":2}}', [("features.a.b", "number", 1.0)], 1),
+        ('{"a":{"b":2},"a.b":1}', [("features.a.b", "number", 2.0)], 1),
+        ('{"a":{"b":{"c":1}},"a.b":{"c":2}}', [("features.a.b.c", "number", 1.0)], 1),
+        ('{"x":[7,7],"x.length":5}', [("features.x", "oddity", 2), ("features.x.length", "number", 2.0)], 1),
+        ('{"x.length":5,"x":[7,7]}', [("features.x", "oddity", 2), ("features.x.length", "number", 5.0)], 0),
+    ],
+)
+def test_two_fields_never_become_one_signal(features: str, seen: list[object], ignored: int) -> None:
+    value = b'{"model":"m","event_time":1,"features":%s}' % features.encode()
+    made = decoder()
+    for decode in (made, decoder()):
+        if decode is not made:  # what is stored says it again
+            decode.restore([shape.encode() for shape in made.shapes.values()])
+        for _ in range(3):
+            batch = decode.decode([value] * 200)
+            assert {count for *_, count, _ in rows_of(batch)} == {ignored}
+            for *_, held in rows_of(batch):
+                assert isinstance(held, list)
+                assert [each for each in held if each[0].startswith("features")] == seen

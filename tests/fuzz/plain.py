@@ -117,7 +117,7 @@ class PlainDecoder:
         return beyond, BAD_TIME if reason and time == NO_TIME else time, int(reason)
 
     def _columns(self, shape: Shape, held: _Rows) -> ModelColumns:
-        """Put rows into columns; a slot that one row fills twice (fields `a.b` and `b` in `a`) has two of them."""
+        """Put rows into columns; a slot that one row fills twice has two of them."""
         size = len(held.rows)
         numbers: dict[tuple[int, int], list[float]] = {}
         categories: dict[tuple[int, int], list[int]] = {}
@@ -200,7 +200,7 @@ def _walk(shape: Shape, node: Node, path: str, value: object, depth: int) -> Ite
 
 def _leaf(shape: Shape, path: str, value: object) -> Iterator[Found]:
     slot = shape.signals.get(path)
-    length = shape.signals.get(f"{path}.length")
+    length = shape.length_of(path)
     if isinstance(value, list) and length is not None:
         yield length, Role.NUMBERS, float(len(value))
     if slot is None:

@@ -238,7 +238,7 @@ class _Builder:
                 held = [MISSING_NUMBER if value is UNSET else value for value in held]
         slot = self.shape.signals.get(signal)
         if kind is Kind.LIST:
-            length = self.shape.signals.get(f"{path}.length")
+            length = self.shape.length_of(path)
             if length is not None:
                 self.add_numbers(length, [float(len(value)) for value in held], rows)
         if slot is None:

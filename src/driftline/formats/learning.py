@@ -4,7 +4,7 @@ Everything here grows only, up to stated limits, and is part of the task's check
 """
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,6 +116,8 @@ class Shape:
         self._limits = limits
         self._fields = 0
         self._extra = 0
+        self._paths: set[str] = set()
+        """Where watched fields are, by the names of their signals."""
         self._index()
 
     def _index(self) -> None:
@@ -177,7 +179,9 @@ class Shape:
         if kind is Kind.OBJECT and depth == 0:
             kind = Kind.OPAQUE
         if self._hold(node, kind) and path != "features":
-            watched = [self._watch(signal) for signal in signals_of(path, kind)]
+            watched = [
+                self._watch(signal) for signal in signals_of(path, kind) if signal == path or signal not in self._paths
+            ]
             held = int(kind)
             if kind in _NULLABLE and path != "prediction":
                 held |= Kind.NULL  # the same signals: no need to look at the first null of every field of every model
@@ -189,16 +193,26 @@ class Shape:
             fields: Mapping[str, Any] = value  # type: ignore[assignment]
             for name, below in fields.items():
                 if name not in node.children:
-                    if not self._has_room() or not usable_field(name, self._limits):
+                    if not self._has_room() or not usable_field(name, self._limits) or self._taken(f"{path}.{name}"):
                         ignored += 1
                         continue
                     self._fields += 1
+                    self._paths.add(f"{path}.{name}")
                 ignored += self._learn(self._child(node, name), below, f"{path}.{name}", depth - 1)
         return ignored
 
     def _has_room(self) -> bool:
         """Tell whether one more field may be learned; objects have no signals, but take memory all the same."""
         return self._watched < self._limits.signals and self._fields < 2 * self._limits.signals
+
+    def _taken(self, path: str) -> bool:
+        """Tell whether another field has this signal: a field `a.b` beside `b` in `a`, or `a.length` beside a list."""
+        return path in self._paths or (path.endswith(LENGTH) and path in self.signals)
+
+    def length_of(self, path: str) -> int | None:
+        """Return the slot of the length of a list; None if that is not watched."""
+        length = path + LENGTH
+        return None if length in self._paths else self.signals.get(length)
 
     @property
     def _watched(self) -> int:
@@ -251,6 +265,9 @@ class Shape:
         shape.signals = {name: slot for slot, name in enumerate(signals)}
         shape.versions, shape.segments = list(versions), list(segments)
         shape._fields, shape._extra = fields, extra
+        shape._paths = {
+            path for name in BODY if name in shape.root.children for path in _below(shape.root.children[name], name)
+        }
         shape._index()
         shape._watch_what_is_known_of_code()
         return shape
@@ -265,7 +282,15 @@ class Shape:
 
 _Stored = tuple[str, StoredNode, list[str], list[str], list[str], tuple[Count, Count]]
 
+LENGTH = ".length"
+"""What the signal of a list's length ends with."""
 _NULLABLE = (Kind.NUMBER, Kind.STRING, Kind.BOOLEAN)
+
+
+def _below(node: Node, path: str) -> Iterator[str]:
+    for name, child in node.children.items():
+        yield f"{path}.{name}"
+        yield from _below(child, f"{path}.{name}")
 
 
 def signals_of(path: str, kind: Kind) -> tuple[str, ...]:
@@ -282,4 +307,4 @@ def signals_of(path: str, kind: Kind) -> tuple[str, ...]:
         return ("prediction.value",) if kind is Kind.NUMBER else ("prediction.label",)
     if kind is Kind.OBJECT:
         return ()
-    return (path, f"{path}.length") if kind is Kind.LIST else (path,)
+    return (path, path + LENGTH) if kind is Kind.LIST else (path,)
