@@ -1,6 +1,8 @@
 import msgspec
 import pytest
 import redis
+from confluent_kafka import TopicPartition as KafkaPartition
+from confluent_kafka.admin import AdminClient
 
 from driftline.log.kafka import KafkaLog
 from driftline.state.api import Commit, TaskId
@@ -63,3 +65,36 @@ def test_state_is_checked_and_what_is_corrupt_is_reset(
     assert [each["partition"] for each in driftline("state", "check", "--json", **env).json] == [0]
     gone = driftline("state", "reset", "judge", 7, "--yes", **env)
     assert (gone.status, "nothing is stored of judge 7" in gone.err) == (2, True)
+
+
+def test_a_lost_offset_is_shown_and_skipped_with_the_command_that_is_named(
+    driftline: Driftline, env: dict[str, str], unique_name: str
+) -> None:
+    topic = env["DRIFTLINE_TOPICS__PREDICTIONS"]
+    admin = AdminClient({"bootstrap.servers": env["DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS"]})
+    fill(KafkaLog({"bootstrap.servers": env["DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS"]}), topic, partitions=2, each=20)
+    for deleted in admin.delete_records([KafkaPartition(topic, 1, 12)]).values():
+        deleted.result(20)
+    found = driftline("state", "check", "--json", **env)
+    assert found.status == 1
+    assert [each["fault"] is None for each in found.json] == [True, False]
+    assert "offset 5 is no longer in the log, which begins with 12 now: 7 records" in found.json[1]["fault"]
+    assert "`driftline state skip summarise 1 --to first`" in found.json[1]["fault"]
+
+    refused = driftline("state", "skip", "summarise", 0, "--to", "latest", "--yes", **env)
+    assert (refused.status, "can be read from, and workers go on there; with --sound" in refused.err) == (2, True)
+    asked = driftline("state", "skip", "summarise", 1, "--to", "first", **env)
+    assert asked.status == 1  # nobody answered
+    assert f"offset 12 of {topic} instead of 5: 7 records are skipped" in asked.err.replace("\n", " ")
+    assert driftline("state", "check", **env).status == 1
+    done = driftline("state", "skip", "summarise", 1, "--to", "first", "--yes", **env)
+    assert done.status == 0
+    assert done.out == "summarise 1: 7 records skipped; a worker goes on at 12 within a minute\n"
+    after = driftline("state", "check", "--json", **env)
+    assert after.status == 0
+    assert [(each["offsets"][topic], each["skipped"]) for each in after.json] == [(5, 0), (12, 7)]
+    assert "7 records were skipped" in driftline("state", "check", **env).out
+    status = driftline("status", "--json", **env).json
+    assert [each["skipped"] for each in status[0]["partitions"][:2]] == [0, 7]
+    missing = driftline("state", "skip", "judge", 7, "--to", "first", "--yes", **env)
+    assert (missing.status, "no offset is stored of judge 7" in missing.err) == (2, True)

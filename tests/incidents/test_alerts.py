@@ -135,6 +135,11 @@ def test_times_are_written_with_milliseconds(time_ms: int) -> None:
         (Kind.DATA_QUALITY, Signal("features.age", 9.0, {}), "age changed"),
         (Kind.VOLUME, Signal("events", 9.0, {"events_before": 500.0, "events_after": 0.0}), "events 500 → 0 a window"),
         (Kind.CAPACITY, Signal("fields", 0.0, {"count": 1234.0}), "fields 1,230"),
+        (
+            Kind.SKIPPED,
+            Signal("predictions 3", 0.0, {"count": 12_345.0}, before="10", after="12355"),
+            "12,345 known, from offset 10 to 12355",
+        ),
     ],
 )
 def test_a_person_understands_what_happened(kind: Kind, signal: Signal, words: str) -> None:

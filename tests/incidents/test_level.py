@@ -29,6 +29,7 @@ OUTPUT = Facts(kind=Kind.PREDICTION_DRIFT, output_only=True)
         (replace(INPUTS, schema=("y is gone", "z has another type")), Level.CODE, "y is gone, z has another type"),
         (Facts(kind=Kind.DEAD_LETTERS, output_only=False), Level.CODE, "cannot be read"),
         (Facts(kind=Kind.CAPACITY, output_only=False), Level.ENVIRONMENT, "more to watch"),
+        (Facts(kind=Kind.SKIPPED, output_only=False), Level.ENVIRONMENT, "a person let the work go on"),
     ],
 )
 def test_each_rule_names_its_level_and_says_why(facts: Facts, level: Level | None, reason: str) -> None:

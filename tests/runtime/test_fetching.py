@@ -35,6 +35,9 @@ class Noting:
         assert [batch.record(at).value for at in range(len(batch.offsets))] == list(batch.values)
         assert list(batch.timestamps) == list(batch.offsets)
 
+    def skip(self, offset: int, to: int) -> None:
+        pass
+
     def quiet(self, position: int) -> bool:
         raise NotImplementedError
 

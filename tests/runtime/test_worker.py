@@ -224,6 +224,9 @@ class Counting:
     def process(self, batch: Batch) -> None:
         self.counts[batch.source.topic] += len(batch.offsets)
 
+    def skip(self, offset: int, to: int) -> None:
+        pass
+
     def quiet(self, position: int) -> bool:
         return False
 

@@ -13,7 +13,7 @@ from driftline.config import Settings
 from driftline.errors import StateCorrupt
 from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Kind, Status, Subject
-from driftline.panes.records import Rebase, Watermark, decode_rebase, decode_record
+from driftline.panes.records import Rebase, Watermark, decode_command, decode_record
 from driftline.runtime.rules import judge_settings
 from driftline.tasks.adoption import MOST_ADOPTIONS, MOST_OF_A_SEGMENT, Adoption, Origin
 from driftline.tasks.judge import Alert, Judge
@@ -82,7 +82,7 @@ def rebase(**more: Any) -> Rebase:
 def after(values: Sequence[bytes], hour: float, *commands: Rebase) -> list[bytes]:
     """Put commands into a log of one source behind the watermark that passes this hour after the start."""
     for at, value in enumerate(values):
-        record = None if decode_rebase(value) else decode_record(value)
+        record = None if decode_command(value) else decode_record(value)
         if isinstance(record, Watermark) and record.time >= START + hour * HOUR:
             return [*values[: at + 1], *(command.encode() for command in commands), *values[at + 1 :]]
     raise AssertionError("the stream ends before")
@@ -317,11 +317,11 @@ def test_commands_that_cannot_be_obeyed_are_reported_and_change_nothing() -> Non
 @pytest.mark.parametrize("model", ["rebase", "watermark", "a watermark for rebase"])
 def test_a_models_name_is_not_taken_for_a_kind_of_record(model: str) -> None:
     (sent,) = panes_of(Stream(model=model, hours=0.2), 1, ALONE)
-    assert [decode_rebase(value) for value in sent] == [None] * len(sent)
+    assert [decode_command(value) for value in sent] == [None] * len(sent)
     assert {getattr(decode_record(value), "model", model) for value in sent} <= {model, ""}
-    assert decode_rebase(rebase(note=model).encode()) == rebase(note=model)
+    assert decode_command(rebase(note=model).encode()) == rebase(note=model)
     with pytest.raises(StateCorrupt):
-        decode_rebase(rebase().encode()[:-1])
+        decode_command(rebase().encode()[:-1])
 
 
 def test_a_release_without_an_audit_trail_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:

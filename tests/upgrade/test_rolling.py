@@ -71,6 +71,9 @@ class NextRelease:
     def process(self, batch: Batch) -> None:
         self._stage.process(batch)
 
+    def skip(self, offset: int, to: int) -> None:
+        self._stage.skip(offset, to)
+
     def quiet(self, position: int) -> bool:
         return self._stage.quiet(position)
 

@@ -96,6 +96,10 @@ class TimedStage:
             self._stage.process(batch)
         self.last = time.perf_counter()
 
+    def skip(self, offset: int, to: int) -> None:
+        """See `Stage.skip`."""
+        self._stage.skip(offset, to)
+
     def quiet(self, position: int) -> bool:
         """See `Stage.quiet`."""
         moved = self._stage.quiet(position)

@@ -1,5 +1,6 @@
-"""`driftline state`: whether what is stored can be read, and how to begin anew where it cannot."""
+"""`driftline state`: whether what is stored can be worked on, and how to go on or begin anew where it cannot."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from driftline.config import Settings, load
 from driftline.errors import ConfigError, InputError, StateCorrupt, StateOtherRelease
 from driftline.log.api import Log
 from driftline.runtime.inputs import Input, decode_inputs, lost_offset
+from driftline.runtime.skipping import carry_out, plan_skip
 from driftline.runtime.stages import pipeline
 from driftline.state.api import Store, TaskId, TaskInfo
 
@@ -23,7 +25,7 @@ TRIES = 3
 """A task at work may move on while it is read, and then its parts do not fit."""
 
 app = typer.Typer(
-    help="Check the stored state, or reset what cannot be read.",
+    help="Check the stored state; go on where an offset is lost; reset what cannot be read.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -37,6 +39,7 @@ class Checked:
     info: TaskInfo
     blobs: int
     size: int
+    skipped: int
     fault: str
     other_release: bool
     """Nothing is wrong with it but that another release wrote it."""
@@ -51,6 +54,7 @@ class Checked:
             "offsets": dict(self.info.offsets),
             "blobs": self.blobs,
             "bytes": self.size,
+            "skipped": self.skipped,
             "fault": self.fault or None,
             "other_release": self.other_release,
         }
@@ -60,7 +64,7 @@ class Checked:
 def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     """Read all that is stored of each task as a worker would, claim nothing, and say what cannot be read.
 
-    Exits with 1 if something cannot. With --json, one task a line.
+    So is an offset that is not in the log any more. Exits with 1 if something cannot. With --json, one task a line.
 
     \b
     $ driftline state check
@@ -79,7 +83,8 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
         table = Table("task", "checkpoints", "blobs", "bytes", "", box=None, pad_edge=False)
         for each in found:
             task = each.info.task
-            state = Text(each.fault, "red") if each.fault else Text("can be read", "green")
+            skipped = f", {each.skipped:,} records were skipped" if each.skipped else ""
+            state = Text(each.fault, "red") if each.fault else Text(f"can be read{skipped}", "green")
             table.add_row(
                 f"{task.stage} {task.partition}", f"{each.info.sequence:,}", f"{each.blobs:,}", f"{each.size:,}", state
             )
@@ -116,6 +121,43 @@ def reset(
     out().print(f"{found}: a worker takes it up within a minute")
 
 
+@app.command()
+def skip(
+    stage: Annotated[str, typer.Argument(help="summarise or judge.")],
+    partition: Annotated[int, typer.Argument(help="The partition's number.")],
+    to: Annotated[str, typer.Option("--to", help="first, latest, or an offset: where the task goes on.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    sound: Annotated[bool, typer.Option("--sound", help="Do it even though the offset can be read from.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Let a task go on at another offset, where its own is not in the log any more.
+
+    Retention passed it (then --to first), the log lost its end (--to latest), or the topic was deleted and created anew
+    (--to first). The task's state is kept. What is left out is shown first; it is counted as skipped, neither accepted
+    nor refused, in `driftline status` and in metrics, and an alert of kind `skipped` tells it. Of a judge panes are
+    lost: windows of that time are judged with what is left of them.
+
+    A worker that set the task aside goes on within a minute. Nothing changes if the task has moved on meanwhile.
+
+    \b
+    $ driftline state check
+    $ driftline state skip summarise 3 --to first
+    $ driftline state skip judge 0 --to 12500 --yes
+    """
+    settings = load(config)
+    store, log = _store(settings), open_kafka(settings)
+    try:
+        plan = plan_skip(store, log, settings, TaskId(settings.group, stage, partition), to, sound=sound)
+        err().print(Text(plan.fault or "its offset can be read from", "red"))
+        err().print(plan.words)
+        if not yes and not typer.confirm("Do it?", err=True):
+            raise typer.Exit(PROBLEMS_FOUND)
+        carry_out(store, log, settings, plan, now_ms=time.time_ns() // 1_000_000)
+    finally:
+        store.close()
+    out().print(f"{stage} {partition}: {plan.records:,} records skipped; a worker goes on at {plan.to} within a minute")
+
+
 def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, sound: bool, ask: bool) -> str:
     """Delete what is stored of a task. Returns what was done. Raises `InputError`."""
     named = f"{task.stage} {task.partition}"
@@ -145,6 +187,7 @@ def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, soun
 def checked(store: Store, log: Log, settings: Settings, info: TaskInfo) -> Checked:
     """Read a task as a worker would, without claiming it."""
     blobs: Mapping[str, bytes] = {}
+    skipped = 0
     fault, other_release = info.fault if not info.owner else "", False
     stages = {kind.name: kind for kind in pipeline(settings, _partitions(log, settings))}
     for _ in range(TRIES if not fault else 0):
@@ -157,14 +200,16 @@ def checked(store: Store, log: Log, settings: Settings, info: TaskInfo) -> Check
                 raise StateCorrupt(f"there is no stage {info.task.stage!r}: this release of Driftline has none")
             kind = stages[info.task.stage]
             kind.make(info.task.partition).restore(blobs)
-            fault = _lost(log, info, kind.inputs[0], decode_inputs(blobs))
+            inputs = decode_inputs(blobs)
+            skipped = sum(held.skipped for held in inputs.values())
+            fault = _lost(log, info, kind.inputs[0], inputs)
         except StateCorrupt as error:
             fault, other_release = str(error), isinstance(error, StateOtherRelease)
         (now,) = [found for found in store.tasks(settings.group) if found.task == info.task] or [info]
         if not fault or now.sequence == info.sequence:
             break
         info = now
-    return Checked(info, len(blobs), sum(map(len, blobs.values())), fault, other_release)
+    return Checked(info, len(blobs), sum(map(len, blobs.values())), skipped, fault, other_release)
 
 
 def _lost(log: Log, info: TaskInfo, topic: str, inputs: Mapping[str, Input]) -> str:

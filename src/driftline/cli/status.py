@@ -84,6 +84,7 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
     import msgspec
 
     from driftline.errors import LogUnavailable, StateCorrupt
+    from driftline.runtime.inputs import INPUTS, decode_inputs
     from driftline.runtime.stages import JUDGE, SUMMARISE, VIEW
 
     inputs = {SUMMARISE: settings.topics.predictions, JUDGE: settings.topics.panes}
@@ -110,6 +111,8 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
                 with suppress(StateCorrupt, msgspec.MsgspecError, UnicodeDecodeError, TypeError):  # its fault says more
                     for blob in store.read(info.task, VIEW).values():
                         view |= msgspec.json.decode(blob)
+                    held = decode_inputs(store.read(info.task, INPUTS))
+                    view["skipped"] = sum(each.skipped for each in held.values())
             partitions.append(_partition(stage, topic, number, (first, end), info, view, now_ms))
             models += view.get("subjects", [])
             stream += view.get("stream", [])
@@ -150,6 +153,7 @@ def _partition(
         "watermark": watermark,
         "event_time_lag_ms": None if watermark is None else now_ms - watermark,
         "counters": counters,
+        "skipped": view.get("skipped", 0),
         "other_groups": view.get("others", {}),
         "owner": info and info.owner,
         "epoch": info and info.epoch,
@@ -168,7 +172,7 @@ def as_text(found: dict[str, Any]) -> "RenderableType":
 
     parts: list[RenderableType] = [Text(f"group {found['group']}", "bold")]
     parts += [Text(_wait(wait, found["at"]), "yellow") for wait in found["waits"]]
-    parts += [_partitions(found), *_refused(found), *_others(found), Text()]
+    parts += [_partitions(found), *_refused(found), *_others(found), *_skipped(found), Text()]
     parts.append(_models(found) if found["models"] else Text("no window of any model is complete yet", "dim"))
     parts += [Text(f"● {incident['summary']}", "red") for incident in found["stream"]]
     parts += [
@@ -211,6 +215,17 @@ def _partitions(found: dict[str, Any]) -> "Table":
             Text("nobody", "red") if each["owner"] is None else f"{each['owner']} (epoch {each['epoch']})",
         )
     return table
+
+
+def _skipped(found: dict[str, Any]) -> list["Text"]:
+    """Say which records a person gave up."""
+    from rich.text import Text
+
+    return [
+        Text(f"{each['skipped']:,} records of {each['topic']} {each['partition']} were skipped on request", "yellow")
+        for each in found["partitions"]
+        if each["skipped"]
+    ]
 
 
 def _refused(found: dict[str, Any]) -> list["Text"]:

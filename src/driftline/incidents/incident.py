@@ -24,6 +24,7 @@ class Kind(StrEnum):
     THRESHOLD = "threshold"
     DEAD_LETTERS = "dead_letters"
     CAPACITY = "capacity"
+    SKIPPED = "skipped"
 
 
 class Status(StrEnum):
@@ -33,7 +34,7 @@ class Status(StrEnum):
     RESOLVED = "resolved"
 
 
-CRITICAL = frozenset({Kind.DATA_QUALITY, Kind.DEAD_LETTERS, Kind.VOLUME})
+CRITICAL = frozenset({Kind.DATA_QUALITY, Kind.DEAD_LETTERS, Kind.VOLUME, Kind.SKIPPED})
 """Broken data pages; drift of inputs or outputs, and limits reached, warn."""
 
 

@@ -7,7 +7,7 @@ The first rule that holds names the level, and the alert says which:
     model        the model's version is not the reference's
     environment  a segment without a reference of its own is unlike the model's, or one segment alone of several moved;
                  or only the service's latency did, or how events come; or there is more of everything than the limits
-                 allow
+                 allow; or a person gave records up
     model        the output moved and the inputs did not
     data         the inputs moved, or their quality or number, under the same version
 
@@ -67,6 +67,8 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
         return Level.CODE, "records that cannot be read come from the code that sends them"
     if facts.kind is Kind.CAPACITY:
         return Level.ENVIRONMENT, "there is more to watch than before"
+    if facts.kind is Kind.SKIPPED:
+        return Level.ENVIRONMENT, "a person let the work go on without them"
     if facts.code_version:
         return Level.CODE, f"code_version {facts.code_version} came when it began"
     if facts.schema:

@@ -15,6 +15,7 @@ KIND_WORDS = {
     Kind.THRESHOLD: "a threshold that you set was passed",
     Kind.DEAD_LETTERS: "many records cannot be read",
     Kind.CAPACITY: "a limit was reached: what is beyond is counted, not watched",
+    Kind.SKIPPED: "records were skipped, and nobody will count them",
 }
 _SHARES = {
     "null": "null",
@@ -94,6 +95,8 @@ def describe(signal: Signal, kind: Kind) -> str:
     effects = signal.effects
     if kind is Kind.VOLUME:
         return f"{name} {number(effects.get('events_before', 0))} → {number(effects.get('events_after', 0))} a window"
+    if kind is Kind.SKIPPED:
+        return f"{effects.get('count', 0):,.0f} known, from offset {signal.before} to {signal.after}"
     if kind in (Kind.DEAD_LETTERS, Kind.CAPACITY):
         return f"{name} {number(effects.get('count', 0))}"
     if kind is Kind.DATA_QUALITY:

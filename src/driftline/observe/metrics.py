@@ -39,7 +39,8 @@ SET_ASIDE = Metric(
     "gauge",
     "tasks",
     ("topic", "partition"),
-    "Tasks that this process should run and cannot: their stored state is corrupt. See `driftline state check`.",
+    "Tasks that this process should run and cannot: their stored state is corrupt, or their offset is not in the log. "
+    "See `driftline state check`.",
 )
 
 RECORDS = Metric(
@@ -49,6 +50,13 @@ RECORDS = Metric(
     ("partition", "fate"),
     "Records of the predictions topic by what became of them: accepted, or the reason why not. "
     "Part of the stored state, so that a record read twice counts once.",
+)
+SKIPPED = Metric(
+    "records_skipped",
+    "counter",
+    "records",
+    ("topic", "partition"),
+    "Records that a person gave up with `driftline state skip`, as far as is known: neither accepted nor refused.",
 )
 WITHOUT_TIME = Metric(
     "records_without_time", "counter", "records", ("partition",), "Events that took the time of their record."
@@ -111,6 +119,7 @@ METRICS = (
     TASKS,
     SET_ASIDE,
     RECORDS,
+    SKIPPED,
     WITHOUT_TIME,
     BEYOND_LIMITS,
     PANES,

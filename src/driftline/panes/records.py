@@ -3,7 +3,8 @@
 A *source* is one partition of the input. It sends each model's panes complete and in time order, cut into parts where
 one record would be too large, also within a group; (start, part) is therefore a sequence number, and a repeated record
 is known by it. A watermark says that all panes ending at or before it were sent; it goes to every partition of the
-panes topic. A person's command about references is a record there too: so what Judge does is a function of this log.
+panes topic. A person's command, about references or records to skip, is a record there too: so what Judge does is a
+function of this log.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ PANE_VERSION = 2
 PANE = "pane"
 WATERMARK = "watermark"
 REBASE = "rebase"
+SKIP = "skip"
 _KIND_AT = 15
 """Where `pack` writes the kind: after its prefix (9 bytes), the header's length (4) and two bytes of MessagePack."""
 _BESIDE = "beside/"
@@ -132,15 +134,39 @@ class Rebase(msgspec.Struct, frozen=True, array_like=True):
     note: str
 
     def encode(self) -> bytes:
-        """Return the record's value. Undone by `decode_rebase`."""
+        """Return the record's value. Undone by `decode_command`."""
         return pack(REBASE, VERSION, self, {})
 
 
-def decode_rebase(data: bytes) -> Rebase | None:
+class Skip(msgspec.Struct, frozen=True, array_like=True):
+    """A person's decision that was carried out: a task goes on behind records that nobody will count.
+
+    `offset` is where the task was in `topic`, `to` where it goes on, `records` how many were left out as far as is
+    known. `anew`: the offset was one of a topic that was deleted, and created again under its name. `issued` (epoch
+    milliseconds, by the clock of whoever asked) tells one decision from another.
+    """
+
+    stage: str
+    topic: str
+    partition: Count
+    offset: Count
+    to: Count
+    records: Count
+    anew: bool
+    issued: Time
+
+    def encode(self) -> bytes:
+        """Return the record's value. Undone by `decode_command`."""
+        return pack(SKIP, VERSION, self, {})
+
+
+def decode_command(data: bytes) -> Rebase | Skip | None:
     """Return the command in a record of the panes topic; None where it is another record. Raises `StateCorrupt`."""
-    if not data.startswith(REBASE.encode(), _KIND_AT):
-        return None
-    return _convert(unpack(data, REBASE, (VERSION,)).value, Rebase)
+    if data.startswith(REBASE.encode(), _KIND_AT):
+        return _convert(unpack(data, REBASE, (VERSION,)).value, Rebase)
+    if data.startswith(SKIP.encode(), _KIND_AT):
+        return _convert(unpack(data, SKIP, (VERSION,)).value, Skip)
+    return None
 
 
 def decode_record(data: bytes) -> PaneRecord | Watermark:

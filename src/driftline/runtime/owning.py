@@ -114,7 +114,11 @@ class OwnedTasks:
             self._by_input.update(dict.fromkeys(owned.partitions, owned))
             self._consumer.start({TopicPartition(topic, task.partition): at for topic, at in owned.positions.items()})
             self._show()
-            log.info("%s: from offset %s, epoch %d", name(task), min(owned.positions.values()), owned.claim.epoch)
+            skipped = sum(held.skipped for held in owned.inputs.values())
+            told = f", {skipped:,} records skipped so far" if skipped else ""
+            log.info(
+                "%s: from offset %s, epoch %d%s", name(task), min(owned.positions.values()), owned.claim.epoch, told
+            )
             if self._clock.now() >= now + CLAIM_S:
                 break
 

@@ -66,6 +66,7 @@ def samples(
     for owned in tasks:
         stage, partition = owned.stage, str(owned.task.partition)
         found.append(Sample(metrics.TASKS, (stage.name,), 1))
+        found += [Sample(metrics.SKIPPED, (topic, partition), held.skipped) for topic, held in owned.inputs.items()]
         for source in owned.partitions:
             behind = lag(source, owned.positions[source.topic])
             if behind is not None:

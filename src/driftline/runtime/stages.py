@@ -61,6 +61,10 @@ class Stage(Protocol):
         """Take in consecutive records of one of the inputs."""
         ...
 
+    def skip(self, offset: int, to: int) -> None:
+        """Go on at another offset than the one behind what was read."""
+        ...
+
     def quiet(self, position: int) -> bool:
         """The inputs were read to their end and stay quiet. Returns whether there is something new to commit."""
         ...
@@ -89,29 +93,38 @@ class SummariseStage:
         self._panes_partitions = panes_partitions
         self._dead: list[Outgoing] = []
         self._flushed_at = -1
+        self._before = 0
+        """What is added to offsets so that positions ascend, though the log was created anew: Judge goes by that."""
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint."""
         self.task.restore(blobs)
         if "view/progress" in blobs:
             with corrupt_if_it_fails("view/progress"):
-                self._flushed_at = int(msgspec.json.decode(blobs["view/progress"])["flushed_at"])
+                progress = msgspec.json.decode(blobs["view/progress"])
+                self._flushed_at, self._before = int(progress["flushed_at"]), int(progress.get("before", 0))
 
     def process(self, batch: Batch) -> None:
         """Take in records of one input."""
         offsets = batch.offsets
-        for refusal in self.task.process(batch.values, batch.timestamps, offsets[-1] + 1):
+        for refusal in self.task.process(batch.values, batch.timestamps, self._before + offsets[-1] + 1):
             record = batch.record(refusal.at)
             offset = offsets[refusal.at]
             dead, group = self._topics.dead_letters, self._topics.group
             self._dead.append(dead_letter(dead, group, batch.source, offset, record, refusal.reason, refusal.detail))
+
+    def skip(self, offset: int, to: int) -> None:
+        """Go on at another offset; a lower one is in a log that has other records there."""
+        if to < offset:
+            self._before += offset - to
+            self._flushed_at = -1
 
     def quiet(self, position: int) -> bool:
         """Send what is open, once for each time the input falls quiet."""
         if self._flushed_at == position:
             return False
         self._flushed_at = position
-        self.task.position = max(self.task.position, position)
+        self.task.position = max(self.task.position, self._before + position)
         self.task.quiet()
         return True
 
@@ -141,6 +154,7 @@ class SummariseStage:
         view = {
             "watermark": None if self.task.watermark == NEVER else self.task.watermark,
             "flushed_at": self._flushed_at,
+            "before": self._before,
             "consumed": counters.consumed,
             "accepted": counters.accepted,
             "refused": counters.refused,
@@ -200,6 +214,10 @@ class JudgeStage:
                 "topic of its own (topics.panes)",
                 *(self._partition, self._topics.panes, group),
             )
+
+    def skip(self, offset: int, to: int) -> None:
+        """Go on with the panes that are left: those of each source still come in their order."""
+        del offset, to
 
     def quiet(self, position: int) -> bool:
         """Judge goes by its sources' watermarks alone."""

@@ -20,13 +20,14 @@ from driftline.evidence.reference import Reference
 from driftline.incidents.alerts import encode_alert
 from driftline.incidents.incident import Incident, Kind, Status, Subject, digest
 from driftline.panes.merging import PaneMerger, Slice
-from driftline.panes.records import Rebase, decode_rebase
+from driftline.panes.records import Rebase, Skip, decode_command
 from driftline.sketches.cells import Cells
 from driftline.sketches.packing import pack_cells, unpack_cells
 from driftline.sketches.summary import EVENTS, ROLES, Summary
 from driftline.tasks.naming import name_change
 from driftline.tasks.references import References
 from driftline.tasks.rules import JudgeSettings, ModelRules
+from driftline.tasks.skips import Skips
 from driftline.tasks.stored import StoredSubject
 from driftline.tasks.stream import StreamJudge
 from driftline.tasks.subjects import SubjectJudge
@@ -60,6 +61,7 @@ class Judge:
         self._settings = settings
         self._merger = PaneMerger()
         self._stream = StreamJudge(settings.group, settings.stream_window_ms, settings.dead_letter_share)
+        self._skips = Skips(settings.group, settings.stream_window_ms)
         self._subjects: dict[Subject, SubjectJudge] = {}
         self._deadlines: list[tuple[int, str, str, str]] = []
         self._scheduled: dict[Subject, int] = {}
@@ -83,7 +85,7 @@ class Judge:
         unreadable = []
         for at, value in enumerate(values):
             try:
-                command = decode_rebase(value or b"")
+                command = decode_command(value or b"")
                 if command is not None:
                     self._obey(command)
                 elif self._merger.take(value or b""):
@@ -99,7 +101,7 @@ class Judge:
         for time, slices in self._merger.advance(self._next_deadline):
             for piece in slices:
                 self._take(piece)
-            changed = self._stream.close(time)
+            changed = self._stream.close(time) + self._skips.close(time)
             for subject in self._due(time):
                 judge = self._subjects[subject]
                 self._windows += 1
@@ -142,7 +144,9 @@ class Judge:
         return sorted(found)
 
     def _next_deadline(self) -> int | None:
-        deadlines = [self._stream.deadline, self._deadlines[0][0] if self._deadlines else None]
+        deadlines = [
+            self._stream.deadline, self._skips.deadline, self._deadlines[0][0] if self._deadlines else None,
+        ]  # fmt: skip
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _take(self, piece: Slice) -> None:
@@ -175,8 +179,11 @@ class Judge:
         self._references.begin(judge, rules, start)
         return judge
 
-    def _obey(self, command: Rebase) -> None:
-        self._tell(self._references.obey(command))
+    def _obey(self, command: Rebase | Skip) -> None:
+        if isinstance(command, Skip):
+            self._tell(self._skips.take(command, self._merger.mark))
+        else:
+            self._tell(self._references.obey(command))
 
     def _model_rules(self, model: str) -> ModelRules:
         if model not in self._rules:
@@ -213,6 +220,7 @@ class Judge:
         self._touched.clear()
         self._references.touched.clear()
         writes.update(self._references.checkpoint())
+        writes.update(self._skips.checkpoint())
         ranks = [[*key, rank] for key, rank in self._ranks.items()]
         state = [merger, self._stream.snapshot(), ranks, self._unreadable, self._windows]
         writes["task"] = pack("judge", VERSION, state, {})
@@ -237,7 +245,7 @@ class Judge:
     def open_incidents(self) -> Counter[tuple[str, Kind]]:
         """Count what fires, by model ("" is the stream itself) and kind."""
         open_now = [incident for judge in self._subjects.values() for incident in judge.following.open.values()]
-        open_now += self._stream.incidents.values()
+        open_now += [*self._stream.incidents.values(), *self._skips.incidents]
         return Counter((incident.subject.model, incident.kind) for incident in open_now)
 
     def view(self) -> dict[str, Any]:
@@ -250,7 +258,9 @@ class Judge:
                 for number, source in sorted(self._merger.sources.items())
             },
             "subjects": [_view_of(self._subjects[subject]) for subject in sorted(self._subjects)],
-            "stream": [_incident_view(incident) for incident in self._stream.incidents.values()],
+            "stream": [
+                _incident_view(incident) for incident in (*self._stream.incidents.values(), *self._skips.incidents)
+            ],
         }
 
     @property
@@ -272,6 +282,7 @@ class Judge:
             merger, stream, ranks, self._unreadable, self._windows = state
             self._merger.restore(merger, blobs)
             self._stream.restore(stream)
+            self._skips.restore(blobs)
             if DETECTORS in blobs:
                 self._river = msgspec.convert(unpack(blobs[DETECTORS], DETECTORS, (VERSION,)).value, str)
             self._ranks = {(model, version): rank for model, version, rank in ranks}

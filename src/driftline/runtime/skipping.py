@@ -1,0 +1,165 @@
+"""Letting a task go on at another offset: what that costs is worked out first, and then done in one commit.
+
+The commit is that of a worker: it claims the task, moves its offset, keeps its state, and counts what was left out. So
+it is fenced like one. Whoever claims the task next publishes the word of it in the panes log, from the outbox.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from driftline.config import Settings
+from driftline.errors import InputError, StateError
+from driftline.log.api import Log, Outgoing
+from driftline.panes.records import Skip
+from driftline.runtime.inputs import INPUTS, Input, created_anew, decode_inputs, encode_inputs, lost_offset
+from driftline.runtime.outbox import encode_outgoing, sent_by
+from driftline.runtime.stages import JUDGE, StageKind, panes_partition, pipeline
+from driftline.state.api import Commit, Outcome, Store, TaskId, TaskInfo
+from driftline.tasks.summarise import STREAM
+
+FIRST, LATEST = "first", "latest"
+OWNER = "driftline state skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where a task is, where it would go on, and what that leaves out."""
+
+    info: TaskInfo
+    kind: StageKind
+    topic: str
+    topic_id: str
+    offset: int
+    to: int
+    records: int
+    """Known to be left out: offsets between, of which compaction or transactions may have left some empty."""
+    again: int
+    """Records that may count twice: they are behind `to`, at offsets that were read of a log that lost its end."""
+    anew: bool
+    fault: str
+    """What is wrong with the offset; "" where nothing is."""
+
+    @property
+    def words(self) -> str:
+        """Return what it does, for people."""
+        task, there = self.info.task, f"offset {self.to} of {self.topic}"
+        if self.anew:
+            cost = (
+                f"{there} as it is now: {self.records:,} of its records are skipped, and what the deleted one had from "
+                f"offset {self.offset} on is gone, nobody knows how many records"
+            )
+        else:
+            cost = f"{there} instead of {self.offset}: {self.records:,} records are skipped"
+        if self.again:
+            cost += f"; up to {self.again:,} records that it reads then may have been counted before, and count twice"
+        kept = "Its state is kept; what is skipped is counted apart, and told by an alert."
+        if task.stage == JUDGE:
+            kept = (
+                "Panes are lost: windows of that time are judged with what is left of them, so that numbers of events "
+                "may look too low; references that are being learned miss them; a `driftline reference` command among "
+                f"them is not obeyed. {kept}"
+            )
+        return f"{task.stage} {task.partition} goes on at {cost}. {kept}"
+
+
+def plan_skip(store: Store, log: Log, settings: Settings, task: TaskId, to: str, *, sound: bool) -> Plan:
+    """Work out what a skip would do. Raises `InputError` for one that makes no sense, or that is not needed.
+
+    Args:
+        store: where the task's state is.
+        log: where its input is.
+        settings: the configuration.
+        task: what is to go on.
+        to: "first", "latest" or an offset.
+        sound: whether an offset that can be read from may be left, too.
+    """
+    named = f"{task.stage} {task.partition}"
+    kind = _kind(log, settings, task)
+    topic = kind.inputs[0]
+    info = next((found for found in store.tasks(settings.group) if found.task == task), None)
+    if info is None or topic not in info.offsets:
+        raise InputError(
+            f"no offset is stored of {named} in group {settings.group}: it begins with the first record there is. "
+            "See `driftline state check`"
+        )
+    bounds = log.bounds(topic).get(task.partition)
+    if bounds is None:
+        raise InputError(f"topic {topic} has no partition {task.partition} any more, so {named} is never run")
+    first, end = bounds
+    offset, topic_id = info.offsets[topic], log.topic_ids([topic]).get(topic, "")
+    held = decode_inputs(store.read(task, INPUTS)).get(topic, Input())
+    fault = lost_offset(task, topic, offset, held, topic_id, bounds)
+    if fault is None and not sound:
+        raise InputError(
+            f"offset {offset} of topic {topic}, partition {task.partition}, can be read from, and workers go on there; "
+            "with --sound it is left anyway"
+        )
+    there = {FIRST: first, LATEST: end}.get(to) if not to.isdecimal() else int(to)
+    if there is None or not first <= there <= end:
+        raise InputError(
+            f"--to {to}: write first, latest, or an offset from {first} to {end}: that is what topic {topic}, "
+            f"partition {task.partition}, has"
+        )
+    anew = created_anew(held, topic_id)
+    if there < offset and fault is None:
+        raise InputError(
+            f"--to {to}: is offset {there}, before {offset}: what is between would count twice. "
+            f"`driftline state reset {named} --sound` begins anew"
+        )
+    records = there - first if anew else max(0, there - offset)
+    again = end - there if there < offset and not anew else 0
+    return Plan(info, kind, topic, topic_id, offset, there, records, again, anew, str(fault or ""))
+
+
+def carry_out(store: Store, log: Log, settings: Settings, plan: Plan, *, now_ms: int) -> None:
+    """Do it, unless the task has moved on since.
+
+    Raises `InputError` where it has, and `StateError` where a worker was faster: nothing has changed then.
+    """
+    task, info = plan.info.task, plan.info
+    named = f"{task.stage} {task.partition}"
+    claim = store.claim(task, OWNER, now=now_ms)
+    if (claim.sequence, claim.offsets) != (info.sequence, info.offsets):
+        raise InputError(
+            f"{named} has moved on to offset {claim.offsets.get(plan.topic)} meanwhile, so nothing was skipped. "
+            "Run the command again"
+        )
+    stage = plan.kind.make(task.partition)
+    stage.restore(claim.blobs)
+    stage.skip(plan.offset, plan.to)
+    inputs = decode_inputs(claim.blobs)
+    held = inputs.get(plan.topic, Input())
+    inputs[plan.topic] = Input(plan.topic_id or held.topic_id, held.skipped + plan.records)
+    commit = Commit(
+        expected_sequence=claim.sequence,
+        expected_offsets=claim.offsets,
+        offsets={**claim.offsets, plan.topic: plan.to},
+        writes={**stage.checkpoint(), INPUTS: encode_inputs(inputs)},
+        outbox=[encode_outgoing(record) for record in (*stage.output().records, _word(log, settings, plan, now_ms))],
+    )
+    done = store.commit(claim, commit, now=now_ms)
+    if done.outcome not in (Outcome.OK, Outcome.ALREADY):
+        raise StateError(f"{named} was not moved, a worker was faster ({done.detail}). Run the command again")
+    store.note(task, "")
+
+
+def _word(log: Log, settings: Settings, plan: Plan, now_ms: int) -> Outgoing:
+    """Return the record of the panes log that tells of it, for the Judge that watches the stream itself."""
+    task = plan.info.task
+    skip = Skip(
+        task.stage, plan.topic, task.partition, plan.offset, plan.to, plan.records, plan.anew, now_ms
+    )  # fmt: skip
+    partition = panes_partition(STREAM, _partitions(log, settings)[settings.topics.panes])
+    key = f"skip/{task.stage}/{task.partition}".encode()
+    return Outgoing(settings.topics.panes, key, skip.encode(), partition, sent_by(settings.group))
+
+
+def _kind(log: Log, settings: Settings, task: TaskId) -> StageKind:
+    kinds = {kind.name: kind for kind in pipeline(settings, _partitions(log, settings))}
+    if task.stage not in kinds:
+        raise InputError(f"there is no stage {task.stage!r}: write {' or '.join(kinds)}")
+    return kinds[task.stage]
+
+
+def _partitions(log: Log, settings: Settings) -> Mapping[str, int]:
+    return log.partition_counts([settings.topics.predictions, settings.topics.panes])

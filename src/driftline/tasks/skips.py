@@ -1,0 +1,114 @@
+"""Records that a person gave up (`driftline state skip`), told to whoever watches the alerts.
+
+An incident of the stream for each partition of which records were skipped. It opens when the command comes in the panes
+log, and resolves when a window of event time has gone by since: what was skipped stays uncounted.
+"""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from driftline.codec import Time, corrupt_if_it_fails, pack, unpack
+from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.level import Facts, name_level
+from driftline.incidents.words import summarise_incident
+from driftline.panes.records import Skip
+
+SKIPS = "skips"
+"""The blob; state without a skip has none."""
+VERSION = 1
+NOT_KNOWN = -1
+
+
+class Skips:
+    """See the module's head.
+
+    Args:
+        group: the consumer group that finds the incidents.
+        window_ms: how much event time has to go by before an incident resolves.
+    """
+
+    def __init__(self, group: str, window_ms: int) -> None:
+        self._group = group
+        self._window_ms = window_ms
+        self._open: dict[str, tuple[Time, Incident]] = {}
+        """By fingerprint: when it resolves, in event time, and the incident."""
+        self._changed = False
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """What fires."""
+        return [incident for _, incident in self._open.values()]
+
+    def take(self, skip: Skip, mark: int) -> list[Incident]:
+        """Take in a command that was carried out; `mark` is how far the panes log has come in event time."""
+        subject = Subject("", "", f"{skip.topic} {skip.partition}")
+        signal = Signal(
+            name=f"{skip.topic} {skip.partition}",
+            evidence=0.0,
+            effects={"count": float(skip.records)},
+            before=f"{skip.offset} of the topic that was deleted" if skip.anew else str(skip.offset),
+            after=str(skip.to),
+        )
+        level, reason = name_level(Facts(kind=Kind.SKIPPED, output_only=False))
+        incident = Incident(
+            subject=subject,
+            kind=Kind.SKIPPED,
+            status=Status.FIRING,
+            opened=skip.issued,
+            window=Window(skip.issued, skip.issued, skip.records),
+            signals=[signal],
+            reference="",
+            summary=summarise_incident(subject, Kind.SKIPPED, [signal], level=level, reason=reason),
+            level=level,
+            reason=reason,
+            group=self._group,
+        )
+        _, before = self._open.get(incident.fingerprint, (0, None))
+        if before is not None and before.opened == incident.opened:
+            return []  # it comes again
+        self._open[incident.fingerprint] = (mark + self._window_ms if mark >= 0 else NOT_KNOWN, incident)
+        self._changed = True
+        return [incident] if before is None else [_resolved(before, skip.issued), incident]
+
+    @property
+    def deadline(self) -> int | None:
+        """When the next incident resolves, in event time."""
+        return min((until for until, _ in self._open.values() if until != NOT_KNOWN), default=None)
+
+    def close(self, time: int) -> list[Incident]:
+        """Let event time come as far as this. Returns the incidents that it resolves."""
+        resolved = []
+        for fingerprint, (until, incident) in list(self._open.items()):
+            if until == NOT_KNOWN:
+                self._open[fingerprint] = (time + self._window_ms, incident)
+                self._changed = True
+            elif until <= time:
+                del self._open[fingerprint]
+                self._changed = True
+                resolved.append(_resolved(incident, time))
+        return resolved
+
+    def checkpoint(self) -> dict[str, bytes | None]:
+        """Return the blob, if it changed."""
+        if not self._changed:
+            return {}
+        self._changed = False
+        return {SKIPS: pack(SKIPS, VERSION, list(self._open.values()), {})}
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint. Raises `StateCorrupt`."""
+        if SKIPS in blobs:
+            with corrupt_if_it_fails(SKIPS):
+                held = unpack(blobs[SKIPS], SKIPS, (VERSION,)).value
+                found = msgspec.convert(held, list[tuple[Time, Incident]])
+                self._open = {incident.fingerprint: (until, incident) for until, incident in found}
+
+
+def _resolved(incident: Incident, time: int) -> Incident:
+    window = incident.window
+    incident.status = Status.RESOLVED
+    incident.window = Window(window.start, max(time, window.start), window.count)
+    incident.resolved = incident.window.end
+    incident.summary = f"{incident.subject}: the stream goes on; what was skipped stays uncounted."
+    return incident
