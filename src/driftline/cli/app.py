@@ -29,7 +29,7 @@ COMMANDS = (
         "dead-letters", "driftline.cli.dead_letters:app", "See what could not be understood; publish it again.", FEED
     ),
     Command("state", "driftline.cli.state:app", "Check the stored state, or reset what cannot be read.", SET_UP),
-    Command("topics", "driftline.cli.topics:app", "Create the topics, or check them.", SET_UP),
+    Command("topics", "driftline.cli.topics:app", "Create the topics, check them; print permissions.", SET_UP),
     Command("profile", "driftline.cli.profile:app", "Build, show and compare reference profiles.", SET_UP),
     Command(
         "reference", "driftline.cli.reference:app", "What is compared with what; re-baseline, with a trail.", SET_UP

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from driftline.cli import PROBLEMS_FOUND
+from driftline.cli.acls import acls
 from driftline.cli.connect import open_kafka
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import out, print_json
@@ -21,11 +22,12 @@ KNOWN_S = 10.0
 """How long a new topic may take to be known to the brokers."""
 
 app = typer.Typer(
-    help="Create the topics that the settings name, or check them.",
+    help="Create the topics that the settings name, check them, or print who may do what.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(acls)
 
 Replicas = Annotated[
     int | None,

@@ -50,6 +50,8 @@ class KafkaReader:
             if error is not None:
                 if error.code() == KafkaError._PARTITION_EOF:
                     self._ends.pop(number if number is not None else -1, None)
+                elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+                    pass  # the client asks for the group's coordinator, whom nobody needs here
                 elif refused(error) or not (error.code() in UNREACHABLE or error.retriable()):
                     raise as_driftline(error, f"read topic {self._topic}")
                 continue

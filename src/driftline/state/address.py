@@ -10,7 +10,8 @@ from driftline.errors import ConfigError
 
 _TLS_OPTIONS: Final = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 _SENTINEL_OPTIONS: Final = ("sentinel_username", "sentinel_password")
-_REDIS_PORT, _SENTINEL_PORT = 6379, 26379
+_REDIS_PORT: Final = 6379
+SENTINEL_PORT: Final = 26379
 _FORMS: Final = (
     "write it as redis://user:password@host:6379/0, unix:///path/to/socket?db=0, "
     "redis+sentinel://user:password@host1:26379,host2:26379/service?db=0, or "
@@ -65,7 +66,7 @@ def parse_redis_url(url: str) -> RedisAddress:
         parts = urlsplit(url)
         hosts = parts.netloc.rpartition("@")[2]
         query = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
-        places = tuple(_places(hosts, _SENTINEL_PORT if "sentinel" in parts.scheme else _REDIS_PORT))
+        places = tuple(_places(hosts, SENTINEL_PORT if "sentinel" in parts.scheme else _REDIS_PORT))
     except ValueError:
         raise _refused("cannot be read", _ESCAPES) from None
     tls = parts.scheme.startswith("rediss")

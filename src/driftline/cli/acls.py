@@ -1,0 +1,77 @@
+"""`driftline topics acls`: the least permissions, to copy into a shell."""
+
+import shlex
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from driftline.cli.options import ConfigOption, JsonOption
+from driftline.cli.terminal import out, print_json
+from driftline.config import Settings, load
+from driftline.errors import InputError
+from driftline.runtime.permissions import Role, kafka_acls, kafka_permissions, redis_rules, sentinel_rules
+from driftline.state.address import SENTINEL_PORT
+
+ROLES = {role.name.lower(): role for role in Role}
+
+
+def acls(
+    role: Annotated[str | None, typer.Option(help=f"{', '.join(ROLES)}; all if left out.", show_default=False)] = None,
+    principal: Annotated[str, typer.Option(help="Whom Kafka is to permit it.")] = "User:driftline",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print the least that Kafka and Redis must permit: a table, and the commands that permit it.
+
+    Topics, group and redis.prefix are those of the settings. Nothing is asked or changed. Brokers before Kafka 3.0 want
+    `--operation IdempotentWrite --cluster` as well, of all who write.
+
+    \b
+    $ driftline topics acls --role worker --principal User:monitor
+    $ driftline topics acls --json | jq '.roles.publisher.kafka'
+    """
+    if role is not None and role not in ROLES:
+        raise InputError(f"--role {role}: is none; choose one of {', '.join(ROLES)}")
+    settings = load(config)
+    found = {name: permissions(settings, each, principal) for name, each in ROLES.items() if role in (None, name)}
+    if json:
+        print_json({"principal": principal, "roles": found})
+        return
+    table = Table("role", "resource", "name", "operations", box=None, pad_edge=False)
+    for name, each in found.items():
+        for allowed in each["kafka"]:
+            table.add_row(name, allowed["resource"], allowed["name"], ", ".join(allowed["operations"]))
+        if each["redis"]:
+            table.add_row(name, "keys", f"{settings.redis.prefix}:*", "see its ACL below")
+    out().print(table)
+    typer.echo("\n# Redis copies users to no replica, node or sentinel: run its commands on each.")
+    for name, each in found.items():
+        typer.echo(f"\n# {name}: {each['runs']}")
+        for command in each["commands"]:
+            typer.echo(command)
+
+
+def permissions(settings: Settings, role: Role, principal: str) -> dict[str, Any]:
+    """Return what a role needs as plain data, with the commands that permit it."""
+    allowed = kafka_permissions(settings, role)
+    bootstrap = str(settings.kafka.get("bootstrap.servers", "localhost:9092"))
+    user = principal.partition(":")[2] or principal
+    redis, sentinel = redis_rules(settings, role), sentinel_rules(settings, role)
+    return {
+        "runs": role.value,
+        "kafka": [
+            {"resource": each.resource, "name": each.name, "operations": list(each.operations)} for each in allowed
+        ],
+        "redis": redis or None,
+        "sentinel": sentinel or None,
+        "commands": [
+            *map(shlex.join, kafka_acls(allowed, principal, bootstrap)),
+            *([shlex.join(["redis-cli", "ACL", "SETUSER", user, *redis.split()])] if redis else []),
+            *(
+                [shlex.join(["redis-cli", "-p", str(SENTINEL_PORT), "ACL", "SETUSER", user, *sentinel.split()])]
+                if sentinel
+                else []
+            ),
+        ],
+    }
