@@ -1,7 +1,7 @@
 """Mutations of what moves records and keeps state: each record counts once, whatever happens."""
 
 from driftline import Publisher, cli
-from driftline.cli import run, status
+from driftline.cli import run, status, stopping
 from driftline.config import secrets
 from driftline.incidents.incident import Incident
 from driftline.log import kafka_settings
@@ -230,8 +230,8 @@ MUTATIONS = (
     ),
     Mutation(
         "a process whose shutdown hangs is never ended",
-        run.stopping_on_signals,
-        "timers[0].start()",
+        stopping.stopping_on_signals,
+        "asked.give_up_after(deadline_s + GIVE_UP_S, give_up)",
         "pass",
         (HANGS,),
     ),

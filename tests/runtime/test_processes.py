@@ -18,7 +18,8 @@ def leave(*_):
     os.write(1, (os.environ["ROLE"] + " stopped\\n").encode())
     sys.exit(0)
 role = os.environ["ROLE"]
-signal.signal(signal.SIGTERM, signal.SIG_IGN if role == "deaf" else leave)
+if role != "new":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN if role == "deaf" else leave)
 open(os.path.join(sys.argv[1], role), "w").write(str(os.getpid()))
 if role == "fails":
     while not os.path.exists(os.path.join(sys.argv[1], "waits")):
@@ -79,6 +80,22 @@ def test_asked_to_stop_all_stop_and_that_is_success(tmp_path: Path, capfd: pytes
 
     assert processes.wait() == 0
     assert sorted(capfd.readouterr().out.splitlines()) == ["one stopped", "two stopped"]
+
+
+def test_a_child_that_does_not_listen_yet_may_be_ended_by_the_signal(tmp_path: Path) -> None:
+    processes = start(tmp_path, ["new", "one"])
+    pid(tmp_path, "new"), pid(tmp_path, "one")
+
+    processes.stop()
+
+    assert processes.wait() == 0
+
+
+def test_a_child_that_somebody_else_ends_by_that_signal_is_a_failure(tmp_path: Path) -> None:
+    processes = start(tmp_path, ["new"])
+    os.kill(pid(tmp_path, "new"), signal.SIGTERM)
+
+    assert processes.wait() == 1
 
 
 def test_a_child_that_does_not_stop_in_time_is_killed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,7 +1,7 @@
 """The `driftline` command.
 
 Exit status: 0 done; 1 done, and problems were found; 2 wrong usage, configuration or input; 3 Kafka or Redis does not
-answer; 130 interrupted.
+answer; 130 interrupted by Ctrl-C; 143 ended by SIGTERM (`run`: 0, it was told to stop).
 """
 
 import sys
@@ -11,11 +11,17 @@ from driftline.errors import DriftlineError, LogUnavailable, StateUnavailable
 PROBLEMS_FOUND = 1
 REFUSED = 2
 UNAVAILABLE = 3
-INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line of this process and exit."""
+    from driftline.cli.stopping import ending_on_signals
+
+    with ending_on_signals():
+        _run()
+
+
+def _run() -> None:
     try:
         # Not at the top: the modules of single commands import this one for its exit statuses.
         from driftline.cli.app import app
@@ -36,8 +42,6 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(REFUSED)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
 
 
 def status_of(error: DriftlineError) -> int:

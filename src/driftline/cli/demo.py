@@ -79,7 +79,12 @@ def demo(
     with TemporaryDirectory(prefix="driftline-demo-") as folder:
         profile = Path(folder) / "car-loan.profile"
         _build_profile(data, mapping, profile)
-        result = _run(_demo_settings(settings, profile), data, mapping, rate, json)
+        own = _demo_settings(settings, profile)
+        try:
+            result = _run(own, data, mapping, rate, json)
+        finally:
+            if settings.kafka:
+                note(f"on your Kafka remain the topics {', '.join(topic for _, topic in own.topics.named())}")
     faults = result.faults()
     if json:
         from driftline.cli.terminal import print_json
@@ -87,8 +92,6 @@ def demo(
         print_json(result.as_json(faults))
     else:
         _print(result, faults)
-        if settings.kafka:
-            note(f"on your Kafka remain the topics {', '.join(topic for _, topic in result.topics)}")
     if faults:
         raise typer.Exit(PROBLEMS_FOUND)
 
@@ -102,7 +105,6 @@ class Outcome:
     seconds: float
     alerts: "list[Alert]"
     """Those that opened an incident, in the order of opening."""
-    topics: "list[tuple[str, str]]"
 
     def faults(self) -> list[str]:
         """Return what came out otherwise than it must."""
@@ -205,7 +207,9 @@ def _run(
 ) -> Outcome:
     """Publish and watch at the same time, until all is judged."""
     from driftline.cli.connect import open_kafka, open_store
-    from driftline.cli.run import owner_name, stopping_on_signals
+    from driftline.cli.run import owner_name
+    from driftline.cli.stopping import stopping_on_signals
+    from driftline.cli.terminal import note
     from driftline.cli.topics import create_missing
     from driftline.demo.dataset import ROWS
     from driftline.demo.feed import Feed
@@ -244,16 +248,19 @@ def _run(
         failures: list[BaseException] = []
         publisher = Thread(target=publish, name="publisher")
         begin = time.monotonic()
-        with stopping_on_signals(threads.stop, settings.shutdown / 1000), threads:
+        with stopping_on_signals(threads.stop, settings.shutdown / 1000) as asked, threads:
             publisher.start()
             give_up = begin + MOST_S + (0 if rate is None else ROWS / rate)
             _watch(settings, store, threads, lambda: feed.published, give_up, quiet=as_json)
         publisher.join()
         seconds = time.monotonic() - begin
+        if asked.by is not None:
+            note("stopped before it was over")
+            raise typer.Exit(asked.status)
         if failures:
             raise failures[0]
         consumed, accepted = _counted(settings, store)
-        return Outcome(consumed, accepted, seconds, _opened(broker, settings), list(settings.topics.named()))
+        return Outcome(consumed, accepted, seconds, _opened(broker, settings))
 
 
 def _watch(

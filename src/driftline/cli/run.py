@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ import typer
 
 from driftline.cli import status_of
 from driftline.cli.options import ConfigOption
+from driftline.cli.stopping import ending_before_work, stopping_on_signals
 from driftline.config import Settings, load
 from driftline.errors import ConfigError, DriftlineError
 from driftline.observe.logs import LogFormat, set_up_logging
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from driftline.state.api import Store
 
 log = logging.getLogger(__name__)
-
-GIVE_UP_S = 2.0
-"""After the `shutdown` time a process that still has not ended goes by itself."""
 
 
 def run(
@@ -61,7 +59,7 @@ def run(
     $ driftline run --until-caught-up && driftline alerts
     """
     set_up_logging(log_format)
-    with _failures_logged(log_format):
+    with _failures_logged(log_format), ending_before_work():
         settings = load(config)
         refuse_half_a_backend(settings, workers)
         if not settings.kafka:
@@ -92,6 +90,8 @@ def run_one(settings: Settings, *, until_caught_up: bool, child: bool = False) -
     from driftline.observe.exposition import Exposition
     from driftline.runtime.worker import Worker
 
+    if child:
+        _stop_when_input_ends()
     if settings.redis.url is None:
         log.warning(
             "no Redis is configured: state is kept in this process only; after a restart everything that Kafka still "
@@ -114,8 +114,6 @@ def run_one(settings: Settings, *, until_caught_up: bool, child: bool = False) -
         )
         say_what_begins(settings, owner)
         with stopping_on_signals(worker.stop, settings.shutdown / 1000):
-            if child:
-                _stop_when_input_ends()
             worker.run()
         log.info("stopped: %s records, %s alerts", f"{worker.progress.records:,}", f"{worker.progress.alerts:,}")
 
@@ -224,37 +222,6 @@ def serve_metrics(settings: Settings, exposition: "Exposition", stack: ExitStack
 
         server = stack.enter_context(MetricsServer(settings.metrics.address, settings.metrics.port, exposition))
         log.info("metrics at %s", server.url)
-
-
-@contextmanager
-def stopping_on_signals(stop: Callable[[], None], deadline_s: float | None) -> Iterator[None]:
-    """Call `stop` on SIGTERM and SIGINT. With a deadline, a process that is still there after it ends all the same.
-
-    Ending so loses nothing: the next owner of each task begins at its last checkpoint.
-    """
-
-    def give_up() -> None:
-        log.error("not stopped within the `shutdown` time: leaving; what is not checkpointed will be read again")
-        os._exit(1)
-
-    timers: list[threading.Timer] = []
-
-    def on_signal(number: int, _frame: object) -> None:
-        stop()
-        if deadline_s is not None and not timers:
-            timers.append(threading.Timer(deadline_s + GIVE_UP_S, give_up))
-            timers[0].daemon = True
-            timers[0].start()
-            log.info("%s: stopping", signal.Signals(number).name)
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for timer in timers:
-            timer.cancel()
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _stop_when_input_ends() -> None:

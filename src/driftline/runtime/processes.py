@@ -7,6 +7,7 @@ its standard input closes.
 
 import logging
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,8 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 0.1
 FAILED = 1
+EARLY = (-signal.SIGTERM, 128 + signal.SIGTERM)
+"""How a child ends that is asked to stop before it is so far as to listen."""
 KILL_AFTER_S = 5.0
 """How long after its own deadline a child is killed."""
 
@@ -76,6 +79,8 @@ class WorkerProcesses:
                 running.remove(child)
                 ended = child.process.returncode
                 if ended == 0 and (self._bounded or self._asked):
+                    continue
+                if ended in EARLY and self._stop_by is not None:
                     continue
                 log.error(
                     "%s (process %d) ended with status %d%s",
