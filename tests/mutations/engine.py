@@ -15,6 +15,7 @@ from driftline.runtime.stages import JudgeStage, SummariseStage
 from driftline.runtime.worker import Worker
 from driftline.state import commits, memory
 from driftline.state.memory import MemoryStore
+from driftline.tasks.judge import Judge
 from tests.mutations.places import Mutation
 
 SIMULATION = "tests/simulation/test_simulation.py::test_what_went_wrong_on_the_way_does_not_show_in_the_end"
@@ -23,6 +24,7 @@ FETCHING = "tests/runtime/test_fetching.py"
 HANGS = "tests/cli/test_run.py::test_a_child_whose_parent_has_gone_stops_and_leaves_where_stopping_hangs"
 KAFKA = "tests/log/test_kafka.py"
 PAUSING = "tests/runtime/test_pausing.py"
+RESTING = f"{PAUSING}::test_a_resting_worker_goes_on_once_all_answer_and_not_before"
 WORKER = "tests/runtime/test_worker.py"
 STORES = "tests/state/test_conformance.py"
 
@@ -241,7 +243,14 @@ MUTATIONS = (
         Pausing.end,
         "self._store.time_ms()",
         "pass",
-        (f"{PAUSING}::test_a_resting_worker_goes_on_once_the_store_answers_and_not_before",),
+        (RESTING,),
+    ),
+    Mutation(
+        "a resting worker goes on without asking the log",
+        Pausing.end,
+        "self._consumer.bounds(_)",
+        "pass",
+        (RESTING,),
     ),
     Mutation(
         "a worker that cannot finish a checkpoint works on",
@@ -301,6 +310,13 @@ MUTATIONS = (
         progress._of_judge,
         'counters["panes"] - sum(fates.values())',
         'counters["panes"]',
+        ("tests/runtime/test_progress.py",),
+    ),
+    Mutation(
+        "a pane that cannot be read is taken off the merged ones in the metrics",
+        Judge.counters,
+        "counters.records + self._unreadable",
+        "counters.records",
         ("tests/runtime/test_progress.py",),
     ),
     Mutation(

@@ -223,27 +223,27 @@ def test_a_store_that_is_away_for_minutes_is_waited_for(
     assert driven.worker.progress.restarts == {}
 
 
-def test_a_resting_worker_goes_on_once_the_store_answers_and_not_before(caplog: pytest.LogCaptureFixture) -> None:
-    """It has nothing to finish that would fail again, and would else say every half second that all is well."""
+@pytest.mark.parametrize("away", ["store", "log"])
+def test_a_resting_worker_goes_on_once_all_answer_and_not_before(away: str, caplog: pytest.LogCaptureFixture) -> None:
+    """It has nothing to finish that would fail again, and would else say every now and then that all is well."""
     caplog.set_level(logging.INFO, logger="driftline")
     driven = Driven(bounded=False)
     driven.bench.publish(STREAM[:1000])
     driven.step(100)
     assert not any(owned.moved or owned.unfinished for owned in driven.worker._tasks)
-    away = [driven.store.on[name] for name in ("tasks", "time_ms")]
-    for sabotage in away:
-        sabotage.error = StateUnavailable("Redis is away")
-    driven.step_until(driven.paused)
-    driven.wait(60)
+    of_store = [driven.store.on[name] for name in ("tasks", "time_ms")]
+    for sabotage in of_store if away == "store" else [driven.log.ask]:
+        sabotage.error = StateUnavailable("away") if away == "store" else LogUnavailable("away")
+    driven.wait(270)  # within the first minute it looks whether its inputs are quiet, and asks the log
     assert driven.paused()
-    assert pauses(caplog) == ["paused, nothing is lost: Redis is away"]
+    assert pauses(caplog) == ["paused, nothing is lost: away"]
     assert "goes on" not in caplog.text
 
-    for sabotage in away:
+    for sabotage in (*of_store, driven.log.ask):
         sabotage.error = None
     driven.wait(2)
     assert not driven.paused()
-    assert "goes on after 6" in caplog.text
+    assert "goes on after 2" in caplog.text
 
 
 def test_nothing_more_is_read_while_the_store_is_away() -> None:

@@ -9,6 +9,7 @@ from driftline.log.memory import MemoryLog
 from driftline.observe.metrics import PANE_RECORDS, WATERMARK, WATERMARK_LAG, Metric, Sample
 from driftline.runtime.worker import Worker
 from driftline.state import MemoryStore
+from tests.panes.test_records import pane
 from tests.runtime.streams import Manual
 from tests.runtime.test_finish import BEGIN, SETTINGS, publish
 
@@ -34,6 +35,10 @@ class Watched:
     def observe(self, samples: Sequence[Sample]) -> None:
         self.samples = samples
 
+    def fates(self) -> dict[str, float]:
+        fates = ("merged", "repeated", "late", "unreadable")
+        return {fate: self.value(PANE_RECORDS, "0", fate) for fate in fates}
+
     def value(self, metric: Metric, *labels: str) -> float:
         (found,) = [sample.value for sample in self.samples if (sample.metric, sample.labels) == (metric, labels)]
         return found
@@ -49,18 +54,16 @@ def test_a_watermark_is_in_seconds_and_as_far_behind_the_clock_as_its_lag_says()
     assert watched.value(WATERMARK_LAG, "0") == pytest.approx(behind)
 
 
-def test_panes_that_come_again_are_not_among_the_merged() -> None:
+def test_panes_are_merged_or_they_came_again_or_too_late_or_cannot_be_read() -> None:
     watched = Watched()
     publish(watched.log, range(2_000))
     watched.work()
     panes = SETTINGS.topics.panes
-    merged = watched.value(PANE_RECORDS, "0", "merged")
-    assert merged > 0
-    assert watched.value(PANE_RECORDS, "0", "repeated") == 0
-    sent = [record for *_, record in watched.log.read(panes).poll(0)]
+    sent = [record.value for *_, record in watched.log.read(panes).poll(0)]
+    assert watched.fates() == {"merged": len(sent), "repeated": 0, "late": 0, "unreadable": 0}
+    late = pane(source=1).encode()  # of 1970, long before what was judged
     producer = watched.log.producer()
-    for record in sent:
-        producer.produce(Outgoing(panes, record.key, record.value, partition=0))
+    for value in (*sent, late, b"no pane", None):
+        producer.produce(Outgoing(panes, b"m", value, partition=0))
     watched.work()
-    assert watched.value(PANE_RECORDS, "0", "repeated") == len(sent)
-    assert watched.value(PANE_RECORDS, "0", "merged") == merged
+    assert watched.fates() == {"merged": len(sent), "repeated": len(sent), "late": 1, "unreadable": 2}

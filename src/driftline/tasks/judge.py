@@ -235,7 +235,7 @@ class Judge:
         """Records taken in, and of those the repeated, late and unreadable ones; windows judged."""
         counters = self._merger.counters
         return {
-            "panes": counters.records,
+            "panes": counters.records + self._unreadable,
             "repeated": counters.repeated,
             "late": counters.late,
             "unreadable": self._unreadable,
