@@ -5,6 +5,7 @@ lenient and faster.
 """
 
 import datetime
+import re
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+"""How a time is written as text; which of these are days and hours that exist is another question."""
 Time = str | int
 """RFC 3339 with a zone, or epoch milliseconds."""
 

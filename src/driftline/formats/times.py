@@ -5,13 +5,13 @@ everything else, and everything that fails there, goes through `parse_time`, one
 is valid: the matrix accepts a subset of it with equal results (a property test holds the two together).
 """
 
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
+from driftline.events import RFC3339
 from driftline.sketches.keys import Ints
 
 BAD_TIME = -(2**62)
@@ -21,7 +21,6 @@ NO_TIME = BAD_TIME + 1
 LATEST = 253_370_764_799_999
 """9998-12-31T23:59:59.999Z: the end of every window can then be written in RFC 3339, too."""
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -34,7 +33,7 @@ def parse_time(value: object) -> int:
     if value is None:
         return NO_TIME
     if isinstance(value, str):
-        if not _RFC3339.fullmatch(value):
+        if not RFC3339.fullmatch(value):
             return BAD_TIME
         try:
             moment = datetime.fromisoformat(value.upper())

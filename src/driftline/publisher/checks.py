@@ -3,25 +3,25 @@
 import datetime
 import time
 import uuid
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from driftline.errors import InputError
-from driftline.events import Prediction, Time
+from driftline.events import RFC3339, Prediction, Time
+from driftline.publisher.values import LONGEST_NAME, plain, plain_mapping, refusal, shown, single, text_fault
 
 EventTime = datetime.datetime | int | str
 """A datetime with a zone, epoch milliseconds, or RFC 3339 with a zone."""
 
 EARLIEST_MS = 100_000_000_000
 """Epoch milliseconds below this (March 1973) are seconds given by mistake."""
+LATEST_MS = 253_370_764_799_999
+"""Epoch milliseconds above this (the end of 9998) are a finer unit given by mistake, and none that the stream takes."""
 
 PARTS = frozenset({"label", "value", "proba"})
 """Fields of a prediction that is an object."""
-
-_ZONED = Annotated[datetime.datetime, msgspec.Meta(tz=True)]
 
 
 def prediction_event(
@@ -29,6 +29,7 @@ def prediction_event(
     model: str,
     features: Mapping[str, Any] | None,
     prediction: Any,
+    classes: Iterable[Any] | None = None,
     event_id: str | None,
     model_version: str | None,
     event_time: EventTime | None,
@@ -43,14 +44,19 @@ def prediction_event(
     """
     if features is None and prediction is None:
         raise InputError("a prediction event needs features, a prediction, or both: pass at least one of them")
+    answered = None if prediction is None else answer(prediction, classes)
+    if features is None and answered is None:
+        raise InputError(
+            f"prediction is {shown(prediction)}, which says nothing, and there are no features: pass either"
+        )
     return Prediction(
         event_id=uuid.uuid4().hex if event_id is None else text("event_id", event_id),
         event_time=now() if event_time is None else time_of("event_time", event_time),
-        model=text("model", model),
-        model_version=UNSET if model_version is None else text("model_version", model_version),
+        model=name("model", model),
+        model_version=UNSET if model_version is None else name("model_version", model_version),
         features=mapping("features", features),
-        prediction=UNSET if prediction is None else answer(prediction),
-        segment=mapping("segment", segment),
+        prediction=UNSET if prediction is None else answered,
+        segment=segment_of(segment),
         tags=mapping("tags", tags),
         latency_ms=UNSET if latency_ms is None else latency(latency_ms),
     )
@@ -61,38 +67,98 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def text(name: str, value: object) -> str:
-    """Check a name or id."""
+def text(what: str, value: object) -> str:
+    """Check an id."""
     if not isinstance(value, str):
-        raise InputError(f"{name} is {shown(value)}, a {type(value).__name__}: pass a string")
+        raise refusal(value, what, "pass a string")
     if not value:
-        raise InputError(f"{name} is empty: pass a string with at least one character")
-    return value
+        raise InputError(f"{what} is empty: pass a string with at least one character")
+    return str(plain(value, what))
 
 
-def mapping(name: str, value: Mapping[str, Any] | None) -> Mapping[str, Any] | UnsetType:
-    """Check features, a segment or tags."""
+def name(what: str, value: object) -> str:
+    """Check the name of a model or version."""
+    found = text(what, value)
+    fault = f"is longer than {LONGEST_NAME} characters" if len(found) > LONGEST_NAME else text_fault(found)
+    if fault:
+        raise InputError(f"{what} is {shown(found)}, which {fault}: pass another name")
+    return found
+
+
+def mapping(what: str, value: object) -> Mapping[str, Any] | UnsetType:
+    """Check features or tags; a row of pandas is a mapping, too."""
     if value is None:
         return UNSET
+    as_dict = getattr(value, "to_dict", None)
+    if not isinstance(value, Mapping) and callable(as_dict) and getattr(value, "ndim", 0) == 1:
+        value = as_dict()
     if not isinstance(value, Mapping):
-        raise InputError(f"{name} is {shown(value)}, a {type(value).__name__}: pass a mapping from names to values")
-    return value if isinstance(value, dict) else dict(value)
+        raise refusal(value, what, "pass a mapping from names to values, such as dict(zip(names, row))")
+    return plain_mapping(value, what)
 
 
-def answer(prediction: object) -> object:
+def segment_of(value: object) -> Mapping[str, Any] | UnsetType:
+    """Check a segment: tags with one value each."""
+    found = mapping("segment", value)
+    for tag, held in found.items() if isinstance(found, dict) else ():
+        if isinstance(held, (list, dict)):
+            raise InputError(f"segment.{tag} is {shown(held)}: pass one value, such as text")
+        if isinstance(held, str):
+            name(f"segment.{tag}", held)
+    return found
+
+
+def answer(prediction: object, classes: Iterable[Any] | None = None) -> object:
     """Check what a model answered."""
-    if isinstance(prediction, Mapping):
-        unknown = sorted(map(str, prediction.keys() - PARTS))
-        if unknown or not prediction:
-            found = f"has {', '.join(unknown)}" if unknown else "is empty"
-            raise InputError(f"prediction {found}: an object may hold label, value and proba, and holds at least one")
-        return dict(prediction)
-    if isinstance(prediction, list | tuple | set | bytes):
-        raise InputError(
-            f"prediction is {shown(prediction)}, a {type(prediction).__name__}: pass a number, a string, a boolean, or "
-            "an object with any of label, value and proba"
+    if classes is not None:
+        prediction = probabilities(single(prediction), classes)
+    prediction = single(prediction)
+    found = plain(prediction, "prediction")
+    if isinstance(found, dict):
+        unknown = sorted(found.keys() - PARTS)
+        if unknown or not found:
+            said = f"has {', '.join(unknown)}" if unknown else "is empty"
+            raise InputError(f"prediction {said}: an object may hold label, value and proba, and holds at least one")
+        assert isinstance(prediction, Mapping)
+        for part in ("label", "value"):
+            if part in found:
+                found[part] = _one(
+                    single(next(prediction[key] for key in prediction if str(key) == part)), f"prediction.{part}"
+                )
+        if isinstance(found.get("proba"), list):
+            raise InputError(
+                f"prediction.proba is {shown(prediction['proba'])}, without names: pass a mapping from class to "
+                "probability, or the array as prediction and classes=model.classes_"
+            )
+        return found
+    return _one(prediction, "prediction")
+
+
+def _one(value: object, what: str) -> object:
+    found = plain(value, what)
+    if isinstance(found, (list, dict, bytes)):
+        raise refusal(
+            value,
+            what,
+            "pass a number, a string, a boolean, or an object with any of label, value and proba"
+            if what == "prediction"
+            else "pass a number, a string or a boolean",
         )
-    return prediction
+    return found
+
+
+def probabilities(row: object, classes: Iterable[Any]) -> dict[str, Any]:
+    """Return what a classifier answered, from the probabilities of one row and the classes that they are of."""
+    found, named = plain(row, "prediction"), plain(classes, "classes")
+    if not isinstance(found, list) or not isinstance(named, list) or len(found) != len(named):
+        raise InputError(
+            f"prediction is {shown(row)}, and there are classes {shown(classes)}: pass one probability for each class"
+        )
+    if not all(isinstance(each, (int, float)) for each in found):
+        raise InputError(f"prediction is {shown(row)}: pass one probability for each class, and each a number")
+    likeliest = max(range(len(found)), key=found.__getitem__, default=None)
+    proba = plain_mapping(dict(zip(named, found, strict=True)), "prediction.proba")
+    return {"proba": proba} if likeliest is None else {"label": list(proba)[likeliest], "proba": proba}
 
 
 def latency(value: object) -> float:
@@ -106,29 +172,37 @@ def latency(value: object) -> float:
     return number
 
 
-def time_of(name: str, value: object) -> Time:
+def time_of(what: str, value: object) -> Time:
     """Check a time; datetimes become RFC 3339."""
+    wanted = "pass an aware datetime, epoch milliseconds, or RFC 3339 text"
+    if plain(value, what) is None:
+        raise InputError(f"{what} is {shown(value)}, which is no time: {wanted}, or nothing for now")
     if isinstance(value, datetime.datetime):
         if value.tzinfo is None:
-            raise InputError(f"{name} is {value.isoformat()} without a zone: pass an aware datetime, e.g. in UTC")
-        return value.isoformat()
+            raise InputError(f"{what} is {value.isoformat()} without a zone: pass an aware datetime, e.g. in UTC")
+        value = value.isoformat()
     if isinstance(value, str):
-        try:
-            msgspec.convert(value, _ZONED)
-        except msgspec.ValidationError:
+        if not is_time(str(value)):
             example = "2026-08-21T09:00:00Z"
-            raise InputError(f"{name} is {shown(value)}: write RFC 3339 with a zone, like {example}") from None
-        return value
+            raise InputError(f"{what} is {shown(value)}: write RFC 3339 with a zone, like {example}")
+        return str(value)
     whole = getattr(value, "__index__", None)  # int, and numpy's integers
     if isinstance(value, bool) or whole is None:
-        raise InputError(f"{name} is {shown(value)}: pass an aware datetime, epoch milliseconds, or RFC 3339 text")
+        without = " without a zone" if "datetime64" in type(value).__name__ else ""
+        raise InputError(f"{what} is {shown(value)}{without}: {wanted}")
     milliseconds = int(whole())
-    if milliseconds < EARLIEST_MS:
-        raise InputError(f"{name} is {milliseconds}: epoch milliseconds are expected, these look like seconds")
+    if not EARLIEST_MS <= milliseconds <= LATEST_MS:
+        unit = "seconds" if milliseconds < EARLIEST_MS else "micro- or nanoseconds"
+        raise InputError(f"{what} is {milliseconds}: epoch milliseconds are expected, these look like {unit}")
     return milliseconds
 
 
-def shown(value: object) -> str:
-    """Return a value for a message, shortened."""
-    written = repr(value)
-    return written if len(written) <= 60 else written[:59] + "…"
+def is_time(value: str) -> bool:
+    """Tell whether text is a time that the stream understands: RFC 3339 with a zone, from 1970 to 9998."""
+    if not RFC3339.fullmatch(value):
+        return False
+    try:
+        moment = datetime.datetime.fromisoformat(value.upper())
+        return 1970 <= moment.astimezone(datetime.UTC).year <= 9998
+    except (ValueError, OverflowError):
+        return False

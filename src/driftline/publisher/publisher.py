@@ -6,7 +6,7 @@ send them. What goes wrong there is found out later, so it is raised later: by t
 
 import atexit
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -51,7 +51,8 @@ class Publisher:
     Methods may be called from any thread. A process that forks makes its publisher after the fork: a publisher that was
     carried over refuses to work.
 
-    Numbers of numpy and the like are accepted wherever Python's are. NaN and the infinities are published as null.
+    Values of numpy, pandas, polars and the like are accepted wherever Python's are. What is missing (None, NaN, NaT,
+    NA) and the infinities are published as null; what the stream would not understand is refused by name.
 
     Examples:
         >>> from driftline.log.embedded import EmbeddedLog
@@ -95,6 +96,7 @@ class Publisher:
         model: str,
         features: Mapping[str, Any] | None = None,
         prediction: Any = None,
+        classes: Iterable[Any] | None = None,
         event_id: str | None = None,
         model_version: str | None = None,
         event_time: EventTime | None = None,
@@ -106,9 +108,13 @@ class Publisher:
 
         Parameters:
             model: the model's name.
-            features: what the model was asked, by name: numbers, strings, booleans, None, nested mappings and lists.
-            prediction: what it answered: a number, a string, a boolean, or a mapping with any of label, value, proba.
-                One of `features` and `prediction` is required.
+            features: what the model was asked, by name: numbers, strings, booleans, times, None, nested mappings and
+                lists. Of a list only the length is watched.
+            prediction: what it answered: a number, a string, a boolean, or a mapping with any of label, value, proba;
+                also in an array of one, as `model.predict(x)` returns it. One of `features` and `prediction` is
+                required.
+            classes: with probabilities of one row as `prediction`, as `model.predict_proba(x)` returns them: the
+                classes that they are of, such as `model.classes_`.
             event_id: unique per event. Made up where it is missing.
             model_version: the version that answered.
             event_time: an aware datetime, epoch milliseconds, or RFC 3339 text. Now where it is missing.
@@ -121,17 +127,23 @@ class Publisher:
             PublishError: this event cannot be sent, or earlier ones were not delivered (then it is not queued either).
             LogDenied: Kafka refuses this user.
         """
-        event = prediction_event(
-            model=model,
-            features=features,
-            prediction=prediction,
-            event_id=event_id,
-            model_version=model_version,
-            event_time=event_time,
-            segment=segment,
-            tags=tags,
-            latency_ms=latency_ms,
-        )
+        try:
+            event = prediction_event(
+                model=model,
+                features=features,
+                prediction=prediction,
+                classes=classes,
+                event_id=event_id,
+                model_version=model_version,
+                event_time=event_time,
+                segment=segment,
+                tags=tags,
+                latency_ms=latency_ms,
+            )
+        except InputError as error:
+            error.topic = self._predictions
+            error.key = event_id.encode("utf-8", "replace") if isinstance(event_id, str) else None
+            raise
         self.send(self._predictions, event.event_id, event)
         return event.event_id
 
