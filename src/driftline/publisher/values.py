@@ -76,7 +76,7 @@ def _as_it_is(value: Any) -> bool:
     if kind is str:
         return bool(value.isascii())
     if kind is int:
-        return -(2**63) <= value < 2**63
+        return bool(-(2**63) <= value < 2**63)
     return kind is bool or value is None
 
 
