@@ -7,7 +7,7 @@ from driftline.incidents.incident import Incident
 from driftline.log import kafka_settings
 from driftline.log.kafka_consumer import KafkaConsumer
 from driftline.log.kafka_reader import KafkaReader
-from driftline.runtime import outbox, progress, stages
+from driftline.runtime import inputs, outbox, progress, skipping, stages
 from driftline.runtime.checkpoint import Checkpointer, Owned
 from driftline.runtime.owning import OwnedTasks
 from driftline.runtime.pausing import Pausing
@@ -23,8 +23,10 @@ CHECKPOINT = "tests/runtime/test_checkpoint.py"
 FETCHING = "tests/runtime/test_fetching.py"
 HANGS = "tests/cli/test_run.py::test_a_child_whose_parent_has_gone_stops_and_leaves_where_stopping_hangs"
 KAFKA = "tests/log/test_kafka.py"
+LOST_OFFSETS = "tests/runtime/test_lost_offsets.py"
 PAUSING = "tests/runtime/test_pausing.py"
 RESTING = f"{PAUSING}::test_a_resting_worker_goes_on_once_all_answer_and_not_before"
+SKIPPING = "tests/runtime/test_skipping.py"
 WORKER = "tests/runtime/test_worker.py"
 STORES = "tests/state/test_conformance.py"
 
@@ -178,6 +180,70 @@ MUTATIONS = (
             CHECKPOINT,
             SIMULATION,
         ),
+    ),
+    # offsets that are lost
+    Mutation(
+        "a topic that was created anew under a worker is read on at the old offsets",
+        OwnedTasks.of_the_same_topics,
+        "anew and owned.pending is None",
+        "False",
+        (f"{LOST_OFFSETS}::test_a_topic_that_was_created_anew_is_not_read_on_at_the_old_offsets",),
+    ),
+    Mutation(
+        "a topic that was created anew while no worker ran is read on at the old offsets",
+        inputs.created_anew,
+        "held.topic_id != topic_id",
+        "False",
+        (f"{LOST_OFFSETS}::test_a_topic_that_was_created_anew_is_not_read_on_at_the_old_offsets",),
+    ),
+    Mutation(
+        "the id of a topic is not stored with the offsets",
+        Checkpointer.prepare,
+        "owned.inputs != owned.stored_inputs",
+        "False",
+        (f"{LOST_OFFSETS}::test_state_of_before_ids_were_stored_takes_the_id_that_it_meets",),
+    ),
+    Mutation(
+        "what was read before an offset was lost is not committed",
+        OwnedTasks.give_up_what_is_lost,
+        "not owned.moved and not owned.unfinished",
+        "True",
+        (f"{LOST_OFFSETS}::test_what_was_read_before_the_offset_was_lost_is_committed_first",),
+    ),
+    Mutation(
+        "a log that lost its end is read on from where it has grown again",
+        inputs.lost_offset,
+        "held.ended is not None or offset > end",
+        "offset > end",
+        (f"{LOST_OFFSETS}::test_a_log_that_lost_its_end_holds_its_task_up_even_when_it_has_grown_again",),
+    ),
+    Mutation(
+        "a skip takes no notice of what the task did meanwhile",
+        skipping.carry_out,
+        "(claim.sequence, claim.offsets) != (info.sequence, info.offsets)",
+        "False",
+        (f"{SKIPPING}::test_a_task_that_moved_on_meanwhile_is_left_alone",),
+    ),
+    Mutation(
+        "records that were skipped are not counted",
+        skipping.carry_out,
+        "held.skipped + plan.records",
+        "held.skipped",
+        (f"{SKIPPING}::test_a_worker_that_owns_the_task_is_fenced_and_goes_on_at_the_new_offset",),
+    ),
+    Mutation(
+        "a skip is told to nobody",
+        skipping.carry_out,
+        "(*stage.output().records, _word(log, settings, plan, now_ms))",
+        "stage.output().records",
+        (f"{SKIPPING}::test_the_alert_fires_as_soon_as_the_next_owner_has_published_the_word_of_it",),
+    ),
+    Mutation(
+        "places of a source begin anew with its topic",
+        SummariseStage.skip,
+        "self._before += offset - to",
+        "pass",
+        (f"{SKIPPING}::test_a_source_whose_topic_was_created_anew_still_tells_judge_that_it_is_quiet",),
     ),
     # partitions that move
     Mutation(
