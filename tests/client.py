@@ -14,10 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[1]
-TRIES = 5
-"""The least of so many runs is what a start costs: what else the machine does only adds to it."""
+from tests.cpu import cpu_s
 
+ROOT = Path(__file__).parents[1]
 _DISTRIBUTIONS = (
     "import json, importlib.metadata as m; print(json.dumps({d.name: d.version for d in m.distributions()}))"
 )
@@ -79,17 +78,6 @@ def install(home: Path) -> Client:
 def ran(command: list[Any], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH")}
     return subprocess.run(list(map(str, command)), env={**kept, **env}, capture_output=True, text=True, timeout=110)
-
-
-def cpu_s(command: list[Any]) -> float:
-    """Return the seconds of CPU, user and system, that a command takes at best."""
-    spent = []
-    for _ in range(TRIES):
-        pid = os.posix_spawn(str(command[0]), list(map(str, command)), os.environ)
-        _, status, usage = os.wait4(pid, 0)
-        assert status == 0, command
-        spent.append(usage.ru_utime + usage.ru_stime)
-    return min(spent)
 
 
 def main() -> None:

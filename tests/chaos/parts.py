@@ -16,7 +16,7 @@ from driftline.config import Settings
 from driftline.demo.dataset import COLUMNS, CarLoans
 from driftline.evidence.profile import encode_profile
 from driftline.runtime.local import build_references
-from driftline.runtime.stages import JUDGE, SUMMARISE
+from driftline.runtime.stage_names import JUDGE, SUMMARISE
 from driftline.sandbox import KafkaServer, RedisServer
 from driftline.tables import ColumnMapping, open_table
 from tests.chaos.proxy import Proxy

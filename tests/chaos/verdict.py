@@ -8,7 +8,8 @@ from typing import TypeVar
 from driftline.config import Settings
 from driftline.log.api import Log, Outgoing, Record, TopicPartition
 from driftline.panes.records import PaneRecord, decode_record
-from driftline.runtime.stages import SUMMARISE, pipeline
+from driftline.runtime.stage_names import SUMMARISE
+from driftline.runtime.stages import pipeline
 from driftline.state.api import Store, TaskId
 
 AT_ONCE = 5_000

@@ -19,7 +19,8 @@ from driftline.panes import open as open_panes
 from driftline.panes import records, stored_rows
 from driftline.runtime.local import backtest
 from driftline.runtime.owning import ASIDE_S
-from driftline.runtime.stages import JUDGE, JudgeStage, Output, Stage, StageKind, pipeline
+from driftline.runtime.stage_names import JUDGE
+from driftline.runtime.stages import JudgeStage, Output, Stage, StageKind, pipeline
 from driftline.runtime.worker import Worker
 from driftline.state.redis import RedisStore
 from driftline.tables import EncodedEvents

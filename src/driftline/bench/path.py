@@ -24,7 +24,8 @@ from driftline.formats.learning import Shape
 from driftline.log.api import Batch
 from driftline.log.kafka import KafkaLog
 from driftline.runtime.checkpoint import Owned
-from driftline.runtime.stages import SUMMARISE, Output, Stage, SummariseStage, pipeline
+from driftline.runtime.stage_names import SUMMARISE
+from driftline.runtime.stages import Output, Stage, SummariseStage, pipeline
 from driftline.runtime.worker import Worker
 from driftline.state.api import Claim, Commit, Committed, TaskId
 from driftline.state.redis import RedisStore

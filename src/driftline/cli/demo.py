@@ -305,7 +305,7 @@ def _watch(
 def _views(settings: "Settings", store: "Store") -> Iterator[dict[str, Any]]:
     import msgspec
 
-    from driftline.runtime.stages import JUDGE, VIEW
+    from driftline.runtime.stage_names import JUDGE, VIEW
 
     for info in store.tasks(settings.group):
         if info.task.stage == JUDGE:
@@ -316,7 +316,7 @@ def _counted(settings: "Settings", store: "Store") -> tuple[int, int]:
     """Return (consumed, accepted) over all partitions."""
     import msgspec
 
-    from driftline.runtime.stages import SUMMARISE, VIEW
+    from driftline.runtime.stage_names import SUMMARISE, VIEW
 
     consumed = accepted = 0
     for info in store.tasks(settings.group):

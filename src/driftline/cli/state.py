@@ -17,8 +17,6 @@ from driftline.config import Settings, load
 from driftline.errors import ConfigError, InputError, StateCorrupt, StateOtherRelease
 from driftline.log.api import Log
 from driftline.runtime.inputs import Input, decode_inputs, lost_offset
-from driftline.runtime.skipping import carry_out, plan_skip
-from driftline.runtime.stages import pipeline
 from driftline.state.api import Store, TaskId, TaskInfo
 
 TRIES = 3
@@ -144,6 +142,8 @@ def skip(
     $ driftline state skip summarise 3 --to first
     $ driftline state skip judge 0 --to 12500 --yes
     """
+    from driftline.runtime.skipping import carry_out, plan_skip
+
     settings = load(config)
     store, log = _store(settings), open_kafka(settings)
     try:
@@ -171,6 +171,8 @@ def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, soun
         raise InputError(
             f"the state of {named} can be read, and workers go on with it; with --sound it is reset anyway"
         )
+    from driftline.runtime.stages import pipeline
+
     kind = next(kind for kind in pipeline(settings, _partitions(log, settings)) if kind.name == task.stage)
     first, end = log.bounds(kind.inputs[0])[task.partition]
     plan = (
@@ -186,6 +188,8 @@ def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, soun
 
 def checked(store: Store, log: Log, settings: Settings, info: TaskInfo) -> Checked:
     """Read a task as a worker would, without claiming it."""
+    from driftline.runtime.stages import pipeline  # numba, scipy: half a second that reset --help does without
+
     blobs: Mapping[str, bytes] = {}
     skipped = 0
     fault, other_release = info.fault if not info.owner else "", False

@@ -85,7 +85,7 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
 
     from driftline.errors import LogUnavailable, StateCorrupt
     from driftline.runtime.inputs import INPUTS, decode_inputs
-    from driftline.runtime.stages import JUDGE, SUMMARISE, VIEW
+    from driftline.runtime.stage_names import JUDGE, SUMMARISE, VIEW
 
     inputs = {SUMMARISE: settings.topics.predictions, JUDGE: settings.topics.panes}
     tasks = {(info.task.stage, info.task.partition): info for info in store.tasks(settings.group)}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.runtime.nrt import rtsys
 
 _PACKAGE = Path(__file__).parents[1]
 _SOURCES = ("compiled", "evidence", "formats/speculation", "formats/times.py", "sketches")
@@ -80,6 +81,13 @@ class _Files(CompileResultCacheImpl):
 
 class _Cache(FunctionCache):
     _impl_class = _Files
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        # numba refreshes the context first, which imports all that it compiles with: 0.3 s, scipy.linalg among it. Code
+        # that was kept runs without, and what is compiled after all refreshes by itself.
+        rtsys.initialize(context)
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(signature, context)  # type: ignore[no-untyped-call]
 
     def save_overload(self, signature: Any, code: Any) -> None:
         try:

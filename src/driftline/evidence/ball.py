@@ -8,7 +8,7 @@ import math
 from typing import Final
 
 import numpy as np
-from scipy.special import chdtri
+import scipy
 
 from driftline.compiled import compiled, inlined
 from driftline.sketches.keys import Floats, Ints
@@ -37,7 +37,7 @@ def ball_radius(
     """
     freedom = np.maximum((shares > 0).sum(axis=1) - 1, 1).astype(np.float64)
     tail = min(allowance / (10 * max(signals or len(shares), 1)), MOST_TAIL)
-    error = np.maximum(chdtri(freedom, tail), 2 * freedom)
+    error = np.maximum(scipy.special.chdtri(freedom, tail), 2 * freedom)
     return np.asarray(np.maximum(error * dispersion / np.maximum(sizes, 1), min_effect))
 
 

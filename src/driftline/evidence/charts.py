@@ -6,18 +6,19 @@ Gauss-Legendre nodes to all digits that matter. So a chart's limit follows from 
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from functools import cache
 from typing import Final
 
 import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import norm
+import scipy
+from numpy.typing import NDArray
 
 NODES: Final = 80
 """Nodes of the quadrature: 160 give the same seven digits."""
-GRID: Final = 2.0**14
-"""Limits are rounded up to this grid, so that processors whose last bits differ agree on them."""
+GRID: Final = 2**14
+"""Limits are the first on this grid that are wide enough, so that processors whose last bits differ agree on them."""
 LONGEST: Final = 1e9
 """Run lengths up to here are solved for, 1,900 years of minutes: beyond, the quadrature would need more nodes."""
 
@@ -43,8 +44,8 @@ def _one_sided_cusum(limit: float, slack: float, shift: float) -> float:
     nodes, weights = _quadrature(0.0, limit)
     starts = np.concatenate(([0.0], nodes))
     kernel = np.empty((len(starts), len(starts)))
-    kernel[:, 0] = norm.cdf(slack - starts - shift)
-    kernel[:, 1:] = weights * norm.pdf(nodes[None, :] + slack - starts[:, None] - shift)
+    kernel[:, 0] = scipy.special.ndtr(slack - starts - shift)
+    kernel[:, 1:] = weights * _density(nodes[None, :] + slack - starts[:, None] - shift)
     return float(np.linalg.solve(np.eye(len(starts)) - kernel, np.ones(len(starts)))[0])
 
 
@@ -57,9 +58,14 @@ def ewma_arl(limit: float, *, weight: float = 0.1, shift: float = 0.0) -> float:
     edge = limit * np.sqrt(weight / (2 - weight))
     nodes, weights = _quadrature(-edge, edge)
     starts = np.concatenate(([0.0], nodes))
-    kernel = weights / weight * norm.pdf((nodes[None, :] - (1 - weight) * starts[:, None]) / weight - shift)
+    kernel = weights / weight * _density((nodes[None, :] - (1 - weight) * starts[:, None]) / weight - shift)
     inner = np.linalg.solve(np.eye(NODES) - kernel[1:], np.ones(NODES))
     return float(1 + kernel[0] @ inner)
+
+
+def _density(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return φ(x). scipy's own is in scipy.stats, which takes half a second to import."""
+    return np.exp(-x * x / 2) / math.sqrt(2 * math.pi)
 
 
 @cache
@@ -73,8 +79,8 @@ def limit_for(arl: float, run_length: Callable[[float], float]) -> float:
     high = 1.0
     while run_length(high) < wanted:
         high *= 1.25
-    found = float(brentq(lambda limit: np.log(run_length(limit) / wanted), 1e-3, high, xtol=1e-7))
-    return math.ceil(found * GRID) / GRID
+    steps = range(1, math.ceil(high * GRID))
+    return steps[0] / GRID + bisect_left(steps, wanted, key=lambda step: run_length(step / GRID)) / GRID
 
 
 class Cusum:
@@ -129,6 +135,11 @@ class Ewma:
         self._level += self.weight * (x - self._level)
 
 
+@cache
+def _nodes() -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(NODES)
+
+
 def _quadrature(low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    points, weights = np.polynomial.legendre.leggauss(NODES)
+    points, weights = _nodes()
     return (high - low) / 2 * points + (high + low) / 2, (high - low) / 2 * weights

@@ -8,6 +8,8 @@ the reference's mean for what is usual, they are freed of that one's own error (
 A river detector keeps private state that no release promises to keep. So none of it is stored: a detector here is
 the scores that it was fed, at most `MOST_SCORES` since it last started afresh, and is rebuilt by feeding them again.
 Another release of river may see a change in them elsewhere: state says which release it was (`RIVER`).
+
+river's detectors take half a second to import, scipy.stats with them, so they are imported once one is made.
 """
 
 import math
@@ -18,8 +20,6 @@ from typing import Final, Protocol
 
 import numpy as np
 import river
-from river.drift import ADWIN, KSWIN, PageHinkley
-from river.drift.binary import HDDMA, HDDMW
 
 from driftline.evidence.baseline import Baseline, Learned, Sizes
 from driftline.evidence.charts import Cusum, Ewma, cusum_arl, ewma_arl, limit_for
@@ -66,17 +66,23 @@ def adwin(delta: float) -> OnlineDetector:
 
     It looks at every pane (clock 1): panes are minutes, and river's default of 32 would wait for half an hour.
     """
+    from river.drift import ADWIN
+
     detector: OnlineDetector = ADWIN(delta=delta, clock=1)  # type: ignore[no-untyped-call]  # river's Rust part
     return detector
 
 
 def hddm_a(confidence: float) -> OnlineDetector:
     """Return river's HDDM_A (Frías-Blanco and others 2015): means before and after, by Hoeffding's bound."""
+    from river.drift.binary import HDDMA
+
     return _Between0And1(HDDMA(confidence, confidence, two_sided_test=True))  # type: ignore[no-untyped-call]
 
 
 def hddm_w(confidence: float) -> OnlineDetector:
     """Return river's HDDM_W (the same): weighted means, by McDiarmid's bound; the newest 20 have two thirds."""
+    from river.drift.binary import HDDMW
+
     return _Between0And1(HDDMW(confidence, confidence, two_sided_test=True))  # type: ignore[no-untyped-call]
 
 
@@ -86,6 +92,8 @@ def kswin(alpha: float) -> OnlineDetector:
     Which 30 is drawn from a fixed seed, so that a detector is a function of its scores. A score costs 0.2 ms, 200 times
     as much as ADWIN's, and a change is forgotten after 100.
     """
+    from river.drift import KSWIN
+
     detector: OnlineDetector = KSWIN(alpha=alpha, seed=1)
     return detector
 
@@ -109,6 +117,8 @@ def _simulated(name: str, make: Callable[[float], OnlineDetector], run_length: f
 
 
 def _page_hinkley(run_length: float) -> OnlineDetector:
+    from river.drift import PageHinkley
+
     # Scores have unit variance, so it is a two-sided CUSUM around the mean so far, with that one's run lengths: k = .25
     # is for shifts by half a standard error, which many panes show.
     limit = limit_for(run_length, _hinkley_arl)

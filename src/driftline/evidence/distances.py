@@ -8,7 +8,7 @@ thresholds of 0.1 and 0.2 were meant.
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy.special import chdtrc, xlogy
+import scipy
 
 from driftline.evidence.bins import Quality
 from driftline.evidence.projection import Projection
@@ -114,7 +114,7 @@ def _psi(window: Ints, reference: Ints, possible: np.ndarray[tuple[int, ...], np
 def _jensen_shannon(window: Ints, reference: Ints) -> Floats:
     after, before = np.nan_to_num(_rates(window)), np.nan_to_num(_rates(reference))
     middle = (after + before) / 2
-    entropies = [xlogy(shares, shares).sum(axis=1) for shares in (after, before, middle)]
+    entropies = [scipy.special.xlogy(shares, shares).sum(axis=1) for shares in (after, before, middle)]
     divergence = (entropies[0] + entropies[1]) / 2 - entropies[2]
     return np.asarray(np.sqrt(np.maximum(divergence / np.log(2), 0.0)))
 
@@ -130,7 +130,7 @@ def _chi2(window: Ints, reference: Ints) -> tuple[Floats, Floats]:
         statistic += gap.sum(axis=1)
     freedom = (both > 0).sum(axis=1) - 1
     defined = freedom > 0
-    p_value = chdtrc(np.maximum(freedom, 1), statistic)
+    p_value = scipy.special.chdtrc(np.maximum(freedom, 1), statistic)
     return np.where(defined, statistic, np.nan), np.where(defined, p_value, np.nan)
 
 

@@ -12,7 +12,7 @@ import math
 from typing import Final
 
 import numpy as np
-from scipy.special import gammaln, ndtri
+import scipy
 
 from driftline.compiled import compiled
 from driftline.sketches.keys import Floats
@@ -49,10 +49,10 @@ class Dirichlets:
 
     def __init__(self, alphas: Floats) -> None:
         self._alphas = alphas
-        self._alone = gammaln(np.where(alphas > 0, alphas, 1.0))
+        self._alone = scipy.special.gammaln(np.where(alphas > 0, alphas, 1.0))
         total = alphas.sum(axis=-1)
         self._total = np.where(total > 0, total, 1.0)
-        self._total_alone = gammaln(self._total)
+        self._total_alone = scipy.special.gammaln(self._total)
 
     def log_likelihood(self, counts: Floats) -> Floats:
         """Return the log probability of a sequence of events with these counts (shape: guesses, signals).
@@ -87,7 +87,7 @@ def tilts(shares: Floats, radius: Floats) -> Floats:
     of their values; for categories in that of their frequency, so there the tilts are towards frequent or rare ones.
     """
     middle = np.clip(np.cumsum(shares, axis=1) - shares / 2, 1e-9, 1 - 1e-9)
-    score = np.where(shares > 0, ndtri(middle), 0.0)
+    score = np.where(shares > 0, scipy.special.ndtri(middle), 0.0)
     shift = _standardised(score, shares)
     square = score**2 - (shares * score**2 * shift).sum(axis=1, keepdims=True) * shift
     nearest = np.sqrt(radius)[:, None]

@@ -19,7 +19,7 @@ the least or the greatest there are, are beyond it: their probability is p^n, an
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.special import ndtri_exp
+import scipy
 
 from driftline.evidence.projection import Projection
 from driftline.sketches.keys import Floats, Ints
@@ -171,7 +171,7 @@ class _Curves:
         scores = root * means * np.interp(self._place(means), self._places, self._slopes)
         held = np.clip(means, least + above, greatest - below)
         scores += np.interp(self._place(held), self._places, self._bends) / root
-        low, high = ndtri_exp(n * self._log_ends - _LN_2) * [[1.0], [-1.0]]
+        low, high = scipy.special.ndtri_exp(n * self._log_ends - _LN_2) * [[1.0], [-1.0]]
         inside = np.clip(scores, low, high)
         scores = np.where(
             means < least, np.minimum(scores, low), np.where(means > greatest, np.maximum(scores, high), inside)

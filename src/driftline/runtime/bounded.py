@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from driftline.config import Settings
-from driftline.runtime.stages import JUDGE, SUMMARISE
+from driftline.runtime.stage_names import JUDGE, SUMMARISE
 from driftline.state.api import Store, TaskId
 
 

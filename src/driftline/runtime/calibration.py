@@ -17,7 +17,7 @@ from itertools import pairwise
 from math import gcd, lcm
 
 import numpy as np
-from scipy.special import gammaincinv
+import scipy
 
 from driftline.config import Settings
 from driftline.config.durations import format_duration
@@ -182,8 +182,8 @@ def poisson_interval(count: float) -> tuple[float, float]:
     ([0.0, 3.69], [1.62, 11.67])
     """
     tail = (1 - CONFIDENCE) / 2
-    low = float(gammaincinv(count, tail)) if count > 0 else 0.0
-    return low, float(gammaincinv(count + 1, 1 - tail))
+    low = float(scipy.special.gammaincinv(count, tail)) if count > 0 else 0.0
+    return low, float(scipy.special.gammaincinv(count + 1, 1 - tail))
 
 
 @dataclass(frozen=True, slots=True)

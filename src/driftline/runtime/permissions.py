@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from driftline.config import Settings
-from driftline.runtime.stages import JUDGE, SUMMARISE
+from driftline.runtime.stage_names import JUDGE, SUMMARISE
 from driftline.state.address import Kind, parse_redis_url
 from driftline.state.permissions import CLUSTER, READER, SENTINEL, WORKER, rules
 

@@ -11,7 +11,8 @@ from driftline.evidence.reference import Reference
 from driftline.log.api import Log, Outgoing
 from driftline.panes.records import Rebase
 from driftline.runtime.outbox import sent_by
-from driftline.runtime.stages import JUDGE, VIEW, panes_partition
+from driftline.runtime.stage_names import JUDGE, VIEW
+from driftline.runtime.stages import panes_partition
 from driftline.state.api import Store
 
 PATIENCE_S = 30.0

@@ -13,7 +13,8 @@ from driftline.log.api import Log, Outgoing
 from driftline.panes.records import Skip
 from driftline.runtime.inputs import INPUTS, Input, created_anew, decode_inputs, encode_inputs, lost_offset
 from driftline.runtime.outbox import encode_outgoing, sent_by
-from driftline.runtime.stages import JUDGE, StageKind, panes_partition, pipeline
+from driftline.runtime.stage_names import JUDGE
+from driftline.runtime.stages import StageKind, panes_partition, pipeline
 from driftline.state.api import Commit, Outcome, Store, TaskId, TaskInfo
 from driftline.tasks.summarise import STREAM
 

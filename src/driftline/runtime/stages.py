@@ -19,15 +19,13 @@ from driftline.log.api import Batch, Outgoing
 from driftline.panes.records import PaneRecord
 from driftline.runtime.outbox import dead_letter, sender, sent_by
 from driftline.runtime.rules import judge_settings, summarise_settings
+from driftline.runtime.stage_names import JUDGE, SUMMARISE
 from driftline.tasks.judge import Judge
 from driftline.tasks.rules import JudgeSettings
 from driftline.tasks.summarise import NEVER, Summarise, SummariseSettings
 
 log = logging.getLogger(__name__)
 
-SUMMARISE = "summarise"
-JUDGE = "judge"
-VIEW = "view/"
 MOST_OTHERS = 20
 """Other groups that are told apart by name."""
 

@@ -21,7 +21,8 @@ from driftline.runtime.members import Members
 from driftline.runtime.owning import OwnedTasks
 from driftline.runtime.pausing import AWAY, RETRY_S, Pausing
 from driftline.runtime.progress import Progress, samples
-from driftline.runtime.stages import JUDGE, StageKind, pipeline
+from driftline.runtime.stage_names import JUDGE
+from driftline.runtime.stages import StageKind, pipeline
 from driftline.state.api import Outcome, Store
 from driftline.tasks.warming import warm_up
 
