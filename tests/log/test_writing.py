@@ -1,11 +1,12 @@
 """Producers, topics and readers: the same for every log."""
 
+import time
 from binascii import crc32
 
 import pytest
 
 from driftline.errors import PublishError, TopicError
-from driftline.log.api import Outgoing, TopicPartition
+from driftline.log.api import APPEND_TIME, COPIES, CREATE_TIME, IN_SYNC, STAMPED_BY, Outgoing, TopicPartition
 from tests.log.conftest import Backend
 from tests.log.members import fill
 
@@ -139,3 +140,46 @@ def test_a_topic_that_is_created_anew_has_another_id(backend: Backend) -> None:
     backend.log.create_topics({topic: 4}, {})
     assert backend.log.topic_ids([topic]) != before
     assert backend.log.bounds(topic)[0] == (0, 0)
+
+
+def test_the_settings_of_topics_are_told(any_backend: Backend) -> None:
+    topic = any_backend.topic("told")
+    found = any_backend.log.topic_settings([topic, f"{topic}-missing"])
+    assert list(found) == [topic]
+    assert {name: found[topic][name] for name in (COPIES, IN_SYNC, STAMPED_BY)} == {
+        COPIES: "1",
+        IN_SYNC: "1",
+        STAMPED_BY: CREATE_TIME,
+    }
+
+
+def test_who_stamps_records_is_chosen_when_a_topic_is_created_and_changed_later(backend: Backend) -> None:
+    created, changed = f"created-{backend.tag}", backend.topic("changed")
+    backend.log.create_topics({created: 4}, {created: {STAMPED_BY: APPEND_TIME}})
+    before = time.time_ns() // 1_000_000 - 60_000
+    for topic in (created, changed):
+        fill(backend.log, topic, each=1)
+    backend.log.change_topics({changed: {STAMPED_BY: APPEND_TIME}})
+
+    found = backend.log.topic_settings([created, changed])
+    assert {topic: own[STAMPED_BY] for topic, own in found.items()} == dict.fromkeys((created, changed), APPEND_TIME)
+    for topic in (created, changed):
+        produce_and_flush(backend, Outgoing(topic, b"key", b"old", 0, timestamp=1_000))
+    assert all(stamp > before for stamp in stamps(backend, created))
+    assert min(stamps(backend, changed)) > before
+
+
+def stamps(backend: Backend, topic: str) -> list[int]:
+    """Return the timestamps of the records that say that they are old."""
+    reader = backend.log.read(topic)
+    found = []
+    while not reader.at_end:
+        found += [stamp for _, _, stamp, record in reader.poll(1.0) if record.value == b"old"]
+    reader.close()
+    assert found
+    return found
+
+
+def test_a_change_that_cannot_be_made_is_an_error_that_names_the_topic(any_backend: Backend) -> None:
+    with pytest.raises(TopicError, match=f"missing-{any_backend.tag}"):
+        any_backend.log.change_topics({f"missing-{any_backend.tag}": {STAMPED_BY: APPEND_TIME}})

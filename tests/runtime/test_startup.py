@@ -32,6 +32,21 @@ def test_all_is_well() -> None:
     assert check_before_work(settings(), log_with_topics(), store, wall_ms=store.time_ms) == []
 
 
+def test_a_producers_clock_that_vouches_for_itself_is_warned_of() -> None:
+    store = MemoryStore()
+    on_kafka = settings(kafka={"bootstrap.servers": "h:1"})
+
+    warnings = check_before_work(on_kafka, log_with_topics(), store, wall_ms=store.time_ms)
+
+    first, second = warnings
+    assert second.startswith("alerts (alerts), driftline.panes (panes), driftline.dead-letters (dead_letters): ")
+    assert "--topic EACH --add-config message.timestamp.type=LogAppendTime" in second
+    assert first.endswith(
+        "kafka-configs.sh --bootstrap-server h:1 --alter --topic predictions --add-config "
+        "message.timestamp.type=LogAppendTime)"
+    )
+
+
 def test_every_missing_topic_is_named_with_the_command_that_makes_it() -> None:
     with pytest.raises(TopicError) as caught:
         check_before_work(settings(), MemoryLog(), MemoryStore(), wall_ms=lambda: 0)

@@ -265,5 +265,11 @@ class SimulatedLog:
     def create_topics(self, counts: Mapping[str, int], settings: Mapping[str, Mapping[str, str]]) -> None:
         self._memory.create_topics(counts, settings)
 
+    def topic_settings(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+        return self._memory.topic_settings(topics)
+
+    def change_topics(self, settings: Mapping[str, Mapping[str, str]]) -> None:
+        self._memory.change_topics(settings)
+
     def read(self, topic: str, *, follow: bool = False) -> Reader:
         return self._memory.read(topic, follow=follow)

@@ -100,7 +100,7 @@ def run_one(settings: Settings, *, until_caught_up: bool, child: bool = False) -
     with ExitStack() as stack:
         kafka, store = open_log(settings), open_store(settings)
         stack.callback(store.close)
-        check(settings, kafka, store)
+        check(settings, kafka, store, warn=not child)
         exposition = Exposition(constants(settings))
         serve_metrics(settings, exposition, stack)
         owner = owner_name()
@@ -178,8 +178,8 @@ def _run_processes(
         raise typer.Exit(status)
 
 
-def check(settings: Settings, kafka: "Log", store: "Store") -> None:
-    """Check what must hold before work begins; warnings are logged. Raises DriftlineError.
+def check(settings: Settings, kafka: "Log", store: "Store", *, warn: bool = True) -> None:
+    """Check what must hold before work begins; log the warnings (a parent does, once for all). Raises DriftlineError.
 
     Who starts in the middle of an outage has as much patience as who starts at its beginning.
     """
@@ -191,7 +191,8 @@ def check(settings: Settings, kafka: "Log", store: "Store") -> None:
         return check_before_work(settings, kafka, store, wall_ms=Clock().wall_ms)
 
     for warning in patiently("Kafka and Redis", attempt):
-        log.warning(warning)
+        if warn:
+            log.warning(warning)
 
 
 def say_what_begins(settings: Settings, who: str) -> None:

@@ -1,7 +1,8 @@
 """`driftline topics`: create the topics that the settings name, or check them."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -12,14 +13,17 @@ from driftline.cli import PROBLEMS_FOUND
 from driftline.cli.acls import acls
 from driftline.cli.connect import open_kafka
 from driftline.cli.options import ConfigOption, JsonOption
-from driftline.cli.terminal import out, print_json
+from driftline.cli.terminal import note, out, print_json
 from driftline.config import Settings, load
-from driftline.log.api import Log
-from driftline.runtime.topics import topic_faults
+from driftline.errors import LogDenied
+from driftline.log.api import COPIES, IN_SYNC, STAMPED_BY, Log
+from driftline.runtime.topics import creation_settings, mends, topic_faults, topic_warnings
 
-DAY_MS = 86_400_000
 KNOWN_S = 10.0
 """How long a new topic may take to be known to the brokers."""
+
+TOLD = {COPIES: "copies", IN_SYNC: "must have it", STAMPED_BY: "timestamps"}
+"""Settings that are told, with their headings."""
 
 app = typer.Typer(
     help="Create the topics that the settings name, check them, or print who may do what.",
@@ -40,34 +44,42 @@ def create(
     partitions: Annotated[int, typer.Option(min=1, help="Of predictions, alerts and dead letters.")] = 4,
     pane_partitions: Annotated[int, typer.Option(min=1, help="Of the internal panes topic.")] = 4,
     replication_factor: Replicas = None,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Also change what `topics check` warns of, in topics that are there.")
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Create what is missing, and leave alone what is there.
 
     Partitions are the most workers that can share the work, and adding some later moves keys to other partitions:
-    choose enough.
+    choose enough. Records bear the brokers' time (message.timestamp.type=LogAppendTime), so no producer's clock vouches
+    for itself. Of three copies two must have a record (min.insync.replicas), of five three: a broker may be lost.
 
     \b
     $ driftline topics create --partitions 12 --replication-factor 3
+    $ driftline topics create --fix
     """
     settings = load(config)
     log = open_kafka(settings)
     create_missing(log, settings, partitions, pane_partitions, replication_factor)
-    _report(settings, _counts(log, settings), json)
+    if fix:
+        mend(log, settings, [topic for _, topic in settings.topics.named()])
+    _report(log, settings, json)
 
 
 @app.command()
 def check(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Check that all topics are there.
+    """Check that all topics are there, and that Kafka keeps their records well.
 
-    Ends with status 1 if something is wrong, and says which command mends it.
+    Ends with status 1 if something is wrong, and says which command mends it. What had better be otherwise is told too,
+    and does not stop work: whose clock writes timestamps, and how many copies must have a record.
 
     \b
     $ driftline topics check && driftline run
     """
     settings = load(config)
-    _report(settings, _counts(open_kafka(settings), settings), json)
+    _report(open_kafka(settings), settings, json)
 
 
 def create_missing(
@@ -80,41 +92,54 @@ def create_missing(
         for key, topic in settings.topics.named()
         if topic not in counts
     }
-    copies = {} if replication_factor is None else {"replication.factor": str(replication_factor)}
-    log.create_topics(wanted, {topic: {**copies, **own} for topic, own in topic_settings(settings).items()})
+    log.create_topics(wanted, creation_settings(settings, replication_factor))
     # Kafka says "created" before all brokers know the topic; the next command would be told that there is none.
     deadline = time.monotonic() + KNOWN_S
     while wanted.keys() - _counts(log, settings).keys() and time.monotonic() < deadline:
         time.sleep(0.1)
+    if replication_factor is None:
+        with suppress(LogDenied):  # to create topics does not include to change them; what is found is told
+            mend(log, settings, list(wanted))  # how many copies they have was the brokers' to decide
 
 
-def topic_settings(settings: Settings) -> dict[str, dict[str, str]]:
-    """Return Kafka's settings for each topic; what is left out is the brokers' default."""
-    own = {
-        # The latest state of every incident is kept for ever, and that of the last days in full.
-        "alerts": {"cleanup.policy": "compact", "min.compaction.lag.ms": str(7 * DAY_MS)},
-        # Read once, within seconds; kept to look into and to judge again.
-        "panes": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
-        "dead_letters": {"cleanup.policy": "delete", "retention.ms": str(14 * DAY_MS)},
-    }
-    return {topic: own.get(key, {}) for key, topic in settings.topics.named()}
+def mend(log: Log, settings: Settings, topics: Sequence[str]) -> None:
+    """Change what had better be otherwise of these topics, and say so."""
+    changes = mends(settings, log.topic_settings(topics))
+    log.change_topics(changes)
+    for topic, changed in changes.items():
+        note(f"{topic}: set {', '.join(f'{name}={value}' for name, value in changed.items())}")
 
 
 def _counts(log: Log, settings: Settings) -> dict[str, int]:
     return log.partition_counts([topic for _, topic in settings.topics.named()])
 
 
-def _report(settings: Settings, counts: Mapping[str, int], as_json: bool) -> None:
-    found = topic_faults(settings, counts)
+def _report(log: Log, settings: Settings, as_json: bool) -> None:
+    names = [topic for _, topic in settings.topics.named()]
+    counts, found = _counts(log, settings), log.topic_settings(names)
+    problems, warnings = topic_faults(settings, counts), topic_warnings(settings, found)
     if as_json:
-        topics = {key: {"topic": topic, "partitions": counts.get(topic)} for key, topic in settings.topics.named()}
-        print_json({"topics": topics, "problems": found})
+        topics = {
+            key: {
+                "topic": topic,
+                "partitions": counts.get(topic),
+                "settings": {name: found[topic][name] for name in TOLD} if topic in found else None,
+            }
+            for key, topic in settings.topics.named()
+        }
+        print_json({"topics": topics, "problems": problems, "warnings": warnings})
     else:
-        table = Table("", "topic", "partitions", box=None, pad_edge=False)
+        table = Table("", "topic", "partitions", *TOLD.values(), box=None, pad_edge=False)
         for key, topic in settings.topics.named():
-            table.add_row(key, topic, str(counts[topic]) if topic in counts else Text("missing", "red"))
+            if topic in counts:
+                own = found.get(topic, {})  # nothing where this user may not see it
+                table.add_row(key, topic, str(counts[topic]), *(own.get(name, "not seen") for name in TOLD))
+            else:
+                table.add_row(key, topic, Text("missing", "red"))
         out().print(table)
-        for problem in found:
+        for problem in problems:
             out().print(Text(problem, "red"))
-    if found:
+        for warning in warnings:
+            out().print(Text(warning, "yellow"))
+    if problems:
         raise typer.Exit(PROBLEMS_FOUND)

@@ -172,6 +172,14 @@ class Producer(Protocol):
         ...
 
 
+COPIES = "replication.factor"
+"""How many copies of a topic there are: no setting of Kafka's own, but asked for and told like one."""
+IN_SYNC = "min.insync.replicas"
+STAMPED_BY = "message.timestamp.type"
+APPEND_TIME, CREATE_TIME = "LogAppendTime", "CreateTime"
+"""Who writes a record's timestamp: the log when it appends the record, or the producer."""
+
+
 class Log(Protocol):
     """Where consumers and producers come from, and what knows the topics."""
 
@@ -212,6 +220,17 @@ class Log(Protocol):
 
     def create_topics(self, counts: Mapping[str, int], settings: Mapping[str, Mapping[str, str]]) -> None:
         """Create topics (name to partition count), each with its settings. One that exists already is left alone."""
+        ...
+
+    def topic_settings(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return the settings in force of each topic, `COPIES`, `IN_SYNC` and `STAMPED_BY` among them.
+
+        A topic that does not exist is left out, and so is one whose settings this user may not see.
+        """
+        ...
+
+    def change_topics(self, settings: Mapping[str, Mapping[str, str]]) -> None:
+        """Change these settings of topics that exist, and leave their others as they are."""
         ...
 
     def read(self, topic: str, *, follow: bool = False) -> "Reader":

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka import Producer as Client
 
 from driftline.errors import TopicError
-from driftline.log.api import RebalanceListener
+from driftline.log.api import COPIES, CREATE_TIME, IN_SYNC, STAMPED_BY, RebalanceListener
 from driftline.log.kafka import KafkaLog
 from driftline.log.kafka_consumer import KafkaConsumer
 from driftline.log.kafka_errors import as_driftline, client_logger, error_of, no_such_topic
@@ -96,6 +96,24 @@ class EmbeddedLog:
                 self._cluster.list_topics(topic, timeout=ASK_S)
             except KafkaException as exception:
                 raise as_driftline(error_of(exception), f"create topic {topic}", topic=topic) from exception
+
+    def topic_settings(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return what is so of every topic of the mock cluster."""
+        known = self.partition_counts(topics)
+        return {topic: {COPIES: "1", IN_SYNC: "1", STAMPED_BY: CREATE_TIME} for topic in topics if topic in known}
+
+    def change_topics(self, settings: Mapping[str, Mapping[str, str]]) -> None:
+        """Refuse: the mock cluster has no settings.
+
+        Raises:
+            TopicError: always, but for no change.
+        """
+        for topic in settings:
+            raise TopicError(
+                f"topic {topic}: the embedded log's topics cannot be changed. Give the address of a real Kafka in "
+                "kafka.bootstrap.servers",
+                topic=topic,
+            )
 
     def close(self) -> None:
         """Stop the cluster; all its records are gone."""

@@ -3,17 +3,19 @@
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._listoffsets import OffsetSpec
 from confluent_kafka.admin._topic import TopicDescription
 from confluent_kafka.cimpl import NewTopic
 
 from driftline.errors import TopicError
-from driftline.log.api import RebalanceListener
+from driftline.log.api import COPIES, RebalanceListener
 from driftline.log.kafka_consumer import KafkaConsumer
 from driftline.log.kafka_errors import (
     MOVING,
@@ -165,14 +167,12 @@ class KafkaLog:
         """
         if not counts:
             return
-        wanted = []
         for topic, partitions in counts.items():
             config = dict(settings.get(topic, {}))
-            copies = int(config.pop("replication.factor", -1))
-            wanted.append(NewTopic(topic, partitions, copies, config=config))
-        for topic, done in self._admin.create_topics(wanted, operation_timeout=ASK_S, request_timeout=ASK_S).items():
+            copies = int(config.pop(COPIES, -1))
+            wanted = NewTopic(topic, partitions, copies, config=config)
             try:
-                self._answer(done)
+                insist(partial(self._create, wanted), on=STARTING)
             except KafkaException as exception:
                 error = error_of(exception)
                 if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
@@ -183,6 +183,55 @@ class KafkaLog:
                     ) from exception
                 raise as_driftline(error, f"create topic {topic}", topic=topic) from exception
         self._await_topics(list(counts))
+
+    def _create(self, wanted: NewTopic) -> None:
+        [done] = self._admin.create_topics([wanted], operation_timeout=ASK_S, request_timeout=ASK_S).values()
+        self._answer(done)
+
+    def topic_settings(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return the settings in force of each topic that exists, where this user may see them (DescribeConfigs).
+
+        Raises:
+            LogDenied: the brokers refuse this user.
+            LogUnavailable: no broker answered within 10 s.
+        """
+        found = {}
+        for topic, described in self._described(topics).items():
+            copies = min((len(partition.replicas) for partition in described.partitions), default=0)
+            resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+            try:
+                entries = self._answer(self._admin.describe_configs([resource], request_timeout=ASK_S)[resource])
+            except KafkaException as exception:
+                error = error_of(exception)
+                if error.code() in UNSEEN:
+                    continue
+                raise as_driftline(error, f"ask for the settings of topic {topic}", topic=topic) from exception
+            values = {name: entry.value for name, entry in entries.items() if entry.value is not None}
+            found[topic] = {**values, COPIES: str(copies)}
+        return found
+
+    def change_topics(self, settings: Mapping[str, Mapping[str, str]]) -> None:
+        """Change these settings of topics that exist.
+
+        Raises:
+            TopicError: there is no such topic, or a setting is not as Kafka wants it.
+            LogDenied: the brokers refuse this user.
+            LogUnavailable: no broker answered within 10 s.
+        """
+        for topic, wanted in settings.items():
+            entries = [
+                ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in wanted.items()
+            ]
+            resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
+            [done] = self._admin.incremental_alter_configs([resource], request_timeout=ASK_S).values()
+            try:
+                self._answer(done)
+            except KafkaException as exception:
+                error = error_of(exception)
+                if error.code() in BAD_TOPIC:
+                    said = f"cannot change topic {topic}: {error.str()}. Correct its settings"
+                    raise TopicError(said, topic=topic) from exception
+                raise as_driftline(error, f"change topic {topic}", topic=topic) from exception
 
     def _await_topics(self, topics: list[str]) -> None:
         def look() -> None:
@@ -216,6 +265,17 @@ class KafkaLog:
         self._admin.poll(0)
 
 
+STARTING = frozenset({KafkaError.INVALID_REPLICATION_FACTOR, KafkaError.NOT_CONTROLLER})
+"""What a broker answers that has just started: it and others are not yet admitted, so the copies have no place."""
+UNSEEN = frozenset(
+    {
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNSUPPORTED_VERSION,
+        KafkaError._UNSUPPORTED_FEATURE,
+    }
+)
 BAD_TOPIC = frozenset(
     {
         KafkaError.INVALID_CONFIG,

@@ -5,11 +5,22 @@ from binascii import crc32
 from collections.abc import Callable, Mapping, Sequence
 
 from driftline.errors import LogUnavailable, PublishError, TopicError
-from driftline.log.api import Outgoing, RebalanceListener, Record, TopicPartition
+from driftline.log.api import (
+    APPEND_TIME,
+    COPIES,
+    CREATE_TIME,
+    IN_SYNC,
+    STAMPED_BY,
+    Outgoing,
+    RebalanceListener,
+    Record,
+    TopicPartition,
+)
 from driftline.log.memory_cluster import Cluster, now_ms
 from driftline.log.memory_consumer import MemoryConsumer
 from driftline.log.memory_group import Group
 
+DEFAULTS = {COPIES: "1", IN_SYNC: "1", STAMPED_BY: CREATE_TIME}
 MAX_RECORD_BYTES = 1_000_000
 """Key and value together: a fresh Kafka producer's limit."""
 
@@ -63,14 +74,29 @@ class MemoryLog:
             return {number: (held.first, held.end) for number, held in enumerate(self._cluster.topics[topic])}
 
     def create_topics(self, counts: Mapping[str, int], settings: Mapping[str, Mapping[str, str]]) -> None:
-        """Create topics (name to partition count); their settings mean nothing here."""
+        """Create topics (name to partition count); of their settings `STAMPED_BY` has a meaning here."""
         for topic, partitions in counts.items():
             if partitions < 1:
                 raise TopicError(
                     f"cannot create topic {topic} with {partitions} partitions: it needs at least one", topic=topic
                 )
         with self._cluster.changed:
+            new = [topic for topic in counts if topic not in self._cluster.topics]
             self._cluster.create(counts)
+            for topic in new:
+                self._cluster.settings[topic] = {**DEFAULTS, **settings.get(topic, {})}
+
+    def topic_settings(self, topics: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return the settings in force of each topic; a topic that does not exist is left out."""
+        with self._cluster.changed:
+            return {topic: dict(self._cluster.settings[topic]) for topic in topics if topic in self._cluster.topics}
+
+    def change_topics(self, settings: Mapping[str, Mapping[str, str]]) -> None:
+        """Change these settings of topics that exist."""
+        with self._cluster.changed:
+            for topic, wanted in settings.items():
+                self._cluster.partition(TopicPartition(topic, 0))
+                self._cluster.settings[topic].update(wanted)
 
     def grow(self, topic: str, partitions: int) -> None:
         """Add partitions to a topic, up to this count; its groups share them out."""
@@ -128,7 +154,8 @@ class MemoryProducer:
                 partition = self._cluster.partition(TopicPartition(record.topic, self._place(record)))
             except TopicError as error:
                 raise PublishError(str(error), topic=record.topic, partition=record.partition, key=record.key) from None
-            stamp = self._cluster.clock() if record.timestamp is None else record.timestamp
+            by_log = self._cluster.settings[record.topic][STAMPED_BY] == APPEND_TIME
+            stamp = self._cluster.clock() if by_log or record.timestamp is None else record.timestamp
             partition.append(Record(record.key, record.value, record.headers), stamp)
             self._cluster.changed.notify_all()
 

@@ -52,6 +52,7 @@ class Cluster:
         self.changed = Condition()
         self.topics: dict[str, list[Partition]] = {}
         self.ids: dict[str, str] = {}
+        self.settings: dict[str, dict[str, str]] = {}
         self.groups: dict[str, Group] = {}
 
     def partition(self, source: TopicPartition) -> Partition:

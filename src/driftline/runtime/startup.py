@@ -6,7 +6,7 @@ from driftline.config import Settings, format_duration, missing_profiles
 from driftline.errors import ConfigError, TopicError
 from driftline.log.api import Log
 from driftline.runtime.rules import judge_settings
-from driftline.runtime.topics import topic_faults
+from driftline.runtime.topics import topic_faults, topic_warnings
 from driftline.state.api import Store
 
 MOST_SKEW_MS = 5_000
@@ -14,7 +14,7 @@ MOST_SKEW_MS = 5_000
 
 
 def check_before_work(settings: Settings, log: Log, store: Store, *, wall_ms: Callable[[], int]) -> list[str]:
-    """Check topics, profile files and the store; return warnings about clocks.
+    """Check topics, profile files and the store; return warnings about topics and clocks.
 
     Raises:
         TopicError: a topic is missing.
@@ -27,7 +27,8 @@ def check_before_work(settings: Settings, log: Log, store: Store, *, wall_ms: Ca
         raise ConfigError("\n".join(missing))
     judge_settings(settings)  # reads every profile
     store.check()
-    return clock_warnings(store, wall_ms())
+    found = log.topic_settings([topic for _, topic in settings.topics.named()]) if settings.kafka else {}
+    return [*topic_warnings(settings, found), *clock_warnings(store, wall_ms())]
 
 
 def check_topics(settings: Settings, log: Log) -> None:

@@ -1,8 +1,16 @@
-"""What the topics must look like."""
+"""What the topics must look like, what they had better look like, and what they are created with."""
 
 from collections.abc import Mapping
 
 from driftline.config import Settings
+from driftline.log.api import APPEND_TIME, COPIES, IN_SYNC, STAMPED_BY
+
+DAY_MS = 86_400_000
+FEW_COPIES = 3
+"""Of fewer copies none can be away while all others must take a record."""
+
+Found = Mapping[str, Mapping[str, str]]
+"""The settings in force of each topic whose settings can be seen."""
 
 
 def topic_faults(settings: Settings, counts: Mapping[str, int]) -> list[str]:
@@ -12,3 +20,77 @@ def topic_faults(settings: Settings, counts: Mapping[str, int]) -> list[str]:
         for key, topic in settings.topics.named()
         if topic not in counts
     ]
+
+
+def topic_warnings(settings: Settings, found: Found) -> list[str]:
+    """Return what had better be otherwise of topics that can be used, with the commands that mend it."""
+    keys = {topic: key for key, topic in settings.topics.named()}
+    concerned: dict[tuple[str, str, str], list[str]] = {}
+    for topic, changes in mends(settings, found).items():
+        for name, value in changes.items():
+            concerned.setdefault((_why(keys[topic], name, found[topic]), name, value), []).append(topic)
+    servers = settings.kafka.get("bootstrap.servers", "HOST:9092")
+    return [
+        f"{', '.join(f'{topic} ({keys[topic]})' for topic in topics)}: {why}. Mend it: driftline topics create --fix "
+        f"(or kafka-configs.sh --bootstrap-server {servers} --alter --topic "
+        f"{topics[0] if len(topics) == 1 else 'EACH'} --add-config {name}={value})"
+        for (why, name, value), topics in concerned.items()
+    ]
+
+
+def mends(settings: Settings, found: Found) -> dict[str, dict[str, str]]:
+    """Return by topic the settings to change so that there is nothing to warn of."""
+    wanted: dict[str, dict[str, str]] = {}
+    for _, topic in settings.topics.named():
+        own = found.get(topic, {})
+        if own.get(STAMPED_BY, APPEND_TIME) != APPEND_TIME:
+            wanted.setdefault(topic, {})[STAMPED_BY] = APPEND_TIME
+        least = enough_in_sync(int(own.get(COPIES, "1")))
+        if least > int(own.get(IN_SYNC, least)):
+            wanted.setdefault(topic, {})[IN_SYNC] = str(least)
+    return wanted
+
+
+def enough_in_sync(copies: int) -> int:
+    """Return how many copies must have a record before it counts as written: most of them, so that some may be lost.
+
+    >>> [enough_in_sync(copies) for copies in (1, 2, 3, 4, 5)]
+    [1, 1, 2, 3, 3]
+    """
+    return copies // 2 + 1 if copies >= FEW_COPIES else 1
+
+
+def creation_settings(settings: Settings, copies: int | None = None) -> dict[str, dict[str, str]]:
+    """Return what each topic is created with; what is left out is the brokers' default.
+
+    All have the brokers' time on their records. In predictions a wrong clock of a producer would otherwise vouch for
+    itself; elsewhere retention and compaction would go by the clock of whatever machine a worker is on.
+    """
+    own = {
+        # The latest state of every incident is kept for ever, and that of the last days in full.
+        "alerts": {"cleanup.policy": "compact", "min.compaction.lag.ms": str(7 * DAY_MS)},
+        # Read once, within seconds; kept to look into and to judge again.
+        "panes": {"cleanup.policy": "delete", "retention.ms": str(7 * DAY_MS)},
+        "dead_letters": {"cleanup.policy": "delete", "retention.ms": str(14 * DAY_MS)},
+    }
+    common = {STAMPED_BY: APPEND_TIME}
+    if copies is not None:
+        common |= {COPIES: str(copies), IN_SYNC: str(enough_in_sync(copies))}
+    return {topic: {**common, **own.get(key, {})} for key, topic in settings.topics.named()}
+
+
+def _why(key: str, name: str, own: Mapping[str, str]) -> str:
+    if name == IN_SYNC:
+        return (
+            f"of {own[COPIES]} copies {own[IN_SYNC]} must have a record before it counts as written ({name}); if that "
+            "broker is lost, so is the record"
+        )
+    if key == "predictions":
+        return (
+            f"a record's timestamp is what its producer wrote ({name}={own[name]}), so a producer whose clock is wrong "
+            "vouches for itself: its events are counted at wrong times, and Kafka deletes by them"
+        )
+    return (
+        f"a record's timestamp is what the worker's machine says ({name}={own[name]}), and Kafka deletes and compacts "
+        "by it: a wrong clock there can delete records before they are read"
+    )
