@@ -18,6 +18,7 @@ from driftline.tasks import following
 from driftline.tasks.learning import Learner
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import Summarise
+from driftline.tasks.watched import Watched
 from tests.mutations.engine import SIMULATION
 from tests.mutations.places import Mutation
 
@@ -255,6 +256,13 @@ MUTATIONS = (
         "sure[0] <= DEPENDENT * STEPS",
         "True",
         ("tests/evidence/test_volume.py",),
+    ),
+    Mutation(
+        "an alert about the number of events always calls its budget guaranteed",
+        Watched.independent,
+        "return volume.independent",
+        "return True",
+        ("tests/runtime/test_calibration.py::test_an_alert_about_the_number_of_events_says_so_too",),
     ),
     Mutation(
         "a segment takes as much of the budget as all events",

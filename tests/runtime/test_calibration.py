@@ -12,7 +12,7 @@ from driftline.cli.calibrated import as_text
 from driftline.config import Settings
 from driftline.errors import InputError
 from driftline.evidence.reference import Reference
-from driftline.incidents.incident import Basis
+from driftline.incidents.incident import Basis, Kind
 from driftline.runtime.calibration import Calibrated, calibrate
 from driftline.runtime.local import backtest, build_references
 from driftline.runtime.rules import judge_settings, with_references
@@ -154,3 +154,20 @@ def test_an_alert_says_what_its_false_alarm_rate_rests_on(
     }[basis]
     opening = next(each for each in result.incidents if each.id == incident.id)
     assert said in opening.summary
+
+
+@pytest.mark.parametrize(("persistence", "basis"), [(0.0, Basis.GUARANTEED), (0.9, Basis.NOT_GUARANTEED)])
+def test_an_alert_about_the_number_of_events_says_so_too(tmp_path: Path, persistence: float, basis: Basis) -> None:
+    """Windows whose numbers wander from one to the next are fewer observations than they seem."""
+    usual = np.rint(60 + 8 * wander(300, persistence)).astype(int)
+    good, later = tmp_path / "good.parquet", tmp_path / "later.parquet"
+    for path, numbers in ((good, usual), (later, np.full(60, 5))):
+        at = np.concatenate([START + minute * MINUTE + np.arange(n) * 500 for minute, n in enumerate(numbers)])
+        chance = np.random.default_rng(7)
+        pl.DataFrame({"at": at, "answer": chance.beta(2, 5, len(at))}).write_parquet(path)
+    references = build_references(HOW, open_table(good), MAPPING)
+    judging = with_references(judge_settings(HOW), references)
+    result = backtest(HOW, iter_events(open_table(later), MAPPING), judging=judging)
+    (incident,) = [each for each in result.latest if each.kind is Kind.VOLUME]
+    assert incident.false_alarms is not None
+    assert incident.false_alarms.basis is basis
