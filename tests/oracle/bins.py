@@ -21,7 +21,10 @@ FEWEST = 5
 MOST_VALUES, OFTEN = 40, 5
 """A number has a bin for each value if it has at most 40, and each came five times on average."""
 MOST_CATEGORIES = 10
-FREQUENT = 0.005
+FREQUENT = 0.001
+STANDS_OUT = 3
+MOST_GROUPS, GROUP_SHARE = 8, 0.05
+LEAST_PARTS = 16
 LATE = 0.01
 LEAST_PANES, GROWING = 8, 0.9
 LEAST_STRINGS = 50
@@ -36,7 +39,7 @@ class Bins:
     role: int
     shift: int
     landmarks: Sequence[int]
-    """Keys of the reference to which a window's coarser bucket moves, if it holds one of them."""
+    """Keys of the reference; a window's coarser bucket moves to the first of these that it holds, if any."""
     place: Callable[[int], tuple[int, str]]
     """From a key to its bin, and to what it says about quality."""
     pseudo: Sequence[float]
@@ -44,12 +47,19 @@ class Bins:
     pseudo_outside: float
     pseudo_unseen: float
     """Values added to those out of range, and to those never seen."""
+    alone: frozenset[int] = frozenset()
+    """Buckets that one part of the reference alone held."""
+    unseen: int | None = None
+    """The bin of what was never seen."""
 
-    def find(self, key: int, shift: int) -> tuple[int, str]:
-        """Return bin and quality of a bucket."""
+    def find(self, key: int, shift: int, by_others: bool = False) -> tuple[int, str]:
+        """Return bin and quality of a bucket; `by_others`: for a reference without the part that it comes from."""
         if shift > self.shift:
-            key = next((mark for mark in sorted(self.landmarks) if mark >> shift == key >> shift), key)
-        return self.place(key)
+            key = next((mark for mark in self.landmarks if mark >> shift == key >> shift), key)
+        place, quality = self.place(key)
+        if by_others and key >> self.shift << self.shift in self.alone:
+            return place if self.unseen is None else self.unseen, UNSEEN
+        return place, quality
 
 
 @dataclass(frozen=True)
@@ -76,29 +86,49 @@ def family_of(name: str) -> str:
     return next((part for part in ("features", "tags", "arrival") if name.startswith(f"{part}.")), "service")
 
 
-def signals_of(whole: Tally, panes: Sequence[Tally]) -> dict[str, Signal]:
-    """Return what is known of each signal, in order of the names, events first; `whole` is all panes together."""
+def signals_of(whole: Tally, panes: Sequence[Tally], places: Sequence[int]) -> dict[str, Signal]:
+    """Return what is known of each signal, in order of the names, events first; `whole` is all panes together.
+
+    `places` are the panes' on the time line, in pane lengths.
+    """
     found = {}
     for name in ("events", *sorted(whole.signals - {"events"})):
         totals = {role: sum(whole.of(name, role)[1].values()) for role in sorted(ROLES.values()) if role}
         most = max(totals.values())
         kind = next((role for role, total in totals.items() if total == most), None) if most else None
         family = family_of(name)
-        bins = None if kind is None else _bins(name, family, kind, whole, panes)
+        bins = None if kind is None else _bins(name, family, kind, whole, panes, places)
         found[name] = Signal(name, family, kind, bins)
     return found
 
 
-def _bins(name: str, family: str, kind: int, whole: Tally, panes: Sequence[Tally]) -> Bins | None:
+def _bins(
+    name: str, family: str, kind: int, whole: Tally, panes: Sequence[Tally], places: Sequence[int]
+) -> Bins | None:
     shift, counts = whole.of(name, kind)
     if family == "arrival":
         return _arrivals(counts, shift)
+    alone = _alone(counts, shift, [pane.of(name, kind)[1] for pane in panes], places)
     if kind != NUMBER:
-        return None if _hardly_repeats(counts, shift) else _categories(kind, counts, shift)
+        return None if _hardly_repeats(counts, shift) else _categories(kind, counts, shift, alone)
     if _grows(name, panes):
         return None
     few = len(counts) <= MOST_VALUES and sum(counts.values()) >= OFTEN * len(counts)
-    return _values(counts, shift) if few and shift == 0 else _quantiles(counts, shift)
+    return _values(counts, shift, alone) if few and shift == 0 else _quantiles(counts, shift)
+
+
+def _alone(
+    counts: Mapping[int, int], shift: int, panes: Sequence[Mapping[int, int]], places: Sequence[int]
+) -> frozenset[int]:
+    """Return the buckets that one part alone held: of sixteen or more of equal length, or else one event."""
+    if len(set(places)) < LEAST_PARTS:
+        return frozenset(key for key, count in counts.items() if count == 1)
+    length = max(2**k for k in range(40) if len({place // 2**k for place in places}) >= LEAST_PARTS)
+    parts: dict[int, set[int]] = {key: set() for key in counts}
+    for held, place in zip(panes, places, strict=True):
+        for key in held:
+            parts[key >> shift << shift].add(place // length)
+    return frozenset(key for key, found in parts.items() if len(found) == 1)
 
 
 def _grows(name: str, panes: Sequence[Tally]) -> bool:
@@ -155,7 +185,7 @@ def roundest(low: int, high: int) -> int:
     return next(high >> bits << bits for bits in range(40, -1, -1) if high >> bits << bits >= low)
 
 
-def _values(counts: Mapping[int, int], shift: int) -> Bins:
+def _values(counts: Mapping[int, int], shift: int, alone: frozenset[int]) -> Bins:
     keys = sorted(counts)
     run_of = _runs(keys, counts)
 
@@ -163,8 +193,7 @@ def _values(counts: Mapping[int, int], shift: int) -> Bins:
         seen = EXPECTED if key in counts else UNSEEN
         return _run_at(key, keys, run_of), seen if keys[0] <= key <= keys[-1] else OUT_OF_RANGE
 
-    once = sum(count == 1 for count in counts.values())
-    return Bins(NUMBER, shift, keys, place, [0.5] * (run_of[-1] + 1), 2.0, max(once, 0.5))
+    return Bins(NUMBER, shift, _ranked(counts), place, [0.5] * (run_of[-1] + 1), 2.0, 0.5, alone)
 
 
 def _arrivals(counts: Mapping[int, int], shift: int) -> Bins:
@@ -177,7 +206,7 @@ def _arrivals(counts: Mapping[int, int], shift: int) -> Bins:
     def place(key: int) -> tuple[int, str]:
         return _run_at(key, keys, run_of), EXPECTED if soonest <= key <= late else OUT_OF_RANGE
 
-    return Bins(NUMBER, shift, keys, place, [0.5] * (run_of[-1] + 1), 2.0, 0.0)
+    return Bins(NUMBER, shift, _ranked(counts), place, [0.5] * (run_of[-1] + 1), 2.0, 0.0)
 
 
 def _runs(keys: Sequence[int], counts: Mapping[int, int]) -> list[int]:
@@ -197,16 +226,28 @@ def _run_at(key: int, keys: Sequence[int], run_of: Sequence[int]) -> int:
     return run_of[max(sum(known <= key for known in keys) - 1, 0)]
 
 
-def _categories(role: int, counts: Counter[int], shift: int) -> Bins:
-    """The most frequent, the rest if there is one, and all that was never seen."""
-    ranked = sorted(counts, key=lambda key: (-counts[key], key))
-    frequent = sum(count >= FREQUENT * sum(counts.values()) for count in counts.values())
-    own = min(frequent, MOST_CATEGORIES)
-    unseen = own + (own < len(ranked))
+def _categories(role: int, counts: Counter[int], shift: int, alone: frozenset[int]) -> Bins:
+    """The most frequent, the rest by groups if there is one, and all that was never seen."""
+    ranked, total = _ranked(counts), sum(counts.values())
+    least = max(FREQUENT * total, FEWEST, STANDS_OUT * total / len(counts) if shift else 0)
+    frequent = sum(count >= least for count in counts.values())
+    own = ranked[: min(frequent, MOST_CATEGORIES)]
+    rest = sorted(set(ranked) - set(own))
+    whole = sum(counts[key] for key in rest)
+    most = max(1, min(MOST_GROUPS, int(whole / (GROUP_SHARE * total))))
+    middles = [2 * sum(counts[before] for before in rest[:at]) + counts[key] for at, key in enumerate(rest)]
+    numbers = [middle * most // (2 * whole) for middle in middles]
+    bin_of = {key: at for at, key in enumerate(own)}
+    bin_of |= {key: len(own) + sorted(set(numbers)).index(number) for key, number in zip(rest, numbers, strict=True)}
+    unseen = len(own) + len(set(numbers))
 
     def place(key: int) -> tuple[int, str]:
         bucket = key >> shift << shift
-        return (min(ranked.index(bucket), own), EXPECTED) if bucket in counts else (unseen, UNSEEN)
+        return (bin_of[bucket], EXPECTED) if bucket in counts else (unseen, UNSEEN)
 
-    once = sum(count == 1 for count in counts.values()) if shift == 0 else 0
-    return Bins(role, shift, ranked, place, [0.5] * unseen + [max(once, 0.5)], 0.0, max(once, 0.5))
+    return Bins(role, shift, ranked, place, [0.5] * (unseen + 1), 0.0, 0.5, alone, unseen)
+
+
+def _ranked(counts: Mapping[int, int]) -> list[int]:
+    """Return the most frequent first."""
+    return sorted(counts, key=lambda key: (-counts[key], key))

@@ -11,8 +11,8 @@ Counted = Counter[tuple[str, int | str]]
 """How many values of a signal are in a bin (a number), and how many events of a quality (a name)."""
 
 
-def counted(tally: Tally, signals: Mapping[str, Signal]) -> Counted:
-    """Count a tally. Windows are sums of these.
+def counted(tally: Tally, signals: Mapping[str, Signal], by_others: bool = False) -> Counted:
+    """Count a tally. Windows are sums of these; a reference's own are counted as each of its parts looks to the others.
 
     An event counts once for each signal: what is neither value nor null nor of another kind is missing. A field that
     the reference does not know counts among the events, as one that was never seen.
@@ -21,7 +21,7 @@ def counted(tally: Tally, signals: Mapping[str, Signal]) -> Counted:
     for (name, role), (shift, counts) in tally.cells.items():
         if name in signals and name != EVENTS:
             for key, count in counts.items():
-                for place in _places(signals[name], role, key, shift):
+                for place in _places(signals[name], role, key, shift, by_others):
                     found[name, place] += count
     for name, signal in signals.items():
         if name != EVENTS and signal.family != "arrival":
@@ -31,12 +31,12 @@ def counted(tally: Tally, signals: Mapping[str, Signal]) -> Counted:
     return found
 
 
-def _places(signal: Signal, role: int, key: int, shift: int) -> list[int | str]:
+def _places(signal: Signal, role: int, key: int, shift: int, by_others: bool) -> list[int | str]:
     """Return where a value counts: its quality, and its bin if it has one."""
     if role == ODDITY:
         return [NULL if key == ODDITIES["null"] else OTHER_KIND]
     if signal.bins is not None and role == signal.bins.role:
-        return [*signal.bins.find(key, shift)]
+        return [*signal.bins.find(key, shift, by_others)]
     return [EXPECTED if role == signal.kind or signal.family == "arrival" else OTHER_KIND]
 
 

@@ -45,12 +45,12 @@ class Reference:
         filled = {start: panes[start] for start in sorted(panes) if panes[start].events}
         whole = together(filled.values())
         self.pane_ms = pane_ms
-        self.signals = signals_of(whole, list(filled.values()))
-        self.counted = counted(whole, self.signals)
+        self._places = [start // pane_ms for start in filled]
+        self.signals = signals_of(whole, list(filled.values()), self._places)
+        self.counted = counted(whole, self.signals, by_others=True)
         self._events = {start: tally.events for start, tally in filled.items()}
         self._volumes: dict[int, Volume] = {}
-        self._places = [start // pane_ms for start in filled]
-        self._panes = [counted(tally, self.signals) for tally in filled.values()]
+        self._panes = [counted(tally, self.signals, by_others=True) for tally in filled.values()]
         self.watched = {
             "data_drift": self._values(FAMILIES["data_drift"]),
             "prediction_drift": self._values(FAMILIES["prediction_drift"]),

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from driftline.evidence.bins import Quality
+from driftline.evidence.novelty import seen_once
 from driftline.evidence.projection import Projection
 from driftline.evidence.signals import Nature, natures_of
 from driftline.sketches.cells import from_buckets
-from driftline.sketches.keys import Floats, Ints, category_key, key_numbers, number_keys
+from driftline.sketches.keys import Bools, Floats, Ints, category_key, key_numbers, number_keys
 from driftline.sketches.summary import EVENTS, ROLES, Role, Summary
 
 
@@ -52,6 +53,7 @@ class Rows:
 class _Plain:
     summary: Summary
     natures: tuple[Nature, ...]
+    alone: Bools
 
 
 def rows_of(values: Floats) -> Rows:
@@ -99,7 +101,7 @@ def _projection(signals: int, m: int, cell: Ints, keys: Ints, role: Role, catego
     )
     names = (EVENTS, *(f"s{number:05}" for number in range(signals)))
     summary = Summary(names, cells, categories)
-    return Projection(_Plain(summary, natures_of(summary, [])))
+    return Projection(_Plain(summary, natures_of(summary, []), seen_once(summary)))
 
 
 def _rows(projection: Projection, codes: Ints | None) -> Rows:

@@ -21,7 +21,7 @@ from enum import IntEnum
 import numpy as np
 
 from driftline.evidence.signals import Family, Nature, cell_shift, family_of
-from driftline.sketches.keys import KEY_BITS, Ints, key_numbers, number_keys
+from driftline.sketches.keys import KEY_BITS, Bools, Ints, key_numbers, number_keys
 from driftline.sketches.summary import Role, Summary
 
 EVIDENCE_QUANTILES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
@@ -29,12 +29,24 @@ FINE_QUANTILES = (0.001, 0.005, 0.025, *(k / 40 for k in range(2, 39) if k % 4),
 """Cut in addition to the evidence bins' own edges."""
 MOST_FINE_CATEGORIES = 30
 MOST_EVIDENCE_CATEGORIES = 10
-LEAST_CATEGORY_SHARE = 0.005
-"""Rarer categories share one evidence bin: alone they would say nothing in a window of hundreds."""
+LEAST_CATEGORY_SHARE = 0.001
+"""Rarer categories have no evidence bin of their own: alone they would say nothing in windows of thousands."""
+STANDS_OUT = 3
+"""Times what a bucket holds on average, from which on one of a coarsened sketch holds a frequent category."""
+MOST_GROUPS = 8
+"""Evidence bins of the other categories, which are put together by their hashes: so one among thousands that becomes
+frequent shows in one of these, though all of them together are as frequent as before."""
+LEAST_GROUP_SHARE = 0.05
+"""Share of the reference's values that a group holds, about, if there is more than one."""
 LATE_SHARE = 0.01
 """Share of the reference's events that may have come later than what is not yet late."""
 LEAST_BIN_COUNT = 5
-"""A quantile edge cuts off at least so many values of the reference."""
+"""A quantile edge cuts off at least so many values of the reference, and a category with a bin of its own has as many.
+"""
+
+
+REST, UNSEEN = "(rest)", "(unseen)"
+"""Labels of fine bins that are of no one category."""
 
 
 class Quality(IntEnum):
@@ -53,23 +65,26 @@ QUALITIES = len(Quality)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bins:
-    """Bins of one signal with values. The first three arrays run parallel, one row an interval of keys.
+    """Bins of one signal with values. The first four arrays run parallel, one row an interval of keys.
 
     `starts` ascend from 0; an interval ends where the next begins. `evidence[j]` is the first fine bin of evidence
-    bin j. `pseudo[j]` values are added to evidence bin j when shares are estimated.
+    bin j.
     """
 
     role: Role
     starts: Ints
     fine: Ints
     quality: Ints
+    alone: Bools
+    """Intervals of what one part of the reference alone held: for the others it was never seen (see `novelty`)."""
 
     evidence: Ints
     labels: tuple[str, ...]
     """What each fine bin holds, for people: a lower edge, a category."""
-    pseudo: tuple[float, ...]
-    unseen: float
-    """Values of the reference that were seen once (Good 1953): what is to be expected of values never seen."""
+    unseen: int | None = None
+    """The fine bin of values never seen, which is the last one; None where they share bins with others."""
+    can_be_unseen: bool = False
+    """Whether a value may be one that was never seen."""
 
     @property
     def fine_bins(self) -> int:
@@ -77,18 +92,21 @@ class Bins:
         return len(self.labels)
 
 
-def bins_of(summary: Summary, slot: int, role: Role, nature: Nature) -> Bins:
-    """Choose the bins of a signal whose values are expected in the cell `role`."""
+def bins_of(summary: Summary, slot: int, role: Role, nature: Nature, alone: Bools) -> Bins:
+    """Choose the bins of a signal whose values are expected in the cell `role`.
+
+    `alone` marks the buckets of the summary that one part of the reference alone held.
+    """
     part = summary.slice(slot, role)
-    keys, counts = summary.cells.keys[part], summary.cells.counts[part]
+    keys, counts, once = summary.cells.keys[part], summary.cells.counts[part], alone[part]
     width = 1 << cell_shift(summary, slot, role)
     if nature is Nature.NUMBERS:
         return _quantile_bins(keys, counts, width)
     if family_of(summary.signals[slot]) is Family.ARRIVAL:
         return _arrival_bins(keys, counts)
     if nature is Nature.VALUES:
-        return _value_bins(keys, counts)
-    return _category_bins(keys, counts, width, role, summary)
+        return _value_bins(keys, counts, once)
+    return _category_bins(keys, counts, once, width, role, summary)
 
 
 def _quantile_bins(keys: Ints, counts: Ints, width: int) -> Bins:
@@ -105,14 +123,13 @@ def _quantile_bins(keys: Ints, counts: Ints, width: int) -> Bins:
         starts=starts,
         fine=fine.astype(np.int64),
         quality=np.where(outside, int(Quality.OUT_OF_RANGE), int(Quality.EXPECTED)),
+        alone=np.zeros(len(starts), dtype=np.bool_),
         evidence=np.concatenate(([0], np.searchsorted(edges, evidence) + 1)).astype(np.int64),
         labels=("-inf", *(f"{number:.6g}" for number in numbers)),
-        pseudo=(0.5,) * (len(evidence) + 1),
-        unseen=0.0,
     )
 
 
-def _value_bins(keys: Ints, counts: Ints) -> Bins:
+def _value_bins(keys: Ints, counts: Ints, alone: Bools) -> Bins:
     """One fine bin a value, from it up to the next; between two values lies what the reference has never seen."""
     starts = _starts(keys, keys + 1)
     fine = np.maximum(np.searchsorted(keys, starts, side="right") - 1, 0)
@@ -125,10 +142,10 @@ def _value_bins(keys: Ints, counts: Ints) -> Bins:
         starts=starts,
         fine=fine.astype(np.int64),
         quality=quality,
+        alone=np.isin(starts, keys[alone]),
         evidence=evidence,
         labels=tuple(f"{number:.6g}" for number in key_numbers(keys)),
-        pseudo=(0.5,) * len(evidence),
-        unseen=max(float((counts == 1).sum()), 0.5),
+        can_be_unseen=True,
     )
 
 
@@ -144,39 +161,69 @@ def _arrival_bins(keys: Ints, counts: Ints) -> Bins:
     starts = _starts(keys, keys + 1, np.array([least], dtype=np.int64))
     outside = (starts < least) | (starts > late)
     return replace(
-        _value_bins(keys, counts),
+        _value_bins(keys, counts, np.zeros(len(keys), dtype=np.bool_)),
         starts=starts,
         fine=np.maximum(np.searchsorted(keys, starts, side="right") - 1, 0).astype(np.int64),
         quality=np.where(outside, int(Quality.OUT_OF_RANGE), int(Quality.EXPECTED)),
-        unseen=0.0,
+        alone=np.zeros(len(starts), dtype=np.bool_),
+        can_be_unseen=False,
     )
 
 
-def _category_bins(keys: Ints, counts: Ints, width: int, role: Role, summary: Summary) -> Bins:
-    """The most frequent categories, the rest together, and all that the reference has never seen."""
+def _category_bins(keys: Ints, counts: Ints, alone: Bools, width: int, role: Role, summary: Summary) -> Bins:
+    """The most frequent categories, the rest by groups, and all that the reference has never seen.
+
+    fine bins    own …, own │ frequent ones and the rest of group 0 │ … of group 1 │ … │ unseen
+    """
     order = np.lexsort((keys, -counts))
-    rank = np.empty(len(keys), dtype=np.int64)
-    rank[order] = np.arange(len(keys))
-    top = min(len(keys), MOST_FINE_CATEGORIES)
-    unseen = top + (len(keys) > top)
+    frequent = (counts >= LEAST_CATEGORY_SHARE * counts.sum()) & (counts >= LEAST_BIN_COUNT)
+    if width > 1:
+        frequent &= counts * len(counts) >= STANDS_OUT * counts.sum()
+    own = order[: min(int(frequent.sum()), MOST_EVIDENCE_CATEGORIES)]
+    named = order[len(own) : MOST_FINE_CATEGORIES]
+    rest = np.sort(order[len(own) :])  # in the order of the keys
+    group = np.full(len(keys), -1, dtype=np.int64)
+    group[rest] = _groups(counts[rest], int(counts.sum()))
+    fine = np.full(len(keys), -1, dtype=np.int64)
+    fine[own] = np.arange(len(own))
+    names = [summary.categories.get(key, f"#{key:010x}") for key in keys.tolist()]
+    labels = [names[at] for at in own.tolist()]
+    evidence = list(range(len(own)))
+    for number in range(int(group.max(initial=-1)) + 1):
+        evidence.append(len(labels))
+        apart = named[group[named] == number]
+        fine[apart] = len(labels) + np.arange(len(apart))
+        labels += [names[at] for at in apart.tolist()]
+        others = (group == number) & (fine < 0)
+        if others.any():
+            fine[others] = len(labels)
+            labels.append(REST)
+    unseen = len(labels)
     starts = _starts(keys, keys + width)
     at = np.minimum(np.searchsorted(keys, starts), len(keys) - 1)
     seen = keys[at] == starts
-    frequent = int((counts >= LEAST_CATEGORY_SHARE * counts.sum()).sum())
-    own = min(frequent, MOST_EVIDENCE_CATEGORIES, unseen)
-    exact = summary.categories if width == 1 else {}
-    names = [exact.get(key, f"#{key:010x}") for key in keys.tolist()]
-    once = float((counts == 1).sum()) if width == 1 else 0.0
     return Bins(
         role=role,
         starts=starts,
-        fine=np.where(seen, np.minimum(rank[at], top), unseen),
+        fine=np.where(seen, fine[at], unseen),
         quality=np.where(seen, int(Quality.EXPECTED), int(Quality.UNSEEN)),
-        evidence=np.array([*range(own), *([own] if own < unseen else []), unseen], dtype=np.int64),
-        labels=(*(names[i] for i in order[:top].tolist()), *(["(rest)"] if unseen > top else []), "(unseen)"),
-        pseudo=(*(0.5,) * (own + (own < unseen)), max(once, 0.5)),
-        unseen=max(once, 0.5),
+        alone=seen & alone[at],
+        evidence=np.array([*evidence, unseen], dtype=np.int64),
+        labels=(*labels, UNSEEN),
+        unseen=unseen,
+        can_be_unseen=True,
     )
+
+
+def _groups(counts: Ints, total: int) -> Ints:
+    """Return the group of each of the other categories, given in the order of their hashes: neighbours, equally full.
+
+    Groups are few: each holds about LEAST_GROUP_SHARE of all values or more.
+    """
+    most = max(1, min(MOST_GROUPS, int(counts.sum() / (LEAST_GROUP_SHARE * total))))
+    middles = 2 * np.cumsum(counts) - counts
+    found: Ints = np.unique(middles * most // max(2 * int(counts.sum()), 1), return_inverse=True)[1]
+    return found
 
 
 def _starts(*breakpoints: Ints) -> Ints:

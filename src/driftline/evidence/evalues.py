@@ -139,6 +139,10 @@ class Evidence:
         """Return its state as flat arrays."""
         return {"log_r": self.log_r.reshape(-1).copy(), "past": self._past.counts.reshape(-1).copy()}
 
+    def fits(self, snapshot: Mapping[str, Floats]) -> bool:
+        """Tell whether a snapshot is of evidence with as many signals and bins."""
+        return "past" in snapshot and snapshot["past"].size == self._past.counts.size
+
     def restore(self, snapshot: Mapping[str, Floats]) -> None:
         """Take over a snapshot of evidence with the same shares. Raises `ValueError` if its shape is another.
 

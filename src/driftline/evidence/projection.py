@@ -9,15 +9,14 @@ exact, in any order. All signals are counted by one `searchsorted` of the bins' 
 from collections.abc import Mapping
 from copy import copy
 from hashlib import sha256
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from driftline.evidence.bins import QUALITIES, Bins, Quality, bins_of
+from driftline.evidence.bins import MOST_EVIDENCE_CATEGORIES, QUALITIES, Bins, Quality, bins_of
 from driftline.evidence.signals import Family, Nature, expected_kinds, family_of, weighted_moments
 from driftline.sketches.cells import Cells
-from driftline.sketches.keys import KEY_BITS, Floats, Ints
+from driftline.sketches.keys import KEY_BITS, Bools, Floats, Ints
 from driftline.sketches.summary import ROLES, Oddity, Role, Summary, is_beside
 
 SUM_BITS = 20
@@ -29,8 +28,6 @@ LARGEST = float(np.finfo(np.float64).max)
 _SIGN = np.int64(-(2**63))
 _MAGNITUDE = np.int64(2**63 - 1)
 
-Bools: TypeAlias = NDArray[np.bool_]
-
 
 class Profiled(Protocol):
     """What a projection needs of a reference."""
@@ -39,6 +36,10 @@ class Profiled(Protocol):
     def summary(self) -> Summary: ...
     @property
     def natures(self) -> tuple[Nature, ...]: ...
+    @property
+    def alone(self) -> Bools:
+        """Marks the buckets of the summary that one part of the reference alone held (see `novelty`)."""
+        ...
 
 
 class Projection:
@@ -55,7 +56,7 @@ class Projection:
         self._arrivals = np.array([family is Family.ARRIVAL for family in self.families])
         kinds = expected_kinds(summary)
         self.bins: Mapping[int, Bins] = {
-            slot: bins_of(summary, slot, Role(int(kinds[slot])), nature)
+            slot: bins_of(summary, slot, Role(int(kinds[slot])), nature, reference.alone)
             for slot, nature in enumerate(natures)
             if nature not in (Nature.EMPTY, Nature.IDENTIFIER)
         }
@@ -73,17 +74,20 @@ class Projection:
         self._shifts = np.zeros(signals * ROLES, dtype=np.int64)
         self._shifts[summary.cells.ids] = summary.cells.shifts
         self._lay_sums(summary)
-        self.reference = self.project(summary)
-        """The reference's own vector."""
+        self.reference = self.project(summary, as_seen_by_others=True)
+        """The reference's own vector, as each of its parts looks to the others."""
         self._estimate_shares()
         self._represent(summary)
 
     # -- counting ---------------------------------------------------------------------------------------------------
 
-    def project(self, summary: Summary) -> Ints:
+    def project(self, summary: Summary, *, as_seen_by_others: bool = False) -> Ints:
         """Return the vector of a summary (shape: width).
 
         Fields that the reference does not know are counted in row EVENTS, but for those beside the events' content.
+
+        `as_seen_by_others` is for the reference itself and for its panes: what one of its parts alone held counts as
+        never seen, as it would for a reference without that part.
         """
         slot = np.array([self._slots.get(name, -1) for name in summary.signals], dtype=np.int64)
         cells = summary.cells
@@ -105,7 +109,8 @@ class Projection:
         counts = np.diff(running[np.searchsorted(combined, self._edges)])
 
         vector = np.zeros(self.width + 1, dtype=np.int64)  # the last place takes what nobody asks for
-        np.add.at(vector, self._targets, np.concatenate((counts, counts)))
+        targets = self._targets_of_others if as_seen_by_others else self._targets
+        np.add.at(vector, targets, np.concatenate((counts, counts)))
         quality = self.quality(vector)
         events = int(quality[0, Quality.EXPECTED])
         quality[1:, Quality.MISSING] = np.maximum(events - quality[1:].sum(axis=1), 0)
@@ -119,8 +124,9 @@ class Projection:
     def _aligned(self, cells: Cells, ids: Ints) -> Ints:
         """Return the bucket keys; those of cells coarser than the reference's are moved into the bin they belong to.
 
-        A bucket of categories goes to the smallest reference category that shares its prefix. A bucket of numbers goes
-        to the bin of its lower key, but one that holds the reference's least value does not count as out of range.
+        A bucket of categories goes to the most frequent category of the reference that shares its prefix. A bucket of
+        numbers goes to the bin of its lower key, but one that holds the reference's least value does not count as out
+        of range.
         """
         coarse = np.flatnonzero(cells.shifts > self._shifts[ids])
         coarse = coarse[self._seen_sizes[ids[coarse]] > 0]
@@ -132,9 +138,10 @@ class Projection:
             part = slice(int(bounds[cell]), int(bounds[cell + 1]))
             start = int(self._seen_starts[ids[cell]])
             seen = self._seen[start : start + int(self._seen_sizes[ids[cell]])]
-            nearest = seen[np.minimum(np.searchsorted(seen, keys[part]), len(seen) - 1)]
-            shares = nearest >> cells.shifts[cell] == keys[part] >> cells.shifts[cell]
-            keys[part] = np.where(shares, nearest, keys[part])
+            prefixes, first = np.unique(seen >> cells.shifts[cell], return_index=True)
+            own = keys[part] >> cells.shifts[cell]
+            at = np.minimum(np.searchsorted(prefixes, own), len(prefixes) - 1)
+            keys[part] = np.where(prefixes[at] == own, seen[first[at]], keys[part])
         return keys
 
     def _add_sums(self, vector: Ints, cells: Cells, ids: Ints) -> None:
@@ -155,6 +162,13 @@ class Projection:
         view.reference = vector
         view._estimate_shares()
         return view
+
+    @property
+    def grouped(self) -> bool:
+        """Whether some categories are in groups: earlier releases made none, and their bins had another order."""
+        bins = [each for each in self.bins.values() if each.unseen is not None]
+        most = MOST_EVIDENCE_CATEGORIES + 1
+        return any(len(each.evidence) < each.fine_bins or len(each.evidence) > most for each in bins)
 
     @property
     def layout(self) -> str:
@@ -219,12 +233,13 @@ class Projection:
 
     def _lay_intervals(self, kinds: Ints) -> None:
         """Cut the keys of every cell into intervals; each has a fine bin and a quality column, or goes to waste."""
-        edges, fine, quality = [], [], []
+        edges, fine, quality, hidden, as_unseen = [], [], [], [], []
         waste = self.width
         for slot in range(len(self.signals)):
             columns = self._quality_at + slot * QUALITIES
             for role in Role:
                 bins = self.bins.get(slot)
+                alone = np.zeros(1, dtype=np.bool_)
                 if role is Role.ODDITIES:
                     starts = np.array([Oddity.EVENT, Oddity.NULL, Oddity.NULL + 1], dtype=np.int64)
                     first = Quality.EXPECTED if slot == 0 else waste - columns
@@ -232,6 +247,7 @@ class Projection:
                     places = np.full(3, waste, dtype=np.int64)
                 elif bins is not None and role is bins.role:
                     starts, kind, places = bins.starts, bins.quality, self.fine_bounds[slot] + bins.fine
+                    alone = bins.alone
                 else:
                     starts, places = np.zeros(1, dtype=np.int64), np.full(1, waste, dtype=np.int64)
                     as_expected = role == kinds[slot] or self._arrivals[slot]
@@ -239,9 +255,13 @@ class Projection:
                 edges.append(((slot * ROLES + int(role)) << KEY_BITS) | starts)
                 fine.append(places)
                 quality.append(columns + kind)
+                unseen = None if bins is None else bins.unseen
+                hidden.append(places if unseen is None else np.where(alone, self.fine_bounds[slot] + unseen, places))
+                as_unseen.append(np.where(alone, columns + Quality.UNSEEN, columns + kind))
         end = np.array([len(self.signals) * ROLES << KEY_BITS], dtype=np.int64)
         self._edges = np.concatenate([*edges, end])
         self._targets = np.concatenate([*fine, *quality])
+        self._targets_of_others = np.concatenate([*hidden, *as_unseen])
 
     def _lay_evidence(self) -> None:
         self.shares_width = max((len(bins.evidence) for bins in self.bins.values()), default=1)
@@ -261,8 +281,10 @@ class Projection:
         self._seen_sizes = np.zeros(len(self.signals) * ROLES, dtype=np.int64)
         for slot, bins in self.bins.items():
             at = slot * ROLES + bins.role
-            keys = summary.cells.keys[summary.slice(slot, bins.role)]
-            kept = keys[:1] if self.natures[slot] is Nature.NUMBERS else keys
+            part = summary.slice(slot, bins.role)
+            keys = summary.cells.keys[part]
+            frequent_first = np.argsort(-summary.cells.counts[part], kind="stable")
+            kept = keys[:1] if self.natures[slot] is Nature.NUMBERS else keys[frequent_first]
             self._seen_starts[at], self._seen_sizes[at] = sum(map(len, seen)), len(kept)
             seen.append(kept)
             if bins.role is Role.NUMBERS:
@@ -279,19 +301,18 @@ class Projection:
     def _estimate_shares(self) -> None:
         """Estimate what share of values each bin has where the reference came from.
 
-        Half a value is added to each bin (Krichevsky and Trofimov 1981), and to a bin for the unseen as many as were
-        seen once (Good 1953). A bin that cannot be has share 0.
+        Half a value is added to each bin (Krichevsky and Trofimov 1981). A bin that cannot be has share 0.
         """
         pseudo = np.zeros((len(self.signals), self.shares_width))
         for slot, bins in self.bins.items():
-            pseudo[slot, : len(bins.pseudo)] = bins.pseudo
+            pseudo[slot, : len(bins.evidence)] = 0.5
         self.shares, self.sizes = _smoothed(self.evidence(self.reference), pseudo)
         pseudo = np.full((len(self.signals), QUALITIES), 0.5)
         for slot in range(len(self.signals)):
             found = self.bins.get(slot)
             numeric = found is not None and found.role is Role.NUMBERS
             pseudo[slot, Quality.OUT_OF_RANGE] = 2.0 if numeric else 0.0  # one new extreme at either end
-            pseudo[slot, Quality.UNSEEN] = found.unseen if found is not None else 0.0
+            pseudo[slot, Quality.UNSEEN] = 0.5 if found is not None and found.can_be_unseen else 0.0
         pseudo[0] = 0.0
         pseudo[0, [Quality.EXPECTED, Quality.UNSEEN]] = 0.5
         self.quality_shares, self.quality_sizes = _smoothed(self.quality(self.reference), pseudo)

@@ -19,8 +19,7 @@ from typing import Final
 import numpy as np
 
 from driftline.evidence.evalues import GRID, Snapshot
-from driftline.evidence.projection import Bools
-from driftline.sketches.keys import Floats
+from driftline.sketches.keys import Bools, Floats
 
 ENOUGH: Final = float(np.log(100.0))
 """Log of B at which the change is believed to be gone."""

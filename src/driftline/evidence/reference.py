@@ -13,11 +13,12 @@ from driftline.codec import pack, unpack
 from driftline.errors import InputError, StateCorrupt
 from driftline.evidence.dependence import DEPENDENT, ENOUGH_WINDOWS, lag_correlations
 from driftline.evidence.dispersion import STEPS, Dispersion, measure
-from driftline.evidence.projection import Bools, Projection
+from driftline.evidence.novelty import seen_by_one_part, seen_once
+from driftline.evidence.projection import Projection
 from driftline.evidence.seasons import LEAST_SEASONS, deseasoned, slot_length
 from driftline.evidence.signals import Nature, cell_shift, expected_kinds, natures_of
 from driftline.sketches.cells import CAP, Cells
-from driftline.sketches.keys import KEY_BITS, Floats, Ints
+from driftline.sketches.keys import KEY_BITS, Bools, Floats, Ints
 from driftline.sketches.summary import EVENTS, ROLES, Role, Summary, combine
 
 KIND: Final = "reference"
@@ -66,6 +67,8 @@ class Reference:
     pane_starts: Ints
     pane_counts: Ints
     """Events in each pane, for the newest MOST_PANES panes that had any."""
+    alone: Bools
+    """Marks the buckets of `summary` that one part of the reference alone held: see `novelty`."""
     value_spread: Dispersion = field(default_factory=lambda: _unmeasured(0))
     quality_spread: Dispersion = field(default_factory=lambda: _unmeasured(0))
     lags: Ints = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
@@ -126,6 +129,8 @@ class Reference:
         arrays["pane_counts"] = self.pane_counts
         arrays["value_spread"] = self.value_spread.hundredths.reshape(-1)
         arrays["quality_spread"] = self.quality_spread.hundredths.reshape(-1)
+        if (self.alone != seen_once(self.summary)).any():
+            arrays["alone"] = np.flatnonzero(self.alone).astype(np.int64)
         if len(self.lags):
             arrays["lags"] = self.lags.reshape(-1)
         if self.calibration is not None:
@@ -142,7 +147,7 @@ class Reference:
         try:
             header = msgspec.convert(unpacked.value, _Header)
             arrays = {name: unpacked.arrays[name].astype(np.int64) for name in _ARRAYS}
-            for name in ("lags", "phases"):
+            for name in ("lags", "phases", "alone"):
                 arrays[name] = unpacked.arrays.get(name, np.zeros(0)).astype(np.int64)
         except (msgspec.ValidationError, KeyError) as error:
             raise StateCorrupt(
@@ -151,6 +156,7 @@ class Reference:
         _check(header, arrays)
         names = dict(zip(arrays["named"].tolist(), header.names, strict=True))
         signals = len(header.signals)
+        summary = Summary(header.signals, Cells(*(arrays[name] for name in _CELLS)), names)
         read = cls(
             model=header.model,
             version=header.version,
@@ -159,10 +165,11 @@ class Reference:
             learned=header.learned,
             first=header.first,
             last=header.last,
-            summary=Summary(header.signals, Cells(*(arrays[name] for name in _CELLS)), names),
+            summary=summary,
             natures=header.natures,
             pane_starts=arrays["pane_starts"],
             pane_counts=arrays["pane_counts"],
+            alone=_marked(arrays["alone"], len(arrays["keys"])) if len(arrays["alone"]) else seen_once(summary),
             value_spread=Dispersion(arrays["value_spread"].reshape(-1, signals)),
             quality_spread=Dispersion(arrays["quality_spread"].reshape(-1, signals)),
             lags=arrays["lags"].reshape(-1, signals),
@@ -199,6 +206,7 @@ def build_reference(
         raise InputError(f"a reference for model {model!r} needs events: the table or span given holds none")
     whole = combine(summary for _, summary in merged)
     newest = merged[-MOST_PANES:]
+    natures = natures_of(whole, [summary for _, summary in merged])
     draft = Reference(
         model=model,
         version=version,
@@ -208,13 +216,14 @@ def build_reference(
         first=merged[0][0],
         last=merged[-1][0],
         summary=whole,
-        natures=natures_of(whole, [summary for _, summary in merged]),
+        natures=natures,
         pane_starts=np.array([start for start, _ in newest], dtype=np.int64),
         pane_counts=np.array([summary.events for _, summary in newest], dtype=np.int64),
+        alone=seen_by_one_part(whole, natures, [(start // pane_ms, summary) for start, summary in merged]),
     )
     projection = Projection(draft)
     counted = merged if season_ms else newest
-    vectors = np.array([projection.project(summary) for _, summary in counted])
+    vectors = np.array([projection.project(summary, as_seen_by_others=True) for _, summary in counted])
     starts = np.array([start for start, _ in counted], dtype=np.int64)
     values: Ints | Floats = projection.evidence(vectors)
     quality: Ints | Floats = projection.quality(vectors)
@@ -302,6 +311,7 @@ def _check(header: _Header, arrays: dict[str, Ints]) -> None:
         and len(arrays["pane_starts"]) == len(arrays["pane_counts"])
         and len(arrays["value_spread"]) % signals == 0 == len(arrays["quality_spread"]) % signals
         and len(arrays["lags"]) % signals == 0
+        and bool((np.diff(arrays["alone"], prepend=-1, append=buckets) > 0).all())
         and _season_fits(header, arrays["phases"])
         and (header.calibration is None or _is_measured(header.calibration))
     )
@@ -309,6 +319,12 @@ def _check(header: _Header, arrays: dict[str, Ints]) -> None:
         sound = _natures_fit(header, Summary(header.signals, Cells(*(arrays[name] for name in _CELLS)), {}))
     if not sound:
         raise StateCorrupt("a reference profile contradicts itself: its parts do not fit. Build or learn it again")
+
+
+def _marked(positions: Ints, size: int) -> Bools:
+    marks = np.zeros(size, dtype=np.bool_)
+    marks[positions] = True
+    return marks
 
 
 def _season_fits(header: _Header, phases: Ints) -> bool:

@@ -26,6 +26,7 @@ _MAGNITUDE = np.int64(2**63 - 1)
 
 Ints: TypeAlias = NDArray[np.int64]
 Floats: TypeAlias = NDArray[np.float64]
+Bools: TypeAlias = NDArray[np.bool_]
 
 
 def number_keys(values: Floats) -> Ints:

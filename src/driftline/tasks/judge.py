@@ -34,13 +34,14 @@ from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import STREAM
 
 VERSION = 1
-SUBJECT_VERSION = 4
+SUBJECT_VERSION = 5
 """1 had no trail of references. 2 compared nothing with how events came, did not note when code was last seen, and had
 other tilts (`evidence.guesses`). 3 fed charts how far panes are from the reference's mean, whatever panes had added to
-it: they go on from these scores, and learn from now on (`evidence.baseline`)."""
+it: they go on from these scores, and learn from now on (`evidence.baseline`). 4 did not say by which layout it was
+counted, and put all categories but ten into one bin."""
 SLICE_VERSION = 2
 """1 knew no cells that keys say all of."""
-READ_SUBJECTS = (1, 2, 3, SUBJECT_VERSION)
+READ_SUBJECTS = (1, 2, 3, 4, SUBJECT_VERSION)
 DETECTORS = "detectors"
 """The blob that says which release of river fed the detectors. State of before there was one has none."""
 

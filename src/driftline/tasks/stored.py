@@ -22,6 +22,8 @@ class Trail(msgspec.Struct, frozen=True):
     codes: dict[str, Time]
     turned: dict[int, Time] = {}
     codes_last: dict[str, Time] = {}
+    layout: str = ""
+    """By which its windows and evidence were counted; "" in what earlier releases wrote."""
 
 
 class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

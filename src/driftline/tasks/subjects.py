@@ -338,6 +338,7 @@ class SubjectJudge:
                 self.codes.since,
                 dict(self._turned),
                 self.codes.last,
+                self.watched.projection.layout if self.watched else "",
             ),
         )
         return value, arrays
@@ -367,6 +368,16 @@ class SubjectJudge:
         self.watch(watched, stored.since)
         if watched.reference.address != stored.reference:
             return
+        layout = stored.trail.layout if stored.trail is not None else ""
+        if layout == watched.projection.layout if layout else not watched.projection.grouped:
+            self._restore_counted(stored, arrays, watched, layout)
+        else:  # counted by a release that had other bins: what is open now is not whole
+            self._since = self.heard
+        fed = {(name, signal): held for name, signal, held in stored.detectors}
+        self._detectors = self._make_detectors(list(dict.fromkeys(held.signal for held in self._detectors)), fed)
+
+    def _restore_counted(self, stored: StoredSubject, arrays: Mapping[str, Any], watched: Watched, layout: str) -> None:
+        """Take up windows and evidence; where no layout is known, only evidence of as many bins as today's."""
         self._silent = dict(stored.silent)
         for number, key in enumerate(stored.windows):
             vector: Ints = arrays[f"window/{number}"]
@@ -384,14 +395,17 @@ class SubjectJudge:
                 raise corrupt("subject", f"the evidence of {self.subject} holds what is no number")
             if (held.get("past", np.zeros(1)) < 0).any():
                 raise corrupt("subject", f"the evidence of {self.subject} remembers less than nothing")
-            if held:
+            if held and (layout or evidence.fits(held)):
                 evidence.restore(held)
         for kind, incident in self.following.open.items():
-            weighed, seen_since = self._evidence.get((incident.window.size, kind)), under(f"recovery/{kind}/", arrays)
-            if weighed is not None and seen_since:
+            size = incident.window.size
+            weighed, seen_since = self._evidence.get((size, kind)), under(f"recovery/{kind}/", arrays)
+            if (
+                weighed is not None
+                and seen_since
+                and (layout or weighed.fits(under(f"evidence/{size}/{kind}/", arrays)))
+            ):
                 self.following.restore(kind, weighed, watched, seen_since)
-        fed = {(name, signal): held for name, signal, held in stored.detectors}
-        self._detectors = self._make_detectors(list(dict.fromkeys(held.signal for held in self._detectors)), fed)
 
     def _is_asked_for(self, window: tuple[int, int, int]) -> bool:
         """Tell whether a stored window is one of those that the rules of today make."""

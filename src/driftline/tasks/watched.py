@@ -8,14 +8,14 @@ import numpy as np
 
 from driftline.evidence.baseline import Sizes
 from driftline.evidence.evalues import Evidence
-from driftline.evidence.projection import Bools, Projection, Quality
+from driftline.evidence.projection import Projection, Quality
 from driftline.evidence.reference import Reference
 from driftline.evidence.scores import Scores
 from driftline.evidence.seasons import slots_of
 from driftline.evidence.signals import Family
 from driftline.evidence.volume import VolumeBins
 from driftline.incidents.incident import Kind
-from driftline.sketches.keys import Ints
+from driftline.sketches.keys import Bools, Ints
 
 ALWAYS = 0.99
 """Share of the reference's events from which on a field is one that is always there."""

@@ -1,0 +1,71 @@
+"""What one part of a reference alone held: how often does a value come that the reference has not seen?
+
+Of m independent events the share that those never seen have among the events to come is, on average, that of the
+values seen once (Good 1953). His argument is that each event may as well have been the last one, and it holds for
+anything that events are sorted into: also for the buckets of a coarsened sketch, which are prefixes of hashes. It holds
+for *parts* of the events, too, if what comes in one part is independent of the others: the share of what one part alone
+held. Parts are long, so that values which come in bursts and never again (a session, a batch, an order) are not taken
+for values that stay.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from driftline.evidence.signals import Family, Nature, family_of
+from driftline.sketches.keys import KEY_BITS, Bools, Ints
+from driftline.sketches.summary import ROLES, Role, Summary
+
+LEAST_PARTS: Final = 16
+"""Parts of a reference, at least, if they are longer than one event. There are fewer than twice as many."""
+
+
+def seen_once(whole: Summary) -> Bools:
+    """Mark the buckets of one value: what one event alone held."""
+    return np.asarray(whole.cells.counts == 1)
+
+
+def seen_by_one_part(whole: Summary, natures: Sequence[Nature], panes: Sequence[tuple[int, Summary]]) -> Bools:
+    """Mark the buckets that one part alone held: of one value, and those of categories and of numbers of few values.
+
+    Args:
+        whole: all panes merged.
+        natures: of its signals.
+        panes: the panes, with their ascending positions on the time line, in pane lengths.
+    """
+    parts = _parts(np.array([place for place, _ in panes], dtype=np.int64))
+    if parts is None:
+        return seen_once(whole)
+    slots = {name: slot for slot, name in enumerate(whole.signals)}
+    known = _combined(whole.cells.ids, whole.cells.sizes, whole.cells.keys)
+    first, last = np.full(len(known), -1, dtype=np.int64), np.full(len(known), -1, dtype=np.int64)
+    shifts = np.zeros(len(slots) * ROLES, dtype=np.int64)
+    shifts[whole.cells.ids] = whole.cells.shifts
+    for part, (_, pane) in zip(parts.tolist(), panes, strict=True):
+        chosen = np.flatnonzero(pane.cells.ids % ROLES != Role.ODDITIES)
+        cells = pane.cells.take(chosen)
+        of_pane = np.array([slots[name] for name in pane.signals], dtype=np.int64)
+        ids = of_pane[cells.ids // ROLES] * ROLES + cells.ids % ROLES
+        shift = np.repeat(shifts[ids], cells.sizes)
+        at = np.searchsorted(known, _combined(ids, cells.sizes, cells.keys >> shift << shift))
+        first[at] = np.where(first[at] < 0, part, first[at])
+        last[at] = part
+    watched = np.array([nature in (Nature.CATEGORIES, Nature.VALUES) for nature in natures])
+    watched &= np.array([family_of(name) is not Family.ARRIVAL for name in whole.signals])
+    chosen = np.repeat(watched[whole.cells.ids // ROLES], whole.cells.sizes)
+    return np.asarray(seen_once(whole) | (chosen & (first == last) & (first >= 0)))
+
+
+def _parts(places: Ints) -> Ints | None:
+    """Return the part of each pane: the longest of 1, 2, 4, … panes of which there are LEAST_PARTS; None for fewer."""
+    scale = 0
+    if len(np.unique(places)) < LEAST_PARTS:
+        return None
+    while len(np.unique(places >> scale + 1)) >= LEAST_PARTS:
+        scale += 1
+    return places >> scale
+
+
+def _combined(ids: Ints, sizes: Ints, keys: Ints) -> Ints:
+    return (np.repeat(ids, sizes) << KEY_BITS) | keys
