@@ -42,3 +42,56 @@ def test_settings_are_shown_without_secrets(driftline: Driftline) -> None:
 
 def test_the_schema_is_json(driftline: Driftline) -> None:
     assert json.loads(driftline("config", "schema").out)["title"] == "driftline.yaml"
+
+
+def test_all_faults_are_found_at_once(driftline: Driftline, tmp_path: Path) -> None:
+    file = tmp_path / "driftline.yaml"
+    (tmp_path / "broken.profile").write_bytes(b"no profile")
+    file.write_text(
+        """
+disorder: soon
+kafka: {bootstrap.servers: "localhost:9092", linger.sm: 5, acks: maybe, group.id: x, sasl.password: hunter2}
+redis: {url: "rediss://localhost/0?ssl_ca_certs=/gone.pem"}
+models:
+  "*": {detectors: {"*": [adwine]}}
+  a: {reference: gone.profile, min_effect: 3}
+  b: {reference: broken.profile}
+  c: {season: week, reference: learn 1d, windows: [7m, 10m], pane: 4m}
+  d: {season: day}
+  e: {season: day, reference: previous 1d}
+"""
+    )
+    done = driftline("config", "check", "--json", "--config", file, DRIFTLINE_GRUOP="blue")
+
+    faults = done.json[0]["faults"]
+    for said in (
+        "DRIFTLINE_GRUOP: is not a setting",
+        "disorder: ",
+        'kafka.linger.sm: No such configuration property: "linger.sm"',
+        "kafka.acks: Invalid value",
+        "kafka.group.id is set by Driftline itself",
+        "redis.url: ssl_ca_certs names a file that is not there",
+        'models.*.detectors.*: "adwine" is not a detector; did you mean adwin?',
+        f"models.a.reference: {tmp_path}/gone.profile is not there",
+        "models.a.min_effect: must be 1 or less",
+        f"{tmp_path}/broken.profile: is not a profile",
+        'models.c.season: week needs a reference of 2 weeks or more, and "learn 1d" is shorter; write reference: le',
+        "models.c.pane: ",
+        'models.e.season: day needs a reference of 2 days or more, and "previous 1d" is shorter',
+    ):
+        assert [fault for fault in faults if said in fault], said
+    assert (done.status, len(faults)) == (1, 13)
+    assert "hunter2" not in done.out
+
+
+def test_a_socket_that_is_not_there_is_a_fault(driftline: Driftline) -> None:
+    done = driftline("config", "check", DRIFTLINE_REDIS__URL="unix:///gone.sock?db=0")
+
+    assert (done.status, "redis.url: names a socket that is not there" in done.out) == (1, True)
+
+
+def test_files_of_a_login_that_are_not_there_are_a_fault(driftline: Driftline) -> None:
+    kafka = '{"bootstrap.servers": "a", "security.protocol": "ssl", "ssl.ca.location": "/gone.pem"}'
+    done = driftline("config", "check", DRIFTLINE_KAFKA=kafka)
+
+    assert (done.status, "ssl.ca.location failed" in done.out) == (1, True)

@@ -170,3 +170,16 @@ def test_what_a_table_names_may_hold_markup(driftline: Driftline, tmp_path: Path
     assert done.status == 0
     assert "m[/x]: inputs moved" in done.out
     assert "[/b]income[red] mean" in done.out
+
+
+@pytest.mark.parametrize(
+    "command", [["publish", "--dry-run"], ["backtest"], ["profile", "build", "-o", "p"], ["profile", "calibrate"]]
+)
+def test_a_mistyped_column_is_named_with_the_nearest(driftline: Driftline, reference: Path, command: list[str]) -> None:
+    for option, wrong, meant in (("--time-column", "att", "at"), ("--segment-columns", "menber", "member")):
+        options = ["--model", "m", "--time-column", "at", option, wrong]
+        done = driftline(*command, reference, *options, DRIFTLINE_MODELS="{}")
+        assert (done.status, f'{option}: the table has no column "{wrong}"; did you mean {meant}?' in done.err) == (
+            2,
+            True,
+        )

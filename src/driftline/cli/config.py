@@ -9,11 +9,10 @@ from rich.text import Text
 from driftline.cli import PROBLEMS_FOUND
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import out, print_json
-from driftline.config import load_with_origins, masked, missing_profiles
+from driftline.config import load_what_is_right, load_with_origins, masked
 from driftline.config import schema as json_schema
 from driftline.config import show as as_yaml
 from driftline.errors import ConfigError
-from driftline.log.kafka_settings import checked
 
 app = typer.Typer(
     help="Check and show the settings: driftline.yaml with DRIFTLINE_… variables on top.",
@@ -25,21 +24,20 @@ app = typer.Typer(
 
 @app.command()
 def check(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Check the settings without connecting to anything. Ends with status 1 if something is wrong.
+    """Check the settings without connecting to anything, and list all faults. Ends with status 1 if there are any.
 
     \b
     $ driftline config check --config deploy/driftline.yaml
     """
-    faults: list[str] = []
+    from driftline.runtime.checking import faults_of
+
     read_from = "defaults"
     try:
-        loaded = load_with_origins(config)
+        loaded, faults = load_what_is_right(config)
         read_from = str(loaded.file or "defaults")
-        faults = missing_profiles(loaded.settings)
-        if loaded.settings.kafka:
-            checked(loaded.settings.kafka)
+        faults += faults_of(loaded.settings)
     except ConfigError as error:
-        faults += str(error).splitlines()
+        faults = str(error).splitlines()
     if json:
         print_json({"ok": not faults, "faults": faults})
     elif faults:

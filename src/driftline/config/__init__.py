@@ -1,7 +1,7 @@
 """Configuration: driftline.yaml with DRIFTLINE_… variables on top, checked strictly and never printing a secret."""
 
 from driftline.config.durations import format_duration, parse_duration
-from driftline.config.loading import Loaded, load, load_with_origins, missing_profiles
+from driftline.config.loading import Loaded, load, load_what_is_right, load_with_origins, missing_profiles
 from driftline.config.models import Metric, ModelSettings
 from driftline.config.notations import Budget, LearnSettings, WindowSettings
 from driftline.config.settings import ALL_MODELS, LimitSettings, RedisSettings, Settings, TopicSettings
@@ -21,6 +21,7 @@ __all__ = [
     "WindowSettings",
     "format_duration",
     "load",
+    "load_what_is_right",
     "load_with_origins",
     "masked",
     "missing_profiles",

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -51,20 +52,46 @@ def load(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Setti
 
 def load_with_origins(path: Path | None = None, env: Mapping[str, str] = os.environ) -> Loaded:
     """Like `load`, and remember where each value came from."""
-    file, named_by = _find(path, env)
-    written = _read(file, named_by) if file else document.Document()
-    data, variables = from_environment(env)
-    blank = Loaded(Settings(), file, written.lines, variables)
-    try:
-        settings = Settings.model_validate(
-            merged(written.data, data), context={"directory": file.parent if file else Path()}
-        )
-    except ValidationError as error:
-        raise ConfigError("\n".join(fault_lines(error, Settings, blank.origin))) from None
-    loaded = Loaded(settings, file, written.lines, variables)
-    if faults := _pane_faults(loaded):
+    loaded, faults = load_what_is_right(path, env)
+    if faults:
         raise ConfigError("\n".join(faults))
     return loaded
+
+
+def load_what_is_right(path: Path | None = None, env: Mapping[str, str] = os.environ) -> tuple[Loaded, list[str]]:
+    """Return the settings without those that are wrong, and a line for each fault. Raises ConfigError for no file."""
+    file, named_by = _find(path, env)
+    written = _read(file, named_by) if file else document.Document()
+    faults: list[str] = []
+    try:
+        data, variables = from_environment(env)
+    except ConfigError as error:
+        faults += str(error).splitlines()
+        data, variables = {}, {}
+    given = merged(written.data, data)
+    loaded = Loaded(Settings(), file, written.lines, variables)
+    context = {"directory": file.parent if file else Path()}
+    while True:
+        try:
+            settings = Settings.model_validate(given, context=context)
+            break
+        except ValidationError as error:
+            faults += fault_lines(error, Settings, loaded.origin)
+            for fault in error.errors(include_url=False):
+                given = without(given, fault["loc"])
+    loaded = replace(loaded, settings=settings)
+    return loaded, list(dict.fromkeys(faults + _pane_faults(loaded)))
+
+
+def without(data: Any, path: document.Path) -> Any:
+    """Return nested data without what is at a path, or without the last part of it that is there."""
+    if not path or not isinstance(data, Mapping) or path[0] not in data:
+        return {}
+    inner = data[path[0]]
+    rest = {name: value for name, value in data.items() if name != path[0]}
+    if len(path) > 1 and isinstance(inner, Mapping) and path[1] in inner:
+        return {**rest, path[0]: without(inner, path[1:])}
+    return rest
 
 
 def missing_profiles(settings: Settings) -> list[str]:

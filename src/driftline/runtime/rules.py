@@ -1,6 +1,6 @@
 """From the configuration to what the tasks know of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,21 +50,39 @@ def judge_settings(settings: Settings) -> JudgeSettings:
         for detectors in settings.model(name).detectors.values():
             for each in detectors:
                 detector(each)
-    for name in ("*", *settings.models):
-        own = settings.model(name)
-        for key, path in own.profiles.items():
-            other = next((held for held in profiles[path].values() if held.season_ms != own.season_ms), None)
-            if other is not None:
-                raise InputError(
-                    f"models.{name}.{key}: {path} was built {_season(other.season_ms)}, and the model is watched "
-                    f"{_season(own.season_ms)}; build it again with the configuration that the workers use"
-                )
+    for fault in _season_faults(settings, profiles):
+        raise InputError(fault)
     return JudgeSettings(
         rules=lambda model: _model_rules(settings, model, profiles),
         group=settings.group,
         dead_letter_share=settings.limits.dead_letter_share,
         stream_window_ms=settings.model(STREAM).windows[0].size,
     )
+
+
+def profile_faults(settings: Settings) -> list[str]:
+    """Return a line for each profile file that is there and cannot be used."""
+    profiles: dict[Path, dict[str, Reference]] = {}
+    faults = []
+    for path in {path: None for name in settings.models for path in settings.model(name).profiles.values()}:
+        try:
+            if path.is_file():
+                profiles[path] = read_profile(path)
+        except InputError as error:
+            faults.append(str(error))
+    return [*faults, *_season_faults(settings, profiles)]
+
+
+def _season_faults(settings: Settings, profiles: Mapping[Path, Mapping[str, Reference]]) -> Iterator[str]:
+    for name in ("*", *settings.models):
+        own = settings.model(name)
+        for key, path in own.profiles.items():
+            other = next((held for held in profiles.get(path, {}).values() if held.season_ms != own.season_ms), None)
+            if other is not None:
+                yield (
+                    f"models.{name}.{key}: {path} was built {_season(other.season_ms)}, and the model is watched "
+                    f"{_season(own.season_ms)}; build it again with the configuration that the workers use"
+                )
 
 
 def _season(season_ms: int) -> str:
