@@ -32,6 +32,13 @@ services: setup ## Make sure that the tests can start a real Kafka and Redis
 test: setup services ## Run all tests, with a real Kafka and Redis
 	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
+# What is pure or reads files: a change there is tried in about a minute.
+UNIT = config formats incidents panes publisher sketches tables
+
+.PHONY: unit
+unit: setup ## Run the tests that need no server
+	@$(BIN)/pytest -n 2 --dist loadfile -m "not real" $(UNIT:%=tests/%) tests/test_codec.py tests/test_imports.py $(ARGS)
+
 .PHONY: chaos
 chaos: setup services ## Kill and cut workers, Kafka and Redis at random: RUNS=200 kills of workers, SEED=1
 	@$(BIN)/python -m tests.chaos --runs $(or $(RUNS),200) --seed $(or $(SEED),1)

@@ -176,3 +176,18 @@ def test_documents_name_only_files_and_targets_that_exist(document: str) -> None
     assert named_targets <= targets
     for path in re.findall(r"`((?:src|tests|docs|deploy|\.ci)/[\w./-]+)`", text):
         assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("name", ["bug", "idea"])
+def test_issue_forms_are_forms_as_github_reads_them(name: str) -> None:
+    form = yaml.safe_load((ROOT / f".github/ISSUE_TEMPLATE/{name}.yml").read_text())
+    assert {"name", "description", "body"} <= form.keys()
+    assert {part["type"] for part in form["body"]} <= {"input", "textarea"}
+    assert all(part["attributes"]["label"] for part in form["body"])
+    assert len({part["id"] for part in form["body"]}) == len(form["body"])
+
+
+def test_hooks_before_a_commit_run_what_ci_runs() -> None:
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    ci = (ROOT / ".ci/run").read_text()
+    assert all(f"step {hook['entry'].removeprefix('make ')}" in ci for hook in hooks)
