@@ -1,5 +1,8 @@
 """`make chaos RUNS=200 SEED=7`: workers, Kafka and Redis fail at random moments while data is published.
 
+There are two scenes. In the first, Kafka and Redis are away for a while, or slow; in the second both have copies that
+take their place: three brokers, and a Redis that sentinels fail over.
+
 In the end the counters balance, and panes, dead letters and alerts are those of an undisturbed run over the records
 that are in Kafka. Which faults come, when and how long, is the seed's; what the processes were doing then is not.
 
@@ -15,16 +18,20 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from threading import Event
+from typing import Any
 
 from driftline.demo.dataset import car_loans
-from tests.chaos.faults import FAULTS, rounds
-from tests.chaos.parts import Parts, running_parts
+from tests.chaos import copies, faults
+from tests.chaos.faults import Fault, rounds
+from tests.chaos.fleet import Fleet
+from tests.chaos.parts import running_parts
 from tests.chaos.publishing import Publishing, endless
 from tests.chaos.verdict import as_it_came, differences, undisturbed
 
@@ -44,8 +51,26 @@ class Seen:
 
     times: int = 0
     recoveries: list[float] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+    """How long each worker paused that did."""
     read_again: int = 0
     stalls: int = 0
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What runs, and what may happen to it."""
+
+    running: Callable[..., AbstractContextManager[Any]]
+    faults: Mapping[str, Fault[Any]]
+    kills: Callable[[int], int]
+    """How many kills of workers for `--runs`."""
+
+
+SCENES = {
+    "away": Scene(running_parts, faults.FAULTS, lambda runs: runs),
+    "copies": Scene(copies.running_copies, copies.FAULTS, lambda runs: max(1, runs // 10)),
+}
 
 
 def main() -> int:
@@ -54,24 +79,27 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=200, help="kills of workers; a tenth as many of each other fault")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="keep the workers' logs")
+    parser.add_argument("--scene", choices=SCENES, action="append", help="this one; both if left out")
     asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="driftline-chaos-"))
-    begin = time.monotonic()
-    try:
-        with running_parts(folder, car_loans(), workers=WORKERS) as parts:
-            faults = run(parts, asked.runs, asked.seed)
-    finally:
-        if not asked.keep:
-            shutil.rmtree(folder, ignore_errors=True)
-    print(f"{time.monotonic() - begin:.0f} s in all; seed {asked.seed}")
-    for fault in faults[:SHOWN]:
+    wrong: list[str] = []
+    for name in asked.scene or SCENES:
+        folder = Path(tempfile.mkdtemp(prefix="driftline-chaos-"))
+        begin, scene = time.monotonic(), SCENES[name]
+        try:
+            with scene.running(folder, car_loans(), workers=WORKERS) as fleet:
+                wrong += [f"scene {name}: {each}" for each in run(fleet, scene, asked.runs, asked.seed)]
+        finally:
+            if not asked.keep:
+                shutil.rmtree(folder, ignore_errors=True)
+        print(f"scene {name}: {time.monotonic() - begin:.0f} s in all; seed {asked.seed}", flush=True)
+    for fault in wrong[:SHOWN]:
         print(f"FAULT: {fault}")
-    if len(faults) > SHOWN:
-        print(f"and {len(faults) - SHOWN} more")
-    return 1 if faults else 0
+    if len(wrong) > SHOWN:
+        print(f"and {len(wrong) - SHOWN} more")
+    return 1 if wrong else 0
 
 
-def run(parts: Parts, runs: int, seed: int) -> list[str]:
+def run(parts: Fleet, scene: Scene, runs: int, seed: int) -> list[str]:
     """Do all faults, then compare. Returns what is wrong."""
     chance = random.Random(seed)
     topics = parts.settings.topics
@@ -84,13 +112,16 @@ def run(parts: Parts, runs: int, seed: int) -> list[str]:
         return [f"the workers did not begin: {left} stand still", *parts.deaths]
     ending = Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
-    planned = rounds(runs, chance)
+    planned = rounds(scene.faults, scene.kills(runs), max(1, runs // 10), chance)
     for number, names in enumerate(planned, start=1):
         time.sleep(chance.uniform(0, 1.5))
-        recovery, read_again, left = _round(parts, names, chance)
+        before = parts.pauses()
+        recovery, read_again, left = _round(parts, [scene.faults[name] for name in names], chance)
+        pauses = [float(seconds) for seconds in (parts.pauses() - before).elements()]
         for name in names:
             seen[name].times += 1
             seen[name].recoveries.append(recovery)
+            seen[name].pauses += pauses
             seen[name].read_again += read_again
             seen[name].stalls += recovery > MOST_STALL_S
         at = time.monotonic() - begin
@@ -110,14 +141,16 @@ def run(parts: Parts, runs: int, seed: int) -> list[str]:
     return wrong + _settle(parts, publishing, seen)
 
 
-def _round(parts: Parts, names: Sequence[str], chance: random.Random) -> tuple[float, int, list[tuple[str, int]]]:
+def _round(
+    parts: Fleet, faults: Sequence[Fault[Any]], chance: random.Random
+) -> tuple[float, int, list[tuple[str, int]]]:
     """Do some faults at the same time. Return the seconds until all went on, and how many records were read again."""
     before = parts.tally.read_again
-    with ThreadPoolExecutor(len(names)) as pool:
+    with ThreadPoolExecutor(len(faults)) as pool:
         done = []
-        for name in names:
+        for fault in faults:
             own = random.Random(chance.random())
-            done.append(pool.submit(_at_some_moment, parts, name, own))
+            done.append(pool.submit(_at_some_moment, parts, fault, own))
         for each in done:
             each.result()
     parts.look_after()
@@ -126,12 +159,12 @@ def _round(parts: Parts, names: Sequence[str], chance: random.Random) -> tuple[f
     return recovery, parts.tally.read_again - before, left
 
 
-def _at_some_moment(parts: Parts, name: str, chance: random.Random) -> None:
+def _at_some_moment(parts: Fleet, fault: Fault[Any], chance: random.Random) -> None:
     time.sleep(chance.uniform(0, 1.0))
-    FAULTS[name](parts, chance)
+    fault(parts, chance)
 
 
-def _settle(parts: Parts, publishing: Publishing, seen: dict[str, Seen]) -> list[str]:
+def _settle(parts: Fleet, publishing: Publishing, seen: dict[str, Seen]) -> list[str]:
     """Let everything be read to its end, and compare it with an undisturbed run."""
     wrong = [f"{publishing.undelivered} events were not delivered"] if publishing.undelivered else []
     _, left = parts.until_past(parts.ends(), GIVE_UP_S)
@@ -148,7 +181,7 @@ def _settle(parts: Parts, publishing: Publishing, seen: dict[str, Seen]) -> list
     with parts.store() as store:
         found = as_it_came(log, store, settings)
     found_differences = differences(expected, found, ends)
-    print(table(seen))
+    print(table(seen), paused(seen), sep="\n")
     accepted = sum(int(str(counters["accepted"])) for counters in found.counters.values())
     print(
         f"{sum(ends.values()):,} records: {accepted:,} accepted, {sum(ends.values()) - accepted:,} refused; "
@@ -167,14 +200,26 @@ def _settle(parts: Parts, publishing: Publishing, seen: dict[str, Seen]) -> list
 def table(seen: dict[str, Seen]) -> str:
     """Return what came of each kind of fault. A round of several faults counts for each of them."""
     lines = ["| fault | times | recovery p50 | max | records read again |", "|---|---|---|---|---|"]
-    for name in FAULTS:
-        each = seen.get(name)
-        if each is not None:
-            lines.append(
-                f"| {name} | {each.times} | {median(each.recoveries):.1f} s | {max(each.recoveries):.1f} s "
-                f"| {each.read_again:,} |"
-            )
+    for name, each in _in_order(seen):
+        lines.append(
+            f"| {name} | {each.times} | {median(each.recoveries):.1f} s | {max(each.recoveries):.1f} s "
+            f"| {each.read_again:,} |"
+        )
     return "\n".join(lines)
+
+
+def paused(seen: dict[str, Seen]) -> str:
+    """Return for how long workers paused, by kind of fault: each worker that did counts."""
+    lines = ["| workers paused after | times | p50 | longest |", "|---|---|---|---|"]
+    for name, each in _in_order(seen):
+        if each.pauses:
+            lines.append(f"| {name} | {len(each.pauses)} | {median(each.pauses):.1f} s | {max(each.pauses):.1f} s |")
+    return "\n".join(lines)
+
+
+def _in_order(seen: dict[str, Seen]) -> list[tuple[str, Seen]]:
+    names = [name for scene in SCENES.values() for name in scene.faults]
+    return sorted(seen.items(), key=lambda item: names.index(item[0]))
 
 
 if __name__ == "__main__":

@@ -3,24 +3,33 @@
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
+from typing import Protocol, TypeVar
 
 import redis
 
-from tests.chaos.parts import SESSION_S, Parts
+from tests.chaos.fleet import SESSION_S, Fleet
+from tests.chaos.parts import Parts
 from tests.chaos.workers import WorkerProcess
 
-Fault = Callable[[Parts, random.Random], None]
+Scene = TypeVar("Scene", bound=Fleet, contravariant=True)
+
+
+class Fault(Protocol[Scene]):
+    """What is done to a scene."""
+
+    def __call__(self, scene: Scene, chance: random.Random, /) -> None: ...
+
 
 LEAST_WORKERS, MOST_WORKERS = 3, 5
 
 
-def _some_worker(parts: Parts, chance: random.Random) -> WorkerProcess | None:
+def _some_worker(parts: Fleet, chance: random.Random) -> WorkerProcess | None:
     running = [worker for worker in parts.workers if worker.running and not worker.expected_to_end]
     return chance.choice(running) if running else None
 
 
-def kill_worker(parts: Parts, chance: random.Random) -> None:
+def kill_worker(parts: Fleet, chance: random.Random) -> None:
     """SIGKILL; another one takes its place."""
     worker = _some_worker(parts, chance)
     if worker is not None:
@@ -121,7 +130,7 @@ def slow_redis(parts: Parts, chance: random.Random) -> None:
 
 
 KILL = "worker: kill -9"
-FAULTS: Mapping[str, Fault] = {
+FAULTS: Mapping[str, Fault[Parts]] = {
     KILL: kill_worker,
     "worker: SIGSTOP past the session, SIGCONT": freeze_worker,
     "worker: SIGTERM, replaced": replace_worker,
@@ -137,9 +146,9 @@ FAULTS: Mapping[str, Fault] = {
 }
 
 
-def rounds(runs: int, chance: random.Random) -> list[list[str]]:
-    """Return which faults come, and which of them together: so many kills of workers, and a tenth of each other one."""
-    deck = [KILL] * runs + [name for name in FAULTS if name != KILL for _ in range(max(1, runs // 10))]
+def rounds(faults: Collection[str], kills: int, others: int, chance: random.Random) -> list[list[str]]:
+    """Return which faults come, and which of them together: so many kills of workers, and so many of each other one."""
+    deck = [KILL] * kills + [name for name in faults if name != KILL for _ in range(others)]
     chance.shuffle(deck)
     found: list[list[str]] = []
     for name in deck:

@@ -7,7 +7,7 @@ from typing import Any
 
 from driftline.config import Settings
 from driftline.log.kafka import KafkaLog
-from driftline.sandbox import KafkaServer, RedisServer
+from driftline.sandbox import Kafka, Redis
 from driftline.state.redis import RedisStore
 
 
@@ -15,8 +15,8 @@ from driftline.state.redis import RedisStore
 class Servers:
     """`log` and `store` are what the workers use, without the proxies in front."""
 
-    kafka: KafkaServer
-    redis: RedisServer
+    kafka: Kafka
+    redis: Redis
     raw: dict[str, Any]
     """The settings of the workers."""
 

@@ -49,6 +49,8 @@ MODEL = {"windows": ["10m"], "pane": "5m", "reference": "learn 1h", "false_alarm
 class Scene(Servers):
     """What is running."""
 
+    kafka: KafkaServer
+    redis: RedisServer
     to_redis: Proxy
     worker: WorkerProcess
     folder: Path

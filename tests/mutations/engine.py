@@ -14,6 +14,7 @@ from driftline.runtime.pausing import Pausing
 from driftline.runtime.stages import JudgeStage, SummariseStage
 from driftline.runtime.worker import Worker
 from driftline.state import commits, memory
+from driftline.state.connections import Clustered, OneServer, Watched
 from driftline.state.memory import MemoryStore
 from driftline.tasks.judge import Judge
 from tests.mutations.places import Mutation
@@ -29,6 +30,8 @@ RESTING = f"{PAUSING}::test_a_resting_worker_goes_on_once_all_answer_and_not_bef
 SKIPPING = "tests/runtime/test_skipping.py"
 WORKER = "tests/runtime/test_worker.py"
 STORES = "tests/state/test_conformance.py"
+PERMISSIONS = "tests/state/test_permissions.py"
+FAILOVER = "tests/state/test_failover.py"
 
 MUTATIONS = (
     # atomic progress
@@ -73,6 +76,34 @@ MUTATIONS = (
         "if task.owner ~= owner or task.epoch ~= epoch then",
         "if false then",
         (STORES,),
+    ),
+    Mutation(
+        "Redis: what an ACL may refuse is not tried out before the first write that stays",
+        "state/scripts/commit.lua",
+        "redis.call('HDEL', META, '')",
+        "",
+        (f"{PERMISSIONS}::test_each_permission_is_needed_and_the_message_names_all",),
+    ),
+    Mutation(
+        "Redis: who is told that it became a replica keeps its connection",
+        OneServer.look_again,
+        "self._client.connection_pool.disconnect(inuse_connections=False)",
+        "None",
+        ("tests/state/test_redis.py::TestRefusals",),
+    ),
+    Mutation(
+        "Redis: sentinels are asked for new connections only",
+        Watched.client,
+        "now >= self._next_look",
+        "False",
+        (f"{FAILOVER}::TestSentinels::test_a_planned_failover_is_ridden_out",),
+    ),
+    Mutation(
+        "Redis: a cluster's client that found no node is kept",
+        Clustered.look_again,
+        "self.close()",
+        "None",
+        (f"{FAILOVER}::TestCluster",),
     ),
     Mutation(
         "reading starts where the log's own committed offsets are",

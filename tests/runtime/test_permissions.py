@@ -196,6 +196,7 @@ def installation() -> Iterator[Installation]:
         yield installation
 
 
+@pytest.mark.timeout(300)  # it may compile the hot path
 def test_what_is_printed_is_enough_for_a_worker_and_its_readers(
     installation: Installation, capsys: pytest.CaptureFixture[str]
 ) -> None:

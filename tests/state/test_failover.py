@@ -11,6 +11,7 @@ from driftline.errors import StateDenied, StateUnavailable
 from driftline.sandbox import RedisNodes, RedisSentinels, RedisServer
 from driftline.state import Claim, Commit, Committed, Outcome, TaskId
 from driftline.state.redis import RedisStore
+from tests.state.lossy import LossyRelay
 from tests.state.test_conformance import STEP, TASK, follow
 
 META = "driftline:{driftline/summarise/3}:meta"
@@ -229,6 +230,26 @@ class TestCluster:
         assert patiently(lambda: store.commit(claim, STEP, now=1))[0].outcome in (Outcome.OK, Outcome.FENCED)
         assert others[0].running
         store.close()
+
+    def test_where_all_nodes_are_gone_the_address_may_lead_to_others(self, nodes: RedisNodes) -> None:
+        """As a name does whose cluster was built anew."""
+        with RedisServer(options={"cluster-enabled": "yes"}) as only, only.connect() as client:
+            client.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16_383)
+            with LossyRelay(only.url) as relay:
+                store = RedisStore(relay.url.replace("redis://", "redis+cluster://"))
+                while client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+                    time.sleep(0.05)
+                claimed(store)
+                only.kill()
+                relay.lead_to("127.0.0.1", nodes.servers[0].port)
+                with pytest.raises(StateUnavailable, match="cannot be reached"):
+                    claimed(store)
+                claimed(store)
+                store.close()
+        there = RedisStore(nodes.url)
+        assert [info.owner for info in there.tasks(TASK.group)] == ["worker-1"]
+        there.forget(TASK)
+        there.close()
 
     def test_a_plain_address_of_a_node_is_refused_at_the_start_and_waits_later(self, nodes: RedisNodes) -> None:
         owners = {nodes.owner_of(key) for key in (META, "driftline:tasks:driftline")}

@@ -22,7 +22,7 @@ def worker_life(store: RedisStore) -> None:
     store.check()
     claim = store.claim(TASK, "w", now=1)
     store.commit(claim, Commit(0, {}, {"p": 1}, {"a": b"x", "b": b"y"}, [b"r"]), now=2)
-    store.commit(claim, Commit(1, {"p": 1}, {"p": 2}, {"a": None}), now=2)
+    store.commit(claim, Commit(1, {"p": 1}, {"p": 2}, {"a": None, "c": b"z"}, [b"s"]), now=2)
     claim = store.claim(TASK, "w", now=3)
     assert store.ack(claim, 1).value == "ok"
     store.tell("g", "w", Word("w", "paused", 1, 1))

@@ -14,7 +14,7 @@ from driftline.sandbox.kafka_jars import KAFKA_FILES, find_java, kafka_jars
 from driftline.sandbox.process import ServerProcess, accepts_connections, free_port
 from driftline.sandbox.server import LoopbackServer
 
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 120
 
 _PROTOCOLS = {"CONTROLLER": "PLAINTEXT"}
 """Security protocols of the listeners that are not named after theirs."""
@@ -23,7 +23,8 @@ _PROTOCOLS = {"CONTROLLER": "PLAINTEXT"}
 class KafkaServer(LoopbackServer):
     """One broker that is its own controller.
 
-    `properties` are added to the broker's, and win. `users` maps names to passwords: given any, `bootstrap` is a
+    `properties` are added to the broker's, and win; `controller_port` and `cluster_id` are for brokers that are to work
+    together (see `KafkaBrokers`). `users` maps names to passwords: given any, `bootstrap` is a
     SASL_PLAINTEXT listener (mechanism PLAIN) with ACLs, on which the first user may do everything and the others
     nothing until ACLs say so; `client_settings` then logs in as the first.
     """
@@ -36,8 +37,12 @@ class KafkaServer(LoopbackServer):
         properties: Mapping[str, str] | None = None,
         users: Mapping[str, str] | None = None,
         heap: str = "1g",
+        controller_port: int | None = None,
+        cluster_id: str | None = None,
     ) -> None:
         super().__init__()
+        self._cluster_id = cluster_id or new_cluster_id()
+        self._controller_port = controller_port or free_port()
         self._users = dict(users or {})
         self._heap = heap
         self._java = find_java()
@@ -93,7 +98,7 @@ class KafkaServer(LoopbackServer):
         process.wait_until(lambda: _has_a_broker(admin), timeout_s=START_TIMEOUT_S)
 
     def _own_properties(self) -> dict[str, str]:
-        controller_port, inner_port = free_port(), free_port()
+        inner_port, controller_port = free_port(), self._controller_port
         settings = {
             "process.roles": "broker,controller",
             "node.id": "1",
@@ -134,11 +139,9 @@ class KafkaServer(LoopbackServer):
         return settings
 
     def _format(self) -> None:
-        # Kafka writes its ids as 16 bytes in URL-safe base64; the leading "A" keeps a "-" off the command line.
-        cluster_id = "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
         command = [self._java, "-Xmx256m", "-cp", self._classpath, "kafka.tools.StorageTool", "format"]
         done = subprocess.run(
-            [*command, "-t", cluster_id, "-c", str(self._settings_file)],
+            [*command, "-t", self._cluster_id, "-c", str(self._settings_file)],
             cwd=self._directory,
             capture_output=True,
             text=True,
@@ -147,6 +150,11 @@ class KafkaServer(LoopbackServer):
         )
         if done.returncode != 0:
             raise SandboxError(f"Kafka could not lay out its data directory:\n{(done.stdout + done.stderr)[-2000:]}")
+
+
+def new_cluster_id() -> str:
+    """Return an id as Kafka writes it: 16 bytes in URL-safe base64. A leading "A" keeps a "-" off the command line."""
+    return "A" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode()[1:22]
 
 
 def _escaped(value: str) -> str:

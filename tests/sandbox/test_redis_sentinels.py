@@ -1,0 +1,22 @@
+from pathlib import Path
+
+from driftline.sandbox import RedisSentinels
+
+
+def test_a_replica_takes_over_with_what_was_written_and_the_old_master_may_come_back() -> None:
+    with RedisSentinels(replicas=1, password="p w") as running:
+        old = running.master()
+        with old.connect() as client:
+            client.set("written", "yes")
+            client.wait(1, 4_000)
+        old.kill()
+        running.wait_for_another(old)
+        with running.master().connect() as client:
+            assert client.get("written") == "yes"
+        running.bring_back(old)
+        with old.connect() as client:
+            assert client.info("replication")["role"] == "slave"
+        pids = [server.pid for server in (*running.servers, *running.sentinels)]
+        directories = [server.log_file.parent for server in (*running.servers, *running.sentinels)]
+    assert not any(directory.exists() for directory in directories)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
