@@ -25,7 +25,7 @@ def acls(
     """Print the least that Kafka and Redis must permit: a table, and the commands that permit it.
 
     Topics, group and redis.prefix are those of the settings. Nothing is asked or changed. Brokers before Kafka 3.0 want
-    `--operation IdempotentWrite --cluster` as well, of all who write. Not among the least: DescribeConfigs on the topics,
+    `--operation IdempotentWrite --cluster` as well, of all who write. Not among the least: DescribeConfigs on topics,
     with which `run` and `topics check` see their settings, and AlterConfigs for `topics create --fix`.
 
     \b
