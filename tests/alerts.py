@@ -10,9 +10,9 @@ import msgspec
 
 
 @cache
-def alert_validator() -> jsonschema.Draft202012Validator:
-    """Return a validator of the published schema, which is itself checked first."""
-    schema = msgspec.json.decode(files("driftline.incidents").joinpath("alert.schema.json").read_bytes())
+def alert_validator(name: str = "alert") -> jsonschema.Draft202012Validator:
+    """Return a validator of a published schema, which is itself checked first."""
+    schema = msgspec.json.decode(files("driftline.incidents").joinpath(f"{name}.schema.json").read_bytes())
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 

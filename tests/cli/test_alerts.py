@@ -6,6 +6,7 @@ import pytest
 from driftline.cli.alert_events import Incidents
 from driftline.cli.alerts import watch
 from driftline.config import Settings
+from driftline.incidents.watchdog import Watchdog
 from driftline.log.api import Outgoing, Record
 from driftline.log.memory import MemoryLog
 from tests.cli.conftest import Driftline
@@ -101,6 +102,57 @@ def test_incidents_of_other_groups_are_shown_when_asked_for(log: MemoryLog, caps
     captured = capsys.readouterr()
     assert [json.loads(line)["partitionkey"] for line in captured.out.splitlines()] == ["b"]
     assert "1 alerts are of other groups than fraud team; left out" in captured.err
+
+
+def signs(log: MemoryLog, *dogs: Watchdog) -> None:
+    producer = log.producer()
+    for dog in dogs:
+        for time in (0, dog.interval_ms):
+            producer.produce(Outgoing("alerts", dog.key.encode(), dog.encode(time)))
+    producer.flush(1)
+
+
+def test_the_watchdogs_events_are_no_incidents_and_shown_when_asked_for(
+    log: MemoryLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(log, alert("a"))
+    signs(log, Watchdog("driftline", 0, 2, 60_000), Watchdog("driftline", 1, 2, 60_000), Watchdog("b", 0, 1, 60_000))
+
+    watch(log, Settings(), group="driftline", follow=False, resolved=True, model=None, as_json=True)
+    without = capsys.readouterr()
+    assert [json.loads(line)["partitionkey"] for line in without.out.splitlines()] == ["a"]
+    assert without.err == ""
+    asked = [json.loads(line) for line in shown(capsys, log, as_json=True, watchdog=True).splitlines()]
+    assert [(each["subject"], each["time"]) for each in asked[1:]] == [
+        ("panes/0", "1970-01-01T00:01:00.000Z"),
+        ("panes/1", "1970-01-01T00:01:00.000Z"),
+    ]
+    text = shown(capsys, log, watchdog=True)
+    assert "/driftline/driftline panes/1  alive: all events up to 1970-01-01T00:01:00.000Z were judged" in text
+    assert "/driftline/b" not in text
+    assert "/driftline/b panes/0" in shown(capsys, log, watchdog=True, group=None)
+
+
+def test_a_watchdog_that_never_spoke_is_told(log: MemoryLog, capsys: pytest.CaptureFixture[str]) -> None:
+    watch(log, Settings(), group="g", follow=False, resolved=False, model=None, as_json=False, watchdog=True)
+
+    assert "the watchdog has said nothing; set `watchdog`" in capsys.readouterr().err
+
+
+def test_following_the_watchdog_prints_its_events_as_they_come(
+    log: MemoryLog, capsys: pytest.CaptureFixture[str]
+) -> None:
+    coming = [Watchdog("driftline", 0, 1, 60_000), Watchdog("other", 0, 1, 60_000)]
+    looks = iter(range(4))
+
+    def stopped() -> bool:
+        signs(log, *coming)
+        coming.clear()
+        return next(looks, None) is None
+
+    lines = shown(capsys, log, follow=True, as_json=True, watchdog=True, stopped=stopped).splitlines()
+
+    assert [json.loads(line)["source"] for line in lines] == ["/driftline/driftline"] * 2
 
 
 def test_people_read_what_fires_since_when_and_why(log: MemoryLog, capsys: pytest.CaptureFixture[str]) -> None:

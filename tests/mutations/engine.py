@@ -4,10 +4,11 @@ from driftline import Publisher, cli
 from driftline.cli import run, status, stopping
 from driftline.config import secrets
 from driftline.incidents.incident import Incident
+from driftline.incidents.watchdog import Watchdog
 from driftline.log import kafka_settings
 from driftline.log.kafka_consumer import KafkaConsumer
 from driftline.log.kafka_reader import KafkaReader
-from driftline.runtime import inputs, outbox, progress, skipping, stages
+from driftline.runtime import inputs, outbox, progress, skipping, stages, topics
 from driftline.runtime.checkpoint import Checkpointer, Owned
 from driftline.runtime.owning import OwnedTasks
 from driftline.runtime.pausing import Pausing
@@ -465,6 +466,29 @@ MUTATIONS = (
         "(self.group,) if self.group else ()",
         "()",
         ("tests/incidents/test_alerts.py",),
+    ),
+    # the watchdog
+    Mutation(
+        "the watchdog speaks of what is not judged yet",
+        Watchdog.due,
+        "now - now % self.interval_ms",
+        "now - now % self.interval_ms + self.interval_ms",
+        ("tests/incidents/test_watchdog.py",),
+    ),
+    Mutation(
+        "the watchdog's events are counted as alerts",
+        JudgeStage.output,
+        "len(alerts)",
+        "len(alerts + alive)",
+        ("tests/runtime/test_watchdog.py::test_alerts_that_are_counted_are_without_it",),
+    ),
+    # what topics are created with
+    Mutation(
+        "a topic whose producers stamp their records is not told",
+        topics.mends,
+        "own.get(STAMPED_BY, APPEND_TIME) != APPEND_TIME",
+        "False",
+        ("tests/runtime/test_startup.py", "tests/cli/test_topics.py"),
     ),
     # stored state
     Mutation(

@@ -1,12 +1,13 @@
 """Alert events as commands read them, and what they add up to: the incidents as they stand."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from driftline.incidents.alerts import alert_source
+from driftline.incidents.watchdog import WATCHDOG_TYPE
 from driftline.log.api import Record
 
 SEVERITIES = ("critical", "warning")
@@ -58,6 +59,16 @@ def read_alert(record: Record) -> Alert | None:
         return None
 
 
+def read_sign(record: Record) -> dict[str, Any] | None:
+    """Read an event of the watchdog; None if it is none."""
+    try:
+        event: dict[str, Any] = json.loads(record.value or b"null")
+        _ = event["time"], event["source"], event["data"]["partition"], event["data"]["summary"]
+        return event if event["type"] == WATCHDOG_TYPE else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 class Incidents:
     """The latest alert of each incident of a group. Feed it the records of the alerts topic, each partition in order.
 
@@ -69,6 +80,8 @@ class Incidents:
         self.unreadable = 0
         self.others = 0
         """Alerts of other groups, which were left out."""
+        self.signs: dict[tuple[str, int], dict[str, Any]] = {}
+        """The watchdog's latest event of each source and partition of the panes topic: those are no incidents."""
         self._source = None if group is None else alert_source(group)
         self._latest: dict[str, Alert] = {}
 
@@ -77,15 +90,24 @@ class Incidents:
         if record.value is None:
             self._latest.pop((record.key or b"").decode("utf-8", "replace"), None)
             return None
+        sign = read_sign(record)
+        if sign is not None:
+            if self.concerns(sign):
+                self.signs[sign["source"], sign["data"]["partition"]] = sign
+            return None
         alert = read_alert(record)
         if alert is None:
             self.unreadable += 1
             return None
-        if self._source is not None and alert.event.get("source") != self._source:
+        if not self.concerns(alert.event):
             self.others += 1
             return None
         self._latest[alert.fingerprint] = alert
         return alert
+
+    def concerns(self, event: Mapping[str, Any]) -> bool:
+        """Tell whether an event is of the group that was asked for."""
+        return self._source in (None, event.get("source"))
 
     def alerts(self, *, resolved: bool = False, model: str | None = None) -> list[Alert]:
         """Return what fires, and with `resolved` what no longer does; most urgent first, then the latest first."""

@@ -1,14 +1,14 @@
 """`driftline alerts`: what fires, since when, and why."""
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from driftline.cli.alert_events import Alert, Incidents, count_firing, wanted
+from driftline.cli.alert_events import Alert, Incidents, count_firing, read_sign, wanted
 from driftline.cli.connect import open_kafka
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import age, note, out, print_json, utc
@@ -26,6 +26,9 @@ def alerts(
     all_groups: Annotated[
         bool, typer.Option("--all-groups", help="Also incidents of other groups that publish to this topic.")
     ] = False,
+    watchdog: Annotated[
+        bool, typer.Option("--watchdog", help="Also when each partition last said that all works.")
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -40,7 +43,8 @@ def alerts(
     """
     settings = load(config)
     group = None if all_groups else settings.group
-    watch(open_kafka(settings), settings, group=group, follow=follow, resolved=all_, model=model, as_json=json)
+    log = open_kafka(settings)
+    watch(log, settings, group=group, follow=follow, resolved=all_, model=model, as_json=json, watchdog=watchdog)
 
 
 def watch(
@@ -52,11 +56,12 @@ def watch(
     resolved: bool,
     model: str | None,
     as_json: bool,
+    watchdog: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Print the incidents as they stand and, with `follow`, each alert after that, until `stopped` says so.
 
-    `group` says whose; None for all.
+    `group` says whose; None for all. `watchdog` is whether to print its events, too: they are no incidents.
     """
     incidents = Incidents(group)
     reader = log.read(settings.topics.alerts, follow=follow)
@@ -65,6 +70,10 @@ def watch(
             for *_, record in reader.poll(POLL_S):
                 incidents.update(record)
         _print_all(incidents.alerts(resolved=resolved, model=model), settings, as_json)
+        for _, sign in sorted(incidents.signs.items()) if watchdog else ():
+            _print_sign(sign, as_json)
+        if watchdog and not incidents.signs:
+            note("the watchdog has said nothing; set `watchdog` (such as 5m) for the workers")
         if incidents.unreadable:
             note(f"{incidents.unreadable} records of {settings.topics.alerts} are not Driftline's alerts; left out")
         if incidents.others:
@@ -72,6 +81,9 @@ def watch(
         while follow and not stopped():
             for *_, record in reader.poll(POLL_S):
                 alert = incidents.update(record)
+                came = read_sign(record) if watchdog else None
+                if came is not None and incidents.concerns(came):
+                    _print_sign(came, as_json)
                 # Who follows wants to hear that it is over, too.
                 if alert is not None and wanted(alert, resolved=True, model=model):
                     _print_one(alert, as_json)
@@ -111,6 +123,13 @@ def _print_one(alert: Alert, as_json: bool) -> None:
         return
     place = " ".join(filter(None, (alert.model, alert.version and f"version {alert.version}", alert.segment)))
     out().print(Text.assemble(utc(alert.changed), "  ", _state(alert), f"  {place}  {alert.kind}: {alert.summary}"))
+
+
+def _print_sign(sign: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(sign)
+    else:
+        out().print(Text(f"{sign['source']} {sign.get('subject', '')}  {sign['data']['summary']}", "dim"))
 
 
 def _state(alert: Alert) -> Text:

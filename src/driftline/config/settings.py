@@ -134,6 +134,11 @@ class Settings(Section):
     )
     checkpoint: PositiveDuration = Field(default=1_000, description="Time between checkpoints.")
     shutdown: PositiveDuration = Field(default=25_000, description="How long a stopping worker may take to finish.")
+    watchdog: PositiveDuration | None = Field(
+        default=None,
+        description="How often, in event time, each partition of the panes topic says in the alerts topic that all "
+        "works, for a receiver that notices when it does not. None: never.",
+    )
     limits: LimitSettings = LimitSettings()
     metrics: MetricSettings = MetricSettings()
     models: dict[Name, ModelSettings] = Field(default={}, description="Settings by model name; `*` is for all of them.")

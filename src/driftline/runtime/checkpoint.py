@@ -211,6 +211,7 @@ class Prepared:
     inputs: dict[str, Input]
     records: tuple[Outgoing, ...]
     dead_letters: Sequence[Outgoing]
+    alerts: int
 
     @property
     def size(self) -> int:
@@ -306,7 +307,7 @@ class Checkpointer:
             writes=writes,
             outbox=[encode_outgoing(record) for record in output.records],
         )
-        owned.pending = Prepared(commit, dict(owned.inputs), tuple(output.records), output.dead_letters)
+        owned.pending = Prepared(commit, dict(owned.inputs), tuple(output.records), output.dead_letters, output.alerts)
 
     def bury(self, tasks: Sequence[Owned]) -> None:
         """Deliver the dead letters of pending checkpoints, which may not be committed before."""

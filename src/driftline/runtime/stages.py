@@ -15,6 +15,7 @@ import msgspec
 
 from driftline.codec import Count, corrupt_if_it_fails
 from driftline.config import Settings
+from driftline.incidents.watchdog import Watchdog
 from driftline.log.api import Batch, Outgoing
 from driftline.panes.records import PaneRecord
 from driftline.runtime.outbox import dead_letter, sender, sent_by
@@ -41,6 +42,8 @@ class Output:
 
     dead_letters: list[Outgoing]
     records: list[Outgoing]
+    alerts: int = 0
+    """How many of the records tell of incidents."""
 
 
 class Stage(Protocol):
@@ -170,8 +173,12 @@ class JudgeStage:
     name = JUDGE
     at_once = 100
 
-    def __init__(self, settings: JudgeSettings, topics: "StageTopics", partition: int) -> None:
+    def __init__(
+        self, settings: JudgeSettings, topics: "StageTopics", partition: int, watchdog: Watchdog | None = None
+    ) -> None:
         self._partition = partition
+        self._watchdog = watchdog
+        self._alive: list[Outgoing] = []
         self.inputs: tuple[str, ...] = (topics.panes,)
         self.task = Judge(settings)
         self.others: Counter[str] = Counter()
@@ -201,7 +208,11 @@ class JudgeStage:
                 own.append(value)
             else:
                 self._leave_alone(group)
+        before = self.task.mark
         self.task.process(own)
+        dog = self._watchdog
+        if dog is not None and (time := dog.due(before, self.task.mark)) is not None:
+            self._alive.append(Outgoing(self._topics.alerts, dog.key.encode(), dog.encode(time)))
 
     def _leave_alone(self, group: str) -> None:
         self.others[group if group in self.others or len(self.others) < MOST_OTHERS else "(more)"] += 1
@@ -223,8 +234,10 @@ class JudgeStage:
         return False
 
     def output(self) -> Output:
-        """Take out alerts."""
-        return Output([], [Outgoing(self._topics.alerts, alert.key, alert.value) for alert in self.task.emit()])
+        """Take out alerts, and the watchdog's events after what they say was judged."""
+        alive, self._alive = self._alive, []
+        alerts = [Outgoing(self._topics.alerts, alert.key, alert.value) for alert in self.task.emit()]
+        return Output([], alerts + alive, len(alerts))
 
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed."""
@@ -269,9 +282,14 @@ def pipeline(settings: Settings, partitions: Mapping[str, int]) -> tuple[StageKi
     def summarise(partition: int) -> SummariseStage:
         return SummariseStage(summarising, topics, partition, partitions[names.predictions], panes)
 
+    def judge(partition: int) -> JudgeStage:
+        every = settings.watchdog
+        watchdog = None if every is None else Watchdog(settings.group, partition, panes, every)
+        return JudgeStage(judging, topics, partition, watchdog)
+
     return (
         StageKind(SUMMARISE, topics.inputs, summarise),
-        StageKind(JUDGE, (topics.panes,), lambda partition: JudgeStage(judging, topics, partition)),
+        StageKind(JUDGE, (topics.panes,), judge),
     )
 
 

@@ -21,7 +21,6 @@ from driftline.runtime.members import Members
 from driftline.runtime.owning import OwnedTasks
 from driftline.runtime.pausing import AWAY, RETRY_S, Pausing
 from driftline.runtime.progress import Progress, samples
-from driftline.runtime.stage_names import JUDGE
 from driftline.runtime.stages import StageKind, pipeline
 from driftline.state.api import Outcome, Store
 from driftline.tasks.warming import warm_up
@@ -316,7 +315,7 @@ class Worker:
             self.progress.checkpoints[stage] += 1
             self.progress.bytes[stage] += pending.size
             self.progress.dead_letters += len(pending.dead_letters)
-            self.progress.alerts += len(pending.records) if stage == JUDGE else 0
+            self.progress.alerts += pending.alerts
         else:
             self.progress.restarts[outcome.value] += 1
             self._tasks.reclaim(owned)

@@ -1,0 +1,73 @@
+"""The watchdog: an event that always comes, so that whoever reads the alerts topic notices when alerts cannot come.
+
+Nothing firing and nothing working look alike to a reader of alerts. So each partition of the panes topic says so in an
+event of a type of its own when all up to a multiple of the interval was judged. That event has gone the way of an
+alert: every partition of the predictions was read, panes were written, read and judged, and the event published. A
+receiver that misses it for some intervals knows that one of these does not work any more.
+
+    event time ──► 10:00 ───────── 10:05 ───────── 10:10
+                                     ▲ event "10:05": all events up to 10:05 were judged
+
+Event time that is passed in one step, as in a backfill or after an outage, is told once, by its last multiple. What an
+event says depends on its multiple alone, so the same id always has the same content.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from driftline.incidents.alerts import alert_source, rfc3339
+from driftline.incidents.incident import digest
+
+WATCHDOG_TYPE = "io.driftline.watchdog"
+
+
+@dataclass(frozen=True, slots=True)
+class Watchdog:
+    """What is said of one partition of a group's panes, one of `partitions`."""
+
+    group: str
+    partition: int
+    partitions: int
+    interval_ms: int
+
+    @property
+    def key(self) -> str:
+        """The same for all its events: a compacted topic keeps the last one."""
+        return digest(self.group, "watchdog", str(self.partition))
+
+    def due(self, before: int, now: int) -> int | None:
+        """Return the last multiple of the interval in (before, now], or None. Times are epoch milliseconds.
+
+        >>> dog = Watchdog("driftline", 0, 4, 300)
+        >>> dog.due(299, 300), dog.due(300, 599), dog.due(299, 1_000)
+        (300, None, 900)
+        """
+        last = now - now % self.interval_ms
+        return last if last > before else None
+
+    def event(self, time: int) -> dict[str, Any]:
+        """Return the event that says that all up to `time` was judged, as plain values."""
+        return {
+            "specversion": "1.0",
+            "id": digest(self.key, str(time)),
+            "source": alert_source(self.group),
+            "type": WATCHDOG_TYPE,
+            "subject": f"panes/{self.partition}",
+            "time": rfc3339(time),
+            "datacontenttype": "application/json",
+            "dataschema": "https://driftline.dev/schemas/watchdog-1.json",
+            "partitionkey": self.key,
+            "data": {
+                "partition": self.partition,
+                "partitions": self.partitions,
+                "interval_ms": self.interval_ms,
+                "next": rfc3339(time + self.interval_ms),
+                "summary": f"alive: all events up to {rfc3339(time)} were judged",
+            },
+        }
+
+    def encode(self, time: int) -> bytes:
+        """Return the event as it is published."""
+        return msgspec.json.encode(self.event(time))
