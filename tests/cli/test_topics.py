@@ -10,7 +10,8 @@ from confluent_kafka.cimpl import NewTopic
 from driftline.cli.topics import create_missing, mend
 from driftline.config import Settings
 from driftline.errors import TopicError
-from driftline.log.api import APPEND_TIME, COPIES, IN_SYNC, STAMPED_BY
+from driftline.log.api import APPEND_TIME, COPIES, CREATE_TIME, IN_SYNC, STAMPED_BY
+from driftline.log.embedded import PARTITIONS, EmbeddedLog
 from driftline.log.kafka import KafkaLog
 from driftline.log.memory import MemoryLog
 from driftline.runtime.topics import creation_settings, mends, topic_faults, topic_warnings
@@ -166,3 +167,12 @@ def test_copies_that_the_brokers_cannot_hold_are_an_error_in_the_end(kafka: Kafk
     log = KafkaLog({"bootstrap.servers": kafka.bootstrap})
     with pytest.raises(TopicError, match=f"cannot create topic {unique_name}: .*eplication factor"):
         log.create_topics({unique_name: 2}, {unique_name: {COPIES: "3"}})
+
+
+def test_the_embedded_brokers_topics_are_created_as_they_are() -> None:
+    """They have no settings: `run` and `demo` without a Kafka begin so."""
+    log = EmbeddedLog()
+    create_missing(log, SETTINGS, PARTITIONS, PARTITIONS)
+
+    assert log.topic_settings(["predictions"])["predictions"][STAMPED_BY] == CREATE_TIME
+    log.close()

@@ -1,7 +1,7 @@
 """`driftline topics`: create the topics that the settings name, or check them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from contextlib import suppress
 from typing import Annotated
 
@@ -99,14 +99,16 @@ def create_missing(
         time.sleep(0.1)
     if replication_factor is None:
         with suppress(LogDenied):  # to create topics does not include to change them; what is found is told
-            mend(log, settings, list(wanted))  # how many copies they have was the brokers' to decide
+            mend(log, settings, list(wanted), {IN_SYNC})  # how many copies there are was the brokers' to decide
 
 
-def mend(log: Log, settings: Settings, topics: Sequence[str]) -> None:
-    """Change what had better be otherwise of these topics, and say so."""
-    changes = mends(settings, log.topic_settings(topics))
-    log.change_topics(changes)
-    for topic, changed in changes.items():
+def mend(log: Log, settings: Settings, topics: Sequence[str], names: Set[str] = TOLD.keys()) -> None:
+    """Change what had better be otherwise of these topics, as far as it is about these settings, and say so."""
+    for topic, wanted in mends(settings, log.topic_settings(topics)).items():
+        changed = {name: value for name, value in wanted.items() if name in names}
+        if not changed:
+            continue
+        log.change_topics({topic: changed})
         note(f"{topic}: set {', '.join(f'{name}={value}' for name, value in changed.items())}")
 
 
