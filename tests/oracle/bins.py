@@ -51,6 +51,8 @@ class Bins:
     """Buckets that one part of the reference alone held."""
     unseen: int | None = None
     """The bin of what was never seen."""
+    single: bool = True
+    """Whether bins are of values and not of ranges."""
 
     def find(self, key: int, shift: int, by_others: bool = False) -> tuple[int, str]:
         """Return bin and quality of a bucket; `by_others`: for a reference without the part that it comes from."""
@@ -156,7 +158,7 @@ def _quantiles(counts: Mapping[int, int], shift: int) -> Bins:
     def place(key: int) -> tuple[int, str]:
         return sum(edge <= key for edge in edges), EXPECTED if least <= key < beyond else OUT_OF_RANGE
 
-    return Bins(NUMBER, shift, [least], place, [0.5] * (len(edges) + 1), 2.0, 0.0)
+    return Bins(NUMBER, shift, [least], place, [0.5] * (len(edges) + 1), 2.0, 0.0, single=False)
 
 
 def quantile_edges(counts: Mapping[int, int], width: int) -> list[int]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
+from tests.oracle import rare
 from tests.oracle.distances import chi_square_tail
 
 STRENGTHS = (1.0, 10.0, 100.0)
@@ -19,6 +20,7 @@ MOST_TILT = 3.0
 FADING = 1 / 20
 GRID = 2.0**20
 BISECTIONS = 60
+NOTABLE = 3.0
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Known:
     """m."""
     dispersion: float
     """φ."""
+    rising: Sequence[int] = ()
+    falling: Sequence[int] = ()
+    """Bins of which it is a change to be more, and to be less, if they are rare in all of the reference."""
 
 
 def ball_radius(known: Known, allowance: float, signals: int, min_effect: float) -> float:
@@ -125,10 +130,13 @@ class SignalEvidence:
 
     known: Known
     radius: float
+    about_rare: Sequence[tuple[int, float, float]] = ()
     past: list[list[float]] = field(init=False)
     """For each half-life the counts of past windows."""
     log_r: list[float] = field(init=False)
     """R of each guess: four that learn in the window, three from past windows, sixteen tilts."""
+    rare_log_r: list[float] = field(init=False)
+    """R of each guess about a rare bin."""
     log_e: float = 0.0
     """Of the newest window, the mean of all guesses."""
     rise: float = 0.0
@@ -144,8 +152,10 @@ class SignalEvidence:
         """Take the window that begins at `start`."""
         tempered = [count / self.known.dispersion for count in counts]
         gained = [round((each - FADING) * GRID) / GRID for each in self._gains(tempered)]
+        of_rare = [round((rare.gain(tempered, each) - FADING) * GRID) / GRID for each in self.about_rare]
         self.log_r = [log_sum(0.0, held) + gain for held, gain in zip(self.log_r, gained, strict=True)]
-        self.log_e = log_mean(gained) + FADING
+        self.rare_log_r = [log_sum(0.0, held) + gain for held, gain in zip(self.rare_log_r, of_rare, strict=True)]
+        self.log_e = weighed(gained, of_rare) + FADING
         self.left = self.left if self.rise > 0 else start
         self.rise = max(self.rise + self.log_e, 0.0)
         for held, half_life in zip(self.past, HALF_LIVES, strict=True):
@@ -155,6 +165,12 @@ class SignalEvidence:
     def forget(self) -> None:
         """Begin anew: all R are 0."""
         self.log_r = [-math.inf] * (len(STRENGTHS) + 1 + len(HALF_LIVES) + 4 * TILTS)
+        self.rare_log_r = [-math.inf] * len(self.about_rare)
+
+    @property
+    def log_total(self) -> float:
+        """Return log R of the signal."""
+        return weighed(self.log_r, self.rare_log_r)
 
     @property
     def began(self) -> int | None:
@@ -166,7 +182,12 @@ class SignalEvidence:
         newest = sum(self.past[0])
         if not newest:
             return None
-        return [count / newest / share for count, share in zip(self.past[0], self.known.shares, strict=True)]
+        found = [count / newest / share for count, share in zip(self.past[0], self.known.shares, strict=True)]
+        for at in sorted(range(len(self.about_rare)), key=lambda at: self.rare_log_r[at]):
+            if self.rare_log_r[at] > NOTABLE:
+                k, _, share = self.about_rare[at]
+                found[k] = share / self.known.shares[k]
+        return found
 
     def _gains(self, counts: Sequence[float]) -> list[float]:
         shares, bins = self.known.shares, len(self.known.shares)
@@ -199,7 +220,7 @@ class Evidence:
     @property
     def log_m(self) -> float:
         """Return log M, M being the mean of R over signals and guesses."""
-        return log_mean([log_r for each in self.signals.values() for log_r in each.log_r])
+        return log_mean([each.log_total for each in self.signals.values()])
 
     @property
     def log_e(self) -> dict[str, float]:
@@ -209,12 +230,20 @@ class Evidence:
     @property
     def log_r(self) -> dict[str, float]:
         """Return each signal's mean R."""
-        return {name: log_mean(each.log_r) for name, each in self.signals.items()}
+        return {name: each.log_total for name, each in self.signals.items()}
 
     def forget(self) -> None:
         """Begin anew."""
         for each in self.signals.values():
             each.forget()
+
+
+def weighed(logs: Sequence[float], of_rare: Sequence[float]) -> float:
+    """Return the log of the mean of all guesses; those about rare bins weigh a fifth together, if there are any."""
+    if not of_rare:
+        return log_mean(logs)
+    part = log_mean(of_rare) + math.log(rare.WEIGHT)
+    return log_sum(log_mean(logs) + math.log(1 - rare.WEIGHT), part) if part > -math.inf else log_mean(logs)
 
 
 def log_sum(a: float, b: float) -> float:

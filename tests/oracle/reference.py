@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.oracle import spread
-from tests.oracle.bins import EXPECTED, OUT_OF_RANGE, QUALITIES, UNSEEN, Signal, signals_of
+from tests.oracle.bins import EXPECTED, MISSING, NULL, OTHER_KIND, OUT_OF_RANGE, QUALITIES, UNSEEN, Signal, signals_of
 from tests.oracle.counting import Counted, by_quality, counted, in_bins
 from tests.oracle.evidence import Evidence, Known, SignalEvidence, ball_radius
+from tests.oracle.rare import guesses
 from tests.oracle.tally import EVENTS, Tally, together
 from tests.oracle.volume import Volume
 
@@ -23,11 +24,14 @@ class Watched:
     """The bins, or the qualities, that can be."""
     known_by_scale: tuple[Sequence[float], int, Sequence[int]]
     """p, m, and hundredths of φ by scale."""
+    rising: Sequence[int]
+    falling: Sequence[int]
+    """Positions of what is a change if it becomes more, or less, and is rare."""
 
     def known(self, panes: int) -> Known:
         """Return it for windows of so many panes."""
         shares, size, scales = self.known_by_scale
-        return Known(shares, size, spread.at(scales, panes))
+        return Known(shares, size, spread.at(scales, panes), self.rising, self.falling)
 
     def counts(self, found: Counted) -> list[int]:
         """Return a window's counts of it."""
@@ -66,7 +70,18 @@ class Reference:
             panes = max(1, round(size / self.pane_ms))
             known = {name: watched.known(panes) for name, watched in self.watched[kind].items()}
         found = {
-            name: SignalEvidence(each, ball_radius(each, allowance, len(known), min_effect))
+            name: SignalEvidence(
+                each,
+                ball_radius(each, allowance, len(known), min_effect),
+                guesses(
+                    each.shares,
+                    max(each.size / each.dispersion, 1e-9),
+                    each.rising,
+                    each.falling,
+                    allowance / (10 * len(known)),
+                    min_effect,
+                ),
+            )
             for name, each in known.items()
         }
         return Evidence(found) if found else None
@@ -120,7 +135,17 @@ class Reference:
         total = sum(counts) + sum(pseudo)
         shares = [(count + added) / total for count, added in zip(counts, pseudo, strict=True)]
         rows = [[pane[signal.name, place] for place in places] for pane in self._panes]
-        return Watched(signal, places, (shares, sum(counts), spread.scales_of(self._places, rows)))
+        known = shares, sum(counts), spread.scales_of(self._places, rows)
+        bins = signal.bins
+        if EXPECTED in places:
+            return Watched(signal, places, known, range(len(places)), _at(places, (NULL, MISSING, OTHER_KIND)))
+        if bins is None or not bins.single:
+            return Watched(signal, places, known, (), ())
+        return Watched(signal, places, known, range(len(places)), [k for k in range(len(places)) if k != bins.unseen])
+
+
+def _at(places: Sequence[int | str], wanted: Sequence[str]) -> list[int]:
+    return [at for at, place in enumerate(places) if place in wanted]
 
 
 def bins_before_and_after(reference: Reference, found: Counted, name: str) -> tuple[list[int], list[int]]:

@@ -229,7 +229,13 @@ class _Watched:
         for name, signal in evidence.signals.items():
             signal.update(counts[name], window.start)
         self._told.weighed[window, kind] = {
-            name: Row(signal.known.shares, signal.known.dispersion, signal.radius, signal.log_e, signal.log_r)
+            name: Row(
+                signal.known.shares,
+                signal.known.dispersion,
+                signal.radius,
+                signal.log_e,
+                [*signal.log_r, *signal.rare_log_r],
+            )
             for name, signal in evidence.signals.items()
         }
         self._incidents.weigh(

@@ -62,7 +62,8 @@ def judged(how: Settings, log: Sequence[bytes]) -> Judged:
 
     def update(self: Evidence, counts: Any) -> Found:
         answer = updated(self, counts)
-        updates.append((self, answer, self.log_r.T.tolist()))
+        of_rare = [self.rare.of(row).tolist() for row in range(len(self.shares))]
+        updates.append((self, answer, [a + b for a, b in zip(self.log_r.T.tolist(), of_rare, strict=True)]))
         return answer
 
     def judge(self: SubjectJudge, vector: Any, start: int, size: int) -> Any:

@@ -78,12 +78,19 @@ def measure(job: Job) -> Cell:
     alarms = 0
     for window in WINDOWS:
         panes = max(1, window // PANE)
-        for law, known, sizes, dispersion in (
-            (expected, projection.shares, projection.sizes, reference.value_dispersion(panes)),
-            (quality, projection.quality_shares, projection.quality_sizes, reference.quality_dispersion(panes)),
+        of_quality = (projection.quality_shares, projection.quality_sizes, projection.rare_quality)
+        for law, (known, sizes, rare), dispersion in (
+            (expected, (projection.shares, projection.sizes, projection.rare), reference.value_dispersion(panes)),
+            (quality, of_quality, reference.quality_dispersion(panes)),
         ):
             monitor = Monitor(
-                known[1:], sizes[1:], runs=RUNS, log_c=float(np.log(HORIZON)), allowance=1.0, dispersion=dispersion[1:]
+                known[1:],
+                sizes[1:],
+                runs=RUNS,
+                log_c=float(np.log(HORIZON)),
+                allowance=1.0,
+                dispersion=dispersion[1:],
+                rare=rare.take(np.arange(1, len(known))),
             )
             alarms += sum(int(monitor.update(chance.multinomial(window, law)).sum()) for _ in range(HORIZON))
     return Cell(job, alarms, 2 * RUNS * len(WINDOWS))

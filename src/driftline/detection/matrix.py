@@ -13,6 +13,7 @@ from driftline.detection.rows import Rows, category_rows, rows_of
 from driftline.detection.streams import STREAMS, Chance, Stream, Walk
 from driftline.evidence.dependence import DEPENDENT, ENOUGH_WINDOWS, lag_correlations
 from driftline.evidence.dispersion import STEPS, Dispersion, measure
+from driftline.evidence.rare import RareBins
 from driftline.runtime.calibration import poisson_interval
 from driftline.sketches.keys import Floats, Ints
 
@@ -164,6 +165,10 @@ def joined(parts: Sequence[Rows]) -> Rows:
         np.concatenate([p.sizes for p in parts]),
         np.concatenate([p.beyond for p in parts]),
         parts[0].categories,
+        RareBins(
+            np.concatenate([np.pad(p.rare.rising, ((0, 0), (0, width - p.width))) for p in parts]),
+            np.concatenate([np.pad(p.rare.falling, ((0, 0), (0, width - p.width))) for p in parts]),
+        ),
     )
 
 
@@ -206,7 +211,7 @@ def _independent(stream: Stream, chance: Chance, learned: Learned, window: int) 
 def _cell(job: Job, window: int, learned: Learned, draw: Callable[[], Ints]) -> Cell:
     stream = STREAMS[job.stream]
     dispersion = learned.spread.at(window // PANE)
-    shares, sizes = learned.rows.shares, learned.rows.sizes
+    shares, sizes, rare = learned.rows.shares, learned.rows.sizes, learned.rows.rare
     if stream.missing:
         there = np.zeros_like(shares)
         weights = np.stack((learned.present, learned.size - learned.present), axis=1) + 0.5
@@ -214,7 +219,17 @@ def _cell(job: Job, window: int, learned: Learned, draw: Callable[[], Ints]) -> 
         shares = np.stack((shares, there), axis=1).reshape(-1, shares.shape[1])
         sizes = np.stack((sizes, np.full_like(sizes, learned.size)), axis=1).reshape(-1)
         dispersion = np.stack((dispersion, np.ones_like(dispersion)), axis=1).reshape(-1)
-    monitor = Monitor(shares, sizes, runs=job.runs, log_c=float(np.log(HORIZON)), allowance=1.0, dispersion=dispersion)
+        rare = RareBins.of(shares, may_rise=np.tile(np.array([[False], [True]]), (len(shares) // 2, 1)))
+        rare = RareBins(rare.rising, rare.rising)
+    monitor = Monitor(
+        shares,
+        sizes,
+        runs=job.runs,
+        log_c=float(np.log(HORIZON)),
+        allowance=1.0,
+        dispersion=dispersion,
+        rare=rare,
+    )
     alarms = sum(int(monitor.update(draw()).sum()) for _ in range(HORIZON))
     return Cell(job, window, alarms, stream.independent or learned.independent(window))
 

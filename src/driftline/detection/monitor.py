@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.evidence.evalues import Evidence, log_mean_rows
+from driftline.evidence.rare import RareBins
 from driftline.evidence.recovery import Recovery
 from driftline.sketches.keys import Floats, Ints
 from driftline.tasks.following import NOTABLE, QUIET_WINDOWS
@@ -28,6 +29,7 @@ class Monitor:
         allowance: false alarms that the signals may raise a period; it enters the ball's radius.
         min_effect: as in the configuration.
         dispersion: φ (shape: runs x signals); 1 where it is not given.
+        rare: the bins of one value each that are rare; none where it is not given.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Monitor:
         allowance: float,
         min_effect: float = 0.02,
         dispersion: Floats | None = None,
+        rare: RareBins | None = None,
     ) -> None:
         self._runs = runs
         self.log_c: float | Floats = log_c
@@ -51,14 +54,14 @@ class Monitor:
             allowance=allowance,
             min_effect=min_effect,
             signals=len(shares) // runs,
+            rare=rare,
         )
 
     def update(self, counts: Ints) -> Bools:
         """Take a window of every run (shape: runs x signals, K). Returns which runs raise an alarm."""
         evidence = self._evidence
-        evidence.update(counts)
-        log_r = evidence.log_r.reshape(len(evidence.log_r), self._runs, -1)
-        totals = log_mean_rows(log_r)
+        totals = evidence.update(counts).total.reshape(self._runs, -1)
+        each = np.arange(totals.size).reshape(totals.shape)
         alarms = log_mean_rows(totals.T) >= self.log_c
         for run, held in list(self._open.items()):
             alarms[run] = False
@@ -69,16 +72,16 @@ class Monitor:
             recovery.take(p, evidence.tempered(counts)[held.rows], evidence.lately(held.rows), speaks)
             if speaks.any():
                 held.quiet = 0
-                log_r[:, run] = -np.inf
+                evidence.reset(each[run])
             elif quiet >= QUIET_WINDOWS and recovery.back.all() and (found <= np.log(quiet)).all():
                 del self._open[run]
-                log_r[:, run] = -np.inf
+                evidence.reset(each[run])
             else:
                 held.quiet = quiet
         for run in np.flatnonzero(alarms).tolist():
             rows = np.flatnonzero(totals[run] > totals[run].max() - np.log(100)) + run * totals.shape[1]
             self._open[run] = _Open(rows, Recovery(evidence.lately(rows)))
-            log_r[:, run] = -np.inf
+            evidence.reset(each[run])
         return np.asarray(alarms)
 
 

@@ -16,6 +16,7 @@ from driftline.detection.report import Section, Spread, table
 from driftline.detection.rivals import HORIZON, MOST_EVENTS, PERIOD, SETTLED, WINDOW, Chance, Effort
 from driftline.detection.rows import rows_of
 from driftline.evidence.evalues import Evidence, log_mean_rows
+from driftline.evidence.rare import RareBins
 from driftline.sketches.keys import Floats, Ints
 
 SIGNALS: Final = (1, 10, 100)
@@ -221,6 +222,11 @@ def _references(before: Floats, rows: int, chance: Chance) -> Floats:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
+def _rare(before: Before, rows: int) -> RareBins | None:
+    """Return the rare bins of so many signals: numbers have none."""
+    return None if before is None else RareBins.of(np.tile(shares_before(before), (rows, 1)))
+
+
 @cache
 def _highest(before: Before, signals: int, setting: Setting, effort: Effort) -> tuple[float, ...]:
     """Return the highest log M of runs of a period without a change.
@@ -236,6 +242,7 @@ def _highest(before: Before, signals: int, setting: Setting, effort: Effort) -> 
         allowance=1.0,
         min_effect=setting.min_effect,
         signals=signals,
+        rare=_rare(before, runs * signals),
     )
     most = np.full(runs, -np.inf)
     for _ in range(setting.period):
@@ -260,6 +267,7 @@ def _delays(change: Change, signals: int, log_c: float, setting: Setting, effort
         log_c=np.inf,
         allowance=1.0,
         min_effect=setting.min_effect,
+        rare=_rare(before_of(change), rows),
     )
     found = np.full(runs, float(MOST_EVENTS))
     for window in range(-(SETTLED // setting.window), MOST_EVENTS // setting.window):

@@ -7,6 +7,7 @@ import numpy as np
 from driftline.evidence.bins import Quality
 from driftline.evidence.novelty import seen_once
 from driftline.evidence.projection import Projection
+from driftline.evidence.rare import RareBins
 from driftline.evidence.signals import Nature, natures_of
 from driftline.sketches.cells import from_buckets
 from driftline.sketches.keys import Bools, Floats, Ints, category_key, key_numbers, number_keys
@@ -25,6 +26,7 @@ class Rows:
     beyond: Floats
     """Shares expected within and beyond what the reference held (shape: signals, 2): what data quality watches."""
     categories: bool
+    rare: RareBins
 
     @property
     def width(self) -> int:
@@ -116,7 +118,15 @@ def _rows(projection: Projection, codes: Ints | None) -> Rows:
         begins = np.flatnonzero(np.diff(evidence)) + 1
         own = key_numbers(bins.starts[begins])
         edges.append(np.concatenate((own, np.full(projection.shares_width - 1 - len(own), np.inf))))
+    every = np.arange(1, len(projection.signals))
     outside = Quality.OUT_OF_RANGE if codes is None else Quality.UNSEEN
     beyond = projection.quality_shares[1:, [Quality.EXPECTED, outside]]
     beyond = beyond / beyond.sum(axis=1, keepdims=True)
-    return Rows(np.array(edges), projection.shares[1:], projection.sizes[1:], beyond, codes is not None)
+    return Rows(
+        np.array(edges),
+        projection.shares[1:],
+        projection.sizes[1:],
+        beyond,
+        codes is not None,
+        projection.rare.take(every),
+    )

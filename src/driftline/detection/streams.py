@@ -124,6 +124,11 @@ STREAMS: Final = (
         lambda chance, shape: (chance.random(shape) < 0.3).astype(np.float64),
         lambda x: np.where(x <= 0, 0.0, np.where(x <= 1, 0.7, 1.0)),
     ),
+    _independent(
+        "binary, .002",
+        lambda chance, shape: (chance.random(shape) < 0.002).astype(np.float64),
+        lambda x: np.where(x <= 0, 0.0, np.where(x <= 1, 0.998, 1.0)),
+    ),
     _categorical(20),
     _independent(
         "two humps, 5 % missing", _mixture, lambda x: (norm.cdf(x) + norm.cdf(x, loc=4, scale=0.5)) / 2, missing=0.05

@@ -29,7 +29,7 @@ def contrast(projection: Projection, vector: Ints, slot: int) -> Contrast | None
     """Return what moved most of a signal's values; None where the window or the reference had none.
 
     The mean, for numbers whose mean moved by a quarter of a standard deviation or more; else the category, value or
-    range whose share of the values moved most.
+    range that adds most to χ²: so a rare one that trebles comes before a frequent one that makes room for it.
     """
     bins = projection.bins.get(slot)
     if bins is None:
@@ -46,8 +46,10 @@ def contrast(projection: Projection, vector: Ints, slot: int) -> Contrast | None
             return Contrast("mean", before, after, share=False)
     ranges = numeric and projection.natures[slot] is Nature.NUMBERS
     first = bins.evidence if ranges else np.arange(bins.fine_bins, dtype=np.int64)
-    shares = [np.add.reduceat(side, first) / side.sum() for side in counts]
-    most = int(np.argmax(np.abs(shares[1] - shares[0])))
+    sums = [np.add.reduceat(side, first) for side in counts]
+    shares = [side / side.sum() for side in sums]
+    smoothed = (sums[0] + 0.5) / (sums[0] + 0.5).sum()
+    most = int(np.argmax((shares[1] - shares[0]) ** 2 / smoothed))
     what = _range(bins, most) if ranges else bins.labels[most]
     return Contrast(what, float(shares[0][most]), float(shares[1][most]), share=True)
 

@@ -17,8 +17,10 @@ not pay it, and add up small shifts:
 
 is valid because by Cauchy and Schwarz the mean of q/p under p' is at most 1 + sqrt(χ²(p' ‖ p)) sd_p(q/p).
 
+What doubles from rare is little of all values: bins that are rare have bounds and guesses of their own (see `rare`).
+
 A run of e-values is added up as Shiryaev and Roberts did (Moustakides, Polunchenko and Tartakovsky 2011), for each
-signal and guess: R <- (R + 1) L, and M is the mean of all R. With N incidents so far, c N + M grows by at most 1 a
+signal and guess: R <- (R + 1) L, and M is a mean of all R. With N incidents so far, c N + M grows by at most 1 a
 window in expectation if M is reset to 0 at each incident, which opens when M >= c: so the expected number of false
 incidents in H windows is at most H / c, under any dependence between signals (Shin, Ramdas and Rinaldo 2023).
 
@@ -46,6 +48,7 @@ from driftline.evidence.guesses import (
     dirichlets,
     tilts,
 )
+from driftline.evidence.rare import Rare, RareBins
 from driftline.sketches.keys import Floats, Ints
 
 FADING: Final = 20.0
@@ -54,6 +57,8 @@ nothing at all (a field that is never null: L = 1), and reach any threshold by p
 """
 GRID: Final = 2.0**20
 """Log e-values are rounded to 2^-20, so that processors whose logarithms differ in the last bit agree."""
+SPOKEN: Final = 3.0
+"""Log R from which on a guess about a rare bin is believed to say what the change is like."""
 EARLIER_TILTS: Final = (0, 12)
 """How many tilts earlier releases had."""
 LEAST: Final = -1e300
@@ -83,6 +88,7 @@ class Evidence:
             as c, an incident opens when `log_m >= log(c)`.
         min_effect: χ² of a change that nobody minds (PSI is about χ² for small changes).
         signals: how many signals share the allowance, if these rows belong to many groups (simulations).
+        rare: the bins of which a share that rises or falls by itself is a change; None for none.
     """
 
     def __init__(
@@ -94,6 +100,7 @@ class Evidence:
         allowance: float,
         min_effect: float = 0.02,
         signals: int | None = None,
+        rare: RareBins | None = None,
     ) -> None:
         self.shares = np.ascontiguousarray(shares, dtype=np.float64)
         self.dispersion = np.maximum(dispersion, 1.0)
@@ -101,24 +108,29 @@ class Evidence:
         self._learning = Dirichlets(dirichlets(self.shares))
         self._tilts = Fixed(tilts(self.shares, self.radius), self.shares, self.radius)
         self._past = Past(self.shares, self.radius)
+        bins = RareBins.none(self.shares.shape) if rare is None else rare
+        tail = allowance / (10 * max(signals or len(self.shares), 1))
+        self.rare = Rare(bins, self.shares, sizes, self.dispersion, tail, min_effect)
         self.log_r = np.full((GUESSES, len(self.shares)), -np.inf)
         """Log R of each guess and signal."""
 
     @property
     def log_m(self) -> float:
         """Log of M, the mean of R over signals and guesses; -inf before the first window."""
-        return log_mean(self.log_r.reshape(-1)) if self.log_r.size else -np.inf
+        return log_mean(self.rare.joined(log_mean_rows(self.log_r), self.rare.log_r)) if self.log_r.size else -np.inf
 
     def update(self, counts: Ints) -> Found:
         """Add one window's counts (shape: signals, K). A signal without values changes nothing but R <- R + 1."""
         floats = self.tempered(counts)
         learning = self._learning.log_likelihood(floats) - most_likely(floats, self.shares, self.radius)
         learned, tilted = self._past.log_ratio(floats), self._tilts.log_ratio(floats)
-        gained = np.rint((np.concatenate((learning, learned, tilted)) - 1 / FADING) * GRID) / GRID
+        gained = _lessened(np.concatenate((learning, learned, tilted)))
+        of_rare = _lessened(self.rare.gains(floats))
         self._past.add(floats)
+        self.rare.add(of_rare)
         window, total = np.empty(len(floats)), np.empty(len(floats))
         _accumulate(gained, self.log_r, window, total)
-        return Found(window + 1 / FADING, total)
+        return Found(self.rare.joined(window, of_rare) + 1 / FADING, self.rare.joined(total, self.rare.log_r))
 
     def tempered(self, counts: Ints) -> Floats:
         """Return counts as so many independent events would be worth."""
@@ -129,15 +141,21 @@ class Evidence:
         newest, shares = self._past.counts[0, rows], self.shares[rows]
         n = newest.sum(axis=1, keepdims=True)
         likeness = np.divide(newest, n * shares, out=np.ones_like(newest), where=(n > 0) & (shares > 0))
-        return np.where(n > 0, likeness, np.nan)
+        return self.rare.likeness(rows, np.where(n > 0, likeness, np.nan), SPOKEN)
 
-    def reset(self) -> None:
-        """Forget the evidence, not what the past windows looked like."""
-        self.log_r = np.full_like(self.log_r, -np.inf)
+    def reset(self, rows: Ints | None = None) -> None:
+        """Forget the evidence of some signals, or of all; not what the past windows looked like."""
+        chosen = np.arange(len(self.shares)) if rows is None else rows
+        self.log_r[:, chosen] = -np.inf
+        self.rare.forget(chosen)
 
     def snapshot(self) -> Snapshot:
         """Return its state as flat arrays."""
-        return {"log_r": self.log_r.reshape(-1).copy(), "past": self._past.counts.reshape(-1).copy()}
+        return {
+            "log_r": self.log_r.reshape(-1).copy(),
+            "past": self._past.counts.reshape(-1).copy(),
+            "rare": self.rare.log_r.copy(),
+        }
 
     def fits(self, snapshot: Mapping[str, Floats]) -> bool:
         """Tell whether a snapshot is of evidence with as many signals and bins."""
@@ -146,7 +164,8 @@ class Evidence:
     def restore(self, snapshot: Mapping[str, Floats]) -> None:
         """Take over a snapshot of evidence with the same shares. Raises `ValueError` if its shape is another.
 
-        A snapshot of before there were tilts, or of when there were others, has no R of these: they begin anew.
+        A snapshot of before there were tilts, or guesses about rare bins, or of when there were others, has no R of
+        these: they begin anew.
         """
         self.reset()
         kept, untilted = snapshot["log_r"], GUESSES - TILTS
@@ -155,6 +174,13 @@ class Evidence:
         else:
             self.log_r = kept.reshape(self.log_r.shape).copy()
         self._past.counts = snapshot["past"].reshape(self._past.counts.shape).copy()
+        if "rare" in snapshot:
+            self.rare.log_r = snapshot["rare"].reshape(self.rare.log_r.shape).copy()
+
+
+def _lessened(logs: Floats) -> Floats:
+    """Return log e-values lessened by FADING, on the GRID."""
+    return np.asarray(np.rint((logs - 1 / FADING) * GRID) / GRID)
 
 
 @compiled

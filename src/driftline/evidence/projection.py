@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from driftline.evidence.bins import MOST_EVIDENCE_CATEGORIES, QUALITIES, Bins, Quality, bins_of
+from driftline.evidence.rare import RareBins
 from driftline.evidence.signals import Family, Nature, expected_kinds, family_of, weighted_moments
 from driftline.sketches.cells import Cells
 from driftline.sketches.keys import KEY_BITS, Bools, Floats, Ints
@@ -78,6 +79,7 @@ class Projection:
         """The reference's own vector, as each of its parts looks to the others."""
         self._estimate_shares()
         self._represent(summary)
+        self._find_rare()
 
     # -- counting ---------------------------------------------------------------------------------------------------
 
@@ -316,6 +318,20 @@ class Projection:
         pseudo[0] = 0.0
         pseudo[0, [Quality.EXPECTED, Quality.UNSEEN]] = 0.5
         self.quality_shares, self.quality_sizes = _smoothed(self.quality(self.reference), pseudo)
+
+    def _find_rare(self) -> None:
+        """Find the bins of one value each that are rare, and the rare qualities; in any phase of a season the same."""
+        single, lasting = np.zeros(self.shares.shape, dtype=np.bool_), np.zeros(self.shares.shape, dtype=np.bool_)
+        for slot, bins in self.bins.items():
+            single[slot, : len(bins.evidence)] = self.natures[slot] is not Nature.NUMBERS
+            lasting[slot, : len(bins.evidence) - (bins.unseen is not None)] = self.natures[slot] is not Nature.NUMBERS
+        self.rare = RareBins.of(self.shares, may_rise=single, may_fall=lasting)
+        """Those of the evidence bins."""
+        lasting = np.isin(np.arange(QUALITIES), [Quality.NULL, Quality.MISSING, Quality.OTHER_KIND])
+        self.rare_quality = RareBins.of(
+            self.quality_shares, may_fall=np.broadcast_to(lasting, self.quality_shares.shape)
+        )
+        """Those of the qualities: it is no change that less is out of range, or new."""
 
     def _represent(self, summary: Summary) -> None:
         """Find what stands for each fine bin: for numbers the standardised mean of the reference's values in it."""

@@ -99,12 +99,17 @@ class Watched:
         panes = max(1, round(size / reference.pane_ms))
         if kind is Kind.DATA_QUALITY:
             shares, sizes = projection.quality_shares, projection.quality_sizes
-            dispersion = reference.quality_dispersion(panes)
+            dispersion, rare = reference.quality_dispersion(panes), projection.rare_quality
         else:
             shares, sizes = projection.shares, projection.sizes
-            dispersion = reference.value_dispersion(panes)
+            dispersion, rare = reference.value_dispersion(panes), projection.rare
         return Evidence(
-            shares[rows], sizes[rows], dispersion=dispersion[rows], allowance=allowance, min_effect=min_effect
+            shares[rows],
+            sizes[rows],
+            dispersion=dispersion[rows],
+            allowance=allowance,
+            min_effect=min_effect,
+            rare=rare.take(rows),
         )
 
     def independent(self, kind: Kind, names: Collection[str], volume: VolumeBins, size: int) -> bool:
