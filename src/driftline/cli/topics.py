@@ -22,7 +22,7 @@ from driftline.runtime.topics import creation_settings, mends, topic_faults, top
 KNOWN_S = 10.0
 """How long a new topic may take to be known to the brokers."""
 
-TOLD = {COPIES: "copies", IN_SYNC: "must have it", STAMPED_BY: "timestamps"}
+TOLD = {COPIES: "copies", IN_SYNC: "at least in sync", STAMPED_BY: "timestamps"}
 """Settings that are told, with their headings."""
 
 app = typer.Typer(
