@@ -137,7 +137,7 @@ def _measure(folder: Path, runs: int, state: int) -> int:
             "kafka": {"bootstrap.servers": kafka.bootstrap},
             "redis": {"url": server.url},
             "group": "recovery",
-            "disorder": "3650d",  # no pane closes, so that state stays
+            "max_out_of_orderness": "3650d",  # no pane closes, so that state stays
             "models": {"*": {"windows": ["10m"], "pane": "1m"}},
         }
         topics = Settings.model_validate(raw).topics

@@ -278,7 +278,7 @@ def running_scene(folder: Path) -> Iterator[tuple[Scene, Publishing]]:
             "kafka": {"bootstrap.servers": kafka.bootstrap, "reconnect.backoff.max.ms": 1_000},
             "redis": {"url": f"redis://127.0.0.1:{proxy.port}/0", "timeout": "1s"},
             "group": GROUP,
-            "disorder": "5s",
+            "max_out_of_orderness": "5s",
             "models": {"*": MODEL},
         }
         topics = Settings.model_validate(raw).topics

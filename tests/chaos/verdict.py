@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from driftline.config import Settings
+from driftline.formats.times import LATEST
 from driftline.log.api import Log, Outgoing, Record, TopicPartition
 from driftline.panes.records import PaneRecord, decode_record
 from driftline.runtime.stage_names import SUMMARISE
@@ -73,7 +74,7 @@ def undisturbed(log: Log, settings: Settings) -> Found:
         for start in range(0, len(records), AT_ONCE):
             offsets, stamps, values = zip(*records[start : start + AT_ONCE], strict=True)
             stage.process(Records(source, offsets, stamps, values))
-        stage.quiet(records[-1][0] + 1)
+        stage.end(records[-1][0] + 1, LATEST)
         output = stage.output()
         for outgoing in output.records:
             assert outgoing.partition is not None

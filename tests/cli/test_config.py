@@ -14,12 +14,12 @@ def test_a_good_configuration_is_said_to_be_good(driftline: Driftline, tmp_path:
 
 def test_faults_are_listed_and_the_status_is_1(driftline: Driftline, tmp_path: Path) -> None:
     file = tmp_path / "driftline.yaml"
-    file.write_text("modles: {}\ndisorder: 5")
+    file.write_text("modles: {}\nmax_ahead: 5")
 
     done = driftline("config", "check", "--json", "--config", file)
 
     assert done.status == 1
-    assert [fault.partition(":")[0] for fault in done.json[0]["faults"]] == ["disorder", "modles"]
+    assert [fault.partition(":")[0] for fault in done.json[0]["faults"]] == ["max_ahead", "modles"]
 
 
 def test_missing_profiles_and_settings_that_the_engine_owns_are_faults(driftline: Driftline) -> None:

@@ -32,7 +32,7 @@ def test_everything_has_a_default() -> None:
 
     assert settings == Settings()
     assert settings.kafka == {}
-    assert settings.disorder == 30_000
+    assert settings.max_out_of_orderness == 30_000
     assert settings.model("any").reference == LearnSettings(period_ms=86_400_000)
 
 
@@ -41,7 +41,7 @@ def test_the_file_of_the_documentation_is_read() -> None:
         """
         kafka: {bootstrap.servers: "localhost:9092"}
         redis: {url: "redis://localhost:6379/0"}
-        disorder: 45s
+        max_out_of_orderness: 45s
         models:
           "*":     {windows: [10m, {size: 1h, every: 10m}], false_alarms: 1 per 30d}
           churn:   {reference: profiles/churn.profile, references: {3: v3.profile}, segments: [tenant]}
@@ -56,7 +56,7 @@ def test_the_file_of_the_documentation_is_read() -> None:
     assert settings.kafka == {"bootstrap.servers": "localhost:9092"}
     assert settings.redis.url is not None
     assert settings.redis.url.get_secret_value() == "redis://localhost:6379/0"
-    assert settings.disorder == 45_000
+    assert settings.max_out_of_orderness == 45_000
     assert [(window.size, window.hop) for window in churn.windows] == [(600_000, 600_000), (3_600_000, 600_000)]
     assert churn.false_alarms.count == 1
     assert churn.profiles == {
@@ -88,14 +88,14 @@ def test_the_environment_lies_on_top_of_the_file_key_by_key() -> None:
             "DRIFTLINE_KAFKA": '{"bootstrap.servers": "env"}',
             "DRIFTLINE_KAFKA__SASL_PASSWORD": "0123",
             "DRIFTLINE_METRICS__PORT": "9100",
-            "DRIFTLINE_QUIET": "5m",
+            "DRIFTLINE_IDLE_TIMEOUT": "5m",
             "DRIFTLINE_MODELS": "{churn: {windows: [1h]}}",
             "DRIFTLINE_TOPICS__ALERTS": "",
             "HOME": "/root",
         },
     )
 
-    assert (settings.group, settings.redis.prefix, settings.metrics.port, settings.quiet) == (
+    assert (settings.group, settings.redis.prefix, settings.metrics.port, settings.idle_timeout) == (
         "env",
         "file",
         9100,
@@ -124,8 +124,10 @@ def test_the_environment_lies_on_top_of_the_file_key_by_key() -> None:
             'models.churn.windows[1]: "10 parsecs" is not a duration; write a number and one of ms, s, m, h, d, w, '
             "such as 10m (driftline.yaml, line 2)",
         ),
-        ("disorder: 30", "disorder: 30 has no unit; write 30s for seconds"),
-        ("quiet: 0s", "quiet: must be longer than nothing"),
+        ("max_out_of_orderness: 30", "max_out_of_orderness: 30 has no unit; write 30s for seconds"),
+        ("disorder: 30s", "disorder: is not a setting; write max_out_of_orderness"),
+        ("quiet: 30s", "quiet: is not a setting; write idle_timeout"),
+        ("idle_timeout: 0s", "idle_timeout: must be longer than nothing"),
         ("models: {a: {windows: []}}", "models.a.windows: must have at least one window, such as [10m]"),
         ("models: {a: {windows: 10m}}", "models.a.windows: must be a list, such as [a, b]"),
         ("models: {a: {windows: [1h, 60m]}}", "models.a.windows: 1h is there twice; keep one"),
@@ -160,14 +162,14 @@ def test_a_fault_is_one_line_with_key_reason_and_mend(text: str, line: str) -> N
 
 
 def test_all_faults_are_told_at_once() -> None:
-    assert len(faults("{group: 7, disorder: 5, modles: {}, limits: {depth: 0}}")) == 4
+    assert len(faults("{group: 7, max_ahead: 5, modles: {}, limits: {depth: 0}}")) == 4
 
 
 def test_variables_have_the_same_checks() -> None:
     assert faults(env={"DRIFTLINE_REDIS_URL": "x"}) == [
         "DRIFTLINE_REDIS_URL: is not a setting; did you mean DRIFTLINE_REDIS__URL?"
     ]
-    assert faults(env={"DRIFTLINE_DISORDER": "5"})[0].endswith("(DRIFTLINE_DISORDER)")
+    assert faults(env={"DRIFTLINE_MAX_OUT_OF_ORDERNESS": "5"})[0].endswith("(DRIFTLINE_MAX_OUT_OF_ORDERNESS)")
     assert faults(env={"DRIFTLINE_KAFKA": "{"})[0].startswith("DRIFTLINE_KAFKA: line 1, column")
 
 

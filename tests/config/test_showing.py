@@ -46,7 +46,7 @@ def test_each_line_says_where_its_value_came_from(tmp_path: Path) -> None:
 
     assert line("group:") == f"group: on 10  # {tmp_path}/driftline.yaml, line 1"
     assert line("prefix:") == "prefix: blue  # DRIFTLINE_REDIS__PREFIX"
-    assert line("disorder:") == "disorder: 30s  # default"
+    assert line("max_out_of_orderness:") == "max_out_of_orderness: 30s  # default"
     assert line("windows:").startswith("windows: [10m, {size: 1h, every: 10m}]  # ")
     assert line("min_events:") == "min_events: 30  # default"
 
@@ -136,7 +136,7 @@ def test_the_schema_accepts_what_loads_and_what_is_shown(tmp_path: Path) -> None
     validator.validate(parse_document(show(loaded(tmp_path, TEXT, {}))).data)
 
 
-@pytest.mark.parametrize("text", ["modles: {}", "disorder: 30", "models: {a: {windows: [10]}}", "limits: {models: 0}"])
+@pytest.mark.parametrize("text", ["modles: {}", "max_ahead: 30", "models: {a: {windows: [10]}}", "limits: {models: 0}"])
 def test_the_schema_refuses_what_does_not_load(text: str) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(parse_document(text).data, schema())

@@ -233,7 +233,7 @@ def samples(chance: random.Random) -> list[Sample]:
             for record in task.emit():
                 record.encode()
             after = keep(dict(blobs), task.checkpoint())
-            task.quiet()
+            task.end()
             for record in task.emit():
                 record.encode()
             return keep(after, task.checkpoint())

@@ -100,9 +100,9 @@ class World:
         self._tags = lambda model: tags
         self._producers = [_producer(chance, cars) for _ in range(chance.choice((1, 1, 2, 5)))]
         self._settings = SummariseSettings(
-            disorder=5_000,
-            future=600_000,
-            past=None,
+            max_out_of_orderness=5_000,
+            max_ahead=600_000,
+            max_age=None,
             limits=self._limits,
             pane_ms=lambda model: PANE_MS,
             tags=self._tags,
@@ -219,7 +219,7 @@ class World:
     def _finish(self, tally: Tally) -> None:
         sent = []
         for task in self._tasks:
-            task.quiet()
+            task.end()
             sent.append([record.encode() for record in task.emit() if _is_pane(record)])
         if sent[0] != sent[1]:
             raise Differs("the last panes differ")

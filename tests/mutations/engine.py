@@ -369,7 +369,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a log that has more than was read counts as quiet",
-        Worker._is_quiet,
+        Worker._is_idle,
         "return read",
         "return True",
         (PAUSING,),
@@ -389,9 +389,9 @@ MUTATIONS = (
         (f"{KAFKA}::test_a_refused_record_ends_the_engines_producer_and_nothing_behind_it_is_written",),
     ),
     Mutation(
-        "a quiet partition is flushed again and again",
-        SummariseStage.quiet,
-        "self._flushed_at == position",
+        "an input that ended is flushed again and again",
+        SummariseStage.end,
+        "self._ended_at == position",
         "False",
         (f"{WORKER}::test_a_bounded_run_gives_the_alerts_of_a_backtest", WORKER, SIMULATION),
     ),

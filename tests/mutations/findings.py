@@ -78,7 +78,7 @@ MUTATIONS = (
         "lateness is decided by the whole batch",
         Summarise._refuse_late,
         "marks = _",
-        "marks = np.maximum(running[-1] - self._settings.disorder, self.watermark) + np.zeros_like(times)",
+        "marks = np.maximum(running[-1] - self._settings.max_out_of_orderness, self.watermark) + np.zeros_like(times)",
         (f"{SUMMARISE}::test_it_counts_what_the_oracle_counts",),
     ),
     Mutation(

@@ -15,9 +15,9 @@ from tests.oracle.watching import ModelRules
 def rules_of(settings: SummariseSettings) -> Rules:
     """Return what Summarise knows of the configuration."""
     return Rules(
-        settings.disorder,
-        settings.future,
-        settings.past,
+        settings.max_out_of_orderness,
+        settings.max_ahead,
+        settings.max_age,
         settings.limits.name_length,
         settings.limits.depth,
         settings.pane_ms,
@@ -97,4 +97,5 @@ def said_by(record: PaneRecord) -> Content:
         list(record.signals),
         cells,
         dict(record.categories),
+        record.flushes,
     )

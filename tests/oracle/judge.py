@@ -36,6 +36,8 @@ class Slice:
     start: int
     model: str
     tallies: dict[Subject, Tally]
+    mark: int | None = None
+    """Of a supplement: how far all windows had been judged when it came. It comes after all that happens until then."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class _Source:
     time: int = NEVER
     position: int = 0
     idle: bool = False
-    sent: dict[str, tuple[int, int]] = field(default_factory=dict)
+    rested: bool = False
+    sent: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
 
 @dataclass
@@ -102,23 +105,40 @@ class Oracle:
         self.expected = max(self.expected, record.sources)
         source = self.sources[record.source]
         if isinstance(record, Mark):
-            place, held = (record.time, record.position), (source.time, source.position)
-            if place < held or (place == held and source.sent):
+            if (record.time, record.position, record.idle) <= (source.time, source.position, source.rested):
                 self.counters["repeated"] += 1
                 return
-            source.time, source.position, source.idle = record.time, record.position, record.idle
+            source.time, source.position, source.idle, source.rested = (
+                record.time,
+                record.position,
+                record.idle,
+                record.idle,
+            )
             self._advance()
             return
-        if source.sent.get(record.model, (NEVER, 0)) >= (record.start, record.part):
+        place = record.flushes, record.start, record.part
+        if source.sent.get(record.model, (0, NEVER, 0)) >= place:
             self.counters["repeated"] += 1
             return
-        source.sent[record.model] = (record.start, record.part)
+        source.sent[record.model] = place
         source.idle = False
         end = record.start + record.length
         if end <= self.mark:
-            self.counters["late"] += 1
+            self._supplement((end, record.start, record.model), record)
         else:
             self.waiting.setdefault((end, record.start, record.model), []).append(record)
+
+    def _supplement(self, key: tuple[int, int, str], record: Content) -> None:
+        """What comes for a slice that is complete counts in what is still open. See `watching` for models."""
+        self.counters["supplements"] += 1
+        if record.model == "":
+            window = record.start - record.start % self.rules.stream_window_ms
+            if window + self.rules.stream_window_ms <= self.mark:
+                self.counters["late"] += 1
+            else:
+                self._count_stream(record)
+            return
+        self._complete(key, [record], self.mark)
 
     def _advance(self) -> None:
         if any(number not in self.sources for number in range(self.expected)):
@@ -136,7 +156,7 @@ class Oracle:
             self._judge_stream(time)
         self.mark = max(self.mark, limit)
 
-    def _complete(self, key: tuple[int, int, str], records: list[Content]) -> None:
+    def _complete(self, key: tuple[int, int, str], records: list[Content], mark: int | None = None) -> None:
         end, start, model = key
         if model == "":
             for record in records:
@@ -146,7 +166,7 @@ class Oracle:
         for record in records:
             for rank, (version, segment) in enumerate(record.groups):
                 parts[model, version, segment].append(tally_of(record, rank))
-        self.slices.append(Slice(end, start, model, {subject: together(held) for subject, held in parts.items()}))
+        self.slices.append(Slice(end, start, model, {subject: together(held) for subject, held in parts.items()}, mark))
 
     def _count_stream(self, record: Content) -> None:
         window = self._stream.setdefault(record.start - record.start % self.rules.stream_window_ms, Counter())

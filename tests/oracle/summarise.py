@@ -132,9 +132,10 @@ class Content:
     cells: list[tuple[int, int, int, int, Buckets]]
     """Group, signal, role, shift, buckets."""
     categories: dict[int, str]
+    flushes: int = 0
 
 
-def content_of(pane: Pane, source: int, sources: int) -> Content:
+def content_of(pane: Pane, source: int, sources: int, flushes: int = 0) -> Content:
     """Return what the record of a pane must say."""
     for version, ids in pane.ids.items():
         sample = [ids[least] for least in sorted(ids)[:SAMPLED]]
@@ -157,7 +158,8 @@ def content_of(pane: Pane, source: int, sources: int) -> Content:
                         named.update(values)
     categories = {key: pane.names[key] for key in sorted(named)}
     return Content(
-        source, sources, pane.model, pane.start, pane.length, 0, 1, groups, signals, cells, categories
+        source, sources, pane.model, pane.start, pane.length, 0, 1, groups, signals, cells, categories,
+        flushes,
     )  # fmt: skip
 
 
@@ -165,14 +167,69 @@ def content_of(pane: Pane, source: int, sources: int) -> Content:
 class Rules:
     """What Summarise knows of the configuration."""
 
-    disorder: int
-    future: int
-    past: int | None
+    max_out_of_orderness: int
+    max_ahead: int
+    max_age: int | None
     name_length: int
     depth: int
     pane_ms: Callable[[str], int]
     tags: Callable[[str], tuple[str, ...]]
     stream_pane_ms: int
+
+
+AGREEING = 10
+
+
+@dataclass
+class EventTime:
+    """How far time has come: who is far ahead of all others is believed when most of those after it agree, and go on.
+
+    `far` are a time far ahead and those after it that agree with it, in the order in which they came; `against` counts
+    those that do not.
+    """
+
+    near: int
+    newest: int | None = None
+    far: list[int] = field(default_factory=list)
+    against: int = 0
+
+    def take(self, time: int) -> None:
+        """Take in the time of one event."""
+        if self.newest is not None and time <= self.newest + self.near:
+            self.newest = max(self.newest, time)
+        if self.far:
+            if time < min(self.far) - self.near:
+                self.against += 1
+            else:
+                self.far.append(time)
+            votes = len(self.far) - self.against
+            reached, steps = self._reached()
+            if self.newest is not None and min(self.far) <= self.newest + self.near:
+                self._decide(max(self.newest, min(self.far)))
+            elif votes > AGREEING and (reached - min(self.far) >= self.near or 2 * steps >= votes):
+                self._decide(reached)
+            elif votes <= 0:
+                self._decide(self.newest)
+        if not self.far and (self.newest is None or time > self.newest + self.near):
+            self.far = [time]
+
+    def _reached(self) -> tuple[int, int]:
+        """Return how far they went on step by step, and how many were further ahead than a step."""
+        reached, steps = self.far[0], 0
+        for time in self.far[1:]:
+            if time <= reached + self.near:
+                reached = max(reached, time)
+            else:
+                steps += 1
+        return reached, steps
+
+    def _decide(self, newest: int | None) -> None:
+        self.newest, self.far, self.against = newest, [], 0
+
+    def believe(self) -> None:
+        """Nothing more comes, and the clock does not speak against it."""
+        if self.far:
+            self._decide(self._reached()[0])
 
 
 @dataclass
@@ -182,16 +239,17 @@ class Oracle:
     rules: Rules
     source: int = 0
     sources: int = 1
-    newest: int | None = None
-    watermark: int | None = None
     position: int = 0
+    flushes: int = 0
+    over: int | None = None
+    """When the last pane that was open at its last rest ends."""
     reasons: list[str] = field(default_factory=list)
     without_time: int = 0
     beyond_limits: int = 0
     sent: list[Content] = field(default_factory=list)
     open: dict[tuple[str, int], Pane] = field(default_factory=dict)
-    _before: list[str] = field(default_factory=list)
-    """Fates of the records that came before any time was known."""
+    _before: list[tuple[str, int]] = field(default_factory=list)
+    """Fates of the records that came before any time was known, and how many of their fields were beyond the limits."""
 
     def take(self, value: bytes | None, stamp: int) -> str:
         """Take in one record; returns its fate."""
@@ -200,20 +258,27 @@ class Oracle:
         fate, ignored = self._judge(value, stamp)
         self.reasons.append(fate)
         self.position += 1
-        if self.newest is not None:
-            ahead = self.newest - self.rules.disorder
-            self.watermark = ahead if self.watermark is None else max(self.watermark, ahead)
         self._count_fate(fate, ignored)
         self._send()
         return fate
 
-    def quiet(self, position: int) -> None:
-        """Send what is open."""
-        ends = [pane.end for pane in self.open.values()]
-        if ends:
-            self.watermark = max(ends) if self.watermark is None else max(self.watermark, *ends)
+    def __post_init__(self) -> None:
+        self.time = EventTime(self.rules.max_out_of_orderness)
+
+    @property
+    def watermark(self) -> int | None:
+        """Panes that end until then were sent."""
+        return None if self.time.newest is None else self.time.newest - self.rules.max_out_of_orderness
+
+    def rest(self, position: int) -> None:
+        """Nothing comes any more, for now: send what is open. What comes for it later follows."""
+        self.time.believe()
+        self._count_before()
         self.position = max(self.position, position)
-        self._send()
+        self.over = max((pane.end for pane in self.open.values()), default=self.over)
+        if self.open:
+            self._send_those(list(self.open))
+            self.flushes += 1
 
     def _judge(self, value: bytes | None, stamp: int) -> tuple[str, int]:
         rules = self.rules
@@ -239,14 +304,14 @@ class Oracle:
             if stamp < 0:
                 return "bad-event-time", ignored
             time = stamp
-        if stamp >= 0 and time > stamp + rules.future:
+        if stamp >= 0 and time > stamp + rules.max_ahead:
             return "event-time-ahead", ignored
-        if stamp >= 0 and rules.past is not None and time < stamp - rules.past:
+        if stamp >= 0 and rules.max_age is not None and time < stamp - rules.max_age:
             return "event-time-behind", ignored
         length = rules.pane_ms(model)
         start = time - time % length
         mark = self.watermark
-        self.newest = time if self.newest is None else max(self.newest, time)
+        self.time.take(time)
         if mark is not None and start + length <= mark:
             return "late", ignored
         pane = self.open.setdefault((model, start), Pane(model, start, length))
@@ -263,31 +328,32 @@ class Oracle:
         return "accepted", ignored
 
     def _count_fate(self, fate: str, ignored: int) -> None:
-        """Count the record in the stream's own pane of the time at which it was read.
-
-        Fates of records before any time go to the first pane; what they held beyond the limits is counted in none.
-        """
+        """Count the record in the stream's own pane of the time at which it was read, or else in the first one."""
         self.beyond_limits += ignored
-        self._before.append(fate)
-        if self.newest is None or self.watermark is None:
+        self._before.append((fate, ignored))
+        self._count_before()
+
+    def _count_before(self) -> None:
+        if self.time.newest is None or not self._before:
             return
-        moment = max(self.newest, self.watermark)
         length = self.rules.stream_pane_ms
-        start = moment - moment % length
+        start = self.time.newest - self.time.newest % length
         pane = self.open.setdefault(("", start), Pane("", start, length))
-        for held in self._before:
+        for held, ignored in self._before:
             pane.count(("", ""), "events", "oddity", "event")
             pane.count(("", ""), "fate", "string", held)
-        if ignored:
-            pane.count(("", ""), "beyond_limits", "string", "fields", ignored)
+            if ignored:
+                pane.count(("", ""), "beyond_limits", "string", "fields", ignored)
         self._before = []
 
     def _send(self) -> None:
         if self.watermark is None:
             return
-        ended = [key for key, pane in self.open.items() if pane.end <= self.watermark]
-        for pane in sorted((self.open.pop(key) for key in ended), key=lambda pane: (pane.end, pane.start, pane.model)):
-            self.sent.append(content_of(pane, self.source, self.sources))
+        self._send_those([key for key, pane in self.open.items() if pane.end <= self.watermark])
+
+    def _send_those(self, keys: Sequence[tuple[str, int]]) -> None:
+        for pane in sorted((self.open.pop(key) for key in keys), key=lambda pane: (pane.end, pane.start, pane.model)):
+            self.sent.append(content_of(pane, self.source, self.sources, self.flushes))
 
     @property
     def counters(self) -> dict[str, object]:
@@ -304,12 +370,12 @@ class Oracle:
 
 
 def run(rules: Rules, values: Sequence[bytes | None], stamps: Sequence[int], *, flush_at: Sequence[int] = ()) -> Oracle:
-    """Return what should come of these records; the partition falls quiet before each of the records `flush_at`."""
+    """Return what should come of these records; the partition is idle before each of the records `flush_at`."""
     oracle = Oracle(rules)
     flushes = defaultdict(bool, dict.fromkeys(flush_at, True))
     for at, (value, stamp) in enumerate(zip(values, stamps, strict=True)):
         if flushes[at]:
-            oracle.quiet(at)
+            oracle.rest(at)
         oracle.take(value, stamp)
-    oracle.quiet(len(values))
+    oracle.rest(len(values))
     return oracle

@@ -67,6 +67,8 @@ class Watching:
     weighed: dict[tuple[Window, str], dict[str, Row]] = field(default_factory=dict)
     """By window and kind the rows of its evidence."""
     subjects: dict[Subject, "_Watched"] = field(default_factory=dict)
+    late: int = 0
+    """Supplements that belong to a window which was judged."""
     heard: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Until when anything was heard of a model's segment, in whatever version."""
 
@@ -74,16 +76,29 @@ class Watching:
         """Take slices in the order of their ends, and judge all windows that end until `mark`."""
         waiting = list(slices)
         while True:
-            times = [piece.end for piece in waiting[:1]] + [
-                min(each.open)[0] for each in self.subjects.values() if each.open
-            ]
+            ends = [min(each.open)[0] for each in self.subjects.values() if each.open]
+            first = waiting[0] if waiting else None
+            if first is not None and first.mark is not None and min(ends, default=first.mark + 1) > first.mark:
+                self._supplement(waiting.pop(0), first.mark)
+                continue
+            times = [*ends, *([first.end] if first is not None and first.mark is None else [])]
             if not times or min(times) > mark:
                 return
             time = min(times)
-            while waiting and waiting[0].end == time:
+            while waiting and waiting[0].end == time and waiting[0].mark is None:
                 self._take(waiting.pop(0))
             for subject in sorted(self.subjects):
                 self.subjects[subject].close(time, self.heard[subject[0], subject[2]])
+
+    def _supplement(self, piece: Slice, mark: int) -> None:
+        whole = True
+        for subject in sorted(piece.tallies):
+            if subject not in self.subjects:
+                self._begin(subject, piece.start)
+            heard = subject[0], subject[2]
+            self.heard[heard] = max(self.heard[heard], piece.end)
+            whole &= self.subjects[subject].supplement(piece.start, piece.end, piece.tallies[subject], mark)
+        self.late += not whole
 
     def _take(self, piece: Slice) -> None:
         learned = []
@@ -157,6 +172,23 @@ class _Watched:
                     if begin <= start and end <= begin + size:
                         self.open.setdefault((begin + size, number, begin), Counter()).update(found)
         return complete
+
+    def supplement(self, start: int, end: int, tally: Tally, mark: int) -> bool:
+        """Take what came late for a slice. Returns False if a window to which it belongs was judged."""
+        self.heard = max(self.heard, end)
+        if self.learning and start >= min(self._learner.slices, default=start):
+            self._learner.take(start, tally)
+        if self.reference is None or start < self.since:
+            return True
+        found, whole = counted(tally, self.reference.signals), True
+        for number, (size, every) in enumerate(self.rules.windows):
+            for begin in range(start - start % every, end - size - 1, -every):
+                if begin <= start and end <= begin + size:
+                    if begin + size <= mark:
+                        whole = False
+                    else:
+                        self.open.setdefault((begin + size, number, begin), Counter()).update(found)
+        return whole
 
     def learned(self) -> Reference:
         """Return a reference of the slices collected so far."""

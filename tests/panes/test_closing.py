@@ -12,7 +12,7 @@ from driftline.sketches.summary import EVENTS, ROLES, Role
 
 KAFKA_ALLOWS = 1_048_588
 SIGNALS, SEGMENTS = 40, 60
-PANE = Pane(0, 1, "m", 0, 60_000)
+PANE = Pane(0, 1, 0, "m", 0, 60_000)
 RANDOM = np.random.default_rng(5)
 
 

@@ -179,13 +179,15 @@ def test_an_idle_mark_that_comes_again_does_not_pass_over_what_its_source_sent_s
     assert times(read(merger, [Watermark(0, 4, 120_000, False, 2).encode()])) == [120_000]
 
 
-def test_a_pane_that_comes_after_its_slice_went_out_is_counted() -> None:
+def test_a_pane_that_comes_after_its_slice_went_out_is_a_supplement() -> None:
     merger = PaneMerger()
     begin = [Watermark(source, 4, 180_000 if source else 0, source == 0, 1).encode() for source in range(4)]
     read(merger, [pane(1).encode(), *begin])
     assert merger.mark == 180_000
     assert read(merger, [pane(0).encode(), Watermark(0, 4, 180_000, False, 2).encode()]) == []
-    assert merger.counters.late == 1
+    (piece,) = merger.overdue()
+    assert (piece.start, piece.end, merger.counters.supplements) == (60_000, 120_000, 1)
+    assert merger.overdue() == []
 
 
 def test_the_callers_deadlines_come_in_between() -> None:

@@ -16,7 +16,7 @@ from driftline.tasks.summarise import Summarise
 from tests.fuzz.states import header_of, sealed
 
 SETTINGS = Settings.model_validate(
-    {"models": {"*": {"windows": ["10m"], "pane": "1m", "segments": ["tenant"]}}, "past": "10000d"}
+    {"models": {"*": {"windows": ["10m"], "pane": "1m", "segments": ["tenant"]}}, "max_age": "10000d"}
 )
 BEGIN = 17_000 * 86_400_000
 
@@ -50,7 +50,7 @@ def test_rows_of_a_quiet_stream_do_not_wait_in_thousands_of_pieces() -> None:
         task.process([json.dumps(event).encode()] * 3, [BEGIN] * 3, 3 * number + 3)
         task.checkpoint()
     assert len(list(task._panes.ends)) < 50
-    task.quiet()
+    task.end()
     (record,) = [record for record in task.emit() if isinstance(record, PaneRecord) and record.model == "m"]
     assert [summary.events for _, summary in record.summaries()] == [900, 900]
 
@@ -75,7 +75,7 @@ def test_columns_of_few_distinct_keys_and_of_many_come_back() -> None:
     assert len(found.value[2]) == 300
     again.restore(blobs)
     for task in (whole, again):
-        task.quiet()
+        task.end()
     assert [record.encode() for record in again.emit()] == [record.encode() for record in whole.emit()]
 
 

@@ -20,7 +20,7 @@ PARTITIONS = 3
 def settings(**more: object) -> Settings:
     """Small windows, a reference learned from the first hour."""
     model = {"windows": ["10m"], "pane": "5m", "reference": "learn 1h", "false_alarms": "1 per 30d"}
-    return Settings.model_validate({"models": {"*": model}, "disorder": "5s", "past": "1000d", **more})
+    return Settings.model_validate({"models": {"*": model}, "max_out_of_orderness": "5s", "max_age": "1000d", **more})
 
 
 def events(hours: float, shift_after: float, seed: int = 1, a_minute: int = 60) -> list[tuple[bytes, bytes, int]]:

@@ -227,7 +227,10 @@ class Sums:
     def skip(self, offset: int, to: int) -> None:
         pass
 
-    def quiet(self, position: int) -> bool:
+    def rest(self, position: int, now: int, idle_ms: int) -> bool:
+        return False
+
+    def end(self, position: int, now: int) -> bool:
         return False
 
     def output(self) -> Output:

@@ -38,7 +38,10 @@ class Noting:
     def skip(self, offset: int, to: int) -> None:
         pass
 
-    def quiet(self, position: int) -> bool:
+    def rest(self, position: int, now: int, idle_ms: int) -> bool:
+        raise NotImplementedError
+
+    def end(self, position: int, now: int) -> bool:
         raise NotImplementedError
 
     def output(self) -> Output:

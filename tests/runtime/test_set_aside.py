@@ -54,7 +54,7 @@ def offset(bench: Bench, task: TaskId) -> int:
 
 def half_done(store: RedisStore) -> tuple[Bench, Manual]:
     """Let a worker do the first half, and stop it."""
-    bench, manual = Bench(settings(quiet="1000d", checkpoint="1s"), store=store), Manual()
+    bench, manual = Bench(settings(idle_timeout="1000d", checkpoint="1s"), store=store), Manual()
     bench.publish(STREAM[:HALF])
     worker = bench.worker("first", bounded=False, clock=manual.clock())
     steps(worker, manual, lambda: sum(offset(bench, task) for task in (*OTHERS, BROKEN)) == HALF)

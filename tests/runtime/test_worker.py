@@ -9,6 +9,7 @@ from driftline.config import Settings
 from driftline.errors import StateUnavailable
 from driftline.incidents.alerts import alert_id
 from driftline.log.api import Batch, Outgoing, TopicPartition
+from driftline.panes.records import PaneRecord, Watermark, decode_record
 from driftline.runtime.local import backtest
 from driftline.runtime.stages import Output, StageKind
 from driftline.runtime.worker import Worker
@@ -48,7 +49,7 @@ def test_a_second_run_finds_nothing_to_do(expected: list[str]) -> None:
 
 
 def test_work_goes_on_where_the_last_worker_stopped(expected: list[str]) -> None:
-    bench = Bench(settings(quiet="1000d"))  # an end of the input between two runs must not flush panes
+    bench = Bench(settings(idle_timeout="1000d"))  # an end of the input between two runs must not flush panes
     third = len(STREAM) // 3
     for number in range(3):
         bench.publish(STREAM[number * third : (number + 1) * third])
@@ -186,25 +187,38 @@ def test_a_dead_letter_keeps_the_headers_of_its_record() -> None:
     assert all(name.startswith("driftline-") for name, _ in letter.headers[len(headers) :])
 
 
-def test_a_quiet_partition_is_flushed_once() -> None:
-    bench = Bench(settings(quiet="60s"))
-    bench.publish(STREAM[: 60 * 61])  # 61 minutes: the last pane of five minutes has one of them
+def test_an_idle_partition_sends_what_it_has_and_tells_how_the_clock_goes_on() -> None:
     manual = Manual()
+    begun = START + 61 * MINUTE - int(manual.time * 1000)
+    bench = Bench(settings(idle_timeout="60s"), store=MemoryStore(lambda: begun + int(manual.time * 1000)))
+    bench.publish(STREAM[: 60 * 61])  # 61 minutes: the last pane of five minutes has one of them
     worker = bench.worker(bounded=False, clock=manual.clock())
-    for _ in range(200):
-        worker.step()
-        manual.time += 1.0
-    panes = len(bench.records(bench.settings.topics.panes))
-    for _ in range(100):
-        worker.step()
-        manual.time += 1.0
-    assert len(bench.records(bench.settings.topics.panes)) == panes
-    view = json.loads(bench.store.read(TaskId("driftline", "judge", 1), "view/")["view/incidents"])
-    other = json.loads(bench.store.read(TaskId("driftline", "judge", 0), "view/")["view/incidents"])
-    marks = {view["mark"], other["mark"]}
-    assert max(marks) == START + 65 * MINUTE
+
+    def wait(seconds: int) -> tuple[list[PaneRecord], list[Watermark]]:
+        for _ in range(seconds):
+            worker.step()
+            manual.time += 1.0
+        found = [decode_record(record.value or b"") for record in bench.records(bench.settings.topics.panes)]
+        return [each for each in found if isinstance(each, PaneRecord)], [
+            each for each in found if isinstance(each, Watermark) and each.idle
+        ]
+
+    panes, marks = wait(90)
+    assert {mark.source for mark in marks} == set(range(PARTITIONS))
+    assert max(pane.end for pane in panes) == START + 65 * MINUTE, "what is open leaves before its end"
+    assert max(mark.time for mark in marks) < START + 63 * MINUTE, "time does not go ahead of the clock"
+    later, marks = wait(300)
+    assert len(later) == len(panes)
+    assert max(mark.time for mark in marks) > START + 65 * MINUTE
+    bench.publish(STREAM[60 * 61 : 60 * 62])
+    wait(120)
     worker.stop()
     worker.run()
+    views = [bench.store.read(info.task, "view/progress")["view/progress"] for info in summarising(bench)]
+    assert sum(json.loads(view)["accepted"] for view in views) == 60 * 62, "in-order events are never late"
+    judged = [json.loads(bench.store.read(TaskId("driftline", "judge", n), "view/")["view/incidents"]) for n in (0, 1)]
+    assert sum(view["counters"]["supplements"] for view in judged) > 0
+    assert sum(view["counters"]["late"] for view in judged) == 0, "their windows had not ended"
 
 
 class Counting:
@@ -227,7 +241,10 @@ class Counting:
     def skip(self, offset: int, to: int) -> None:
         pass
 
-    def quiet(self, position: int) -> bool:
+    def rest(self, position: int, now: int, idle_ms: int) -> bool:
+        return False
+
+    def end(self, position: int, now: int) -> bool:
         return False
 
     def output(self) -> Output:

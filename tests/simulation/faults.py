@@ -43,7 +43,7 @@ class Kind(StrEnum):
     """Retention passes committed offsets of a partition; later the records come back."""
 
 
-CALLS = ("poll", "bounds", "claim", "commit", "ack", "tasks", "read", "produce", "flush", "report")
+CALLS = ("poll", "bounds", "claim", "commit", "ack", "tasks", "read", "time_ms", "produce", "flush", "report")
 """What a worker asks of its surroundings."""
 WHEN = ("before", "after")
 _SIZES: Mapping[Kind, tuple[int, int]] = {
@@ -57,7 +57,7 @@ _SIZES: Mapping[Kind, tuple[int, int]] = {
     Kind.LOSE: (1, 30),
 }
 _OFTEN = (Kind.CRASH, Kind.FAIL, Kind.ZOMBIE, Kind.ROLLBACK)
-_FORM = re.compile(r"([a-z]+)(?:\((\d+)\))? (before|after) ([a-z]+) (\d+)")
+_FORM = re.compile(r"([a-z]+)(?:\((\d+)\))? (before|after) ([a-z_]+) (\d+)")
 
 
 class Fault(NamedTuple):

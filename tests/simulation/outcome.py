@@ -15,8 +15,8 @@ from tests.oracle.summarise import Content, Oracle
 from tests.simulation.workloads import Workload
 from tests.simulation.world import World
 
-PaneKey = tuple[int, str, int, int]
-"""Source, model, start, part."""
+PaneKey = tuple[int, str, int, int, int]
+"""Source, model, and its place among all that the source sends of the model."""
 
 SOURCES = 99
 
@@ -76,7 +76,7 @@ def read_all(world: World, topic: str) -> list[tuple[TopicPartition, int, Record
 
 
 def _collect_panes(world: World, found: Outcome) -> None:
-    latest: dict[tuple[int, str], tuple[int, int]] = {}
+    latest: dict[tuple[int, str], tuple[int, int, int]] = {}
     marks: dict[tuple[int, int], int] = defaultdict(lambda: -1)
     for place, offset, record in read_all(world, world.workload.settings.topics.panes):
         value = record.value or b""
@@ -84,14 +84,14 @@ def _collect_panes(world: World, found: Outcome) -> None:
         if not isinstance(pane, PaneRecord):
             marks[place.partition, pane.source] = max(marks[place.partition, pane.source], pane.time)
             continue
-        key = (pane.source, pane.model, pane.start, pane.part)
+        key = (pane.source, pane.model, *pane.place)
         if world.workload.grows:  # how many sources there are is as the task that sent it knew
             value = replace(pane, sources=SOURCES).encode()
         if found.panes.setdefault(key, value) != value:
             raise Wrong(f"{place}, offset {offset}: pane {key} was sent twice with different content")
-        if (pane.start, pane.part) > latest.get((pane.source, pane.model), (-1, -1)):
-            latest[pane.source, pane.model] = (pane.start, pane.part)
-            if pane.end <= marks[place.partition, pane.source]:
+        if pane.place > latest.get((pane.source, pane.model), (-1, -1, -1)):
+            latest[pane.source, pane.model] = pane.place
+            if pane.end <= marks[place.partition, pane.source] and not world.workload.pauses:
                 raise Wrong(f"{place}, offset {offset}: pane {key} came after the watermark that passed it")
 
 
@@ -163,7 +163,7 @@ def check(world: World, got: Outcome, want: Outcome, *, again: bool) -> None:
     it from there. And when a partition that was added was heard of: what of it comes too late for a window depends on
     that. There, alerts are compared with those that the panes log gives.
     """
-    if world.workload.quiet:
+    if world.workload.pauses:
         contents = {key: said_by(pane) for key, value in got.panes.items() if (pane := _pane(value))}
         panes, counters, letters = with_flushes(world)
         _same("panes", contents, panes)
@@ -175,7 +175,7 @@ def check(world: World, got: Outcome, want: Outcome, *, again: bool) -> None:
         _same("dead letters", got.dead_letters, want.dead_letters)
     if again:
         _same("alerts, judged again,", got.alerts, judged_again(world))
-    if not (world.workload.grows or world.workload.quiet):
+    if not (world.workload.grows or world.workload.pauses):
         _same("alerts", got.alerts, want.alerts)
         _same("windows", got.windows, want.windows)
 
@@ -204,12 +204,12 @@ def with_flushes(
         records = [(value, stamp) for place, _, value, stamp in workload.records if place == partition]
         for offset, (value, stamp) in enumerate(records):
             if offset in flushed[partition]:
-                oracle.quiet(offset)
+                oracle.rest(offset)
             fate = oracle.take(value, stamp)
             if fate != "accepted":
                 letters[topics.predictions, partition, offset] = fate
-        oracle.quiet(len(records))
-        panes.update({(partition, sent.model, sent.start, sent.part): sent for sent in oracle.sent})
+        oracle.rest(len(records))
+        panes.update({(partition, sent.model, sent.flushes, sent.start, sent.part): sent for sent in oracle.sent})
         counters[partition] = oracle.counters
     return panes, counters, letters
 

@@ -51,11 +51,11 @@ def undisturbed(workload: int) -> tuple[Outcome, Mapping[str, int]]:
 def schedule_of(seed: int) -> Schedule:
     """Return the schedule of a seed.
 
-    Where a clock flushes quiet partitions, the store does not go back: what was flushed is published, and what is then
+    Where a clock flushes idle partitions, the store does not go back: what was flushed is published, and what is then
     read anew may be flushed elsewhere. That is a stated limit, not a fault to be found.
     """
     drawn = draw(seed, [undisturbed(number)[1] for number in range(len(workloads()))])
-    if not workloads()[drawn.workload].quiet:
+    if not workloads()[drawn.workload].pauses:
         return drawn
     return replace(drawn, faults=tuple(fault for fault in drawn.faults if fault.kind is not Kind.ROLLBACK))
 
@@ -68,7 +68,7 @@ def run(schedule: Schedule) -> Verdict:
     fault = ""
     try:
         world.run()
-        again = workload.grows or workload.quiet or schedule.seed % AGAIN == 0
+        again = workload.grows or workload.pauses or schedule.seed % AGAIN == 0
         check(world, outcome_of(world), undisturbed(schedule.workload)[0], again=again)
     except Exception as error:
         fault = f"{type(error).__name__}: {error}"

@@ -27,11 +27,11 @@ class Workload:
     partitions: Mapping[str, int] = field(default_factory=dict)
     grows: bool = False
     """Whether the topic gets a partition on the way."""
-    quiet: bool = False
-    """Whether partitions fall quiet on the way, and are flushed by a clock."""
+    pauses: bool = False
+    """Whether partitions are idle on the way, and are flushed by a clock."""
 
 
-def _settings(quiet: str = "1000d", **model: object) -> Settings:
+def _settings(idle_timeout: str = "1000d", **model: object) -> Settings:
     """One window of a minute; a reference of the first events; a budget so large that little evidence is enough."""
     own = {
         "windows": ["30s"],
@@ -43,7 +43,13 @@ def _settings(quiet: str = "1000d", **model: object) -> Settings:
     }
     # As a rule nothing is flushed by the clock: when that happens depends on what goes wrong, and so does what comes.
     return Settings.model_validate(
-        {"models": {"*": own}, "disorder": "5s", "past": "1000d", "quiet": quiet, "checkpoint": "500ms"}
+        {
+            "models": {"*": own},
+            "max_out_of_orderness": "5s",
+            "max_age": "1000d",
+            "idle_timeout": idle_timeout,
+            "checkpoint": "500ms",
+        }
     )
 
 
@@ -99,6 +105,7 @@ def workloads() -> tuple[Workload, ...]:
     drifts = _settings()
     tagged = _settings(segments=["tenant"], windows=[{"size": "1m", "every": "30s"}], pane="30s")
     bounded = _settings(thresholds={"*": {"psi": 0.5}}, false_alarms="0.001 per 1h")
+    hours = _settings(idle_timeout="400ms", windows=["1m"], pane="1m", reference="learn 12 events")
     return (
         _workload("one partition", drifts, _events(1, 120, 1, returns=0.65), 1),
         _workload("two partitions", drifts, _events(2, 70, 2, bad=0.05, rich=True), 2),
@@ -107,5 +114,6 @@ def workloads() -> tuple[Workload, ...]:
         _workload("segments", tagged, _events(5, 60, 2, tenants="pq", late=0.05), 2),
         _workload("three partitions", bounded, _events(6, 60, 3, late=0.1, bad=0.1), 3),
         _workload("a growing topic", drifts, _events(7, 64, 1, bad=0.05, grows_at=30), 1, grows=True),
-        _workload("quiet times", _settings(quiet="400ms"), _events(8, 64, 2, bad=0.05), 2, quiet=True),
+        _workload("pauses", _settings(idle_timeout="400ms"), _events(8, 64, 2, bad=0.05), 2, pauses=True),
+        _workload("pauses in long panes", hours, _events(9, 90, 2, returns=0.7), 2, pauses=True),
     )

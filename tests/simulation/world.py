@@ -25,9 +25,10 @@ from driftline.state.api import TaskId
 from driftline.state.memory import MemoryStore
 from tests.simulation.faults import Fault, Kind, Schedule
 from tests.simulation.parts import Crash, SimulatedLog, SimulatedProducer, SimulatedStore
-from tests.simulation.workloads import Workload
+from tests.simulation.workloads import START, Workload
 
 T = TypeVar("T")
+LATER = START + 86_400_000
 SESSION_S = 3.0
 """Virtual seconds after which the group notices that a member is gone."""
 RESTART_S = 1.0
@@ -60,7 +61,7 @@ class Process:
         self.doubled = False
         self.log = SimulatedLog(world.log, self)
         store = SimulatedStore(world.store, self, world.remember)
-        clock = Clock(lambda: world.time, lambda: int(world.time * 1000), self.wait)
+        clock = Clock(lambda: world.time, world.wall_ms, self.wait)
         self.worker = Worker(
             world.workload.settings, self.log, store, owner=name, until_caught_up=bounded, clock=clock, poll_s=0.1
         )
@@ -118,9 +119,9 @@ class World:
         self.workload = workload
         self.time = 10.0
         self.chance = random.Random(schedule.seed)
-        self.log = MemoryLog(clock=lambda: int(self.time * 1000))
+        self.log = MemoryLog(clock=self.wall_ms)
         self.log.create_topics(workload.partitions, {})
-        self.store = MemoryStore()
+        self.store = MemoryStore(clock_ms=self.wall_ms)
         self.outboxes: set[bytes] = set()
         """Every record that a commit has put into an outbox."""
         self.calls: Counter[str] = Counter()
@@ -141,6 +142,10 @@ class World:
         self._producer = self.log.producer()
         self._last_fault = self.time
         self._starting = 0
+
+    def wall_ms(self) -> int:
+        """What every clock shows: some time after the events were published."""
+        return LATER + int(self.time * 1000)
 
     # running
 
@@ -183,7 +188,7 @@ class World:
         self._let_due(self.time)
         if self._published < len(self.workload.records):
             self._last_fault = max(self._last_fault, self.time)
-            if self.chance.random() < (0.1 if self.workload.quiet else 0.5):
+            if self.chance.random() < (0.1 if self.workload.pauses else 0.5):
                 self._publish(self.chance.choice((1, 5, 20, 40)))
         idle = [process for process in self._processes if not process.busy]
         if idle:

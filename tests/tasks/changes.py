@@ -87,7 +87,7 @@ def panes_of(stream: Stream, sources: int, how: Settings) -> list[list[bytes]]:
 def watching(**model: object) -> Settings:
     """Settings with windows of 10 minutes and a reference learned from the first six hours."""
     own: dict[str, object] = {"windows": ["10m"], "pane": "5m", "reference": "learn 6h", **model}
-    return Settings.model_validate({"models": {"*": own}, "disorder": "5s"})
+    return Settings.model_validate({"models": {"*": own}, "max_out_of_orderness": "5s"})
 
 
 def shift_x(event: Event, chance: np.random.Generator) -> Event:

@@ -23,13 +23,15 @@ def no_tags(model: str) -> tuple[str, ...]:
 
 def summarise_settings(
     *,
-    disorder: int = 5_000,
+    max_out_of_orderness: int = 5_000,
     pane_ms: int = 10_000,
-    past: int | None = None,
+    max_age: int | None = None,
     limits: Limits = ROOMY,
     tags: Callable[[str], tuple[str, ...]] = no_tags,
 ) -> SummariseSettings:
-    return SummariseSettings(disorder, 600_000, past, limits, lambda model: pane_ms, tags, stream_pane_ms=20_000)
+    return SummariseSettings(
+        max_out_of_orderness, 600_000, max_age, limits, lambda model: pane_ms, tags, stream_pane_ms=20_000
+    )
 
 
 @dataclass
@@ -49,9 +51,14 @@ class Run:
     def collect(self) -> None:
         self.sent.extend(record.encode() for record in self.task.emit())
 
+    def rest(self, now: int = START, idle_ms: int = 60_000) -> None:
+        """Be idle: nothing has come for a minute."""
+        self.task.rest(now, idle_ms)
+        self.collect()
+
     def finish(self) -> None:
         """Flush what is open."""
-        self.task.quiet()
+        self.task.end()
         self.collect()
 
 

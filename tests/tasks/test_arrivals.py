@@ -34,7 +34,7 @@ def arriving(stream: Stream, delay: Delay, seed: int = 1) -> list[EncodedEvents]
 
 
 def incidents(batches: list[EncodedEvents], how: Settings | None = None) -> list[Incident]:
-    patient = (how or watching()).model_copy(update={"disorder": HOUR})
+    patient = (how or watching()).model_copy(update={"max_out_of_orderness": HOUR})
     result = backtest(patient, batches)
     assert result.counters["accepted"] == result.events, "or a part of the events was never counted"
     return [incident for incident in result.latest if incident.status is Status.FIRING]

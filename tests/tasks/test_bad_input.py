@@ -89,8 +89,9 @@ REFUSED: dict[str, tuple[Value, Reason]] = {
 @pytest.mark.parametrize("learned", [True, False], ids=["fast", "slow"])
 def test_a_bad_record_is_refused_and_its_neighbours_count(name: str, learned: bool) -> None:
     value, reason = REFUSED[name]
-    settings = summarise_settings(past=86_400_000, tags=lambda model: ("tenant",))
+    settings = summarise_settings(max_age=86_400_000, tags=lambda model: ("tenant",))
     run = Run(Summarise(settings, 0, 1))
+    run.feed([text(model="steady", event_time=START - (11 - n) * 3_000) for n in range(12)], [START] * 12)
     if learned:
         known = {"event_id": 1, "latency_ms": 1, "prediction": 1, "tags": {}, "segment": {"tenant": "a"}, "other": []}
         run.feed([text(**known), b'{"model":"m","features":{}}', b'{"model":"m","prediction":1}'], [START] * 3)
@@ -103,7 +104,7 @@ def test_a_bad_record_is_refused_and_its_neighbours_count(name: str, learned: bo
     assert (counters.accepted - before, counters.consumed) == (2, counters.accepted + 1)
     run.finish()
     whole = combine(summary for pane in panes_of(run.sent) if pane.model == "m" for _, summary in all_events(pane))
-    assert whole.events == counters.accepted
+    assert whole.events == counters.accepted - 12
 
 
 def all_events(pane: Any) -> list[tuple[Any, Summary]]:
@@ -222,7 +223,7 @@ def test_a_missing_time_is_that_of_the_record_and_counted() -> None:
 
 
 def test_a_record_timestamp_that_makes_no_sense_refuses_nothing() -> None:
-    run = Run(Summarise(summarise_settings(past=1_000), 0, 1))
+    run = Run(Summarise(summarise_settings(max_age=1_000), 0, 1))
     run.feed([event(), event()], [2**63 - 1, -(2**63)])
     assert run.refusals == {}
 

@@ -21,7 +21,7 @@ from tests.oracle.summarise import run
 from tests.simulation.workloads import STEP, Workload, workloads
 from tests.tasks.streams import Value
 
-WORKLOADS = [workload for workload in workloads() if not workload.grows and not workload.quiet]
+WORKLOADS = [workload for workload in workloads() if not workload.grows and not workload.pauses]
 Stamped = list[tuple[Value, int]]
 
 
@@ -77,7 +77,7 @@ def panes_log(workload: Workload, pairs: Stamped, chance: random.Random, moves: 
         sent.extend(record.encode() for record in task.emit())
 
     Walk(len(pairs), chance, moves, restore, read, lambda: task.checkpoint()).go()
-    task.quiet()
+    task.end()
     return [*sent, *(record.encode() for record in task.emit())]
 
 
@@ -134,7 +134,9 @@ def test_any_order_within_the_disorder_bound_gives_the_same_panes_and_alerts(
         (json.loads(value)["event_time"], value) for value, _ in pairs_of(workload) if value and b"event_time" in value
         if value.endswith(b"}") and value.count(b'"model"')
     )  # fmt: skip
-    moved = sorted(timed, key=lambda pair: (pair[0] + chance.uniform(0, workload.settings.disorder - STEP), pair[1]))
+    moved = sorted(
+        timed, key=lambda pair: (pair[0] + chance.uniform(0, workload.settings.max_out_of_orderness - STEP), pair[1])
+    )
     logs = [
         panes_log(workload, [(value, time) for time, value in order], random.Random(0), 0) for order in (timed, moved)
     ]

@@ -16,15 +16,27 @@ from hypothesis import strategies as st
 
 from driftline.errors import ConfigError
 from driftline.formats.learning import Limits
-from driftline.formats.reasons import Reason
-from driftline.panes.records import PaneRecord, Watermark
+from driftline.panes.records import PaneRecord
 from driftline.sketches.summary import REPEATED, ROLES, combine, is_beside
+from driftline.tasks.event_time import NEVER
 from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
 from tests.formats import records
 from tests.oracle.comparing import rules_of, said_by
 from tests.oracle.summarise import Oracle, run
-from tests.tasks.streams import ROOMY, START, Run, Value, event, panes_of, stored, summarise_settings, watermarks_of
+from tests.tasks.streams import (
+    MINUTE,
+    ROOMY,
+    START,
+    Run,
+    Value,
+    event,
+    panes_of,
+    stored,
+    summarise_settings,
+    watermarks_of,
+)
 
+DAY = 86_400_000
 SMALL = Limits(models=2, versions=2, segments=2, signals=4, depth=2, name_length=12)
 
 
@@ -33,7 +45,7 @@ def tags_of(model: str) -> tuple[str, ...]:
 
 
 def settings_with(limits: Limits = ROOMY) -> SummariseSettings:
-    return summarise_settings(limits=limits, tags=tags_of, past=3_600_000)
+    return summarise_settings(limits=limits, tags=tags_of, max_age=3_600_000)
 
 
 stamps = st.one_of(
@@ -71,8 +83,9 @@ def check_against_the_oracle(got: Run, pairs: Stamped, *, flush_at: Sequence[int
     assert reasons == want.reasons
     assert asdict(got.task.counters) == want.counters
     assert [said_by(pane) for pane in panes_of(got.sent)] == want.sent
-    if want.watermark is not None:
-        assert watermarks_of(got.sent)[-1] == Watermark(0, 1, want.watermark, True, len(pairs))
+    assert got.task.watermark == (NEVER if want.watermark is None else want.watermark)
+    last = watermarks_of(got.sent)[-1]
+    assert (last.idle, last.position) == (True, len(pairs))
     return want
 
 
@@ -84,7 +97,7 @@ def test_it_counts_what_the_oracle_counts(pairs: Stamped) -> None:
 
 @settings(max_examples=60)
 @given(pairs=stamped, cuts=st.lists(st.integers(1, 39), min_size=1, max_size=3, unique=True))
-def test_a_partition_that_falls_quiet_counts_as_the_oracle_does(pairs: Stamped, cuts: list[int]) -> None:
+def test_a_partition_that_falls_idle_counts_as_the_oracle_does(pairs: Stamped, cuts: list[int]) -> None:
     flush_at = sorted(cut for cut in cuts if cut < len(pairs))
     task = Run(Summarise(settings_with(), 0, 1))
     for start, stop in pairwise([0, *flush_at, len(pairs)]):
@@ -187,26 +200,94 @@ def test_panes_leave_in_order_and_each_once() -> None:
         time = mark.time
 
 
-def test_a_quiet_partition_sends_what_is_open_and_nothing_twice() -> None:
+def test_an_idle_partition_sends_what_is_open_and_what_comes_later_follows() -> None:
     task = Run(Summarise(summarise_settings(), 0, 1))
     task.feed([event(1), b"{"], [START] * 2)
     assert panes_of(task.sent) == []
-    task.finish()
-    marks = watermarks_of(task.sent)
-    assert (marks[-1].idle, marks[-1].time) == (True, max(pane.end for pane in panes_of(task.sent)))
+    task.rest()
     task.feed([event(2, time=START + 1), b"{", event(3, time=START + 30_000)], [START] * 3)
-    assert [refusal.reason for refusal in task.refusals.values()].count(Reason.LATE) == 1
+    task.rest()
+    assert [refusal.reason.label for refusal in task.refusals.values()] == ["not-json", "not-json"], "nothing is late"
+    places = [(pane.model, *pane.place) for pane in panes_of(task.sent)]
+    assert len(places) == len(set(places))
+    assert {pane.flushes for pane in panes_of(task.sent)} == {0, 1}
+    for model, events in (("m", 3), (STREAM, 5)):
+        found = [summary for pane in panes_of(task.sent) if pane.model == model for _, summary in pane.summaries()]
+        assert combine(found).events == events
+
+
+def test_an_idle_partition_tells_how_far_the_clock_has_come_and_no_further() -> None:
+    task = Run(Summarise(summarise_settings(), 0, 1))
+    task.feed([event(n, time=START + n * 1_000) for n in range(20)], [START] * 20)
+    told = []
+    for gone in (60_000, 120_000, 180_000):
+        task.rest(now=START + gone, idle_ms=60_000)
+        told.append(watermarks_of(task.sent)[-1].time - task.task.watermark)
+    assert told == [60_000, 120_000, 180_000]
+    task.feed([event(21, time=START + 20_000), event(22, time=START + 25_000)], [START] * 2)
+    assert task.refusals == {}, "an event is late by the events before it, never by the clock"
+    assert task.task.watermark == START + 20_000
+
+
+@pytest.mark.parametrize(("now", "told"), [(START + DAY, START + 20_000), (START + 12_000, START + 7_000)])
+def test_an_input_that_ends_is_over_as_far_as_the_clock_agrees(now: int, told: int) -> None:
+    task = Run(Summarise(summarise_settings(), 0, 1))  # the stream's own panes are twenty seconds long
+    task.feed([event(n, time=START + n * 1_000) for n in range(9)], [START] * 9)
+    task.task.end(now)
+    task.collect()
+    assert watermarks_of(task.sent)[-1].time == told
+
+
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 7_200_000), st.booleans()), min_size=1, max_size=40))
+def test_an_event_in_order_is_never_late(gaps: list[tuple[int, bool]]) -> None:
+    """Whatever the pace of a source, however often it is idle, and however long panes are."""
+    task = Run(Summarise(summarise_settings(pane_ms=1_440_000), 0, 1))
+    time = START
+    for number, (gap, idle) in enumerate(gaps):
+        time += gap
+        task.feed([event(number, time=time)], [time])
+        if idle:
+            task.rest(now=time + 60_000, idle_ms=60_000)
     task.finish()
-    places = [(pane.model, pane.start) for pane in panes_of(task.sent)]
-    assert len(places) == len(set(places)), "also the stream's own pane is sent once"
-    stream = combine(summary for pane in panes_of(task.sent) if pane.model == STREAM for _, summary in pane.summaries())
-    assert stream.events == 5
+    assert task.refusals == {}
+    found = [summary for pane in panes_of(task.sent) if pane.model == "m" for _, summary in pane.summaries()]
+    assert combine(found).events == len(gaps)
+
+
+@pytest.mark.parametrize("ahead", [59 * MINUTE, 20_000, 400 * DAY])
+@pytest.mark.parametrize("burst", [1, 8])
+def test_one_bad_clock_makes_nobody_else_late(ahead: int, burst: int) -> None:
+    """It writes the timestamps of its records as well as the times of its events."""
+    task = Run(Summarise(summarise_settings(max_out_of_orderness=30_000), 0, 1))
+    clock = START
+
+    def publish(count: int, wrong_by: int, step: int = 1_000) -> None:
+        times = [clock + wrong_by + n * step for n in range(count)]
+        task.feed([event(time, time=time) for time in times], times)
+
+    for _ in range(8 // burst):
+        publish(100, 0)
+        clock += 100_000
+        publish(burst, ahead, step=5_000 if ahead > 60_000 else 100)
+    publish(400, 0)
+    assert task.refusals == {}
+    assert task.task.watermark < clock + 400_000
+
+
+def test_time_goes_on_after_a_pause_though_stragglers_contradict() -> None:
+    task = Run(Summarise(summarise_settings(max_out_of_orderness=30_000), 0, 1))
+    evening = [START + n * 1_000 for n in range(100)]
+    morning = [START + 36_000_000 + n * 1_000 if n % 5 else START for n in range(61)]
+    for times in (evening, morning):
+        task.feed([event(time, time=time) for time in times], times)
+    assert task.task.watermark == max(morning) - 30_000
 
 
 def test_records_before_any_time_are_counted_with_the_first() -> None:
     task = Run(Summarise(summarise_settings(), 0, 1))
     task.feed([b"{", None], [START] * 2)
-    task.finish()
+    task.rest()
     assert panes_of(task.sent) == []
     task.feed([event(1)], [START])
     task.finish()

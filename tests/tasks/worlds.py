@@ -125,7 +125,7 @@ class World:
             "detectors": {"*": []},
             **self.model,
         }
-        return Settings.model_validate({"models": {"*": own}, "disorder": "5s"})
+        return Settings.model_validate({"models": {"*": own}, "max_out_of_orderness": "5s"})
 
     def records(self) -> list[tuple[bytes, int]]:
         """Return the events with their timestamps, in order of their times."""

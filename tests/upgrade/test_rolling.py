@@ -75,8 +75,11 @@ class NextRelease:
     def skip(self, offset: int, to: int) -> None:
         self._stage.skip(offset, to)
 
-    def quiet(self, position: int) -> bool:
-        return self._stage.quiet(position)
+    def rest(self, position: int, now: int, idle_ms: int) -> bool:
+        return self._stage.rest(position, now, idle_ms)
+
+    def end(self, position: int, now: int) -> bool:
+        return self._stage.end(position, now)
 
     def output(self) -> Output:
         return self._stage.output()
@@ -182,7 +185,7 @@ def _summarises(task: object) -> bool:
 @pytest.fixture
 def group(redis_url: str) -> Iterator[Group]:
     store = RedisStore(redis_url)
-    yield Group(Bench(settings(quiet="1000d", checkpoint="1s"), store=store))
+    yield Group(Bench(settings(idle_timeout="1000d", checkpoint="1s"), store=store))
     store.close()
 
 

@@ -101,7 +101,7 @@ def _panes(job: Job) -> Iterator[tuple[bytes, bool]]:
                 task.process([piece.values[at] for at in chosen], [piece.times[at] for at in chosen], position)
                 yield from _encoded(task)
     for task in tasks:
-        task.quiet()
+        task.end()
         yield from _encoded(task)
 
 

@@ -49,7 +49,7 @@ def settings_for(job: Job, *, pane: str = PANE, window: str = WINDOW) -> Setting
                 "predictions": job.topic,
                 **{name: job.own_topic(name) for name in ("panes", "alerts", "dead_letters")},
             },
-            "disorder": "5s",
+            "max_out_of_orderness": "5s",
             "checkpoint": f"{job.checkpoint_ms}ms",
             "models": {"*": star},
         }
@@ -101,9 +101,13 @@ class TimedStage:
         """See `Stage.skip`."""
         self._stage.skip(offset, to)
 
-    def quiet(self, position: int) -> bool:
-        """See `Stage.quiet`."""
-        moved = self._stage.quiet(position)
+    def rest(self, position: int, now: int, idle_ms: int) -> bool:
+        """See `Stage.rest`."""
+        return self._stage.rest(position, now, idle_ms)
+
+    def end(self, position: int, now: int) -> bool:
+        """See `Stage.end`."""
+        moved = self._stage.end(position, now)
         self.flushed |= moved
         return moved
 

@@ -1,8 +1,14 @@
 """What the user probably meant: the nearest known name to a mistyped one."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 
+_RENAMED = {
+    "disorder": "max_out_of_orderness",
+    "future": "max_ahead",
+    "past": "max_age",
+    "quiet": "idle_timeout",
+}
 _FOR_LABELS = ("labels", "awaits_labels", "label_delay")
 
 
@@ -16,8 +22,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; known are {', '.join(sorted(names))}" if names else ""
 
 
-def not_a_setting(name: str, known: Iterable[str]) -> str:
+def not_a_setting(name: str, known: Collection[str]) -> str:
     """Return what is wrong with a key, option or variable that is unknown, and what to write instead."""
+    if (renamed := _RENAMED.get(name)) in known:
+        return f"is not a setting; write {renamed}"
     if name.lower().rpartition("__")[2] in _FOR_LABELS:
         return "is not a setting: Driftline does not read labels, the truth about predictions, yet; take it out"
     return f"is not a setting{nearest(name, known)}"

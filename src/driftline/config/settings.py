@@ -122,15 +122,18 @@ class Settings(Section):
     redis: RedisSettings = RedisSettings()
     group: Name = Field(default="driftline", description="The consumer group; workers of one group share the work.")
     topics: TopicSettings = TopicSettings()
-    disorder: Duration = Field(default=30_000, description="How far out of order the events of a partition may come.")
-    future: PositiveDuration = Field(
+    max_out_of_orderness: Duration = Field(
+        default=30_000, description="How far out of order the events of a partition may come."
+    )
+    max_ahead: PositiveDuration = Field(
         default=600_000, description="How far ahead of its record's timestamp an event's own time may be."
     )
-    past: PositiveDuration | None = Field(
+    max_age: PositiveDuration | None = Field(
         default=None, description="How far behind its record's timestamp an event may be. None: any, for backfills."
     )
-    quiet: PositiveDuration = Field(
-        default=60_000, description="A caught-up partition without records this long is flushed."
+    idle_timeout: PositiveDuration = Field(
+        default=60_000,
+        description="A partition that was read to its end and brings nothing for so long holds up no window any more.",
     )
     checkpoint: PositiveDuration = Field(default=1_000, description="Time between checkpoints.")
     shutdown: PositiveDuration = Field(default=25_000, description="How long a stopping worker may take to finish.")

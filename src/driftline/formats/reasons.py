@@ -43,9 +43,9 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.WRONG_TYPE: "a field of the event has a type that it cannot have",
     Reason.NOTHING_TO_WATCH: "the event has neither features nor a prediction",
     Reason.BAD_EVENT_TIME: "event_time is neither RFC 3339 with a zone nor epoch milliseconds",
-    Reason.EVENT_TIME_AHEAD: "event_time is further ahead of the record's own timestamp than `future` allows",
-    Reason.EVENT_TIME_BEHIND: "event_time is further behind the record's own timestamp than `past` allows",
-    Reason.LATE: "the pane of that time was already sent; `disorder` says how late an event may be",
+    Reason.EVENT_TIME_AHEAD: "event_time is further ahead of the record's own timestamp than `max_ahead` allows",
+    Reason.EVENT_TIME_BEHIND: "event_time is further behind the record's own timestamp than `max_age` allows",
+    Reason.LATE: "it came later than `max_out_of_orderness` allows, and its pane was sent",
     Reason.TOO_MANY_MODELS: "more models than `limits.models` in one partition",
     Reason.TOO_MANY_VERSIONS: "more versions of this model than `limits.versions`",
 }

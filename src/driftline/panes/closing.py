@@ -38,6 +38,7 @@ class Pane:
 
     source: int
     sources: int
+    flushes: int
     model: str
     start: int
     length: int
@@ -83,6 +84,7 @@ def pane_records(
         PaneRecord(
             source=pane.source,
             sources=pane.sources,
+            flushes=pane.flushes,
             model=pane.model,
             start=pane.start,
             length=pane.length,

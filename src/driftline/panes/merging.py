@@ -7,9 +7,12 @@ function of the panes log alone: how its records were batched, and how sources i
     source 0  ─────pane────pane──w──────►
     source 1  ──pane──w─────────────────►      complete up to min(w), idle sources left aside
     source 2  (idle)
+
+A source that falls idle sends what it has and is waited for no more. What it sends afterwards for slices that have come
+out are supplements, and come out by themselves: see `overdue`.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Annotated, Any
@@ -30,8 +33,10 @@ class Source(msgspec.Struct, array_like=True):
     time: Mark = NEVER
     idle: bool = False
     position: Count = 0
-    sent: dict[str, tuple[Mark, Count]] = msgspec.field(default_factory=dict)
-    """For each model the (start, part) that came last: what comes again is known by it."""
+    sent: dict[str, tuple[Count, Mark, Count]] = msgspec.field(default_factory=dict)
+    """For each model the place of the pane that came last: what comes again is known by it."""
+    rested: bool = False
+    """Whether the last watermark said that it is idle."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +55,7 @@ class MergeCounters:
 
     records: int = 0
     repeated: int = 0
-    late: int = 0
+    supplements: int = 0
 
 
 @dataclass(slots=True)
@@ -71,6 +76,7 @@ class PaneMerger:
     _waiting: dict[tuple[int, int, str], list[_Waiting]] = field(default_factory=dict)
     _order: list[tuple[int, int, str]] = field(default_factory=list)
     """The keys of `_waiting` as a heap."""
+    _overdue: list[PaneRecord] = field(default_factory=list)
     _writes: dict[str, bytes | None] = field(default_factory=dict)
     _next_blob: int = 0
 
@@ -81,20 +87,21 @@ class PaneMerger:
         self.expected = max(self.expected, record.sources)
         source = self.sources.setdefault(record.source, Source())
         if isinstance(record, Watermark):
-            place, held = (record.time, record.position), (source.time, source.position)
-            if place < held or (place == held and source.sent):  # only a first mark may stand where none was
+            place = record.time, record.position, record.idle
+            if place <= (source.time, source.position, source.rested):
                 self.counters.repeated += 1
                 return False
-            source.time, source.position, source.idle = record.time, record.position, record.idle
+            source.time, source.position, source.idle = place
+            source.rested = record.idle
             return True
-        place = (record.start, record.part)
-        if source.sent.get(record.model, (NEVER, 0)) >= place:
+        if record.place <= source.sent.get(record.model, (0, NEVER, 0)):
             self.counters.repeated += 1
             return False
-        source.sent[record.model] = place
+        source.sent[record.model] = record.place
         source.idle = False
-        if record.end <= self.mark:
-            self.counters.late += 1  # its source had been idle, and the others' windows did not wait
+        if record.end <= self.mark:  # its source had been idle, and the others' windows did not wait
+            self.counters.supplements += 1
+            self._overdue.append(record)
             return False
         blob = f"pane/{self._next_blob}"
         self._next_blob += 1
@@ -132,23 +139,26 @@ class PaneMerger:
             yield time, [self._slice(key) for key in due]
         self.mark = max(self.mark, limit)
 
+    def overdue(self) -> list[Slice]:
+        """Take out what came for slices that had come out, in the order in which it came."""
+        records, self._overdue = self._overdue, []
+        return [Slice(each.model, each.start, each.end, _combined([each])) for each in records]
+
     def _slice(self, key: tuple[int, int, str]) -> Slice:
         end, start, model = key
-        groups: dict[Group, list[Summary]] = {}
-        for waiting in self._waiting.pop(key):
+        held = self._waiting.pop(key)
+        for waiting in held:
             if self._writes.get(waiting.blob) is not None:
                 del self._writes[waiting.blob]  # came and went between two checkpoints
             else:
                 self._writes[waiting.blob] = None
-            for group, summary in waiting.record.summaries():
-                groups.setdefault(group, []).append(summary)
-        return Slice(model, start, end, {group: combine(groups[group]) for group in sorted(groups)})
+        return Slice(model, start, end, _combined([waiting.record for waiting in held]))
 
     def checkpoint(self) -> tuple[Any, dict[str, bytes | None]]:
         """Return (plain description, blobs to write) of what changed since the last checkpoint."""
         writes, self._writes = self._writes, {}
         blobs = [[key, [waiting.blob for waiting in held]] for key, held in self._waiting.items()]
-        counters = [self.counters.records, self.counters.repeated, self.counters.late]
+        counters = [self.counters.records, self.counters.repeated, self.counters.supplements]
         return [self.sources, self.expected, self.mark, counters, blobs, self._next_blob], writes
 
     def restore(self, described: Any, blobs: Mapping[str, bytes]) -> None:
@@ -166,6 +176,14 @@ class PaneMerger:
             self._waiting[key] = held
         self._order = list(self._waiting)
         heapify(self._order)
+
+
+def _combined(records: Sequence[PaneRecord]) -> dict[Group, Summary]:
+    groups: dict[Group, list[Summary]] = {}
+    for record in records:
+        for group, summary in record.summaries():
+            groups.setdefault(group, []).append(summary)
+    return {group: combine(groups[group]) for group in sorted(groups)}
 
 
 _SOME = msgspec.Meta(min_length=1)

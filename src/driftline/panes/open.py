@@ -172,11 +172,14 @@ class OpenPanes:
         return itertools.chain((group.end for group in self._groups.values()), self._waiting.ends)
 
     def close(
-        self, watermark: int, naming: Callable[[str], Naming], categories: Mapping[int, str], source: int, sources: int
+        self, until: int, naming: Callable[[str], Naming], categories: Mapping[int, str], place: tuple[int, int, int]
     ) -> list[PaneRecord]:
-        """Take out the panes that end at or before the watermark, as records in order of (end, start, model)."""
+        """Take out the panes that end at or before a time, as records in order of (end, start, model).
+
+        `place` is the source's number, how many sources there are, and how often panes left before their end.
+        """
         due: dict[tuple[int, int, str], _Due] = {}
-        for kept in self._waiting.due(watermark):
+        for kept in self._waiting.due(until):
             if kept[1] == ANY_PANE:
                 self._count_alike(kept)
             else:
@@ -186,18 +189,18 @@ class OpenPanes:
                 ended = due.setdefault((kept[1] + rows.pane_ms, kept[1], rows.shape.model), _Due())
                 ended.rows.append((rows, [piece.keys for piece in pieces]))
         for group in self._groups.values():
-            if group.end <= watermark:
+            if group.end <= until:
                 due.setdefault((group.end, group.start, group.model), _Due()).groups.append(group)
         if not due:
             return []
-        self._groups = {key: group for key, group in self._groups.items() if group.end > watermark}
+        self._groups = {key: group for key, group in self._groups.items() if group.end > until}
         cells = self._take_out([group for each in due.values() for group in each.groups], naming)
         records = []
         for key in sorted(due):
             end, start, model = key
             groups = due[key].groups
             held = self._cut(cells, np.array(sorted(group.handle for group in groups), dtype=np.int64), inside=True)
-            pane = Pane(source, sources, model, start, end - start)
+            pane = Pane(*place, model, start, end - start)
             records.extend(pane_records(pane, naming(model), groups, held, due[key].rows, categories))
         return records
 

@@ -1,10 +1,11 @@
 """What Summarise tells Judge: the records of the panes topic.
 
-A *source* is one partition of the input. It sends each model's panes complete and in time order, cut into parts where
-one record would be too large, also within a group; (start, part) is therefore a sequence number, and a repeated record
-is known by it. A watermark says that all panes ending at or before it were sent; it goes to every partition of the
-panes topic. A person's command, about references or records to skip, is a record there too: so what Judge does is a
-function of this log.
+A *source* is one partition of the input. It sends each model's panes in time order, cut into parts where one record
+would be too large, also within a group. When it falls idle, it sends what it has of panes that have not ended (a
+*flush*); what comes for them later follows as a supplement. So (flushes, start, part) is a sequence number, and a
+repeated record is known by it. A watermark says that all panes ending at or before it were sent; it goes to every
+partition of the panes topic. A person's command, about references or records to skip, is a record there too:
+so what Judge does is a function of this log.
 """
 
 from dataclasses import dataclass
@@ -20,8 +21,9 @@ from driftline.sketches.packing import pack_cells, unpack_cells
 from driftline.sketches.summary import EVENTS, ROLES, Summary, exact_categories
 
 VERSION = 1
-PANE_VERSION = 2
-"""1 knew no cells that keys say all of, and put what stands beside the events' content into arrays of its own."""
+PANE_VERSION = 3
+"""1 knew no cells that keys say all of, and put what stands beside the events' content into arrays of its own. 2 sent
+each pane once."""
 PANE = "pane"
 WATERMARK = "watermark"
 REBASE = "rebase"
@@ -57,6 +59,13 @@ class PaneRecord:
     """Those of this part: EVENTS first, then in order of their names, those beside the events' content last."""
     cells: Cells
     categories: dict[int, str]
+    flushes: int = 0
+    """How often the source had sent panes before their end when it counted this."""
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where it comes among all that its source sends of the model."""
+        return self.flushes, self.start, self.part
 
     @property
     def end(self) -> int:
@@ -67,7 +76,7 @@ class PaneRecord:
         """Return the record's value. Undone by `decode_record`."""
         value = [
             self.source, self.sources, self.model, self.start, self.length, self.part, self.parts,
-            self.groups, self.signals, self.categories,
+            self.groups, self.signals, self.categories, (), self.flushes,
         ]  # fmt: skip
         return pack(PANE, PANE_VERSION, value, pack_cells(self.cells))
 
@@ -88,7 +97,8 @@ class PaneRecord:
 class Watermark(msgspec.Struct, frozen=True, array_like=True):
     """How far a source has come in event time, in epoch milliseconds.
 
-    `idle` says that it was read to its end and is quiet: it holds no window back until its next pane or watermark.
+    `idle` says that it was read to its end and nothing comes: it holds no window back until its next pane or watermark,
+    and its time is as far as the clock allows.
     `position` is the next offset it will read of its first input.
     """
 
@@ -115,6 +125,7 @@ class _Pane(msgspec.Struct, frozen=True, array_like=True):
     signals: tuple[str, ...]
     categories: dict[int, str]
     beside: tuple[str, ...] = ()
+    flushes: Count = 0
 
 
 class Rebase(msgspec.Struct, frozen=True, array_like=True):
@@ -174,7 +185,7 @@ def decode_record(data: bytes) -> PaneRecord | Watermark:
     if data.startswith(WATERMARK.encode(), _KIND_AT):
         found = unpack(data, WATERMARK, (VERSION,))
         return _convert(found.value, Watermark)
-    found = unpack(data, PANE, (1, PANE_VERSION))
+    found = unpack(data, PANE, (1, 2, PANE_VERSION))
     pane = _convert(found.value, _Pane)
     beside = {name.removeprefix(_BESIDE): array for name, array in found.arrays.items() if name.startswith(_BESIDE)}
     cells = unpack_cells(found.arrays)
@@ -194,7 +205,7 @@ def decode_record(data: bytes) -> PaneRecord | Watermark:
         raise corrupt(PANE, "it has no group, or its signals are not each there once after the events")
     return PaneRecord(
         pane.source, pane.sources, pane.model, pane.start, pane.length, pane.part, pane.parts,
-        pane.groups, signals, cells, pane.categories,
+        pane.groups, signals, cells, pane.categories, pane.flushes,
     )  # fmt: skip
 
 

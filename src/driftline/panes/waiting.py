@@ -24,7 +24,7 @@ MOST_ROWS: Final = 300_000
 MOST_VALUES: Final = 6_000_000
 """Values that wait, in 48 MB; stored, they take 30 MB at most."""
 PIECE_ROWS: Final = 2_000
-"""Rows of a piece, on average, below which pieces are joined when they are stored: so a quiet stream, of which a few
+"""Rows of a piece, on average, below which pieces are joined when they are stored: so a slow stream, of which a few
 come at a time, does not end in thousands. Joining large ones costs more than it saves: it takes fresh memory.
 """
 ANY_PANE: Final = -1

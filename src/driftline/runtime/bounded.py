@@ -28,7 +28,7 @@ def everything_done(
         if info is None or info.outbox or info.offsets.get(settings.topics.predictions, -1) < end:
             return False
         view = store.read(task, "view/progress").get("view/progress")
-        if view is None or msgspec.json.decode(view)["flushed_at"] < end:
+        if view is None or msgspec.json.decode(view)["ended_at"] < end:
             return False
     for partition, end in panes_ends().items():
         info = tasks.get(TaskId(settings.group, JUDGE, partition))

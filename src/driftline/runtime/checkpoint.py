@@ -102,8 +102,8 @@ class Owned:
     """Whether fetching is held back until what waits is processed."""
     torn: bool = False
     """Whether `work` was broken off: its state then belongs to no offset, and must not be committed."""
-    quiet_at: dict[str, int] = field(default_factory=dict)
-    """Where the inputs ended when the task last seemed quiet."""
+    idle_at: dict[str, int] = field(default_factory=dict)
+    """Where the inputs ended when the task last seemed idle."""
     pending: "Prepared | None" = None
     """A checkpoint that was taken, and of which it is not known that it is stored."""
     unsent: list[tuple[int, Outgoing]] = field(default_factory=list)
@@ -183,6 +183,11 @@ class Owned:
         self.fetched.clear()
         self.caught_up.clear()
         self.done, self.held = 0, False
+
+    @property
+    def read_to_its_end(self) -> bool:
+        """Whether each input had no more when it was last asked for."""
+        return set(self.stage.inputs) <= self.caught_up
 
     @property
     def at_end(self) -> bool:

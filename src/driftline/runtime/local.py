@@ -74,7 +74,7 @@ def _pane_records(
         task.process(batch.values, batch.arrived or [NOT_KNOWN] * len(batch.values), result.events)
         yield from (record.encode() for record in task.emit())
         progress(result.events)
-    task.quiet()
+    task.end()
     yield from (record.encode() for record in task.emit())
     counters = task.counters
     result.counters.update({"consumed": counters.consumed, "accepted": counters.accepted, **counters.refused})

@@ -86,7 +86,7 @@ class Pausing:
         self._consumer.bounds(self._asked)
         now = self._clock.now()
         for owned in self._tasks:
-            owned.last_record = now  # how long an input was quiet is not known: it was not read
+            owned.last_record = now  # how long an input brought nothing is not known: it was not read
         self._consumer.resume([partition for owned in self._tasks if not owned.held for partition in owned.partitions])
         log.info("goes on after %.1f s", (self._clock.wall_ms() - pause.since) / 1000)
         self._progress.pause = None

@@ -9,7 +9,7 @@ from driftline.observe import metrics
 from driftline.observe.metrics import Sample
 from driftline.runtime.checkpoint import Owned
 from driftline.runtime.stages import JudgeStage, SummariseStage
-from driftline.tasks.summarise import NEVER
+from driftline.tasks.event_time import NEVER
 
 
 @dataclass(frozen=True, slots=True)

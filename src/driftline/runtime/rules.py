@@ -24,9 +24,9 @@ def summarise_settings(settings: Settings) -> SummariseSettings:
     """Return what Summarise knows."""
     limits = settings.limits
     return SummariseSettings(
-        disorder=settings.disorder,
-        future=settings.future,
-        past=settings.past,
+        max_out_of_orderness=settings.max_out_of_orderness,
+        max_ahead=settings.max_ahead,
+        max_age=settings.max_age,
         limits=Limits(
             models=limits.models,
             versions=limits.versions,

@@ -21,9 +21,10 @@ from driftline.panes.records import PaneRecord
 from driftline.runtime.outbox import dead_letter, sender, sent_by
 from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.runtime.stage_names import JUDGE, SUMMARISE
+from driftline.tasks.event_time import NEVER
 from driftline.tasks.judge import Judge
 from driftline.tasks.rules import JudgeSettings
-from driftline.tasks.summarise import NEVER, Summarise, SummariseSettings
+from driftline.tasks.summarise import Summarise, SummariseSettings
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +67,15 @@ class Stage(Protocol):
         """Go on at another offset than the one behind what was read."""
         ...
 
-    def quiet(self, position: int) -> bool:
-        """The inputs were read to their end and stay quiet. Returns whether there is something new to commit."""
+    def rest(self, position: int, now: int, idle_ms: int) -> bool:
+        """The inputs were read to their end, `position`, and have brought nothing for so long.
+
+        `now` is the time in epoch milliseconds. Returns whether there is something to commit.
+        """
+        ...
+
+    def end(self, position: int, now: int) -> bool:
+        """The same for inputs that are taken to end here, at the end of a bounded run."""
         ...
 
     def output(self) -> Output:
@@ -93,7 +101,7 @@ class SummariseStage:
         self._topics = topics
         self._panes_partitions = panes_partitions
         self._dead: list[Outgoing] = []
-        self._flushed_at = -1
+        self._ended_at = -1
         self._before = 0
         """What is added to offsets so that positions ascend, though the log was created anew: Judge goes by that."""
 
@@ -103,7 +111,7 @@ class SummariseStage:
         if "view/progress" in blobs:
             with corrupt_if_it_fails("view/progress"):
                 progress = msgspec.json.decode(blobs["view/progress"])
-                self._flushed_at, self._before = int(progress["flushed_at"]), int(progress.get("before", 0))
+                self._ended_at, self._before = int(progress["ended_at"]), int(progress.get("before", 0))
 
     def process(self, batch: Batch) -> None:
         """Take in records of one input."""
@@ -118,15 +126,21 @@ class SummariseStage:
         """Go on at another offset; a lower one is in a log that has other records there."""
         if to < offset:
             self._before += offset - to
-            self._flushed_at = -1
+            self._ended_at = -1
 
-    def quiet(self, position: int) -> bool:
-        """Send what is open, once for each time the input falls quiet."""
-        if self._flushed_at == position:
-            return False
-        self._flushed_at = position
+    def rest(self, position: int, now: int, idle_ms: int) -> bool:
+        """Send what is open, and tell how far the clock has come."""
         self.task.position = max(self.task.position, self._before + position)
-        self.task.quiet()
+        self.task.rest(now, idle_ms)
+        return True
+
+    def end(self, position: int, now: int) -> bool:
+        """Send what is open, once for each end."""
+        if self._ended_at == position:
+            return False
+        self._ended_at = position
+        self.task.position = max(self.task.position, self._before + position)
+        self.task.end(now)
         return True
 
     def output(self) -> Output:
@@ -154,7 +168,7 @@ class SummariseStage:
         counters = self.task.counters
         view = {
             "watermark": None if self.task.watermark == NEVER else self.task.watermark,
-            "flushed_at": self._flushed_at,
+            "ended_at": self._ended_at,
             "before": self._before,
             "consumed": counters.consumed,
             "accepted": counters.accepted,
@@ -228,10 +242,14 @@ class JudgeStage:
         """Go on with the panes that are left: those of each source still come in their order."""
         del offset, to
 
-    def quiet(self, position: int) -> bool:
+    def rest(self, position: int, now: int, idle_ms: int) -> bool:
         """Judge goes by its sources' watermarks alone."""
-        del position
+        del position, now, idle_ms
         return False
+
+    def end(self, position: int, now: int) -> bool:
+        """See `rest`."""
+        return self.rest(position, now, 0)
 
     def output(self) -> Output:
         """Take out alerts, and the watchdog's events after what they say was judged."""

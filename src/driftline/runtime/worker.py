@@ -192,7 +192,7 @@ class Worker:
         self._work(now)
         if self._finishing and not self._tasks.bounded:
             self._tasks.bound()
-        self._flush_quiet(now)
+        self._flush_idle(now)
         interval = self._settings.checkpoint / 1000
         due = [owned for owned in self._tasks if owned.moved and (owned.flushed or now - owned.last_commit >= interval)]
         if due:
@@ -251,31 +251,38 @@ class Worker:
                 break
         self._tasks.hold_back()
 
-    def _flush_quiet(self, now: float) -> None:
-        """Send what is open of quiet tasks. They are committed in the same step: where a clock decided is then told."""
-        quiet = self._settings.quiet / 1000
-        ended, silent = [], []
+    def _flush_idle(self, now: float) -> None:
+        """Send what is open of idle tasks. They are committed in the same step: what a clock decided is then told.
+
+        The clock is the store's, one for all workers.
+        """
+        ended, idle = [], []
         for owned in self._tasks:
+            gone = int((now - owned.last_record) * 1000)
             if self._tasks.bounded and owned.at_end:
                 ended.append(owned)
-            elif not owned.waiting and set(owned.stage.inputs) <= owned.caught_up and now - owned.last_record >= quiet:
-                silent.append(owned)
-        silent = [owned for owned in silent if self._is_quiet(owned, now)]  # asks the log, which may be away
-        for owned in (*ended, *silent):
+            elif not owned.waiting and owned.read_to_its_end and gone >= self._settings.idle_timeout:
+                idle.append((owned, gone))
+        idle = [(owned, gone) for owned, gone in idle if self._is_idle(owned, now)]  # asks the log, which may be away
+        if not ended and not idle:
+            return
+        time = self._store.time_ms()
+        for owned in ended:
             main = owned.stage.inputs[0]
-            end = max(owned.positions[main], owned.ends[main] if owned in ended else 0)
-            owned.flushed |= owned.stage.quiet(end)
+            owned.flushed |= owned.stage.end(max(owned.positions[main], owned.ends[main]), time)
+        for owned, gone in idle:
+            owned.flushed |= owned.stage.rest(owned.positions[owned.stage.inputs[0]], time, gone)
 
-    def _is_quiet(self, owned: Owned, now: float) -> bool:
-        """Ask the log whether a task's inputs ended where it read to: a log that is away is silent too.
+    def _is_idle(self, owned: Owned, now: float) -> bool:
+        """Ask the log whether a task's inputs ended where it read to: a log that is away brings nothing, either.
 
-        Once a quiet time, for the answer is waited for. Control records may lie behind the last record: an end that did
-        not move for another quiet time is one. Raises `LogUnavailable`.
+        Once an idle timeout, for the answer is waited for. Control records may lie behind the last record: an end that
+        did not move for another timeout is one. Raises `LogUnavailable`.
         """
         owned.last_record = now
         ends = {source.topic: self._consumer.bounds(source)[1] for source in owned.partitions}
-        read = all(owned.positions[topic] >= end for topic, end in ends.items()) or ends == owned.quiet_at
-        owned.quiet_at = ends
+        read = all(owned.positions[topic] >= end for topic, end in ends.items()) or ends == owned.idle_at
+        owned.idle_at = ends
         for source in owned.partitions if not read else ():
             self._tasks.fetch_again(owned, source)
         return read

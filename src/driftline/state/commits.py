@@ -40,7 +40,7 @@ def decode_offsets(text: bytes | str) -> dict[str, int]:
 def fingerprint(commit: Commit) -> str:
     """Return what tells this commit from every other that could follow the same one (25 µs for 80 kB).
 
-    Offsets alone do not: a quiet partition is flushed by a clock, and that commit leaves its offsets where they were.
+    Offsets alone do not: an idle partition is flushed by a clock, and that commit leaves its offsets where they were.
 
     Raises `StateError` if the commit is too large to be sent.
     """

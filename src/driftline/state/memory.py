@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo, Word
@@ -28,7 +28,8 @@ class _Stored:
 class MemoryStore:
     """A `Store` that lives and dies with this process. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+        self._clock_ms = clock_ms
         self._stored: dict[TaskId, _Stored] = {}
         self._faults: dict[TaskId, str] = {}
         self._words: dict[tuple[str, str], Word] = {}
@@ -150,8 +151,8 @@ class MemoryStore:
         return []
 
     def time_ms(self) -> int:
-        """Return this process's clock."""
-        return time.time_ns() // 1_000_000
+        """Return the time of the clock that it was given, this process's if none."""
+        return self._clock_ms()
 
     def forget(self, task: TaskId) -> None:
         """Delete all that is stored for the task."""

@@ -33,7 +33,8 @@ from driftline.tasks.stream import StreamJudge
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import STREAM
 
-VERSION = 1
+VERSION = 2
+"""1 knew no supplements."""
 SUBJECT_VERSION = 5
 """1 had no trail of references. 2 compared nothing with how events came, did not note when code was last seen, and had
 other tilts (`evidence.guesses`). 3 fed charts how far panes are from the reference's mean, whatever panes had added to
@@ -73,6 +74,7 @@ class Judge:
         self._alerts: list[Alert] = []
         self._touched: set[Subject] = set()
         self._unreadable = 0
+        self._late = 0
         self._windows = 0
         self._river = ""
         """The release of river that the last checkpoint names."""
@@ -91,6 +93,8 @@ class Judge:
                     self._obey(command)
                 elif self._merger.take(value or b""):
                     self._advance()
+                for piece in self._merger.overdue():
+                    self._supplement(piece)
             except StateOtherRelease:
                 raise
             except StateCorrupt as error:
@@ -170,6 +174,22 @@ class Judge:
         for judge, reference in reversed(learned):  # segments first: one that learned its own needs not borrow
             self._tell(self._references.learned(judge, reference, piece.end))
 
+    def _supplement(self, piece: Slice) -> None:
+        """Take in what came for a slice that was taken before: it counts in the windows that are still open."""
+        mark, taken = self._merger.mark, True
+        for group, summary in piece.groups.items():
+            if piece.model == STREAM:
+                taken &= self._stream.supplement(piece.start, summary, mark)
+                continue
+            subject = Subject(piece.model, group.version, group.segment)
+            judge = self._subjects.get(subject) or self._begin(subject, piece.start)
+            self._touched.add(subject)
+            heard = (subject.model, subject.segment)
+            self._heard[heard] = max(self._heard.get(heard, 0), piece.end)
+            taken &= judge.supplement(piece.start, piece.end, summary, mark)
+            self._schedule(judge)
+        self._late += not taken
+
     def _begin(self, subject: Subject, start: int) -> SubjectJudge:
         rank = None
         if subject.segment:
@@ -223,22 +243,25 @@ class Judge:
         writes.update(self._references.checkpoint())
         writes.update(self._skips.checkpoint())
         ranks = [[*key, rank] for key, rank in self._ranks.items()]
-        state = [merger, self._stream.snapshot(), ranks, self._unreadable, self._windows]
+        state = [merger, self._stream.snapshot(), ranks, self._unreadable, self._windows, self._late]
         writes["task"] = pack("judge", VERSION, state, {})
         if self._river != RIVER:
-            writes[DETECTORS] = pack(DETECTORS, VERSION, RIVER, {})
+            writes[DETECTORS] = pack(DETECTORS, 1, RIVER, {})
             self._river = RIVER
         writes["view/incidents"] = msgspec.json.encode(self.view())
         return writes
 
     @property
     def counters(self) -> dict[str, int]:
-        """Records taken in, and of those the repeated, late and unreadable ones; windows judged."""
+        """Records taken in; of those the repeated and unreadable ones, the supplements, and of these the late ones, of
+        which a window had been judged; windows judged.
+        """
         counters = self._merger.counters
         return {
             "panes": counters.records + self._unreadable,
             "repeated": counters.repeated,
-            "late": counters.late,
+            "supplements": counters.supplements,
+            "late": self._late,
             "unreadable": self._unreadable,
             "windows": self._windows,
         }
@@ -279,13 +302,16 @@ class Judge:
         if not blobs:
             return
         with corrupt_if_it_fails("judge"):
-            state = msgspec.convert(unpack(blobs["task"], "judge", (VERSION,)).value, _Stored)
-            merger, stream, ranks, self._unreadable, self._windows = state
+            found = unpack(blobs["task"], "judge", (1, VERSION))
+            if found.version < VERSION:
+                _know_supplements(found.value)
+            state = msgspec.convert(found.value, _Stored)
+            merger, stream, ranks, self._unreadable, self._windows, self._late = state
             self._merger.restore(merger, blobs)
             self._stream.restore(stream)
             self._skips.restore(blobs)
             if DETECTORS in blobs:
-                self._river = msgspec.convert(unpack(blobs[DETECTORS], DETECTORS, (VERSION,)).value, str)
+                self._river = msgspec.convert(unpack(blobs[DETECTORS], DETECTORS, (1,)).value, str)
             self._ranks = {(model, version): rank for model, version, rank in ranks}
             for name in sorted(blobs):
                 if name.startswith("subject/"):
@@ -307,7 +333,16 @@ class Judge:
         self._schedule(judge)
 
 
-_Stored = tuple[Any, Any, list[tuple[str, str, Count]], Count, Count]
+_Stored = tuple[Any, Any, list[tuple[str, str, Count]], Count, Count, Count]
+
+
+def _know_supplements(state: Any) -> None:
+    """Make state of version 1 one of today: its sources sent each pane once, and what came late was dropped."""
+    sources, _, _, counters, *_ = state[0]
+    for source in sources.values():
+        source[3] = {model: [0, *place] for model, place in source[3].items()}
+        source.append(source[1])
+    state.append(counters[2])
 
 
 def subject_parts(subject: Subject) -> tuple[str, str, str]:

@@ -44,6 +44,11 @@ class Learner:
         span = max(self.rule.span_ms, LEAST_SEASONS * self._season_ms)
         return end - min(self.slices) >= span and self.events >= self.rule.events
 
+    def supplement(self, start: int, summary: Summary) -> None:
+        """Take in what came for a slice that was taken before, if it is one of those that are collected."""
+        if start >= min(self.slices, default=start):
+            self._add(start - start % self.slice_ms, summary)
+
     def _add(self, start: int, summary: Summary) -> None:
         held = self.slices.get(start)
         self.slices[start] = summary if held is None else combine([held, summary])

@@ -41,6 +41,13 @@ class StreamJudge:
                 fact = f"{name}:{summary.categories.get(key) or _LABELS.get(key, 'unknown')}"
                 window[fact] = window.get(fact, 0) + count
 
+    def supplement(self, start: int, summary: Summary, mark: int) -> bool:
+        """Take in what came for a slice that was taken before. Returns False where its window was judged."""
+        if start - start % self._window_ms + self._window_ms <= mark:
+            return False
+        self.take(start, summary)
+        return True
+
     @property
     def deadline(self) -> int | None:
         """The end of the window that ends next."""

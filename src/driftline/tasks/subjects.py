@@ -167,11 +167,7 @@ class SubjectJudge:
         if self.watched is None:
             return learned
         vector = self.watched.projection.project(summary)
-        for index, (size, every) in enumerate(self._rules.windows):
-            for window in window_starts(start, end, size, every):
-                key = (window + size, index, window)
-                held = self._windows.get(key)
-                self._windows[key] = vector if held is None else held + vector
+        self._fill(start, end, vector)
         if self._detectors:
             view = self.watched.at(start, end - start)
             scores = dict(zip(view.projection.signals, view.scores.of(vector).tolist(), strict=True))
@@ -181,6 +177,31 @@ class SubjectJudge:
                 if math.isfinite(score):
                     detector.update(score, start, sizes.get(detector.signal, KNOWN))
         return learned
+
+    def supplement(self, start: int, end: int, summary: Summary, mark: int) -> bool:
+        """Take in what came for a slice that was taken before; windows that end at or before `mark` were judged.
+
+        Returns False where it belongs to one of those.
+        """
+        self.heard = max(self.heard, end)
+        if self.learning:
+            self.learner.supplement(start, summary)
+        if self.watched is None or start < self._since:
+            return True
+        return self._fill(start, end, self.watched.projection.project(summary), mark)
+
+    def _fill(self, start: int, end: int, vector: Ints, mark: int | None = None) -> bool:
+        """Add a vector to its windows, but for those that were judged. Returns False where there is one of those."""
+        whole = True
+        for index, (size, every) in enumerate(self._rules.windows):
+            for window in window_starts(start, end, size, every):
+                if mark is not None and window + size <= mark:
+                    whole = False
+                    continue
+                key = (window + size, index, window)
+                held = self._windows.get(key)
+                self._windows[key] = vector if held is None else held + vector
+        return whole
 
     def moved(self, kind: Kind) -> bool:
         """Tell whether an incident of this kind is open, or the evidence for one is notable."""

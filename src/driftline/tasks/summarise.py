@@ -1,30 +1,33 @@
 """Summarise: the events of one input partition, in offset order, to panes.
 
 A pure function of (state, records): no clock, no configuration beyond pane lengths, segment tags and limits, and no
-batch boundary shows in what comes out. Lateness is decided record by record, against the greatest event time before it;
-panes leave in the order of their ends.
+batch boundary shows in what comes out. Lateness is decided record by record, against the event time before it (see
+`event_time`); panes leave in the order of their ends.
 
     time ──►   10:00        10:01        10:02
                │  pane sent  │  pane open │
-    watermark ─────────────────▲ = greatest event time seen - disorder
+    watermark ─────────────────▲ = event time - max_out_of_orderness
                  late ◄── an event here  │  counted ──►
+
+When a partition falls idle, what is open leaves before its end, and the watermark stays: an event that comes later is
+counted as ever, and a supplement follows. Judge is told how far the clock has come, and waits for this source no more.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
-from driftline.codec import Count, Mark, corrupt_if_it_fails, pack, unpack
+from driftline.codec import LAST, Count, Mark, corrupt_if_it_fails, pack, unpack
 from driftline.formats.columns import CategoryKeys, ModelColumns
 from driftline.formats.learning import Limits, Shape
 from driftline.formats.native import ColumnBatch, NativeDecoder
 from driftline.formats.reasons import EXPLANATIONS, Reason
 from driftline.formats.speculation.identities import NO_ID
-from driftline.formats.times import BAD_TIME, LATEST, NO_TIME
+from driftline.formats.times import LATEST, NO_TIME
 from driftline.panes.arrivals import NO_DELAY, NO_OWN_TIME, Arrivals, delays_of
 from driftline.panes.groups import Naming
 from driftline.panes.open import OpenPanes
@@ -32,12 +35,12 @@ from driftline.panes.records import GROUP_STEP, PaneRecord, Watermark
 from driftline.sketches.cells import from_buckets
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import ROLES, Oddity, Role
+from driftline.tasks.event_time import NEVER, EventTime
 
 VERSION = 1
-TASK_VERSION = 3
-"""1 had no rows that wait, and did not count all events beside their segments. 2 did not count how events came."""
-NEVER = BAD_TIME
-"""A watermark before any event."""
+TASK_VERSION = 4
+"""1 had no rows that wait, and did not count all events beside their segments. 2 did not count how events came. In 3 a
+clock moved the watermark, and what came for a pane that had left was late."""
 STREAM = ""
 """The stream itself is watched as a model of this name (no event can have it): every record is one of its events."""
 FATE = 1
@@ -51,9 +54,9 @@ _STREAM_SIGNALS = ("events", "fate", "beyond_limits")
 class SummariseSettings:
     """All that the hot path knows of the configuration. Durations in milliseconds."""
 
-    disorder: int
-    future: int
-    past: int | None
+    max_out_of_orderness: int
+    max_ahead: int
+    max_age: int | None
     limits: Limits
     pane_ms: Callable[[str], int]
     """Pane length of a model."""
@@ -99,12 +102,17 @@ class Summarise:
         self._decoder = NativeDecoder(settings.limits, settings.tags)
         self._panes = OpenPanes()
         self._stream_keys = CategoryKeys()
-        self._before: dict[int, int] = {}
-        self._newest = NEVER
-        self._sent = NEVER
+        self._before: Counter[tuple[int, str]] = Counter()
+        """Facts of the records that came before any time was known, by slot and name."""
+        self._event_time = EventTime()
+        self._told = NEVER
+        """How far Judge knows that this source has come."""
         self._idle = False
+        self._resting_since = -1
+        """By the clock, if nothing has come since the partition was found idle; else -1."""
+        self._flushes = 0
+        """How often panes left before their end."""
         self._shapes_stored = 0
-        self.watermark = NEVER
         self.position = 0
         self.counters = Counters()
 
@@ -118,7 +126,7 @@ class Summarise:
         for columns in batch.models:
             self._count(columns, batch, arrivals)
         self._count_fates(batch, moments)
-        self._idle = False
+        self._idle, self._resting_since = False, -1
         self.position = position
         if self._decoder.crowded:
             self._decoder.trim(self._panes.category_keys())
@@ -132,10 +140,10 @@ class Summarise:
             batch.times[missing] = stamps[missing]
             batch.reasons[missing[(stamps[missing] < 0) & (batch.reasons[missing] == 0)]] = Reason.BAD_EVENT_TIME
         fine = (batch.reasons == 0) & (stamps >= 0)
-        ahead = fine & (batch.times > stamps + self._settings.future)
+        ahead = fine & (batch.times > stamps + self._settings.max_ahead)
         batch.reasons[ahead] = Reason.EVENT_TIME_AHEAD
-        if self._settings.past is not None:
-            batch.reasons[fine & (batch.times < stamps - self._settings.past)] = Reason.EVENT_TIME_BEHIND
+        if self._settings.max_age is not None:
+            batch.reasons[fine & (batch.times < stamps - self._settings.max_age)] = Reason.EVENT_TIME_BEHIND
         delays = delays_of(np.where(fine, batch.times, stamps), stamps)
         delays[stamps < 0] = NO_DELAY
         delays[missing] = NO_OWN_TIME
@@ -143,23 +151,21 @@ class Summarise:
         return Arrivals(delays, np.where(stamps < 0, NO_ID, batch.ids))
 
     def _refuse_late(self, batch: ColumnBatch) -> Ints:
-        """Refuse events whose pane was sent before them. Returns when each record was read, in event time.
-
-        That is the greatest event time up to it, or the watermark where that is later: a quiet partition moved it on.
-        """
+        """Refuse events whose pane the watermark had passed before them. Returns the event time after each record."""
         lengths = np.full(len(batch.times), 1, dtype=np.int64)
         for columns in batch.models:
             lengths[columns.rows] = self._settings.pane_ms(columns.shape.model)
-        times = np.where(batch.reasons == 0, batch.times, NEVER)
-        running = np.maximum.accumulate(np.concatenate([[self._newest], times]))
-        moments: Ints = np.maximum(running[1:], self.watermark)
-        marks = np.maximum(running[:-1] - self._settings.disorder, self.watermark)
-        late = (batch.reasons == 0) & (times - times % lengths + lengths <= marks)
+        times, fine = batch.times, batch.reasons == 0
+        before, after = self._event_time.advance(times, fine, self._settings.max_out_of_orderness)
+        late = fine & (times - times % lengths + lengths <= before - self._settings.max_out_of_orderness)
         batch.reasons[late] = Reason.LATE
-        self._newest = int(running[-1])
-        if self._newest > NEVER:
-            self.watermark = max(self.watermark, self._newest - self._settings.disorder)
-        return moments
+        return after
+
+    @property
+    def watermark(self) -> int:
+        """Nothing that belongs to a pane which ends at or before this time is counted any more."""
+        newest = self._event_time.newest
+        return NEVER if newest == NEVER else newest - self._settings.max_out_of_orderness
 
     def _count(self, columns: ModelColumns, batch: ColumnBatch, arrivals: Arrivals) -> None:
         fine = batch.reasons[columns.rows] == 0
@@ -176,12 +182,6 @@ class Summarise:
         found: Counter[tuple[int, int, str]] = Counter()
         for fact, number in zip(facts.tolist(), counts.tolist(), strict=True):
             pane, reason = divmod(fact, 64)
-            if pane < 0:
-                self._before[reason] = self._before.get(reason, 0) + number
-                continue
-            for early, held in self._before.items():
-                found[pane, FATE, Reason(early).label] += held
-            self._before = {}
             found[pane, FATE, Reason(reason).label] += number
         for row, ignored in batch.ignored.items():
             found[int(panes[row]), BEYOND, "fields"] += ignored
@@ -191,7 +191,16 @@ class Summarise:
                 for pane, number in zip(beyond.tolist(), counts.tolist(), strict=True):
                     found[pane, BEYOND, "segments"] += number
         self.counters.beyond_limits += sum(number for (_, slot, _), number in found.items() if slot == BEYOND)
-        self._add_facts({fact: number for fact, number in found.items() if fact[0] >= 0})
+        self._before.update({fact[1:]: number for fact, number in found.items() if fact[0] < 0})
+        known = {fact: number for fact, number in found.items() if fact[0] >= 0}
+        if known:
+            self._take_before(min(pane for pane, _, _ in known))
+            self._add_facts(known)
+
+    def _take_before(self, pane: int) -> None:
+        """Count in this pane, the first one, what came before any time was known."""
+        self._add_facts({(pane, *fact): number for fact, number in self._before.items()})
+        self._before.clear()
 
     def _add_facts(self, found: Mapping[tuple[int, int, str], int]) -> None:
         """Count facts, given as (pane, slot, name) -> number, in the stream's panes; each fate is an event."""
@@ -218,24 +227,50 @@ class Summarise:
         counters.accepted += len(batch.reasons) - len(refusals)
         return refusals
 
-    def quiet(self) -> None:
-        """Send what is open: the partition was read to its end and has been quiet for long.
+    def rest(self, now: int, idle_ms: int) -> None:
+        """Send what is open: the partition was read to its end, and nothing has come for so long.
 
-        The watermark moves to the end of the newest pane, never further.
+        Event time may have gone on as the clock did since the last record, not further: that is what Judge is told.
+        `now` is the time in epoch milliseconds, by one clock for all.
         """
-        self.watermark = max(self.watermark, *self._panes.ends, NEVER)
-        self._idle = True
+        self._believe(now)
+        if self._resting_since < 0:
+            self._resting_since = now - idle_ms
+        gone = now - self._resting_since
+        self._flush(NEVER if self.watermark == NEVER else min(self.watermark + max(gone, 0), LATEST))
+
+    def end(self, now: int = LATEST) -> None:
+        """Send what is open: the input ends here, and Judge is told that its panes are over, if the clock agrees.
+
+        `now` is the time (epoch ms). A table, to which nothing can be added, ends without a clock.
+        """
+        self._believe(now)
+        allowed = now if now == LATEST else now - self._settings.max_out_of_orderness
+        self._flush(min(max(self._panes.ends, default=NEVER), allowed))
+
+    def _believe(self, now: int) -> None:
+        """Take the clock's word for a leap, and count what came before any time was known."""
+        self._event_time.believe(now)
+        if self._event_time.newest > NEVER:
+            self._take_before(self._event_time.newest // self._settings.stream_pane_ms)
+
+    def _flush(self, told: int) -> None:
+        self._told, self._idle = max(self._told, told), True
 
     def emit(self) -> list[PaneRecord | Watermark]:
-        """Take out what is to be sent: panes that ended, then how far this source has come."""
+        """Take out what is to be sent: panes that ended, or all if it is idle, then how far this source has come."""
         records: list[PaneRecord | Watermark] = []
-        if any(end <= self.watermark for end in self._panes.ends):
+        until = LAST if self._idle else self.watermark
+        if any(end <= until for end in self._panes.ends):
             names = {**self._decoder.keys.names, **self._stream_keys.names}
-            records.extend(self._panes.close(self.watermark, self._naming, names, self._source, self._sources))
+            place = self._source, self._sources, self._flushes
+            records.extend(self._panes.close(until, self._naming, names, place))
             self.counters.panes += len(records)
-        if self.watermark > self._sent or self._idle:
-            records.append(Watermark(self._source, self._sources, self.watermark, self._idle, self.position))
-            self._sent = self.watermark
+            self._flushes += self._idle
+        told = max(self._told, self.watermark)
+        if told > self._told or self._idle:
+            records.append(Watermark(self._source, self._sources, told, self._idle, self.position))
+            self._told = told
             self._idle = False
         return records
 
@@ -254,7 +289,9 @@ class Summarise:
             writes["shapes"] = pack("shapes", VERSION, [shape.encode() for shape in shapes], {})
             self._decoder.learned, self._shapes_stored = False, size
         counters = [getattr(self.counters, name) for name in Counters.__slots__]
-        state = [self.watermark, self._newest, self._sent, self.position, self._before, counters, panes]
+        flushed = [self._flushes, self._resting_since]
+        before = [[*fact, number] for fact, number in self._before.items()]
+        state = [self._event_time, self._told, flushed, self.position, before, counters, panes]
         writes["task"] = pack("summarise", TASK_VERSION, state, {})
         return writes
 
@@ -263,9 +300,15 @@ class Summarise:
         if not blobs:
             return
         with corrupt_if_it_fails(f"summarise {self._source}"):
-            state = msgspec.convert(unpack(blobs["task"], "summarise", (1, 2, TASK_VERSION)).value, _Stored)
-            self.watermark, self._newest, self._sent, self.position, before, counters, panes = state
-            self._before = {int(reason): number for reason, number in before.items()}
+            found = unpack(blobs["task"], "summarise", (1, 2, 3, TASK_VERSION))
+            if found.version < TASK_VERSION:
+                _, newest, told, position, before, *rest = found.value
+                before = [[FATE, Reason(int(reason)).label, number] for reason, number in before.items()]
+                found.value[:] = [[newest], told, [1, -1], position, before, *rest]
+            state = msgspec.convert(found.value, _Stored)
+            self._event_time, self._told, flushed, self.position, before, counters, panes = state
+            self._flushes, self._resting_since = flushed
+            self._before = Counter({(slot, fact): number for slot, fact, number in before})
             self.counters = Counters(*counters)
             if "shapes" in blobs:
                 self._decoder.restore(unpack(blobs["shapes"], "shapes", (VERSION,)).value)
@@ -276,4 +319,5 @@ class Summarise:
 
 
 _Counters = tuple[Count, Count, dict[str, Count], Count, Count, Count]
-_Stored = tuple[Mark, Mark, Mark, Count, dict[Reason, Count], _Counters, Any]
+_Fact = tuple[Literal[1, 2], str, Count]
+_Stored = tuple[EventTime, Mark, tuple[Count, Mark], Count, list[_Fact], _Counters, Any]

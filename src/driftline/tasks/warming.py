@@ -25,6 +25,6 @@ def warm_up() -> None:
             task.process(values, [1_000] * count, count)
         stored = {name: blob for name, blob in task.checkpoint().items() if blob is not None}
         Summarise(settings, 0, 1).restore(stored)
-        task.quiet()
+        task.end()
         task.emit()
     most_likely(np.ones((1, 2)), np.full((1, 2), 0.5), np.zeros(1))
