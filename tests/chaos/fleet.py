@@ -128,7 +128,7 @@ def settings_of(bootstrap: str, redis_url: str, profile: Path) -> dict[str, Any]
         "kafka": {"bootstrap.servers": bootstrap, **KAFKA},
         "redis": {"url": redis_url},
         "group": "chaos",
-        "disorder": "2h",
+        "max_out_of_orderness": "2h",
         "models": {
             "*": {**MODEL, "reference": str(profile)},
             **{f"loan-{number}": {} for number in range(MODELS)},

@@ -62,6 +62,7 @@ def model_rules_for(settings: Settings) -> Callable[[str], ModelRules]:
             found.min_effect,
             found.min_events,
             most_psi,
+            found.silence_ms,
         )
 
     return of

@@ -94,6 +94,8 @@ class Oracle:
     waiting: dict[tuple[int, int, str], list[Content]] = field(default_factory=dict)
     slices: list[Slice] = field(default_factory=list)
     """All that is complete, in order."""
+    steps: list[tuple[int, bool]] = field(default_factory=list)
+    """How far time has come, and whether all sources were idle then."""
     told: list[Told] = field(default_factory=list)
     """What was told of the stream itself."""
     _stream: dict[int, Counter[str]] = field(default_factory=dict)
@@ -145,6 +147,7 @@ class Oracle:
             return
         busy = [source.time for source in self.sources.values() if not source.idle]
         limit = min(busy) if busy else max(source.time for source in self.sources.values())
+        self.steps.append((limit, not busy))
         while True:
             ends = [end for end, _, _ in self.waiting]
             ends += [start + self.rules.stream_window_ms for start in self._stream]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tests.oracle import spread
 from tests.oracle.bins import EXPECTED, MISSING, NULL, OTHER_KIND, OUT_OF_RANGE, QUALITIES, UNSEEN, Signal, signals_of
@@ -60,6 +61,12 @@ class Reference:
             "prediction_drift": self._values(FAMILIES["prediction_drift"]),
             "data_quality": self._qualities(),
         }
+
+    @property
+    def longest_pause(self) -> int:
+        """The longest time without an event, to the pane."""
+        starts = sorted(self._events)
+        return max((after - before - self.pane_ms for before, after in pairwise(starts)), default=0)
 
     def evidence(self, kind: str, size: int, allowance: float, min_effect: float) -> Evidence | None:
         """Return fresh evidence of windows of a size; None where nothing of this kind is known."""

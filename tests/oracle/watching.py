@@ -14,7 +14,8 @@ from tests.oracle.counting import Counted, by_quality, counted
 from tests.oracle.distances import psi
 from tests.oracle.evidence import Evidence
 from tests.oracle.incidents import SHARES, Change, Incidents, Weighed, Window, allowance, log_threshold
-from tests.oracle.judge import Slice, Subject
+from tests.oracle.judge import Slice, Subject, alert_name
+from tests.oracle.judge import name as key_of
 from tests.oracle.learning import Learner
 from tests.oracle.reference import Reference, bins_before_and_after
 from tests.oracle.tally import EVENTS, Tally
@@ -42,6 +43,8 @@ class ModelRules:
     min_effect: float
     min_events: int
     most_psi: float | None
+    silence: int | None
+    """None: twice the longest pause, and at least two windows. 0: never."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,15 @@ class Row:
     log_e: float
     log_r: Sequence[float]
     """Of each guess."""
+
+
+@dataclass(frozen=True)
+class Silence:
+    """A silence that was told: of which model, since when, and when."""
+
+    model: str
+    since: int
+    opened: int
 
 
 @dataclass
@@ -72,11 +84,18 @@ class Watching:
     heard: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Until when anything was heard of a model's segment, in whatever version."""
 
-    def run(self, slices: Sequence[Slice], mark: int) -> None:
-        """Take slices in the order of their ends, and judge all windows that end until `mark`."""
+    silences: dict[str, Silence] = field(default_factory=dict)
+    """By model, told and not over. All silent models share one if nothing comes from anywhere."""
+
+    def run(self, slices: Sequence[Slice], mark: int, steps: Sequence[tuple[int, bool]]) -> None:
+        """Take slices in the order of their ends, and judge all windows that end until `mark`.
+
+        `steps` say how far time had come, and whether all sources were idle then.
+        """
         waiting = list(slices)
         while True:
             ends = [min(each.open)[0] for each in self.subjects.values() if each.open]
+            ends += [due for model, due in self._due().items() if model not in self.silences]
             first = waiting[0] if waiting else None
             if first is not None and first.mark is not None and min(ends, default=first.mark + 1) > first.mark:
                 self._supplement(waiting.pop(0), first.mark)
@@ -88,7 +107,50 @@ class Watching:
             while waiting and waiting[0].end == time and waiting[0].mark is None:
                 self._take(waiting.pop(0))
             for subject in sorted(self.subjects):
-                self.subjects[subject].close(time, self.heard[subject[0], subject[2]])
+                self.subjects[subject].close(time, self.heard[subject[0], subject[2]], self.heard[subject[0], ""])
+            for model, due in sorted(self._due().items(), key=lambda item: (item[1], item[0])):
+                if due <= time and model not in self.silences:
+                    self._fall_silent(model, time, next(idle for limit, idle in steps if limit >= time))
+
+    def _due(self) -> dict[str, int]:
+        """Return when each model is silent, as far as is known."""
+        found = {}
+        for model in {model for model, _, segment in self.subjects if not segment}:
+            rules, heard = self.rules(model), self.heard[model, ""]
+            alike = [each for (name, _, segment), each in self.subjects.items() if name == model and not segment]
+            known = [each for each in alike if each.reference is not None]
+            last = max(known, key=lambda each: (each.heard, each.subject), default=None)
+            if rules.silence is not None:
+                found.update({model: heard + rules.silence} if rules.silence else {})
+            elif last is not None and last.reference is not None:
+                shortest = min(size for size, _ in rules.windows)
+                found[model] = heard + 2 * max(shortest, last.reference.longest_pause)
+        return found
+
+    def _fall_silent(self, model: str, time: int, everywhere: bool) -> None:
+        if everywhere and self.silences:
+            self.silences[model] = next(iter(self.silences.values()))
+            return
+        self.silences[model] = Silence(model, self.heard[model, ""], time)
+        self._tell(self.silences[model], "firing", time)
+
+    def _speak(self, model: str, end: int) -> None:
+        silence = self.silences.pop(model, None)
+        if silence is None:
+            return
+        for each in self.subjects.values():
+            if each.subject[0] == model:
+                each.held = Counter()
+        if silence.model == model:
+            self.silences = {other: shared for other, shared in self.silences.items() if shared is not silence}
+            self._tell(silence, "resolved", max(end, silence.opened))
+
+    def _tell(self, silence: Silence, status: str, end: int) -> None:
+        subject = (silence.model, "", "")
+        key = key_of(self.rules(silence.model).group, *subject, "silence")
+        window = Window(subject, silence.since, end, 0)
+        alert = alert_name(key, silence.opened, status, end)
+        self.changes.append(Change(alert, key, "silence", status, window, silence.opened, silence.since, ("events",)))
 
     def _supplement(self, piece: Slice, mark: int) -> None:
         whole = True
@@ -99,6 +161,7 @@ class Watching:
             self.heard[heard] = max(self.heard[heard], piece.end)
             whole &= self.subjects[subject].supplement(piece.start, piece.end, piece.tallies[subject], mark)
         self.late += not whole
+        self._speak(piece.model, piece.end)
 
     def _take(self, piece: Slice) -> None:
         learned = []
@@ -117,6 +180,7 @@ class Watching:
                     borrower = self.subjects[other]
                     if other[:2] == (model, version) and other[2] and borrower.origin in ("", "the model's"):
                         borrower.adopt(watched.reference, watched.since, "the model's")
+        self._speak(piece.model, piece.end)
 
     def _begin(self, subject: Subject, start: int) -> None:
         model, version, segment = subject
@@ -156,6 +220,8 @@ class _Watched:
         self._learner = Learner(rules.pane, [size for size, _ in rules.windows])
         self._evidence: dict[tuple[int, str], Evidence] = {}
         self._silent: Counter[int] = Counter()
+        self.held: Counter[int] = Counter()
+        """Windows in a row in which the model was silent: whether they are news for its number of events is open."""
         self._last: Window | None = None
 
     def take(self, start: int, end: int, tally: Tally) -> bool:
@@ -200,7 +266,7 @@ class _Watched:
         assert reference is not None
         self._incidents.close(self._last)
         self.reference, self.since, self.origin = reference, since, origin
-        self.open, self._silent, self._evidence = {}, Counter(), {}
+        self.open, self._silent, self.held, self._evidence = {}, Counter(), Counter(), {}
         for size, _ in self.rules.windows:
             for kind in SHARES:
                 if kind == "volume" and origin != "learned":
@@ -213,7 +279,7 @@ class _Watched:
         rules = self.rules
         return allowance(rules.false_alarms, kind, len(rules.windows), rules.segmented, self._rank)
 
-    def close(self, time: int, heard: int) -> None:
+    def close(self, time: int, heard: int, model_heard: int) -> None:
         """Judge the windows that end now, unless another version has taken over."""
         for key in sorted(key for key in self.open if key[0] <= time):
             end, number, start = key
@@ -221,18 +287,18 @@ class _Watched:
             if self.heard <= start < heard:
                 continue
             window = Window(self.subject, start, end, found[EVENTS, EXPECTED] + found[EVENTS, UNSEEN])
-            self._judge(window, found)
+            self._judge(window, found, model_heard <= start)
             if start % window.size == 0 and (window.size, "volume") in self._evidence:
-                self._await_next(window, number)
+                self._await_next(window, number, self.subject[0] in self._told.silences)
 
-    def _await_next(self, window: Window, number: int) -> None:
+    def _await_next(self, window: Window, number: int, told: bool) -> None:
         """Open the next window though no event may come, until silence was told."""
         size = window.size
         self._silent[size] = 0 if window.events else self._silent[size] + 1
-        if self._silent[size] < MOST_SILENT and not (self._silent[size] and "volume" in self._incidents.open):
+        if self._silent[size] < MOST_SILENT and not (self._silent[size] and (told or "volume" in self._incidents.open)):
             self.open.setdefault((window.end + size, number, window.end), Counter())
 
-    def _judge(self, window: Window, found: Counted) -> None:
+    def _judge(self, window: Window, found: Counted, silent: bool) -> None:
         assert self.reference is not None
         reference, rules = self.reference, self.rules
         self._last = window
@@ -240,8 +306,14 @@ class _Watched:
         if window.start % window.size == 0:  # of those that overlap only some add evidence
             for kind in SHARES:
                 enough = window.start >= self.since if kind == "volume" else window.events >= rules.min_events
-                if (window.size, kind) in self._evidence and enough:
+                if (window.size, kind) not in self._evidence or not enough:
+                    continue
+                if kind == "volume" and silent:
+                    self.held[window.size] += self.rules.silence != 0
+                else:
                     self._weigh(kind, window, found)
+        if window.events:
+            self.held[window.size] = 0
         if rules.most_psi is not None and window.events >= rules.min_events:
             sides = {
                 name: bins_before_and_after(reference, found, name)
@@ -255,7 +327,10 @@ class _Watched:
         reference, evidence = self.reference, self._evidence[window.size, kind]
         assert reference is not None
         if kind == "volume":
-            counts: Mapping[str, Sequence[int]] = {EVENTS: reference.volume(window.size).counts(window.events)}
+            volume = reference.volume(window.size)
+            for back in range(self.held[window.size] if window.events else 0, 0, -1):
+                evidence.signals[EVENTS].update(volume.counts(0), window.start - back * window.size)
+            counts: Mapping[str, Sequence[int]] = {EVENTS: volume.counts(window.events)}
         else:
             counts = {name: watched.counts(found) for name, watched in reference.watched[kind].items()}
         for name, signal in evidence.signals.items():

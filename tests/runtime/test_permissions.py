@@ -56,8 +56,8 @@ class Installation:
                 "redis": {"url": self.redis.url.replace("//", f"//{user}:{PASSWORD}@"), "prefix": "own*"},
                 "group": own,
                 "models": {"*": model},
-                "disorder": "5s",
-                "past": "1000d",
+                "max_out_of_orderness": "5s",
+                "max_age": "1000d",
                 "topics": named if role is Role.OPERATOR else {},
             }
         )

@@ -89,7 +89,7 @@ def alert_ids(how: Settings, log: Sequence[Content | Mark]) -> dict[str, list[st
     oracle, watching = judge.Oracle(judge_rules_for(how)), Watching(model_rules_for(how))
     for record in log:
         oracle.take(record)
-    watching.run(oracle.slices, oracle.mark)
+    watching.run(oracle.slices, oracle.mark, oracle.steps)
     told = [(each.key, each.id) for each in oracle.told] + [(each.key, each.id) for each in watching.changes]
     return {key: [id for other, id in told if other == key] for key, _ in told}
 

@@ -66,9 +66,9 @@ def judged(how: Settings, log: Sequence[bytes]) -> Judged:
         updates.append((self, answer, [a + b for a, b in zip(self.log_r.T.tolist(), of_rare, strict=True)]))
         return answer
 
-    def judge(self: SubjectJudge, vector: Any, start: int, size: int) -> Any:
+    def judge(self: SubjectJudge, vector: Any, start: int, size: int, *, silent: bool) -> Any:
         updates.clear()
-        answer = original(self, vector, start, size)
+        answer = original(self, vector, start, size, silent=silent)
         assert self.last_window is not None
         assert self._seen is not None
         subject = (self.subject.model, self.subject.version, self.subject.segment)
@@ -114,7 +114,7 @@ def compare(how: Settings, found: Judged, records: Sequence[Content | Mark]) -> 
     oracle, watching = Oracle(judge_rules_for(how)), Watching(model_rules_for(how))
     for record in records:
         oracle.take(record)
-    watching.run(oracle.slices, oracle.mark)
+    watching.run(oracle.slices, oracle.mark, oracle.steps)
     assert found.task.mark == oracle.mark
     late = oracle.counters["late"] + watching.late
     assert {what: found.task.counters[what] for what in ("repeated", "supplements", "late")} == {
@@ -243,7 +243,7 @@ FIRES = {
         World([worlds.fewer], model={"windows": ["4m"]}),
         {("volume", "firing"), ("volume", "resolved")},
     ),
-    "silence": (World([worlds.silent], model={"windows": ["4m"]}), {("volume", "firing"), ("volume", "resolved")}),
+    "silence": (World([worlds.silent], model={"windows": ["4m"]}), {("silence", "firing"), ("silence", "resolved")}),
     "late, repeated, and without a time": (
         World([worlds.late, worlds.without_time, worlds.repeated]),
         {("data_quality", "firing"), ("data_quality", "resolved")},

@@ -15,7 +15,7 @@ from pydantic import (
     field_validator,
 )
 
-from driftline.config.durations import PATTERN, PositiveDuration
+from driftline.config.durations import PATTERN, PositiveDuration, format_duration, parse_duration
 from driftline.config.names import nearest
 from driftline.config.notations import Budget, BudgetText, LearnSettings, WindowSettings
 from driftline.config.panes import pane_length
@@ -69,6 +69,29 @@ Reference = Annotated[
         }
     ),
 ]
+
+
+def _silence(value: object) -> int | None:
+    if value is None or value == "auto":
+        return None
+    if value is False or value == "off":  # YAML reads a bare off as false
+        return 0
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; or auto, or off") from None
+
+
+Silence = Annotated[
+    int | None,
+    BeforeValidator(_silence),
+    PlainSerializer(
+        lambda value: "auto" if value is None else format_duration(value) if value else "off",
+        return_type=str,
+        when_used="json",
+    ),
+    WithJsonSchema({"anyOf": [{"enum": ["auto", "off", False]}, {"type": "string", "pattern": f"^{PATTERN}$"}]}),
+]
 Thresholds = Annotated[
     dict[Metric, Annotated[float, Field(ge=0, allow_inf_nan=False)]], BeforeValidator(_known_metrics)
 ]
@@ -109,6 +132,11 @@ class ModelSettings(BaseModel):
     )
     segments: tuple[str, ...] = Field(
         default=(), description="Tags whose every value is watched by itself, such as tenant."
+    )
+    silence: Silence = Field(
+        default=None,
+        description="After how long without an event a model is silent, which pages: 30m, `off`, or `auto`: twice the "
+        "longest pause in its reference, and at least two windows.",
     )
     min_effect: float = Field(default=0.02, ge=0, le=1, description="Changes smaller than this open no incident.")
     min_events: int = Field(default=30, ge=1, description="Windows with fewer events are not judged.")

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     PREDICTION_DRIFT = "prediction_drift"
     DATA_QUALITY = "data_quality"
     VOLUME = "volume"
+    SILENCE = "silence"
     THRESHOLD = "threshold"
     DEAD_LETTERS = "dead_letters"
     CAPACITY = "capacity"
@@ -34,8 +35,8 @@ class Status(StrEnum):
     RESOLVED = "resolved"
 
 
-CRITICAL = frozenset({Kind.DATA_QUALITY, Kind.DEAD_LETTERS, Kind.VOLUME, Kind.SKIPPED})
-"""Broken data pages; drift of inputs or outputs, and limits reached, warn."""
+CRITICAL = frozenset({Kind.DATA_QUALITY, Kind.DEAD_LETTERS, Kind.VOLUME, Kind.SILENCE, Kind.SKIPPED})
+"""Broken data and silence page; drift of inputs or outputs, and limits reached, warn."""
 
 
 class Signal(msgspec.Struct, frozen=True):

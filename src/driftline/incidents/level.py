@@ -7,7 +7,7 @@ The first rule that holds names the level, and the alert says which:
     model        the model's version is not the reference's
     environment  a segment without a reference of its own is unlike the model's, or one segment alone of several moved;
                  or only the service's latency did, or how events come; or there is more of everything than the limits
-                 allow; or a person gave records up
+                 allow; or no events come; or a person gave records up
     model        the output moved and the inputs did not
     data         the inputs moved, or their quality or number, under the same version
 
@@ -36,6 +36,8 @@ class Facts:
     kind: Kind
     output_only: bool
     """It is about predictions alone."""
+    nothing_comes: bool = False
+    """No event comes of any model."""
     service_only: bool = False
     """It is about what the service measures of itself alone."""
     arrival_only: bool = False
@@ -69,6 +71,8 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
         return Level.ENVIRONMENT, "there is more to watch than before"
     if facts.kind is Kind.SKIPPED:
         return Level.ENVIRONMENT, "a person let the work go on without them"
+    if facts.kind is Kind.SILENCE:
+        return Level.ENVIRONMENT, "nothing comes from any model" if facts.nothing_comes else "other models go on"
     if facts.code_version:
         return Level.CODE, f"code_version {facts.code_version} came when it began"
     if facts.schema:

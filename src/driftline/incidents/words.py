@@ -12,6 +12,7 @@ KIND_WORDS = {
     Kind.PREDICTION_DRIFT: "predictions moved away from the reference",
     Kind.DATA_QUALITY: "data quality changed",
     Kind.VOLUME: "the number of events changed",
+    Kind.SILENCE: "no events",
     Kind.THRESHOLD: "a threshold that you set was passed",
     Kind.DEAD_LETTERS: "many records cannot be read",
     Kind.CAPACITY: "a limit was reached: what is beyond is counted, not watched",
@@ -50,6 +51,28 @@ def summarise_incident(
     since = "" if began is None else f" since about {minute(began)}"
     why = f" {level.capitalize() if level else 'Level unknown'}: {reason}." if reason else ""
     return f"{subject}: {KIND_WORDS[kind]}{since}{tail}.{why}{_caution(false_alarms)}"
+
+
+def summarise_silence(subject: Subject, since: int, usual: str, *, level: str | None, reason: str) -> str:
+    """Return what a person understands of a silence.
+
+    >>> summarise_silence(Subject("churn", "", ""), 0, "10 a minute", level="environment", reason="other models go on")
+    'churn: no events since 1970-01-01 00:00Z; usually 10 a minute. Environment: other models go on.'
+    """
+    often = f"; usually {usual}" if usual else ""
+    why = f" {level.capitalize()}: {reason}." if level else ""
+    return f"{subject}: no events since {minute(since)}{often}.{why}"
+
+
+def pace(per_minute: float) -> str:
+    """Return how often events come, in the smallest unit of time in which one does.
+
+    >>> pace(10.0), pace(0.1), pace(0.001)
+    ('10 a minute', '6 an hour', '1.44 a day')
+    """
+    if per_minute >= 1:
+        return f"{number(per_minute)} a minute"
+    return f"{number(per_minute * 60)} an hour" if per_minute * 60 >= 1 else f"{number(per_minute * 1_440)} a day"
 
 
 def _caution(promised: FalseAlarms | None) -> str:

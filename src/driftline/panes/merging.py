@@ -120,6 +120,11 @@ class PaneMerger:
         busy = [source.time for source in self.sources.values() if not source.idle]
         return min(busy) if busy else max(source.time for source in self.sources.values())
 
+    @property
+    def all_idle(self) -> bool:
+        """Whether no source brings anything."""
+        return all(source.idle for source in self.sources.values())
+
     def advance(self, next_deadline: Callable[[], int | None]) -> Iterator[tuple[int, list[Slice]]]:
         """Yield (time, slices that end then), ascending, up to `complete_to`.
 

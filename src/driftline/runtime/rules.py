@@ -126,6 +126,7 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
         reference=reference,
         new_version=own.new_version,
         season_ms=own.season_ms,
+        silence_ms=own.silence,
         detectors={signal: {name: detector(name) for name in names} for signal, names in own.detectors.items()},
         thresholds={
             signal: {str(metric): limit for metric, limit in limits.items()}

@@ -27,10 +27,11 @@ from driftline.sketches.summary import EVENTS, ROLES, Summary
 from driftline.tasks.naming import name_change
 from driftline.tasks.references import References
 from driftline.tasks.rules import JudgeSettings, ModelRules
+from driftline.tasks.silence import Silences
 from driftline.tasks.skips import Skips
 from driftline.tasks.stored import StoredSubject
 from driftline.tasks.stream import StreamJudge
-from driftline.tasks.subjects import SubjectJudge
+from driftline.tasks.subjects import LastWord, SubjectJudge
 from driftline.tasks.summarise import STREAM
 
 VERSION = 2
@@ -65,6 +66,7 @@ class Judge:
         self._stream = StreamJudge(settings.group, settings.stream_window_ms, settings.dead_letter_share)
         self._skips = Skips(settings.group, settings.stream_window_ms)
         self._subjects: dict[Subject, SubjectJudge] = {}
+        self._silences = Silences(self._model_rules)
         self._deadlines: list[tuple[int, str, str, str]] = []
         self._scheduled: dict[Subject, int] = {}
         self._heard: dict[tuple[str, str], int] = {}
@@ -111,12 +113,29 @@ class Judge:
                 judge = self._subjects[subject]
                 self._windows += 1
                 self._touched.add(subject)
-                changed.extend(judge.close(time, self._heard.get((subject.model, subject.segment), 0)))
+                changed.extend(judge.close(time, self._last_word(subject)))
                 self._schedule(judge)
             for incident in changed:
                 if incident.status is Status.FIRING and incident.subject in self._subjects:
                     name_change(incident, self._subjects[incident.subject], self._segments(incident.subject))
+            changed.extend(self._silences.close(time, all_idle=self._merger.all_idle))
             self._tell(changed)
+
+    def _last_word(self, subject: Subject) -> LastWord:
+        segment, model = (self._heard.get((subject.model, segment), 0) for segment in (subject.segment, ""))
+        return LastWord(segment, model, self._silences.is_silent(subject.model))
+
+    def _hear(self, piece: Slice) -> None:
+        """Note that a model spoke: a silence that was told is over."""
+        model, versions = piece.model, sorted(group.version for group in piece.groups if not group.segment)
+        watched = [self._subjects[Subject(model, version, "")].watched for version in versions]
+        reference = next((each.reference for each in reversed(watched) if each is not None), None)
+        if self._silences.is_silent(model):
+            for subject in self._subjects:
+                if subject.model == model:
+                    self._subjects[subject].forget_silence()
+                    self._touched.add(subject)
+        self._tell(self._silences.hear(model, piece.end, reference))
 
     def _segments(self, subject: Subject) -> list[SubjectJudge]:
         """Return the segments of the same model and version that are compared with a reference."""
@@ -149,9 +168,8 @@ class Judge:
         return sorted(found)
 
     def _next_deadline(self) -> int | None:
-        deadlines = [
-            self._stream.deadline, self._skips.deadline, self._deadlines[0][0] if self._deadlines else None,
-        ]  # fmt: skip
+        windows = self._deadlines[0][0] if self._deadlines else None
+        deadlines = [self._stream.deadline, self._skips.deadline, windows, self._silences.deadline]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _take(self, piece: Slice) -> None:
@@ -173,6 +191,7 @@ class Judge:
             self._schedule(judge)
         for judge, reference in reversed(learned):  # segments first: one that learned its own needs not borrow
             self._tell(self._references.learned(judge, reference, piece.end))
+        self._hear(piece)
 
     def _supplement(self, piece: Slice) -> None:
         """Take in what came for a slice that was taken before: it counts in the windows that are still open."""
@@ -189,6 +208,8 @@ class Judge:
             taken &= judge.supplement(piece.start, piece.end, summary, mark)
             self._schedule(judge)
         self._late += not taken
+        if piece.model != STREAM:
+            self._hear(piece)
 
     def _begin(self, subject: Subject, start: int) -> SubjectJudge:
         rank = None
@@ -203,8 +224,14 @@ class Judge:
     def _obey(self, command: Rebase | Skip) -> None:
         if isinstance(command, Skip):
             self._tell(self._skips.take(command, self._merger.mark))
-        else:
-            self._tell(self._references.obey(command))
+            return
+        self._tell(self._references.obey(command))
+        found: dict[str, Reference | None] = {}
+        for _, subject in self._by_last_word():
+            watched = self._subjects[subject].watched
+            found[subject.model] = watched.reference if watched is not None else found.get(subject.model)
+        if command.model in found:
+            self._silences.compare(command.model, found[command.model])
 
     def _model_rules(self, model: str) -> ModelRules:
         if model not in self._rules:
@@ -243,7 +270,15 @@ class Judge:
         writes.update(self._references.checkpoint())
         writes.update(self._skips.checkpoint())
         ranks = [[*key, rank] for key, rank in self._ranks.items()]
-        state = [merger, self._stream.snapshot(), ranks, self._unreadable, self._windows, self._late]
+        state = [
+            merger,
+            self._stream.snapshot(),
+            self._silences.snapshot(),
+            ranks,
+            self._unreadable,
+            self._windows,
+            self._late,
+        ]
         writes["task"] = pack("judge", VERSION, state, {})
         if self._river != RIVER:
             writes[DETECTORS] = pack(DETECTORS, 1, RIVER, {})
@@ -270,6 +305,7 @@ class Judge:
         """Count what fires, by model ("" is the stream itself) and kind."""
         open_now = [incident for judge in self._subjects.values() for incident in judge.following.open.values()]
         open_now += [*self._stream.incidents.values(), *self._skips.incidents]
+        open_now += (silence.incident for silence in self._silences.open.values())
         return Counter((incident.subject.model, incident.kind) for incident in open_now)
 
     def view(self) -> dict[str, Any]:
@@ -282,6 +318,7 @@ class Judge:
                 for number, source in sorted(self._merger.sources.items())
             },
             "subjects": [_view_of(self._subjects[subject]) for subject in sorted(self._subjects)],
+            "silences": [_incident_view(silence.incident) for silence in self._silences.open.values()],
             "stream": [
                 _incident_view(incident) for incident in (*self._stream.incidents.values(), *self._skips.incidents)
             ],
@@ -306,7 +343,7 @@ class Judge:
             if found.version < VERSION:
                 _know_supplements(found.value)
             state = msgspec.convert(found.value, _Stored)
-            merger, stream, ranks, self._unreadable, self._windows, self._late = state
+            merger, stream, silences, ranks, self._unreadable, self._windows, self._late = state
             self._merger.restore(merger, blobs)
             self._stream.restore(stream)
             self._skips.restore(blobs)
@@ -316,6 +353,17 @@ class Judge:
             for name in sorted(blobs):
                 if name.startswith("subject/"):
                     self._restore_subject(name.removeprefix("subject/"), blobs)
+            self._restore_silences(silences)
+
+    def _restore_silences(self, silences: Any) -> None:
+        for end, subject in self._by_last_word():
+            watched = self._subjects[subject].watched
+            self._silences.hear(subject.model, end, watched.reference if watched is not None else None)
+        self._silences.restore(silences)
+
+    def _by_last_word(self) -> list[tuple[int, Subject]]:
+        """Return until when each model's version was heard of, the latest last."""
+        return sorted((judge.heard, subject) for subject, judge in self._subjects.items() if not subject.segment)
 
     def _restore_subject(self, name: str, blobs: Mapping[str, bytes]) -> None:
         found = unpack(blobs[f"subject/{name}"], "subject", READ_SUBJECTS)
@@ -333,7 +381,7 @@ class Judge:
         self._schedule(judge)
 
 
-_Stored = tuple[Any, Any, list[tuple[str, str, Count]], Count, Count, Count]
+_Stored = tuple[Any, Any, Any, list[tuple[str, str, Count]], Count, Count, Count]
 
 
 def _know_supplements(state: Any) -> None:
@@ -343,6 +391,7 @@ def _know_supplements(state: Any) -> None:
         source[3] = {model: [0, *place] for model, place in source[3].items()}
         source.append(source[1])
     state.append(counters[2])
+    state.insert(2, [])
 
 
 def subject_parts(subject: Subject) -> tuple[str, str, str]:

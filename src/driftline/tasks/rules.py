@@ -36,6 +36,8 @@ class ModelRules:
     """A given reference by (version, segment); where there is none, one is learned."""
     new_version: Literal["learn", "compare"] = "learn"
     """Whether a version without a given reference learns its own, or is compared with that of the version before."""
+    silence_ms: int | None = None
+    """After how long without an event a model is silent; None: by the pauses of its reference. 0: never."""
     season_ms: int = 0
     """Length of the season whose phases are told apart in references that are learned; 0 for none."""
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)

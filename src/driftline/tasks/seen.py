@@ -21,12 +21,14 @@ class Seen:
         volume: the same for the number of its events.
         vector: what was counted in it, in the projection's layout.
         window: when, and how many events.
+        held: how many windows before it held no event of the model at all, and are weighed with it.
     """
 
     view: Watched
     volume: VolumeBins
     vector: Ints
     window: Window
+    held: int = 0
 
     def counts(self, kind: Kind) -> Ints:
         """Return what the evidence of a kind is fed: shape (signals, bins)."""
@@ -41,9 +43,11 @@ class Seen:
     def signal(self, kind: Kind, name: str, evidence: float) -> Signal:
         """Return a signal's part in an incident."""
         if kind is Kind.VOLUME:
-            found = {"events_before": self.volume.usual(self.window.start), "events_after": float(self.window.count)}
-            before, after = (number(found[key]) if math.isfinite(found[key]) else "" for key in found)
-            return Signal(name, rounded(evidence), rounded_all(found), what="events", before=before, after=after)
+            mean = self.window.count / (self.held + 1)
+            found = {"events_before": self.volume.usual(self.window.start), "events_after": mean}
+            usual = found["events_before"]
+            before = number(usual) if math.isfinite(usual) else ""
+            return Signal(name, rounded(evidence), rounded_all(found), what="events", before=before, after=number(mean))
         projection = self.view.projection
         slot = projection.signals.index(name)
         found = rounded_all(self.effects().of(slot))

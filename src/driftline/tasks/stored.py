@@ -24,6 +24,7 @@ class Trail(msgspec.Struct, frozen=True):
     codes_last: dict[str, Time] = {}
     layout: str = ""
     """By which its windows and evidence were counted; "" in what earlier releases wrote."""
+    held: dict[int, Count] = {}
 
 
 class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

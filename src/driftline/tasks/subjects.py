@@ -10,6 +10,7 @@ A slice becomes one vector of integers, and a window is a sum of such vectors: e
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -43,6 +44,18 @@ SHOWN = (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT)
 MOST_SHOWN = 50
 RECENT = 20
 """Windows before an incident in which a detection is taken to be of the same change."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastWord:
+    """Until when was anything heard of those who are judged."""
+
+    segment: int
+    """The end of the newest slice of any version of the segment."""
+    model: int
+    """The same of the whole model."""
+    silent: bool = False
+    """Whether the model's silence was told."""
 
 
 class SubjectJudge:
@@ -79,6 +92,8 @@ class SubjectJudge:
         self._since = 0
         self._windows: dict[tuple[int, int, int], Ints] = {}
         self._silent: dict[int, int] = {}
+        self._held: dict[int, int] = {}
+        """Windows in a row, by size, in which the whole model was silent: what they say of volume is held back."""
         self._evidence: dict[tuple[int, Kind], Evidence] = {}
         self._onsets: dict[tuple[int, Kind], Onset] = {}
         self._volumes: dict[int, VolumeBins] = {}
@@ -109,7 +124,8 @@ class SubjectJudge:
         self.watched = watched
         self._turned = {}
         self._since = since
-        self._evidence, self._windows, self._volumes, self._silent, self._onsets = {}, {}, {}, {}, {}
+        self._evidence, self._windows, self._volumes, self._onsets = {}, {}, {}, {}
+        self._silent, self._held = {}, {}
         self.following.forget()
         for size, _ in self._rules.windows:
             self._volumes[size] = VolumeBins(watched.reference, size)
@@ -229,45 +245,50 @@ class SubjectJudge:
         """The end of the window that ends next."""
         return min(self._windows)[0] if self._windows else None
 
-    def close(self, time: int, heard: int) -> list[Incident]:
-        """Judge the windows that end now. Returns the incidents that changed.
+    def forget_silence(self) -> None:
+        """The model is back from a silence that was told: it is not news for its volume as well."""
+        self._held = {}
 
-        `heard` is the end of the newest slice of any version of the model: one version is not silent while another,
-        perhaps its successor, speaks.
-        """
+    def close(self, time: int, last: LastWord) -> list[Incident]:
+        """Judge the windows that end now. Returns the incidents that changed."""
         changed: list[Incident] = []
         for key in sorted(key for key in self._windows if key[0] <= time):
             vector = self._windows.pop(key)
             size, _ = self._rules.windows[key[1]]
             _, index, start = key
-            if self.heard <= start < heard:
-                continue
-            changed.extend(self._judge(vector, start, size))
+            if self.heard <= start < last.segment:
+                continue  # one version is not silent while another, perhaps its successor, speaks
+            changed.extend(self._judge(vector, start, size, silent=last.model <= start))
             if start % size == 0 and (size, Kind.VOLUME) in self._evidence:
-                self._await_next(index, start + size, size)
+                self._await_next(index, start + size, size, told=last.silent)
         return changed
 
-    def _await_next(self, index: int, start: int, size: int) -> None:
-        """Open the window after the one just judged, though no event may come: silence is judged, too."""
+    def _await_next(self, index: int, start: int, size: int, *, told: bool) -> None:
+        """Open the window after the one just judged, though no event may come, unless the silence was told."""
         assert self.watched is not None
         assert self.last_window is not None
         silent = self._silent[size] = 0 if self.last_window.count else self._silent.get(size, 0) + 1
-        told = silent > 0 and Kind.VOLUME in self.following.open
-        if silent < MOST_SILENT and not told:
+        told = told or Kind.VOLUME in self.following.open
+        if silent < MOST_SILENT and not (silent and told):
             nothing: Ints = np.zeros(self.watched.projection.width, dtype=np.int64)
             self._windows.setdefault((start + size, index, start), nothing)
 
-    def _judge(self, vector: Ints, start: int, size: int) -> list[Incident]:
+    def _judge(self, vector: Ints, start: int, size: int, *, silent: bool) -> list[Incident]:
         assert self.watched is not None
         window = Window(start, start + size, self.watched.projection.events(vector))
-        seen = self._seen = Seen(self._turn(size, start), self._volumes[size], vector, window)
+        held = self._held.pop(size, 0) if window.count else self._held.get(size, 0)
+        seen = self._seen = Seen(self._turn(size, start), self._volumes[size], vector, window, held)
         self.last_window, self._measured = window, None
         changed: list[Incident | None] = []
         enough = window.count >= self._rules.min_events
         if start % size == 0:  # of hopping windows only those that do not overlap add evidence
             for kind in KIND_SHARES:
                 evidence = self._evidence.get((size, kind))
-                if evidence is not None and (start >= self._since if kind is Kind.VOLUME else enough):
+                if evidence is None or not (start >= self._since if kind is Kind.VOLUME else enough):
+                    continue
+                if kind is Kind.VOLUME and silent:
+                    self._held[size] = held + 1 if self._rules.silence_ms != 0 else 0
+                else:
                     changed.append(self._weigh(kind, seen, evidence))
         if self._rules.thresholds and enough:
             changed.append(self.following.compare(seen))
@@ -281,6 +302,9 @@ class SubjectJudge:
         """Add a window to the evidence. Returns the incident that this opens or resolves."""
         size, onset = seen.window.size, self._onsets[seen.window.size, kind]
         counts = seen.counts(kind)
+        if kind is Kind.VOLUME:
+            for start in range(seen.window.start - seen.held * size, seen.window.start, size):
+                onset.add(evidence.update(seen.volume.counts(0, start)).window, start)
         found, broken = evidence.update(counts), seen.view.broken(kind, counts)
         onset.add(found.window, seen.window.start)
         if kind in SHOWN:
@@ -360,6 +384,7 @@ class SubjectJudge:
                 dict(self._turned),
                 self.codes.last,
                 self.watched.projection.layout if self.watched else "",
+                dict(self._held),
             ),
         )
         return value, arrays
@@ -400,6 +425,7 @@ class SubjectJudge:
     def _restore_counted(self, stored: StoredSubject, arrays: Mapping[str, Any], watched: Watched, layout: str) -> None:
         """Take up windows and evidence; where no layout is known, only evidence of as many bins as today's."""
         self._silent = dict(stored.silent)
+        self._held = dict(stored.trail.held) if stored.trail is not None else {}
         for number, key in enumerate(stored.windows):
             vector: Ints = arrays[f"window/{number}"]
             if vector.dtype != np.int64 or len(vector) != watched.projection.width:

@@ -1,0 +1,173 @@
+"""Models that have fallen silent: no event of any version for longer than they ever paused.
+
+Time is Judge's own: it goes on with the sources, or with what they tell of the clock where all of them are idle. So a
+silence is told at the same place of the panes log in every replay.
+
+    events ……………│                    │ silence is told              │ events return: resolved
+                  heard ── patience ──►                              ▼
+    patience = `silence`, or twice the longest pause in the reference, and at least two windows
+
+Where all sources are idle, everything is silent for one reason: the model that was due first is told, and the others
+join it. They are told by themselves if events return and they stay silent.
+"""
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from driftline.evidence.reference import Reference
+from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.level import Facts, name_level
+from driftline.incidents.words import pace, summarise_silence
+from driftline.tasks.rules import ModelRules
+
+PAUSES = 2
+"""A silence is so many times as long as the longest pause that is known, and as the model's shortest window."""
+
+
+class Usual(msgspec.Struct, frozen=True, array_like=True):
+    """What the reference says of a model's pace."""
+
+    pause_ms: int
+    """The longest time without an event, to the pane."""
+    per_minute: float
+
+
+def usual_pace(reference: Reference) -> Usual:
+    """Return how often events came while all was well, and the longest pause between two of them."""
+    starts, pane_ms = reference.pane_starts, reference.pane_ms
+    pause = int(np.diff(starts).max()) - pane_ms if len(starts) > 1 else 0
+    return Usual(pause, reference.events / (reference.last - reference.first + pane_ms) * 60_000)
+
+
+class Silence(msgspec.Struct):
+    """A silence that was told, and the models that share it."""
+
+    incident: Incident
+    joined: list[str] = []
+
+
+class Silences:
+    """See the module's head.
+
+    Args:
+        rules: how each model is judged.
+    """
+
+    def __init__(self, rules: Callable[[str], ModelRules]) -> None:
+        self.open: dict[str, Silence] = {}
+        """By the model that was due first."""
+        self._rules = rules
+        self._heard: dict[str, int] = {}
+        self._references: dict[str, Reference | None] = {}
+        self._paces: dict[str, Usual] = {}
+        self._due: list[tuple[int, str]] = []
+        self._scheduled: dict[str, int] = {}
+
+    def hear(self, model: str, end: int, reference: Reference | None) -> list[Incident]:
+        """Note that a model spoke, in a slice that ends then. Returns the silence that this ends."""
+        self._heard[model] = max(self._heard.get(model, end), end)
+        self.compare(model, reference or self._references.get(model))
+        for silence in self.open.values():
+            if model in silence.joined:
+                silence.joined.remove(model)
+        if model not in self.open:
+            return []
+        over = self.open.pop(model)
+        for other in over.joined:
+            self._schedule(other)
+        incident = over.incident
+        incident.status, incident.window = Status.RESOLVED, Window(incident.window.start, max(end, incident.opened), 0)
+        incident.resolved = incident.window.end
+        incident.summary = f"{incident.subject}: events are back after a silence."
+        return [incident]
+
+    def compare(self, model: str, reference: Reference | None) -> None:
+        """Take a model's usual pace from another reference; None if there is none."""
+        self._references[model] = reference
+        if reference is not None and reference.address not in self._paces:
+            self._paces[reference.address] = usual_pace(reference)
+        self._schedule(model)
+
+    def _usual(self, model: str) -> Usual | None:
+        reference = self._references[model]
+        return None if reference is None else self._paces[reference.address]
+
+    def is_silent(self, model: str) -> bool:
+        """Tell whether a silence of this model was told and is not over."""
+        return model in self.open or any(model in silence.joined for silence in self.open.values())
+
+    @property
+    def deadline(self) -> int | None:
+        """When the next model may have been silent for too long."""
+        return self._due[0][0] if self._due else None
+
+    def close(self, time: int, *, all_idle: bool) -> list[Incident]:
+        """Return the silences that are told now. `all_idle` says whether no source brings anything."""
+        told = []
+        while self._due and self._due[0][0] <= time:
+            due, model = heapq.heappop(self._due)
+            if self._scheduled.get(model) == due:
+                del self._scheduled[model]
+            if self.is_silent(model):
+                continue
+            deadline = self._deadline(model)
+            if deadline is None or deadline > time:
+                self._schedule(model)
+            elif all_idle and self.open:
+                next(iter(self.open.values())).joined.append(model)
+            else:
+                told.append(self._begin(model, time, all_idle=all_idle))
+        return told
+
+    def _deadline(self, model: str) -> int | None:
+        rules, usual = self._rules(model), self._usual(model)
+        if rules.silence_ms == 0 or (rules.silence_ms is None and usual is None):
+            return None
+        if rules.silence_ms is not None:
+            return self._heard[model] + rules.silence_ms
+        assert usual is not None
+        return self._heard[model] + PAUSES * max(usual.pause_ms, min(size for size, _ in rules.windows))
+
+    def _schedule(self, model: str) -> None:
+        """Note when a model will have been silent for too long. One note a model: what it says may be too early."""
+        deadline = self._deadline(model)
+        if deadline is not None and self._scheduled.get(model, deadline + 1) > deadline:
+            self._scheduled[model] = deadline
+            heapq.heappush(self._due, (deadline, model))
+
+    def _begin(self, model: str, time: int, *, all_idle: bool) -> Incident:
+        since, usual = self._heard[model], self._usual(model)
+        subject = Subject(model, "", "")
+        level, reason = name_level(Facts(kind=Kind.SILENCE, output_only=False, nothing_comes=all_idle))
+        effects = {"silent_minutes": (time - since) / 60_000}
+        if usual is not None:
+            effects["usual_per_minute"] = float(f"{usual.per_minute:.6g}")
+        before = pace(usual.per_minute) if usual is not None else ""
+        incident = Incident(
+            subject=subject,
+            group=self._rules(model).group,
+            kind=Kind.SILENCE,
+            status=Status.FIRING,
+            opened=time,
+            window=Window(since, time, 0),
+            signals=[Signal("events", 0.0, effects, what="events", before=before, after="none")],
+            reference="",
+            summary=summarise_silence(subject, since, before, level=level, reason=reason),
+            began=since,
+            level=level,
+            reason=reason,
+        )
+        self.open[model] = Silence(incident)
+        return incident
+
+    def snapshot(self) -> Any:
+        """Return plain values. Who was heard when is not among them: subjects know."""
+        return list(self.open.items())
+
+    def restore(self, value: Any) -> None:
+        """Take up a snapshot; call `hear` for what subjects know before."""
+        self.open = dict(msgspec.convert(value, list[tuple[str, Silence]]))
