@@ -19,15 +19,15 @@ def redis_backend(redis_url: str) -> Iterator[RedisBackend]:
 
 @pytest.fixture(scope="session")
 def sentinels() -> Iterator[RedisSentinels]:
-    """A master and a replica that sentinels watch; a test that fails it over waits until it is whole again."""
-    with RedisSentinels() as running:
+    """A master and a replica that sentinels watch, and leave alone however busy the machine is."""
+    with RedisSentinels(down_after_ms=60_000) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def nodes() -> Iterator[RedisNodes]:
-    """A cluster, for tests that take no node of it away."""
-    with RedisNodes() as running:
+    """A cluster, for tests that take no node of it away; nor do the nodes, however busy the machine is."""
+    with RedisNodes(options={"cluster-node-timeout": "60000"}) as running:
         yield running
 
 

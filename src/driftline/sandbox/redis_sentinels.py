@@ -24,7 +24,9 @@ class Sentinel(LoopbackServer):
 
     name = "Sentinel"
 
-    def __init__(self, master: RedisServer, *, password: str | None = None, own_password: str | None = None) -> None:
+    def __init__(
+        self, master: RedisServer, *, down_after_ms: int, password: str | None = None, own_password: str | None = None
+    ) -> None:
         super().__init__()
         self._binary = redis_binary()
         self._own_password = own_password
@@ -39,7 +41,7 @@ class Sentinel(LoopbackServer):
             f"dir {self._directory}",
             *own,
             f"sentinel monitor {SERVICE} 127.0.0.1 {master.port} {SENTINELS // 2 + 1}",
-            f"sentinel down-after-milliseconds {SERVICE} {DOWN_AFTER_MS}",
+            f"sentinel down-after-milliseconds {SERVICE} {down_after_ms}",
             f"sentinel failover-timeout {SERVICE} 6000",
             *login,
             *between,
@@ -75,7 +77,8 @@ class Sentinel(LoopbackServer):
 class RedisSentinels:
     """A master, replicas and three sentinels. A context manager: entering starts them, leaving stops them.
 
-    `options` are lines of each server's redis.conf. `password` is the servers', `sentinel_password` the sentinels'.
+    `options` are lines of each server's redis.conf. `password` is the servers', `sentinel_password` the sentinels'. A
+    master that is silent for `down_after_ms` is taken for dead; a busy machine makes one silent for a second.
     """
 
     def __init__(
@@ -85,13 +88,17 @@ class RedisSentinels:
         options: Mapping[str, str] | None = None,
         password: str | None = None,
         sentinel_password: str | None = None,
+        down_after_ms: int = DOWN_AFTER_MS,
     ) -> None:
         login = {} if password is None else {"masterauth": quoted(password)}
         shared = {"repl-diskless-sync-delay": "0", **login, **(options or {})}
         first = RedisServer(options=shared, password=password)
         copy = {**shared, "replicaof": f"127.0.0.1 {first.port}"}
         self.servers = [first, *(RedisServer(options=copy, password=password) for _ in range(replicas))]
-        self.sentinels = [Sentinel(first, password=password, own_password=sentinel_password) for _ in range(SENTINELS)]
+        self.sentinels = [
+            Sentinel(first, down_after_ms=down_after_ms, password=password, own_password=sentinel_password)
+            for _ in range(SENTINELS)
+        ]
         self._login = "" if password is None else f":{quote(password, safe='')}@"
         self._end = "" if sentinel_password is None else f"?sentinel_password={quote(sentinel_password, safe='')}"
         self._running = ExitStack()

@@ -41,7 +41,7 @@ class Connections(Protocol):
         ...
 
     def check(self) -> None:
-        """Raise `StateDenied` for an address that leads nowhere; whether anybody answers, `masters` tells."""
+        """Raise `StateDenied` for an address that leads nowhere, or what redis-py raises where nobody answers."""
         ...
 
     def masters(self) -> Mapping[str, Mapping[str, Any]]:
@@ -152,24 +152,26 @@ class Watched:
 
     def check(self) -> None:
         """Raise `StateDenied` if no sentinel that answers knows the service, or lets this user ask for it."""
-        refusals = [self._refusal(sentinel) for sentinel in list(self._sentinels.sentinels)]
-        if "" not in refusals and (said := [refusal for refusal in refusals if refusal]):
-            raise StateDenied(f"{self._place} cannot be found: {said[0]}")
-
-    def _refusal(self, sentinel: redis.Redis) -> str | None:
-        """Return why a sentinel does not name the master, "" if it does, None if it is away."""
-        where = "the sentinel at {host}:{port}".format_map(sentinel.connection_pool.connection_kwargs)
-        try:
-            if self._service in sentinel.sentinel_masters():
-                return ""
-        except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
-            return (
-                f"{where} refuses the login ({error}): end redis.url with ?sentinel_username=...&sentinel_password=... "
-                f"of a user who may {rules(*SENTINEL)}; the name and password before the hosts are for Redis itself"
-            )
-        except redis.RedisError:
-            return None
-        return f"{where} knows no service {self._service!r}: write the one of its `sentinel monitor` into redis.url"
+        refusals, failures = [], []
+        for sentinel in list(self._sentinels.sentinels):
+            where = "the sentinel at {host}:{port}".format_map(sentinel.connection_pool.connection_kwargs)
+            try:
+                if self._service in sentinel.sentinel_masters():
+                    return
+                refusals.append(
+                    f"{where} knows no service {self._service!r}: write the one of its `sentinel monitor` to redis.url"
+                )
+            except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as error:
+                refusals.append(
+                    f"{where} refuses the login ({error}): end redis.url with "
+                    f"?sentinel_username=...&sentinel_password=... of a user who may {rules(*SENTINEL)}; the name and "
+                    "password before the hosts are for Redis itself"
+                )
+            except redis.RedisError as error:
+                failures.append(error)
+        if refusals:
+            raise StateDenied(f"{self._place} cannot be found: {refusals[0]}")
+        raise failures[0]
 
     def masters(self) -> Mapping[str, Mapping[str, Any]]:
         """Return what the present master says."""

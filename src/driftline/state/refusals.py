@@ -82,10 +82,8 @@ def _explained(error: BaseException, place: str) -> StateError:
         return StateDenied(f"{place} is no cluster: write redis.url as redis://host:6379/0, or redis+sentinel://...")
     if isinstance(error, redis.AuthenticationError):
         return StateDenied(f"{place} refused the login ({error}): correct the user name or password in redis.url")
-    if isinstance(error, MasterNotFoundError):
-        return StateUnavailable(
-            f"{place} has no master now ({error}): wait for the failover, or look at SENTINEL MASTERS"
-        )
+    if isinstance(error, MasterNotFoundError):  # which tells all settings of the connection to each sentinel
+        return StateUnavailable(f"{place} has no master now, or none answers: wait for it, or look at SENTINEL MASTERS")
     if isinstance(error, redis.TimeoutError):
         return StateUnavailable(f"{place} did not answer in time: see that it runs, is reachable and is not overloaded")
     if isinstance(error, ClusterError):
