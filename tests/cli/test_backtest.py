@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_a_shift_is_found_soon_and_nothing_before_it(driftline: Driftline, usual
     done = driftline("backtest", shifted, *COLUMNS, "--reference", usual, "--json", DRIFTLINE_MODELS=MODELS)
 
     (found,) = done.json
-    assert set(found) == {"events", "windows", "counters", "incidents"}
+    assert set(found) == {"events", "windows", "counters", "incidents", "chosen"}
     assert (found["events"], found["counters"]) == (48 * 180, {"consumed": 48 * 180, "accepted": 48 * 180})
     assert found["windows"] == 48
     incident = found["incidents"][0]
@@ -113,9 +114,7 @@ def test_the_timeline_shows_every_span(spans: list[tuple[int, int | None]], draw
     assert bar(spans, 0, 100, 10) == drawn
 
 
-def test_windows_that_hold_next_to_nothing_are_told_and_longer_ones_proposed(
-    driftline: Driftline, tmp_path: Path
-) -> None:
+def test_windows_that_hold_next_to_nothing_are_told(driftline: Driftline, tmp_path: Path) -> None:
     times = [BEGIN + timedelta(hours=number) for number in range(400)]
     rare = tmp_path / "rare.parquet"
     pl.DataFrame({"at": times, "x": [1.0] * 400, "p": [0.5] * 400}).write_parquet(rare)
@@ -124,9 +123,27 @@ def test_windows_that_hold_next_to_nothing_are_told_and_longer_ones_proposed(
 
     assert done.status == 0
     assert "a window of 1h holds 1 of these events" in done.err
-    proposed = done.err.split("DRIFTLINE_MODELS='")[1].split("'")[0]
-    assert proposed == '{"*": {windows: [30d]}}'
 
-    done = driftline("backtest", rare, *COLUMNS, DRIFTLINE_MODELS=proposed)
 
-    assert (done.status, "too few" in done.err) == (0, False)
+def test_windows_and_panes_suit_a_sparse_table_and_the_same_settings_find_the_same(
+    driftline: Driftline, tmp_path: Path
+) -> None:
+    rows, moved = 8_640, 5_000  # one every ten minutes for sixty days
+    chance = np.random.default_rng(1)
+    sparse = tmp_path / "sparse.parquet"
+    pl.DataFrame(
+        {
+            "at": [BEGIN + timedelta(minutes=10 * row) for row in range(rows)],
+            "x": chance.normal(size=rows) + np.where(np.arange(rows) < moved, 0, 2),
+            "p": chance.random(rows),
+        }
+    ).write_parquet(sparse)
+
+    done = driftline("backtest", sparse, *COLUMNS, "--json")
+    (found,) = done.json
+    asked = driftline("backtest", sparse, *COLUMNS, "--json", DRIFTLINE_MODELS=json.dumps(found["chosen"]))
+
+    assert found["chosen"] == {"*": {"windows": ["1w"], "pane": "12h"}}
+    assert json.dumps(found["chosen"]) in done.err
+    assert "data_drift" in {incident["kind"] for incident in found["incidents"]}
+    assert asked.json == [{**found, "chosen": {}}]

@@ -1,7 +1,8 @@
 """`driftline backtest`: the same two stages over a table, in this process."""
 
-from collections.abc import Callable, Iterator
+import time
 from dataclasses import dataclass
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,20 +12,13 @@ from driftline.cli.columns import mapping_options, opened
 from driftline.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from driftline.config import Settings, WindowSettings
     from driftline.incidents.incident import Incident
     from driftline.runtime.local import Backtest
     from driftline.tables import ColumnMapping, EncodedEvents, Table
     from driftline.tasks.rules import JudgeSettings
-
-
-FEW, ENOUGH = 30, 500
-"""Events in a window: below the first it tells nothing, from the second on even small changes are found."""
-DAY_MS = 86_400_000
-LENGTHS = (3_600_000, 6 * 3_600_000, *(days * DAY_MS for days in (1, 7, 30, 90)))
-"""Windows that are proposed."""
 
 
 @mapping_options
@@ -44,44 +38,51 @@ def backtest(
 ) -> None:
     """Find out what would have fired on a table of past predictions: no Kafka, no Redis.
 
-    It is the work of `driftline run`, and incidents have the same ids. Try settings on the past before they page
-    somebody:
+    It is the work of `driftline run`, and incidents have the same ids. Windows and panes that are not configured are as
+    long as suits the table, and are printed. Try settings on the past before they page somebody:
 
     \b
     $ driftline backtest loans.csv --model loans --time-column at --reference train.csv
     $ DRIFTLINE_MODELS='{"*": {windows: [1d], pane: 6h}}' driftline backtest loans.csv --mapping loans.yaml
     """
-    from driftline.cli.terminal import note, print_json, progress
+    from driftline.cli.terminal import age, note, print_json, progress
     from driftline.config import ALL_MODELS, load
+    from driftline.config.suiting import as_models, suited
     from driftline.runtime.local import backtest as run_backtest
-    from driftline.tables import iter_events
+    from driftline.tables import iter_events, time_span
 
     settings = load(config)
     like = None if reference is None else opened(reference, mapping)
     read = opened(table, mapping, like)
     if like is not None:
         _compare_columns(read, like, mapping)
+    lasts = 0 if mapping.time_column is None else time_span(read, mapping.time_column)
+    settings, chosen = suited(settings, read.rows, lasts)
+    few = few_in_a_window(settings.model(mapping.model or ALL_MODELS).windows, read.rows, lasts)
+    if chosen:
+        note(
+            f"windows and panes are as long as suits {read.rows:,} events in {age(lasts)}. For the same from "
+            f"`driftline run`: DRIFTLINE_MODELS='{dumps(as_models(chosen))}'"
+        )
+    if few:
+        note(few)
     judging = None if like is None else _judging_by(settings, like, mapping)
     span = Span()
+    started = time.process_time()
     with progress() as shown:
         bar = shown.add_task(table.name, total=read.rows)
-
-        def first_batch(events: int) -> None:
-            few = few_in_a_window(settings.model(mapping.model or ALL_MODELS).windows, events, span.last - span.first)
-            if few:
-                note(few)
-
-        span.heard = first_batch
         result = run_backtest(
             settings,
             span.over(iter_events(read, mapping)),
             judging=judging,
             progress=lambda events: shown.update(bar, completed=events),
         )
+    spent = time.process_time() - started
     if json:
-        print_json(as_json(result))
+        print_json({**as_json(result), "chosen": as_models(chosen)})
     else:
         _print(result, span)
+    note(f"{spent:.1f} s of CPU, {result.events / spent:,.0f} events a second")
 
 
 @dataclass(slots=True)
@@ -90,8 +91,6 @@ class Span:
 
     first: int = 0
     last: int = 0
-    heard: Callable[[int], None] = lambda events: None
-    """Told the number of events of the first batch, once their times are known."""
 
     def over(self, batches: "Iterable[EncodedEvents]") -> "Iterator[EncodedEvents]":
         """Pass batches on and note their times."""
@@ -100,25 +99,22 @@ class Span:
             if batch.times:
                 self.first = self.first if seen else batch.times[0]
                 self.last = batch.times[-1]
-                if not seen:
-                    self.heard(len(batch.times))
                 seen = True
             yield batch
 
 
 def few_in_a_window(windows: "Sequence[WindowSettings]", events: int, span_ms: int) -> str | None:
-    """Say what to do where so many events over a time leave next to nothing in each window; None where they do not."""
+    """Say that so many events over a time leave next to nothing in each window; None where they do not."""
     from driftline.config import format_duration
+    from driftline.config.suiting import FEW
 
     longest = max(window.size for window in windows)
     held = events * longest / max(span_ms, 1)
     if held >= FEW or events < FEW:
         return None
-    wanted = ENOUGH * span_ms / events
-    better = next((length for length in LENGTHS if length >= wanted), LENGTHS[-1])
     return (
         f"a window of {format_duration(longest)} holds {held:.2g} of these events: too few to tell anything, and slow. "
-        f"Longer ones suit this table: DRIFTLINE_MODELS='{{\"*\": {{windows: [{format_duration(better)}]}}}}'"
+        "Take longer ones, or none: where no windows are configured, a backtest takes those that suit the table"
     )
 
 

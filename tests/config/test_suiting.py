@@ -1,0 +1,55 @@
+from typing import Any
+
+import pytest
+
+from driftline.config import Settings
+from driftline.config.suiting import DAY, HOUR, MINUTE, as_models, suited
+
+
+def chosen(events: int, span_ms: int, models: dict[str, Any] | None = None) -> dict[str, Any]:
+    return as_models(suited(Settings.model_validate({"models": models or {}}), events, span_ms)[1])
+
+
+@pytest.mark.parametrize(
+    ("every_ms", "expected"),
+    [
+        (50, {}),  # as many as a pane of a minute costs, and more
+        (1_000, {}),
+        (5_000, {"pane": "5m"}),
+        (MINUTE, {"pane": "10m"}),  # as long as the shorter window
+        (3 * MINUTE, {"windows": ["1w"], "pane": "3h"}),  # a day holds 480
+        (2 * MINUTE, {"pane": "10m"}),
+        (10 * MINUTE, {"windows": ["1w"], "pane": "12h"}),
+        (6 * HOUR, {"windows": ["90d"], "pane": "1d"}),  # the longest that fits, though it holds 360
+        (30 * DAY, {}),  # none holds 30 and fits
+    ],
+)
+def test_the_rule(every_ms: int, expected: dict[str, Any]) -> None:
+    assert chosen(366 * DAY // every_ms, 366 * DAY) == ({"*": expected} if expected else {})
+
+
+def test_what_is_configured_stays() -> None:
+    sparse = (52_560, 365 * DAY)
+
+    assert chosen(*sparse, {"*": {"windows": ["1d"], "pane": "1h"}}) == {}
+    assert chosen(*sparse, {"*": {"windows": ["1d"]}}) == {"*": {"pane": "12h"}}
+    assert chosen(*sparse, {"*": {"pane": "10m"}}) == {}
+    assert chosen(*sparse, {"*": {"season": "week"}}) == {}
+    assert chosen(*sparse, {"churn": {"min_effect": 0.1}}) == {"*": {"windows": ["1w"], "pane": "12h"}}
+    assert chosen(*sparse, {"churn": {"windows": ["1d"]}}) == {
+        "*": {"windows": ["1w"], "pane": "12h"},
+        "churn": {"pane": "12h"},
+    }
+
+
+def test_settings_with_what_was_chosen_are_used_as_if_written() -> None:
+    settings = Settings.model_validate({"models": {"churn": {"min_effect": 0.1}}})
+    assert settings.model("churn").pane_ms == MINUTE  # what is worked out once is not carried over
+
+    found, _ = suited(settings, 52_560, 365 * DAY)
+
+    assert (found.model("churn").pane_ms, found.model("churn").min_effect) == (12 * HOUR, 0.1)
+    assert [window.size for window in found.model("any").windows] == [7 * DAY]
+    assert found == Settings.model_validate(
+        {"models": {"*": {"windows": ["1w"], "pane": "12h"}, "churn": {"min_effect": 0.1}}}
+    )
