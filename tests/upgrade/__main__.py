@@ -167,7 +167,8 @@ def main() -> int:
         topics = {name: f"{group}.{name}" for name, _ in settings().topics.named()}
         document = {
             **{"kafka": {"bootstrap.servers": kafka.bootstrap}, "redis": {"url": redis.url}, "group": group},
-            **{"topics": topics, "max_out_of_orderness": "5s", "max_age": "1000d", "checkpoint": "1s", "idle_timeout": "10m"},
+            **{"topics": topics, "max_out_of_orderness": "5s", "max_age": "1000d"},
+            **{"checkpoint": "1s", "idle_timeout": "10m"},
             "models": {"*": {"windows": ["10m"], "pane": "5m", "reference": "learn 1h"}},
         }
         config = folder / "driftline.yaml"
