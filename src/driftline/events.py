@@ -19,6 +19,16 @@ Time = str | int
 """RFC 3339 with a zone, or epoch milliseconds."""
 
 
+def rfc3339(time_ms: int) -> str:
+    """Return epoch milliseconds as people and programs read them everywhere.
+
+    >>> rfc3339(1500), rfc3339(60_000)
+    ('1970-01-01T00:00:01.500Z', '1970-01-01T00:01:00Z')
+    """
+    moment = datetime.datetime.fromtimestamp(time_ms // 1000, datetime.UTC).replace(microsecond=time_ms % 1000 * 1000)
+    return moment.isoformat(timespec="milliseconds" if time_ms % 1000 else "seconds").replace("+00:00", "Z")
+
+
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """One answer of a model. `model` and one of `features` and `prediction` are required."""
 

@@ -6,6 +6,7 @@ import pytest
 from driftline.cli.alert_events import Incidents
 from driftline.cli.alerts import watch
 from driftline.config import Settings
+from driftline.errors import InputError
 from driftline.incidents.watchdog import Watchdog
 from driftline.log.api import Outgoing, Record
 from driftline.log.memory import MemoryLog
@@ -124,11 +125,11 @@ def test_the_watchdogs_events_are_no_incidents_and_shown_when_asked_for(
     assert without.err == ""
     asked = [json.loads(line) for line in shown(capsys, log, as_json=True, watchdog=True).splitlines()]
     assert [(each["subject"], each["time"]) for each in asked[1:]] == [
-        ("panes/0", "1970-01-01T00:01:00.000Z"),
-        ("panes/1", "1970-01-01T00:01:00.000Z"),
+        ("panes/0", "1970-01-01T00:01:00Z"),
+        ("panes/1", "1970-01-01T00:01:00Z"),
     ]
     text = shown(capsys, log, watchdog=True)
-    assert "/driftline/driftline panes/1  alive: all events up to 1970-01-01T00:01:00.000Z were judged" in text
+    assert "/driftline/driftline panes/1  alive: all events up to 1970-01-01T00:01:00Z were judged" in text
     assert "/driftline/b" not in text
     assert "/driftline/b panes/0" in shown(capsys, log, watchdog=True, group=None)
 
@@ -160,7 +161,7 @@ def test_people_read_what_fires_since_when_and_why(log: MemoryLog, capsys: pytes
 
     text = shown(capsys, log)
 
-    for part in ("critical", "churn", "3", "tenant=acme", "drift", "2026-08-21 09:00:00Z", "age of churn moved"):
+    for part in ("critical", "churn", "3", "tenant=acme", "drift", "2026-08-21T09:00:00Z", "age of churn moved"):
         assert part in text
 
 
@@ -212,3 +213,27 @@ def test_the_command_reads_the_real_topic(driftline: Driftline, on_kafka: dict[s
 
     assert (missing.status, on_kafka["DRIFTLINE_TOPICS__ALERTS"] in missing.err) == (2, True)
     assert (empty.status, empty.out) == (0, "nothing fires\n")
+
+
+def test_all_is_all_incidents_also_earlier_ones(log: MemoryLog, capsys: pytest.CaptureFixture[str]) -> None:
+    for incident in ("first", "second"):
+        for firing in (True, False):
+            event = alert("drift", firing=firing)
+            event["data"]["incident"] = incident
+            publish(log, event)
+
+    watch(log, Settings(), group=None, follow=False, resolved=True, model=None, as_json=True)
+    shown = [json.loads(line)["data"]["incident"] for line in capsys.readouterr().out.splitlines()]
+    watch(log, Settings(), group=None, follow=False, resolved=False, model=None, as_json=True)
+
+    assert sorted(shown) == ["first", "second"]
+    assert capsys.readouterr().out == ""
+
+
+def test_a_model_that_nobody_knows_is_an_error(log: MemoryLog, capsys: pytest.CaptureFixture[str]) -> None:
+    publish(log, alert("a", model="churn"))
+
+    with pytest.raises(InputError, match='no model "chrun" is known here; did you mean churn'):
+        watch(log, Settings(), group=None, follow=False, resolved=False, model="chrun", as_json=False)
+    watch(log, Settings(), group=None, follow=False, resolved=False, model="quiet", as_json=False, watched=["quiet"])
+    assert capsys.readouterr().out == "nothing fires\n"

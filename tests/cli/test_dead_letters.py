@@ -33,11 +33,27 @@ def test_dead_letters_are_listed_with_their_origin_and_reason(driftline: Driftli
     some = driftline("dead-letters", "list", "--reason", "not-json", "--limit", 1, "--json", **buried)
     text = driftline("dead-letters", "list", **buried)
 
-    assert [letter["value"] for letter in every.json] == ["{", {"base64": "/w=="}, "}"]
+    assert [letter["value"] for letter in every.json] == ["}", {"base64": "/w=="}, "{"]
     assert [letter["value"] for letter in some.json] == ["}"]
     assert (some.json[0]["reason"], some.json[0]["partition"], some.json[0]["offset"]) == ("not-json", "1", "42")
     assert some.json[0]["headers"] == [["trace", {"base64": "/w=="}]]
     assert "2 not-json, 1 not-utf8" in text.err
+
+
+def test_the_newest_of_all_partitions_are_listed_first(driftline: Driftline, on_kafka: dict[str, str]) -> None:
+    driftline("topics", "create", "--partitions", 3, **on_kafka)
+    topic, producer = (
+        on_kafka["DRIFTLINE_TOPICS__DEAD_LETTERS"],
+        Producer({"bootstrap.servers": on_kafka["DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS"]}),
+    )
+    partitions = len(producer.list_topics(topic, 20).topics[topic].partitions)
+    for number in range(8):  # one by one, for the broker says when each came
+        producer.produce(topic, value=b"%d" % number, partition=number * 7 % partitions)
+        assert producer.flush(20) == 0
+
+    done = driftline("dead-letters", "list", "--limit", 4, "--json", **on_kafka)
+
+    assert [letter["value"] for letter in done.json] == ["7", "6", "5", "4"]
 
 
 def test_a_replay_publishes_what_was_chosen_where_it_came_from(driftline: Driftline, buried: dict[str, str]) -> None:

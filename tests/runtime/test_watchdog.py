@@ -6,7 +6,8 @@ from collections import Counter
 import pytest
 
 from driftline.config import Settings
-from driftline.incidents.alerts import alert_id, rfc3339
+from driftline.events import rfc3339
+from driftline.incidents.alerts import alert_id
 from driftline.incidents.watchdog import WATCHDOG_TYPE
 from driftline.log.api import Record, TopicPartition
 from driftline.panes.records import Watermark

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from driftline.config import Settings
+from driftline.events import rfc3339
 from driftline.incidents.incident import Incident, Kind, Status
-from driftline.incidents.words import minute
 from driftline.runtime.rules import judge_settings
 from driftline.tasks.codes import MOST_CODES, CodeVersions
 from driftline.tasks.judge import Judge
@@ -52,7 +52,7 @@ def test_the_beginning_is_found_though_the_incident_opens_later() -> None:
     assert incident.began is not None
     assert BEGAN - 10 * MINUTE <= incident.began <= BEGAN + 40 * MINUTE
     assert incident.opened - incident.began >= 20 * MINUTE, "or there would be nothing to find"
-    assert f"since about {minute(incident.began)}: x mean" in incident.summary
+    assert f"since about {rfc3339(incident.began)}: x mean" in incident.summary
 
 
 def test_signals_are_ranked_by_share_of_the_evidence_then_by_effect() -> None:

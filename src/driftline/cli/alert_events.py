@@ -19,6 +19,8 @@ class Alert:
     """One change of an incident."""
 
     fingerprint: str
+    incident: str
+    """Which of the incidents of this fingerprint: each that opens anew is another."""
     firing: bool
     severity: str
     model: str
@@ -44,6 +46,7 @@ def read_alert(record: Record) -> Alert | None:
         changed = _milliseconds(event["time"])
         return Alert(
             fingerprint=(record.key or b"").decode("utf-8", "replace") or str(event["partitionkey"]),
+            incident=str(data.get("incident", "")),
             firing=kind == "firing",
             severity=str(event.get("severity", "warning")),
             model=str(data["model"]),
@@ -83,10 +86,11 @@ class Incidents:
         self.signs: dict[tuple[str, int], dict[str, Any]] = {}
         """The watchdog's latest event of each source and partition of the panes topic: those are no incidents."""
         self._source = None if group is None else alert_source(group)
-        self._latest: dict[str, Alert] = {}
+        self._latest: dict[str, dict[str, Alert]] = {}
+        """By fingerprint and incident, the one that changed last at the end."""
 
     def update(self, record: Record) -> Alert | None:
-        """Take one record in; return the alert that it holds, if any. A tombstone forgets its incident."""
+        """Take one record in; return the alert that it holds, if any. A tombstone forgets its incidents."""
         if record.value is None:
             self._latest.pop((record.key or b"").decode("utf-8", "replace"), None)
             return None
@@ -102,16 +106,28 @@ class Incidents:
         if not self.concerns(alert.event):
             self.others += 1
             return None
-        self._latest[alert.fingerprint] = alert
+        held = self._latest.setdefault(alert.fingerprint, {})
+        held.pop(alert.incident, None)
+        held[alert.incident] = alert
         return alert
 
     def concerns(self, event: Mapping[str, Any]) -> bool:
         """Tell whether an event is of the group that was asked for."""
         return self._source in (None, event.get("source"))
 
+    @property
+    def models(self) -> set[str]:
+        """Names of the models of all alerts."""
+        return {alert.model for held in self._latest.values() for alert in held.values()}
+
     def alerts(self, *, resolved: bool = False, model: str | None = None) -> list[Alert]:
-        """Return what fires, and with `resolved` what no longer does; most urgent first, then the latest first."""
-        chosen = (alert for alert in self._latest.values() if wanted(alert, resolved=resolved, model=model))
+        """Return what fires, and with `resolved` all incidents there were; most urgent first, then the latest first."""
+        chosen = [
+            alert
+            for held in self._latest.values()
+            for alert in (held.values() if resolved else [*held.values()][-1:])
+            if wanted(alert, resolved=resolved, model=model)
+        ]
         return sorted(
             chosen, key=lambda alert: (not alert.firing, _urgency(alert.severity), -alert.opened, alert.model)
         )

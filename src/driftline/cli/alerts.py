@@ -1,7 +1,8 @@
 """`driftline alerts`: what fires, since when, and why."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -11,8 +12,11 @@ from rich.text import Text
 from driftline.cli.alert_events import Alert, Incidents, count_firing, read_sign, wanted
 from driftline.cli.connect import open_kafka
 from driftline.cli.options import ConfigOption, JsonOption
-from driftline.cli.terminal import age, note, out, print_json, utc
-from driftline.config import Settings, load
+from driftline.cli.terminal import age, note, out, print_json
+from driftline.config import ALL_MODELS, Settings, load
+from driftline.config.names import nearest
+from driftline.errors import DriftlineError, InputError
+from driftline.events import rfc3339
 from driftline.log.api import Log
 
 POLL_S = 0.5
@@ -21,7 +25,7 @@ _STYLES = {"critical": "bold red", "warning": "yellow"}
 
 def alerts(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on, and print each alert as it comes.")] = False,
-    all_: Annotated[bool, typer.Option("--all", help="Also incidents that are resolved.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="All incidents, also those that are resolved.")] = False,
     model: Annotated[str | None, typer.Option(help="Only this model.", show_default=False)] = None,
     all_groups: Annotated[
         bool, typer.Option("--all-groups", help="Also incidents of other groups that publish to this topic.")
@@ -44,7 +48,33 @@ def alerts(
     settings = load(config)
     group = None if all_groups else settings.group
     log = open_kafka(settings)
-    watch(log, settings, group=group, follow=follow, resolved=all_, model=model, as_json=json, watchdog=watchdog)
+    watch(
+        log,
+        settings,
+        group=group,
+        follow=follow,
+        resolved=all_,
+        model=model,
+        as_json=json,
+        watchdog=watchdog,
+        watched=[] if model is None else _watched(settings),
+    )
+
+
+def _watched(settings: Settings) -> list[str]:
+    """Return the models that are known besides those with alerts: of the configuration, and of the state."""
+    from driftline.cli.connect import open_store
+    from driftline.runtime.references import subjects
+
+    found = [name for name in settings.models if name != ALL_MODELS]
+    if settings.redis.url is not None:
+        with suppress(DriftlineError):
+            store = open_store(settings)
+            try:
+                found += [subject["model"] for subject in subjects(store, settings.group)]
+            finally:
+                store.close()
+    return found
 
 
 def watch(
@@ -57,6 +87,7 @@ def watch(
     model: str | None,
     as_json: bool,
     watchdog: bool = False,
+    watched: Iterable[str] = (),
     stopped: Callable[[], bool] = lambda: False,
 ) -> None:
     """Print the incidents as they stand and, with `follow`, each alert after that, until `stopped` says so.
@@ -69,6 +100,12 @@ def watch(
         while not reader.at_end:
             for *_, record in reader.poll(POLL_S):
                 incidents.update(record)
+        known = {*watched, *incidents.models}
+        if model is not None and model not in known:
+            unknown = f'--model: no model "{model}" is known here{nearest(model, known)}'
+            if not follow:
+                raise InputError(unknown)
+            note(unknown)
         _print_all(incidents.alerts(resolved=resolved, model=model), settings, as_json)
         for _, sign in sorted(incidents.signs.items()) if watchdog else ():
             _print_sign(sign, as_json)
@@ -109,7 +146,7 @@ def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool) -> No
             alert.version,
             alert.segment,
             alert.kind,
-            utc(alert.opened),
+            rfc3339(alert.opened),
             since,
             alert.summary,
         )
@@ -122,7 +159,7 @@ def _print_one(alert: Alert, as_json: bool) -> None:
         print_json(alert.event)
         return
     place = " ".join(filter(None, (alert.model, alert.version and f"version {alert.version}", alert.segment)))
-    out().print(Text.assemble(utc(alert.changed), "  ", _state(alert), f"  {place}  {alert.kind}: {alert.summary}"))
+    out().print(Text.assemble(rfc3339(alert.changed), "  ", _state(alert), f"  {place}  {alert.kind}: {alert.summary}"))
 
 
 def _print_sign(sign: Mapping[str, Any], as_json: bool) -> None:

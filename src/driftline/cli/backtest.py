@@ -132,7 +132,7 @@ def incident_as_json(incident: "Incident") -> dict[str, Any]:
     """Return an incident as programs read it; times are RFC 3339."""
     import msgspec
 
-    from driftline.incidents.alerts import rfc3339
+    from driftline.events import rfc3339
 
     return {
         "id": incident.id,
@@ -184,8 +184,9 @@ def _print(result: "Backtest", span: Span) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from driftline.cli.terminal import note, out, utc
+    from driftline.cli.terminal import note, out
     from driftline.cli.timeline import timeline
+    from driftline.events import rfc3339
     from driftline.incidents.incident import CRITICAL
 
     console = out()
@@ -197,8 +198,8 @@ def _print(result: "Backtest", span: Span) -> None:
             opening.setdefault(incident.id, incident.summary)
         for incident in incidents:
             style = "red" if incident.kind in CRITICAL else "yellow"
-            resolved = "" if incident.resolved is None else utc(incident.resolved)
-            table.add_row(utc(incident.opened), resolved, Text(incident.kind.value, style), opening[incident.id])
+            resolved = "" if incident.resolved is None else rfc3339(incident.resolved)
+            table.add_row(rfc3339(incident.opened), resolved, Text(incident.kind.value, style), opening[incident.id])
         console.print(table)
         console.print()
         console.print(timeline(incidents, span.first, span.last))

@@ -1,9 +1,10 @@
 """`driftline dead-letters`: see what could not be understood, and publish it again once that is mended."""
 
 import base64
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import nlargest
 from typing import Annotated, Any
 
 import typer
@@ -13,8 +14,9 @@ from rich.text import Text
 from driftline.cli import PROBLEMS_FOUND
 from driftline.cli.connect import open_kafka
 from driftline.cli.options import ConfigOption, JsonOption
-from driftline.cli.terminal import err, note, out, print_json, utc
+from driftline.cli.terminal import err, note, out, print_json
 from driftline.config import Settings, load
+from driftline.events import rfc3339
 from driftline.log.api import Log, Outgoing, Record
 
 POLL_S = 0.5
@@ -53,7 +55,7 @@ class DeadLetter:
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data; bytes that are not text in base64."""
         return {
-            "time": utc(self.time),
+            "time": rfc3339(self.time),
             "topic": self.topic,
             "partition": self.partition,
             "offset": self.offset,
@@ -73,7 +75,7 @@ def list_(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the latest dead letters, and how many there are of each reason.
+    """Show the latest dead letters of all partitions, the newest first, and how many there are of each reason.
 
     With --json, one a line, with the whole key, value and headers.
 
@@ -82,11 +84,15 @@ def list_(
     """
     settings = load(config)
     counts: Counter[str] = Counter()
-    latest: deque[DeadLetter] = deque(maxlen=limit)
-    for letter in dead_letters(open_kafka(settings), settings, reason):
-        counts[letter.reason] += 1
-        latest.append(letter)
-    letters = sorted(latest, key=lambda letter: letter.time)
+
+    def counted() -> Iterator[DeadLetter]:
+        for letter in dead_letters(open_kafka(settings), settings, reason):
+            counts[letter.reason] += 1
+            yield letter
+
+    # Of those of one moment the last one read comes first.
+    newest = nlargest(limit, enumerate(counted()), key=lambda each: (each[1].time, each[0]))
+    letters = [letter for _, letter in newest]
     if json:
         for letter in letters:
             print_json(letter.as_json())
@@ -98,7 +104,11 @@ def list_(
     for letter in letters:
         place = f"{letter.topic}/{letter.partition}@{letter.offset}"
         table.add_row(
-            utc(letter.time), place, letter.reason, Text(letter.detail), Text(repr(letter.record.value)[:SHOWN_VALUE])
+            rfc3339(letter.time),
+            place,
+            letter.reason,
+            Text(letter.detail),
+            Text(repr(letter.record.value)[:SHOWN_VALUE]),
         )
     out().print(table)
     note(", ".join(f"{count:,} {name}" for name, count in counts.most_common()))

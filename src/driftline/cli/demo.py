@@ -15,6 +15,7 @@ import typer
 
 from driftline.cli import PROBLEMS_FOUND
 from driftline.cli.options import ConfigOption, JsonOption
+from driftline.events import rfc3339
 
 if TYPE_CHECKING:
     from driftline.cli.alert_events import Alert
@@ -129,7 +130,6 @@ class Outcome:
     def as_json(self, faults: list[str]) -> dict[str, Any]:
         """Return what --json prints."""
         from driftline.demo.dataset import SHIFT_MS
-        from driftline.incidents.alerts import rfc3339
 
         return {
             "events": self.consumed,
@@ -347,7 +347,7 @@ def _opened(broker: "Log", settings: "Settings") -> "list[Alert]":
 def _print(result: Outcome, faults: list[str]) -> None:
     from rich.text import Text
 
-    from driftline.cli.terminal import age, out, utc
+    from driftline.cli.terminal import age, out
     from driftline.demo.dataset import SHIFT_MS
 
     console = out()
@@ -355,11 +355,11 @@ def _print(result: Outcome, faults: list[str]) -> None:
         f"{result.consumed:,} events in {result.seconds:.1f} s ({result.consumed / result.seconds:,.0f} events/s), "
         f"counted and judged by {WORKERS} workers"
     )
-    console.print(f"the data shifts at {utc(SHIFT_MS)}")
+    console.print(f"the data shifts at {rfc3339(SHIFT_MS)}")
     for alert in result.alerts:
         when = f"{age(alert.opened - SHIFT_MS)} after" if alert.opened > SHIFT_MS else "BEFORE"
         console.print(
-            Text.assemble((utc(alert.opened), "yellow"), f"  {when} the shift  {alert.kind}: {alert.summary}")
+            Text.assemble((rfc3339(alert.opened), "yellow"), f"  {when} the shift  {alert.kind}: {alert.summary}")
         )
     if faults:
         for fault in faults:

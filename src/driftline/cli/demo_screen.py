@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from driftline.cli.terminal import utc
+from driftline.events import rfc3339
 
 EVIDENCE_WIDTH = 24
 MOST_EVIDENCE = 24.0
@@ -55,7 +55,7 @@ class Screen:
 
     def show(self) -> RenderableType:
         """Return what to draw now."""
-        when = "" if self.window_end is None else f" in the day before {utc(self.window_end)[:10]}"
+        when = "" if self.window_end is None else f" in the day before {rfc3339(self.window_end)[:10]}"
         table = Table("signal", "mean before", "now", "PSI", "JS", "evidence of change", title=f"car-loan{when}")
         for column in (1, 2, 3, 4):
             table.columns[column].justify = "right"
@@ -67,7 +67,7 @@ class Screen:
                 _evidence(signal["evidence"]),
             )
         lines = [
-            Text.assemble(("● ", "red"), f"{utc(incident['opened'])[:16]}  {incident['summary']}")
+            Text.assemble(("● ", "red"), f"{rfc3339(incident['opened'])}  {incident['summary']}")
             for incident in self.incidents
         ]
         workers = [Text(f"worker {number} has {tasks} tasks", "dim") for number, tasks in self.owners.items() if tasks]

@@ -172,7 +172,7 @@ def show(profile: ProfileFile, segment: SegmentOption = "", json: JsonOption = F
         return
     from rich.table import Table
 
-    from driftline.cli.terminal import utc
+    from driftline.events import rfc3339
 
     grid = Table("signal", "watched as", "values", "missing", "null", "mean ± sd", "distribution")
     for name in ("values", "missing", "null", "mean ± sd"):
@@ -184,7 +184,7 @@ def show(profile: ProfileFile, segment: SegmentOption = "", json: JsonOption = F
     console = out()
     console.print(
         f"{reference.model} version {reference.version or '(none)'} {segment or 'all events'}: "
-        f"{reference.events:,} events, {utc(reference.first)} to {utc(reference.last + reference.pane_ms)}"
+        f"{reference.events:,} events, {rfc3339(reference.first)} to {rfc3339(reference.last + reference.pane_ms)}"
     )
     console.print(grid)
     console.print(reference.address, style="dim")

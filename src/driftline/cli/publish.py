@@ -51,8 +51,9 @@ def publish(
     """
     # Imported when it runs: polars and librdkafka take most of a second, which --help does without.
     from driftline.cli.connect import open_kafka
-    from driftline.cli.terminal import note, out, print_json, utc
+    from driftline.cli.terminal import note, out, print_json
     from driftline.config import load
+    from driftline.events import rfc3339
     from driftline.tables import iter_events
 
     settings = load(config)
@@ -79,7 +80,7 @@ def publish(
     oldest = min((events.times[0] for events in first if events.times), default=None)
     if oldest is not None and time.time() * 1_000 - oldest > PAST_MS:
         note(
-            f"these events begin at {utc(oldest)}. In a topic that has held newer ones they are late, and refused "
+            f"these events begin at {rfc3339(oldest)}. In a topic that has held newer ones they are late, and refused "
             "(see `driftline status`): give the past a topic and a group of its own, or use `driftline backtest`"
         )
 

@@ -53,8 +53,9 @@ def history(
     $ driftline reference history churn
     $ driftline reference history churn --version 3 --segment tenant=acme --json
     """
-    from driftline.cli.terminal import out, print_json, utc
+    from driftline.cli.terminal import out, print_json
     from driftline.config import load
+    from driftline.events import rfc3339
     from driftline.runtime.references import chosen, subjects
 
     settings = load(config)
@@ -74,9 +75,11 @@ def history(
     table.add_column("asked for")
     for each in found:
         for entry in each["history"]:
-            asked = "" if entry["issued"] is None else f"{utc(entry['issued'])} {entry['note']}".strip()
+            asked = "" if entry["issued"] is None else f"{rfc3339(entry['issued'])} {entry['note']}".strip()
             reference, events = entry["reference"][:19], f"{entry['events']:,}" if entry["events"] else ""
-            table.add_row(each["version"], each["segment"], utc(entry["at"]), entry["origin"], reference, events, asked)
+            table.add_row(
+                each["version"], each["segment"], rfc3339(entry["at"]), entry["origin"], reference, events, asked
+            )
     out().print(table)
 
 

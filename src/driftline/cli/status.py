@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from driftline.cli.options import ConfigOption, JsonOption
+from driftline.events import rfc3339
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -195,7 +196,7 @@ def _partitions(found: dict[str, Any]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from driftline.cli.terminal import age, utc
+    from driftline.cli.terminal import age
 
     table = Table(box=None, pad_edge=False)
     for heading in ("stage", "partition", "lag", "events", "refused", "watermark", "behind", "checkpoint", "owner"):
@@ -209,7 +210,7 @@ def _partitions(found: dict[str, Any]) -> "Table":
             Text("?" if each["lag"] is None else f"{each['lag']:,}", "" if each["lag"] == 0 else "yellow"),
             f"{counters.get('accepted', counters.get('panes', 0)):,}",
             Text(f"{refused:,}", "yellow" if refused else "dim"),
-            "" if each["watermark"] is None else utc(each["watermark"]),
+            "" if each["watermark"] is None else rfc3339(each["watermark"]),
             "" if each["event_time_lag_ms"] is None else age(each["event_time_lag_ms"]),
             "never" if committed is None else f"{age(found['at'] - committed)} ago",
             Text("nobody", "red") if each["owner"] is None else f"{each['owner']} (epoch {each['epoch']})",
@@ -264,8 +265,6 @@ def _models(found: dict[str, Any]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
-    from driftline.cli.terminal import utc
-
     table = Table(
         "model", "version", "segment", "last window", "events", "reference", "fires", box=None, pad_edge=False
     )
@@ -280,7 +279,7 @@ def _models(found: dict[str, Any]) -> "Table":
             each["model"],
             each["version"],
             each["segment"],
-            "" if window is None else f"to {utc(window['end'])}",
+            "" if window is None else f"to {rfc3339(window['end'])}",
             "" if window is None else f"{window['count']:,}",
             _compared_with(each),
             Text("; ".join(incident["summary"] for incident in each["incidents"]), "red"),

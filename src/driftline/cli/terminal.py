@@ -2,7 +2,6 @@
 
 import json
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -45,11 +44,6 @@ def print_error(error: Exception) -> None:
 def note(text: str) -> None:
     """Say something that is neither a result nor an error."""
     err().print(Text(text, style="dim"))
-
-
-def utc(milliseconds: int) -> str:
-    """Return `2026-08-21 09:00:00Z`."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def age(milliseconds: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from driftline.cli.terminal import utc
+from driftline.events import rfc3339
 from driftline.incidents.incident import CRITICAL, Incident
 
 WIDTH = 60
@@ -26,7 +26,7 @@ def timeline(incidents: Sequence[Incident], first: int, last: int, width: int = 
         spans = [(incident.opened, incident.resolved) for incident in held]
         style = "red" if held[0].kind in CRITICAL else "yellow"
         grid.add_row(subject, kind, Text(bar(spans, first, last, width), style))
-    begin, end = utc(first)[:10], utc(last)[:10]
+    begin, end = rfc3339(first)[:10], rfc3339(last)[:10]
     grid.add_row("", "", Text(begin + end.rjust(width - len(begin)), "dim"))
     return grid
 

@@ -16,7 +16,7 @@ from driftline.demo.dataset import COLUMNS, FOLDER, SHIFT_MS, car_loans
 from driftline.demo.dataset import PACKAGE as CAR_LOANS
 from driftline.demo.packages import Package
 from driftline.detection.report import Section, Spread, table
-from driftline.incidents.alerts import rfc3339
+from driftline.events import rfc3339
 from driftline.incidents.incident import Incident, Status
 from driftline.runtime.local import Backtest, backtest, build_references
 from driftline.runtime.rules import judge_settings, with_references

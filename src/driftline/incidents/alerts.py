@@ -3,25 +3,17 @@
 `alert.schema.json` beside this file is the contract of `data`; the tests validate every alert against it.
 """
 
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 
+from driftline.events import rfc3339
 from driftline.incidents.incident import CRITICAL, Incident, Status, digest
 
+CONTENT_TYPE = "application/cloudevents+json"
+"""Of the records in Kafka: each is a whole CloudEvent."""
 TYPE_PREFIX = "io.driftline.incident."
-
-
-def rfc3339(time_ms: int) -> str:
-    """Return epoch milliseconds as text.
-
-    >>> rfc3339(1500)
-    '1970-01-01T00:00:01.500Z'
-    """
-    moment = datetime.fromtimestamp(time_ms // 1000, UTC).replace(microsecond=time_ms % 1000 * 1000)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def alert_id(incident: Incident) -> str:

@@ -17,7 +17,8 @@ from typing import Any
 
 import msgspec
 
-from driftline.incidents.alerts import alert_source, rfc3339
+from driftline.events import rfc3339
+from driftline.incidents.alerts import alert_source
 from driftline.incidents.incident import digest
 
 WATCHDOG_TYPE = "io.driftline.watchdog"

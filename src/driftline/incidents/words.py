@@ -1,9 +1,9 @@
 """Incidents in words: what moved, from where to where, in units that a person knows."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from math import log
 
+from driftline.events import rfc3339
 from driftline.incidents.incident import Basis, FalseAlarms, Kind, Signal, Subject
 from driftline.sketches.summary import DELAY, REPEATED
 
@@ -48,7 +48,7 @@ def summarise_incident(
     parts = [describe(signal, kind) for signal in signals]
     more = f"; and {len(parts) - MOST_PARTS} more" if len(parts) > MOST_PARTS else ""
     tail = ": " + "; ".join(parts[:MOST_PARTS]) + more if parts else ""
-    since = "" if began is None else f" since about {minute(began)}"
+    since = "" if began is None else f" since about {rfc3339(began)}"
     why = f" {level.capitalize() if level else 'Level unknown'}: {reason}." if reason else ""
     return f"{subject}: {KIND_WORDS[kind]}{since}{tail}.{why}{_caution(false_alarms)}"
 
@@ -61,7 +61,7 @@ def summarise_silence(subject: Subject, since: int, usual: str, *, level: str | 
     """
     often = f"; usually {usual}" if usual else ""
     why = f" {level.capitalize()}: {reason}." if level else ""
-    return f"{subject}: no events since {minute(since)}{often}.{why}"
+    return f"{subject}: no events since {rfc3339(since)}{often}.{why}"
 
 
 def pace(per_minute: float) -> str:
@@ -97,15 +97,6 @@ def span(length_ms: int) -> str:
     size, unit = next((size, unit) for size, unit in units if length_ms % size == 0)
     number_of = length_ms // size
     return f"{number_of} {unit}" if number_of == 1 else f"{number_of} {unit}s"
-
-
-def minute(time_ms: int) -> str:
-    """Return epoch milliseconds to the minute.
-
-    >>> minute(90_000)
-    '1970-01-01 00:01Z'
-    """
-    return datetime.fromtimestamp(time_ms // 1000, UTC).strftime("%Y-%m-%d %H:%MZ")
 
 
 def describe(signal: Signal, kind: Kind) -> str:

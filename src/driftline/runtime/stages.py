@@ -15,6 +15,7 @@ import msgspec
 
 from driftline.codec import Count, corrupt_if_it_fails
 from driftline.config import Settings
+from driftline.incidents.alerts import CONTENT_TYPE
 from driftline.incidents.watchdog import Watchdog
 from driftline.log.api import Batch, Outgoing
 from driftline.panes.records import PaneRecord
@@ -28,6 +29,7 @@ from driftline.tasks.summarise import Summarise, SummariseSettings
 
 log = logging.getLogger(__name__)
 
+ALERT_HEADERS = (("content-type", CONTENT_TYPE.encode()),)
 MOST_OTHERS = 20
 """Other groups that are told apart by name."""
 
@@ -254,7 +256,9 @@ class JudgeStage:
     def output(self) -> Output:
         """Take out alerts, and the watchdog's events after what they say was judged."""
         alive, self._alive = self._alive, []
-        alerts = [Outgoing(self._topics.alerts, alert.key, alert.value) for alert in self.task.emit()]
+        alerts = [
+            Outgoing(self._topics.alerts, alert.key, alert.value, headers=ALERT_HEADERS) for alert in self.task.emit()
+        ]
         return Output([], alerts + alive, len(alerts))
 
     def checkpoint(self) -> dict[str, bytes | None]:
