@@ -224,7 +224,7 @@ def test_state_of_before_ids_were_stored_takes_the_id_that_it_meets() -> None:
     stop(worker)
 
 
-def test_a_topic_that_is_deleted_pauses_a_worker_and_ends_a_bounded_run() -> None:
+def test_a_topic_that_is_deleted_pauses_a_worker_and_ends_a_bounded_run(caplog: pytest.LogCaptureFixture) -> None:
     bench, manual = half_done()
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: len(worker.progress.tasks) == 5)
@@ -232,6 +232,10 @@ def test_a_topic_that_is_deleted_pauses_a_worker_and_ends_a_bounded_run() -> Non
     steps([worker], manual, lambda: worker.progress.pause is not None)
     assert worker.progress.pause is not None
     assert f"topic {PREDICTIONS} does not exist: create it" in worker.progress.pause.why
+    (line,) = [line for line in caplog.messages if line.startswith("paused")]
+    assert line.startswith("paused: ")  # not that nothing is lost: what was in it is gone
+    with pytest.raises(TopicError, match="does not exist: driftline topics create"):
+        checked(bench.store, bench.log, bench.settings, bench.store.tasks("driftline")[0])
     bench.log.create_topics({PREDICTIONS: 3}, {})
     steps([worker], manual, lambda: worker.progress.pause is None and len(worker.progress.set_aside) == 3)
     stop(worker)

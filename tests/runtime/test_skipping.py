@@ -303,3 +303,23 @@ def test_words_that_come_again_change_nothing(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(bench.store, "ack", acknowledged)
     bench.worker("last").run()
     assert len({alert["id"] for alert in alerts(bench)}) == 2
+
+
+def test_a_panes_topic_that_was_created_anew_is_read_from_its_first_record_on() -> None:
+    bench, manual = half_done()
+    judges = [TaskId("driftline", "judge", number) for number in (0, 1)]
+    worker = bench.worker("second", bounded=False, clock=manual.clock())
+    steps([worker], manual, lambda: caught_up(bench, *judges))
+    bench.log.delete_topic(PANES)
+    bench.log.create_topics({PANES: 2}, {})
+    bench.publish(STREAM[HALF:])
+    steps([worker], manual, lambda: len(worker.progress.set_aside) == 2 and caught_up(bench, LOST, *OTHERS))
+    for judge in judges:
+        assert skip(bench, judge, "first").anew
+    manual.time += ASIDE_S
+    steps([worker], manual, lambda: caught_up(bench, *judges) and not worker.progress.set_aside)
+    stop(worker)
+    bench.worker("last").run()
+    assert [each["data"]["segment"] for each in alerts(bench)[:2]] == [f"{PANES} 0", f"{PANES} 1"]
+    view_of = bench.store.read(judges[0], "view/incidents")["view/incidents"]
+    assert json.loads(view_of)["counters"]["unreadable"] == 0

@@ -17,6 +17,7 @@ from driftline.config import Settings, load
 from driftline.errors import ConfigError, InputError, StateCorrupt, StateOtherRelease
 from driftline.log.api import Log
 from driftline.runtime.inputs import Input, decode_inputs, lost_offset
+from driftline.runtime.topics import input_partitions
 from driftline.state.api import Store, TaskId, TaskInfo
 
 TRIES = 3
@@ -173,7 +174,7 @@ def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, soun
         )
     from driftline.runtime.stages import pipeline
 
-    kind = next(kind for kind in pipeline(settings, _partitions(log, settings)) if kind.name == task.stage)
+    kind = next(kind for kind in pipeline(settings, input_partitions(settings, log)) if kind.name == task.stage)
     first, end = log.bounds(kind.inputs[0])[task.partition]
     plan = (
         f"delete {each.blobs:,} blobs ({each.size:,} bytes) of {named}, and read {kind.inputs[0]} from {first} to {end}"
@@ -193,7 +194,7 @@ def checked(store: Store, log: Log, settings: Settings, info: TaskInfo) -> Check
     blobs: Mapping[str, bytes] = {}
     skipped = 0
     fault, other_release = info.fault if not info.owner else "", False
-    stages = {kind.name: kind for kind in pipeline(settings, _partitions(log, settings))}
+    stages = {kind.name: kind for kind in pipeline(settings, input_partitions(settings, log))}
     for _ in range(TRIES if not fault else 0):
         fault, other_release = "", False
         try:
@@ -223,10 +224,6 @@ def _lost(log: Log, info: TaskInfo, topic: str, inputs: Mapping[str, Input]) -> 
         return ""
     held, topic_id = inputs.get(topic, Input()), log.topic_ids([topic]).get(topic, "")
     return str(lost_offset(info.task, topic, info.offsets[topic], held, topic_id, bounds) or "")
-
-
-def _partitions(log: Log, settings: Settings) -> Mapping[str, int]:
-    return log.partition_counts([settings.topics.predictions, settings.topics.panes])
 
 
 def _store(settings: Settings) -> Store:

@@ -70,7 +70,8 @@ class Pausing:
         """Hold back fetching until the next try. Said once; what is said later of the same pause is in `status`."""
         now, before = self._clock.now(), self._progress.pause
         if before is None:
-            log.warning("paused, nothing is lost: %s", error)
+            # whoever deletes a topic loses what is in it
+            log.warning("paused%s: %s", "" if isinstance(error, TopicError) else ", nothing is lost", error)
             self._next_word = now
         self._consumer.pause([partition for owned in self._tasks for partition in owned.partitions])
         since = self._clock.wall_ms() if before is None else before.since

@@ -4,7 +4,6 @@ The commit is that of a worker: it claims the task, moves its offset, keeps its 
 it is fenced like one. Whoever claims the task next publishes the word of it in the panes log, from the outbox.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from driftline.config import Settings
@@ -15,6 +14,7 @@ from driftline.runtime.inputs import INPUTS, Input, created_anew, decode_inputs,
 from driftline.runtime.outbox import encode_outgoing, sent_by
 from driftline.runtime.stage_names import JUDGE
 from driftline.runtime.stages import StageKind, panes_partition, pipeline
+from driftline.runtime.topics import input_partitions
 from driftline.state.api import Commit, Outcome, Store, TaskId, TaskInfo
 from driftline.tasks.summarise import STREAM
 
@@ -150,17 +150,13 @@ def _word(log: Log, settings: Settings, plan: Plan, now_ms: int) -> Outgoing:
     skip = Skip(
         task.stage, plan.topic, task.partition, plan.offset, plan.to, plan.records, plan.anew, now_ms
     )  # fmt: skip
-    partition = panes_partition(STREAM, _partitions(log, settings)[settings.topics.panes])
+    partition = panes_partition(STREAM, input_partitions(settings, log)[settings.topics.panes])
     key = f"skip/{task.stage}/{task.partition}".encode()
     return Outgoing(settings.topics.panes, key, skip.encode(), partition, sent_by(settings.group))
 
 
 def _kind(log: Log, settings: Settings, task: TaskId) -> StageKind:
-    kinds = {kind.name: kind for kind in pipeline(settings, _partitions(log, settings))}
+    kinds = {kind.name: kind for kind in pipeline(settings, input_partitions(settings, log))}
     if task.stage not in kinds:
         raise InputError(f"there is no stage {task.stage!r}: write {' or '.join(kinds)}")
     return kinds[task.stage]
-
-
-def _partitions(log: Log, settings: Settings) -> Mapping[str, int]:
-    return log.partition_counts([settings.topics.predictions, settings.topics.panes])

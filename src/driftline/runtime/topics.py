@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from driftline.config import Settings
-from driftline.log.api import APPEND_TIME, COPIES, IN_SYNC, STAMPED_BY
+from driftline.errors import TopicError
+from driftline.log.api import APPEND_TIME, COPIES, IN_SYNC, STAMPED_BY, Log
 
 DAY_MS = 86_400_000
 FEW_COPIES = 3
@@ -94,3 +95,12 @@ def _why(key: str, name: str, own: Mapping[str, str]) -> str:
         f"a record's timestamp is what the worker's machine says ({name}={own[name]}), and Kafka deletes and compacts "
         "by it: a wrong clock there can delete records before they are read"
     )
+
+
+def input_partitions(settings: Settings, log: Log) -> dict[str, int]:
+    """Return the partition counts of the topics that tasks read. Raises `TopicError` where one is missing."""
+    counts = log.partition_counts([settings.topics.predictions, settings.topics.panes])
+    for topic in (settings.topics.predictions, settings.topics.panes):
+        if topic not in counts:
+            raise TopicError(f"topic {topic} does not exist: driftline topics create", topic=topic)
+    return counts
