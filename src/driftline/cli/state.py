@@ -131,10 +131,10 @@ def skip(
 ) -> None:
     """Let a task go on at another offset, where its own is not in the log any more.
 
-    Retention passed it (then --to first), the log lost its end (--to latest), or the topic was deleted and created anew
-    (--to first). The task's state is kept. What is left out is shown first; it is counted as skipped, neither accepted
-    nor refused, in `driftline status` and in metrics, and an alert of kind `skipped` tells it. Of a judge panes are
-    lost: windows of that time are judged with what is left of them.
+    Retention passed it (then --to first), the log lost its end (--to where it ended), or the topic was deleted and
+    created anew (--to first). The task's state is kept. What is left out is shown first; it is counted as skipped,
+    neither accepted nor refused, in `driftline status` and in metrics, and an alert of kind `skipped` tells it. Of a
+    judge panes are lost: windows of that time are judged with what is left of them.
 
     A worker that set the task aside goes on within a minute. Nothing changes if the task has moved on meanwhile.
 

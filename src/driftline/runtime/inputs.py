@@ -86,7 +86,7 @@ def lost_offset(
         anew = "" if held.topic_id else f"; if the topic was created anew, {skip} first`"
         fault = (
             f"offset {offset} is not in the log, which was seen to end with {end}: it lost its end, {offset - end:,} "
-            f"records that were counted. {skip} latest` goes on with what comes now{anew}"
+            f"records that were counted. {skip} {end}` goes on with what came since{anew}"
         )
     else:
         return None

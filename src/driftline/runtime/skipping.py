@@ -35,7 +35,7 @@ class Plan:
     records: int
     """Known to be left out: offsets between, of which compaction or transactions may have left some empty."""
     again: int
-    """Records that may count twice: they are behind `to`, at offsets that were read of a log that lost its end."""
+    """Records that would count twice: what is left, from `to` on, of what was read of a log that lost its end."""
     anew: bool
     fault: str
     """What is wrong with the offset; "" where nothing is."""
@@ -52,7 +52,7 @@ class Plan:
         else:
             cost = f"{there} instead of {self.offset}: {self.records:,} records are skipped"
         if self.again:
-            cost += f"; up to {self.again:,} records that it reads then may have been counted before, and count twice"
+            cost += f"; {self.again:,} records that it reads then were counted before, and count twice"
         kept = "Its state is kept; what is skipped is counted apart, and told by an alert."
         if task.stage == JUDGE:
             kept = (
@@ -102,13 +102,13 @@ def plan_skip(store: Store, log: Log, settings: Settings, task: TaskId, to: str,
             f"partition {task.partition}, has"
         )
     anew = created_anew(held, topic_id)
-    if there < offset and fault is None:
+    if there <= offset and fault is None:
         raise InputError(
-            f"--to {to}: is offset {there}, before {offset}: what is between would count twice. "
-            f"`driftline state reset {named} --sound` begins anew"
+            f"--to {to}: is offset {there}, and {named} is at {offset}: there is nothing to skip. To count again what "
+            f"is there, begin anew with `driftline state reset {named} --sound`"
         )
-    records = there - first if anew else max(0, there - offset)
-    again = end - there if there < offset and not anew else 0
+    read_to = first if anew else min(offset, end if held.ended is None else held.ended)
+    records, again = max(0, there - read_to), max(0, read_to - there)
     return Plan(info, kind, topic, topic_id, offset, there, records, again, anew, str(fault or ""))
 
 
