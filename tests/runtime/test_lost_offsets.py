@@ -53,7 +53,7 @@ def stop(*workers: Worker) -> None:
 
 def half_done() -> tuple[Bench, Manual]:
     """Let a worker do the first half, and stop it."""
-    bench, manual = Bench(settings(quiet="1000d", checkpoint="1s")), Manual()
+    bench, manual = Bench(settings(idle_timeout="1000d", checkpoint="1s")), Manual()
     bench.publish(STREAM[:HALF])
     worker = bench.worker("first", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: sum(offset(bench, task) for task in (*OTHERS, LOST)) == HALF)

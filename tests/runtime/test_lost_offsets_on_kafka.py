@@ -41,7 +41,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         topics = {name: f"{self.name}.{name}" for name in ("predictions", "panes", "alerts", "dead_letters")}
-        self.settings = settings(quiet="1000d", checkpoint="1s", group=self.name, topics=topics)
+        self.settings = settings(idle_timeout="1000d", checkpoint="1s", group=self.name, topics=topics)
         self.topic = topics["predictions"]
         self.log = KafkaLog({"bootstrap.servers": self.kafka.bootstrap, "heartbeat.interval.ms": 200})
         self.admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap})

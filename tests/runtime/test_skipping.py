@@ -237,6 +237,7 @@ def test_a_topic_that_was_created_anew_is_read_from_its_first_record_on_each_onc
 def test_a_source_whose_topic_was_created_anew_still_tells_judge_that_it_is_quiet() -> None:
     """Judge knows a repeated word by its place: places must go on ascending, though offsets begin at 0 again."""
     bench, _ = half_done()
+    bench.worker("end").run()
     bench.log.delete_topic(PREDICTIONS)
     bench.log.create_topics({PREDICTIONS: 3}, {})
     bench.publish(STREAM[HALF - 30 : HALF])  # event time does not move on, so that places alone can tell
