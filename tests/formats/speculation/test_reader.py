@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from driftline.formats.learning import Limits
 from driftline.formats.native import NativeDecoder
-from driftline.formats.speculation.reader import LESSONS
+from driftline.formats.speculation.reader import FEW_ROWS, LESSONS
 from tests.formats import records
 from tests.formats.test_native import rows_of
 
@@ -155,3 +155,18 @@ def test_many_models_and_values_are_read_after_tokens_were_forgotten() -> None:
     assert rows_of(made.decode(values)) == rows_of(careful.decode(values))
     assert left_by(made, values) == []
     assert {made.keys.names[key] for key in made.keys.names} >= {"v0", "v499"}
+
+
+def test_many_rows_and_few_of_a_model_get_the_same_codes_and_no_model_keeps_a_table_of_all_values() -> None:
+    made, careful = decoder(), decoder(careful=True)
+    few = [json.dumps({"model": f"m{k % 40}", "model_version": k % 3, "features": {"f": f"v{k}"}}) for k in range(800)]
+    many = [
+        json.dumps({"model": "m", "model_version": k % 5, "features": {"f": "v"}, "segment": {"tenant": f"t{k % 9}"}})
+        for k in range(FEW_ROWS + 500)
+    ]
+    values = [record.encode() for record in (*few, *many)]
+    for _ in range(4):
+        assert rows_of(made.decode(values)) == rows_of(careful.decode(values))
+    assert left_by(made, values) == []
+    held = [len(codes) for model in made._fast._models.values() for codes in model._codes]
+    assert sum(held) <= 41 * 3 + 5 + 9 + 41 * len(TAGS), "of a thousand models, tables of 100,000 values took gigabytes"

@@ -10,7 +10,7 @@ records, and what a shape accepts only grows. So what was learned, and when, cha
 nothing else.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ PATIENCE = 64
 """Lessons in a row that taught nothing, after which no more are tried with a model."""
 
 
+FEW_ROWS = 2_000
+"""Rows of a model in a batch that are looked up one by one: a table of 100,000 tokens costs as much as so many."""
 RECORDS_A_WALK = 2_000
 """A megabyte of text: it stays in the cache, and in memory that was just used."""
 
@@ -47,7 +49,7 @@ class _Model:
         self.grammars: list[Grammar] = []
         self.patience = PATIENCE
         self._plan: Plan | None = None
-        self._codes: list[Ints] = []
+        self._codes: list[dict[int, int]] = []
         self.forget_codes()
 
     def learn(self, record: bytes) -> bool:
@@ -75,15 +77,11 @@ class _Model:
 
     def forget_codes(self) -> None:
         """Forget what tokens stand for."""
-        self._codes = [np.empty(0, dtype=np.int64) for _ in range(1 + len(self.shape.tags))]
+        self._codes = [{} for _ in range(1 + len(self.shape.tags))]
 
-    def codes(self, which: int, tokens: int) -> Ints:
-        """Return the codes of so many tokens as versions (`which` = 0) or as a tag's values, UNNAMED if not known."""
-        known = self._codes[which]
-        if len(known) < tokens:
-            more = np.full(2 * tokens - len(known), UNNAMED, dtype=np.int64)
-            known = self._codes[which] = np.concatenate([known, more])
-        return known
+    def codes(self, which: int) -> dict[int, int]:
+        """Return the codes of tokens as versions (`which` = 0) or as a tag's values: of those that are known."""
+        return self._codes[which]
 
     @property
     def plan(self) -> Plan:
@@ -183,8 +181,8 @@ class SpeculativeReader:
 
     def _codes(self, model: _Model, which: int, held: Ints, unnamed: list[tuple[int, int, Any]]) -> Ints:
         """Return the codes of a column of versions (`which` = 0) or of a tag's values."""
-        known = model.codes(which, len(self._tokens))
-        found = known[held]
+        known = model.codes(which)
+        found = _looked_up(known, held, len(self._tokens))
         new = np.flatnonzero(found == UNNAMED)
         if not len(new):
             return found
@@ -245,6 +243,18 @@ def _lay_out(models: list[_Model], tokens: Tokens) -> _Ready | None:
     )
     model_of = np.repeat(np.arange(len(models)), [len(model.grammars) for model in models])
     return _Ready(models, grammars, model_of, max(plan.width for plan in plans))
+
+
+def _looked_up(known: Mapping[int, int], held: Ints, tokens: int) -> Ints:
+    """Return what tokens stand for, UNNAMED where it is not known.
+
+    A table of all tokens is quick, but a megabyte: it is made for many rows, and not kept for a thousand models.
+    """
+    if len(held) <= FEW_ROWS:
+        return np.array([known.get(token, UNNAMED) for token in held.tolist()], dtype=np.int64)
+    table: Ints = np.full(tokens, UNNAMED, dtype=np.int64)
+    table[np.fromiter(known, np.int64, len(known))] = np.fromiter(known.values(), np.int64, len(known))
+    return table[held]
 
 
 def _unwatchable(model: _Model, rows: Ints, found: Found) -> NDArray[np.bool_]:
