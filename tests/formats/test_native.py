@@ -94,7 +94,7 @@ def test_the_slow_path_decides_what_is_valid(values: list[bytes | None], before:
         if expected is not Reason.ACCEPTED:
             assert reason == expected
         elif parse_time(event.get("event_time")) == BAD_TIME:
-            assert reason in (Reason.BAD_EVENT_TIME, Reason.BAD_NAME)
+            assert reason in (Reason.BAD_EVENT_TIME, Reason.EVENT_TIME_UNIT, Reason.BAD_NAME)
         else:
             assert reason in (Reason.ACCEPTED, Reason.BAD_NAME)
 

@@ -18,7 +18,7 @@ from driftline.formats.native import ColumnBatch
 from driftline.formats.reasons import Reason
 from driftline.formats.shapes import MISSING_NUMBER, Kind, Node, kind_of
 from driftline.formats.speculation.identities import identities
-from driftline.formats.times import BAD_TIME, NO_TIME, parse_time
+from driftline.formats.times import BAD_TIME, NO_TIME, parse_time, unit_of
 from driftline.formats.validate import validate
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import ROLES, Oddity, Role
@@ -78,7 +78,7 @@ class PlainDecoder:
             beyond, times[row], reasons[row] = self._take(row, event, read, models[event["model"]])
             if beyond:
                 ignored[row] = beyond
-            if reasons[row] == Reason.BAD_EVENT_TIME:
+            if reasons[row] in (Reason.BAD_EVENT_TIME, Reason.EVENT_TIME_UNIT):
                 details[row] = f"event_time is {str(event['event_time'])[:40]!r}"
         columns = [self._columns(self.shapes[model], found) for model, found in models.items()]
         return ColumnBatch(reasons, details, times, identities(ids), columns, ignored)
@@ -113,7 +113,8 @@ class PlainDecoder:
         elif version == TOO_MANY:
             reason = Reason.TOO_MANY_VERSIONS
         else:
-            reason = Reason.BAD_EVENT_TIME if time == BAD_TIME else Reason.ACCEPTED
+            bad = Reason.EVENT_TIME_UNIT if unit_of(event.get("event_time")) else Reason.BAD_EVENT_TIME
+            reason = bad if time == BAD_TIME else Reason.ACCEPTED
         return beyond, BAD_TIME if reason and time == NO_TIME else time, int(reason)
 
     def _columns(self, shape: Shape, held: _Rows) -> ModelColumns:

@@ -32,6 +32,10 @@ class BadTime(Exception):
     """A time that cannot be understood."""
 
 
+class OtherUnit(BadTime):
+    """A number that is a time in microseconds or nanoseconds."""
+
+
 def kind_of(value: object) -> str:
     """Return the JSON name of a value's kind."""
     if value is None:
@@ -148,6 +152,8 @@ def time_of(value: object) -> int | None:
         found = moment // timedelta(milliseconds=1)
     else:
         assert isinstance(value, (int, float))
+        if LATEST < value <= LATEST * 10**6:
+            raise OtherUnit(value)
         found = int(value) if 0 <= value <= LATEST else -1
     if not 0 <= found <= LATEST:
         raise BadTime(value)

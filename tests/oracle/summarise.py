@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from tests.oracle.reading import BadTime, ignored_in, name_of, read, time_of, usable, values_of
+from tests.oracle.reading import BadTime, OtherUnit, ignored_in, name_of, read, time_of, usable, values_of
 
 KEPT_BITS = 40
 MOST_BUCKETS = 256
@@ -297,6 +297,8 @@ class Oracle:
             return "bad-name", ignored
         try:
             time = time_of(event.get("event_time"))
+        except OtherUnit:
+            return "event-time-unit", ignored
         except BadTime:
             return "bad-event-time", ignored
         if time is None:
@@ -304,6 +306,8 @@ class Oracle:
             if stamp < 0:
                 return "bad-event-time", ignored
             time = stamp
+        if stamp >= 0 and time >= 10**8 and abs(time * 1_000 - stamp) < stamp - time:
+            return "event-time-unit", ignored
         if stamp >= 0 and time > stamp + rules.max_ahead:
             return "event-time-ahead", ignored
         if stamp >= 0 and rules.max_age is not None and time < stamp - rules.max_age:

@@ -80,6 +80,11 @@ REFUSED: dict[str, tuple[Value, Reason]] = {
     "11 minutes ahead": (text(event_time=START + 11 * 60_000), Reason.EVENT_TIME_AHEAD),
     "the year 9000": (text(event_time="9000-01-01T00:00:00Z"), Reason.EVENT_TIME_AHEAD),
     "a year behind": (text(event_time=START - 366 * 86_400_000), Reason.EVENT_TIME_BEHIND),
+    "seconds": (text(event_time=START // 1_000), Reason.EVENT_TIME_UNIT),
+    "seconds with a fraction": (text(event_time=START / 1_000 + 0.25), Reason.EVENT_TIME_UNIT),
+    "microseconds": (text(event_time=START * 1_000), Reason.EVENT_TIME_UNIT),
+    "nanoseconds": (text(event_time=START * 1_000_000), Reason.EVENT_TIME_UNIT),
+    "nanoseconds as a float": (text(event_time=START * 1e6), Reason.EVENT_TIME_UNIT),
     "1970": (text(event_time=0), Reason.EVENT_TIME_BEHIND),
     "late": (text(event_time=START - 40_000), Reason.LATE),
 }  # fmt: skip
@@ -200,6 +205,7 @@ def test_unknown_fields_are_learned_up_to_a_limit_and_refuse_nothing() -> None:
 
 
 def test_a_string_of_a_mebibyte_is_a_category_like_any_other() -> None:
+    run_of(text(features={"x": "y"}))  # compiled code is loaded with the first record
     tracemalloc.start()
     run = Run(Summarise(summarise_settings(), 0, 1))
     for number in range(30):

@@ -28,7 +28,7 @@ from driftline.formats.reasons import Reason
 from driftline.formats.shapes import Nobody, event_type
 from driftline.formats.speculation.identities import NO_ID, identities
 from driftline.formats.speculation.reader import LESSONS, SpeculativeReader
-from driftline.formats.times import BAD_TIME, NO_TIME, parse_times
+from driftline.formats.times import BAD_TIME, NO_TIME, parse_times, unit_of
 from driftline.formats.validate import validate
 from driftline.sketches.keys import Ints
 
@@ -132,7 +132,9 @@ class NativeDecoder:
         batch.times[rows] = parse_times(raw_times)
         batch.ids[rows] = identities(raw_ids)
         bad = np.flatnonzero((batch.times[rows] == BAD_TIME) & (batch.reasons[rows] == 0))
-        batch.reasons[rows[bad]] = Reason.BAD_EVENT_TIME
+        for at in bad.tolist():
+            unit = unit_of(raw_times[at])
+            batch.reasons[row_of[at]] = Reason.EVENT_TIME_UNIT if unit else Reason.BAD_EVENT_TIME
         batch.details.update({row_of[at]: f"event_time is {str(raw_times[at])[:40]!r}" for at in bad.tolist()})
         lessons = {at: shape for at, shape in lessons.items() if batch.reasons[row_of[at]] == 0}
         self._fast.learn((shape, values[at] or b"") for at, shape in islice(lessons.items(), LESSONS))

@@ -24,6 +24,7 @@ class Reason(IntEnum):
     # 15 is taken: it stood for a check that was never made.
     TOO_MANY_MODELS = 16
     TOO_MANY_VERSIONS = 17
+    EVENT_TIME_UNIT = 18
 
     @property
     def label(self) -> str:
@@ -43,6 +44,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.WRONG_TYPE: "a field of the event has a type that it cannot have",
     Reason.NOTHING_TO_WATCH: "the event has neither features nor a prediction",
     Reason.BAD_EVENT_TIME: "event_time is neither RFC 3339 with a zone nor epoch milliseconds",
+    Reason.EVENT_TIME_UNIT: "event_time is in seconds, micro- or nanoseconds; write epoch milliseconds or RFC 3339",
     Reason.EVENT_TIME_AHEAD: "event_time is further ahead of the record's own timestamp than `max_ahead` allows",
     Reason.EVENT_TIME_BEHIND: "event_time is further behind the record's own timestamp than `max_age` allows",
     Reason.LATE: "it came later than `max_out_of_orderness` allows, and its pane was sent",

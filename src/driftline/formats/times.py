@@ -21,6 +21,8 @@ NO_TIME = BAD_TIME + 1
 LATEST = 253_370_764_799_999
 """9998-12-31T23:59:59.999Z: the end of every window can then be written in RFC 3339, too."""
 
+_FIRST_SECONDS = 100_000_000
+"""March 1973 in seconds; in milliseconds, the second day of 1970."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -44,6 +46,30 @@ def parse_time(value: object) -> int:
     if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= LATEST:
         return int(value)
     return BAD_TIME
+
+
+def unit_of(value: object) -> str:
+    """Return the unit in which a number is a time if it is none in milliseconds; "" for all else.
+
+    >>> unit_of(1_787_302_800_000_000), unit_of(1_787_302_800_000_000_000), unit_of(1_787_302_800_000), unit_of("soon")
+    ('microseconds', 'nanoseconds', '', '')
+    """
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return ""
+    if LATEST < value <= LATEST * 1_000:
+        return "microseconds"
+    return "nanoseconds" if LATEST * 1_000 < value <= LATEST * 1_000_000 else ""
+
+
+def in_seconds(times: Ints, stamps: Ints) -> NDArray[np.bool_]:
+    """Tell which times are nearer to their record's timestamps if they are taken for seconds: 1 second is 1,000 ms.
+
+    That is January and February 1970, less its first hours. Where there is no timestamp (it is negative), none is.
+
+    >>> in_seconds(np.array([1_787_302_800, 1_787_302_800_000]), np.array([1_787_302_801_000] * 2)).tolist()
+    [True, False]
+    """
+    return np.asarray((times >= _FIRST_SECONDS) & (times < 2 * stamps // 1_001))
 
 
 def parse_times(values: Sequence[object]) -> Ints:

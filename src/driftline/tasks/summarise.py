@@ -27,7 +27,7 @@ from driftline.formats.learning import Limits, Shape
 from driftline.formats.native import ColumnBatch, NativeDecoder
 from driftline.formats.reasons import EXPLANATIONS, Reason
 from driftline.formats.speculation.identities import NO_ID
-from driftline.formats.times import LATEST, NO_TIME
+from driftline.formats.times import LATEST, NO_TIME, in_seconds
 from driftline.panes.arrivals import NO_DELAY, NO_OWN_TIME, Arrivals, delays_of
 from driftline.panes.groups import Naming
 from driftline.panes.open import OpenPanes
@@ -140,6 +140,12 @@ class Summarise:
             batch.times[missing] = stamps[missing]
             batch.reasons[missing[(stamps[missing] < 0) & (batch.reasons[missing] == 0)]] = Reason.BAD_EVENT_TIME
         fine = (batch.reasons == 0) & (stamps >= 0)
+        seconds = fine & in_seconds(batch.times, stamps)
+        batch.reasons[seconds] = Reason.EVENT_TIME_UNIT
+        batch.details.update(
+            {at: f"event_time is {batch.times[at]}: seconds" for at in np.flatnonzero(seconds).tolist()}
+        )
+        fine &= ~seconds
         ahead = fine & (batch.times > stamps + self._settings.max_ahead)
         batch.reasons[ahead] = Reason.EVENT_TIME_AHEAD
         if self._settings.max_age is not None:
