@@ -38,6 +38,16 @@ def test_a_bounded_run_gives_the_alerts_of_a_backtest(expected: list[str]) -> No
     assert bench.alert_ids() == expected
 
 
+def test_what_goes_to_the_alerts_topic_says_that_it_is_a_structured_cloud_event() -> None:
+    bench = Bench(settings(watchdog="1h"))
+    bench.publish(STREAM)
+    bench.worker().run()
+    found = bench.records(bench.settings.topics.alerts)
+    assert {json.loads(record.value or b"")["type"] for record in found} >= {"io.driftline.watchdog"}
+    assert len(found) > len([record for record in found if b"io.driftline.watchdog" in (record.value or b"")])
+    assert {record.headers for record in found} == {(("content-type", b"application/cloudevents+json"),)}
+
+
 def test_a_second_run_finds_nothing_to_do(expected: list[str]) -> None:
     bench = Bench(settings())
     bench.publish(STREAM)

@@ -228,7 +228,7 @@ class JudgeStage:
         self.task.process(own)
         dog = self._watchdog
         if dog is not None and (time := dog.due(before, self.task.mark)) is not None:
-            self._alive.append(Outgoing(self._topics.alerts, dog.key.encode(), dog.encode(time)))
+            self._alive.append(Outgoing(self._topics.alerts, dog.key.encode(), dog.encode(time), headers=ALERT_HEADERS))
 
     def _leave_alone(self, group: str) -> None:
         self.others[group if group in self.others or len(self.others) < MOST_OTHERS else "(more)"] += 1
