@@ -8,7 +8,7 @@ import pytest
 from rich.console import RenderableType
 
 from driftline.cli.alerts import watch
-from driftline.cli.status import as_text
+from driftline.cli.status_screen import as_text
 from driftline.cli.terminal import err, note, out, print_error, progress
 from driftline.config import Settings
 from driftline.log.api import Outgoing
@@ -60,9 +60,10 @@ def test_status_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> N
     found = {
         **{"group": HOSTILE, "at": 0, "partitions": [], "models": [subject], "stream": [{"summary": HOSTILE}]},
         "waits": [{"owner": None, "why": HOSTILE}],
+        **{"state": "silent", "summary": HOSTILE, "silent_models": [{"model": HOSTILE, "summary": HOSTILE}]},
     }
     out().print(as_text(found))
-    assert capsys.readouterr().out.count(HOSTILE) == 7
+    assert capsys.readouterr().out.count(HOSTILE) == 9
 
 
 def test_tables_and_profiles_show_names_as_they_are(driftline: Driftline, tmp_path: Path) -> None:

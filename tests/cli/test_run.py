@@ -99,7 +99,10 @@ def test_sigterm_checkpoints_what_was_read_and_ends_with_status_0(ready: dict[st
 
     with Running("--log-format", "json", env=env) as worker:
         wait_until(lambda: _metric(port, "driftline_records_total") == EVENTS, "the events were not read")
-        assert urlopen(f"http://127.0.0.1:{port}/health", timeout=5).read() == b"ok"
+        health = json.load(urlopen(f"http://127.0.0.1:{port}/health", timeout=5))
+        assert (health["healthy"], health["reasons"]) == (True, [])
+        (worker_facts,) = health["workers"].values()
+        assert (worker_facts["tasks"], worker_facts["set_aside"], worker_facts["silent_models"]) == (4, [], [])
         assert _metric(port, "driftline_tasks") == 4
         assert read_offsets(env) == 0
         asked = time.monotonic()

@@ -1,19 +1,25 @@
 import io
+import time
 from itertools import count
 
 import pytest
 from rich.console import Console
 
-from driftline.cli.status import as_text, collect
+from driftline.cli.status import collect
+from driftline.cli.status_screen import as_text
+from driftline.cli.verdict import MANY, Condition, commits_within
 from driftline.config import Settings
-from driftline.errors import LogUnavailable
+from driftline.errors import InputError, LogUnavailable
 from driftline.log.api import Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog
 from driftline.runtime.worker import Worker
+from driftline.sandbox.process import free_port
 from driftline.state import MemoryStore, Word
 from tests.cli.conftest import Driftline
+from tests.cli.processes import start
 
 DAY = 86_400_000
+START = 20_000 * DAY
 SETTINGS = Settings.model_validate(
     {"models": {"*": {"windows": ["1h"], "pane": "10m", "reference": "learn 1000 events"}}}
 )
@@ -30,7 +36,7 @@ def log() -> MemoryLog:
 def publish(log: MemoryLog, numbers: range, every_ms: int = 10_000) -> None:
     producer = log.producer()
     for number in numbers:
-        value = (EVENT % (number, DAY + number * every_ms, number % 7)).encode()
+        value = (EVENT % (number, START + number * every_ms, number % 7)).encode()
         producer.produce(Outgoing(SETTINGS.topics.predictions, str(number).encode(), value))
     producer.produce(Outgoing(SETTINGS.topics.predictions, b"bad", b"{"))
 
@@ -68,18 +74,18 @@ def test_what_is_stored_is_shown(log: MemoryLog) -> None:
     work(log, store)
     publish(log, range(3_000, 3_005))
 
-    found = collect(log, store, SETTINGS, now_ms=2 * DAY)
+    found = collect(log, store, SETTINGS, now_ms=START + DAY)
 
     summarise = [each for each in found["partitions"] if each["stage"] == "summarise"]
     assert sum(each["counters"]["accepted"] for each in summarise) == 3_000
     assert sum(each["counters"]["refused"].get("not-json", 0) for each in summarise) == 1
     assert sum(each["lag"] for each in summarise) == 6
-    assert all(each["event_time_lag_ms"] == 2 * DAY - each["watermark"] for each in summarise)
+    assert all(each["event_time_lag_ms"] == START + DAY - each["watermark"] for each in summarise)
     assert {(each["owner"], each["epoch"]) for each in summarise} == {("w0", 1)}
     (model,) = found["models"]
     assert (model["model"], model["version"], model["segment"]) == ("m", "", "")
     assert model["reference"].startswith("sha256:")
-    assert model["window"]["end"] > DAY
+    assert model["window"]["end"] > START
     assert {signal["name"] for signal in model["signals"]} == {"features.x", "prediction.value"}
     text = shown(found)
     assert "w0 (epoch 1)" in text
@@ -92,7 +98,7 @@ def test_learning_is_shown_with_how_far_it_has_come(log: MemoryLog) -> None:
     publish(log, range(500))
     work(log, store)
 
-    found = collect(log, store, SETTINGS, now_ms=2 * DAY)
+    found = collect(log, store, SETTINGS, now_ms=START + DAY)
 
     assert (found["models"][0]["reference"], found["models"][0]["learned_events"]) == (None, 500)
     assert "learning, 500 events" in shown(found)
@@ -102,12 +108,14 @@ def test_those_who_wait_are_shown_with_the_reason(log: MemoryLog) -> None:
     store = MemoryStore()
     publish(log, range(10))
     work(log, store)
-    store.tell(SETTINGS.group, "w0", Word("w0", "topic alerts: refused", since=2 * DAY - 90_000, at=2 * DAY - 5_000))
+    store.tell(
+        SETTINGS.group, "w0", Word("w0", "topic alerts: refused", since=START + DAY - 90_000, at=START + DAY - 5_000)
+    )
     store.tell(SETTINGS.group, "dead", Word("dead", "something else", since=DAY, at=DAY))
 
-    found = collect(log, store, SETTINGS, now_ms=2 * DAY)
+    found = collect(log, store, SETTINGS, now_ms=START + DAY)
 
-    assert found["waits"] == [{"owner": "w0", "since": 2 * DAY - 90_000, "why": "topic alerts: refused"}]
+    assert found["waits"] == [{"owner": "w0", "since": START + DAY - 90_000, "why": "topic alerts: refused"}]
     assert "w0 has waited for 1m 30s: topic alerts: refused" in shown(found)
 
 
@@ -120,7 +128,7 @@ def test_what_is_stored_is_shown_while_kafka_is_away(log: MemoryLog) -> None:
     publish(log, range(3_000))
     work(log, store)
 
-    found = collect(Away(), store, SETTINGS, now_ms=2 * DAY)  # type: ignore[arg-type]
+    found = collect(Away(), store, SETTINGS, now_ms=START + DAY)  # type: ignore[arg-type]
 
     assert found["waits"] == [{"owner": None, "since": None, "why": "no broker answers"}]
     assert {each["lag"] for each in found["partitions"]} == {None}
@@ -159,3 +167,115 @@ def test_a_group_that_never_worked_is_all_there_is_to_say(
         ("judge", 0, 0),
         ("judge", 1, 0),
     ]
+
+
+def committed_at(store: MemoryStore) -> int:
+    return max(info.committed_at for info in store.tasks(SETTINGS.group))
+
+
+def test_working_lagging_and_stopped_are_told_apart(log: MemoryLog) -> None:
+    store = MemoryStore()
+    nobody = collect(log, store, SETTINGS, now_ms=DAY)
+    publish(log, range(10))
+    work(log, store)
+    at = committed_at(store)
+    fresh = collect(log, store, SETTINGS, now_ms=at + 1_000)
+    dead = collect(log, store, SETTINGS, now_ms=at + commits_within(SETTINGS) + 1)
+    publish(log, range(10, 10 + MANY))
+    behind = collect(log, store, SETTINGS, now_ms=at + 1_000)
+    dead_and_behind = collect(log, store, SETTINGS, now_ms=at + DAY)
+
+    assert nobody["summary"] == "stopped: no worker has worked for this group yet; nothing waits"
+    assert (fresh["state"], fresh["alive"]) in (("working", True), ("silent", True))
+    assert (dead["state"], dead["alive"]) == ("stopped", False)
+    assert "no worker is alive. The last commit was 2m 20s ago" in shown(dead).splitlines()[0]
+    assert behind["state"] == "lagging"
+    assert behind["summary"].startswith(f"lagging: {MANY + 1:,} records wait; commits go on")
+    assert (dead_and_behind["state"], dead_and_behind["lag"]) == ("stopped", MANY + 1)
+
+
+def test_a_worker_that_pauses_is_alive_and_lags_where_records_wait(log: MemoryLog) -> None:
+    store = MemoryStore()
+    publish(log, range(10))
+    work(log, store)
+    publish(log, range(10, 20))
+    now = committed_at(store) + DAY
+    store.tell(SETTINGS.group, "w0", Word("w0", "redis is full", since=now - DAY, at=now))
+
+    assert collect(log, store, SETTINGS, now_ms=now)["state"] == "lagging"
+
+
+@pytest.mark.parametrize(("days", "side"), [(2_071, "behind"), (-2_071, "ahead of")])
+def test_event_time_that_is_years_off_is_said(log: MemoryLog, days: int, side: str) -> None:
+    store = MemoryStore()
+    publish(log, range(100))
+    work(log, store)
+    found = collect(log, store, SETTINGS, now_ms=START + DAY)
+    assert "event time is" not in shown(found)
+    for each in found["partitions"]:
+        each["event_time_lag_ms"] = days * DAY if each["watermark"] is not None else None
+
+    assert f"event time is 2,071 days {side} the clock: " in shown(found)
+
+
+def test_conditions_hold_or_do_not(log: MemoryLog) -> None:
+    store = MemoryStore()
+    publish(log, range(10))
+    work(log, store)
+    publish(log, range(10, 15))
+    at = committed_at(store)
+    found = collect(log, store, SETTINGS, now_ms=at + 360_000)
+
+    def says(text: str) -> str:
+        return Condition.parse(text).holds(found)
+
+    assert says("lag>5") == "lag>5: 6 records wait"
+    assert (says("lag > 6"), says("set-aside"), says("behind>1h")) == ("", "", "")
+    assert says("behind>5m").startswith("behind>5m: a task did not commit for 6m")
+    assert says("stopped").startswith("stopped: no worker is alive")
+    found["set_aside"] = ["judge 1"]
+    found["silent_models"] = [{"model": "m", "summary": "m: no events since 2026-01-01 00:00Z"}]
+    assert says("set-aside") == "set aside: judge 1"
+    assert says("silent") == "silent: m: no events since 2026-01-01 00:00Z"
+
+
+@pytest.mark.parametrize("wrong", ["lag", "lag>", "lag>-1", "lag>1.5", "behind>5", "behind>", "dead", "", "lag<5"])
+def test_a_condition_that_is_none_is_taught(wrong: str) -> None:
+    with pytest.raises(InputError, match=r"--fail-if .*(write lag>10000|no unit|such as 10m)"):
+        Condition.parse(wrong)
+
+
+def test_a_probe_ends_with_what_it_found(
+    driftline: Driftline, on_kafka: dict[str, str], redis_url: str, unique_name: str
+) -> None:
+    env = {**on_kafka, "DRIFTLINE_REDIS__URL": redis_url, "DRIFTLINE_GROUP": unique_name}
+    env |= {"DRIFTLINE_IDLE_TIMEOUT": "1s"}
+    driftline("topics", "create", "--partitions", 2, "--pane-partitions", 2, **env)
+
+    stopped = driftline("status", "--fail-if", "lag>0", "--fail-if", "stopped", **env)
+    assert (stopped.status, "fails: stopped: no worker has worked" in stopped.err) == (1, True)
+    wrong = driftline("status", "--fail-if", "lag=5", **env)
+    assert (wrong.status, "write lag>10000" in wrong.err) == (2, True)
+    with start("run", env=env) as worker:
+        try:
+            deadline = time.monotonic() + 60
+            while (found := driftline("status", "--json", **env).json[0])["state"] != "silent":
+                assert time.monotonic() < deadline, found
+            alive = driftline("status", "--fail-if", "stopped", "--fail-if", "lag>0", "--fail-if", "behind>1m", **env)
+            silent = driftline("status", "--fail-if", "silent", **env)
+        finally:
+            worker.kill()
+    assert (alive.status, alive.err) == (0, "")
+    assert alive.out.startswith("silent: workers are alive")
+    assert (silent.status, silent.err) == (1, "fails: silent: nothing comes\n")
+
+
+def test_kafka_away_is_status_3_though_what_is_stored_is_shown(
+    driftline: Driftline, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("driftline.log.kafka.ASK_S", 0.3)
+
+    env = {"DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS": f"127.0.0.1:{free_port()}", "DRIFTLINE_REDIS__URL": redis_url}
+    done = driftline("status", "--fail-if", "stopped", **env)
+
+    assert (done.status, done.out.startswith("unknown: Kafka does not say")) == (3, True)

@@ -1,3 +1,4 @@
+import json
 import re
 import socket
 from contextlib import suppress
@@ -9,8 +10,20 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from driftline.errors import ConfigError
-from driftline.observe.exposition import STILL_S, Exposition
-from driftline.observe.metrics import CHECKPOINTS, INFO, LAG, METRICS, PREFIX, RECORDS, Sample, as_markdown
+from driftline.observe.exposition import PAUSED_S, STILL_S, Exposition
+from driftline.observe.metrics import (
+    CHECKPOINTS,
+    INCIDENTS,
+    INFO,
+    LAG,
+    METRICS,
+    PAUSED_SECONDS,
+    PREFIX,
+    RECORDS,
+    SET_ASIDE,
+    Sample,
+    as_markdown,
+)
 from driftline.observe.server import MetricsServer
 
 ROOT = Path(__file__).parents[2]
@@ -67,14 +80,28 @@ def test_a_loop_that_stands_still_is_not_healthy() -> None:
 
     with MetricsServer("127.0.0.1", 0, exposition) as server:
         url = f"http://127.0.0.1:{server.port}/health"
-        assert urlopen(url, timeout=5).read() == b"ok"
+        assert json.load(urlopen(url, timeout=5))["healthy"] is True
         now = STILL_S + 1
         with pytest.raises(HTTPError) as caught:
             urlopen(url, timeout=5)
         with caught.value as answer:
-            assert (answer.code, answer.read()) == (503, b"worker a has not moved for 61 s")
+            assert (answer.code, json.load(answer)["reasons"]) == (503, ["worker a has not moved for 61 s"])
         exposition.publish("a", [])
-        assert urlopen(url, timeout=5).read() == b"ok"
+        assert json.load(urlopen(url, timeout=5))["healthy"] is True
+
+
+def test_health_tells_silence_and_lag_and_a_long_pause_alone_is_unhealthy() -> None:
+    exposition = Exposition()
+    facts = [Sample(INCIDENTS, ("loans", "silence"), 1), Sample(LAG, ("predictions", "0"), 7)]
+    exposition.publish("a", [*facts, Sample(SET_ASIDE, ("predictions", "1"), 1), Sample(PAUSED_SECONDS, ("redis",), 5)])
+
+    found = exposition.health()
+
+    worker = found["workers"]["a"]
+    assert (found["healthy"], worker["silent_models"], worker["lag"]) == (True, ["loans"], 7)
+    assert worker["set_aside"] == ["predictions 1"]
+    exposition.publish("a", [Sample(PAUSED_SECONDS, ("redis",), PAUSED_S + 1)])
+    assert exposition.health()["reasons"] == ["worker a has waited for redis for 601 s"]
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:

@@ -10,7 +10,8 @@ import pytest
 import redis
 
 from driftline.cli.state import checked, reset_task
-from driftline.cli.status import as_text, collect
+from driftline.cli.status import collect
+from driftline.cli.status_screen import as_text
 from driftline.codec import pack, unpack
 from driftline.errors import InputError, StateCorrupt
 from driftline.incidents.alerts import alert_id

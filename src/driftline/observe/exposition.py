@@ -6,15 +6,29 @@ and no scrape looks into a task while its loop changes it.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from prometheus_client import Metric as Family
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from driftline.observe.metrics import METRICS, PREFIX, Metric, Sample
+from driftline.observe.metrics import (
+    INCIDENTS,
+    LAG,
+    METRICS,
+    PAUSED_SECONDS,
+    PREFIX,
+    SET_ASIDE,
+    TASKS,
+    Metric,
+    Sample,
+)
 
 STILL_S = 60.0
 """A loop that has not published for so long stands still: it polls for 0.1 s, and reports while it waits for Redis."""
+
+PAUSED_S = 600.0
+"""A worker that has waited for Kafka or Redis for so long is not healthy: a new one asks for the address anew."""
 
 
 class Exposition(Collector):
@@ -29,14 +43,19 @@ class Exposition(Collector):
         """Replace what a worker published before. May be called from any thread."""
         self._latest[worker] = (self._clock(), samples)
 
-    def standing_still(self) -> list[str]:
-        """Return a line for each worker whose loop does not move."""
+    def health(self) -> dict[str, Any]:
+        """Return whether all loops move, the reasons why not, and what is known of each worker."""
         now = self._clock()
-        return [
-            f"worker {worker} has not moved for {now - at:.0f} s"
-            for worker, (at, _) in sorted(self._latest.items())
-            if now - at > STILL_S
-        ]
+        reasons, workers = [], {}
+        for worker, (at, samples) in sorted(self._latest.items()):
+            facts = _facts(samples)
+            workers[worker] = {"moved_seconds_ago": round(now - at, 1), **facts}
+            if now - at > STILL_S:
+                reasons.append(f"worker {worker} has not moved for {now - at:.0f} s")
+            for waits_for, seconds in facts["paused_seconds"].items():
+                if seconds > PAUSED_S:
+                    reasons.append(f"worker {worker} has waited for {waits_for} for {seconds:.0f} s")
+        return {"healthy": not reasons, "reasons": reasons, "workers": workers}
 
     def collect(self) -> Iterator[Family]:
         """Yield every metric of the table."""
@@ -52,3 +71,15 @@ class Exposition(Collector):
             for labels, value in values.items():
                 family.add_metric(labels, value)
             yield family
+
+
+def _facts(samples: Sequence[Sample]) -> dict[str, Any]:
+    return {
+        "tasks": sum(int(each.value) for each in samples if each.metric is TASKS),
+        "lag": sum(int(each.value) for each in samples if each.metric is LAG),
+        "paused_seconds": {each.labels[0]: each.value for each in samples if each.metric is PAUSED_SECONDS},
+        "set_aside": sorted(" ".join(each.labels) for each in samples if each.metric is SET_ASIDE),
+        "silent_models": sorted(
+            each.labels[0] for each in samples if each.metric is INCIDENTS and each.labels[1] == "silence"
+        ),
+    }

@@ -88,6 +88,13 @@ WATERMARK_LAG = Metric(
     "watermark_lag_seconds", "gauge", "seconds", ("partition",), "How far the watermark is behind the clock."
 )
 
+LAST_COMMIT = Metric(
+    "last_commit_seconds",
+    "gauge",
+    "seconds since 1970",
+    ("stage", "partition"),
+    "When this process last committed a task of its own. One that rests commits once in an `idle_timeout`.",
+)
 CHECKPOINTS = Metric("checkpoints", "counter", "checkpoints", ("stage",), "Checkpoints that this process stored.")
 CHECKPOINT_SECONDS = Metric(
     "checkpoint_seconds", "counter", "seconds", (), "Time spent in checkpoints, publishing what they hold included."
@@ -113,6 +120,7 @@ PAUSED = Metric(
     ("waits_for",),
     "Workers that wait for kafka or redis: they fetch nothing, stay in their groups, and go on by themselves.",
 )
+PAUSED_SECONDS = Metric("paused_seconds", "gauge", "seconds", ("waits_for",), "How long they have waited, added up.")
 
 METRICS = (
     INFO,
@@ -129,6 +137,7 @@ METRICS = (
     LAG,
     WATERMARK,
     WATERMARK_LAG,
+    LAST_COMMIT,
     CHECKPOINTS,
     CHECKPOINT_SECONDS,
     CHECKPOINT_BYTES,
@@ -137,6 +146,7 @@ METRICS = (
     REBALANCES,
     RESTARTS,
     PAUSED,
+    PAUSED_SECONDS,
 )
 
 
@@ -153,7 +163,9 @@ def as_markdown() -> str:
 _HEAD = """# Metrics
 
 `driftline run` serves them for Prometheus at `http://HOST:PORT/metrics` when `metrics.port` is set
-(`DRIFTLINE_METRICS__PORT=9464`), and at `/health` whether its loops move: 200 and `ok`, or 503 and what stands still.
+(`DRIFTLINE_METRICS__PORT=9464`), and at `/health` whether its loops move: 200, or 503 where one stood still for 60 s or
+waited for Kafka or Redis for 10 minutes. The answer is JSON: `healthy`, `reasons`, and for each worker its tasks, lag,
+pause, tasks set aside, and the models that are silent. Those do not make it unhealthy: no restart mends them.
 With `--workers N` the processes take N ports, from `metrics.port` on. Values are renewed once a second.
 
 They are served on 127.0.0.1, for they name your models and ask for no password. Where Prometheus comes from another
@@ -170,5 +182,9 @@ Events per second: `sum(rate(driftline_records_total[1m]))`. Seconds a checkpoin
 `rate(driftline_checkpoint_seconds_total[5m]) / sum(rate(driftline_checkpoints_total[5m]))`. Worth an alarm:
 `driftline_lag > 0` on a partition whose `driftline_records_total` does not grow, `driftline_task_restarts_total` that
 does, and `driftline_paused > 0` for minutes.
+
+Silence, a dead group and lag are three alarms. `driftline_incidents_open{kind="silence"} > 0` names the models of which
+no events come. `absent(driftline_tasks)` says that no worker is alive, and `time() - driftline_last_commit_seconds`
+grows where one does not get on. `driftline_lag` says how many records wait. `driftline status` tells the same.
 
 This page is written by `python -m driftline.observe`."""

@@ -1,6 +1,7 @@
 """/metrics and /health over HTTP."""
 
 import errno
+import json
 import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -33,8 +34,8 @@ class MetricsServer:
                 if path == "/metrics":
                     self._answer(200, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry))
                 elif path == "/health":
-                    still = exposition.standing_still()
-                    self._answer(503 if still else 200, "text/plain", "\n".join(still or ["ok"]).encode())
+                    health = exposition.health()
+                    self._answer(200 if health["healthy"] else 503, "application/json", json.dumps(health).encode())
                 else:
                     self._answer(404, "text/plain", b"/metrics or /health")
 

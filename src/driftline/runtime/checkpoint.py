@@ -81,6 +81,8 @@ class Owned:
     """Where each input ended when the task was claimed, in a bounded run."""
     last_record: float
     last_commit: float
+    committed_ms: int = 0
+    """When it was committed last, in epoch milliseconds; 0 if never by this claim."""
     stored_inputs: dict[str, Input] = field(default_factory=dict)
     inputs: dict[str, Input] = field(default_factory=dict)
     """What is stored of the inputs beside their offsets, and what is to be stored with the next commit."""
@@ -332,6 +334,7 @@ class Checkpointer:
             owned.stored_inputs = pending.inputs
             owned.flushed = False
             owned.last_commit = now
+            owned.committed_ms = self._clock_ms()
             first = answer.last_outbox - len(pending.records) + 1
             owned.unsent.extend(enumerate(pending.records, first))
         else:

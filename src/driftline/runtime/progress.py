@@ -63,9 +63,13 @@ def samples(
     ]
     if progress.pause is not None:
         found.append(Sample(metrics.PAUSED, (progress.pause.waits_for,), 1))
+        waited = max(now_ms - progress.pause.since, 0) / 1000
+        found.append(Sample(metrics.PAUSED_SECONDS, (progress.pause.waits_for,), waited))
     for owned in tasks:
         stage, partition = owned.stage, str(owned.task.partition)
         found.append(Sample(metrics.TASKS, (stage.name,), 1))
+        if owned.committed_ms:
+            found.append(Sample(metrics.LAST_COMMIT, (stage.name, partition), owned.committed_ms / 1000))
         found += [Sample(metrics.SKIPPED, (topic, partition), held.skipped) for topic, held in owned.inputs.items()]
         for source in owned.partitions:
             behind = lag(source, owned.positions[source.topic])

@@ -318,7 +318,9 @@ class Judge:
                 for number, source in sorted(self._merger.sources.items())
             },
             "subjects": [_view_of(self._subjects[subject]) for subject in sorted(self._subjects)],
-            "silences": [_incident_view(silence.incident) for silence in self._silences.open.values()],
+            "silences": [
+                {"model": model, **_incident_view(silence.incident)} for model, silence in self._silences.open.items()
+            ],
             "stream": [
                 _incident_view(incident) for incident in (*self._stream.incidents.values(), *self._skips.incidents)
             ],

@@ -1,0 +1,135 @@
+"""What `driftline status` shows to people."""
+
+from collections import Counter
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from driftline.cli.terminal import age
+from driftline.cli.verdict import far_off
+from driftline.events import rfc3339
+
+MOST_SEGMENTS = 20
+"""Segments of a model that are listed for people; programs get all of them."""
+
+
+def as_text(found: dict[str, Any]) -> RenderableType:
+    """Return the tables for people."""
+    colour = {"working": "green", "stopped": "red"}.get(found["state"], "yellow")
+    parts: list[RenderableType] = [Text(found["summary"], f"bold {colour}"), Text(f"group {found['group']}", "bold")]
+    parts += [Text(f"● {silence['summary']}", "red") for silence in found["silent_models"]]
+    parts += [Text(line, "yellow") for line in far_off(found)]
+    parts += [Text(_wait(wait, found["at"]), "yellow") for wait in found["waits"]]
+    parts += [_partitions(found), *_refused(found), *_others(found), *_skipped(found), Text()]
+    parts.append(_models(found) if found["models"] else Text("no window of any model is complete yet", "dim"))
+    parts += [Text(f"● {incident['summary']}", "red") for incident in found["stream"]]
+    parts += [
+        Text(f"● {each['stage']} {each['partition']} is set aside: {each['fault']}", "red")
+        for each in found["partitions"]
+        if each["fault"]
+    ]
+    return Group(*parts)
+
+
+def _wait(wait: dict[str, Any], now_ms: int) -> str:
+    if wait["owner"] is None:
+        return str(wait["why"])
+    return f"{wait['owner']} has waited for {age(now_ms - wait['since'])}: {wait['why']}"
+
+
+def _partitions(found: dict[str, Any]) -> "Table":
+    table = Table(box=None, pad_edge=False)
+    for heading in ("stage", "partition", "lag", "events", "refused", "watermark", "behind", "checkpoint", "owner"):
+        table.add_column(heading, justify="right" if heading in ("partition", "lag", "events", "refused") else "left")
+    for each in found["partitions"]:
+        counters, committed = each["counters"], each["committed_at"]
+        refused = sum(counters.get("refused", {}).values())
+        table.add_row(
+            each["stage"],
+            str(each["partition"]),
+            Text("?" if each["lag"] is None else f"{each['lag']:,}", "" if each["lag"] == 0 else "yellow"),
+            f"{counters.get('accepted', counters.get('panes', 0)):,}",
+            Text(f"{refused:,}", "yellow" if refused else "dim"),
+            "" if each["watermark"] is None else rfc3339(each["watermark"]),
+            _distance(each["event_time_lag_ms"]),
+            "never" if committed is None else f"{age(found['at'] - committed)} ago",
+            Text("nobody", "red") if each["owner"] is None else f"{each['owner']} (epoch {each['epoch']})",
+        )
+    return table
+
+
+def _distance(event_time_lag_ms: int | None) -> str:
+    if event_time_lag_ms is None:
+        return ""
+    return age(event_time_lag_ms) if event_time_lag_ms > -1000 else f"{age(-event_time_lag_ms)} ahead"
+
+
+def _skipped(found: dict[str, Any]) -> list["Text"]:
+    """Say which records a person gave up."""
+    return [
+        Text(f"{each['skipped']:,} records of {each['topic']} {each['partition']} were skipped on request", "yellow")
+        for each in found["partitions"]
+        if each["skipped"]
+    ]
+
+
+def _refused(found: dict[str, Any]) -> list["Text"]:
+    """Say why records were refused, and where they are."""
+    from driftline.formats.reasons import EXPLANATIONS
+
+    meanings = {reason.label: meaning for reason, meaning in EXPLANATIONS.items()}
+    totals: Counter[str] = Counter()
+    for each in found["partitions"]:
+        totals.update(each["counters"].get("refused", {}))
+    lines = [Text(f"{number:,} refused as {name}: {meanings[name]}", "yellow") for name, number in totals.most_common()]
+    return [*lines, Text("they are kept: driftline dead-letters list", "dim")] if lines else []
+
+
+def _others(found: dict[str, Any]) -> list["Text"]:
+    """Say that other groups write to the panes topic, too."""
+    totals: Counter[str] = Counter()
+    for each in found["partitions"]:
+        totals.update(each["other_groups"])
+    topic = next((each["topic"] for each in found["partitions"] if each["other_groups"]), "")
+    return [
+        Text(
+            f"{number:,} records of group {name} in {topic} were left alone: give each group a panes topic of its own "
+            "(topics.panes)",
+            "yellow",
+        )
+        for name, number in totals.most_common()
+    ]
+
+
+def _models(found: dict[str, Any]) -> "Table":
+    table = Table(
+        "model", "version", "segment", "last window", "events", "reference", "fires", box=None, pad_edge=False
+    )
+    shown: dict[tuple[str, str], int] = {}
+    for each in found["models"]:
+        key = (each["model"], each["version"])
+        shown[key] = shown.get(key, 0) + bool(each["segment"])
+        if shown[key] > MOST_SEGMENTS and not each["incidents"]:
+            continue
+        window = each["window"]
+        table.add_row(
+            each["model"],
+            each["version"],
+            each["segment"],
+            "" if window is None else f"to {rfc3339(window['end'])}",
+            "" if window is None else f"{window['count']:,}",
+            _compared_with(each),
+            Text("; ".join(incident["summary"] for incident in each["incidents"]), "red"),
+        )
+    for (model, version), segments in shown.items():
+        if segments > MOST_SEGMENTS:
+            table.add_row(model, version, Text(f"{segments} segments in all", "dim"))
+    return table
+
+
+def _compared_with(subject: dict[str, Any]) -> str:
+    if subject["reference"] is None:
+        return f"learning, {subject['learned_events']:,} events"
+    return f"{subject['history'][-1]['origin']}, {subject['reference'][:19]}"
