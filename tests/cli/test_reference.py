@@ -46,7 +46,7 @@ def test_an_incident_is_accepted_as_the_new_normal(
         "DRIFTLINE_REDIS__URL": redis_url,
         "DRIFTLINE_GROUP": unique_name,
         "DRIFTLINE_MODELS": json.dumps(MODELS),
-        "DRIFTLINE_PAST": "3650d",
+        "DRIFTLINE_MAX_AGE": "3650d",
     }
     assert driftline("topics", "create", "--partitions", 1, "--pane-partitions", 3, **env).status == 0
     publish(env, 0, 4)

@@ -1,15 +1,16 @@
 """What a worker's metrics say, in the units and with the meanings of the table."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from driftline.log.api import Outgoing
 from driftline.log.memory import MemoryLog
 from driftline.observe.metrics import PANE_RECORDS, WATERMARK, WATERMARK_LAG, Metric, Sample
+from driftline.panes.records import PaneRecord, decode_record
 from driftline.runtime.worker import Worker
 from driftline.state import MemoryStore
-from tests.panes.test_records import pane
 from tests.runtime.streams import Manual
 from tests.runtime.test_finish import BEGIN, SETTINGS, publish
 
@@ -61,7 +62,8 @@ def test_panes_are_merged_or_they_came_again_or_too_late_or_cannot_be_read() -> 
     panes = SETTINGS.topics.panes
     sent = [record.value for *_, record in watched.log.read(panes).poll(0)]
     assert watched.fates() == {"merged": len(sent), "repeated": 0, "late": 0, "unreadable": 0}
-    late = pane(source=1).encode()  # of 1970, long before what was judged
+    first = next(each for each in map(decode_record, sent) if isinstance(each, PaneRecord) and not each.model)
+    late = replace(first, flushes=1, start=first.start - 1_000 * first.length).encode()  # its window was judged long ago
     producer = watched.log.producer()
     for value in (*sent, late, b"no pane", None):
         producer.produce(Outgoing(panes, b"m", value, partition=0))

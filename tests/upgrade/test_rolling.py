@@ -38,6 +38,7 @@ WRITTEN = {
     "summarise": summarise_module.TASK_VERSION,
     "cells": open_panes.VERSION,
     "rows": stored_rows.VERSION,
+    "judge": judge_module.VERSION,
     "slice": judge_module.SLICE_VERSION,
     "pane": records.PANE_VERSION,
 }
