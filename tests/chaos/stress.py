@@ -283,7 +283,9 @@ def running_scene(folder: Path) -> Iterator[tuple[Scene, Publishing]]:
         }
         topics = Settings.model_validate(raw).topics
         counts = {topics.predictions: 2, topics.panes: 1, topics.alerts: 1, topics.dead_letters: 1}
-        KafkaLog({"bootstrap.servers": kafka.bootstrap}).create_topics(counts, {"message.timestamp.type": "LogAppendTime"})
+        KafkaLog({"bootstrap.servers": kafka.bootstrap}).create_topics(
+            counts, {"message.timestamp.type": "LogAppendTime"}
+        )
         worker = WorkerProcess(1, json.dumps(raw), folder, Tally())
         stack.callback(_end, worker)
         publishing = Publishing(kafka.bootstrap)

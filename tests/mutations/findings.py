@@ -1,6 +1,6 @@
 """Mutations of what is counted and found: the same alerts from any interleaving, and no evidence that is not there."""
 
-from driftline.evidence import bins, seasons, volume
+from driftline.evidence import bins, evalues, seasons, volume
 from driftline.evidence.baseline import Baseline
 from driftline.evidence.detectors import Replayed
 from driftline.evidence.dispersion import Dispersion
@@ -14,8 +14,9 @@ from driftline.panes.open import OpenPanes
 from driftline.panes.repeats import Repeats
 from driftline.sketches import packing
 from driftline.tables import times
-from driftline.tasks import following
+from driftline.tasks import event_time, following
 from driftline.tasks.learning import Learner
+from driftline.tasks.silence import Silences
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import Summarise
 from driftline.tasks.watched import Watched
@@ -40,18 +41,47 @@ MUTATIONS = (
         '_Number("seconds since 1970", "1773307800", 1e8, 1e12, _scaled(1_000))',
         ("tests/tables/test_times.py::test_a_moment_is_the_same_in_every_form",),
     ),
+    # time
+    Mutation(
+        "one event far ahead of all others moves time",
+        event_time,
+        "votes > AGREEING",
+        "votes > 0",
+        (f"{SUMMARISE}::test_one_bad_clock_makes_nobody_else_late", SUMMARISE),
+    ),
+    Mutation(
+        "an idle partition does not tell how far the clock has come",
+        Summarise.rest,
+        "min(self.watermark + max(gone, 0), LATEST)",
+        "self.watermark",
+        (f"{SUMMARISE}::test_an_idle_partition_tells_how_far_the_clock_has_come_and_no_further",),
+    ),
+    Mutation(
+        "what comes late for a slice is left out of windows that are open",
+        SubjectJudge._fill,
+        "window + size <= mark",
+        "True",
+        ("tests/runtime/test_worker.py", JUDGE_ORACLE),
+    ),
+    Mutation(
+        "each model that falls silent is told where nothing comes at all",
+        Silences.close,
+        "all_idle and self.open",
+        "False",
+        ("tests/tasks/test_silence.py",),
+    ),
     # nothing twice
     Mutation(
         "panes that come again are counted again",
         PaneMerger.take,
-        "source.sent.get(record.model, (NEVER, 0)) >= place",
+        "record.place <= source.sent.get(record.model, (0, NEVER, 0))",
         "False",
         (f"{MERGING}::test_records_sent_again_change_nothing", MERGING, SIMULATION),
     ),
     Mutation(
         "a watermark may take its source back in time",
         PaneMerger.take,
-        "place < held or (place == held and source.sent)",
+        "place <= (source.time, source.position, source.rested)",
         "False",
         (
             f"{MERGING}::test_an_idle_mark_that_comes_again_does_not_pass_over_what_its_source_sent_since",
@@ -77,8 +107,8 @@ MUTATIONS = (
     Mutation(
         "lateness is decided by the whole batch",
         Summarise._refuse_late,
-        "marks = _",
-        "marks = np.maximum(running[-1] - self._settings.max_out_of_orderness, self.watermark) + np.zeros_like(times)",
+        "before - self._settings.max_out_of_orderness",
+        "after[-1:] - self._settings.max_out_of_orderness",
         (f"{SUMMARISE}::test_it_counts_what_the_oracle_counts",),
     ),
     Mutation(
@@ -161,9 +191,9 @@ MUTATIONS = (
     # evidence
     Mutation(
         "evidence does not fade",
-        Evidence.update,
-        "_ - 1 / FADING",
-        "np.concatenate((learning, learned, tilted))",
+        evalues._lessened,
+        "logs - 1 / FADING",
+        "logs",
         (JUDGE_ORACLE,),
     ),
     Mutation(

@@ -63,7 +63,9 @@ def test_panes_are_merged_or_they_came_again_or_too_late_or_cannot_be_read() -> 
     sent = [record.value for *_, record in watched.log.read(panes).poll(0)]
     assert watched.fates() == {"merged": len(sent), "repeated": 0, "late": 0, "unreadable": 0}
     first = next(each for each in map(decode_record, sent) if isinstance(each, PaneRecord) and not each.model)
-    late = replace(first, flushes=1, start=first.start - 1_000 * first.length).encode()  # its window was judged long ago
+    late = replace(
+        first, flushes=1, start=first.start - 1_000 * first.length
+    ).encode()  # its window was judged long ago
     producer = watched.log.producer()
     for value in (*sent, late, b"no pane", None):
         producer.produce(Outgoing(panes, b"m", value, partition=0))
