@@ -1,9 +1,11 @@
 """Volume: one observation a window against the reference's own windows."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from driftline.evidence.evalues import Evidence
-from driftline.evidence.volume import VolumeBins, window_totals
+from driftline.evidence.volume import MOST_WINDOWS, VolumeBins, window_totals
 from tests.evidence.columns import reference_of
 
 RNG = np.random.default_rng(2)
@@ -68,3 +70,11 @@ def test_a_daily_rhythm_is_dispersion() -> None:
     rhythm = [round(100 + 80 * np.sin(hour / 24 * 2 * np.pi)) for hour in range(240)]
     assert volume(rhythm).dispersion[0] > 2
     assert volume(RNG.permutation(rhythm).tolist()).dispersion[0] < 1.5
+
+
+def test_of_a_reference_that_one_wrong_date_makes_fifty_years_long_the_newest_windows_count() -> None:
+    year = 365 * 86_400
+    reference = reference_of({"x": [1.0]}, *[{"x": [1.0] * 5}] * 40, pane_ms=1000)
+    longer = replace(reference, pane_starts=np.concatenate([[0], reference.pane_starts[1:] + 50 * year * 1000]))
+    indices, totals = window_totals(longer, 1000)
+    assert (len(indices), totals[-40:].tolist(), totals[:-40].sum()) == (MOST_WINDOWS, [5] * 40, 0)

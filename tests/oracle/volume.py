@@ -9,6 +9,7 @@ from tests.oracle.evidence import Known
 LEAST_WINDOWS = 30
 WINDOWS_A_BIN = 8
 MOST_BINS = 10
+MOST_WINDOWS = 20_000
 
 
 class Volume:
@@ -17,7 +18,8 @@ class Volume:
     def __init__(self, panes: Mapping[int, int], pane_ms: int, size: int) -> None:
         """`panes` are the events in each pane of the reference that had any, by start."""
         end = max(panes) + pane_ms
-        starts = [start for start in range(min(panes) // size * size, end, size) if _inside(start, size, panes, end)]
+        begin = max(min(panes) // size * size, (end // size - MOST_WINDOWS) * size)
+        starts = [start for start in range(begin, end, size) if _inside(start, size, panes, end)]
         totals = [sum(n for pane, n in panes.items() if start <= pane < start + size) for start in starts]
         self.enough = len(totals) >= LEAST_WINDOWS and size % pane_ms == 0
         if self.enough:

@@ -11,6 +11,8 @@ from driftline.sketches.keys import Floats, Ints
 
 LEAST_WINDOWS: Final = 30
 """Reference windows of the size in question that a judgement needs; with fewer, volume is only shown."""
+MOST_WINDOWS: Final = 20_000
+"""Windows of a reference that are looked at, the newest: two events of which one is dated 1970 are fifty years apart."""
 WINDOWS_PER_BIN: Final = 8
 MOST_QUANTILE_BINS: Final = 10
 
@@ -97,11 +99,14 @@ def _independent(indices: Ints, totals: Ints) -> bool:
 def window_totals(reference: Reference, window_ms: int) -> tuple[Ints, Ints]:
     """Return (index, events) of the windows that lie wholly within the reference's kept panes, quiet ones included.
 
+    Of more than MOST_WINDOWS these are the newest.
+
     A window's index is its start / window_ms; windows start at multiples of their length.
     """
     starts, counts = reference.pane_starts, reference.pane_counts
     first = -(-int(starts[0]) // window_ms)
     end = (int(starts[-1]) + reference.pane_ms) // window_ms
+    first = max(first, end - MOST_WINDOWS)
     indices = np.arange(first, max(end, first), dtype=np.int64)
     totals = np.zeros(len(indices), dtype=np.int64)
     at = starts // window_ms - first
