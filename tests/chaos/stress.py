@@ -283,9 +283,8 @@ def running_scene(folder: Path) -> Iterator[tuple[Scene, Publishing]]:
         }
         topics = Settings.model_validate(raw).topics
         counts = {topics.predictions: 2, topics.panes: 1, topics.alerts: 1, topics.dead_letters: 1}
-        KafkaLog({"bootstrap.servers": kafka.bootstrap}).create_topics(
-            counts, {"message.timestamp.type": "LogAppendTime"}
-        )
+        stamped = dict.fromkeys(counts, {"message.timestamp.type": "LogAppendTime"})
+        KafkaLog({"bootstrap.servers": kafka.bootstrap}).create_topics(counts, stamped)
         worker = WorkerProcess(1, json.dumps(raw), folder, Tally())
         stack.callback(_end, worker)
         publishing = Publishing(kafka.bootstrap)

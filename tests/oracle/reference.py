@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from tests.oracle import spread
-from tests.oracle.bins import EXPECTED, MISSING, NULL, OTHER_KIND, OUT_OF_RANGE, QUALITIES, UNSEEN, Signal, signals_of
+from tests.oracle.bins import EXPECTED, OUT_OF_RANGE, QUALITIES, UNSEEN, Signal, signals_of
 from tests.oracle.counting import Counted, by_quality, counted, in_bins
 from tests.oracle.evidence import Evidence, Known, SignalEvidence, ball_radius
 from tests.oracle.rare import guesses
@@ -145,14 +145,10 @@ class Reference:
         known = shares, sum(counts), spread.scales_of(self._places, rows)
         bins = signal.bins
         if EXPECTED in places:
-            return Watched(signal, places, known, range(len(places)), _at(places, (NULL, MISSING, OTHER_KIND)))
+            return Watched(signal, places, known, (), ())
         if bins is None or not bins.single:
             return Watched(signal, places, known, (), ())
         return Watched(signal, places, known, range(len(places)), [k for k in range(len(places)) if k != bins.unseen])
-
-
-def _at(places: Sequence[int | str], wanted: Sequence[str]) -> list[int]:
-    return [at for at, place in enumerate(places) if place in wanted]
 
 
 def bins_before_and_after(reference: Reference, found: Counted, name: str) -> tuple[list[int], list[int]]:

@@ -60,7 +60,7 @@ def test_panes_are_merged_or_they_came_again_or_too_late_or_cannot_be_read() -> 
     publish(watched.log, range(2_000))
     watched.work()
     panes = SETTINGS.topics.panes
-    sent = [record.value for *_, record in watched.log.read(panes).poll(0)]
+    sent = [record.value or b"" for *_, record in watched.log.read(panes).poll(0)]
     assert watched.fates() == {"merged": len(sent), "repeated": 0, "late": 0, "unreadable": 0}
     first = next(each for each in map(decode_record, sent) if isinstance(each, PaneRecord) and not each.model)
     late = replace(

@@ -17,6 +17,7 @@ from driftline.detection.report import Section, Spread, table
 from driftline.detection.streams import Chance
 from driftline.evidence.bins import QUALITIES
 from driftline.evidence.projection import Projection
+from driftline.evidence.rare import RareBins
 from driftline.evidence.reference import Reference, build_reference
 from driftline.runtime.calibration import poisson_interval
 from driftline.sketches.cells import from_buckets
@@ -78,7 +79,8 @@ def measure(job: Job) -> Cell:
     alarms = 0
     for window in WINDOWS:
         panes = max(1, window // PANE)
-        of_quality = (projection.quality_shares, projection.quality_sizes, projection.rare_quality)
+        none = RareBins.none(projection.quality_shares.shape)
+        of_quality = (projection.quality_shares, projection.quality_sizes, none)
         for law, (known, sizes, rare), dispersion in (
             (expected, (projection.shares, projection.sizes, projection.rare), reference.value_dispersion(panes)),
             (quality, of_quality, reference.quality_dispersion(panes)),

@@ -320,18 +320,13 @@ class Projection:
         self.quality_shares, self.quality_sizes = _smoothed(self.quality(self.reference), pseudo)
 
     def _find_rare(self) -> None:
-        """Find the bins of one value each that are rare, and the rare qualities; in any phase of a season the same."""
+        """Find the bins of one value each that are rare; in any phase of a season the same."""
         single, lasting = np.zeros(self.shares.shape, dtype=np.bool_), np.zeros(self.shares.shape, dtype=np.bool_)
         for slot, bins in self.bins.items():
             single[slot, : len(bins.evidence)] = self.natures[slot] is not Nature.NUMBERS
             lasting[slot, : len(bins.evidence) - (bins.unseen is not None)] = self.natures[slot] is not Nature.NUMBERS
         self.rare = RareBins.of(self.shares, may_rise=single, may_fall=lasting)
-        """Those of the evidence bins."""
-        lasting = np.isin(np.arange(QUALITIES), [Quality.NULL, Quality.MISSING, Quality.OTHER_KIND])
-        self.rare_quality = RareBins.of(
-            self.quality_shares, may_fall=np.broadcast_to(lasting, self.quality_shares.shape)
-        )
-        """Those of the qualities: it is no change that less is out of range, or new."""
+        """Those of the evidence bins. Of qualities none: what is out of range beside a drift would be told twice."""
 
     def _represent(self, summary: Summary) -> None:
         """Find what stands for each fine bin: for numbers the standardised mean of the reference's values in it."""

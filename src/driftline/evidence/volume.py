@@ -12,7 +12,7 @@ from driftline.sketches.keys import Floats, Ints
 LEAST_WINDOWS: Final = 30
 """Reference windows of the size in question that a judgement needs; with fewer, volume is only shown."""
 MOST_WINDOWS: Final = 20_000
-"""Windows of a reference that are looked at, the newest: two events of which one is dated 1970 are fifty years apart."""
+"""Windows of a reference that are looked at, the newest: one event that is dated 1970 makes it fifty years long."""
 WINDOWS_PER_BIN: Final = 8
 MOST_QUANTILE_BINS: Final = 10
 

@@ -9,6 +9,7 @@ import numpy as np
 from driftline.evidence.baseline import Sizes
 from driftline.evidence.evalues import Evidence
 from driftline.evidence.projection import Projection, Quality
+from driftline.evidence.rare import RareBins
 from driftline.evidence.reference import Reference
 from driftline.evidence.scores import Scores
 from driftline.evidence.seasons import slots_of
@@ -99,7 +100,7 @@ class Watched:
         panes = max(1, round(size / reference.pane_ms))
         if kind is Kind.DATA_QUALITY:
             shares, sizes = projection.quality_shares, projection.quality_sizes
-            dispersion, rare = reference.quality_dispersion(panes), projection.rare_quality
+            dispersion, rare = reference.quality_dispersion(panes), RareBins.none(projection.quality_shares.shape)
         else:
             shares, sizes = projection.shares, projection.sizes
             dispersion, rare = reference.value_dispersion(panes), projection.rare
