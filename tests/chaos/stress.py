@@ -283,7 +283,7 @@ def running_scene(folder: Path) -> Iterator[tuple[Scene, Publishing]]:
         }
         topics = Settings.model_validate(raw).topics
         counts = {topics.predictions: 2, topics.panes: 1, topics.alerts: 1, topics.dead_letters: 1}
-        stamped = dict.fromkeys(counts, {"message.timestamp.type": "LogAppendTime"})
+        stamped = {topic: {"message.timestamp.type": "LogAppendTime"} for topic in counts}
         KafkaLog({"bootstrap.servers": kafka.bootstrap}).create_topics(counts, stamped)
         worker = WorkerProcess(1, json.dumps(raw), folder, Tally())
         stack.callback(_end, worker)
