@@ -36,9 +36,9 @@ from tests.tasks.worlds import World
 
 LEARNING = len(STRENGTHS) + 1
 """Guesses whose e-values have the best distribution of the ball below the line; they come first."""
-STEP = 1 / GRID + 1e-11
+STEP = 1 / GRID + 1e-7
 """Log e-values are rounded to this grid. The logarithms of the two may differ in a last bit, and where the value lies
-between two steps, each may take another; their sums differ in last bits, too."""
+between two steps, each may take another. The bounds of rare bins are found in two ways, and differ in late digits."""
 EARLY = 1e-4
 """Nats by which the package's bound may be above the best of the ball: its search ends when a step gains less."""
 CLOSE = 1e-12

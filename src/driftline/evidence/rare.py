@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.special import betaincinv
 
 from driftline.sketches.keys import Bools, Floats, Ints
 
@@ -78,6 +77,8 @@ class Rare:
     def __init__(
         self, bins: RareBins, shares: Floats, sizes: Ints, dispersion: Floats, tail: float, min_effect: float
     ) -> None:
+        from scipy.special import betaincinv
+
         up, down = np.nonzero(bins.rising), np.nonzero(bins.falling)
         bounds = np.bincount(np.concatenate((up[0], down[0])), minlength=len(shares))
         each = np.minimum(tail / np.maximum(bounds, 1), MOST_TAIL)

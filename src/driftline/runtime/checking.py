@@ -6,7 +6,6 @@ from pathlib import Path
 from driftline.config import ALL_MODELS, LearnSettings, Settings, format_duration, missing_profiles
 from driftline.config.models import SEASONS
 from driftline.errors import InputError
-from driftline.evidence.seasons import LEAST_SEASONS
 from driftline.log.kafka_checking import setting_faults
 from driftline.runtime.plugins import detector
 from driftline.runtime.rules import profile_faults
@@ -56,6 +55,8 @@ def _season_faults(settings: Settings) -> Iterator[str]:
         learned = model.reference
         if not written or model.season is None or not isinstance(learned, LearnSettings) or learned.period_ms is None:
             continue
+        from driftline.evidence.seasons import LEAST_SEASONS  # it counts, and what counts takes half a second to load
+
         needed = LEAST_SEASONS * SEASONS[model.season]
         if learned.period_ms < needed:
             verb = "previous" if learned.renewed else "learn"
