@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from driftline.incidents.alerts import encode_alert
+from driftline.incidents.alerts import alert_of
 from driftline.incidents.incident import Kind, Status
 from driftline.log.api import Outgoing
 from driftline.log.kafka import KafkaLog
@@ -103,9 +103,9 @@ def test_the_consumer_tells_each_alert_once_and_goes_on_where_it_was(
 ) -> None:
     topic = make_topics("alerts", partitions=1)
     producer = KafkaLog({"bootstrap.servers": kafka.bootstrap}).producer()
-    firing = encode_alert(incident(), group="test")
-    resolved = encode_alert(incident(status=Status.RESOLVED), group="test")
-    critical = encode_alert(incident(kind=Kind.VOLUME), group="test")
+    firing = alert_of(incident(), group="test").encode()
+    resolved = alert_of(incident(status=Status.RESOLVED), group="test").encode()
+    critical = alert_of(incident(kind=Kind.VOLUME), group="test").encode()
 
     def told(until: str, *values: bytes | None) -> list[str]:
         """Return what the consumer prints after these records, up to a line with this word."""

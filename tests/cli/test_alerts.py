@@ -1,12 +1,15 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
-from driftline.cli.alert_events import Incidents
 from driftline.cli.alerts import watch
 from driftline.config import Settings
 from driftline.errors import InputError
+from driftline.incidents.alerts import alert_of
+from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.standing import Incidents
 from driftline.incidents.watchdog import Watchdog
 from driftline.log.api import Outgoing, Record
 from driftline.log.memory import MemoryLog
@@ -14,31 +17,15 @@ from tests.cli.conftest import Driftline
 
 
 def alert(fingerprint: str, *, firing: bool = True, model: str = "churn", severity: str = "warning") -> dict[str, Any]:
-    status = "firing" if firing else "resolved"
-    return {
-        "specversion": "1.0",
-        "id": f"{fingerprint}/{status}",
-        "source": "/driftline/driftline",
-        "type": f"io.driftline.incident.{status}",
-        "subject": model,
-        "time": "2026-08-21T09:10:00Z",
-        "severity": severity,
-        "partitionkey": fingerprint,
-        "datacontenttype": "application/json",
-        "data": {
-            "incident": fingerprint,
-            "model": model,
-            "version": "3",
-            "segment": {"tenant": "acme"},
-            "kind": "drift",
-            "status": status,
-            "opened": "2026-08-21T09:00:00Z",
-            "window": {"start": 0, "end": 600_000, "size": "10m", "count": 500},
-            "signals": [{"name": "age", "evidence": 1e5, "effects": {"psi": 0.3}}],
-            "reference": "sha256:abc",
-            "summary": f"age of {model} moved",
-        },
-    }
+    status = Status.FIRING if firing else Status.RESOLVED
+    opened, window = 1_787_302_800_000, Window(1_787_302_800_000, 1_787_303_400_000, 500)
+    signal = Signal("features.age", 1e5, {"psi": 0.3})
+    subject = Subject(model, "3", "tenant=acme")
+    found = Incident(subject, Kind.DATA_DRIFT, status, opened, window, [signal], "", f"age of {model} moved")
+    event: dict[str, Any] = msgspec.to_builtins(alert_of(found, group="driftline"))
+    event |= {"id": f"{fingerprint}/{status}", "partitionkey": fingerprint, "severity": severity}
+    event["data"]["incident"] = fingerprint
+    return event
 
 
 def record(event: dict[str, Any]) -> Record:
@@ -190,8 +177,8 @@ def test_following_prints_each_alert_as_it_comes(log: MemoryLog, capsys: pytest.
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b"1", b'{"type": "other"}', b'{"type": 1}', b"\xff"])
 def test_what_is_no_alert_is_counted_and_left_out(value: bytes) -> None:
     incidents = Incidents(None)
-    incidents.update(record(alert("a")))
-    incidents.update(Record(b"a", value))
+    incidents.update(*record(alert("a"))[:2])
+    incidents.update(b"a", value)
 
     assert incidents.unreadable == 1
     assert len(incidents.alerts()) == 1
@@ -199,8 +186,8 @@ def test_what_is_no_alert_is_counted_and_left_out(value: bytes) -> None:
 
 def test_a_tombstone_forgets_its_incident() -> None:
     incidents = Incidents(None)
-    incidents.update(record(alert("a")))
-    incidents.update(Record(b"a", None))
+    incidents.update(*record(alert("a"))[:2])
+    incidents.update(b"a", None)
 
     assert incidents.alerts() == []
     assert incidents.unreadable == 0

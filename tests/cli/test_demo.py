@@ -1,19 +1,19 @@
-from typing import Any
-
 import pytest
 
-from driftline.cli.alert_events import Alert
 from driftline.cli.demo import Outcome
 from driftline.cli.demo_screen import Screen
 from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS
+from driftline.incidents.alerts import Alert, alert_of
+from driftline.incidents.incident import Incident, Kind, Status, Subject, Window
 from tests.cli.conftest import Driftline
 
 HOUR = 3_600_000
 
 
 def alert(opened: int) -> Alert:
-    event: dict[str, Any] = {"data": {"incident": str(opened)}}
-    return Alert("f", str(opened), True, "warning", "car-loan", "", "", "data_drift", opened, opened, "it moved", event)
+    subject, window = Subject("car-loan", "", ""), Window(opened - HOUR, opened, 9)
+    incident = Incident(subject, Kind.DATA_DRIFT, Status.FIRING, opened, window, [], "", "it moved")
+    return alert_of(incident, group="driftline")
 
 
 def outcome(*opened: int, consumed: int = ROWS, accepted: int = ROWS) -> Outcome:

@@ -16,7 +16,7 @@ from driftline.incidents.incident import Kind, Status
 from driftline.panes.records import Watermark
 from driftline.runtime.local import Backtest, backtest
 from driftline.runtime.rules import judge_settings
-from driftline.tasks.judge import SUBJECT_VERSION, Alert, Judge
+from driftline.tasks.judge import SUBJECT_VERSION, Judge, Told
 from driftline.tasks.stored import StoredSubject
 from tests.alerts import check_alert
 from tests.panes.test_merging import interleave
@@ -218,7 +218,7 @@ STREAM = Stream(changes.shift_x, begin=8, end=9, hours=11, tenants=("a", "b"), a
 SENT = {sources: panes_of(STREAM, sources, HOW) for sources in (1, 2, 4)}
 
 
-def judged(values: Sequence[bytes]) -> list[Alert]:
+def judged(values: Sequence[bytes]) -> list[Told]:
     judge = Judge(judge_settings(HOW))
     assert judge.process(values) == []
     return judge.emit()

@@ -16,7 +16,7 @@ from driftline.incidents.incident import Kind, Status, Subject
 from driftline.panes.records import Rebase, Watermark, decode_command, decode_record
 from driftline.runtime.rules import judge_settings
 from driftline.tasks.adoption import MOST_ADOPTIONS, MOST_OF_A_SEGMENT, Adoption, Origin
-from driftline.tasks.judge import Alert, Judge
+from driftline.tasks.judge import Judge, Told
 from driftline.tasks.rules import JudgeSettings, ModelRules
 from driftline.tasks.subjects import SubjectJudge
 from tests.alerts import check_alert
@@ -46,10 +46,10 @@ def store(judge: Judge, blobs: Blobs) -> None:
             blobs[name] = blob
 
 
-def run(settings: JudgeSettings, values: Sequence[bytes], cuts: Iterable[int] = ()) -> tuple[Judge, list[Alert], Blobs]:
+def run(settings: JudgeSettings, values: Sequence[bytes], cuts: Iterable[int] = ()) -> tuple[Judge, list[Told], Blobs]:
     """Judge all values, restarting from a checkpoint at each cut."""
     blobs: Blobs = {}
-    alerts: list[Alert] = []
+    alerts: list[Told] = []
     judge = Judge(settings)
     for start, stop in pairwise(sorted({0, *cuts, len(values)})):
         judge = Judge(settings)
@@ -99,7 +99,7 @@ def of_stream(stream: Stream, *, model: str = "m", version: str = "", hours: int
     return replace(found, model=model, version=version, learned=False)
 
 
-def kinds(alerts: Iterable[Alert]) -> list[tuple[Kind, Status, str]]:
+def kinds(alerts: Iterable[Told]) -> list[tuple[Kind, Status, str]]:
     return [(alert.incident.kind, alert.incident.status, alert.incident.subject.segment) for alert in alerts]
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from driftline.cli.alert_events import Alert, Incidents, count_firing, read_sign, wanted
 from driftline.cli.connect import open_kafka
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import age, note, out, print_json
@@ -17,6 +17,8 @@ from driftline.config import ALL_MODELS, Settings, load
 from driftline.config.names import nearest
 from driftline.errors import DriftlineError, InputError
 from driftline.events import rfc3339
+from driftline.incidents.alerts import Alert
+from driftline.incidents.standing import Incidents, count_firing, read_sign, wanted
 from driftline.log.api import Log
 
 POLL_S = 0.5
@@ -99,7 +101,7 @@ def watch(
     try:
         while not reader.at_end:
             for *_, record in reader.poll(POLL_S):
-                incidents.update(record)
+                incidents.update(record.key, record.value)
         known = {*watched, *incidents.models}
         if model is not None and model not in known:
             unknown = f'--model: no model "{model}" is known here{nearest(model, known)}'
@@ -117,9 +119,9 @@ def watch(
             note(f"{incidents.others} alerts are of other groups than {group}; left out (--all-groups shows them)")
         while follow and not stopped():
             for *_, record in reader.poll(POLL_S):
-                alert = incidents.update(record)
-                came = read_sign(record) if watchdog else None
-                if came is not None and incidents.concerns(came):
+                alert = incidents.update(record.key, record.value)
+                came = read_sign(record.value) if watchdog else None
+                if came is not None and incidents.concerns(came["source"]):
                     _print_sign(came, as_json)
                 # Who follows wants to hear that it is over, too.
                 if alert is not None and wanted(alert, resolved=True, model=model):
@@ -131,7 +133,7 @@ def watch(
 def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool) -> None:
     if as_json:
         for alert in alerts:
-            print_json(alert.event)
+            print_json(msgspec.to_builtins(alert))
         return
     if not alerts:
         out().print("nothing fires")
@@ -142,13 +144,13 @@ def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool) -> No
         since = age((now if alert.firing else alert.changed) - alert.opened)
         table.add_row(
             _state(alert),
-            alert.model,
-            alert.version,
-            alert.segment,
-            alert.kind,
+            alert.data.model,
+            alert.data.version,
+            alert.data.segment,
+            alert.data.kind,
             rfc3339(alert.opened),
             since,
-            alert.summary,
+            alert.data.summary,
         )
     out().print(table)
     note(f"{count_firing(alerts)} firing, by {settings.topics.alerts}")
@@ -156,10 +158,11 @@ def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool) -> No
 
 def _print_one(alert: Alert, as_json: bool) -> None:
     if as_json:
-        print_json(alert.event)
+        print_json(msgspec.to_builtins(alert))
         return
-    place = " ".join(filter(None, (alert.model, alert.version and f"version {alert.version}", alert.segment)))
-    out().print(Text.assemble(rfc3339(alert.changed), "  ", _state(alert), f"  {place}  {alert.kind}: {alert.summary}"))
+    data = alert.data
+    place = " ".join(filter(None, (data.model, data.version and f"version {data.version}", data.segment)))
+    out().print(Text.assemble(rfc3339(alert.changed), "  ", _state(alert), f"  {place}  {data.kind}: {data.summary}"))
 
 
 def _print_sign(sign: Mapping[str, Any], as_json: bool) -> None:

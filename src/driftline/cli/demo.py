@@ -18,9 +18,9 @@ from driftline.cli.options import ConfigOption, JsonOption
 from driftline.events import rfc3339
 
 if TYPE_CHECKING:
-    from driftline.cli.alert_events import Alert
     from driftline.config import Settings
     from driftline.demo.dataset import CarLoans
+    from driftline.incidents.alerts import Alert
     from driftline.log.api import Log
     from driftline.runtime.threads import WorkerThreads
     from driftline.state.api import Store
@@ -138,7 +138,7 @@ class Outcome:
             "shift": rfc3339(SHIFT_MS),
             "first_incident_after_ms": self.delay_ms,
             "incidents": [
-                {"id": alert.event["data"]["incident"], "kind": alert.kind, "opened": rfc3339(alert.opened)}
+                {"id": alert.data.incident, "kind": alert.data.kind.value, "opened": rfc3339(alert.opened)}
                 for alert in self.alerts
             ],
             "faults": faults,
@@ -329,19 +329,19 @@ def _counted(settings: "Settings", store: "Store") -> tuple[int, int]:
 
 def _opened(broker: "Log", settings: "Settings") -> "list[Alert]":
     """Read back the alerts that were published; return those that opened an incident, each once."""
-    from driftline.cli.alert_events import read_alert
+    from driftline.incidents.alerts import decode_alert
 
     reader = broker.read(settings.topics.alerts)
     found: dict[str, Alert] = {}
     try:
         while not reader.at_end:
             for *_, record in reader.poll(LOOK_S):
-                alert = read_alert(record)
+                alert = decode_alert(record.value)
                 if alert is not None and alert.firing:
-                    found[alert.event["id"]] = alert
+                    found[alert.id] = alert
     finally:
         reader.close()
-    return sorted(found.values(), key=lambda alert: (alert.opened, alert.kind))
+    return sorted(found.values(), key=lambda alert: (alert.opened, alert.data.kind))
 
 
 def _print(result: Outcome, faults: list[str]) -> None:
@@ -359,7 +359,9 @@ def _print(result: Outcome, faults: list[str]) -> None:
     for alert in result.alerts:
         when = f"{age(alert.opened - SHIFT_MS)} after" if alert.opened > SHIFT_MS else "BEFORE"
         console.print(
-            Text.assemble((rfc3339(alert.opened), "yellow"), f"  {when} the shift  {alert.kind}: {alert.summary}")
+            Text.assemble(
+                (rfc3339(alert.opened), "yellow"), f"  {when} the shift  {alert.data.kind}: {alert.data.summary}"
+            )
         )
     if faults:
         for fault in faults:

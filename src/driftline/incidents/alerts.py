@@ -1,19 +1,152 @@
 """Alerts: CloudEvents 1.0, structured JSON, with deterministic ids.
 
-`alert.schema.json` beside this file is the contract of `data`; the tests validate every alert against it.
+`alert.schema.json` beside this file is the contract; the tests validate every alert against it. Whoever reads alerts
+decodes them here, so that a field has one name and one type on both sides.
 """
 
-from typing import Any
+from datetime import datetime
+from typing import Literal
 from urllib.parse import quote
 
 import msgspec
 
 from driftline.events import rfc3339
-from driftline.incidents.incident import CRITICAL, Incident, Status, digest
+from driftline.incidents.incident import CRITICAL, FalseAlarms, Incident, Kind, Signal, Status, digest
 
 CONTENT_TYPE = "application/cloudevents+json"
 """Of the records in Kafka: each is a whole CloudEvent."""
 TYPE_PREFIX = "io.driftline.incident."
+SCHEMA = "https://driftline.dev/schemas/alert-1.json"
+SEVERITIES = ("critical", "warning")
+"""Most urgent first."""
+
+
+class AlertWindow(msgspec.Struct, frozen=True):
+    """The window that changed the incident's state. Times are RFC 3339."""
+
+    start: str
+    end: str
+    size_ms: int
+    count: int
+
+
+class AlertData(msgspec.Struct, frozen=True):
+    """The incident as it stands now. Names that are not there are None; times are RFC 3339."""
+
+    incident: str
+    model: str
+    version: str | None
+    segment: str | None
+    kind: Kind
+    status: Status
+    opened: str
+    resolved: str | None
+    window: AlertWindow
+    began: str | None
+    level: str | None
+    reason: str | None
+    false_alarms: FalseAlarms | None
+    signals: list[Signal]
+    detections: list[dict[str, str | int]]
+    reference: str | None
+    summary: str
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """One change of an incident, as it is published.
+
+    >>> from driftline.incidents.incident import Incident, Subject, Window
+    >>> window = Window(0, 60_000, 12)
+    >>> incident = Incident(Subject("churn", "3", ""), Kind.VOLUME, Status.FIRING, 60_000, window, [], "", "fewer")
+    >>> alert = alert_of(incident, group="driftline")
+    >>> alert.severity, alert.opened, alert.firing
+    ('critical', 60000, True)
+    >>> decode_alert(alert.encode()) == alert
+    True
+    """
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    datacontenttype: Literal["application/json"]
+    dataschema: str
+    partitionkey: str
+    """The incident's fingerprint."""
+    severity: str
+    data: AlertData
+
+    @property
+    def firing(self) -> bool:
+        """Whether the incident is open after this change."""
+        return self.data.status is Status.FIRING
+
+    @property
+    def opened(self) -> int:
+        """When the incident opened, in epoch milliseconds of event time."""
+        return _milliseconds(self.data.opened)
+
+    @property
+    def changed(self) -> int:
+        """When it changed, in epoch milliseconds of event time."""
+        return _milliseconds(self.time)
+
+    @property
+    def key(self) -> bytes:
+        """The key of its record: a compacted topic keeps the latest state of each fingerprint."""
+        return self.partitionkey.encode()
+
+    def encode(self) -> bytes:
+        """Return the value of its record."""
+        return msgspec.json.encode(self)
+
+
+def alert_of(incident: Incident, *, group: str) -> Alert:
+    """Return the alert of the last change of an incident that this group found."""
+    subject, window = incident.subject, incident.window
+    return Alert(
+        specversion="1.0",
+        id=alert_id(incident),
+        source=alert_source(group),
+        type=TYPE_PREFIX + incident.status.value,
+        subject=str(subject),
+        time=rfc3339(window.end),
+        datacontenttype="application/json",
+        dataschema=SCHEMA,
+        partitionkey=incident.fingerprint,
+        severity="critical" if incident.kind in CRITICAL else "warning",
+        data=AlertData(
+            incident=incident.id,
+            model=subject.model,
+            version=subject.version or None,
+            segment=subject.segment or None,
+            kind=incident.kind,
+            status=incident.status,
+            opened=rfc3339(incident.opened),
+            resolved=rfc3339(window.end) if incident.status is Status.RESOLVED else None,
+            window=AlertWindow(rfc3339(window.start), rfc3339(window.end), window.size, window.count),
+            began=None if incident.began is None else rfc3339(incident.began),
+            level=incident.level,
+            reason=incident.reason or None,
+            false_alarms=incident.false_alarms,
+            signals=list(incident.signals),
+            detections=list(incident.detections),
+            reference=incident.reference or None,
+            summary=incident.summary,
+        ),
+    )
+
+
+def decode_alert(value: bytes | None) -> Alert | None:
+    """Return the alert that a record of the alerts topic holds; None if it holds something else."""
+    try:
+        alert = _decoder.decode(value or b"null")
+        _ = alert.opened, alert.changed
+    except (msgspec.DecodeError, ValueError):
+        return None
+    return alert if alert.type == TYPE_PREFIX + alert.data.status else None
 
 
 def alert_id(incident: Incident) -> str:
@@ -30,49 +163,8 @@ def alert_source(group: str) -> str:
     return f"/driftline/{quote(group, safe='')}"
 
 
-def encode_alert(incident: Incident, *, group: str) -> bytes:
-    """Return the alert of an incident's last change, found by this group."""
-    return msgspec.json.encode(alert(incident, group=group))
+def _milliseconds(time: str) -> int:
+    return round(datetime.fromisoformat(time).timestamp() * 1000)
 
 
-def alert(incident: Incident, *, group: str) -> dict[str, Any]:
-    """Return the alert of an incident's last change, as plain values."""
-    subject = incident.subject
-    window = incident.window
-    data: dict[str, Any] = {
-        "incident": incident.id,
-        "model": subject.model,
-        "version": subject.version or None,
-        "segment": subject.segment or None,
-        "kind": incident.kind.value,
-        "status": incident.status.value,
-        "opened": rfc3339(incident.opened),
-        "resolved": rfc3339(window.end) if incident.status is Status.RESOLVED else None,
-        "window": {
-            "start": rfc3339(window.start),
-            "end": rfc3339(window.end),
-            "size_ms": window.size,
-            "count": window.count,
-        },
-        "began": None if incident.began is None else rfc3339(incident.began),
-        "level": incident.level,
-        "reason": incident.reason or None,
-        "false_alarms": msgspec.to_builtins(incident.false_alarms),
-        "signals": [msgspec.to_builtins(signal) for signal in incident.signals],
-        "detections": incident.detections,
-        "reference": incident.reference or None,
-        "summary": incident.summary,
-    }
-    return {
-        "specversion": "1.0",
-        "id": alert_id(incident),
-        "source": alert_source(group),
-        "type": TYPE_PREFIX + incident.status.value,
-        "subject": str(subject),
-        "time": rfc3339(window.end),
-        "datacontenttype": "application/json",
-        "dataschema": "https://driftline.dev/schemas/alert-1.json",
-        "partitionkey": incident.fingerprint,
-        "severity": "critical" if incident.kind in CRITICAL else "warning",
-        "data": data,
-    }
+_decoder = msgspec.json.Decoder(Alert)

@@ -17,7 +17,7 @@ from driftline.codec import Count, corrupt, corrupt_if_it_fails, pack, unpack
 from driftline.errors import StateCorrupt, StateOtherRelease
 from driftline.evidence.detectors import RIVER
 from driftline.evidence.reference import Reference
-from driftline.incidents.alerts import encode_alert
+from driftline.incidents.alerts import Alert, alert_of
 from driftline.incidents.incident import Incident, Kind, Status, Subject, digest
 from driftline.panes.merging import PaneMerger, Slice
 from driftline.panes.records import Rebase, Skip, decode_command
@@ -49,12 +49,21 @@ DETECTORS = "detectors"
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
-    """An alert to publish: its key is the incident's fingerprint."""
+class Told:
+    """An incident that changed, as it was then, and the alert to publish: its key is the incident's fingerprint."""
 
-    key: bytes
-    value: bytes
     incident: Incident
+    alert: Alert
+
+    @property
+    def key(self) -> bytes:
+        """The key of the record to publish."""
+        return self.alert.key
+
+    @property
+    def value(self) -> bytes:
+        """The value of the record to publish."""
+        return self.alert.encode()
 
 
 class Judge:
@@ -73,7 +82,7 @@ class Judge:
         self._rules: dict[str, ModelRules] = {}
         self._references = References(self._subjects)
         self._ranks: dict[tuple[str, str], int] = {}
-        self._alerts: list[Alert] = []
+        self._alerts: list[Told] = []
         self._touched: set[Subject] = set()
         self._unreadable = 0
         self._late = 0
@@ -145,9 +154,8 @@ class Judge:
 
     def _tell(self, changed: Sequence[Incident]) -> None:
         for incident in changed:
-            value = encode_alert(incident, group=self._settings.group)
             copy = msgspec.json.decode(msgspec.json.encode(incident), type=Incident)
-            self._alerts.append(Alert(incident.fingerprint.encode(), value, copy))
+            self._alerts.append(Told(copy, alert_of(copy, group=self._settings.group)))
 
     def _schedule(self, judge: SubjectJudge) -> None:
         """Note when a subject's next window ends. A time that was noted before stays, and finds nothing to do."""
@@ -238,8 +246,8 @@ class Judge:
             self._rules[model] = self._settings.rules(model)
         return self._rules[model]
 
-    def emit(self) -> list[Alert]:
-        """Take out the alerts that are to be sent, in order."""
+    def emit(self) -> list[Told]:
+        """Take out the changes that are to be told, in order."""
         alerts, self._alerts = self._alerts, []
         return alerts
 
