@@ -13,7 +13,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 ROOT = "driftline"
 
-PURE = {"codec", "errors", "events", "evidence", "formats", "incidents", "panes", "sketches", "tasks"}
+PURE = {"codec", "columns", "errors", "events", "evidence", "formats", "incidents", "panes", "sketches", "tasks"}
 """Packages whose results depend on nothing but their arguments."""
 
 COMPILER = "compiled"

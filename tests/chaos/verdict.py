@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from driftline.columns.times import LATEST
 from driftline.config import Settings
-from driftline.formats.times import LATEST
 from driftline.log.api import Log, Outgoing, Record, TopicPartition
 from driftline.panes.records import PaneRecord, decode_record
 from driftline.runtime.stage_names import SUMMARISE

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftline.columns.reasons import Reason
+from driftline.columns.times import BAD_TIME, parse_time
 from driftline.formats.learning import NO_FIELDS, Limits
 from driftline.formats.native import ColumnBatch, NativeDecoder
-from driftline.formats.reasons import Reason
 from driftline.formats.speculation.identities import NO_ID
-from driftline.formats.times import BAD_TIME, parse_time
 from driftline.formats.validate import validate
 from tests.formats import records
 

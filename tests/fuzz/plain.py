@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from driftline.columns.reasons import Reason
+from driftline.columns.times import BAD_TIME, NO_TIME, parse_time, unit_of
 from driftline.formats.columns import NO_KEY, CategoryKeys, ModelColumns
 from driftline.formats.learning import BAD_NAME, TOO_MANY, Limits, Shape, plain_name
 from driftline.formats.native import ColumnBatch
-from driftline.formats.reasons import Reason
 from driftline.formats.shapes import MISSING_NUMBER, Kind, Node, kind_of
 from driftline.formats.speculation.identities import identities
-from driftline.formats.times import BAD_TIME, NO_TIME, parse_time, unit_of
 from driftline.formats.validate import validate
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import ROLES, Oddity, Role

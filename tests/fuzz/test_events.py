@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from driftline.columns.reasons import Reason
 from driftline.formats.learning import Limits
 from driftline.formats.native import ColumnBatch, NativeDecoder
-from driftline.formats.reasons import Reason
 from tests.fuzz import producers, spelling
 from tests.fuzz.comparing import Value, difference, pieces, shrunk
 from tests.fuzz.mutations import Mutator, read, write

@@ -13,10 +13,10 @@ from typing import Any
 
 import msgspec
 
+from driftline.columns.reasons import Reason
 from driftline.evidence.detectors import DETECTORS, USUAL
 from driftline.formats.learning import Limits
 from driftline.formats.native import ColumnBatch, NativeDecoder
-from driftline.formats.reasons import Reason
 from driftline.incidents.budget import Budget
 from driftline.tasks.judge import Judge
 from driftline.tasks.rules import JudgeSettings, LearnRule, ModelRules

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from driftline.columns.reasons import Reason
 from driftline.formats.learning import MAX_EXTRA_FIELDS, Limits
-from driftline.formats.reasons import Reason
 from driftline.sketches.keys import category_key
 from driftline.sketches.summary import DELAY, Role, Summary, combine
 from driftline.tasks.summarise import STREAM, Summarise

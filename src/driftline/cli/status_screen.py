@@ -77,7 +77,7 @@ def _skipped(found: dict[str, Any]) -> list["Text"]:
 
 def _refused(found: dict[str, Any]) -> list["Text"]:
     """Say why records were refused, and where they are."""
-    from driftline.formats.reasons import EXPLANATIONS
+    from driftline.columns.reasons import EXPLANATIONS
 
     meanings = {reason.label: meaning for reason, meaning in EXPLANATIONS.items()}
     totals: Counter[str] = Counter()

@@ -22,13 +22,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from driftline.columns.reasons import Reason
+from driftline.columns.times import BAD_TIME, NO_TIME, parse_times, unit_of
 from driftline.formats.columns import CategoryKeys, ModelColumns, join, settle, to_columns, unwatchable
 from driftline.formats.learning import BAD_NAME, TOO_MANY, Limits, Shape
-from driftline.formats.reasons import Reason
 from driftline.formats.shapes import Nobody, event_type
 from driftline.formats.speculation.identities import NO_ID, identities
 from driftline.formats.speculation.reader import LESSONS, SpeculativeReader
-from driftline.formats.times import BAD_TIME, NO_TIME, parse_times, unit_of
 from driftline.formats.validate import validate
 from driftline.sketches.keys import Ints
 

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 import msgspec
 
 from driftline.codec import Count, Mark, Time, corrupt
-from driftline.formats.times import BAD_TIME
+from driftline.columns.times import BAD_TIME
 from driftline.panes.records import Group, PaneRecord, Watermark, decode_record
 from driftline.sketches.summary import Summary, combine
 

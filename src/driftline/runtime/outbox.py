@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 
 from driftline.codec import corrupt_if_it_fails
-from driftline.formats.reasons import Reason
+from driftline.columns.reasons import Reason
 from driftline.log.api import Outgoing, Record, TopicPartition
 
 GROUP_HEADER = "driftline-group"

@@ -6,8 +6,8 @@ from typing import NoReturn
 
 import polars as pl
 
+from driftline.columns.times import LATEST
 from driftline.errors import InputError
-from driftline.formats.times import LATEST
 from driftline.tables.table import Table, input_errors
 
 _CLOCK = (

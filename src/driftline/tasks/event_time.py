@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.codec import Count, Mark
+from driftline.columns.times import BAD_TIME
 from driftline.compiled import compiled
-from driftline.formats.times import BAD_TIME
 from driftline.sketches.keys import Ints
 
 Bools: TypeAlias = NDArray[np.bool_]

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from driftline.codec import Count, Time
-from driftline.formats.reasons import Reason
+from driftline.columns.reasons import Reason
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import summarise_incident

@@ -22,12 +22,12 @@ import msgspec
 import numpy as np
 
 from driftline.codec import LAST, Count, Mark, corrupt_if_it_fails, pack, unpack
+from driftline.columns.reasons import EXPLANATIONS, Reason
+from driftline.columns.times import LATEST, NO_TIME, in_seconds
 from driftline.formats.columns import CategoryKeys, ModelColumns
 from driftline.formats.learning import Limits, Shape
 from driftline.formats.native import ColumnBatch, NativeDecoder
-from driftline.formats.reasons import EXPLANATIONS, Reason
 from driftline.formats.speculation.identities import NO_ID
-from driftline.formats.times import LATEST, NO_TIME, in_seconds
 from driftline.panes.arrivals import NO_DELAY, NO_OWN_TIME, Arrivals, delays_of
 from driftline.panes.groups import Naming
 from driftline.panes.open import OpenPanes

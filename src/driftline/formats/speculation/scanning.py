@@ -8,9 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from driftline.columns.times import BAD_TIME
 from driftline.compiled import Word, bits_of, byte_at, inlined, signed, word_at
 from driftline.formats.speculation.numerals import exact_float, nearest_float_bits
-from driftline.formats.times import BAD_TIME
 
 ROOM: Final = 32
 FAILED: Final = -1

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from driftline.columns.times import BAD_TIME, LATEST, NO_TIME
 from driftline.compiled import Bytes, address, byte_at, compiled, inlined, signed, word_at
 from driftline.formats.speculation.identities import NO_ID, identity
 from driftline.formats.speculation.scanning import (
@@ -35,7 +36,6 @@ from driftline.formats.speculation.tokens import (
     enter,
     find,
 )
-from driftline.formats.times import BAD_TIME, LATEST, NO_TIME
 from driftline.sketches.keys import Floats, Ints
 
 PASSED, TIME, VALUE, CODE, ID = range(5)

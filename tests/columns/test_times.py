@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.formats.times import BAD_TIME, LATEST, NO_TIME, parse_time, parse_times
+from driftline.columns.times import BAD_TIME, LATEST, NO_TIME, parse_time, parse_times
 
 short = st.datetimes().map(lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%SZ").rjust(20, "0"))
 long = st.datetimes().map(lambda moment: moment.isoformat(timespec="milliseconds").rjust(23, "0") + "Z")
