@@ -107,8 +107,8 @@ def both_move(event: Event, chance: Any) -> Event:
         (changes.shift_prediction, Kind.PREDICTION_DRIFT, "model", "the output moved and the inputs did not"),
         (both_move, Kind.PREDICTION_DRIFT, "data", "the inputs moved too"),
         (y_gone, Kind.DATA_QUALITY, "code", "the schema changed: y is gone"),
-        (new_field, Kind.DATA_QUALITY, "code", "the schema changed: a field is new"),
-        (changes.y_text, Kind.DATA_QUALITY, "code", "the schema changed: y has another type"),
+        (new_field, Kind.DATA_QUALITY, "code", "the schema changed: extra is new"),
+        (changes.y_text, Kind.DATA_QUALITY, "code", "the schema changed: y became text"),
     ],
 )
 def test_each_change_has_its_level(change: Change, kind: Kind, level: str, reason: str) -> None:

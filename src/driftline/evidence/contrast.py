@@ -25,7 +25,7 @@ class Contrast:
     share: bool
 
 
-def contrast(projection: Projection, vector: Ints, slot: int) -> Contrast | None:
+def contrast(projection: Projection, vector: Ints, slot: int, excess: float = 0.0) -> Contrast | None:
     """Return what moved most of a signal's values; None where the window or the reference had none.
 
     The mean, for numbers whose mean moved by a quarter of a standard deviation or more; else the category, value or
@@ -41,6 +41,7 @@ def contrast(projection: Projection, vector: Ints, slot: int) -> Contrast | None
     numeric = bins.role is Role.NUMBERS
     if numeric:
         before, after = (float(projection.means(side)[slot]) for side in (projection.reference, vector))
+        after += excess / int(counts[1].sum())
         deviation = float(projection.deviations[slot])
         if abs(after - before) >= MEAN_TELLS * deviation:
             return Contrast("mean", before, after, share=False)

@@ -5,6 +5,7 @@ changed (PSI by (K - 1)(1/n + 1/m) on average), so they use the evidence bins, a
 thresholds of 0.1 and 0.2 were meant.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -56,8 +57,8 @@ class Effects:
         return {name: value for name, value in found.items() if not np.isnan(value)}
 
 
-def effects(projection: Projection, vector: Ints) -> Effects:
-    """Compare a window's vector with the reference's."""
+def effects(projection: Projection, vector: Ints, excess: Mapping[str, float] = {}) -> Effects:
+    """Compare a window's vector with the reference's; `excess` is what its sums lack, by signal (see `news`)."""
     reference = projection.reference
     window_bins, reference_bins = projection.evidence(vector), projection.evidence(reference)
     possible = projection.shares > 0
@@ -66,6 +67,9 @@ def effects(projection: Projection, vector: Ints) -> Effects:
     chi2, chi2_p = _chi2(window_bins, reference_bins)
     ks, wasserstein = _by_order(projection, vector)
     before, after = projection.means(reference), projection.means(vector)
+    for name, lacking in excess.items():
+        slot = projection.signals.index(name)
+        after[slot] += lacking / max(int(totals[slot]), 1)
     with np.errstate(invalid="ignore"):
         shift = (after - before) / np.where(projection.deviations > 0, projection.deviations, np.nan)
     quality_before = _rates(projection.quality(reference))

@@ -55,7 +55,7 @@ class Projection:
         self.natures = natures
         self.families = tuple(family_of(name) for name in self.signals)
         self._arrivals = np.array([family is Family.ARRIVAL for family in self.families])
-        kinds = expected_kinds(summary)
+        kinds = self._kinds = expected_kinds(summary)
         self.bins: Mapping[int, Bins] = {
             slot: bins_of(summary, slot, Role(int(kinds[slot])), nature, reference.alone)
             for slot, nature in enumerate(natures)
@@ -221,6 +221,10 @@ class Projection:
     def rows(self, family: Family) -> Ints:
         """Return the slots of a family whose values are compared with the reference."""
         return np.array([slot for slot in self.bins if self.families[slot] is family], dtype=np.int64)
+
+    def role_of(self, slot: int) -> Role | None:
+        """Return the cell that held most of a signal's values; None where there were none."""
+        return Role(int(self._kinds[slot])) if self._kinds[slot] >= 0 else None
 
     @property
     def quality_rows(self) -> Ints:

@@ -54,6 +54,11 @@ class Signal(msgspec.Struct, frozen=True):
     before: str = ""
     after: str = ""
     """That, in the reference and in the window, as text for people."""
+    named: dict[str, float] = {}
+    """What the reference does not know, or not as frequent: fields and categories by name, the most frequent first,
+    with their shares of the window's events."""
+    factor: float | None = None
+    """By which all its numbers were multiplied, if that is what happened."""
 
 
 class Window(msgspec.Struct, frozen=True):

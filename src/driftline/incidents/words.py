@@ -5,7 +5,7 @@ from math import log
 
 from driftline.events import rfc3339
 from driftline.incidents.incident import Basis, FalseAlarms, Kind, Signal, Subject
-from driftline.sketches.summary import DELAY, REPEATED
+from driftline.sketches.summary import DELAY, EVENTS, REPEATED
 
 KIND_WORDS = {
     Kind.DATA_DRIFT: "inputs moved away from the reference",
@@ -18,12 +18,13 @@ KIND_WORDS = {
     Kind.CAPACITY: "a limit was reached: what is beyond is counted, not watched",
     Kind.SKIPPED: "records were skipped, and nobody will count them",
 }
+OTHER_TYPE, OUT_OF_RANGE, NEVER_SEEN = "of another type", "out of range", "never seen before"
 _SHARES = {
     "null": "null",
     "missing": "missing",
-    "other_kind": "of another type",
-    "out_of_range": "out of range",
-    "unseen": "never seen before",
+    "other_kind": OTHER_TYPE,
+    "out_of_range": OUT_OF_RANGE,
+    "unseen": NEVER_SEEN,
 }
 _ARRIVALS = {
     DELAY: {"out_of_range": "late", "null": "without a time of their own"},
@@ -32,6 +33,7 @@ _ARRIVALS = {
 """What a share of bad values is called where it is about how events came."""
 _AHEAD = "ahead of their time"
 MOST_PARTS = 3
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def summarise_incident(
@@ -117,14 +119,33 @@ def describe(signal: Signal, kind: Kind) -> str:
         before, after, what = largest_share(signal.name, effects)
         if signal.name in _ARRIVALS:
             name = "events"
-        return f"{name} {before} → {after} {what}{_by(signal, what)}" if what else f"{name} changed"
+        if signal.name == EVENTS and signal.named:
+            return f"new {'fields' if len(signal.named) > 1 else 'field'}: {_names(signal)}"
+        what = signal.what or what
+        told = f"{_by(signal, what)}{_times(signal)}"
+        told += f": {_names(signal)}" if signal.named else ""
+        return f"{name} {before} → {after} {what}{told}" if what else f"{name} changed"
     size = f" (PSI {number(effects['psi'])})" if "psi" in effects else ""
     if signal.what:
         joint = ":" if signal.after.endswith("%") else ""
-        return f"{name} {signal.what}{joint} {signal.before} → {signal.after}{size}"
+        return f"{name} {signal.what}{joint} {signal.before} → {signal.after}{_times(signal)}{size}"
     if "mean_before" in effects and "mean_after" in effects:
         return f"{name} mean {number(effects['mean_before'])} → {number(effects['mean_after'])}{size}"
     return f"{name} has another mix of values{size}"
+
+
+def _names(signal: Signal) -> str:
+    """Return names with their shares, the most frequent first."""
+    told = [f"{name.removeprefix('features.')} ({percent(share)})" for name, share in signal.named.items()]
+    more = f" and {len(told) - MOST_PARTS} more" if len(told) > MOST_PARTS else ""
+    return ", ".join(told[:MOST_PARTS]) + more
+
+
+def _times(signal: Signal) -> str:
+    """Return by what all numbers were multiplied or divided."""
+    if signal.factor is None:
+        return ""
+    return f", {TIMES} {number(signal.factor)}" if signal.factor >= 1 else f", ÷ {number(1 / signal.factor)}"
 
 
 def _by(signal: Signal, what: str) -> str:

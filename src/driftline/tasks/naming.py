@@ -1,7 +1,8 @@
 """What changed, in which level: the facts that `incidents.level` goes by, gathered where an incident opens."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from driftline.evidence.news import News
 from driftline.evidence.signals import Family, family_of
 from driftline.incidents.incident import Incident, Kind
 from driftline.incidents.level import Facts, name_level
@@ -52,7 +53,7 @@ def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJu
         inputs_watched=len(judge.watched.rows[Kind.DATA_DRIFT]) > 0,
         inputs_moved=judge.moved(Kind.DATA_DRIFT),
         code_version=judge.codes.came_in(began - incident.window.size, incident.window.end),
-        schema=tuple(_schema_changes(judge.quality())),
+        schema=tuple(_schema_changes(judge.quality(), judge.news, _at_that_time(incident, judge, began))),
         version=subject.version,
         version_before=(reference.version or "(none)") if other_version else "",
         unlike_model=judge.origin is Origin.MODEL,
@@ -75,10 +76,26 @@ def _alone(incident: Incident, segments: Sequence[SubjectJudge]) -> str:
     return moved[0].subject.segment
 
 
-def _schema_changes(quality: Mapping[str, Mapping[str, float]]) -> Iterable[str]:
-    """Yield what changed of the schema, given each signal's effects in the window."""
+def _at_that_time(incident: Incident, judge: SubjectJudge, began: int) -> Callable[[str], bool]:
+    """Return what tells whether a signal's quality changed when the incident's did: only then it may be the reason."""
+    about = {signal.name for signal in incident.signals} if incident.kind is Kind.DATA_QUALITY else set()
+    size = incident.window.size
+
+    def changed(name: str) -> bool:
+        since = judge.bad_since(name, size)
+        return name in about or (since is not None and abs(since - began) <= size)
+
+    return changed
+
+
+def _schema_changes(
+    quality: Mapping[str, Mapping[str, float]], news: News, at_that_time: Callable[[str], bool]
+) -> Sequence[str]:
+    """Return what changed of the schema, given each signal's effects in the window, and what came of another kind."""
     found = []
     for name, effects in quality.items():
+        if not at_that_time(name):
+            continue
         short = name.removeprefix("features.")
         missing = effects.get("missing_after", 0.0)
         if name == DELAY:
@@ -86,9 +103,13 @@ def _schema_changes(quality: Mapping[str, Mapping[str, float]]) -> Iterable[str]
                 found.append("event_time is gone")
         elif name == "events":
             if effects.get("unseen_after", 0.0) >= SCHEMA:
-                found.append("a field is new")
+                new = [field.removeprefix("features.") for field in news.fields]
+                found += [f"{field} is new" for field in new] or ["a field is new"]
         elif effects.get("missing_before", 1.0) <= 1 - SCHEMA and missing >= 1 - GONE:
             found.append(f"{short} is gone")
         elif effects.get("other_kind_after", 0.0) - effects.get("other_kind_before", 0.0) >= SCHEMA:
-            found.append(f"{short} has another type")
+            kinds = news.kinds.get(name, {})
+            found.append(
+                f"{short} became {max(kinds, key=lambda kind: kinds[kind])}" if kinds else f"{short} has another type"
+            )
     return found[:MOST_FIELDS]

@@ -7,6 +7,7 @@ import msgspec
 
 from driftline.codec import Count, Span, Time
 from driftline.evidence.detectors import Fed
+from driftline.evidence.news import News
 from driftline.incidents.incident import Incident, Subject, Window
 from driftline.tasks.adoption import Adoption
 from driftline.tasks.rules import LearnRule
@@ -22,6 +23,8 @@ class Trail(msgspec.Struct, frozen=True):
     codes: dict[str, Time]
     turned: dict[int, Time] = {}
     codes_last: dict[str, Time] = {}
+    news: list[News] = []
+    """Of each window."""
     layout: str = ""
     """By which its windows and evidence were counted; "" in what earlier releases wrote."""
     held: dict[int, Count] = {}

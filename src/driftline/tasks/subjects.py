@@ -19,6 +19,7 @@ import numpy as np
 from driftline.codec import corrupt
 from driftline.evidence.detectors import KNOWN, Fed, Replayed
 from driftline.evidence.evalues import Evidence
+from driftline.evidence.news import News, news_of
 from driftline.evidence.onset import Onset
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import carried
@@ -91,6 +92,7 @@ class SubjectJudge:
         self._rules = rules
         self._since = 0
         self._windows: dict[tuple[int, int, int], Ints] = {}
+        self._news: dict[tuple[int, int, int], News] = {}
         self._silent: dict[int, int] = {}
         self._held: dict[int, int] = {}
         """Windows in a row, by size, in which the whole model was silent: what they say of volume is held back."""
@@ -109,7 +111,7 @@ class SubjectJudge:
         self._measured, self._totals = [], {}
         if watched is None:
             self.watched = None
-            self._windows, self._evidence, self._detectors = {}, {}, []
+            self._windows, self._news, self._evidence, self._detectors = {}, {}, {}, []
         else:
             self.watch(watched, adoption.at)
         return closed
@@ -125,7 +127,7 @@ class SubjectJudge:
         self._turned = {}
         self._since = since
         self._evidence, self._windows, self._volumes, self._onsets = {}, {}, {}, {}
-        self._silent, self._held = {}, {}
+        self._silent, self._held, self._news = {}, {}, {}
         self.following.forget()
         for size, _ in self._rules.windows:
             self._volumes[size] = VolumeBins(watched.reference, size)
@@ -183,7 +185,7 @@ class SubjectJudge:
         if self.watched is None:
             return learned
         vector = self.watched.projection.project(summary)
-        self._fill(start, end, vector)
+        self._fill(start, end, vector, news_of(self.watched.projection, summary, vector))
         if self._detectors:
             view = self.watched.at(start, end - start)
             scores = dict(zip(view.projection.signals, view.scores.of(vector).tolist(), strict=True))
@@ -204,10 +206,11 @@ class SubjectJudge:
             self.learner.supplement(start, summary)
         if self.watched is None or start < self._since:
             return True
-        return self._fill(start, end, self.watched.projection.project(summary), mark)
+        vector = self.watched.projection.project(summary)
+        return self._fill(start, end, vector, news_of(self.watched.projection, summary, vector), mark)
 
-    def _fill(self, start: int, end: int, vector: Ints, mark: int | None = None) -> bool:
-        """Add a vector to its windows, but for those that were judged. Returns False where there is one of those."""
+    def _fill(self, start: int, end: int, vector: Ints, news: News, mark: int | None = None) -> bool:
+        """Add a vector and its news to their windows, but for those that were judged. Returns False if one was."""
         whole = True
         for index, (size, every) in enumerate(self._rules.windows):
             for window in window_starts(start, end, size, every):
@@ -217,6 +220,8 @@ class SubjectJudge:
                 key = (window + size, index, window)
                 held = self._windows.get(key)
                 self._windows[key] = vector if held is None else held + vector
+                if news:
+                    self._news[key] = self._news.get(key, News()).add(news)
         return whole
 
     def moved(self, kind: Kind) -> bool:
@@ -233,6 +238,19 @@ class SubjectJudge:
         if seen is None or seen.window.end != end:
             return 0.0
         return seen.excess(kind, name) if kind is Kind.VOLUME or name in seen.view.projection.signals else 0.0
+
+    @property
+    def news(self) -> News:
+        """What the vector of the window judged last does not say."""
+        assert self._seen is not None
+        return self._seen.news
+
+    def bad_since(self, name: str, size: int) -> int | None:
+        """Return the start of the window of this size with which a signal's quality began to change, if it did."""
+        assert self._seen is not None
+        onset = self._onsets.get((size, Kind.DATA_QUALITY))
+        names = self._seen.view.names(Kind.DATA_QUALITY)
+        return onset.of(names.index(name)) if onset is not None and name in names else None
 
     def quality(self) -> dict[str, dict[str, float]]:
         """Return the effects of each signal in the window judged last."""
@@ -253,12 +271,12 @@ class SubjectJudge:
         """Judge the windows that end now. Returns the incidents that changed."""
         changed: list[Incident] = []
         for key in sorted(key for key in self._windows if key[0] <= time):
-            vector = self._windows.pop(key)
+            vector, news = self._windows.pop(key), self._news.pop(key, News())
             size, _ = self._rules.windows[key[1]]
             _, index, start = key
             if self.heard <= start < last.segment:
                 continue  # one version is not silent while another, perhaps its successor, speaks
-            changed.extend(self._judge(vector, start, size, silent=last.model <= start))
+            changed.extend(self._judge(vector, news, start, size, silent=last.model <= start))
             if start % size == 0 and (size, Kind.VOLUME) in self._evidence:
                 self._await_next(index, start + size, size, told=last.silent)
         return changed
@@ -273,11 +291,11 @@ class SubjectJudge:
             nothing: Ints = np.zeros(self.watched.projection.width, dtype=np.int64)
             self._windows.setdefault((start + size, index, start), nothing)
 
-    def _judge(self, vector: Ints, start: int, size: int, *, silent: bool) -> list[Incident]:
+    def _judge(self, vector: Ints, news: News, start: int, size: int, *, silent: bool) -> list[Incident]:
         assert self.watched is not None
         window = Window(start, start + size, self.watched.projection.events(vector))
         held = self._held.pop(size, 0) if window.count else self._held.get(size, 0)
-        seen = self._seen = Seen(self._turn(size, start), self._volumes[size], vector, window, held)
+        seen = self._seen = Seen(self._turn(size, start), self._volumes[size], vector, window, held, news)
         self.last_window, self._measured = window, None
         changed: list[Incident | None] = []
         enough = window.count >= self._rules.min_events
@@ -383,6 +401,7 @@ class SubjectJudge:
                 self.codes.since,
                 dict(self._turned),
                 self.codes.last,
+                [self._news.get(key, News()) for key in self._windows] if self._news else [],
                 self.watched.projection.layout if self.watched else "",
                 dict(self._held),
             ),
@@ -432,6 +451,8 @@ class SubjectJudge:
                 raise corrupt("subject", f"a window of {self.subject} does not fit its reference")
             if self._is_asked_for(key):
                 self._windows[key] = vector
+                if stored.trail is not None and stored.trail.news:
+                    self._news[key] = stored.trail.news[number]
         for size, start in (stored.trail.turned if stored.trail is not None else {}).items():
             if size in self._volumes:
                 self._turn(size, start)

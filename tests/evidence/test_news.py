@@ -1,0 +1,61 @@
+"""What a vector cannot say: names, what came instead, and by what numbers were multiplied."""
+
+import numpy as np
+import pytest
+
+from driftline.evidence.distances import effects
+from driftline.evidence.news import MOST_NAMES, News, factor_of, news_of
+from driftline.evidence.projection import Projection
+from driftline.sketches.keys import Ints
+from tests.evidence.columns import Column, reference_of, summarise
+
+CHANCE = np.random.default_rng(3)
+INCOME = CHANCE.lognormal(10, 0.5, 5_000)
+REFERENCE = reference_of({"x": INCOME, "city": ["Oslo", "Bergen"] * 2_500})
+PROJECTION = Projection(REFERENCE)
+
+
+def news(columns: dict[str, Column]) -> tuple[News, Ints]:
+    summary = summarise(columns)
+    vector = PROJECTION.project(summary)
+    return news_of(PROJECTION, summary, vector), vector
+
+
+def test_there_is_none_where_all_is_known() -> None:
+    assert not news({"x": INCOME[:100], "city": ["Oslo"] * 100})[0]
+
+
+def test_new_fields_and_values_are_named_the_most_frequent_first() -> None:
+    found, _ = news(
+        {"x": INCOME[:10], "city": ["Rome"] * 3 + ["Lyon"] * 7, "a": [1.0] * 2 + [...] * 8, "b": ["z"] * 10}
+    )
+    assert list(found.fields.items()) == [("b", 10), ("a", 2)]
+    assert list(found.values["city"].items()) == [("Lyon", 7), ("Rome", 3)]
+
+
+def test_names_are_bounded() -> None:
+    found, _ = news({"x": INCOME[:100], "city": [f"city {at}" for at in range(100)]})
+    assert len(found.add(found).values["city"]) == MOST_NAMES
+
+
+def test_what_came_instead_of_numbers_is_told() -> None:
+    assert news({"x": ["1.5"] * 8 + [True, None], "city": ["Oslo"] * 10})[0].kinds["x"] == {"text": 8, "boolean": 1}
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1_000, 1_000), (1e-3, 1e-3), (1e7, 1e7), (60, 60)])
+def test_another_unit_is_told_by_its_factor_and_the_mean_is_right(factor: float, told: float) -> None:
+    values = CHANCE.lognormal(10, 0.5, 900) * factor
+    parts = [news({"x": part, "city": ["Oslo"] * 300}) for part in np.split(values, 3)]
+    whole, vector = News(), np.zeros_like(parts[0][1])
+    for found, held in parts:
+        whole, vector = whole.add(found), vector + held
+    slot = PROJECTION.signals.index("x")
+    mean = effects(PROJECTION, vector, whole.excess).of(slot)["mean_after"]
+    assert mean == pytest.approx(values.mean(), rel=1e-4)
+    if factor > 100 or factor < 0.01:
+        assert factor_of(REFERENCE.summary, slot, whole.logs["x"], 900) == told
+
+
+def test_a_shift_is_no_change_of_unit() -> None:
+    found, _ = news({"x": INCOME[:500] + 1e7, "city": ["Oslo"] * 500})
+    assert factor_of(REFERENCE.summary, PROJECTION.signals.index("x"), found.logs["x"], 500) is None
