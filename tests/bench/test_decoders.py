@@ -6,7 +6,7 @@ import pytest
 
 from driftline.bench.decoders import CATEGORIES, NUMBERS, Decode, msgspec_structs, polars_ndjson, pyarrow_json
 from driftline.bench.workload import Workload, slices
-from driftline.formats.learning import Limits
+from driftline.columns.shape import Limits
 from driftline.formats.native import NativeDecoder
 
 needs_pyarrow = pytest.mark.skipif(find_spec("pyarrow") is None, reason="pyarrow is not a dependency")

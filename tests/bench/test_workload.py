@@ -14,7 +14,7 @@ from driftline.bench.workload import (
     feature_names,
     slices,
 )
-from driftline.formats.learning import Limits
+from driftline.columns.shape import Limits
 from driftline.formats.native import NativeDecoder
 
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftline.columns.reasons import Reason
+from driftline.columns.shape import NO_FIELDS, Limits
 from driftline.columns.times import BAD_TIME, parse_time
-from driftline.formats.learning import NO_FIELDS, Limits
 from driftline.formats.native import ColumnBatch, NativeDecoder
 from driftline.formats.speculation.identities import NO_ID
 from driftline.formats.validate import validate

@@ -12,12 +12,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from driftline.columns.categories import MISSING_NUMBER, NO_KEY, CategoryKeys
+from driftline.columns.model import ModelColumns
 from driftline.columns.reasons import Reason
+from driftline.columns.shape import BAD_NAME, TOO_MANY, Limits, plain_name
 from driftline.columns.times import BAD_TIME, NO_TIME, parse_time, unit_of
-from driftline.formats.columns import NO_KEY, CategoryKeys, ModelColumns
-from driftline.formats.learning import BAD_NAME, TOO_MANY, Limits, Shape, plain_name
+from driftline.formats.event_shape import EventShape
 from driftline.formats.native import ColumnBatch
-from driftline.formats.shapes import MISSING_NUMBER, Kind, Node, kind_of
+from driftline.formats.shapes import Kind, Node, kind_of
 from driftline.formats.speculation.identities import identities
 from driftline.formats.validate import validate
 from driftline.sketches.keys import Ints
@@ -42,14 +44,14 @@ class PlainDecoder:
 
     def __init__(self, limits: Limits, tags_of: Callable[[str], tuple[str, ...]]) -> None:
         self.limits = limits
-        self.shapes: dict[str, Shape] = {}
+        self.shapes: dict[str, EventShape] = {}
         self.keys = CategoryKeys()
         self.learned = False
         self._tags_of = tags_of
 
     def restore(self, encoded: Iterable[Any]) -> None:
         for data in encoded:
-            self.shapes[data[0]] = Shape.decode(data, self.limits, self._tags_of(data[0]))
+            self.shapes[data[0]] = EventShape.decode(data, self.limits, self._tags_of(data[0]))
 
     @property
     def crowded(self) -> bool:
@@ -91,7 +93,7 @@ class PlainDecoder:
         """Take in a valid event. Returns (ignored fields, time, reason)."""
         model = event["model"]
         if model not in self.shapes:
-            self.shapes[model] = Shape(model, self.limits, self._tags_of(model))
+            self.shapes[model] = EventShape(model, self.limits, self._tags_of(model))
         shape = self.shapes[model]
         before = shape.generation
         beyond = shape.learn(event)
@@ -117,7 +119,7 @@ class PlainDecoder:
             reason = bad if time == BAD_TIME else Reason.ACCEPTED
         return beyond, BAD_TIME if reason and time == NO_TIME else time, int(reason)
 
-    def _columns(self, shape: Shape, held: _Rows) -> ModelColumns:
+    def _columns(self, shape: EventShape, held: _Rows) -> ModelColumns:
         """Put rows into columns; a slot that one row fills twice has two of them."""
         size = len(held.rows)
         numbers: dict[tuple[int, int], list[float]] = {}
@@ -172,7 +174,7 @@ def _looked_at(value: bytes | None, limits: Limits) -> Looked:
     return reason, detail, event, read
 
 
-def _watched(shape: Shape, event: Mapping[str, Any]) -> Iterator[Found]:
+def _watched(shape: EventShape, event: Mapping[str, Any]) -> Iterator[Found]:
     """Yield all that one event adds to its pane: what it holds of what the shape watches."""
     features = event.get("features")
     if features is not None:
@@ -190,7 +192,7 @@ def _watched(shape: Shape, event: Mapping[str, Any]) -> Iterator[Found]:
         yield from _leaf(shape, "tags.code_version", tags["code_version"])
 
 
-def _walk(shape: Shape, node: Node, path: str, value: object, depth: int) -> Iterator[Found]:
+def _walk(shape: EventShape, node: Node, path: str, value: object, depth: int) -> Iterator[Found]:
     if isinstance(value, dict) and depth > 0:
         for name, below in value.items():
             if name in node.children:
@@ -199,7 +201,7 @@ def _walk(shape: Shape, node: Node, path: str, value: object, depth: int) -> Ite
         yield from _leaf(shape, path, value)
 
 
-def _leaf(shape: Shape, path: str, value: object) -> Iterator[Found]:
+def _leaf(shape: EventShape, path: str, value: object) -> Iterator[Found]:
     slot = shape.signals.get(path)
     length = shape.length_of(path)
     if isinstance(value, list) and length is not None:

@@ -15,8 +15,8 @@ import msgspec
 import numpy as np
 
 from driftline.codec import pack, unpack
+from driftline.columns.shape import Limits
 from driftline.errors import StateCorrupt
-from driftline.formats.learning import Limits
 from driftline.panes.records import Watermark
 from driftline.tasks.judge import Judge
 from driftline.tasks.summarise import Summarise, SummariseSettings

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import msgspec
 
 from driftline.codec import corrupt_if_it_fails, unpack
+from driftline.columns.shape import Limits
 from driftline.errors import StateCorrupt
 from driftline.evidence.reference import Reference
-from driftline.formats.learning import Limits
 from driftline.formats.native import NativeDecoder
 from driftline.panes.records import decode_record
 from driftline.runtime.outbox import decode_outgoing

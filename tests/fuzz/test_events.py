@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from driftline.columns.reasons import Reason
-from driftline.formats.learning import Limits
+from driftline.columns.shape import Limits
 from driftline.formats.native import ColumnBatch, NativeDecoder
 from tests.fuzz import producers, spelling
 from tests.fuzz.comparing import Value, difference, pieces, shrunk

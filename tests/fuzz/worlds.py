@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 
 from driftline.columns.reasons import Reason
+from driftline.columns.shape import Limits
 from driftline.evidence.detectors import DETECTORS, USUAL
-from driftline.formats.learning import Limits
 from driftline.formats.native import ColumnBatch, NativeDecoder
 from driftline.incidents.budget import Budget
 from driftline.tasks.judge import Judge

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftline.codec import pack
-from driftline.formats.learning import Limits
+from driftline.columns.shape import Limits
 from driftline.panes.merging import PaneMerger, Slice
 from driftline.panes.records import PaneRecord, Watermark, decode_record
 from driftline.sketches.packing import pack_cells

@@ -9,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.codec import pack, unpack
+from driftline.columns.signals import CODE_VERSION
 from driftline.errors import StateCorrupt
 from driftline.panes.records import GROUP_STEP, PANE_VERSION, Group, PaneRecord, Watermark, decode_record, split
 from driftline.sketches.cells import Cells, from_buckets
 from driftline.sketches.keys import category_key
-from driftline.sketches.summary import CODE_VERSION, EVENTS, Role
+from driftline.sketches.summary import EVENTS, Role
 
 
 def pane(source: int = 0, start: int = 60_000, part: int = 0, events: int = 3) -> PaneRecord:

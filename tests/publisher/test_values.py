@@ -21,10 +21,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.columns.reasons import Reason
+from driftline.columns.shape import Limits
 from driftline.columns.times import BAD_TIME, parse_time
 from driftline.errors import InputError
 from driftline.events import encode
-from driftline.formats.learning import Limits
 from driftline.formats.validate import validate
 from driftline.publisher.checks import prediction_event
 from driftline.publisher.values import plain

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftline.columns.shape import Limits
 from driftline.config import Settings
 from driftline.errors import InputError
-from driftline.formats.learning import Limits
 from driftline.formats.native import NativeDecoder
 from driftline.runtime.local import rehearse
 from driftline.sketches.summary import ROLES

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from driftline.formats.learning import Limits
+from driftline.columns.shape import Limits
 from driftline.panes.records import PaneRecord, Watermark, decode_record
 from driftline.tasks.summarise import Refusal, Summarise, SummariseSettings
 

@@ -7,9 +7,11 @@ import msgspec
 import pytest
 
 from driftline.columns.reasons import Reason
-from driftline.formats.learning import MAX_EXTRA_FIELDS, Limits
+from driftline.columns.shape import Limits
+from driftline.columns.signals import DELAY
+from driftline.formats.event_shape import MAX_EXTRA_FIELDS
 from driftline.sketches.keys import category_key
-from driftline.sketches.summary import DELAY, Role, Summary, combine
+from driftline.sketches.summary import Role, Summary, combine
 from driftline.tasks.summarise import STREAM, Summarise
 from tests.tasks.streams import ROOMY, START, Run, Value, event, panes_of, stored, summarise_settings
 

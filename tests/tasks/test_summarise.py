@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftline.columns.shape import Limits
+from driftline.columns.signals import REPEATED, is_beside
 from driftline.errors import ConfigError
-from driftline.formats.learning import Limits
 from driftline.panes.records import PaneRecord
-from driftline.sketches.summary import REPEATED, ROLES, combine, is_beside
+from driftline.sketches.summary import ROLES, combine
 from driftline.tasks.event_time import NEVER
 from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
 from tests.formats import records

@@ -15,8 +15,8 @@ from typing import Any
 
 import msgspec
 
+from driftline.columns.shape import Limits
 from driftline.evidence.detectors import DETECTORS, USUAL
-from driftline.formats.learning import Limits
 from driftline.incidents.budget import Budget
 from driftline.tasks.judge import Judge
 from driftline.tasks.rules import JudgeSettings, LearnRule, ModelRules

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from driftline.columns.signals import is_beside
 from driftline.evidence import reference
 from driftline.incidents.incident import Kind, Status, Subject
 from driftline.panes import open as open_panes
 from driftline.panes import records, stored_rows
 from driftline.panes.records import GROUP_STEP, PANE, WATERMARK, PaneRecord, Watermark, decode_record
 from driftline.sketches.cells import Cells
-from driftline.sketches.summary import ROLES, is_beside
+from driftline.sketches.summary import ROLES
 from driftline.tasks import judge as judge_module
 from driftline.tasks import summarise as summarise_module
 from driftline.tasks.judge import Judge

@@ -18,9 +18,9 @@ import msgspec
 
 from driftline.bench.job import Job, Measured, Meter
 from driftline.bench.workload import PARTITIONS
+from driftline.columns.shape import Shape
 from driftline.config import Settings
 from driftline.errors import DriftlineError
-from driftline.formats.learning import Shape
 from driftline.log.api import Batch
 from driftline.log.kafka import KafkaLog
 from driftline.runtime.checkpoint import Owned

@@ -11,11 +11,12 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from driftline.columns.signals import is_beside
 from driftline.evidence.bins import REST, Quality
 from driftline.evidence.projection import Projection, bucket_means
 from driftline.evidence.signals import Nature
 from driftline.sketches.keys import Floats, Ints
-from driftline.sketches.summary import EVENTS, ROLES, Oddity, Role, Summary, is_beside
+from driftline.sketches.summary import EVENTS, ROLES, Oddity, Role, Summary
 
 MOST_NAMES: Final = 32
 """Names kept of a signal, and new fields."""

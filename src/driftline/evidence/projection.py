@@ -13,12 +13,13 @@ from typing import Protocol
 
 import numpy as np
 
+from driftline.columns.signals import is_beside
 from driftline.evidence.bins import MOST_EVIDENCE_CATEGORIES, QUALITIES, Bins, Quality, bins_of
 from driftline.evidence.rare import RareBins
 from driftline.evidence.signals import Family, Nature, expected_kinds, family_of, weighted_moments
 from driftline.sketches.cells import Cells
 from driftline.sketches.keys import KEY_BITS, Bools, Floats, Ints
-from driftline.sketches.summary import ROLES, Oddity, Role, Summary, is_beside
+from driftline.sketches.summary import ROLES, Oddity, Role, Summary
 
 SUM_BITS = 20
 """Value sums count in units of the reference's standard deviation (rounded down to a power of two) x 2^-20."""

@@ -1,162 +1,27 @@
-"""Rows of one model, turned into typed columns.
+"""Rows of one model, decoded into its struct, turned into typed columns."""
 
-A column belongs to a signal's *cell* (its slot and role, see `sketches.summary`). Values that a cell does not hold are
-marked in place: NaN for a null and +inf for a missing number, a negative key for a category that is not there.
-"""
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 from msgspec import UNSET, Struct
 from msgspec.structs import astuple
-from numpy.typing import NDArray
 
-from driftline.formats.learning import Shape, plain_name
-from driftline.formats.shapes import CODE, MISSING_NUMBER, Kind, Node, kind_of
-from driftline.sketches.keys import Floats, Ints, category_key
-from driftline.sketches.summary import CODE_VERSION, ROLES, Oddity, Role
-
-NULL_KEY = -1
-NO_KEY = -2
-UNNAMED = -9
-"""Stands for the code of a version or segment that has none yet."""
-
-
-class CategoryKeys(dict[Any, int]):
-    """Keys of categories, computed once per distinct value, and the categories' names by key."""
-
-    LIMIT = 100_000
-    """Distinct values remembered (some 30 MB). Above it the memory is emptied between batches, and filled again."""
-    LONGEST = 128
-    """Characters of a value that is remembered; the key of a longer one is computed anew each time."""
-    NAME_LENGTH = 80
-    """Characters of a category's name that are kept for people. Its key is made of all of them."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: dict[int, str] = {}
-        self._seed()
-
-    def _seed(self) -> None:
-        self[None] = NULL_KEY
-        self[UNSET] = NO_KEY
-        self[MISSING_NUMBER] = NO_KEY
-
-    def __missing__(self, value: str | bool) -> int:
-        text = value if isinstance(value, str) else "true" if value else "false"
-        key = category_key(text)
-        if len(text) <= self.LONGEST:
-            self[value] = key
-        if key not in self.names:
-            self.names[key] = text if len(text) <= self.NAME_LENGTH else text[: self.NAME_LENGTH - 1] + "…"
-        return key
-
-    @property
-    def crowded(self) -> bool:
-        """Whether it is time to `trim`."""
-        return len(self) > self.LIMIT or len(self.names) > self.LIMIT
-
-    def trim(self, wanted: Iterable[int]) -> None:
-        """Forget everything but the names of the wanted keys."""
-        self.clear()
-        self._seed()
-        self.names = {key: self.names[key] for key in wanted if key in self.names}
-
-
-Layout = tuple[int, bytes, bytes]
-
-
-@dataclass(slots=True, eq=False)
-class ModelColumns:
-    """Some rows of one model, as columns. `rows` are their positions in the batch, ascending."""
-
-    shape: Shape
-    rows: Ints
-    versions: Ints
-    """Codes in `shape.versions`; negative where the version is refused."""
-    segments: list[Ints]
-    """For each of `shape.tags` the codes in `shape.segments`; negative where the value is refused."""
-    number_slots: Ints
-    numbers: Floats
-    """Shape (number columns, rows)."""
-    category_cells: Ints
-    """For each category column its cell, `slot * ROLES + role`."""
-    categories: Ints
-    """Shape (category columns, rows)."""
-    oddity_slots: Ints
-    oddity_keys: Ints
-    oddity_rows: Ints
-    """Three parallel arrays: what was neither number, string nor boolean. Rows are positions in `rows`."""
-    unnamed: list[tuple[int, int, Any]]
-    """(position in `rows`, 0 for the version or the tag's number from 1, value) of values that had no code yet."""
-
-    @property
-    def layout(self) -> Layout:
-        """What pieces must have in common to be joined: the model and the columns."""
-        return id(self.shape), self.number_slots.tobytes(), self.category_cells.tobytes()
-
-
-def settle(pieces: Iterable[ModelColumns]) -> None:
-    """Give codes to versions and segments that had none, in the order of the batch: a limit may be met on the way."""
-    waiting = [(int(piece.rows[at]), which, at, piece, value) for piece in pieces for at, which, value in piece.unnamed]
-    for _, which, at, piece, value in sorted(waiting, key=itemgetter(0, 1)):
-        shape = piece.shape
-        if which:
-            piece.segments[which - 1][at] = shape.segment_codes[which - 1][value]
-        else:
-            piece.versions[at] = shape.version_codes[value]
-
-
-def join(pieces: Sequence[ModelColumns]) -> list[ModelColumns]:
-    """Join pieces of one model that have the same columns, so that what follows runs once a batch, not once a chunk."""
-    alike: dict[Layout, list[ModelColumns]] = {}
-    for piece in pieces:
-        alike.setdefault(piece.layout, []).append(piece)
-    return [same[0] if len(same) == 1 else _joined(same) for same in alike.values()]
-
-
-def _joined(pieces: Sequence[ModelColumns]) -> ModelColumns:
-    first = pieces[0]
-    starts = np.cumsum([0, *(len(piece.rows) for piece in pieces)])[:-1]
-    return ModelColumns(
-        first.shape,
-        np.concatenate([piece.rows for piece in pieces]),
-        np.concatenate([piece.versions for piece in pieces]),
-        [np.concatenate(codes) for codes in zip(*(piece.segments for piece in pieces), strict=True)],
-        first.number_slots,
-        np.concatenate([piece.numbers for piece in pieces], axis=1),
-        first.category_cells,
-        np.concatenate([piece.categories for piece in pieces], axis=1),
-        np.concatenate([piece.oddity_slots for piece in pieces]),
-        np.concatenate([piece.oddity_keys for piece in pieces]),
-        np.concatenate([piece.oddity_rows + start for piece, start in zip(pieces, starts, strict=True)]),
-        [],
-    )
-
-
-Oddities = tuple[Ints, Oddity, Ints]
-"""Slots, an oddity, and the rows in which those slots held it."""
-
-
-def nulls(slots: Ints, held: NDArray[np.bool_]) -> Oddities:
-    """Return where nulls were, given as a mask of shape (slots, rows)."""
-    column, row = np.nonzero(held)
-    return slots[column], Oddity.NULL, row
-
-
-def oddity_columns(found: Sequence[Oddities]) -> tuple[Ints, Ints, Ints]:
-    """Return slots, keys and rows, one after the other."""
-    kinds = np.repeat([int(oddity) for _, oddity, _ in found], [len(rows) for _, _, rows in found])
-    return np.concatenate([slots for slots, _, _ in found]), kinds, np.concatenate([rows for _, _, rows in found])
+from driftline.columns.categories import MISSING_NUMBER, NO_KEY, NULL_KEY, CategoryKeys
+from driftline.columns.model import UNNAMED, ModelColumns, Oddities, nulls, oddity_columns
+from driftline.columns.shape import plain_name
+from driftline.columns.signals import CODE_VERSION
+from driftline.formats.event_shape import EventShape
+from driftline.formats.shapes import CODE, Kind, Node, kind_of
+from driftline.sketches.keys import Ints
+from driftline.sketches.summary import ROLES, Oddity, Role
 
 
 @dataclass(slots=True)
 class _Builder:
-    shape: Shape
+    shape: EventShape
     keys: CategoryKeys
     size: int
     slots: list[int] = field(default_factory=list)
@@ -283,7 +148,7 @@ def _rows(places: list[int], at: Ints | None) -> Ints:
     return rows if at is None else at[rows]
 
 
-def to_columns(shape: Shape, events: Sequence[Any], rows: Ints, keys: CategoryKeys) -> ModelColumns:
+def to_columns(shape: EventShape, events: Sequence[Any], rows: Ints, keys: CategoryKeys) -> ModelColumns:
     """Turn decoded events of one model, all of one struct type, into columns."""
     build = _Builder(shape, keys, len(events))
     root = shape.root.children
@@ -325,7 +190,7 @@ def _code_versions(build: _Builder, tags: Node, held: Sequence[Any]) -> None:
         build.field(tags.children[CODE[1]], values, CODE_VERSION, _rows(rows, None))
 
 
-def _segments(shape: Shape, events: Sequence[Any]) -> list[list[Any]]:
+def _segments(shape: EventShape, events: Sequence[Any]) -> list[list[Any]]:
     """Return for each tag the value of each event, as text; None where there is none."""
     if not shape.tags:
         return []
@@ -346,7 +211,7 @@ def segment_text(value: Any) -> Any:
     return None if value is None or value is UNSET or value == MISSING_NUMBER else plain_name(value)
 
 
-def unwatchable(shape: Shape, events: Sequence[Any]) -> list[int]:
+def unwatchable(shape: EventShape, events: Sequence[Any]) -> list[int]:
     """Return the positions of events that have neither features nor a prediction (the strict type may allow both)."""
     if not shape.may_be_empty:
         return []

@@ -22,10 +22,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from driftline.columns.categories import CategoryKeys
+from driftline.columns.model import ModelColumns, join, settle
 from driftline.columns.reasons import Reason
+from driftline.columns.shape import BAD_NAME, TOO_MANY, Limits
 from driftline.columns.times import BAD_TIME, NO_TIME, parse_times, unit_of
-from driftline.formats.columns import CategoryKeys, ModelColumns, join, settle, to_columns, unwatchable
-from driftline.formats.learning import BAD_NAME, TOO_MANY, Limits, Shape
+from driftline.formats.columns import to_columns, unwatchable
+from driftline.formats.event_shape import EventShape
 from driftline.formats.shapes import Nobody, event_type
 from driftline.formats.speculation.identities import NO_ID, identities
 from driftline.formats.speculation.reader import LESSONS, SpeculativeReader
@@ -58,7 +61,7 @@ class NativeDecoder:
 
     def __init__(self, limits: Limits, tags_of: Callable[[str], tuple[str, ...]]) -> None:
         self.limits = limits
-        self.shapes: dict[str, Shape] = {}
+        self.shapes: dict[str, EventShape] = {}
         self.keys = CategoryKeys()
         self.learned = False
         """Set when a shape changed since the caller last cleared it."""
@@ -66,16 +69,16 @@ class NativeDecoder:
         self._strict: dict[str, type[msgspec.Struct]] = {}
         self._lenient: dict[str, type[msgspec.Struct]] = {}
         self._generations: dict[str, int] = {}
-        self._shape_of: dict[type, Shape] = {}
+        self._shape_of: dict[type, EventShape] = {}
         self._outdated: list[type] = []
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder(Nobody).decode
         self._fast = SpeculativeReader(self.keys)
 
     def restore(self, encoded: Iterable[Any]) -> None:
-        """Take up the shapes of a checkpoint (see `Shape.encode`)."""
+        """Take up the shapes of a checkpoint (see `EventShape.encode`)."""
         for data in encoded:
             model = data[0]
-            self.shapes[model] = Shape.decode(data, self.limits, self._tags_of(model))
+            self.shapes[model] = EventShape.decode(data, self.limits, self._tags_of(model))
             self._retype(model)
         self._rebuild()
 
@@ -108,7 +111,7 @@ class NativeDecoder:
         raw_times: list[object] = []
         raw_ids: list[object] = []
         waiting: dict[type, tuple[list[Any], list[int]]] = {}
-        lessons: dict[int, Shape] = {}
+        lessons: dict[int, EventShape] = {}
         row_of = rows.tolist()
         start = 0
         while start < len(values):
@@ -169,7 +172,7 @@ class NativeDecoder:
                     reason = Reason.TOO_MANY_MODELS
                 else:
                     model = event["model"]
-                    self.shapes[model] = Shape(model, self.limits, self._tags_of(model))
+                    self.shapes[model] = EventShape(model, self.limits, self._tags_of(model))
             if reason is not Reason.ACCEPTED:
                 batch.reasons[rows[at]] = reason
                 if detail:

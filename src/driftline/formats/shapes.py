@@ -19,8 +19,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
-MISSING_NUMBER = float("inf")
-"""A number that was not in the event. JSON cannot write an infinity, so no real value is mistaken for it."""
+from driftline.columns.categories import MISSING_NUMBER
 
 
 class Kind(IntEnum):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from driftline.columns.reasons import Reason
-from driftline.formats.learning import Limits, usable_name
+from driftline.columns.shape import Limits, usable_name
 from driftline.formats.shapes import BODY, Kind, kind_of
 
 MAX_DEPTH = 64

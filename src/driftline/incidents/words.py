@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from math import log
 
+from driftline.columns.signals import DELAY, REPEATED
 from driftline.events import rfc3339
 from driftline.incidents.incident import Basis, FalseAlarms, Kind, Signal, Subject
-from driftline.sketches.summary import DELAY, EVENTS, REPEATED
+from driftline.sketches.summary import EVENTS
 
 KIND_WORDS = {
     Kind.DATA_DRIFT: "inputs moved away from the reference",

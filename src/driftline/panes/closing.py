@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from driftline.formats.learning import ALL
+from driftline.columns.shape import ALL
+from driftline.columns.signals import is_beside
 from driftline.panes.counting import Counting
 from driftline.panes.groups import Naming, OpenGroup
 from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
@@ -19,7 +20,7 @@ from driftline.panes.rows import Rows
 from driftline.sketches.buckets import FEW
 from driftline.sketches.cells import CAP, Cells, concatenated, empty, merge
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import EVENTS, ROLES, category_cells, exact_categories, is_beside
+from driftline.sketches.summary import EVENTS, ROLES, category_cells, exact_categories
 
 BYTES_A_RECORD = 240_000
 """What a record of the panes topic may weigh by the estimates below. At worst, if all names are in a script of four

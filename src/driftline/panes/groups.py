@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from driftline.codec import Count, Span, Time
-from driftline.formats.learning import SEGMENT_BITS, VERSION_BITS
+from driftline.columns.shape import SEGMENT_BITS, VERSION_BITS
 
 MOST_HANDLES = 2**48
 """A group's handle and its cells share an int64."""

@@ -19,8 +19,9 @@ import msgspec
 import numpy as np
 
 from driftline.codec import Count, corrupt, pack, unpack
-from driftline.formats.columns import ModelColumns
-from driftline.formats.learning import ALL, SEGMENT_BITS, VERSION_BITS, Shape
+from driftline.columns.model import ModelColumns
+from driftline.columns.shape import ALL, SEGMENT_BITS, VERSION_BITS, Shape
+from driftline.columns.signals import REPEATED
 from driftline.panes.arrivals import Arrivals
 from driftline.panes.closing import Pane, pane_records
 from driftline.panes.counting import Counting
@@ -33,7 +34,7 @@ from driftline.panes.waiting import ANY_PANE, CHUNKS, MOST_ROWS, MOST_VALUES, Ke
 from driftline.sketches.cells import Cells, empty, merge
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import REPEATED, ROLES, exact_categories
+from driftline.sketches.summary import ROLES, exact_categories
 
 VERSION = 3
 """1 had no sample of event ids, 2 no cells that keys say all of."""

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftline.formats.columns import ModelColumns
-from driftline.formats.learning import Shape
+from driftline.columns.model import ModelColumns
+from driftline.columns.shape import Shape
+from driftline.columns.signals import DELAY
 from driftline.panes.arrivals import NO_OWN_TIME, Arrivals
 from driftline.sketches.buckets import number_keys_into
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import DELAY, ROLES, Oddity, Role
+from driftline.sketches.summary import ROLES, Oddity, Role
 
 Layout = tuple[int, bytes]
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.codec import Array, Span, Unpacked, corrupt, pack, unpack
+from driftline.columns.shape import Shape
 from driftline.compiled import compiled, signed
-from driftline.formats.learning import Shape
 from driftline.panes.rows import Rows, joined, oddities_of
 from driftline.sketches.buckets import ODDITY_KEYS, number_keys_into
 from driftline.sketches.keys import KEY_BITS, NO_KEY, Floats, Ints

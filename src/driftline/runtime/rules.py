@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from driftline.columns.shape import Limits
 from driftline.config import Settings
 from driftline.config.durations import format_duration
 from driftline.config.notations import LearnSettings
 from driftline.errors import InputError, StateCorrupt
 from driftline.evidence.profile import decode_profile
 from driftline.evidence.reference import Reference
-from driftline.formats.learning import Limits
 from driftline.incidents.budget import Budget
 from driftline.runtime.plugins import detector
 from driftline.tasks.rules import JudgeSettings, LearnRule, ModelRules

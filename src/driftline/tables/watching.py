@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 import polars as pl
 
+from driftline.columns.shape import Limits
 from driftline.errors import InputError
-from driftline.formats.learning import Limits, usable_field
+from driftline.formats.event_shape import usable_field
 from driftline.tables.mapping import ColumnMapping
 from driftline.tables.table import Table
 

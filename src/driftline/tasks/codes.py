@@ -4,9 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from driftline.formats.learning import plain_name
+from driftline.columns.shape import plain_name
+from driftline.columns.signals import CODE_VERSION
 from driftline.sketches.keys import key_numbers
-from driftline.sketches.summary import CODE_VERSION, Role, Summary
+from driftline.sketches.summary import Role, Summary
 
 MOST_CODES = 20
 """Values remembered, the newest. A slice that holds more says nothing: they name something else than the code."""

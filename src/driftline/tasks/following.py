@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from driftline.columns.signals import is_beside
 from driftline.evidence.evalues import Evidence, Found
 from driftline.evidence.onset import Onset
 from driftline.evidence.recovery import Recovery
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.words import effect_size, summarise_incident
 from driftline.sketches.keys import Bools, Ints
-from driftline.sketches.summary import is_beside
 from driftline.tasks.promise import promise
 from driftline.tasks.rules import ModelRules
 from driftline.tasks.seen import Seen

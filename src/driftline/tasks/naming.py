@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from driftline.columns.signals import DELAY
 from driftline.evidence.news import News
 from driftline.evidence.signals import Family, family_of
 from driftline.incidents.incident import Incident, Kind
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import summarise_incident
-from driftline.sketches.summary import DELAY
 from driftline.tasks.adoption import Origin
 from driftline.tasks.subjects import SubjectJudge
 

@@ -22,10 +22,11 @@ import msgspec
 import numpy as np
 
 from driftline.codec import LAST, Count, Mark, corrupt_if_it_fails, pack, unpack
+from driftline.columns.categories import CategoryKeys
+from driftline.columns.model import ModelColumns
 from driftline.columns.reasons import EXPLANATIONS, Reason
+from driftline.columns.shape import Limits, Shape
 from driftline.columns.times import LATEST, NO_TIME, in_seconds
-from driftline.formats.columns import CategoryKeys, ModelColumns
-from driftline.formats.learning import Limits, Shape
 from driftline.formats.native import ColumnBatch, NativeDecoder
 from driftline.formats.speculation.identities import NO_ID
 from driftline.panes.arrivals import NO_DELAY, NO_OWN_TIME, Arrivals, delays_of

@@ -4,8 +4,8 @@ from functools import cache
 
 import numpy as np
 
+from driftline.columns.shape import Limits
 from driftline.evidence.ball import most_likely
-from driftline.formats.learning import Limits
 from driftline.formats.native import CHUNK
 from driftline.tasks.summarise import Summarise, SummariseSettings
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftline.formats.learning import Limits
+from driftline.columns.shape import Limits
 from driftline.formats.native import NativeDecoder
 from driftline.formats.speculation.reader import FEW_ROWS, LESSONS
 from tests.formats import records

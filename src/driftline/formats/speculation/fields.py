@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.formats.learning import Shape
+from driftline.formats.event_shape import EventShape
 from driftline.formats.shapes import BODY, Kind, Node
 from driftline.formats.shapes import CODE as CODE_PATH
 from driftline.formats.speculation.grammar import END, START, Grammar, Part, Path
@@ -30,7 +30,7 @@ class Field:
     """0 for the version, the tag's number from 1 for a segment."""
 
 
-def field_at(shape: Shape, path: Path) -> Field | None:
+def field_at(shape: EventShape, path: Path) -> Field | None:
     """Return what a shape accepts at a path without looking at the record with care; None if nothing."""
     if path == ("event_id",):
         return Field(ID, _SCALARS)
@@ -56,7 +56,7 @@ def field_at(shape: Shape, path: Path) -> Field | None:
     return Field(VALUE, kinds, shape.signals.get(number, -1), shape.signals.get(category, -1))
 
 
-def describes(shape: Shape, parts: Sequence[Part]) -> bool:
+def describes(shape: EventShape, parts: Sequence[Part]) -> bool:
     """Tell whether every value of a record is of a kind that its path accepts."""
     for part in parts:
         found = field_at(shape, part.path)
@@ -86,7 +86,7 @@ class Plan:
     pieces: bytes
 
 
-def plan(shape: Shape, grammars: Sequence[Grammar]) -> Plan:
+def plan(shape: EventShape, grammars: Sequence[Grammar]) -> Plan:
     """Lay out the columns of a model and compile its grammars."""
     paths = list(dict.fromkeys(path for grammar in grammars for path in grammar.order))
     held = {path: found for path in paths if (found := field_at(shape, path)) is not None}

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from driftline.columns.shape import plain_name
 from driftline.compiled import Bytes, address, compiled, inlined, signed
-from driftline.formats.learning import plain_name
 from driftline.formats.speculation.scanning import ROOM
 from driftline.formats.speculation.tokens import hash_of
 from driftline.sketches.keys import Ints

@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.formats.columns import NULL_KEY, UNNAMED, CategoryKeys, ModelColumns, nulls, oddity_columns, segment_text
-from driftline.formats.learning import Shape
+from driftline.columns.categories import NULL_KEY, CategoryKeys
+from driftline.columns.model import UNNAMED, ModelColumns, nulls, oddity_columns
+from driftline.formats.columns import segment_text
+from driftline.formats.event_shape import EventShape
 from driftline.formats.speculation.fields import Plan, describes, plan
 from driftline.formats.speculation.grammar import Grammar, parts_of
 from driftline.formats.speculation.scanning import ROOM
@@ -44,7 +46,7 @@ RECORDS_A_WALK = 2_000
 class _Model:
     """A model's grammars, and its tokens that stand for versions and segments."""
 
-    def __init__(self, shape: Shape) -> None:
+    def __init__(self, shape: EventShape) -> None:
         self.shape = shape
         self.grammars: list[Grammar] = []
         self.patience = PATIENCE
@@ -101,7 +103,7 @@ class SpeculativeReader:
         self._learned = False
         self._ready: _Ready | None = None
 
-    def learn(self, lessons: Iterable[tuple[Shape, bytes]]) -> None:
+    def learn(self, lessons: Iterable[tuple[EventShape, bytes]]) -> None:
         """Learn from records that the careful decoder accepted at once, with nothing in them beyond a limit."""
         for shape, record in lessons:
             model = self._models.get(shape.model)

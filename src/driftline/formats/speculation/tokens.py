@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from driftline.columns.categories import NO_KEY, NULL_KEY, CategoryKeys
 from driftline.compiled import Bytes, Word, address, byte_at, compiled, half_at, inlined, signed, word_at
-from driftline.formats.columns import NO_KEY, NULL_KEY, CategoryKeys
 from driftline.formats.speculation.scanning import ROOM, same
 from driftline.sketches.keys import Ints
 

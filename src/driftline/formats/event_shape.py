@@ -1,62 +1,17 @@
-"""One model's shape with its memory: which paths are watched, which versions and segments exist, in log order.
+"""A model's shape as its JSON events teach it in log order: which paths are watched, what is decoded beside them."""
 
-Everything here grows only, up to stated limits, and is part of the task's checkpoint.
-"""
-
-import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
-from driftline.codec import Count, corrupt
-from driftline.errors import ConfigError
+from driftline.codec import Count
+from driftline.columns.shape import Limits, Shape, usable_name
+from driftline.columns.signals import CODE_VERSION
 from driftline.formats.shapes import BODY, CODE, IDENTITY, Kind, Node, StoredNode, decode_node, encode_node, kind_of
-from driftline.sketches.summary import CODE_VERSION, DELAY, EVENTS, REPEATED
 
 MAX_EXTRA_FIELDS = 256
 """Fields outside features, prediction and latency that a shape learns to expect. More are decoded slowly."""
-SIGNAL_BITS, VERSION_BITS, SEGMENT_BITS = 12, 8, 14
-"""Bits in which panes number their groups and cells."""
-CODES = {"versions": 255, "segments": 16_000, "signals": 4_090}
-"""What the limits may be at most: a few codes are kept for what is beyond them, and for signals that are no fields."""
-NO_FIELDS = (EVENTS, DELAY, REPEATED)
-"""Signals of every model that are no fields of its events, and so beside the limit."""
-
-ALL = 0
-"""The segment code of all events of a model."""
-BAD_NAME = -1
-TOO_MANY = -2
-NO_VERSION = ""
-NO_VALUE = "(none)"
-OTHER = "(other)"
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much of one model a task remembers. What is beyond is counted, and raises an incident of its own."""
-
-    models: int = 1_000
-    versions: int = 100
-    segments: int = 1_000
-    signals: int = 500
-    depth: int = 4
-    name_length: int = 256
-
-    def __post_init__(self) -> None:
-        """Raise `ConfigError` for a limit that cannot be kept."""
-        for name, most in CODES.items():
-            if getattr(self, name) > most:
-                raise ConfigError(f"limits.{name} is {getattr(self, name)}; write {most} or less")
-
-
-def usable_name(name: str, limits: Limits) -> bool:
-    """Tell whether a name can be shown and stored: not empty, not too long, no control characters."""
-    if not 0 < len(name) <= limits.name_length:
-        return False
-    return name.isprintable() or not any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
 
 
 def usable_field(name: str, limits: Limits) -> bool:
@@ -64,74 +19,18 @@ def usable_field(name: str, limits: Limits) -> bool:
     return usable_name(name, limits) and '"' not in name and "\\" not in name
 
 
-class Codes(dict[Any, int]):
-    """Codes of names, given in order of appearance. Names that get none are not remembered: there may be millions."""
-
-    def __init__(self, names: list[str], limit: int, limits: Limits, *, beyond: int, missing: str, prefix: str = ""):
-        super().__init__()
-        self.names = names
-        self._limit = limit
-        self._limits = limits
-        self._beyond = beyond
-        self._missing = missing
-        self._prefix = prefix
-        self._known = {name: code for code, name in enumerate(names)}
-
-    def __missing__(self, value: object) -> int:
-        name = self._missing if value is None or value is UNSET else plain_name(value)
-        if name != self._missing and not usable_name(name, self._limits):
-            return BAD_NAME
-        full = self._prefix + name
-        code = self._known.get(full)
-        if code is None:
-            if len(self.names) >= self._limit:
-                return self._beyond
-            code = self._known[full] = len(self.names)
-            self.names.append(full)
-        self[value] = code
-        return code
-
-
-def plain_name(value: object) -> str:
-    """Return a version or segment value as text: 3 and 3.0 are "3", True is "true"."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    return value if isinstance(value, str) else str(value)
-
-
-class Shape:
+class EventShape(Shape):
     """What is known of one model's events."""
 
     def __init__(self, model: str, limits: Limits, tags: tuple[str, ...]) -> None:
-        self.model = model
-        self.tags = tags
+        super().__init__(model, limits, tags)
         self.root = Node(Kind.OBJECT)
-        self.signals: dict[str, int] = {name: slot for slot, name in enumerate(NO_FIELDS)}
-        self.versions: list[str] = []
-        self.segments: list[str] = [""]
         self.generation = 0
         """Counts what was learned: struct types of an earlier generation are out of date."""
-        self._limits = limits
         self._fields = 0
         self._extra = 0
         self._paths: set[str] = set()
         """Where watched fields are, by the names of their signals."""
-        self._index()
-
-    def _index(self) -> None:
-        limits = self._limits
-        self.version_codes = Codes(self.versions, limits.versions, limits, beyond=TOO_MANY, missing=NO_VERSION)
-        others = [f"{tag}={OTHER}" for tag in self.tags]
-        self.segments.extend(name for name in others if name not in self.segments)
-        self.other_codes = [self.segments.index(name) for name in others]
-        """For each tag the code of its values beyond the limit."""
-        room = limits.segments + 1 + len(self.tags)
-        self.segment_codes = [
-            Codes(self.segments, room, limits, beyond=code, missing=NO_VALUE, prefix=f"{tag}=")
-            for tag, code in zip(self.tags, self.other_codes, strict=True)
-        ]
 
     def learn(self, event: Mapping[str, Any]) -> int:
         """Take in the fields of a validated event. Returns the number of its fields that are beyond the limits.
@@ -180,7 +79,7 @@ class Shape:
             kind = Kind.OPAQUE
         if self._hold(node, kind) and path != "features":
             watched = [
-                self._watch(signal) for signal in signals_of(path, kind) if signal == path or signal not in self._paths
+                self.watch(signal) for signal in signals_of(path, kind) if signal == path or signal not in self._paths
             ]
             held = int(kind)
             if kind in _NULLABLE and path != "prediction":
@@ -203,7 +102,7 @@ class Shape:
 
     def _has_room(self) -> bool:
         """Tell whether one more field may be learned; objects have no signals, but take memory all the same."""
-        return self._watched < self._limits.signals and self._fields < 2 * self._limits.signals
+        return self.watched < self._limits.signals and self._fields < 2 * self._limits.signals
 
     def _taken(self, path: str) -> bool:
         """Tell whether another field has this signal: a field `a.b` beside `b` in `a`, or `a.length` beside a list."""
@@ -213,17 +112,6 @@ class Shape:
         """Return the slot of the length of a list; None if that is not watched."""
         length = path + LENGTH
         return None if length in self._paths else self.signals.get(length)
-
-    @property
-    def _watched(self) -> int:
-        return len(self.signals) - len(NO_FIELDS)
-
-    def _watch(self, signal: str) -> bool:
-        if signal not in self.signals:
-            if self._watched >= self._limits.signals:
-                return False
-            self.signals[signal] = len(self.signals)
-        return True
 
     def _expect(self, parent: Node, name: str, value: object, above: tuple[str, ...]) -> int:
         """Learn to decode a field that is not watched: a segment's value, a tag, an unknown field.
@@ -251,24 +139,16 @@ class Shape:
         return [self.model, encode_node(self.root), list(self.signals), self.versions, self.segments, learned]
 
     @classmethod
-    def decode(cls, data: Any, limits: Limits, tags: tuple[str, ...]) -> "Shape":
+    def decode(cls, data: Any, limits: Limits, tags: tuple[str, ...]) -> "EventShape":
         """Undo `encode`. Raises `StateCorrupt`, or `msgspec.ValidationError`."""
         model, root, signals, versions, segments, (fields, extra) = msgspec.convert(data, _Stored)
-        if signals[:1] != [EVENTS] or segments[:1] != [""]:
-            raise corrupt("shapes", f"model {model[:80]!r} lacks its first signal or segment")
-        signals += [name for name in NO_FIELDS if name not in signals]  # of a release that did not count it
-        for names, most in ((signals, 2**SIGNAL_BITS), (versions, 2**VERSION_BITS), (segments, 2**SEGMENT_BITS)):
-            if len(names) > most or len(set(names)) != len(names):
-                raise corrupt("shapes", f"model {model[:80]!r} has too many names, or one twice: {names[-1][:80]!r}")
         shape = cls(model, limits, tags)
+        shape.restore(signals, versions, segments)
         shape.root = decode_node(root)
-        shape.signals = {name: slot for slot, name in enumerate(signals)}
-        shape.versions, shape.segments = list(versions), list(segments)
         shape._fields, shape._extra = fields, extra
         shape._paths = {
             path for name in BODY if name in shape.root.children for path in _below(shape.root.children[name], name)
         }
-        shape._index()
         shape._watch_what_is_known_of_code()
         return shape
 
@@ -276,7 +156,7 @@ class Shape:
         """Watch the tag that an earlier release only decoded."""
         tags = self.root.children.get(CODE[0])
         node = tags.children.get(CODE[1]) if tags is not None else None
-        if node is not None and not self._watch(CODE_VERSION):
+        if node is not None and not self.watch(CODE_VERSION):
             node.beyond = node.kinds
 
 

@@ -1,0 +1,146 @@
+"""One model's shape: its signals, versions and segments, each with a number, given in log order.
+
+Everything here grows only, up to stated limits, and is part of the task's checkpoint. What else a format has to learn
+of a model to decode its events is the format's own (`formats.event_shape`).
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec import UNSET
+
+from driftline.codec import corrupt
+from driftline.columns.signals import DELAY, REPEATED
+from driftline.errors import ConfigError
+from driftline.sketches.summary import EVENTS
+
+SIGNAL_BITS, VERSION_BITS, SEGMENT_BITS = 12, 8, 14
+"""Bits in which panes number their groups and cells."""
+CODES = {"versions": 255, "segments": 16_000, "signals": 4_090}
+"""What the limits may be at most: a few codes are kept for what is beyond them, and for signals that are no fields."""
+NO_FIELDS = (EVENTS, DELAY, REPEATED)
+"""Signals of every model that are no fields of its events, and so beside the limit."""
+
+ALL = 0
+"""The segment code of all events of a model."""
+BAD_NAME = -1
+TOO_MANY = -2
+NO_VERSION = ""
+NO_VALUE = "(none)"
+OTHER = "(other)"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of one model a task remembers. What is beyond is counted, and raises an incident of its own."""
+
+    models: int = 1_000
+    versions: int = 100
+    segments: int = 1_000
+    signals: int = 500
+    depth: int = 4
+    name_length: int = 256
+
+    def __post_init__(self) -> None:
+        """Raise `ConfigError` for a limit that cannot be kept."""
+        for name, most in CODES.items():
+            if getattr(self, name) > most:
+                raise ConfigError(f"limits.{name} is {getattr(self, name)}; write {most} or less")
+
+
+def usable_name(name: str, limits: Limits) -> bool:
+    """Tell whether a name can be shown and stored: not empty, not too long, no control characters."""
+    if not 0 < len(name) <= limits.name_length:
+        return False
+    return name.isprintable() or not any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
+
+
+class Codes(dict[Any, int]):
+    """Codes of names, given in order of appearance. Names that get none are not remembered: there may be millions."""
+
+    def __init__(self, names: list[str], limit: int, limits: Limits, *, beyond: int, missing: str, prefix: str = ""):
+        super().__init__()
+        self.names = names
+        self._limit = limit
+        self._limits = limits
+        self._beyond = beyond
+        self._missing = missing
+        self._prefix = prefix
+        self._known = {name: code for code, name in enumerate(names)}
+
+    def __missing__(self, value: object) -> int:
+        name = self._missing if value is None or value is UNSET else plain_name(value)
+        if name != self._missing and not usable_name(name, self._limits):
+            return BAD_NAME
+        full = self._prefix + name
+        code = self._known.get(full)
+        if code is None:
+            if len(self.names) >= self._limit:
+                return self._beyond
+            code = self._known[full] = len(self.names)
+            self.names.append(full)
+        self[value] = code
+        return code
+
+
+def plain_name(value: object) -> str:
+    """Return a version or segment value as text: 3 and 3.0 are "3", True is "true"."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return value if isinstance(value, str) else str(value)
+
+
+class Shape:
+    """What the columns of a model mean: slots of signals, codes of versions and segments."""
+
+    def __init__(self, model: str, limits: Limits, tags: tuple[str, ...]) -> None:
+        self.model = model
+        self.tags = tags
+        self.signals: dict[str, int] = {name: slot for slot, name in enumerate(NO_FIELDS)}
+        self.versions: list[str] = []
+        self.segments: list[str] = [""]
+        self._limits = limits
+        self._index()
+
+    def _index(self) -> None:
+        limits = self._limits
+        self.version_codes = Codes(self.versions, limits.versions, limits, beyond=TOO_MANY, missing=NO_VERSION)
+        others = [f"{tag}={OTHER}" for tag in self.tags]
+        self.segments.extend(name for name in others if name not in self.segments)
+        self.other_codes = [self.segments.index(name) for name in others]
+        """For each tag the code of its values beyond the limit."""
+        room = limits.segments + 1 + len(self.tags)
+        self.segment_codes = [
+            Codes(self.segments, room, limits, beyond=code, missing=NO_VALUE, prefix=f"{tag}=")
+            for tag, code in zip(self.tags, self.other_codes, strict=True)
+        ]
+
+    @property
+    def watched(self) -> int:
+        """How many signals count towards the limit."""
+        return len(self.signals) - len(NO_FIELDS)
+
+    def watch(self, signal: str) -> bool:
+        """Give a signal a slot, if it has none. Returns False where that is beyond the limit."""
+        if signal not in self.signals:
+            if self.watched >= self._limits.signals:
+                return False
+            self.signals[signal] = len(self.signals)
+        return True
+
+    def restore(self, signals: Sequence[str], versions: Sequence[str], segments: Sequence[str]) -> None:
+        """Take up the names of a checkpoint, in the order of their numbers. Raises `StateCorrupt`."""
+        if list(signals[:1]) != [EVENTS] or list(segments[:1]) != [""]:
+            raise corrupt("shapes", f"model {self.model[:80]!r} lacks its first signal or segment")
+        signals = [*signals, *(name for name in NO_FIELDS if name not in signals)]  # of a release that did not count it
+        for names, most in ((signals, 2**SIGNAL_BITS), (versions, 2**VERSION_BITS), (segments, 2**SEGMENT_BITS)):
+            if len(names) > most or len(set(names)) != len(names):
+                fault = f"model {self.model[:80]!r} has too many names, or one twice: {names[-1][:80]!r}"
+                raise corrupt("shapes", fault)
+        self.signals = {name: slot for slot, name in enumerate(signals)}
+        self.versions, self.segments = list(versions), list(segments)
+        self._index()
