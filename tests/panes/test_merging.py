@@ -39,7 +39,9 @@ def contents(time: int, piece: Slice) -> Seen:
     return time, pack("slice", 1, value, arrays)
 
 
-def read(merger: PaneMerger, values: Sequence[bytes], deadline: Callable[[], int | None] = nothing) -> list[Seen]:
+def read(
+    merger: PaneMerger, values: Sequence[bytes | PaneRecord | Watermark], deadline: Callable[[], int | None] = nothing
+) -> list[Seen]:
     found: list[Seen] = []
     for value in values:
         if merger.take(value):
@@ -111,6 +113,19 @@ def test_records_sent_again_change_nothing(sources: int, chance: random.Random, 
     got = read(merger, interleave(streams, chance))
     assert sorted(got) == EXPECTED[sources]
     assert panes <= merger.counters.repeated <= again_in_all  # watermarks that are not older may pass
+
+
+@settings(max_examples=30)
+@given(st.sampled_from([1, 2, 4]), st.randoms(use_true_random=False), st.integers(0, 9999))
+def test_what_never_was_encoded_is_merged_and_stored_like_what_was(
+    sources: int, chance: random.Random, place: int
+) -> None:
+    values = interleave(STREAMS[sources], chance)
+    cut = place % len(values)
+    encoded, handed = PaneMerger(), PaneMerger()
+    assert read(handed, list(map(decode_record, values[:cut]))) == read(encoded, values[:cut])
+    assert handed.checkpoint() == encoded.checkpoint()
+    assert read(handed, list(map(decode_record, values[cut:]))) == read(encoded, values[cut:])
 
 
 @settings(max_examples=30)

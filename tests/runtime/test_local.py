@@ -9,8 +9,10 @@ from driftline.config import Settings
 from driftline.errors import InputError
 from driftline.incidents.incident import Kind, Status
 from driftline.runtime.local import Backtest, backtest, build_references, still_firing
-from driftline.runtime.rules import judge_settings, with_references
+from driftline.runtime.rules import judge_settings, summarise_settings, with_references
 from driftline.tables import ColumnMapping, EncodedEvents, iter_events, open_table
+from driftline.tasks.judge import Alert, Judge
+from driftline.tasks.summarise import Summarise
 from tests.tasks import changes
 from tests.tasks.changes import START, Stream, encoded, watching
 
@@ -33,6 +35,32 @@ def test_the_size_of_batches_does_not_show() -> None:
     assert [incident.kind for incident in whole.latest] == [Kind.DATA_DRIFT]
     for size in (97, 10**6):
         assert run(size) == whole
+
+
+def test_it_is_what_both_stages_make_of_the_encoded_panes() -> None:
+    """With panes of the stream as long as its windows, and handed on as they are, nothing is judged otherwise."""
+    events = [
+        *Stream(changes.shift_x, hours=10).events(),
+        *((START + n * changes.HOUR, b"{") for n in range(8) for _ in range(30)),
+    ]
+    batches = list(encoded(sorted(events, key=lambda each: each[0]), 500))
+    result = backtest(watching(), batches)
+
+    task, judge = Summarise(summarise_settings(watching()), 0, 1), Judge(judge_settings(watching()))
+    position = 0
+    alerts: list[Alert] = []
+    for batch in [*batches, None]:
+        if batch is None:
+            task.end()
+        else:
+            position += len(batch.values)
+            task.process(batch.values, [-1] * len(batch.values), position)
+        assert judge.process([record.encode() for record in task.emit()]) == []
+        alerts.extend(judge.emit())
+
+    assert {incident.kind for incident in result.incidents} == {Kind.DATA_DRIFT, Kind.DEAD_LETTERS}
+    assert result.incidents == [alert.incident for alert in alerts]
+    assert result.windows == judge.counters["windows"]
 
 
 def test_latest_has_each_incident_once_as_it_stands() -> None:

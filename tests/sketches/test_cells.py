@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.sketches.cells import CAP, Cells, empty, from_buckets, merge
+from driftline.sketches.buckets import SORTED, TINY
+from driftline.sketches.cells import CAP, Cells, empty, from_buckets, from_rows, merge
 from driftline.sketches.keys import KEY_BITS, Ints, category_key, key_numbers, number_keys
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -106,6 +107,35 @@ def test_keys_keep_the_order_and_28_bits(values: list[float]) -> None:
     assert (number_keys(near) == keys).all()
     normal = np.abs(ordered) > 1e-300
     assert np.allclose(near[normal], ordered[normal], rtol=2.0**-28, atol=0)
+
+
+@pytest.mark.parametrize("size", [1, TINY, TINY + 1, CAP, CAP + 1, SORTED - 1, SORTED, SORTED + 1])
+@pytest.mark.parametrize("known", [0, 7])
+def test_rows_are_counted_alike_whether_sorted_or_hashed(size: int, known: int) -> None:
+    random = np.random.default_rng(size)
+    columns = (
+        random.normal(size=(3, size)),
+        random.integers(0, 2, (1, size)) / 3,
+        np.exp(random.normal(0, 9, (1, size))),
+    )
+    keys: Ints = np.ascontiguousarray(np.vstack([number_keys(row) for part in columns for row in part]))
+    keys[:, random.random(size) < 0.1] = -1
+    ids = np.arange(len(keys) + 1)
+    cell, row = np.nonzero(keys >= 0)
+    held = np.concatenate([np.zeros(size, dtype=np.int64), keys[cell, row]])
+    ones, none = np.ones_like(held), np.zeros(0, dtype=np.int64)
+    shifts = np.full(len(ids), known if size > CAP else 0)
+    shifts[[0, 4]] = 0  # of few values
+
+    want = from_buckets(
+        ids, shifts, np.concatenate([np.zeros(size, dtype=np.int64), 1 + cell]), held, ones, np.zeros_like(held)
+    )
+    got = from_rows(
+        ids[None], shifts[None], ids - 1, keys, np.array([0]), np.array([size]),
+        (np.zeros(size + 1, dtype=np.int64), none, none),
+    )  # fmt: skip
+
+    assert same(got, want)
 
 
 def test_means_are_exact_to_the_keys_resolution() -> None:

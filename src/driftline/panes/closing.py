@@ -17,7 +17,7 @@ from driftline.panes.counting import Counting
 from driftline.panes.groups import Naming, OpenGroup
 from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
 from driftline.panes.rows import Rows
-from driftline.sketches.buckets import FEW
+from driftline.sketches.buckets import SORTED
 from driftline.sketches.cells import CAP, Cells, concatenated, empty, merge
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import EVENTS, ROLES, category_cells, exact_categories
@@ -165,7 +165,7 @@ def _unions(whole: Ints, first: Ints, tag: str, named: Sequence[Group]) -> dict[
     """
     sizes, of_first = np.bincount(whole, minlength=len(named)), np.bincount(first, minlength=len(named))
     unions: dict[int, tuple[int, int]] = {}
-    for rank in np.flatnonzero(sizes > FEW).tolist():
+    for rank in np.flatnonzero(sizes >= SORTED).tolist():
         version = named[rank].version
         block = bisect_left(named, Group(version, f"{tag}=")), bisect_left(named, Group(version, f"{tag}>"))
         if of_first[block[0] : block[1]].sum() == sizes[rank]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from driftline.compiled import compiled
 from driftline.panes.rows import Rows
-from driftline.sketches.buckets import FEW
+from driftline.sketches.buckets import SORTED
 from driftline.sketches.cells import Cells, empty, from_rows
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import ROLES, Role
@@ -43,7 +43,7 @@ class Counting:
         places = np.empty_like(ranks)
         _place(flat, self._begins.copy(), places.ravel())
         total = int(self._ends[-1])
-        sorted_in_place = bool(((self.sizes > 0) & (self.sizes <= FEW)).any())
+        sorted_in_place = bool(((self.sizes > 0) & (self.sizes < SORTED)).any())
         for union, (first, last) in unions.items():
             self._begins[union], self._ends[union] = self._begins[first], self._ends[last]
         in_order = len(pieces) == len(places) == 1 and bool((np.diff(places[0]) == 1).all())

@@ -77,12 +77,15 @@ class PaneMerger:
     _order: list[tuple[int, int, str]] = field(default_factory=list)
     """The keys of `_waiting` as a heap."""
     _overdue: list[PaneRecord] = field(default_factory=list)
-    _writes: dict[str, bytes | None] = field(default_factory=dict)
+    _writes: dict[str, bytes | PaneRecord | None] = field(default_factory=dict)
     _next_blob: int = 0
 
-    def take(self, value: bytes) -> bool:
-        """Take in a record of the panes topic. Returns whether time may have moved on: then call `advance`."""
-        record = decode_record(value)
+    def take(self, value: bytes | PaneRecord | Watermark) -> bool:
+        """Take in a record of the panes topic, or one that never was there: then it is encoded where it is stored.
+
+        Returns whether time may have moved on: then call `advance`.
+        """
+        record = decode_record(value) if isinstance(value, bytes) else value
         self.counters.records += 1
         self.expected = max(self.expected, record.sources)
         source = self.sources.setdefault(record.source, Source())
@@ -105,7 +108,7 @@ class PaneMerger:
             return False
         blob = f"pane/{self._next_blob}"
         self._next_blob += 1
-        self._writes[blob] = value
+        self._writes[blob] = value if isinstance(value, bytes) else record
         key = (record.end, record.start, record.model)
         if key not in self._waiting:
             self._waiting[key] = []
@@ -161,7 +164,8 @@ class PaneMerger:
 
     def checkpoint(self) -> tuple[Any, dict[str, bytes | None]]:
         """Return (plain description, blobs to write) of what changed since the last checkpoint."""
-        writes, self._writes = self._writes, {}
+        writes = {name: held.encode() if isinstance(held, PaneRecord) else held for name, held in self._writes.items()}
+        self._writes = {}
         blobs = [[key, [waiting.blob for waiting in held]] for key, held in self._waiting.items()]
         counters = [self.counters.records, self.counters.repeated, self.counters.supplements]
         return [self.sources, self.expected, self.mark, counters, blobs, self._next_blob], writes

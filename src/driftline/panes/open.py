@@ -200,7 +200,7 @@ class OpenPanes:
         for key in sorted(due):
             end, start, model = key
             groups = due[key].groups
-            held = self._cut(cells, np.array(sorted(group.handle for group in groups), dtype=np.int64), inside=True)
+            held = cells.take(_ranges(cells.ids, sorted(group.handle for group in groups)))
             pane = Pane(*place, model, start, end - start)
             records.extend(pane_records(pane, naming(model), groups, held, due[key].rows, categories))
         return records
@@ -329,6 +329,16 @@ class OpenPanes:
             if len(part):
                 target = targets[np.searchsorted(sources, part.ids // GROUP_STEP)]
                 self.take(part.renamed(target * GROUP_STEP + part.ids % GROUP_STEP))
+
+
+def _ranges(ids: Ints, handles: Sequence[int]) -> Ints:
+    """Return the positions of the cells of groups; both ascend, so nothing is looked at but where each group begins."""
+    firsts = np.array(handles, dtype=np.int64) * GROUP_STEP
+    begins, ends = np.searchsorted(ids, firsts), np.searchsorted(ids, firsts + GROUP_STEP)
+    sizes = ends - begins
+    before = np.cumsum(sizes) - sizes
+    positions: Ints = np.arange(sizes.sum()) + np.repeat(begins - before, sizes)
+    return positions
 
 
 _NextHandle = Annotated[int, msgspec.Meta(ge=0, le=MOST_HANDLES // 2)]  # as many are left as were ever given

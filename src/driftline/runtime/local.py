@@ -9,7 +9,7 @@ from driftline.config import Settings
 from driftline.errors import InputError
 from driftline.evidence.reference import Reference, build_reference
 from driftline.incidents.incident import Incident, Status
-from driftline.panes.records import PaneRecord, decode_record
+from driftline.panes.records import PaneRecord, Watermark
 from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.sketches.summary import Summary
 from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events, time_span
@@ -54,9 +54,12 @@ def backtest(
 
     Raises `InputError` where the events have no times: their order would then be that of publishing.
     """
-    judge = Judge(judging or judge_settings(settings))
+    judging = judging or judge_settings(settings)
+    judge = Judge(judging)
     result = Backtest()
-    for record in _pane_records(summarise_settings(settings), batches, result, progress):
+    # The stream's windows are sums: panes as long as they are say the same, at a fraction of the cost.
+    summarising = replace(summarise_settings(settings), stream_pane_ms=judging.stream_window_ms)
+    for record in _pane_records(summarising, batches, result, progress):
         judge.process([record])
         result.incidents.extend(alert.incident for alert in judge.emit())
     result.windows = judge.view()["counters"]["windows"]
@@ -65,17 +68,17 @@ def backtest(
 
 def _pane_records(
     settings: SummariseSettings, batches: Iterable[EncodedEvents], result: Backtest, progress: Callable[[int], None]
-) -> Iterator[bytes]:
+) -> Iterator[PaneRecord | Watermark]:
     task = Summarise(settings, 0, 1)
     for batch in batches:
         if batch.times is None:
             raise InputError("--time-column: name the column that holds the events' times")
         result.events += len(batch.values)
         task.process(batch.values, batch.arrived or [NOT_KNOWN] * len(batch.values), result.events)
-        yield from (record.encode() for record in task.emit())
+        yield from task.emit()
         progress(result.events)
     task.end()
-    yield from (record.encode() for record in task.emit())
+    yield from task.emit()
     counters = task.counters
     result.counters.update({"consumed": counters.consumed, "accepted": counters.accepted, **counters.refused})
 
@@ -133,7 +136,7 @@ def table_panes(
     """Return the models' panes of a table, of each model's length, in order of time. Raises `InputError` for none."""
     summarising = replace(summarise_settings(settings), pane_ms=cache(length), stream_pane_ms=length(STREAM))
     result = Backtest()
-    records = map(decode_record, _pane_records(summarising, iter_events(table, mapping), result, progress))
+    records = _pane_records(summarising, iter_events(table, mapping), result, progress)
     found = [record for record in records if isinstance(record, PaneRecord) and record.model != STREAM]
     if not found:
         refused = ", ".join(f"{count} {reason}" for reason, count in result.counters.items() if reason != "consumed")

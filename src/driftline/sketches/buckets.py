@@ -17,7 +17,10 @@ Buckets: TypeAlias = tuple[Ints, Ints, Ints]
 SLOTS: Final = 1_024
 """Slots of a table; a cell may have a quarter of them occupied."""
 FEW: Final = 256
-"""So many values of a cell are sorted, more are hashed."""
+"""As many buckets as a cell may have."""
+SORTED: Final = 4_000
+"""Fewer rows of a group are sorted, more are hashed. Hashing is faster where the shift is known and values repeat, and
+takes ten times as long where the shift of a few hundred rows has to be found."""
 TINY: Final = 16
 """So many are sorted here, for more numpy's sort is faster: it compares eight at a time, but a call takes 1 µs."""
 ODDITY_KEYS: Final = 8
@@ -71,18 +74,43 @@ def _add(table: Ints, used: Ints, occupied: int, key: int, count: int, offset: i
 def _coarsen(table: Ints, used: Ints, occupied: int, shift: int, cap: int) -> tuple[int, int]:
     """Raise the shift until at most `cap` buckets are occupied. Returns (shift, occupied)."""
     held = np.empty((occupied, 3), dtype=np.int64)
-    while occupied > cap:
-        shift += 1
-        low = (signed(1) << shift) - 1
-        for at in range(occupied):
-            held[at] = table[used[at]]
-            table[used[at], _KEY] = _EMPTY
-        before, occupied = occupied, 0
-        for at in range(before):
-            key, count = held[at, _KEY], held[at, _COUNT]
-            below = key & low
-            occupied = _add(table, used, occupied, key ^ below, count, held[at, _OFFSET] + count * below)
+    for at in range(occupied):
+        held[at] = table[used[at]]
+        table[used[at], _KEY] = _EMPTY
+    shift = _enough(np.sort(held[:, _KEY]), 0, occupied, shift, cap)
+    low = (signed(1) << shift) - 1
+    before, occupied = occupied, 0
+    for at in range(before):
+        key, count = held[at, _KEY], held[at, _COUNT]
+        below = key & low
+        occupied = _add(table, used, occupied, key ^ below, count, held[at, _OFFSET] + count * below)
     return shift, occupied
+
+
+@inlined
+def _enough(keys: Ints, first: int, last: int, shift: int, cap: int) -> int:
+    """Return the least shift, from `shift` on, at which ascending keys occupy at most `cap` buckets.
+
+    These are as many as there are neighbours that still differ, and one: fewer, the higher the shift.
+    """
+    if _differing(keys, first, last, shift) < cap:
+        return shift
+    too_low, enough = shift, KEY_BITS
+    while enough - too_low > 1:
+        middle = (too_low + enough) // 2
+        if _differing(keys, first, last, middle) < cap:
+            enough = middle
+        else:
+            too_low = middle
+    return enough
+
+
+@inlined
+def _differing(keys: Ints, first: int, last: int, shift: int) -> int:
+    differing = 0
+    for at in range(first + 1, last):
+        differing += (keys[at] ^ keys[at - 1]) >> shift != 0
+    return differing
 
 
 @inlined
@@ -137,8 +165,8 @@ def _zip(
 @inlined
 def _fit(out: Buckets, first: int, at: int, shift: int, cap: int) -> tuple[int, int]:
     """Raise the shift of sorted buckets until there are at most `cap`. Returns (position behind them, shift)."""
-    while at - first > cap:
-        shift += 1
+    if at - first > cap:
+        shift = _enough(out[0], first, at, shift, cap)
         low = (signed(1) << shift) - 1
         end, at = at, first
         for bucket in range(first, end):
@@ -189,8 +217,8 @@ def sketch_rows(
     """Sketch each (group, cell) of rows. Returns the number of buckets.
 
     Args:
-        keys: shape (columns, rows); negative keys are not counted. If a group has more than TINY rows and at most FEW,
-            its keys ascend.
+        keys: shape (columns, rows); negative keys are not counted. If a group has more than TINY rows and fewer than
+            SORTED, its keys ascend.
         begins, ends: where the rows of each group are.
         places: what each cell of a group counts: a column of `keys`, or -1 - n for line n of `tally`.
         oddities: where each row's oddities begin, and the end of the last; the line of `tally` and the key of each.
@@ -220,18 +248,17 @@ def sketch_rows(
                 continue
             shift = shifts[group, place]
             low = (signed(1) << shift) - 1
-            if end - begin <= FEW:
-                last = first
-                for row in range(begin, end):
-                    key = keys[column, row]
-                    if key >= 0:
-                        out[0][last] = key
-                        last += 1
+            if end - begin < SORTED:
+                held = keys[column]
                 if end - begin <= TINY:
-                    _sort(out[0], first, last, ranks)
-                for bucket in range(first, last):
-                    at = _append(out, first, at, out[0][bucket], 1, 0, low)
-                at, shift = _fit(out, first, at, shift, cap)
+                    _sort(held, begin, end, ranks)
+                counted = begin
+                while counted < end and held[counted] < 0:
+                    counted += 1
+                shift = _enough(held, counted, end, shift, cap)
+                low = (signed(1) << shift) - 1
+                for row in range(counted, end):
+                    at = _append(out, first, at, held[row], 1, 0, low)
             else:
                 occupied = 0
                 for row in range(begin, end):

@@ -22,6 +22,7 @@ import numpy as np
 from driftline.sketches.buckets import (
     FEW,
     ODDITY_KEYS,
+    SORTED,
     TINY,
     Buckets,
     copy_buckets,
@@ -131,14 +132,15 @@ def from_rows(
         shifts: shape (groups, cells): the least shift of each cell, known from what was counted before.
         places: what each cell of a group counts: a column of `keys`, or -1 - n for the n-th kind of oddity; -1 counts
             the rows themselves.
-        keys: shape (columns, rows); negative keys are not counted. Those of a group of at most FEW rows are sorted.
+        keys: shape (columns, rows); negative keys are not counted. Of a group of fewer than SORTED rows they are put
+            in order, in place.
         begins, ends: where the rows of each group are.
         oddities: where each row's oddities begin, and the end of the last; the n and the key of each.
         cap: most buckets a cell may keep, CAP or less.
     """
     _check(cap)
     rows = ends - begins
-    for group in np.flatnonzero((rows > TINY) & (rows <= FEW)).tolist():
+    for group in np.flatnonzero((rows > TINY) & (rows < SORTED)).tolist():
         keys[:, begins[group] : ends[group]].sort(axis=1)
     shifts, sizes = shifts.copy(), np.empty_like(shifts)
     starts, lines, _ = oddities

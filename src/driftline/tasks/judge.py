@@ -20,7 +20,7 @@ from driftline.evidence.reference import Reference
 from driftline.incidents.alerts import Alert, alert_of
 from driftline.incidents.incident import Incident, Kind, Status, Subject, digest
 from driftline.panes.merging import PaneMerger, Slice
-from driftline.panes.records import Rebase, Skip, decode_command
+from driftline.panes.records import PaneRecord, Rebase, Skip, Watermark, decode_command
 from driftline.sketches.cells import Cells
 from driftline.sketches.packing import pack_cells, unpack_cells
 from driftline.sketches.summary import EVENTS, ROLES, Summary
@@ -90,19 +90,21 @@ class Judge:
         self._river = ""
         """The release of river that the last checkpoint names."""
 
-    def process(self, values: Sequence[bytes | None]) -> list[tuple[int, str]]:
+    def process(self, values: Sequence[bytes | PaneRecord | Watermark | None]) -> list[tuple[int, str]]:
         """Take in records in offset order. Returns (position, reason) of those that cannot be read.
 
+        Where both stages are one process, what Summarise made comes as it is, and needs not be written to be read.
         Raises `StateOtherRelease` for one that a later release wrote, which counts: nothing behind it may be judged
         without it.
         """
         unreadable = []
         for at, value in enumerate(values):
             try:
-                command = decode_command(value or b"")
+                record = b"" if value is None else value
+                command = decode_command(record) if isinstance(record, bytes) else None
                 if command is not None:
                     self._obey(command)
-                elif self._merger.take(value or b""):
+                elif self._merger.take(record):
                     self._advance()
                 for piece in self._merger.overdue():
                     self._supplement(piece)
