@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from driftline.events import rfc3339
 from driftline.incidents.alerts import alert_id, alert_of, decode_alert
-from driftline.incidents.incident import CRITICAL, Incident, Kind, Signal, Status, Subject, Window, digest
+from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window, digest
+from driftline.incidents.severity import PAGES
 from driftline.incidents.words import describe, number, percent, summarise_incident
 from tests.alerts import alert_validator, check_alert
 
@@ -41,7 +42,7 @@ def test_every_kind_of_alert_is_as_the_schema_says(kind: Kind, status: Status, s
     told = alert_of(incident(kind, status, subject), group="test")
     assert decode_alert(told.encode()) == told
     alert = check_alert(told.encode())
-    assert alert["severity"] == ("critical" if kind in CRITICAL else "warning")
+    assert alert["severity"] == ("critical" if kind in {*PAGES, Kind.VOLUME} else "warning")
     assert alert["data"]["version"] == (subject.version or None)
 
 

@@ -187,7 +187,7 @@ def _print(result: "Backtest", span: Span) -> None:
     from driftline.cli.terminal import note, out
     from driftline.cli.timeline import timeline
     from driftline.events import rfc3339
-    from driftline.incidents.incident import CRITICAL
+    from driftline.incidents.severity import CRITICAL, severity_of
 
     console = out()
     incidents = result.latest
@@ -197,7 +197,7 @@ def _print(result: "Backtest", span: Span) -> None:
         for incident in result.incidents:
             opening.setdefault(incident.id, incident.summary)
         for incident in incidents:
-            style = "red" if incident.kind in CRITICAL else "yellow"
+            style = "red" if severity_of(incident) == CRITICAL else "yellow"
             resolved = "" if incident.resolved is None else rfc3339(incident.resolved)
             table.add_row(rfc3339(incident.opened), resolved, Text(incident.kind.value, style), opening[incident.id])
         console.print(table)

@@ -11,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from driftline.events import rfc3339
-from driftline.incidents.incident import CRITICAL, Incident
+from driftline.incidents.incident import Incident
+from driftline.incidents.severity import CRITICAL, severity_of
 
 WIDTH = 60
 
@@ -24,7 +25,7 @@ def timeline(incidents: Sequence[Incident], first: int, last: int, width: int = 
         rows.setdefault((str(incident.subject), incident.kind.value), []).append(incident)
     for (subject, kind), held in sorted(rows.items()):
         spans = [(incident.opened, incident.resolved) for incident in held]
-        style = "red" if held[0].kind in CRITICAL else "yellow"
+        style = "red" if any(severity_of(each) == CRITICAL for each in held) else "yellow"
         grid.add_row(subject, kind, Text(bar(spans, first, last, width), style))
     begin, end = rfc3339(first)[:10], rfc3339(last)[:10]
     grid.add_row("", "", Text(begin + end.rjust(width - len(begin)), "dim"))

@@ -11,14 +11,13 @@ from urllib.parse import quote
 import msgspec
 
 from driftline.events import rfc3339
-from driftline.incidents.incident import CRITICAL, FalseAlarms, Incident, Kind, Signal, Status, digest
+from driftline.incidents.incident import FalseAlarms, Incident, Kind, Signal, Status, digest
+from driftline.incidents.severity import severity_of
 
 CONTENT_TYPE = "application/cloudevents+json"
 """Of the records in Kafka: each is a whole CloudEvent."""
 TYPE_PREFIX = "io.driftline.incident."
 SCHEMA = "https://driftline.dev/schemas/alert-1.json"
-SEVERITIES = ("critical", "warning")
-"""Most urgent first."""
 
 
 class AlertWindow(msgspec.Struct, frozen=True):
@@ -116,7 +115,7 @@ def alert_of(incident: Incident, *, group: str) -> Alert:
         datacontenttype="application/json",
         dataschema=SCHEMA,
         partitionkey=incident.fingerprint,
-        severity="critical" if incident.kind in CRITICAL else "warning",
+        severity=severity_of(incident),
         data=AlertData(
             incident=incident.id,
             model=subject.model,

@@ -35,10 +35,6 @@ class Status(StrEnum):
     RESOLVED = "resolved"
 
 
-CRITICAL = frozenset({Kind.DATA_QUALITY, Kind.DEAD_LETTERS, Kind.VOLUME, Kind.SILENCE, Kind.SKIPPED})
-"""Broken data and silence page; drift of inputs or outputs, and limits reached, warn."""
-
-
 class Signal(msgspec.Struct, frozen=True):
     """One signal's part in an incident."""
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from driftline.incidents.alerts import SEVERITIES, Alert, alert_source, decode_alert
+from driftline.incidents.alerts import Alert, alert_source, decode_alert
+from driftline.incidents.severity import SEVERITIES
 from driftline.incidents.watchdog import WATCHDOG_TYPE
 
 
