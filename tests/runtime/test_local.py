@@ -11,7 +11,7 @@ from driftline.incidents.incident import Kind, Status
 from driftline.runtime.local import Backtest, backtest, build_references, still_firing
 from driftline.runtime.rules import judge_settings, summarise_settings, with_references
 from driftline.tables import ColumnMapping, EncodedEvents, iter_events, open_table
-from driftline.tasks.judge import Alert, Judge
+from driftline.tasks.judge import Judge, Told
 from driftline.tasks.summarise import Summarise
 from tests.tasks import changes
 from tests.tasks.changes import START, Stream, encoded, watching
@@ -48,7 +48,7 @@ def test_it_is_what_both_stages_make_of_the_encoded_panes() -> None:
 
     task, judge = Summarise(summarise_settings(watching()), 0, 1), Judge(judge_settings(watching()))
     position = 0
-    alerts: list[Alert] = []
+    alerts: list[Told] = []
     for batch in [*batches, None]:
         if batch is None:
             task.end()
