@@ -1,4 +1,5 @@
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -122,7 +123,13 @@ def test_windows_that_hold_next_to_nothing_are_told(driftline: Driftline, tmp_pa
     done = driftline("backtest", rare, *COLUMNS)
 
     assert done.status == 0
-    assert "a window of 1h holds 1 of these events" in done.err
+    assert "a window of 1h holds 1 events on average" in done.err
+    suits = re.search("this suits the table: DRIFTLINE_MODELS='(.*)'", done.err)
+    assert suits
+    assert done.err.index("this suits") < done.err.index("of CPU"), "before it runs"
+    better = driftline("backtest", rare, *COLUMNS, "--json", DRIFTLINE_MODELS=suits[1])
+    assert "suits" not in better.err
+    assert better.json[0]["windows"] > 0
 
 
 def test_windows_and_panes_suit_a_sparse_table_and_the_same_settings_find_the_same(

@@ -13,13 +13,15 @@ def chosen(events: int, span_ms: int, models: dict[str, Any] | None = None) -> d
 @pytest.mark.parametrize(
     ("every_ms", "expected"),
     [
-        (50, {}),  # as many as a pane of a minute costs, and more
-        (1_000, {}),
-        (5_000, {"pane": "5m"}),
-        (MINUTE, {"pane": "10m"}),  # as long as the shorter window
+        (50, {}),  # a pane of a minute holds 1,200
+        (100, {"pane": "2m"}),
+        (1_000, {"pane": "10m"}),  # 600: as long as the shorter window
+        (10_000, {"pane": "10m"}),
+        (20_000, {"windows": ["1h"], "pane": "1h"}),  # 10m holds 30
+        (MINUTE, {"windows": ["1h"], "pane": "1h"}),
+        (2 * MINUTE, {"windows": ["1d"], "pane": "2h"}),  # a twelfth of the day that a reference is learned from
         (3 * MINUTE, {"windows": ["1w"], "pane": "3h"}),  # a day holds 480
-        (2 * MINUTE, {"pane": "10m"}),
-        (10 * MINUTE, {"windows": ["1w"], "pane": "12h"}),
+        (10 * MINUTE, {"windows": ["1w"], "pane": "12h"}),  # of a thousand events, seven days
         (6 * HOUR, {"windows": ["90d"], "pane": "1d"}),  # the longest that fits, though it holds 360
         (30 * DAY, {}),  # none holds 30 and fits
     ],

@@ -12,9 +12,9 @@ from driftline.cli.columns import mapping_options, opened
 from driftline.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from driftline.config import Settings, WindowSettings
+    from driftline.config import Settings
     from driftline.incidents.incident import Incident
     from driftline.runtime.local import Backtest
     from driftline.tables import ColumnMapping, EncodedEvents, Table
@@ -39,7 +39,8 @@ def backtest(
     """Find out what would have fired on a table of past predictions: no Kafka, no Redis.
 
     It is the work of `driftline run`, and incidents have the same ids. Windows and panes that are not configured are as
-    long as suits the table, and are printed. Try settings on the past before they page somebody:
+    long as suits the table, and are printed; of those that are, it says first if they do not suit it. Try settings on
+    the past before they page somebody:
 
     \b
     $ driftline backtest loans.csv --model loans --time-column at --reference train.csv
@@ -47,6 +48,7 @@ def backtest(
     """
     from driftline.cli.terminal import age, note, print_json, progress
     from driftline.config import ALL_MODELS, load
+    from driftline.config.doubts import doubts
     from driftline.config.suiting import as_models, suited
     from driftline.runtime.local import backtest as run_backtest
     from driftline.tables import iter_events, time_span
@@ -58,14 +60,13 @@ def backtest(
         _compare_columns(read, like, mapping)
     lasts = 0 if mapping.time_column is None else time_span(read, mapping.time_column)
     settings, chosen = suited(settings, read.rows, lasts)
-    few = few_in_a_window(settings.model(mapping.model or ALL_MODELS).windows, read.rows, lasts)
     if chosen:
         note(
             f"windows and panes are as long as suits {read.rows:,} events in {age(lasts)}. For the same from "
             f"`driftline run`: DRIFTLINE_MODELS='{dumps(as_models(chosen))}'"
         )
-    if few:
-        note(few)
+    for doubt in doubts(settings, mapping.model or ALL_MODELS, read.rows, lasts, learned=like is None):
+        note(doubt)
     judging = None if like is None else _judging_by(settings, like, mapping)
     span = Span()
     started = time.process_time()
@@ -101,21 +102,6 @@ class Span:
                 self.last = batch.times[-1]
                 seen = True
             yield batch
-
-
-def few_in_a_window(windows: "Sequence[WindowSettings]", events: int, span_ms: int) -> str | None:
-    """Say that so many events over a time leave next to nothing in each window; None where they do not."""
-    from driftline.config import format_duration
-    from driftline.config.suiting import FEW
-
-    longest = max(window.size for window in windows)
-    held = events * longest / max(span_ms, 1)
-    if held >= FEW or events < FEW:
-        return None
-    return (
-        f"a window of {format_duration(longest)} holds {held:.2g} of these events: too few to tell anything, and slow. "
-        "Take longer ones, or none: where no windows are configured, a backtest takes those that suit the table"
-    )
 
 
 def as_json(result: "Backtest") -> dict[str, Any]:

@@ -24,6 +24,8 @@ _LEARN_PERIOD = re.compile(r"learn (\S+)")
 _PREVIOUS = re.compile(r"previous (\S+)")
 
 
+LEAST_LEARNED = 1_000
+"""Events below which a span that was to be learned from is extended: a reference of fewer says little."""
 _LEARN_EXAMPLES = "write learn 1d, learn 50000 events or previous 7d"
 
 

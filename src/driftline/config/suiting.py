@@ -1,86 +1,133 @@
 """Windows and panes that suit a table, of which it is known before how many events it has over what time."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
 from typing import Any
 
 from driftline.config.durations import format_duration
 from driftline.config.models import ModelSettings
-from driftline.config.notations import WindowSettings
+from driftline.config.notations import LEAST_LEARNED, LearnSettings, WindowSettings
 from driftline.config.settings import ALL_MODELS, Settings
 
 FEW, ENOUGH = 30, 500
 """Events in a window: below the first it tells nothing, from the second on even small changes are found."""
 TIMES = 4
 """How often a window fits into the table at least."""
-EVENTS_A_PANE = 50
-"""A pane costs about as much as 50 events."""
+SPARSE, DENSE = 50, 1_000
+"""Events of a pane: it costs about as much as the first in a table, and next to nothing from the second on."""
+SLICES = 12
+"""Panes of a reference that is learned, at least: they tell how windows vary by themselves."""
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 WINDOWS = (HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY, 90 * DAY)
 PANES = (*(minutes * MINUTE for minutes in (1, 2, 5, 10, 15, 30)), *(hours * HOUR for hours in (1, 2, 3, 6, 12)), DAY)
+CHOSEN = ("windows", "pane", "season")
+"""What decides which windows and panes suit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """What was chosen for a model; None where it is as configured, or as it is by default."""
 
-    windows: int | None
+    windows: tuple[int, ...] | None
     pane: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many events over a time."""
+
+    events: int
+    span_ms: int
+
+    def over(self, length: int) -> float:
+        """Return how many of them a time of this length holds on average."""
+        return self.events * length / max(self.span_ms, 1)
 
 
 def suited(settings: Settings, events: int, span_ms: int) -> tuple[Settings, Mapping[str, Chosen]]:
     """Return the settings for a table of so many events over a time, and what was chosen for which model.
 
-    Only what is not configured is chosen, and nothing where a pane or a season is. Windows, where those by default hold
-    fewer than 30 of these events: of 1h, 6h, 1d, 7d, 30d and 90d, as far as they hold 30 and fit four times into the
-    table, the shortest that holds 500, or else the longest. Panes, where those by default hold fewer than 50: the
-    shortest from 1m to 1d that holds 50 and divides the windows, or else the longest. A worker takes the same once they
-    are configured.
+    Only what is not configured is chosen, and nothing where a pane or a season is. Windows: of those by default the
+    ones that hold 50 of these events. If there are none: of 1h, 6h, 1d, 7d, 30d and 90d, as far as they hold 30 and fit
+    four times into the table, the shortest that holds 500, or else the longest. Panes: the shortest from 1m to 1d that
+    holds 1,000 events, divides the windows and fits twelve times into what a reference is learned from; or else the
+    longest of these that is needed to hold 50. A worker takes the same once they are configured.
     """
+    rate = Rate(events, span_ms)
     chosen: dict[str, Chosen] = {}
     for name in (ALL_MODELS, *settings.models):
         own = settings.models.get(name, ModelSettings())
-        if name == ALL_MODELS or own.model_fields_set & {"windows", "pane", "season"}:
-            chosen[name] = _choose(settings, name, events, max(span_ms, 1))
+        if name == ALL_MODELS or own.model_fields_set & set(CHOSEN):
+            chosen[name] = _choose(settings, name, rate)
     found = {name: each for name, each in chosen.items() if each != Chosen(None, None)}
     if events < FEW or not found:
         return settings, {}
     models = {**settings.models, **{name: _with(settings.models.get(name), each) for name, each in found.items()}}
-    fields = {name: getattr(settings, name) for name in Settings.model_fields}
-    return Settings.model_construct(**{**fields, "models": models}), found
+    return _with_models(settings, models), found
 
 
-def _choose(settings: Settings, name: str, events: int, span_ms: int) -> Chosen:
-    rate = events / span_ms
+def _choose(settings: Settings, name: str, rate: Rate) -> Chosen:
     given = settings.model(name)
     if given.pane is not None or given.season is not None:  # what else is chosen would have to fit these
         return Chosen(None, None)
-    held = [settings.models[key] for key in {ALL_MODELS, name} & settings.models.keys()]
-    written = {field for each in held for field in each.model_fields_set}
-    windows, length = given.windows, None
-    if "windows" not in written and rate * max(window.size for window in windows) < FEW:
-        fitting = [length for length in WINDOWS if rate * length >= FEW and length * TIMES <= span_ms]
-        if fitting:
-            length = next((length for length in fitting if rate * length >= ENOUGH), fitting[-1])
-            windows = _only(length)
-    usual = ModelSettings.model_construct(windows=windows).pane_ms
+    windows = None if "windows" in _written(settings, name) else choose_windows(given.windows, rate)
+    return Chosen(windows, choose_pane(given, given.windows if windows is None else as_windows(windows), rate))
+
+
+def _written(settings: Settings, name: str) -> set[str]:
+    """Return which settings of a model are configured, by its name or for all models."""
+    return {
+        field for key in {ALL_MODELS, name} & settings.models.keys() for field in settings.models[key].model_fields_set
+    }
+
+
+def choose_windows(usual: Sequence[WindowSettings], rate: Rate) -> tuple[int, ...] | None:
+    """Return the lengths of windows that suit where nobody asked for `usual`; None if these do."""
+    enough = tuple(window.size for window in usual if rate.over(window.size) >= SPARSE)
+    if enough:
+        return None if len(enough) == len(usual) else enough
+    fitting = [length for length in WINDOWS if rate.over(length) >= FEW and length * TIMES <= rate.span_ms]
+    return (next((length for length in fitting if rate.over(length) >= ENOUGH), fitting[-1]),) if fitting else None
+
+
+def choose_pane(given: ModelSettings, windows: Sequence[WindowSettings], rate: Rate) -> int | None:
+    """Return the length of a pane that suits windows; None if it is the one that they have by default."""
+    usual = ModelSettings.model_construct(windows=tuple(windows)).pane_ms
     common = gcd(*(span for window in windows for span in (window.size, window.hop)))
     longer = [pane for pane in PANES if usual < pane and common % pane == 0]
-    if not longer or rate * usual >= EVENTS_A_PANE:
-        return Chosen(length, None)
-    return Chosen(length, next((pane for pane in longer if rate * pane >= EVENTS_A_PANE), longer[-1]))
+    if not longer or rate.over(usual) >= DENSE:
+        return None
+    learned = learned_span(given, rate)
+    finest = next((pane for pane in longer if rate.over(pane) >= SPARSE), longer[-1])
+    fine = [pane for pane in longer if pane * SLICES <= learned]
+    wanted = next((pane for pane in fine if rate.over(pane) >= DENSE), fine[-1] if fine else 0)
+    if rate.over(usual) >= SPARSE:
+        return wanted or None
+    return max(wanted, finest)
 
 
-def _only(length: int) -> tuple[WindowSettings, ...]:
-    return (WindowSettings.model_validate(format_duration(length)),)
+def learned_span(given: ModelSettings, rate: Rate) -> int:
+    """Return how many milliseconds of these events a reference is learned from, where none is given."""
+    learn = given.reference if isinstance(given.reference, LearnSettings) else LearnSettings.parse("learn 1d")
+    return max(learn.period_ms or 0, round((learn.events or LEAST_LEARNED) / max(rate.over(1), 1e-12)))
+
+
+def as_windows(lengths: Sequence[int]) -> tuple[WindowSettings, ...]:
+    """Return tumbling windows."""
+    return tuple(WindowSettings.model_validate(format_duration(length)) for length in lengths)
+
+
+def _with_models(settings: Settings, models: Mapping[str, ModelSettings]) -> Settings:
+    fields = {name: getattr(settings, name) for name in Settings.model_fields}
+    return Settings.model_construct(**{**fields, "models": models})
 
 
 def _with(own: ModelSettings | None, chosen: Chosen) -> ModelSettings:
     own = own or ModelSettings()
     fields = {name: getattr(own, name) for name in own.model_fields_set}
     if chosen.windows is not None:
-        fields["windows"] = _only(chosen.windows)
+        fields["windows"] = as_windows(chosen.windows)
     if chosen.pane is not None:
         fields["pane"] = chosen.pane
     return ModelSettings.model_construct(set(fields), **fields)
@@ -90,7 +137,7 @@ def as_models(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
     """Return what was chosen as it is written under `models` of the configuration."""
     return {
         name: {
-            **({} if each.windows is None else {"windows": [format_duration(each.windows)]}),
+            **({} if each.windows is None else {"windows": [format_duration(length) for length in each.windows]}),
             **({} if each.pane is None else {"pane": format_duration(each.pane)}),
         }
         for name, each in chosen.items()

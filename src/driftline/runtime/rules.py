@@ -7,7 +7,7 @@ from pathlib import Path
 from driftline.columns.shape import Limits
 from driftline.config import Settings
 from driftline.config.durations import format_duration
-from driftline.config.notations import LearnSettings
+from driftline.config.notations import LEAST_LEARNED, LearnSettings
 from driftline.errors import InputError, StateCorrupt
 from driftline.evidence.profile import decode_profile
 from driftline.evidence.reference import Reference
@@ -15,9 +15,6 @@ from driftline.incidents.budget import Budget
 from driftline.runtime.plugins import detector
 from driftline.tasks.rules import JudgeSettings, LearnRule, ModelRules
 from driftline.tasks.summarise import STREAM, SummariseSettings
-
-LEAST_LEARNED = 1_000
-"""Events below which a span that was to be learned from is extended: a reference of fewer says little."""
 
 
 def summarise_settings(settings: Settings) -> SummariseSettings:

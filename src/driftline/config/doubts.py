@@ -1,0 +1,107 @@
+"""What makes the backtest of a table slow, or senseless, and the configuration to use instead: known before it runs."""
+
+from json import dumps
+from typing import Any
+
+from driftline.config.durations import format_duration
+from driftline.config.models import ModelSettings
+from driftline.config.notations import LearnSettings
+from driftline.config.settings import ALL_MODELS, Settings
+from driftline.config.suiting import (
+    FEW,
+    MINUTE,
+    SPARSE,
+    TIMES,
+    WINDOWS,
+    Chosen,
+    Rate,
+    as_models,
+    as_windows,
+    choose_pane,
+    choose_windows,
+    learned_span,
+)
+
+LEAST_REFERENCE = 100
+"""Events of a reference that is recommended; by default 1,000 are learned from."""
+MANY_PANES = 2_000
+"""So many take some seconds."""
+
+
+def doubts(settings: Settings, model: str, events: int, span_ms: int, *, learned: bool) -> list[str]:
+    """Return what a person should know before a backtest of so many events over a time: a line each, the remedy last.
+
+    Args:
+        settings: with which it is to be done.
+        model: whose events they are; ALL_MODELS where there are several.
+        events: how many.
+        span_ms: milliseconds from the first to the last.
+        learned: whether the reference is to be learned from these events.
+    """
+    given, rate = settings.model(model), Rate(events, span_ms)
+    if events < FEW:
+        return []
+    found = [fault for window in given.windows if (fault := _fault(window.size, given.min_events, rate))]
+    held = rate.over(given.pane_ms)
+    if not found and held < SPARSE and min(span_ms // given.pane_ms, events) > MANY_PANES:
+        found.append(
+            f"a pane of {format_duration(given.pane_ms)} holds {held:.2g} events on average, and costs as much as "
+            f"{SPARSE} of them: this will take a while"
+        )
+    instead = _windows_and_pane(settings, model, rate) if found else {}
+    learn = given.reference if learned else None
+    if isinstance(learn, LearnSettings) and (span := learned_span(given, rate)) + _shortest(given, instead) > span_ms:
+        found.append(
+            f"a reference is learned from the first {format_duration(_rounded(span))}: no window is left to be judged"
+        )
+        instead = {**instead, "reference": f"learn {events // 2} events"} if events >= 2 * LEAST_REFERENCE else {}
+    if instead:
+        name = model if model in settings.models else ALL_MODELS
+        found.append(f"this suits the table: DRIFTLINE_MODELS='{dumps({name: instead})}'")
+    return found
+
+
+def _fault(window_ms: int, min_events: int, rate: Rate) -> str | None:
+    held, length = rate.over(window_ms), format_duration(window_ms)
+    if window_ms > rate.span_ms:
+        return f"a window of {length} is longer than the table: none will ever be full"
+    if held < max(FEW, min_events):
+        return (
+            f"a window of {length} holds {held:.2g} events on average: too few to tell anything, and of fewer than "
+            f"{min_events} it is not judged"
+        )
+    return None
+
+
+def _windows_and_pane(settings: Settings, model: str, rate: Rate) -> dict[str, Any]:
+    """Return what would be chosen for a model of which neither windows nor pane were configured; nothing if it is that.
+
+    Nor for one that has a season: which windows fit that is another question.
+    """
+    given = settings.model(model)
+    if given.season is not None:
+        return {}
+    usual = [window for window in ModelSettings().windows if window.size * TIMES <= rate.span_ms]
+    usual = usual or list(ModelSettings().windows[:1])
+    lengths = choose_windows(usual, rate) or tuple(window.size for window in usual)
+    if rate.over(max(lengths)) < FEW:
+        lengths = tuple(length for length in WINDOWS if rate.over(length) >= FEW and 2 * length <= rate.span_ms)[:1]
+    if not lengths:
+        return {}
+    pane = choose_pane(given, as_windows(lengths), rate)
+    if lengths == tuple(window.size for window in given.windows) and pane in (None, given.pane_ms):
+        return {}
+    (chosen,) = as_models({"": Chosen(lengths, pane)}).values()
+    return chosen
+
+
+def _shortest(given: ModelSettings, instead: dict[str, Any]) -> int:
+    windows = instead.get("windows")
+    read = given.windows if windows is None else ModelSettings.model_validate({"windows": windows}).windows
+    return min(window.size for window in read)
+
+
+def _rounded(span_ms: int) -> int:
+    """Return whole minutes, or whole hours of more than a day: this is for people."""
+    unit = MINUTE if span_ms < 24 * 60 * MINUTE else 60 * MINUTE
+    return max(round(span_ms / unit), 1) * unit

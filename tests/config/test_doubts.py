@@ -1,0 +1,87 @@
+"""What is said before a backtest that would be slow or senseless, and that what is said to suit the table does."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from driftline.config import Settings
+from driftline.config.doubts import doubts
+from driftline.config.suiting import DAY, HOUR, MINUTE, suited
+
+SPARSE = (52_560, 365 * DAY)
+"""A year of an event every ten minutes."""
+SUITS = {"windows": ["1w"], "pane": "12h"}
+
+
+def said(events: int, span_ms: int, models: dict[str, Any] | None = None, *, learned: bool = True) -> list[str]:
+    settings, _ = suited(Settings.model_validate({"models": models or {}}), events, span_ms)
+    return doubts(settings, "churn", events, span_ms, learned=learned)
+
+
+def remedy(lines: list[str]) -> dict[str, Any]:
+    found = re.fullmatch("this suits the table: DRIFTLINE_MODELS='(.*)'", lines[-1])
+    assert found
+    models: dict[str, Any] = json.loads(found[1])
+    return models
+
+
+@pytest.mark.parametrize("every_ms", [50, 1_000, 20_000, MINUTE, 2 * MINUTE, 10 * MINUTE, 6 * HOUR])
+def test_what_is_chosen_leaves_no_doubt(every_ms: int) -> None:
+    assert said(366 * DAY // every_ms, 366 * DAY) == []
+
+
+@pytest.mark.parametrize(
+    ("models", "expected", "instead"),
+    [
+        ({"*": {"windows": ["1h"]}}, "a window of 1h holds 6 events", {"*": SUITS}),
+        ({"churn": {"windows": ["2h"]}}, "a window of 2h holds 12 events", {"churn": SUITS}),
+        ({"*": {"pane": "10m"}}, "a window of 10m holds 1 events", {"*": SUITS}),
+        (
+            {"churn": {"windows": [{"size": "1d", "every": "1h"}]}},
+            "a pane of 1h holds 6 events",
+            {"churn": SUITS},
+        ),
+        ({"*": {"windows": ["800d"]}}, "a window of 800d is longer than the table", {"*": SUITS}),
+    ],
+)
+def test_what_was_configured_and_does_not_suit(models: dict[str, Any], expected: str, instead: dict[str, Any]) -> None:
+    lines = said(*SPARSE, models, learned=False)
+    assert lines[0].startswith(expected)
+    assert remedy(lines) == instead
+    name = next(iter(models))
+    assert said(*SPARSE, {**models, name: instead[name]}) == []
+
+
+def test_a_table_that_ends_before_its_reference_was_learned() -> None:
+    lines = said(3_000, 20 * HOUR)
+    assert lines[0] == "a reference is learned from the first 1d: no window is left to be judged"
+    assert remedy(lines) == {"*": {"reference": "learn 1500 events"}}
+    assert said(3_000, 20 * HOUR, remedy(lines)) == []
+    assert said(3_000, 20 * HOUR, learned=False) == []  # one is given
+
+
+def test_windows_that_a_short_table_cannot_fill() -> None:
+    lines = said(3_000, HOUR // 2)
+    assert lines[0] == "a window of 1h is longer than the table: none will ever be full"
+    assert said(3_000, HOUR // 2, remedy(lines)) == []
+
+
+def test_a_sparse_table_that_is_short() -> None:
+    lines = said(400, 400 * HOUR)
+    assert lines[:2] == [
+        f"a window of {length} holds {held} events on average: too few to tell anything, and of fewer than 30 it is "
+        "not judged"
+        for length, held in (("10m", "0.17"), ("1h", "1"))
+    ]
+    assert remedy(lines) == {"*": {"windows": ["1w"], "pane": "1d", "reference": "learn 200 events"}}
+    assert said(400, 400 * HOUR, remedy(lines)) == []
+    assert "suits" not in said(100, 2_400 * HOUR)[-1]  # of so few nothing is to be had
+
+
+def test_without_a_configuration_that_suits_none_is_named() -> None:
+    assert said(52_560, 365 * DAY, {"*": {"windows": ["1h"], "season": "day"}}) == [
+        "a window of 1h holds 6 events on average: too few to tell anything, and of fewer than 30 it is not judged"
+    ]
+    assert said(20, DAY) == []
