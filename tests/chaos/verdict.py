@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from driftline.columns.times import LATEST
 from driftline.config import Settings
-from driftline.log.api import Log, Outgoing, Record, TopicPartition
+from driftline.log.api import Headers, Log, Outgoing, Record, TopicPartition
 from driftline.panes.records import PaneRecord, decode_record
 from driftline.runtime.stage_names import SUMMARISE
 from driftline.runtime.stages import pipeline
@@ -32,6 +32,9 @@ class Records:
     @property
     def values(self) -> Sequence[bytes | None]:
         return [record.value for record in self.records]
+
+    def headers(self) -> Sequence[Headers]:
+        return [record.headers for record in self.records]
 
     def record(self, index: int) -> Record:
         return self.records[index]

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from driftline.codec import pack
+from driftline.columns.batch import NO_ID, ColumnBatch
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import NO_FIELDS, Limits
 from driftline.columns.times import BAD_TIME, parse_time
-from driftline.formats.native import ColumnBatch, NativeDecoder
-from driftline.formats.speculation.identities import NO_ID
+from driftline.formats.event_shape import pack_shapes
+from driftline.formats.native import NativeDecoder
 from driftline.formats.validate import validate
 from tests.formats import records
 
@@ -105,7 +107,7 @@ def test_a_restored_decoder_goes_on_as_if_nothing_had_happened(values: list[byte
     at %= len(values) + 1
     first, second = decoder(SMALL), decoder(SMALL)
     first.decode(values[:at])
-    second.restore([shape.encode() for shape in first.shapes.values()])
+    second.restore(pack_shapes(first.shapes.values()))
     assert rows_of(second.decode(values[at:])) == rows_of(first.decode(values[at:]))
 
 
@@ -158,15 +160,15 @@ def test_the_tag_that_an_earlier_release_only_decoded_is_watched_from_a_restart_
     first.decode([TAGGED % 0])
     ((model, root, signals, *rest),) = [shape.encode() for shape in first.shapes.values()]
     assert signals == [*NO_FIELDS, "features.x", "tags.code_version"]
-    before = ["events", "features.x"]
-    second.restore([[model, root, before, *rest]])
+    earlier = pack("shapes", 1, [[model, root, ["events", "features.x"], *rest]], {})
+    second.restore(earlier)
     for made in (first, second):
         for number in range(3):
             batch = made.decode([TAGGED % number] * 40)
             held = rows_of(batch)[0][-1]
             assert isinstance(held, list)
             assert [name for name, *_ in held if name.startswith(("features.", "tags."))] == signals[-2:]
-    small.restore([[model, root, before, *rest]])
+    small.restore(earlier)
     assert small.decode([TAGGED % 0] * 3).ignored == {0: 1, 1: 1, 2: 1}, "where there is no room, it is counted"
 
 
@@ -185,7 +187,7 @@ def test_two_fields_never_become_one_signal(features: str, seen: list[object], i
     made = decoder()
     for decode in (made, decoder()):
         if decode is not made:  # what is stored says it again
-            decode.restore([shape.encode() for shape in made.shapes.values()])
+            decode.restore(pack_shapes(made.shapes.values()))
         for _ in range(3):
             batch = decode.decode([value] * 200)
             assert {count for *_, count, _ in rows_of(batch)} == {ignored}

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from driftline.columns.batch import ColumnBatch
 from driftline.columns.reasons import Reason
-from driftline.formats.native import ColumnBatch
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import ROLES, Role
 

@@ -12,13 +12,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from driftline.columns.batch import ColumnBatch, ReadHeaders, no_headers
 from driftline.columns.categories import MISSING_NUMBER, NO_KEY, CategoryKeys
 from driftline.columns.model import ModelColumns
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import BAD_NAME, TOO_MANY, Limits, plain_name
 from driftline.columns.times import BAD_TIME, NO_TIME, parse_time, unit_of
-from driftline.formats.event_shape import EventShape
-from driftline.formats.native import ColumnBatch
+from driftline.formats.event_shape import EventShape, pack_shapes, unpack_shapes
 from driftline.formats.shapes import Kind, Node, kind_of
 from driftline.formats.speculation.identities import identities
 from driftline.formats.validate import validate
@@ -40,7 +40,7 @@ class _Rows:
 
 
 class PlainDecoder:
-    """Has the parts of a `NativeDecoder` that Summarise uses."""
+    """The native format, one record after the other in plain Python."""
 
     def __init__(self, limits: Limits, tags_of: Callable[[str], tuple[str, ...]]) -> None:
         self.limits = limits
@@ -49,9 +49,11 @@ class PlainDecoder:
         self.learned = False
         self._tags_of = tags_of
 
-    def restore(self, encoded: Iterable[Any]) -> None:
-        for data in encoded:
-            self.shapes[data[0]] = EventShape.decode(data, self.limits, self._tags_of(data[0]))
+    def checkpoint(self) -> bytes | None:
+        return pack_shapes(self.shapes.values())
+
+    def restore(self, blob: bytes) -> None:
+        self.shapes = unpack_shapes(blob, self.limits, self._tags_of)
 
     @property
     def crowded(self) -> bool:
@@ -60,7 +62,9 @@ class PlainDecoder:
     def trim(self, wanted: Iterable[int]) -> None:
         self.keys.trim(wanted)
 
-    def decode(self, values: Sequence[bytes | None]) -> ColumnBatch:
+    def decode(
+        self, values: Sequence[bytes | None], timestamps: Sequence[int] = (), headers: ReadHeaders = no_headers
+    ) -> ColumnBatch:
         reasons = np.zeros(len(values), dtype=np.uint8)
         times = np.full(len(values), BAD_TIME, dtype=np.int64)
         ids: list[object] = [None] * len(values)

@@ -76,7 +76,7 @@ def blob(body: bytes) -> None:
             assert Reference.decode(found_reference.encode()).address == found_reference.address
         elif kind == "shapes":
             with corrupt_if_it_fails("shapes"):
-                NativeDecoder(LIMITS, _tags).restore(unpack(sealed, "shapes", (1,)).value)
+                NativeDecoder(LIMITS, _tags).restore(sealed)
         else:
             unpack_cells(unpack(sealed, kind if isinstance(kind, str) else "cells", (1, 2, 3)).arrays)
     except StateCorrupt:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import pytest
 
+from driftline.columns.batch import ColumnBatch, ReadHeaders, no_headers
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import Limits
-from driftline.formats.native import ColumnBatch, NativeDecoder
+from driftline.formats.native import NativeDecoder
 from tests.fuzz import producers, spelling
 from tests.fuzz.comparing import Value, difference, pieces, shrunk
 from tests.fuzz.mutations import Mutator, read, write
@@ -96,7 +97,9 @@ def test_a_difference_is_found_and_made_small() -> None:
     """A decoder that reads one number wrongly is caught, and the record is named."""
 
     class OneOff(PlainDecoder):
-        def decode(self, values: Sequence[Value]) -> ColumnBatch:
+        def decode(
+            self, values: Sequence[Value], timestamps: Sequence[int] = (), headers: ReadHeaders = no_headers
+        ) -> ColumnBatch:
             return super().decode([value.replace(b"0.3", b"0.4") if value else value for value in values])
 
     def fails(values: Sequence[Value]) -> bool:

@@ -7,16 +7,17 @@ through Summarise twice (either decoder, other batches) and Judge twice (one of 
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
+from driftline.columns.batch import ColumnBatch
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import Limits
 from driftline.evidence.detectors import DETECTORS, USUAL
-from driftline.formats.native import ColumnBatch, NativeDecoder
+from driftline.formats.native import NativeDecoder
 from driftline.incidents.budget import Budget
 from driftline.tasks.judge import Judge
 from driftline.tasks.rules import JudgeSettings, LearnRule, ModelRules
@@ -111,8 +112,7 @@ class World:
         self._time = START
         self._decoders = self._fresh()
         self._history: list[Value] = []
-        self._tasks = [Summarise(self._settings, 0, 1) for _ in range(2)]
-        self._tasks[1]._decoder = PlainDecoder(self._limits, self._tags)  # type: ignore[assignment]
+        self._tasks = [Summarise(replace(self._settings, format=read), 0, 1) for read in (NativeDecoder, PlainDecoder)]
         self._judges = [Judge(judge_settings()) for _ in range(2)]
         self._stored: dict[str, bytes] = {}
         self._sent: list[bytes] = []

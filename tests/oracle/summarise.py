@@ -370,6 +370,7 @@ class Oracle:
             "without_time": self.without_time,
             "beyond_limits": self.beyond_limits,
             "panes": len(self.sent),
+            "events": self.reasons.count("accepted"),
         }
 
 

@@ -9,7 +9,7 @@ from driftline.config import Settings
 from driftline.events import rfc3339
 from driftline.incidents.alerts import alert_id
 from driftline.incidents.watchdog import WATCHDOG_TYPE
-from driftline.log.api import Record, TopicPartition
+from driftline.log.api import Headers, Record, TopicPartition
 from driftline.panes.records import Watermark
 from driftline.runtime.local import backtest
 from driftline.runtime.stage_names import SUMMARISE
@@ -119,6 +119,9 @@ class Taken:
         self.offsets = list(range(len(records)))
         self.timestamps = [0] * len(records)
         self._records = records
+
+    def headers(self) -> list[Headers]:
+        return [record.headers for record in self._records]
 
     def record(self, index: int) -> Record:
         return self._records[index]

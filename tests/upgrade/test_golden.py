@@ -7,6 +7,7 @@ import pytest
 
 from driftline.columns.signals import is_beside
 from driftline.evidence import reference
+from driftline.formats import event_shape
 from driftline.incidents.incident import Kind, Status, Subject
 from driftline.panes import open as open_panes
 from driftline.panes import records, stored_rows
@@ -26,7 +27,7 @@ golden_files = pytest.mark.parametrize("golden", FILES.values(), ids=FILES)
 def test_there_is_a_file_for_every_version_that_this_release_writes() -> None:
     written = {
         ("summarise", summarise_module.TASK_VERSION),
-        ("shapes", summarise_module.VERSION),
+        ("shapes", event_shape.VERSION),
         ("judge", judge_module.VERSION),
         ("slice", judge_module.SLICE_VERSION),
         ("subject", judge_module.SUBJECT_VERSION),
@@ -65,7 +66,7 @@ def test_summarise_goes_on_from_a_golden_state_to_the_very_panes_that_were_sent_
     if ("cells", 1) in golden.versions:  # of before it was counted how events came
         assert any(record != _without_arrivals(record) for record in sent)
         sent = [_without_arrivals(record) for record in sent]
-    if ("summarise", 4) not in golden.versions:  # where panes went out once, whatever came for them later was late
+    if dict(golden.versions)["summarise"] < 4:  # where panes went out once, whatever came for them later was late
         assert {_flushes(record) for record in sent} <= {1, None}
         sent = [_without_flushes(record) for record in sent]
     assert sent == [_today(record) for record in golden.panes[cut:]]

@@ -6,7 +6,7 @@ release really wrote is in the golden files; `make upgrade FROM=<commit>` runs a
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,7 +14,7 @@ import pytest
 from driftline.config import Settings
 from driftline.evidence import detectors
 from driftline.incidents.alerts import alert_id
-from driftline.log.api import Batch, Record
+from driftline.log.api import Batch, Headers, Record
 from driftline.panes import open as open_panes
 from driftline.panes import records, stored_rows
 from driftline.runtime.local import backtest
@@ -118,6 +118,9 @@ class Lowered:
         self._batch = batch
         self.source, self.offsets, self.timestamps = batch.source, batch.offsets, batch.timestamps
         self.values = [raised(value or b"", 0) for value in batch.values]
+
+    def headers(self) -> Sequence[Headers]:
+        return self._batch.headers()
 
     def record(self, index: int) -> Record:
         return self._batch.record(index)

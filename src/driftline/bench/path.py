@@ -165,7 +165,7 @@ class TimedWorker(Worker):
         def make(partition: int) -> Stage:
             inner = summarising.make(partition)
             assert isinstance(inner, SummariseStage)
-            shapes[partition] = inner.task._decoder.shapes
+            shapes[partition] = inner.task._format.shapes
             self.stages.append(TimedStage(inner, partition, timers))
             return self.stages[-1]
 

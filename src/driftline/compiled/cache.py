@@ -16,7 +16,7 @@ from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLoca
 from numba.core.runtime.nrt import rtsys
 
 _PACKAGE = Path(__file__).parents[1]
-_SOURCES = ("compiled", "evidence", "formats/speculation", "columns/times.py", "sketches")
+_SOURCES = ("compiled", "evidence", "formats/speculation", "columns/batch.py", "columns/times.py", "sketches")
 """What compiled code, and the constants in it, come from."""
 
 

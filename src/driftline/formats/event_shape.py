@@ -1,15 +1,16 @@
 """A model's shape as its JSON events teach it in log order: which paths are watched, what is decoded beside them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
-from driftline.codec import Count
+from driftline.codec import Count, pack, unpack
 from driftline.columns.shape import Limits, Shape, usable_name
 from driftline.columns.signals import CODE_VERSION
 from driftline.formats.shapes import BODY, CODE, IDENTITY, Kind, Node, StoredNode, decode_node, encode_node, kind_of
 
+VERSION = 1
 MAX_EXTRA_FIELDS = 256
 """Fields outside features, prediction and latency that a shape learns to expect. More are decoded slowly."""
 
@@ -158,6 +159,17 @@ class EventShape(Shape):
         node = tags.children.get(CODE[1]) if tags is not None else None
         if node is not None and not self.watch(CODE_VERSION):
             node.beyond = node.kinds
+
+
+def pack_shapes(shapes: Iterable[EventShape]) -> bytes:
+    """Return shapes as a blob of the state. Undone by `unpack_shapes`."""
+    return pack("shapes", VERSION, [shape.encode() for shape in shapes], {})
+
+
+def unpack_shapes(blob: bytes, limits: Limits, tags_of: Callable[[str], tuple[str, ...]]) -> dict[str, EventShape]:
+    """Return stored shapes by model. Raises `StateCorrupt`, or what a wrong value causes."""
+    shapes = [EventShape.decode(data, limits, tags_of(data[0])) for data in unpack(blob, "shapes", (VERSION,)).value]
+    return {shape.model: shape for shape in shapes}
 
 
 _Stored = tuple[str, StoredNode, list[str], list[str], list[str], tuple[Count, Count]]

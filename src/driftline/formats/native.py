@@ -14,7 +14,6 @@ of what 10,000 at a time do.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Union
 
@@ -22,15 +21,16 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from driftline.columns.batch import NO_ID, ColumnBatch, ReadHeaders, no_headers
 from driftline.columns.categories import CategoryKeys
 from driftline.columns.model import ModelColumns, join, settle
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import BAD_NAME, TOO_MANY, Limits
 from driftline.columns.times import BAD_TIME, NO_TIME, parse_times, unit_of
 from driftline.formats.columns import to_columns, unwatchable
-from driftline.formats.event_shape import EventShape
+from driftline.formats.event_shape import EventShape, pack_shapes, unpack_shapes
 from driftline.formats.shapes import Nobody, event_type
-from driftline.formats.speculation.identities import NO_ID, identities
+from driftline.formats.speculation.identities import identities
 from driftline.formats.speculation.reader import LESSONS, SpeculativeReader
 from driftline.formats.validate import validate
 from driftline.sketches.keys import Ints
@@ -38,22 +38,6 @@ from driftline.sketches.keys import Ints
 CHUNK = 500
 REFUSED = 16
 _REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
-
-
-@dataclass(slots=True, eq=False)
-class ColumnBatch:
-    """What a batch of records decodes to. Positions are those of the records in the batch."""
-
-    reasons: NDArray[np.uint8]
-    details: dict[int, str]
-    """For people, for some of the refused records."""
-    times: Ints
-    """Event times in epoch milliseconds; NO_TIME where the event had none, BAD_TIME where it was refused."""
-    ids: Ints
-    """Event ids as numbers, see `identities`; NO_ID where there is none."""
-    models: list[ModelColumns]
-    ignored: dict[int, int]
-    """Fields beyond the limits, by record."""
 
 
 class NativeDecoder:
@@ -64,7 +48,9 @@ class NativeDecoder:
         self.shapes: dict[str, EventShape] = {}
         self.keys = CategoryKeys()
         self.learned = False
-        """Set when a shape changed since the caller last cleared it."""
+        """Whether a shape changed since the last checkpoint."""
+        self._stored = 0
+        """How many versions and segments the last checkpoint held."""
         self._tags_of = tags_of
         self._strict: dict[str, type[msgspec.Struct]] = {}
         self._lenient: dict[str, type[msgspec.Struct]] = {}
@@ -74,13 +60,25 @@ class NativeDecoder:
         self._decode: Callable[[Any], Any] = msgspec.json.Decoder(Nobody).decode
         self._fast = SpeculativeReader(self.keys)
 
-    def restore(self, encoded: Iterable[Any]) -> None:
-        """Take up the shapes of a checkpoint (see `EventShape.encode`)."""
-        for data in encoded:
-            model = data[0]
-            self.shapes[model] = EventShape.decode(data, self.limits, self._tags_of(model))
+    def checkpoint(self) -> bytes | None:
+        """Return the shapes of all models; None where none has changed since they were asked for last."""
+        size = self._size
+        if not self.learned and size == self._stored:
+            return None
+        self.learned, self._stored = False, size
+        return pack_shapes(self.shapes.values())
+
+    @property
+    def _size(self) -> int:
+        return sum(len(shape.versions) + len(shape.segments) for shape in self.shapes.values())
+
+    def restore(self, blob: bytes) -> None:
+        """Take up the shapes of a checkpoint."""
+        self.shapes = unpack_shapes(blob, self.limits, self._tags_of)
+        for model in self.shapes:
             self._retype(model)
         self._rebuild()
+        self._stored = self._size
 
     @property
     def crowded(self) -> bool:
@@ -92,8 +90,11 @@ class NativeDecoder:
         self.keys.trim(wanted)
         self._fast.forget_tokens()  # or a value that comes again would find its key, and not give it a name again
 
-    def decode(self, values: Sequence[bytes | None]) -> ColumnBatch:
-        """Decode records into columns, in any grouping with the same result."""
+    def decode(
+        self, values: Sequence[bytes | None], timestamps: Sequence[int] = (), headers: ReadHeaders = no_headers
+    ) -> ColumnBatch:
+        """Decode records into columns, in any grouping with the same result. Each is one event."""
+        del timestamps, headers
         size = len(values)
         times, ids = np.full(size, NO_TIME, dtype=np.int64), np.full(size, NO_ID, dtype=np.int64)
         batch = ColumnBatch(np.zeros(size, dtype=np.uint8), {}, times, ids, [], {})

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 
 class TopicPartition(NamedTuple):
@@ -15,18 +15,21 @@ class TopicPartition(NamedTuple):
     partition: int
 
 
+Headers: TypeAlias = tuple[tuple[str, bytes], ...]
+
+
 class Record(NamedTuple):
     """One record whole, as a dead letter must carry it."""
 
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: Headers = ()
 
 
 class Batch(Protocol):
     """Consecutive records of one partition, in offset order, as parallel sequences of equal length.
 
-    The hot path reads whole columns; the key and headers of a single record are built only when asked for.
+    The hot path reads whole columns; headers, and the key of a single record, are built only when asked for.
     """
 
     @property
@@ -47,6 +50,10 @@ class Batch(Protocol):
     @property
     def timestamps(self) -> Sequence[int]:
         """The records' own timestamps in epoch milliseconds; -1 where the log knows none."""
+        ...
+
+    def headers(self) -> Sequence[Headers]:
+        """Return the headers of each record: some microseconds each, so only who goes by them asks."""
         ...
 
     def record(self, index: int) -> Record:

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from confluent_kafka import Message
 
-from driftline.log.api import Record, TopicPartition
+from driftline.log.api import Headers, Record, TopicPartition
 
 
 def by_partition(
@@ -56,6 +56,10 @@ class KafkaBatch:
             self._timestamps = [stamp for _, stamp in map(Message.timestamp, self._messages)]
         return self._timestamps
 
+    def headers(self) -> Sequence[Headers]:
+        """Return the headers of each record."""
+        return list(map(_headers, self._messages))
+
     def record(self, index: int) -> Record:
         """Return one record whole."""
         return record_of(self._messages[index])
@@ -63,9 +67,9 @@ class KafkaBatch:
 
 def record_of(message: Message) -> Record:
     """Return a fetched message as a record."""
+    return Record(message.key(), message.value(), _headers(message))
+
+
+def _headers(message: Message) -> Headers:
     headers: Iterable[tuple[str, str | bytes | None]] = message.headers() or ()  # type: ignore[assignment]
-    return Record(
-        message.key(),
-        message.value(),
-        tuple((name, value.encode() if isinstance(value, str) else value or b"") for name, value in headers),
-    )
+    return tuple((name, value.encode() if isinstance(value, str) else value or b"") for name, value in headers)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from driftline.log.api import Polled, RebalanceListener, Record, TopicPartition
+from driftline.log.api import Headers, Polled, RebalanceListener, Record, TopicPartition
 from driftline.log.memory_cluster import Cluster
 from driftline.log.memory_group import Group
 
@@ -20,6 +20,10 @@ class MemoryBatch:
     offsets: Sequence[int]
     timestamps: Sequence[int]
     records: Sequence[Record]
+
+    def headers(self) -> Sequence[Headers]:
+        """Return the headers of each record."""
+        return [record.headers for record in self.records]
 
     def record(self, index: int) -> Record:
         """Return one record whole."""

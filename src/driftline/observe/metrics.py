@@ -51,6 +51,13 @@ RECORDS = Metric(
     "Records of the predictions topic by what became of them: accepted, or the reason why not. "
     "Part of the stored state, so that a record read twice counts once.",
 )
+EVENTS = Metric(
+    "events",
+    "counter",
+    "events",
+    ("partition",),
+    "Events that were counted. A record holds one or, in some formats, many or none.",
+)
 SKIPPED = Metric(
     "records_skipped",
     "counter",
@@ -59,7 +66,7 @@ SKIPPED = Metric(
     "Records that a person gave up with `driftline state skip`, as far as is known: neither accepted nor refused.",
 )
 WITHOUT_TIME = Metric(
-    "records_without_time", "counter", "records", ("partition",), "Events that took the time of their record."
+    "records_without_time", "counter", "events", ("partition",), "Events that took the time of their record."
 )
 BEYOND_LIMITS = Metric(
     "beyond_limits", "counter", "fields", ("partition",), "Fields and segments beyond `limits`: counted, not watched."
@@ -127,6 +134,7 @@ METRICS = (
     TASKS,
     SET_ASIDE,
     RECORDS,
+    EVENTS,
     SKIPPED,
     WITHOUT_TIME,
     BEYOND_LIMITS,
@@ -178,7 +186,7 @@ The others begin at 0 with the process.
 | name | kind | unit | labels | meaning |
 |---|---|---|---|---|"""
 _FOOT = """
-Events per second: `sum(rate(driftline_records_total[1m]))`. Seconds a checkpoint:
+Events per second: `sum(rate(driftline_events_total[1m]))`. Seconds a checkpoint:
 `rate(driftline_checkpoint_seconds_total[5m]) / sum(rate(driftline_checkpoints_total[5m]))`. Worth an alarm:
 `driftline_lag > 0` on a partition whose `driftline_records_total` does not grow, `driftline_task_restarts_total` that
 does, and `driftline_paused > 0` for minutes.

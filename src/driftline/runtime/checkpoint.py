@@ -21,7 +21,7 @@ from operator import lt
 
 from driftline.codec import corrupt
 from driftline.errors import DeliveryPending, LogDenied, PublishError
-from driftline.log.api import Batch, Consumer, Outgoing, Producer, Record, TopicPartition
+from driftline.log.api import Batch, Consumer, Headers, Outgoing, Producer, Record, TopicPartition
 from driftline.runtime.inputs import INPUTS, Input, decode_inputs, encode_inputs, lost_offset, named_as
 from driftline.runtime.outbox import decode_outgoing, encode_outgoing
 from driftline.runtime.stages import Stage
@@ -44,6 +44,10 @@ class Piece:
         self.timestamps = batch.timestamps[part]
         self._batch = batch
         self._start = start
+
+    def headers(self) -> Sequence[Headers]:
+        """Return the headers of each record."""
+        return [self.record(at).headers for at in range(len(self.values))]
 
     def record(self, index: int) -> Record:
         """Return one record whole."""

@@ -6,7 +6,7 @@ import msgspec
 
 from driftline.codec import corrupt_if_it_fails
 from driftline.columns.reasons import Reason
-from driftline.log.api import Outgoing, Record, TopicPartition
+from driftline.log.api import Headers, Outgoing, Record, TopicPartition
 
 GROUP_HEADER = "driftline-group"
 """The consumer group that a record of the panes topic, or a dead letter, comes from: groups may share topics."""
@@ -46,9 +46,9 @@ def sent_by(group: str) -> tuple[tuple[str, bytes], ...]:
     return ((GROUP_HEADER, group.encode()),)
 
 
-def sender(record: Record) -> str | None:
+def sender(headers: Headers) -> str | None:
     """Return the group that a record is of; None where it does not say: releases before this one did not."""
-    named = dict(record.headers).get(GROUP_HEADER)
+    named = dict(headers).get(GROUP_HEADER)
     return None if named is None else named.decode("utf-8", "replace")
 
 

@@ -91,6 +91,7 @@ def _of_summarise(stage: SummariseStage, partition: str, now_ms: int) -> list[Sa
     fates = {"accepted": counters.accepted, **counters.refused}
     found = [
         *(Sample(metrics.RECORDS, (partition, fate), count) for fate, count in fates.items()),
+        Sample(metrics.EVENTS, (partition,), counters.events),
         Sample(metrics.WITHOUT_TIME, (partition,), counters.without_time),
         Sample(metrics.BEYOND_LIMITS, (partition,), counters.beyond_limits),
         Sample(metrics.PANES, (partition,), counters.panes),

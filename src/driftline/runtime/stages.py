@@ -118,7 +118,8 @@ class SummariseStage:
     def process(self, batch: Batch) -> None:
         """Take in records of one input."""
         offsets = batch.offsets
-        for refusal in self.task.process(batch.values, batch.timestamps, self._before + offsets[-1] + 1):
+        position = self._before + offsets[-1] + 1
+        for refusal in self.task.process(batch.values, batch.timestamps, position, batch.headers):
             record = batch.record(refusal.at)
             offset = offsets[refusal.at]
             dead, group = self._topics.dead_letters, self._topics.group
@@ -178,6 +179,7 @@ class SummariseStage:
             "without_time": counters.without_time,
             "beyond_limits": counters.beyond_limits,
             "panes": counters.panes,
+            "events": counters.events,
         }
         writes["view/progress"] = msgspec.json.encode(view)
         return writes
@@ -218,8 +220,8 @@ class JudgeStage:
     def process(self, batch: Batch) -> None:
         """Take in panes and watermarks."""
         own = []
-        for at, value in enumerate(batch.values):
-            group = sender(batch.record(at))
+        for value, headers in zip(batch.values, batch.headers(), strict=True):
+            group = sender(headers)
             if group in (None, self._topics.group):
                 own.append(value)
             else:

@@ -22,26 +22,26 @@ import msgspec
 import numpy as np
 
 from driftline.codec import LAST, Count, Mark, corrupt_if_it_fails, pack, unpack
+from driftline.columns.batch import NO_ID, ColumnBatch, ReadHeaders, no_headers
 from driftline.columns.categories import CategoryKeys
 from driftline.columns.model import ModelColumns
 from driftline.columns.reasons import EXPLANATIONS, Reason
-from driftline.columns.shape import Limits, Shape
+from driftline.columns.shape import Limits
 from driftline.columns.times import LATEST, NO_TIME, in_seconds
-from driftline.formats.native import ColumnBatch, NativeDecoder
-from driftline.formats.speculation.identities import NO_ID
+from driftline.formats.api import Format, MakeFormat
+from driftline.formats.native import NativeDecoder
 from driftline.panes.arrivals import NO_DELAY, NO_OWN_TIME, Arrivals, delays_of
 from driftline.panes.groups import Naming
 from driftline.panes.open import OpenPanes
 from driftline.panes.records import GROUP_STEP, PaneRecord, Watermark
 from driftline.sketches.cells import from_buckets
-from driftline.sketches.keys import Ints
+from driftline.sketches.keys import Bools, Ints
 from driftline.sketches.summary import ROLES, Oddity, Role
 from driftline.tasks.event_time import NEVER, EventTime
 
-VERSION = 1
-TASK_VERSION = 4
+TASK_VERSION = 5
 """1 had no rows that wait, and did not count all events beside their segments. 2 did not count how events came. In 3 a
-clock moved the watermark, and what came for a pane that had left was late."""
+clock moved the watermark, and what came for a pane that had left was late. In 4 each record was one event."""
 STREAM = ""
 """The stream itself is watched as a model of this name (no event can have it): every record is one of its events."""
 FATE = 1
@@ -64,6 +64,8 @@ class SummariseSettings:
     tags: Callable[[str], tuple[str, ...]]
     """Segment tags of a model."""
     stream_pane_ms: int = 60_000
+    format: MakeFormat = NativeDecoder
+    """How the records' bytes are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class Refusal:
 
 @dataclass(slots=True)
 class Counters:
-    """consumed = accepted + refused, always; part of the checkpoint."""
+    """consumed = accepted + refused, always: records. `events` are those in accepted ones. Part of the checkpoint."""
 
     consumed: int = 0
     accepted: int = 0
@@ -85,6 +87,7 @@ class Counters:
     without_time: int = 0
     beyond_limits: int = 0
     panes: int = 0
+    events: int = 0
 
 
 class Summarise:
@@ -100,7 +103,7 @@ class Summarise:
         self._settings = settings
         self._source = source
         self._sources = sources
-        self._decoder = NativeDecoder(settings.limits, settings.tags)
+        self._format: Format = settings.format(settings.limits, settings.tags)
         self._panes = OpenPanes()
         self._stream_keys = CategoryKeys()
         self._before: Counter[tuple[int, str]] = Counter()
@@ -113,44 +116,56 @@ class Summarise:
         """By the clock, if nothing has come since the partition was found idle; else -1."""
         self._flushes = 0
         """How often panes left before their end."""
-        self._shapes_stored = 0
         self.position = 0
         self.counters = Counters()
 
-    def process(self, values: Sequence[bytes | None], timestamps: Sequence[int], position: int) -> list[Refusal]:
+    def process(
+        self,
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        position: int,
+        headers: ReadHeaders = no_headers,
+    ) -> list[Refusal]:
         """Take in records in offset order; `position` is the offset after the last one. Returns those not counted."""
-        batch = self._decoder.decode(values)
+        batch = self._format.decode(values, timestamps, headers)
         stamps = np.array(timestamps, dtype=np.int64)
         stamps[(stamps < 0) | (stamps > LATEST)] = -1
         arrivals = self._time(batch, stamps)
         moments = self._refuse_late(batch)
+        fine = batch.fine
         for columns in batch.models:
-            self._count(columns, batch, arrivals)
+            self._count(columns, batch.times, fine, arrivals)
         self._count_fates(batch, moments)
         self._idle, self._resting_since = False, -1
         self.position = position
-        if self._decoder.crowded:
-            self._decoder.trim(self._panes.category_keys())
+        if self._format.crowded:
+            self._format.trim(self._panes.category_keys())
         return self._tally(batch)
 
     def _time(self, batch: ColumnBatch, stamps: Ints) -> Arrivals:
         """Give events without a time that of their record, and refuse those too far from it. Returns how they came."""
+        stamps = batch.of_events(stamps)
         missing = np.flatnonzero(batch.times == NO_TIME)
         if len(missing):
-            self.counters.without_time += int((batch.reasons[missing] == 0).sum())
+            accepted = batch.fine[missing]
+            self.counters.without_time += int(accepted.sum())
             batch.times[missing] = stamps[missing]
-            batch.reasons[missing[(stamps[missing] < 0) & (batch.reasons[missing] == 0)]] = Reason.BAD_EVENT_TIME
-        fine = (batch.reasons == 0) & (stamps >= 0)
+            batch.refuse(missing[(stamps[missing] < 0) & accepted], Reason.BAD_EVENT_TIME)
+        fine = batch.fine & (stamps >= 0)
         seconds = fine & in_seconds(batch.times, stamps)
-        batch.reasons[seconds] = Reason.EVENT_TIME_UNIT
+        batch.refuse(seconds, Reason.EVENT_TIME_UNIT)
+        found = np.flatnonzero(seconds)
+        records = (found if batch.records is None else batch.records[found]).tolist()
         batch.details.update(
-            {at: f"event_time is {batch.times[at]}: seconds" for at in np.flatnonzero(seconds).tolist()}
+            {
+                at: f"event_time is {time}: seconds"
+                for at, time in zip(records, batch.times[found].tolist(), strict=True)
+            }
         )
         fine &= ~seconds
-        ahead = fine & (batch.times > stamps + self._settings.max_ahead)
-        batch.reasons[ahead] = Reason.EVENT_TIME_AHEAD
+        batch.refuse(fine & (batch.times > stamps + self._settings.max_ahead), Reason.EVENT_TIME_AHEAD)
         if self._settings.max_age is not None:
-            batch.reasons[fine & (batch.times < stamps - self._settings.max_age)] = Reason.EVENT_TIME_BEHIND
+            batch.refuse(fine & (batch.times < stamps - self._settings.max_age), Reason.EVENT_TIME_BEHIND)
         delays = delays_of(np.where(fine, batch.times, stamps), stamps)
         delays[stamps < 0] = NO_DELAY
         delays[missing] = NO_OWN_TIME
@@ -158,15 +173,15 @@ class Summarise:
         return Arrivals(delays, np.where(stamps < 0, NO_ID, batch.ids))
 
     def _refuse_late(self, batch: ColumnBatch) -> Ints:
-        """Refuse events whose pane the watermark had passed before them. Returns the event time after each record."""
+        """Refuse events whose pane the watermark had passed before their record. Returns the time after each record."""
         lengths = np.full(len(batch.times), 1, dtype=np.int64)
         for columns in batch.models:
             lengths[columns.rows] = self._settings.pane_ms(columns.shape.model)
-        times, fine = batch.times, batch.reasons == 0
+        times, fine, begin = batch.times, batch.fine, self._event_time.newest
         before, after = self._event_time.advance(times, fine, self._settings.max_out_of_orderness)
-        late = fine & (times - times % lengths + lengths <= before - self._settings.max_out_of_orderness)
-        batch.reasons[late] = Reason.LATE
-        return after
+        passed = batch.before_records(before) - self._settings.max_out_of_orderness
+        batch.refuse(fine & (times - times % lengths + lengths <= passed), Reason.LATE)
+        return batch.after_records(after, begin)
 
     @property
     def watermark(self) -> int:
@@ -174,13 +189,14 @@ class Summarise:
         newest = self._event_time.newest
         return NEVER if newest == NEVER else newest - self._settings.max_out_of_orderness
 
-    def _count(self, columns: ModelColumns, batch: ColumnBatch, arrivals: Arrivals) -> None:
-        fine = batch.reasons[columns.rows] == 0
-        rows = None if fine.all() else np.flatnonzero(fine)
+    def _count(self, columns: ModelColumns, times: Ints, fine: Bools, arrivals: Arrivals) -> None:
+        chosen = fine[columns.rows]
+        rows = None if chosen.all() else np.flatnonzero(chosen)
         places = columns.rows if rows is None else columns.rows[rows]
         if len(places):
             pane_ms = self._settings.pane_ms(columns.shape.model)
-            self._panes.add(columns, rows, batch.times[places], arrivals.at(places), pane_ms)
+            self._panes.add(columns, rows, times[places], arrivals.at(places), pane_ms)
+            self.counters.events += len(places)
 
     def _count_fates(self, batch: ColumnBatch, moments: Ints) -> None:
         """Count every record in the stream's own panes: `moments` says when each was read, in event time."""
@@ -192,9 +208,10 @@ class Summarise:
             found[pane, FATE, Reason(reason).label] += number
         for row, ignored in batch.ignored.items():
             found[int(panes[row]), BEYOND, "fields"] += ignored
+        events = batch.of_events(panes)
         for columns in batch.models:
             for other, codes in zip(columns.shape.other_codes, columns.segments, strict=True):
-                beyond, counts = np.unique(panes[columns.rows[codes == other]], return_counts=True)
+                beyond, counts = np.unique(events[columns.rows[codes == other]], return_counts=True)
                 for pane, number in zip(beyond.tolist(), counts.tolist(), strict=True):
                     found[pane, BEYOND, "segments"] += number
         self.counters.beyond_limits += sum(number for (_, slot, _), number in found.items() if slot == BEYOND)
@@ -269,7 +286,7 @@ class Summarise:
         records: list[PaneRecord | Watermark] = []
         until = LAST if self._idle else self.watermark
         if any(end <= until for end in self._panes.ends):
-            names = {**self._decoder.keys.names, **self._stream_keys.names}
+            names = {**self._format.keys.names, **self._stream_keys.names}
             place = self._source, self._sources, self._flushes
             records.extend(self._panes.close(until, self._naming, names, place))
             self.counters.panes += len(records)
@@ -284,17 +301,15 @@ class Summarise:
     def _naming(self, model: str) -> Naming:
         if model == STREAM:
             return Naming(_STREAM_SIGNALS, [""], [""], ())
-        shape = self._decoder.shapes[model]
+        shape = self._format.shapes[model]
         return Naming(list(shape.signals), shape.versions, shape.segments, shape.tags)
 
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed since the last checkpoint (None: delete). Call `emit` first."""
-        panes, writes = self._panes.checkpoint({**self._decoder.keys.names, **self._stream_keys.names})
-        shapes = list(self._decoder.shapes.values())
-        size = sum(len(shape.versions) + len(shape.segments) for shape in shapes)
-        if self._decoder.learned or size != self._shapes_stored:
-            writes["shapes"] = pack("shapes", VERSION, [shape.encode() for shape in shapes], {})
-            self._decoder.learned, self._shapes_stored = False, size
+        panes, writes = self._panes.checkpoint({**self._format.keys.names, **self._stream_keys.names})
+        learned = self._format.checkpoint()
+        if learned is not None:
+            writes["shapes"] = learned
         counters = [getattr(self.counters, name) for name in Counters.__slots__]
         flushed = [self._flushes, self._resting_since]
         before = [[*fact, number] for fact, number in self._before.items()]
@@ -307,24 +322,24 @@ class Summarise:
         if not blobs:
             return
         with corrupt_if_it_fails(f"summarise {self._source}"):
-            found = unpack(blobs["task"], "summarise", (1, 2, 3, TASK_VERSION))
-            if found.version < TASK_VERSION:
+            found = unpack(blobs["task"], "summarise", (1, 2, 3, 4, TASK_VERSION))
+            if found.version < 4:
                 _, newest, told, position, before, *rest = found.value
                 before = [[FATE, Reason(int(reason)).label, number] for reason, number in before.items()]
                 found.value[:] = [[newest], told, [1, -1], position, before, *rest]
+            if found.version < TASK_VERSION:
+                found.value[5].append(found.value[5][1])
             state = msgspec.convert(found.value, _Stored)
             self._event_time, self._told, flushed, self.position, before, counters, panes = state
             self._flushes, self._resting_since = flushed
             self._before = Counter({(slot, fact): number for slot, fact, number in before})
             self.counters = Counters(*counters)
             if "shapes" in blobs:
-                self._decoder.restore(unpack(blobs["shapes"], "shapes", (VERSION,)).value)
-            held = self._panes.restore(panes, blobs, self._decoder.shapes, self._naming)
-            self._decoder.keys.names.update(held)
-            shapes: list[Shape] = list(self._decoder.shapes.values())
-            self._shapes_stored = sum(len(shape.versions) + len(shape.segments) for shape in shapes)
+                self._format.restore(blobs["shapes"])
+            held = self._panes.restore(panes, blobs, self._format.shapes, self._naming)
+            self._format.keys.names.update(held)
 
 
-_Counters = tuple[Count, Count, dict[str, Count], Count, Count, Count]
+_Counters = tuple[Count, Count, dict[str, Count], Count, Count, Count, Count]
 _Fact = tuple[Literal[1, 2], str, Count]
 _Stored = tuple[EventTime, Mark, tuple[Count, Mark], Count, list[_Fact], _Counters, Any]

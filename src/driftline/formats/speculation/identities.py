@@ -4,17 +4,17 @@ An id is hashed where it stands, without being decoded; what needs decoding firs
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
+from driftline.columns.batch import NO_ID
 from driftline.columns.shape import plain_name
 from driftline.compiled import Bytes, address, compiled, inlined, signed
 from driftline.formats.speculation.scanning import ROOM
 from driftline.formats.speculation.tokens import hash_of
 from driftline.sketches.keys import Ints
 
-NO_ID: Final = -1
 _U = np.uint64
 _FIRST, _SECOND = _U(0xFF51AFD7ED558CCD), _U(0xC4CEB9FE1A85EC53)
 

@@ -13,9 +13,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from driftline.columns.batch import NO_ID
 from driftline.columns.times import BAD_TIME, LATEST, NO_TIME
 from driftline.compiled import Bytes, address, byte_at, compiled, inlined, signed, word_at
-from driftline.formats.speculation.identities import NO_ID, identity
+from driftline.formats.speculation.identities import identity
 from driftline.formats.speculation.scanning import (
     FAILED,
     QUOTE,

@@ -1,0 +1,78 @@
+"""What a batch of records decodes to, on two axes: the records themselves, and the events that they hold.
+
+    records   0      1            2        offset, headers, reason, dead letter
+              │      │            └─ none  (refused, or empty)
+    events    0      1  2  3               time, id, a row of its model's columns
+
+A record counts whole or not at all: if one of its events is refused, so is the record, with all that it holds. Then a
+dead letter can be mended and published again, and nothing counts twice.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from driftline.columns.model import ModelColumns
+from driftline.sketches.keys import Bools, Ints
+
+NO_ID = -1
+"""Stands for the id of an event that has none."""
+
+Headers: TypeAlias = Sequence[tuple[str, bytes]]
+"""Of one record."""
+ReadHeaders: TypeAlias = Callable[[], Sequence[Headers]]
+"""Returns the headers of each record. Called by formats that go by them; the others never pay for that."""
+
+_T = TypeVar("_T", bound=np.generic)
+
+
+@dataclass(slots=True, eq=False)
+class ColumnBatch:
+    """See the module's head."""
+
+    reasons: NDArray[np.uint8]
+    """For each record a `Reason`; 0 where it is accepted."""
+    details: dict[int, str]
+    """For people, for some of the refused records."""
+    times: Ints
+    """Event times in epoch milliseconds; NO_TIME where the event had none, BAD_TIME where it was refused."""
+    ids: Ints
+    """Event ids as numbers, see `identities`; NO_ID where there is none."""
+    models: list[ModelColumns]
+    """Events by model; rows are their positions among all events of the batch."""
+    ignored: dict[int, int]
+    """Fields beyond the limits, by record."""
+    records: Ints | None = None
+    """For each event the position of its record, ascending. None: each record is one event, refused ones too."""
+
+    def of_events(self, held: NDArray[_T]) -> NDArray[_T]:
+        """Return for each event what is held for its record."""
+        return held if self.records is None else held[self.records]
+
+    def refuse(self, events: Any, reason: int) -> None:
+        """Refuse the records of these events, given as a mask or as positions."""
+        self.reasons[events if self.records is None else self.records[events]] = reason
+
+    @property
+    def fine(self) -> Bools:
+        """For each event whether its record is accepted so far."""
+        return self.of_events(self.reasons == 0)
+
+    def before_records(self, held: Ints) -> Ints:
+        """Return for each event what is held for the first event of its record."""
+        return held if self.records is None else held[np.searchsorted(self.records, self.records)]
+
+    def after_records(self, held: Ints, begin: int) -> Ints:
+        """Return for each record what is held for the last event up to its end; `begin` where there is none yet."""
+        if self.records is None:
+            return held
+        events = np.searchsorted(self.records, np.arange(len(self.reasons)), side="right")
+        return np.concatenate([np.array([begin], dtype=np.int64), held])[events]
+
+
+def no_headers() -> Sequence[Headers]:
+    """Stand for the headers of records that come from no log."""
+    return ()
