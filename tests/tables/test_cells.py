@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -96,6 +97,18 @@ def test_what_is_written_for_no_value_is_null_in_every_column(tmp_path: Path, wo
 
     assert features(table) == [{"number": 1.5, "text": "a"}, {"number": None, "text": None}]
     assert any(f'"{word}"' in remark for remark in remarks(table, MAPPING))
+
+
+CELLS = ["", "0", "-0", "7", "-12", "+5", "007", "00", "0.5", ".5", "5.", "1e3", "1E-05", "nan", "inf", " 7", "7 ", "a"]
+CELLS += ["999999999999999", "1000000000000000", "9007199254740993", "1e15", "1e400", "1_0", "0x1F", "9" * 25, "true"]
+
+
+@given(st.lists(st.sampled_from(CELLS), min_size=1, max_size=6))
+def test_a_column_of_plain_numbers_is_read_at_a_glance_and_the_same(cells: list[str]) -> None:
+    """A cell that says NA makes each be looked at with care, and changes no other."""
+    with TemporaryDirectory() as folder:
+        glanced, careful = (column(Path(folder), *cells, *more) for more in ((), ("NA",)))
+    assert list(map(repr, glanced)) == list(map(repr, careful[:-1]))
 
 
 @pytest.mark.parametrize("word", [*NULLS_OF_NUMBERS, "NONE", "Missing"])

@@ -23,6 +23,8 @@ from driftline.tables.table import Column
 TRUE, FALSE = ("true", "t", "yes", "y", "on", "1"), ("false", "f", "no", "n", "off", "0")
 """Booleans, in any case, where the reference says that the column holds booleans; else only true and false."""
 MOST_NAMED = 3
+_CODE = r"^[+-]?0\d"
+_TIMES = "driftline times"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,9 @@ class _Cells:
     def of_numbers(self) -> pl.Expr:
         return pl.when(~self.bare.str.to_lowercase().is_in(NULLS_OF_NUMBERS)).then(self.text)
 
-    def as_text(self) -> Column:
-        text = self.text
+    def as_text(self, *, nulls: bool = True) -> Column:
+        """Text. Without `nulls` no cell is written like one that is not there, but for empty ones."""
+        text = self.text if nulls else pl.when(self.bare != "").then(self.raw)
         return Column(pl.String(), text, lambda batch: batch.select(text).to_series().to_list(), text)
 
     def as_booleans(self) -> Column:
@@ -57,6 +60,11 @@ class _Cells:
         return Column(
             pl.Boolean(), value, lambda batch: batch.select(value).to_series().to_list(), value.cast(pl.String)
         )
+
+    def as_plain_numbers(self, dtype: pl.DataType) -> Column:
+        """Numbers as computers write them, and empty cells."""
+        value = self.raw.cast(dtype, strict=False)
+        return Column(dtype, value, lambda batch: batch.select(value).to_series().to_list(), self.text)
 
     def as_numbers(self, spelling: pl.Expr, dtype: pl.DataType, *, long: bool, spoilt: bool) -> Column:
         """Numbers of this spelling. Integers that a float does not hold keep their digits, what is no number its text.
@@ -102,58 +110,92 @@ def read_cells(frame: pl.LazyFrame, names: Sequence[str], like: Mapping[str, pl.
         like: types that are known of columns of these names, such as those of the reference: a file of text has none.
         comma: whether a comma is the likelier decimal mark where a column does not tell.
     """
-    counts = frame.select(
-        expression.alias(f"{what} {at}")
-        for at, name in enumerate(names)
-        for what, expression in _counted(_Cells(name)).items()
-    )
-    found = counts.collect().row(0, named=True)
+    plain = _plain(frame, [name for name in names if like.get(name) not in (pl.String(), pl.Boolean())])
+    rest = [name for name in names if name not in plain]
+    told = pl.collect_all([frame.group_by(name).len(_TIMES) for name in rest])
     columns: dict[str, Column] = {}
     notes: list[str] = []
+    for name, cells in zip(rest, told, strict=True):
+        columns[name] = _column(frame, _Cells(name), cells, like.get(name), notes, comma=comma)
+    return Reading({name: plain.get(name) or columns[name] for name in names}, notes)
+
+
+def _plain(frame: pl.LazyFrame, names: Sequence[str]) -> dict[str, Column]:
+    """Return the columns that hold nothing but numbers as computers write them, and empty cells: most, in most files.
+
+    Their cells need no second look. Not so a code that begins with a zero, an integer that a float does not hold, and
+    words for numbers such as nan.
+    """
+    if not names:
+        return {}
+    found = frame.select(
+        expression.alias(f"{what} {at}")
+        for at, name in enumerate(names)
+        for what, expression in _looked_at(pl.col(name)).items()
+    )
+    counts = found.collect().row(0, named=True)
+    columns: dict[str, Column] = {}
     for at, name in enumerate(names):
-        held = {what: found[f"{what} {at}"] for what in ("said", "integers", "numbers", "booleans", "nulls")}
-        columns[name] = _column(frame, _Cells(name), held, like.get(name), notes, comma=comma)
-    return Reading(columns, notes)
+        said, numbers, integers, usual = (counts[f"{what} {at}"] for what in ("said", "numbers", "integers", "usual"))
+        if said == numbers and said and usual:
+            columns[name] = _Cells(name).as_plain_numbers(pl.Int64() if integers == said else pl.Float64())
+    return columns
+
+
+def _looked_at(raw: pl.Expr) -> dict[str, pl.Expr]:
+    number = raw.cast(pl.Float64, strict=False)
+    return {
+        "said": (raw != "").sum(),
+        "numbers": number.is_not_null().sum(),
+        "integers": raw.cast(pl.Int64, strict=False).is_not_null().sum(),
+        "usual": (number.is_between(-1e15, 1e15) & ~raw.str.contains(_CODE)).all(),
+    }
 
 
 def _counted(cells: _Cells) -> dict[str, pl.Expr]:
     said, bare = cells.of_numbers.str.strip_chars(), cells.bare
-    return {
-        "said": said.is_not_null().sum(),
-        "integers": said.cast(pl.Int64, strict=False).is_not_null().sum(),
-        "numbers": said.cast(pl.Float64, strict=False).is_not_null().sum(),
-        "booleans": bare.str.to_lowercase().is_in(("true", "false")).sum(),
-        "nulls": (bare.is_in(NULLS[1:])).sum(),
+    counted = {
+        "said": said.is_not_null(),
+        "integers": said.cast(pl.Int64, strict=False).is_not_null(),
+        "numbers": said.cast(pl.Float64, strict=False).is_not_null(),
+        "booleans": bare.str.to_lowercase().is_in(("true", "false")),
+        "nulls": bare.is_in(NULLS[1:]),
     }
+    return {what: pl.col(_TIMES).filter(counts).sum() for what, counts in counted.items()}
 
 
 def _column(
     frame: pl.LazyFrame,
     cells: _Cells,
-    held: Mapping[str, int],
+    told: pl.DataFrame,
     like: pl.DataType | None,
     notes: list[str],
     *,
     comma: bool,
 ) -> Column:
+    """Return a column of which it is told which cells it has, and how many of each."""
+    held = told.select(**_counted(cells)).row(0, named=True)
     said = held["said"]
     if held["nulls"]:
-        words = frame.select(cells.bare).filter(cells.bare.is_in(NULLS[1:])).unique().collect().to_series().sort()
+        words = told.filter(cells.bare.is_in(NULLS[1:])).select(cells.bare).to_series().unique().sort()
         notes.append(f"{cells.name}: {_cells(held['nulls'])} read as null: {_quoted(words.to_list())}")
     if not said or like == pl.String:
-        return cells.as_text()
-    if held["booleans"] == said or (like == pl.Boolean and _are_booleans(frame, cells)):
+        return cells.as_text(nulls=bool(held["nulls"]))
+    if held["booleans"] == said or (like == pl.Boolean and _are_booleans(told, cells)):
         return cells.as_booleans()
-    told = frame.select(cells.of_numbers.str.strip_chars().alias("cell")).drop_nulls().group_by("cell").len("times")
+    bare = told.select(cells.of_numbers.str.strip_chars().alias("cell"), pl.col(_TIMES).alias("times")).drop_nulls(
+        "cell"
+    )
+    told = bare.group_by("cell").sum()
     numeric = like is not None and like.is_numeric()
     if held["numbers"] == said:
-        return _plain_numbers(told.collect(), cells, said, numeric=numeric)
-    return _spelt_numbers(frame, told.collect(), cells, said, notes, numeric=numeric, comma=comma)
+        return _plain_numbers(told, cells, said, numeric=numeric)
+    return _spelt_numbers(frame, told, cells, said, notes, numeric=numeric, comma=comma, nulls=bool(held["nulls"]))
 
 
-def _are_booleans(frame: pl.LazyFrame, cells: _Cells) -> bool:
+def _are_booleans(told: pl.DataFrame, cells: _Cells) -> bool:
     words = cells.text.drop_nulls().str.strip_chars().str.to_lowercase()
-    return bool(frame.select(words.is_in(TRUE + FALSE).all()).collect().item())
+    return bool(told.select(words.is_in(TRUE + FALSE).all()).item())
 
 
 def _plain_numbers(told: pl.DataFrame, cells: _Cells, said: int, *, numeric: bool) -> Column:
@@ -177,6 +219,7 @@ def _spelt_numbers(
     *,
     numeric: bool,
     comma: bool,
+    nulls: bool,
 ) -> Column:
     """Return a column of which not every cell is a number as computers write it: of numbers, or of text."""
     spelt = {by: written_out(pl.col("cell"), comma=by == "comma") for by in ("point", "comma")}
@@ -185,7 +228,7 @@ def _spelt_numbers(
     by = "comma" if made["comma"] > made["point"] or (comma and made["comma"] == made["point"]) else "point"
     codes = told["cell"].str.contains(LEADING_ZERO).any()
     if not made[by] or (not numeric and (codes or made[by] * 2 < said)):
-        return cells.as_text()
+        return cells.as_text(nulls=nulls)
     told = told.sort("times", "cell", descending=[True, False])
     plain = pl.col("cell").str.contains(r"^[-+]?\d+$" if by == "comma" else r"^[-+]?\d*\.?\d*([eE].*)?$")
     spellings = told.filter(pl.col(by).is_not_null() & ~plain)

