@@ -103,7 +103,7 @@ def run(parts: Fleet, scene: Scene, runs: int, seed: int) -> list[str]:
     """Do all faults, then compare. Returns what is wrong."""
     chance = random.Random(seed)
     topics = parts.settings.topics
-    publishing = Publishing(parts.kafka.bootstrap, topics.predictions, endless(car_loans(), seed), A_SECOND)
+    publishing = Publishing(parts.kafka.bootstrap, topics.main, endless(car_loans(), seed), A_SECOND)
     seen: defaultdict[str, Seen] = defaultdict(Seen)
     wrong: list[str] = []
     begin = time.monotonic()
@@ -176,7 +176,7 @@ def _settle(parts: Fleet, publishing: Publishing, seen: dict[str, Seen]) -> list
     status = last.until_it_ends(GIVE_UP_S)
     wrong += [f"the last run ended with status {status}"] if status else []
     log, settings = parts.log, parts.settings
-    ends = {number: end for number, (_, end) in log.bounds(settings.topics.predictions).items()}
+    ends = {number: end for number, (_, end) in log.bounds(settings.topics.main).items()}
     expected = undisturbed(log, settings)
     with parts.store() as store:
         found = as_it_came(log, store, settings)

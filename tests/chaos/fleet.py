@@ -82,7 +82,7 @@ class Fleet(Servers):
         log, topics = self.log, self.settings.topics
         return {
             (stage, number): end
-            for stage, topic in ((SUMMARISE, topics.predictions), (JUDGE, topics.panes))
+            for stage, topic in ((SUMMARISE, topics.main), (JUDGE, topics.panes))
             for number, (_, end) in log.bounds(topic).items()
         }
 
@@ -110,7 +110,7 @@ class Fleet(Servers):
     def begin(self, stack: ExitStack, workers: int) -> None:
         """Create the topics and start the workers, which end with the stack."""
         topics = self.settings.topics
-        counts = {topics.predictions: PARTITIONS, topics.panes: PANES_PARTITIONS}
+        counts = {topics.main: PARTITIONS, topics.panes: PANES_PARTITIONS}
         self.log.create_topics({**counts, topics.alerts: 1, topics.dead_letters: 1}, {})
         stack.callback(self._end_all)
         for _ in range(workers):

@@ -141,7 +141,7 @@ def _measure(folder: Path, runs: int, state: int) -> int:
             "models": {"*": {"windows": ["10m"], "pane": "1m"}},
         }
         topics = Settings.model_validate(raw).topics
-        counts = {topics.predictions: PARTITIONS, topics.panes: 3, topics.alerts: 1, topics.dead_letters: 1}
+        counts = {topics.main: PARTITIONS, topics.panes: 3, topics.alerts: 1, topics.dead_letters: 1}
         KafkaLog({"bootstrap.servers": kafka.bootstrap}).create_topics(counts, {})
         scene = Scene(RedisStore(server.url), raw, folder)
         publishing = Publishing(kafka.bootstrap)

@@ -190,7 +190,7 @@ def stress(name: str, outage_s: float, folder: Path) -> Seen:
     outage, seen = OUTAGES[name], Seen()
     with running_scene(folder) as (scene, publishing):
         topics = scene.settings.topics
-        working = wait_until(lambda: scene.stored(topics.predictions) > 2_000, START_S)
+        working = wait_until(lambda: scene.stored(topics.main) > 2_000, START_S)
         assert working, f"the worker did not begin: {scene.worker.log.read_text()}"
         members = scene.members()
         with outage.begin(scene):
@@ -208,7 +208,7 @@ def stress(name: str, outage_s: float, folder: Path) -> Seen:
             seen.memory_most = scene.memory_mib()[1]
         begin = time.monotonic()
         end = publishing.count  # Kafka may have all of the outage's events still to come
-        went_on = wait_until(lambda: scene.stored(topics.predictions) >= end, GO_ON_S)
+        went_on = wait_until(lambda: scene.stored(topics.main) >= end, GO_ON_S)
         seen.went_on_after = time.monotonic() - begin
         publishing.stop()
         seen.memory_most = max(seen.memory_most, scene.memory_mib()[1])
@@ -232,7 +232,7 @@ def _verdict(scene: Scene, seen: Seen, outage: Outage, *, went_on: bool) -> Iter
     if status := last.until_it_ends(END_S):
         yield f"the last run ended with status {status}: {last.log.read_text()}"
     log, settings = scene.log, scene.settings
-    ends = {number: end for number, (_, end) in log.bounds(settings.topics.predictions).items()}
+    ends = {number: end for number, (_, end) in log.bounds(settings.topics.main).items()}
     with scene.store() as store:
         came = as_it_came(log, store, settings)
     seen.records, seen.alerts = sum(ends.values()), len(came.alerts)
@@ -282,7 +282,7 @@ def running_scene(folder: Path) -> Iterator[tuple[Scene, Publishing]]:
             "models": {"*": MODEL},
         }
         topics = Settings.model_validate(raw).topics
-        counts = {topics.predictions: 2, topics.panes: 1, topics.alerts: 1, topics.dead_letters: 1}
+        counts = {topics.main: 2, topics.panes: 1, topics.alerts: 1, topics.dead_letters: 1}
         stamped = {topic: {"message.timestamp.type": "LogAppendTime"} for topic in counts}
         KafkaLog({"bootstrap.servers": kafka.bootstrap}).create_topics(counts, stamped)
         worker = WorkerProcess(1, json.dumps(raw), folder, Tally())

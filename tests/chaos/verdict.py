@@ -66,10 +66,10 @@ def read(log: Log, topic: str) -> Iterator[tuple[TopicPartition, int, int, Recor
 def undisturbed(log: Log, settings: Settings) -> Found:
     """Run both stages over the records of the predictions topic, a partition after the other, with no log or store."""
     found = Found()
-    counts = log.partition_counts([settings.topics.predictions, settings.topics.panes])
+    counts = log.partition_counts([settings.topics.main, settings.topics.panes])
     summarise, judge = pipeline(settings, counts)
     held: dict[TopicPartition, list[tuple[int, int, Record]]] = {}
-    for source, offset, stamp, record in read(log, settings.topics.predictions):
+    for source, offset, stamp, record in read(log, settings.topics.main):
         held.setdefault(source, []).append((offset, stamp, record))
     panes: dict[int, list[Outgoing]] = {number: [] for number in range(counts[settings.topics.panes])}
     for source, records in sorted(held.items()):
@@ -101,7 +101,7 @@ def undisturbed(log: Log, settings: Settings) -> Found:
 def as_it_came(log: Log, store: Store, settings: Settings) -> Found:
     """Read what the workers published and stored."""
     found = Found()
-    count = log.partition_counts([settings.topics.predictions])[settings.topics.predictions]
+    count = log.partition_counts([settings.topics.main])[settings.topics.main]
     for number in range(count):
         stored = store.read(TaskId(settings.group, SUMMARISE, number), "view/progress")
         found.counters[number] = _counters(json.loads(stored["view/progress"]))

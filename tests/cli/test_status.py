@@ -37,8 +37,8 @@ def publish(log: MemoryLog, numbers: range, every_ms: int = 10_000) -> None:
     producer = log.producer()
     for number in numbers:
         value = (EVENT % (number, START + number * every_ms, number % 7)).encode()
-        producer.produce(Outgoing(SETTINGS.topics.predictions, str(number).encode(), value))
-    producer.produce(Outgoing(SETTINGS.topics.predictions, b"bad", b"{"))
+        producer.produce(Outgoing(SETTINGS.topics.main, str(number).encode(), value))
+    producer.produce(Outgoing(SETTINGS.topics.main, b"bad", b"{"))
 
 
 def work(log: MemoryLog, store: MemoryStore) -> None:
@@ -60,8 +60,8 @@ def test_before_any_work_all_is_lag(log: MemoryLog) -> None:
 
 def test_what_retention_took_before_any_work_is_no_lag(log: MemoryLog) -> None:
     publish(log, range(10))
-    for partition, (_, end) in log.bounds(SETTINGS.topics.predictions).items():
-        log.trim(TopicPartition(SETTINGS.topics.predictions, partition), end - 2)
+    for partition, (_, end) in log.bounds(SETTINGS.topics.main).items():
+        log.trim(TopicPartition(SETTINGS.topics.main, partition), end - 2)
 
     found = collect(log, MemoryStore(), SETTINGS, now_ms=0)
 

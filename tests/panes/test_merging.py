@@ -12,6 +12,7 @@ from driftline.codec import pack
 from driftline.columns.shape import Limits
 from driftline.panes.merging import PaneMerger, Slice
 from driftline.panes.records import PaneRecord, Watermark, decode_record
+from driftline.panes.sources import FIRST_TOPIC, source_number, topic_number
 from driftline.sketches.packing import pack_cells
 from driftline.tasks.summarise import Summarise
 from tests.panes.test_records import pane
@@ -172,6 +173,22 @@ def test_a_source_that_was_added_is_waited_for_though_others_do_not_know_of_it_y
     knows = [replace(pane(0), sources=3).encode(), Watermark(0, 3, 120_000, False, 1).encode()]
     assert read(merger, [*knows, Watermark(1, 2, 120_000, False, 1).encode()]) == []
     assert times(read(merger, [Watermark(2, 3, 120_000, False, 1).encode()])) == [120_000]
+
+
+def test_every_topic_is_waited_for_and_one_that_is_no_longer_read_is_not() -> None:
+    other = source_number(topic_number("more"), 0)
+    one = [pane(0).encode(), *(Watermark(source, 4, 180_000, False, 1).encode() for source in range(4))]
+    more = [replace(pane(0), source=other, sources=1).encode(), Watermark(other, 1, 60_000, False, 1).encode()]
+    both = PaneMerger((FIRST_TOPIC, topic_number("more")))
+    assert read(both, one) == [], "the other topic has not spoken yet"
+    assert read(both, more) == []
+    assert both.complete_to() == 60_000
+    described, blobs = both.checkpoint()
+    alone, again = PaneMerger(), PaneMerger(both.topics)
+    for merger in (alone, again):
+        merger.restore(described, {name: blob for name, blob in blobs.items() if blob is not None})
+    assert (alone.complete_to(), again.complete_to()) == (180_000, 60_000)
+    assert times(read(again, [Watermark(other, 1, 180_000, False, 2).encode()])) == [120_000]
 
 
 def test_an_idle_source_holds_nothing_back_until_it_speaks_again() -> None:

@@ -65,13 +65,13 @@ class Bench:
 
     def __post_init__(self) -> None:
         topics = self.settings.topics
-        counts = {topics.predictions: PARTITIONS, topics.panes: 2, topics.alerts: 1, topics.dead_letters: 1}
+        counts = {topics.main: PARTITIONS, topics.panes: 2, topics.alerts: 1, topics.dead_letters: 1}
         self.log.create_topics(counts, {})
 
     def publish(self, records: list[tuple[bytes, bytes, int]], topic: str | None = None) -> None:
         producer = self.log.producer()
         for key, value, time in records:
-            producer.produce(Outgoing(topic or self.settings.topics.predictions, key, value, timestamp=time))
+            producer.produce(Outgoing(topic or self.settings.topics.main, key, value, timestamp=time))
         producer.flush(10)
         producer.close()
 

@@ -121,7 +121,7 @@ def test_dead_letters_that_were_not_delivered_are_sent_again_before_their_commit
     stream: list[tuple[bytes, bytes, int]] = [*STREAM[:1200], (b"k", b"not json", START), *STREAM[1200:]]
     plain = MemoryProducer(log._cluster)
     for key, value, time in stream:
-        plain.produce(Outgoing(bench.settings.topics.predictions, key, value, timestamp=time))
+        plain.produce(Outgoing(bench.settings.topics.main, key, value, timestamp=time))
     log.flushes = 1
     bench.worker().run()
     assert log.flushes > 2
@@ -180,7 +180,7 @@ def test_a_resting_task_notices_that_the_store_went_back(expected: list[str]) ->
 
 def test_a_partition_added_while_workers_run_is_a_source_that_judge_waits_for() -> None:
     bench = Bench(settings())
-    topic = bench.settings.topics.predictions
+    topic = bench.settings.topics.main
     bench.publish(STREAM[:600])
     manual = Manual()
     worker = bench.worker(bounded=False, clock=manual.clock())

@@ -16,7 +16,7 @@ def publish(log: MemoryLog, numbers: range) -> None:
     producer = log.producer()
     for number in numbers:
         value = (EVENT % (number, BEGIN + number * 100, number % 5)).encode()
-        producer.produce(Outgoing(SETTINGS.topics.predictions, None, value, partition=0))
+        producer.produce(Outgoing(SETTINGS.topics.main, None, value, partition=0))
 
 
 def test_what_came_after_the_last_end_was_seen_is_read_before_the_last_panes_are_sent() -> None:
@@ -37,10 +37,10 @@ def test_what_came_after_the_last_end_was_seen_is_read_before_the_last_panes_are
 
     samples = observed[-1]
     fates = {sample.labels[1]: sample.value for sample in samples if sample.metric is RECORDS}
-    (last,) = [end for _, end in log.bounds(SETTINGS.topics.predictions).values()]
+    (last,) = [end for _, end in log.bounds(SETTINGS.topics.main).values()]
     assert last == total
     (summarise,) = [info for info in store.tasks(SETTINGS.group) if info.task.stage == "summarise"]
-    assert summarise.offsets == {SETTINGS.topics.predictions: total}
+    assert summarise.offsets == {SETTINGS.topics.main: total}
     assert set(fates) == {"accepted"}
 
 

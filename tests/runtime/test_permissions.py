@@ -117,11 +117,11 @@ def be_worker(settings: Settings, _: Installation) -> None:
 
 
 def be_publisher(settings: Settings, _: Installation) -> None:
-    with Publisher(kafka=settings.kafka, predictions=settings.topics.predictions) as publisher:
+    with Publisher(kafka=settings.kafka, predictions=settings.topics.main) as publisher:
         publisher.publish(model="other", features={"x": 1})
         publisher.flush(WAIT_S)
     producer = open_kafka(settings).producer()  # as `driftline publish` does
-    producer.produce(Outgoing(settings.topics.predictions, b"key", b'{"model": "other"}'))
+    producer.produce(Outgoing(settings.topics.main, b"key", b'{"model": "other"}'))
     producer.flush(WAIT_S)
     producer.close()
 
@@ -148,7 +148,7 @@ def be_reader(settings: Settings, _: Installation) -> None:
 def be_operator(settings: Settings, installation: Installation) -> None:
     log = kafka_log(settings)
     topics.create_missing(log, settings, PARTITIONS, PARTITIONS)
-    headers = (("driftline-topic", settings.topics.predictions.encode()),)
+    headers = (("driftline-topic", settings.topics.main.encode()),)
     refused = Outgoing(settings.topics.dead_letters, b"", b"?", headers=headers)
     administrator = installation.log.producer()
     administrator.produce(refused)
@@ -185,12 +185,12 @@ def installation() -> Iterator[Installation]:
     with KafkaServer(users=users, heap="512m") as kafka, RedisServer() as redis:
         installation = Installation(kafka, redis)
         names = Settings().topics
-        counts = {names.predictions: PARTITIONS, names.panes: PARTITIONS, names.alerts: 1, names.dead_letters: 1}
+        counts = {names.main: PARTITIONS, names.panes: PARTITIONS, names.alerts: 1, names.dead_letters: 1}
         installation.log.create_topics(counts, {})
         producer = installation.log.producer()
         for key, value, at in STREAM:
-            producer.produce(Outgoing(names.predictions, key, value, timestamp=at))
-        producer.produce(Outgoing(names.predictions, b"bad", b"{"))
+            producer.produce(Outgoing(names.main, key, value, timestamp=at))
+        producer.produce(Outgoing(names.main, b"bad", b"{"))
         producer.flush(WAIT_S)
         producer.close()
         yield installation

@@ -102,7 +102,7 @@ def test_a_damaged_state_holds_up_its_own_partition_only_until_it_is_reset(
     bench, manual = half_done(store)
     flip(raw, BROKEN, "shapes")
     before = all_of(raw, BROKEN)
-    ends = {number: end for number, (_, end) in bench.log.bounds(bench.settings.topics.predictions).items()}
+    ends = {number: end for number, (_, end) in bench.log.bounds(bench.settings.topics.main).items()}
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     caplog.set_level(logging.ERROR)
     steps(worker, manual, lambda: all(offset(bench, task) == ends[task.partition] for task in OTHERS))
@@ -163,7 +163,7 @@ def test_a_state_that_breaks_under_a_worker_is_found_at_its_next_commit(
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps(worker, manual, lambda: len(worker.progress.tasks) == 5)
     raw.hdel(keys(BROKEN, "blobs"), "shapes")
-    ends = {number: end for number, (_, end) in bench.log.bounds(bench.settings.topics.predictions).items()}
+    ends = {number: end for number, (_, end) in bench.log.bounds(bench.settings.topics.main).items()}
     steps(worker, manual, lambda: all(offset(bench, task) == ends[task.partition] for task in OTHERS))
     steps(worker, manual, lambda: bool(worker.progress.set_aside))
     assert "summarise 1" not in worker.progress.tasks

@@ -51,12 +51,12 @@ def live(bench: Bench, *, minutes: int = 10) -> None:
     worker = bench.worker(bounded=False, clock=manual.clock())
     for start in range(START, START + HOURS * 60 * MINUTE, minutes * MINUTE):
         bench.publish([event for event in STREAM if start <= event[2] < start + minutes * MINUTE])
-        ends = {number: end for number, (_, end) in bench.log.bounds(bench.settings.topics.predictions).items()}
+        ends = {number: end for number, (_, end) in bench.log.bounds(bench.settings.topics.main).items()}
         for _ in range(200):
             worker.step()
             manual.time += 0.05
             offsets = {info.task: info.offsets for info in bench.store.tasks(bench.settings.group)}
-            topic = bench.settings.topics.predictions
+            topic = bench.settings.topics.main
             read = {number: offsets.get(TaskId(bench.settings.group, SUMMARISE, number), {}) for number in ends}
             if all(read[number].get(topic, 0) >= end for number, end in ends.items()):
                 break
@@ -94,7 +94,7 @@ def test_it_says_nothing_unless_it_is_asked_to() -> None:
 def test_a_partition_of_predictions_that_nobody_counts_silences_it() -> None:
     """It holds back alerts, too. One that is only idle does not."""
     config = watched()
-    _, kind = pipeline(config, {config.topics.predictions: 2, config.topics.panes: 1})
+    _, kind = pipeline(config, {config.topics.main: 2, config.topics.panes: 1})
     judge = kind.make(0)
 
     def said(*marks: Watermark) -> list[str]:

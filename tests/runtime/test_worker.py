@@ -189,7 +189,7 @@ def test_a_dead_letter_keeps_the_headers_of_its_record() -> None:
     bench = Bench(settings())
     headers = (("traceparent", b"00-4bf9"), ("schema", b"\x00\xff"), ("schema", b""))
     producer = bench.log.producer()
-    producer.produce(Outgoing(bench.settings.topics.predictions, b"k", b"not json", headers=headers))
+    producer.produce(Outgoing(bench.settings.topics.main, b"k", b"not json", headers=headers))
     manual = Manual()
     drive(bench.worker(clock=manual.clock()), manual)
     (letter,) = bench.records(bench.settings.topics.dead_letters)
@@ -297,9 +297,9 @@ def test_what_moves_to_another_worker_is_checkpointed_before() -> None:
     while not first.progress.rebalances["revoked"]:
         first.step()
     moved = [info for info in summarising(bench) if f"summarise {info.task.partition}" not in first.progress.tasks]
-    ends = bench.log.bounds(bench.settings.topics.predictions)
+    ends = bench.log.bounds(bench.settings.topics.main)
     assert moved
-    assert all(info.offsets[bench.settings.topics.predictions] == ends[info.task.partition][1] for info in moved)
+    assert all(info.offsets[bench.settings.topics.main] == ends[info.task.partition][1] for info in moved)
     for worker in (first, second):
         worker.stop()
         worker.run()

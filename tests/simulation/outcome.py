@@ -51,7 +51,7 @@ def outcome_of(world: World) -> Outcome:
             view = json.loads(world.store.read(info.task, "view/progress")["view/progress"])
             if view["consumed"] != view["accepted"] + sum(view["refused"].values()):
                 raise Wrong(f"{info.task}: its counters do not add up: {view}")
-            if view["consumed"] != info.offsets[settings.topics.predictions]:
+            if view["consumed"] != info.offsets[settings.topics.main]:
                 raise Wrong(f"{info.task}: {view['consumed']} records were counted, it is at {dict(info.offsets)}")
             found.counters[info.task.partition] = view
         else:
@@ -199,15 +199,15 @@ def with_flushes(
     panes: dict[PaneKey, Content] = {}
     counters: dict[int, dict[str, object]] = {}
     letters: dict[tuple[str, int, int], str] = {}
-    for partition in range(workload.partitions[topics.predictions]):
-        oracle = Oracle(rules_for(workload.settings), partition, workload.partitions[topics.predictions])
+    for partition in range(workload.partitions[topics.main]):
+        oracle = Oracle(rules_for(workload.settings), partition, workload.partitions[topics.main])
         records = [(value, stamp) for place, _, value, stamp in workload.records if place == partition]
         for offset, (value, stamp) in enumerate(records):
             if offset in flushed[partition]:
                 oracle.rest(offset)
             fate = oracle.take(value, stamp)
             if fate != "accepted":
-                letters[topics.predictions, partition, offset] = fate
+                letters[topics.main, partition, offset] = fate
         oracle.rest(len(records))
         panes.update({(partition, sent.model, sent.flushes, sent.start, sent.part): sent for sent in oracle.sent})
         counters[partition] = oracle.counters

@@ -64,12 +64,12 @@ def test_the_undisturbed_run_is_what_the_oracle_says(number: int) -> None:
     panes, marks, letters = [], [], {}
     for partition in sorted({place for place, *_ in workload.records}):
         records = [(key, value, stamp) for place, key, value, stamp in workload.records if place == partition]
-        sources = SOURCES if workload.grows else workload.partitions[workload.settings.topics.predictions]
+        sources = SOURCES if workload.grows else workload.partitions[workload.settings.topics.main]
         oracle = Oracle(rules_for(workload.settings), partition, sources)
         for offset, (key, value, stamp) in enumerate(records):
             fate = oracle.take(value, stamp)
             if fate != "accepted":
-                letters[workload.settings.topics.predictions, partition, offset] = (fate, key, value)
+                letters[workload.settings.topics.main, partition, offset] = (fate, key, value)
         oracle.rest(len(records))
         panes += oracle.sent
         view = outcome.counters[partition]

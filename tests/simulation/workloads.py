@@ -95,7 +95,7 @@ def _events(
 
 def _workload(name: str, settings: Settings, records: list[Published], partitions: int, **more: bool) -> Workload:
     topics = settings.topics
-    counts = {topics.predictions: partitions, topics.panes: 2, topics.alerts: 1, topics.dead_letters: 1}
+    counts = {topics.main: partitions, topics.panes: 2, topics.alerts: 1, topics.dead_letters: 1}
     return Workload(name, settings, records, counts, **more)
 
 

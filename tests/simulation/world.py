@@ -177,7 +177,9 @@ class World:
     def _settled(self) -> bool:
         topics = self.workload.settings.topics
         ends = {topic: {n: end for n, (_, end) in self.log.bounds(topic).items()} for topic in self.workload.partitions}
-        return everything_done(self.store, self.workload.settings, ends[topics.predictions], lambda: ends[topics.panes])
+        return everything_done(
+            self.store, self.workload.settings, {topics.main: ends[topics.main]}, lambda: ends[topics.panes]
+        )
 
     def _over(self) -> bool:
         return self._published == len(self.workload.records) and not self._processes and not self._starting
@@ -257,7 +259,7 @@ class World:
 
     def _publish(self, most: int) -> None:
         for partition, key, value, stamp in self.workload.records[self._published : self._published + most]:
-            topic = self.workload.settings.topics.predictions
+            topic = self.workload.settings.topics.main
             if partition >= self.log.partition_counts([topic])[topic]:
                 self.log.grow(topic, partition + 1)
                 self.happened(f"{topic} has {partition + 1} partitions now")
@@ -351,7 +353,7 @@ class World:
 
     def _lose(self, seconds: int) -> None:
         """Put one partition's log start beyond what its task has committed, for a while."""
-        topic = self.workload.settings.topics.predictions
+        topic = self.workload.settings.topics.main
         held = self.log._cluster.topics[topic]
         stored = {task.partition: info for task, info in self._stored_tasks() if task.stage == "summarise"}
         for number, partition in enumerate(held):

@@ -81,7 +81,7 @@ class Cluster:
         """
         producer = Producer({"bootstrap.servers": self.settings.kafka["bootstrap.servers"]})
         for key, value, _ in STREAM[self.published : until]:
-            producer.produce(self.settings.topics.predictions, value, key=key)
+            producer.produce(self.settings.topics.main, value, key=key)
         if producer.flush(30):
             raise SystemExit("not all events were delivered")
         self.published = until

@@ -127,7 +127,7 @@ class Lowered:
 
 
 def stages_of(config: Settings, release: type[NextRelease]) -> list[StageKind]:
-    kinds = pipeline(config, {config.topics.predictions: PARTITIONS, config.topics.panes: 2})
+    kinds = pipeline(config, {config.topics.main: PARTITIONS, config.topics.panes: 2})
     return [replace(kind, make=_made_by(kind, release)) for kind in kinds]
 
 

@@ -47,7 +47,7 @@ def open_kafka(settings: Settings) -> Log:
     """Like `open_log`, for commands that make no sense without a Kafka that others use too."""
     log = kafka_log(settings)
     # Any question will do, if only a broker answers it.
-    patiently("Kafka", lambda: log.partition_counts([settings.topics.predictions]))
+    patiently("Kafka", lambda: log.partition_counts([settings.topics.main]))
     return log
 
 

@@ -193,13 +193,13 @@ def _publish_only(
     table = open_table(data.analysis)
     producer = kafka.producer()
     try:
-        sent = send(iter_events(table, mapping), settings.topics.predictions, producer, Pace(rate), table.rows)
+        sent = send(iter_events(table, mapping), settings.topics.main, producer, Pace(rate), table.rows)
     finally:
         producer.close()
     if as_json:
         print_json({"predictions": sent})
     else:
-        out().print(f"published {sent:,} predictions of model car-loan to {settings.topics.predictions}")
+        out().print(f"published {sent:,} predictions of model car-loan to {settings.topics.main}")
 
 
 def _run(
@@ -227,7 +227,7 @@ def _run(
         threads = WorkerThreads([Worker(settings, broker, store, owner=owner_name()) for _ in range(WORKERS)])
         producer = broker.producer()
         stack.callback(producer.close)
-        topic = settings.topics.predictions
+        topic = settings.topics.main
         feed = Feed(
             producer,
             topic,

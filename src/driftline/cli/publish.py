@@ -66,7 +66,7 @@ def publish(
     producer = open_kafka(settings).producer()
     start = time.monotonic()
     try:
-        sent = send(chain(first, parts), settings.topics.predictions, producer, Pace(rate), read.rows)
+        sent = send(chain(first, parts), settings.topics.main, producer, Pace(rate), read.rows)
     finally:
         producer.close()
     seconds = time.monotonic() - start
@@ -74,9 +74,7 @@ def publish(
     if json:
         print_json({"predictions": sent, "seconds": round(seconds, 3), "events_per_second": speed})
         return
-    out().print(
-        f"published {sent:,} predictions to {settings.topics.predictions} in {seconds:.1f} s ({speed:,} events/s)"
-    )
+    out().print(f"published {sent:,} predictions to {settings.topics.main} in {seconds:.1f} s ({speed:,} events/s)")
     oldest = min((events.times[0] for events in first if events.times), default=None)
     if oldest is not None and time.time() * 1_000 - oldest > PAST_MS:
         note(

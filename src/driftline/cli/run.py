@@ -200,7 +200,7 @@ def say_what_begins(settings: Settings, who: str) -> None:
     topics = settings.topics
     log.info(
         "driftline %s begins: group %s, %s, from %s by %s to %s",
-        *(version("driftline"), settings.group, who, topics.predictions, topics.panes, topics.alerts),
+        *(version("driftline"), settings.group, who, topics.main, topics.panes, topics.alerts),
     )
 
 

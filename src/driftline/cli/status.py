@@ -115,9 +115,9 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
     from driftline.cli.verdict import commits_within, judge
     from driftline.errors import LogUnavailable, StateCorrupt
     from driftline.runtime.inputs import INPUTS, decode_inputs
-    from driftline.runtime.stage_names import JUDGE, SUMMARISE, VIEW
+    from driftline.runtime.stage_names import VIEW, input_topics
 
-    inputs = {SUMMARISE: settings.topics.predictions, JUDGE: settings.topics.panes}
+    inputs = input_topics(settings)
     tasks = {(info.task.stage, info.task.partition): info for info in store.tasks(settings.group)}
     waits: list[dict[str, Any]] = [{"owner": None, "since": None, "why": fault} for fault in store.faults()]
     bounds: dict[str, dict[int, tuple[int | None, int | None]]] = {}

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from driftline.config.durations import Duration, PositiveDuration
+from driftline.config.inputs import InputTopic, InputTopics, TopicName
 from driftline.config.models import ModelSettings
 from driftline.errors import ConfigError
 from driftline.state.address import parse_redis_url
@@ -40,9 +41,6 @@ def _redis_url(value: object) -> object:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-TopicName = Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
-"""As Kafka allows it."""
-
 Count = Annotated[int, Field(ge=1)]
 Address = Annotated[str, Field(min_length=1, max_length=253)]
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -70,7 +68,11 @@ class RedisSettings(Section):
 class TopicSettings(Section):
     """Names of the topics."""
 
-    predictions: TopicName = "predictions"
+    predictions: InputTopics = Field(
+        default=(InputTopic(topic="predictions"),),
+        description="One topic, or a list of {topic, format}: the state of the first one is stored as that of "
+        "`summarise`, so it stays the first.",
+    )
     alerts: TopicName = "alerts"
     panes: TopicName = Field(default="driftline.panes", description="Internal, from the first stage to the second.")
     dead_letters: TopicName = "driftline.dead-letters"
@@ -87,7 +89,18 @@ class TopicSettings(Section):
     def named(self) -> Iterator[tuple[str, str]]:
         """Yield (key, topic) for each topic."""
         for key in type(self).model_fields:
-            yield key, getattr(self, key)
+            for topic in self.inputs if key == "predictions" else (getattr(self, key),):
+                yield key, topic
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The topics that predictions are read from."""
+        return tuple(each.topic for each in self.predictions)
+
+    @property
+    def main(self) -> str:
+        """The first of them, to which `driftline publish` writes."""
+        return self.predictions[0].topic
 
 
 class LimitSettings(Section):

@@ -1,6 +1,6 @@
 """What a format is: how the bytes of records become columns.
 
-`native` is the first; `formats.FORMATS` lists them all, and an installed package offers others under the entry points
+`native` is the first; `formats.listed` names them all, and an installed package offers others under the entry points
 `driftline.formats`. Each passes the tests of tests/formats/test_conformance.py by being listed.
 """
 

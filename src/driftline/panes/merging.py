@@ -22,6 +22,7 @@ import msgspec
 from driftline.codec import Count, Mark, Time, corrupt
 from driftline.columns.times import BAD_TIME
 from driftline.panes.records import Group, PaneRecord, Watermark, decode_record
+from driftline.panes.sources import FIRST_TOPIC, source_number, topic_and_partition
 from driftline.sketches.summary import Summary, combine
 
 NEVER = BAD_TIME
@@ -68,8 +69,11 @@ class _Waiting:
 class PaneMerger:
     """See the module's head."""
 
+    topics: tuple[int, ...] = (FIRST_TOPIC,)
+    """The numbers of the topics that are read. Sources of another one, which was read once, are waited for no more."""
     sources: dict[int, Source] = field(default_factory=dict)
-    expected: int = 0
+    expected: dict[int, int] = field(default_factory=dict)
+    """How many sources each topic has, as far as they have said."""
     mark: int = NEVER
     """All slices that end at or before this have come out."""
     counters: MergeCounters = field(default_factory=MergeCounters)
@@ -87,7 +91,8 @@ class PaneMerger:
         """
         record = decode_record(value) if isinstance(value, bytes) else value
         self.counters.records += 1
-        self.expected = max(self.expected, record.sources)
+        topic, _ = topic_and_partition(record.source)
+        self.expected[topic] = max(self.expected.get(topic, 0), record.sources)
         source = self.sources.setdefault(record.source, Source())
         if isinstance(record, Watermark):
             place = record.time, record.position, record.idle
@@ -118,15 +123,24 @@ class PaneMerger:
 
     def complete_to(self) -> int:
         """Return the time up to which every source that is not idle has sent all."""
-        if not self.expected or any(number not in self.sources for number in range(self.expected)):
+        counts = [self.expected.get(topic, 0) for topic in self.topics]
+        numbers = [
+            source_number(topic, at) for topic, count in zip(self.topics, counts, strict=True) for at in range(count)
+        ]
+        if not all(counts) or any(number not in self.sources for number in numbers):
             return NEVER
-        busy = [source.time for source in self.sources.values() if not source.idle]
-        return min(busy) if busy else max(source.time for source in self.sources.values())
+        read = self._read()
+        busy = [source.time for source in read if not source.idle]
+        return min(busy) if busy else max(source.time for source in read)
+
+    def _read(self) -> list[Source]:
+        """Return the sources of the topics that are read."""
+        return [source for number, source in self.sources.items() if topic_and_partition(number)[0] in self.topics]
 
     @property
     def all_idle(self) -> bool:
         """Whether no source brings anything."""
-        return all(source.idle for source in self.sources.values())
+        return all(source.idle for source in self._read())
 
     def advance(self, next_deadline: Callable[[], int | None]) -> Iterator[tuple[int, list[Slice]]]:
         """Yield (time, slices that end then), ascending, up to `complete_to`.
@@ -168,12 +182,15 @@ class PaneMerger:
         self._writes = {}
         blobs = [[key, [waiting.blob for waiting in held]] for key, held in self._waiting.items()]
         counters = [self.counters.records, self.counters.repeated, self.counters.supplements]
-        return [self.sources, self.expected, self.mark, counters, blobs, self._next_blob], writes
+        expected = self.expected
+        told = expected.get(FIRST_TOPIC, 0) if expected.keys() <= {FIRST_TOPIC} else expected
+        return [self.sources, told, self.mark, counters, blobs, self._next_blob], writes
 
     def restore(self, described: Any, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint. Raises `StateCorrupt`, or what a wrong value causes."""
         state = msgspec.convert(described, _Stored)
-        self.sources, self.expected, self.mark, counters, waiting, self._next_blob = state
+        self.sources, told, self.mark, counters, waiting, self._next_blob = state
+        self.expected = told if isinstance(told, dict) else {FIRST_TOPIC: told}
         self.counters = MergeCounters(*counters)
         for key, names in waiting:
             held = []
@@ -198,5 +215,10 @@ def _combined(records: Sequence[PaneRecord]) -> dict[Group, Summary]:
 _SOME = msgspec.Meta(min_length=1)
 _Key = tuple[Time, Time, str]
 _Stored = tuple[
-    dict[Count, Source], Count, Mark, tuple[Count, Count, Count], list[tuple[_Key, Annotated[list[str], _SOME]]], Count
+    dict[Count, Source],
+    Count | dict[Count, Count],
+    Mark,
+    tuple[Count, Count, Count],
+    list[tuple[_Key, Annotated[list[str], _SOME]]],
+    Count,
 ]

@@ -1,11 +1,11 @@
 """What Summarise tells Judge: the records of the panes topic.
 
-A *source* is one partition of the input. It sends each model's panes in time order, cut into parts where one record
-would be too large, also within a group. When it falls idle, it sends what it has of panes that have not ended (a
-*flush*); what comes for them later follows as a supplement. So (flushes, start, part) is a sequence number, and a
-repeated record is known by it. A watermark says that all panes ending at or before it were sent; it goes to every
-partition of the panes topic. A person's command, about references or records to skip, is a record there too:
-so what Judge does is a function of this log.
+A *source* is one partition of a topic of predictions (see `panes.sources`). It sends each model's panes in time order,
+cut into parts where one record would be too large, also within a group. When it falls idle, it sends what it has of
+panes that have not ended (a *flush*); what comes for them later follows as a supplement. So (flushes, start, part) is a
+sequence number, and a repeated record is known by it. A watermark says that all panes ending at or before it were sent;
+it goes to every partition of the panes topic. A person's command, about references or records to skip, is a record
+there too: so what Judge does is a function of this log.
 """
 
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from driftline.codec import LAST, Count, Mark, Span, Time, corrupt, pack, unpack
+from driftline.panes.sources import topic_and_partition
 from driftline.sketches.cells import Cells, concatenated
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
@@ -199,7 +200,7 @@ def decode_record(data: bytes) -> PaneRecord | Watermark:
         raise corrupt(PANE, "a cell belongs to no group")
     if len(cells) and int((cells.ids % GROUP_STEP // ROLES).max()) >= len(signals):
         raise corrupt(PANE, "a cell belongs to no signal")
-    if pane.source >= pane.sources or pane.start < 0 or pane.start + pane.length > LAST:
+    if topic_and_partition(pane.source)[1] >= pane.sources or pane.start < 0 or pane.start + pane.length > LAST:
         raise corrupt(PANE, "its source or its time makes no sense")
     if not pane.groups or signals[:1] != (EVENTS,) or len(set(signals)) != len(signals):
         raise corrupt(PANE, "it has no group, or its signals are not each there once after the events")

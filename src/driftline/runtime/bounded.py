@@ -5,31 +5,35 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from driftline.config import Settings
-from driftline.runtime.stage_names import JUDGE, SUMMARISE
+from driftline.runtime.stage_names import JUDGE, summarising
 from driftline.state.api import Store, TaskId
 
 
 def everything_done(
-    store: Store, settings: Settings, prediction_ends: Mapping[int, int], panes_ends: Callable[[], Mapping[int, int]]
+    store: Store,
+    settings: Settings,
+    prediction_ends: Mapping[str, Mapping[int, int]],
+    panes_ends: Callable[[], Mapping[int, int]],
 ) -> bool:
     """Tell whether the whole group is done. Every worker asks the store, so those without a task stop too.
 
     Args:
         store: where the group keeps its state.
         settings: the configuration.
-        prediction_ends: for each input partition, where it ended when the run began.
+        prediction_ends: for each partition of each topic of predictions, where it ended when the run began.
         panes_ends: returns for each panes partition where it ends. Asked only after the first stage was found done,
             when no more panes of this group can come.
     """
     tasks = {info.task: info for info in store.tasks(settings.group)}
-    for partition, end in prediction_ends.items():
-        task = TaskId(settings.group, SUMMARISE, partition)
-        info = tasks.get(task)
-        if info is None or info.outbox or info.offsets.get(settings.topics.predictions, -1) < end:
-            return False
-        view = store.read(task, "view/progress").get("view/progress")
-        if view is None or msgspec.json.decode(view)["ended_at"] < end:
-            return False
+    for stage, topic in summarising(settings).items():
+        for partition, end in prediction_ends[topic].items():
+            task = TaskId(settings.group, stage, partition)
+            info = tasks.get(task)
+            if info is None or info.outbox or info.offsets.get(topic, -1) < end:
+                return False
+            view = store.read(task, "view/progress").get("view/progress")
+            if view is None or msgspec.json.decode(view)["ended_at"] < end:
+                return False
     for partition, end in panes_ends().items():
         info = tasks.get(TaskId(settings.group, JUDGE, partition))
         if info is None or info.outbox or info.offsets.get(settings.topics.panes, -1) < end:

@@ -7,7 +7,7 @@ from driftline.config import ALL_MODELS, LearnSettings, Settings, format_duratio
 from driftline.config.models import SEASONS
 from driftline.errors import InputError
 from driftline.log.kafka_checking import setting_faults
-from driftline.runtime.plugins import detector
+from driftline.runtime.plugins import detector, input_format
 from driftline.runtime.rules import profile_faults
 from driftline.state.address import parse_redis_url
 
@@ -20,6 +20,7 @@ def faults_of(settings: Settings) -> list[str]:
         *missing_profiles(settings),
         *profile_faults(settings),
         *_detector_faults(settings),
+        *_format_faults(settings),
         *_season_faults(settings),
     ]
 
@@ -44,6 +45,14 @@ def _detector_faults(settings: Settings) -> Iterator[str]:
                     detector(each)
                 except InputError as error:
                     yield f"models.{name}.detectors.{signal}: {str(error).removeprefix('detectors: ')}"
+
+
+def _format_faults(settings: Settings) -> Iterator[str]:
+    for at, each in enumerate(settings.topics.predictions):
+        try:
+            input_format(each.format)
+        except InputError as error:
+            yield f"topics.predictions[{at}].format: {str(error).removeprefix('formats: ')}"
 
 
 def _season_faults(settings: Settings) -> Iterator[str]:

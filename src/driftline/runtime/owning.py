@@ -127,8 +127,8 @@ class OwnedTasks:
 
     def _notice_growth(self, partition: TopicPartition) -> None:
         """Count again where a partition was added since the start: panes say how many sources Judge has to wait for."""
-        topic = self._settings.topics.predictions
-        if partition.topic == topic and partition.partition >= self._partition_counts[topic]:
+        topic = partition.topic
+        if topic in self._settings.topics.inputs and partition.partition >= self._partition_counts[topic]:
             self._partition_counts.update(self._log.partition_counts([topic]))
             log.info("%s has %d partitions now", topic, self._partition_counts[topic])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from driftline.config import Settings
-from driftline.runtime.stage_names import JUDGE, SUMMARISE
+from driftline.runtime.stage_names import input_topics
 from driftline.state.address import Kind, parse_redis_url
 from driftline.state.permissions import CLUSTER, READER, SENTINEL, WORKER, rules
 
@@ -39,23 +39,23 @@ def kafka_permissions(settings: Settings, role: Role) -> list[Allowed]:
     match role:
         case Role.WORKER:
             return [
-                Allowed("topic", topics.predictions, ("Read",)),
+                *(Allowed("topic", topic, ("Read",)) for topic in topics.inputs),
                 Allowed("topic", topics.panes, ("Read", "Write")),
                 Allowed("topic", topics.alerts, ("Write",)),
                 Allowed("topic", topics.dead_letters, ("Write",)),
-                *(Allowed("group", f"{settings.group}.{stage}", ("Read",)) for stage in (SUMMARISE, JUDGE)),
+                *(Allowed("group", f"{settings.group}.{stage}", ("Read",)) for stage in input_topics(settings)),
             ]
         case Role.PUBLISHER:
-            return [Allowed("topic", topics.predictions, ("Write",))]
+            return [Allowed("topic", topics.main, ("Write",))]
         case Role.READER:
             return [
-                Allowed("topic", topics.predictions, ("Describe",)),
+                *(Allowed("topic", topic, ("Describe",)) for topic in topics.inputs),
                 Allowed("topic", topics.panes, ("Describe",)),
                 Allowed("topic", topics.alerts, ("Read",)),
             ]
         case Role.OPERATOR:
             return [
-                Allowed("topic", topics.predictions, ("Create", "Write")),
+                *(Allowed("topic", topic, ("Create", "Write")) for topic in topics.inputs),
                 Allowed("topic", topics.panes, ("Create", "Write")),
                 Allowed("topic", topics.alerts, ("Create", "Describe")),
                 Allowed("topic", topics.dead_letters, ("Create", "Read")),

@@ -1,29 +1,43 @@
-"""Detectors that installed packages offer, by their entry points."""
+"""Detectors and formats that installed packages offer, by their entry points."""
 
+from collections.abc import Mapping
 from importlib.metadata import entry_points
+from typing import TypeVar
 
 from driftline.config.names import nearest
 from driftline.errors import InputError
 from driftline.evidence.detectors import DETECTORS, Maker
+from driftline.formats.api import MakeFormat
+from driftline.formats.listed import FORMATS
 
-GROUP = "driftline.detectors"
+_T = TypeVar("_T")
 
 
 def detector(name: str) -> Maker:
     """Return what makes a detector: one of ours, or else one that a package offers. Raises `InputError`."""
-    if name in DETECTORS:
-        return DETECTORS[name]
-    offered = entry_points(group=GROUP)
+    return _offered("detectors", "a detector", name, DETECTORS)
+
+
+def input_format(name: str) -> MakeFormat:
+    """Return what makes a format: one of ours, or else one that a package offers. Raises `InputError`."""
+    return _offered("formats", "a format", name, FORMATS)
+
+
+def _offered(kind: str, one: str, name: str, ours: Mapping[str, _T]) -> _T:
+    if name in ours:
+        return ours[name]
+    group = f"driftline.{kind}"
+    offered = entry_points(group=group)
     if name not in offered.names:
-        known = (*DETECTORS, *sorted(offered.names))
+        known = (*ours, *sorted(offered.names))
         raise InputError(
-            f'detectors: "{name}" is not a detector{nearest(name, known)}; known are {", ".join(known)}. Install the '
-            f"package that offers it under the entry points of {GROUP}"
+            f'{kind}: "{name}" is not {one}{nearest(name, known)}; known are {", ".join(known)}. Install the '
+            f"package that offers it under the entry points of {group}"
         )
     try:
-        make: Maker = offered[name].load()
+        make: _T = offered[name].load()
     except Exception as error:  # a package of someone else's may fail in any way as it is imported
         raise InputError(
-            f'detectors: "{name}" cannot be loaded ({type(error).__name__}: {error}); mend {offered[name].value}'
+            f'{kind}: "{name}" cannot be loaded ({type(error).__name__}: {error}); mend {offered[name].value}'
         ) from error
     return make

@@ -13,6 +13,7 @@ from driftline.evidence.profile import decode_profile
 from driftline.evidence.reference import Reference
 from driftline.incidents.budget import Budget
 from driftline.runtime.plugins import detector
+from driftline.runtime.stage_names import topic_numbers
 from driftline.tasks.rules import JudgeSettings, LearnRule, ModelRules
 from driftline.tasks.summarise import STREAM, SummariseSettings
 
@@ -54,6 +55,7 @@ def judge_settings(settings: Settings) -> JudgeSettings:
         group=settings.group,
         dead_letter_share=settings.limits.dead_letter_share,
         stream_window_ms=settings.model(STREAM).windows[0].size,
+        topics=topic_numbers(settings),
     )
 
 

@@ -1,4 +1,4 @@
-"""The two stages as the runtime drives them: records of a log in, records of a log out.
+"""The stages as the runtime drives them: records of a log in, records of a log out.
 
 A stage owns the same-numbered partition of each of its inputs. It knows topics; its task knows neither topics nor
 offsets of other partitions, nor that there is a log at all.
@@ -7,7 +7,7 @@ offsets of other partitions, nor that there is a log at all.
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from zlib import crc32
 
@@ -15,13 +15,16 @@ import msgspec
 
 from driftline.codec import Count, corrupt_if_it_fails
 from driftline.config import Settings
+from driftline.config.inputs import InputTopic
 from driftline.incidents.alerts import CONTENT_TYPE
 from driftline.incidents.watchdog import Watchdog
 from driftline.log.api import Batch, Outgoing
 from driftline.panes.records import PaneRecord
+from driftline.panes.sources import source_number
 from driftline.runtime.outbox import dead_letter, sender, sent_by
+from driftline.runtime.plugins import input_format
 from driftline.runtime.rules import judge_settings, summarise_settings
-from driftline.runtime.stage_names import JUDGE, SUMMARISE
+from driftline.runtime.stage_names import JUDGE, summarising, topic_numbers
 from driftline.tasks.event_time import NEVER
 from driftline.tasks.judge import Judge
 from driftline.tasks.rules import JudgeSettings
@@ -92,14 +95,14 @@ class Stage(Protocol):
 class SummariseStage:
     """Predictions of one partition to panes, spread over the panes topic by model."""
 
-    name = SUMMARISE
     at_once = 20_000
 
     def __init__(
-        self, settings: SummariseSettings, topics: "StageTopics", partition: int, sources: int, panes_partitions: int
+        self, settings: SummariseSettings, topics: "StageTopics", source: int, sources: int, panes_partitions: int
     ) -> None:
+        self.name = topics.stage
         self.inputs: tuple[str, ...] = topics.inputs
-        self.task = Summarise(settings, partition, sources)
+        self.task = Summarise(settings, source, sources)
         self._topics = topics
         self._panes_partitions = panes_partitions
         self._dead: list[Outgoing] = []
@@ -197,7 +200,7 @@ class JudgeStage:
         self._partition = partition
         self._watchdog = watchdog
         self._alive: list[Outgoing] = []
-        self.inputs: tuple[str, ...] = (topics.panes,)
+        self.inputs: tuple[str, ...] = topics.inputs
         self.task = Judge(settings)
         self.others: Counter[str] = Counter()
         """Records of other groups, by group."""
@@ -292,29 +295,46 @@ class StageKind:
     """Returns the stage of one partition."""
 
 
-def pipeline(settings: Settings, partitions: Mapping[str, int]) -> tuple[StageKind, StageKind]:
-    """Return both stages, given the topics' partition counts. Profile files are read here. Raises `InputError`.
+def pipeline(settings: Settings, partitions: Mapping[str, int]) -> tuple[StageKind, ...]:
+    """Return all stages, Judge last, given the topics' partition counts. Profile files are read here.
 
-    `partitions` is looked at again for each new task of Summarise: the predictions topic may grow. The count of the
+    `partitions` is looked at again for each new task of Summarise: a topic of predictions may grow. The count of the
     panes topic is taken once: with another one, a model's panes would go to a task that does not know the model.
+    Raises `InputError`.
     """
+    numbers, stages = topic_numbers(settings), summarising(settings)
+    kinds = [
+        _summarise(settings, partitions, stage, number, each)
+        for (stage, number), each in zip(zip(stages, numbers, strict=True), settings.topics.predictions, strict=True)
+    ]
+    return (*kinds, _judge(settings, partitions[settings.topics.panes]))
+
+
+def _summarise(
+    settings: Settings, partitions: Mapping[str, int], stage: str, number: int, read: InputTopic
+) -> StageKind:
     names = settings.topics
-    topics = StageTopics((names.predictions,), names.panes, names.alerts, names.dead_letters, settings.group)
+    topics = StageTopics(stage, (read.topic,), names.panes, names.alerts, names.dead_letters, settings.group)
+    summarising = replace(summarise_settings(settings), format=input_format(read.format))
     panes = partitions[names.panes]
-    summarising, judging = summarise_settings(settings), judge_settings(settings)
 
-    def summarise(partition: int) -> SummariseStage:
-        return SummariseStage(summarising, topics, partition, partitions[names.predictions], panes)
+    def make(partition: int) -> SummariseStage:
+        source = source_number(number, partition)
+        return SummariseStage(summarising, topics, source, partitions[read.topic], panes)
 
-    def judge(partition: int) -> JudgeStage:
+    return StageKind(stage, topics.inputs, make)
+
+
+def _judge(settings: Settings, panes: int) -> StageKind:
+    names, judging = settings.topics, judge_settings(settings)
+    topics = StageTopics(JUDGE, (names.panes,), names.panes, names.alerts, names.dead_letters, settings.group)
+
+    def make(partition: int) -> JudgeStage:
         every = settings.watchdog
         watchdog = None if every is None else Watchdog(settings.group, partition, panes, every)
         return JudgeStage(judging, topics, partition, watchdog)
 
-    return (
-        StageKind(SUMMARISE, topics.inputs, summarise),
-        StageKind(JUDGE, (topics.panes,), judge),
-    )
+    return StageKind(JUDGE, topics.inputs, make)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +344,7 @@ class StageTopics:
     `inputs` are co-partitioned; the first one's positions are the task's.
     """
 
+    stage: str
     inputs: tuple[str, ...]
     panes: str
     alerts: str

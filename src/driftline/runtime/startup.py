@@ -6,6 +6,7 @@ from driftline.config import Settings, format_duration, missing_profiles
 from driftline.errors import ConfigError, TopicError
 from driftline.log.api import Log
 from driftline.runtime.rules import judge_settings
+from driftline.runtime.stage_names import SUMMARISE
 from driftline.runtime.topics import topic_faults, topic_warnings
 from driftline.state.api import Store
 
@@ -18,7 +19,7 @@ def check_before_work(settings: Settings, log: Log, store: Store, *, wall_ms: Ca
 
     Raises:
         TopicError: a topic is missing.
-        ConfigError: a profile file is missing.
+        ConfigError: a profile file is missing, or the topics of predictions are in another order than before.
         InputError: a profile file cannot be read.
         StateDenied: the store may lose what it was given.
     """
@@ -27,6 +28,7 @@ def check_before_work(settings: Settings, log: Log, store: Store, *, wall_ms: Ca
         raise ConfigError("\n".join(missing))
     judge_settings(settings)  # reads every profile
     store.check()
+    check_order(settings, store)
     found = log.topic_settings([topic for _, topic in settings.topics.named()]) if settings.kafka else {}
     return [*topic_warnings(settings, found), *clock_warnings(store, wall_ms())]
 
@@ -36,6 +38,21 @@ def check_topics(settings: Settings, log: Log) -> None:
     counts = log.partition_counts([topic for _, topic in settings.topics.named()])
     if faults := topic_faults(settings, counts):
         raise TopicError("\n".join(faults))
+
+
+def check_order(settings: Settings, store: Store) -> None:
+    """Raise `ConfigError` where the first topic of predictions is another one than that whose state is stored as such.
+
+    Its tasks would take up the state of the other topic, which would be counted once more from its beginning.
+    """
+    first, *others = settings.topics.inputs
+    for info in store.tasks(settings.group):
+        before = next((topic for topic in others if topic in info.offsets), None)
+        if info.task.stage == SUMMARISE and before is not None and first not in info.offsets:
+            raise ConfigError(
+                f'topics.predictions: "{before}" was the first topic, and its state is stored as that of the first; '
+                f'write it before "{first}"'
+            )
 
 
 def clock_warnings(store: Store, now_ms: int) -> list[str]:

@@ -99,8 +99,9 @@ def _why(key: str, name: str, own: Mapping[str, str]) -> str:
 
 def input_partitions(settings: Settings, log: Log) -> dict[str, int]:
     """Return the partition counts of the topics that tasks read. Raises `TopicError` where one is missing."""
-    counts = log.partition_counts([settings.topics.predictions, settings.topics.panes])
-    for topic in (settings.topics.predictions, settings.topics.panes):
+    topics = [*settings.topics.inputs, settings.topics.panes]
+    counts = log.partition_counts(topics)
+    for topic in topics:
         if topic not in counts:
             raise TopicError(f"topic {topic} does not exist: driftline topics create", topic=topic)
     return counts

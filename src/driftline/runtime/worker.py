@@ -94,7 +94,7 @@ class Worker:
         self._observe = observe
         self._next_report = 0.0
         topics = settings.topics
-        self._partition_counts = log.partition_counts([topics.predictions, topics.panes])
+        self._partition_counts = log.partition_counts([*topics.inputs, topics.panes])
         kinds = {kind.inputs[0]: kind for kind in stages or pipeline(settings, self._partition_counts)}
         self._checkpointer = Checkpointer(store, log.producer, owner, self._clock.wall_ms)
         self._consumer: Consumer = Members(log, settings.group, list(kinds.values()), self)
@@ -116,11 +116,11 @@ class Worker:
             store,
             owner=owner,
             group=settings.group,
-            asked=TopicPartition(topics.predictions, 0),
+            asked=TopicPartition(topics.main, 0),
             progress=self.progress,
             clock=self._clock,
         )
-        self._ends: dict[int, int] | None = None
+        self._ends: dict[str, dict[int, int]] | None = None
         self._panes_ends: dict[int, int] = {}
         self._next_look = 0.0
         self._next_check = self._clock.now() + CHECK_S
@@ -344,11 +344,7 @@ class Worker:
     def _look_for_the_end(self, now: float, interval: float) -> None:
         self._next_look = now + min(interval, RETRY_S)
         if self._ends is None:
-            topic = self._settings.topics.predictions
-            self._ends = {
-                number: self._consumer.bounds(TopicPartition(topic, number))[1]
-                for number in range(self._partition_counts[topic])
-            }
+            self._ends = {topic: self._ends_of(topic) for topic in self._settings.topics.inputs}
         if any(owned.moved or owned.unfinished for owned in self._tasks):
             return
         if everything_done(self._store, self._settings, self._ends, self._find_panes_ends):
@@ -357,7 +353,9 @@ class Worker:
     def _find_panes_ends(self) -> dict[int, int]:
         """Return where the panes topic ended when the first stage was done: another group may go on writing to it."""
         if not self._panes_ends:
-            topic = self._settings.topics.panes
-            partitions = [TopicPartition(topic, number) for number in range(self._partition_counts[topic])]
-            self._panes_ends = {each.partition: self._consumer.bounds(each)[1] for each in partitions}
+            self._panes_ends = self._ends_of(self._settings.topics.panes)
         return self._panes_ends
+
+    def _ends_of(self, topic: str) -> dict[int, int]:
+        partitions = [TopicPartition(topic, number) for number in range(self._partition_counts[topic])]
+        return {each.partition: self._consumer.bounds(each)[1] for each in partitions}

@@ -71,7 +71,7 @@ class Judge:
 
     def __init__(self, settings: JudgeSettings) -> None:
         self._settings = settings
-        self._merger = PaneMerger()
+        self._merger = PaneMerger(settings.topics)
         self._stream = StreamJudge(settings.group, settings.stream_window_ms, settings.dead_letter_share)
         self._skips = Skips(settings.group, settings.stream_window_ms)
         self._subjects: dict[Subject, SubjectJudge] = {}
@@ -257,11 +257,6 @@ class Judge:
     def mark(self) -> int:
         """All slices that end at or before this event time were judged."""
         return self._merger.mark
-
-    def positions(self) -> tuple[int, dict[int, tuple[bool, int]]]:
-        """Return (number of sources expected, source -> (idle, its position in the input)) as last heard."""
-        sources = {number: (source.idle, source.position) for number, source in self._merger.sources.items()}
-        return self._merger.expected, sources
 
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed since the last checkpoint (None: delete)."""

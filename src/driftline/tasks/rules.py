@@ -7,6 +7,7 @@ from typing import Literal
 from driftline.evidence.detectors import DETECTORS, USUAL, Maker
 from driftline.evidence.reference import Reference
 from driftline.incidents.budget import Budget
+from driftline.panes.sources import FIRST_TOPIC
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +66,5 @@ class JudgeSettings:
     dead_letter_share: float
     """Share of refused records in a window of the stream above which an incident says so."""
     stream_window_ms: int
+    topics: tuple[int, ...] = (FIRST_TOPIC,)
+    """Numbers of the topics of predictions, whose sources are waited for."""

@@ -1,0 +1,9 @@
+"""The formats that Driftline brings."""
+
+from collections.abc import Mapping
+
+from driftline.formats.api import MakeFormat
+from driftline.formats.native import NativeDecoder
+
+FORMATS: Mapping[str, MakeFormat] = {"native": NativeDecoder}
+"""By the name that `topics.predictions` calls them. To be listed here is to be tested for conformance."""
