@@ -94,6 +94,10 @@ bench: setup services ## Measure the cost of an event on this machine
 client: setup ## Measure what `pip install driftline` brings to a service that publishes
 	@$(BIN)/python -m tests.client
 
+.PHONY: memory
+memory: setup ## Print what a worker holds in memory while producers go far beyond all limits: MINUTES=10
+	@$(BIN)/python -m driftline.bench.memory --minutes $(or $(MINUTES),10)
+
 .PHONY: detection
 detection: setup ## Measure what is found and how often wrongly, and write docs/detection.md (ARGS=--quick: a small run, ARGS='--parts lengths': one part)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m driftline.detection $(or $(ARGS),--output docs/detection.md)

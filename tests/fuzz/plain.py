@@ -5,7 +5,7 @@ Numbers are Python's own reading of their text, so a fast path's floats are comp
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -14,9 +14,9 @@ import numpy as np
 
 from driftline.columns.batch import ColumnBatch, ReadHeaders, no_headers
 from driftline.columns.categories import MISSING_NUMBER, NO_KEY, CategoryKeys
-from driftline.columns.model import ModelColumns
+from driftline.columns.model import Beyond, ModelColumns
 from driftline.columns.reasons import Reason
-from driftline.columns.shape import BAD_NAME, TOO_MANY, Limits, plain_name
+from driftline.columns.shape import BAD_NAME, OTHER, TOO_MANY, Limits, plain_name
 from driftline.columns.times import BAD_TIME, NO_TIME, parse_time, unit_of
 from driftline.formats.event_shape import EventShape, pack_shapes, unpack_shapes
 from driftline.formats.shapes import Kind, Node, kind_of
@@ -48,12 +48,19 @@ class PlainDecoder:
         self.keys = CategoryKeys()
         self.learned = False
         self._tags_of = tags_of
+        self._beyond: list[Beyond] = []
 
     def checkpoint(self) -> bytes | None:
         return pack_shapes(self.shapes.values())
 
     def restore(self, blob: bytes) -> None:
         self.shapes = unpack_shapes(blob, self.limits, self._tags_of)
+
+    def let_go(self, heard: Mapping[str, tuple[Set[int], Set[int]]]) -> None:
+        self.learned = True
+        self.shapes = {model: shape for model, shape in self.shapes.items() if model in heard}
+        for model, shape in self.shapes.items():
+            shape.free(*heard[model])
 
     @property
     def crowded(self) -> bool:
@@ -70,11 +77,13 @@ class PlainDecoder:
         ids: list[object] = [None] * len(values)
         details: dict[int, str] = {}
         ignored: dict[int, int] = {}
+        self._beyond = []
         models: dict[str, _Rows] = defaultdict(_Rows)
         for row, value in enumerate(values):
             reason, detail, event, read = _looked_at(value, self.limits)
             if reason is Reason.ACCEPTED and event["model"] not in self.shapes and self._full:
                 reason = Reason.TOO_MANY_MODELS
+                self._beyond.append((row, "models", event["model"]))
             reasons[row] = reason
             if reason is not Reason.ACCEPTED:
                 if detail:
@@ -84,10 +93,11 @@ class PlainDecoder:
             beyond, times[row], reasons[row] = self._take(row, event, read, models[event["model"]])
             if beyond:
                 ignored[row] = beyond
+                self._beyond.append((row, "fields", event["model"]))
             if reasons[row] in (Reason.BAD_EVENT_TIME, Reason.EVENT_TIME_UNIT):
                 details[row] = f"event_time is {str(event['event_time'])[:40]!r}"
         columns = [self._columns(self.shapes[model], found) for model, found in models.items()]
-        return ColumnBatch(reasons, details, times, identities(ids), columns, ignored)
+        return ColumnBatch(reasons, details, times, identities(ids), columns, ignored, beyond=sorted(self._beyond))
 
     @property
     def _full(self) -> bool:
@@ -109,6 +119,11 @@ class PlainDecoder:
             known[None if value is None else plain_name(_as_float(value))]
             for value, known in zip(values, shape.segment_codes, strict=True)
         ]
+        if version == TOO_MANY:
+            self._beyond.append((row, "versions", f"{model}/{plain_name(event['model_version'])}"))
+        for tag, value, code, other in zip(shape.tags, values, segments, shape.other_codes, strict=True):
+            if code == other and value != OTHER:
+                self._beyond.append((row, "segments", f"{model}[{tag}={plain_name(_as_float(value))}]"))
         rows.rows.append(row)
         rows.versions.append(version)
         rows.segments.append(segments)

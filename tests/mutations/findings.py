@@ -74,7 +74,7 @@ MUTATIONS = (
     Mutation(
         "panes that come again are counted again",
         PaneMerger.take,
-        "record.place <= source.sent.get(record.model, (0, NEVER, 0))",
+        "record.place <= source.sent.get(record.model, source.forgotten)",
         "False",
         (f"{MERGING}::test_records_sent_again_change_nothing", MERGING, SIMULATION),
     ),
@@ -107,7 +107,7 @@ MUTATIONS = (
     Mutation(
         "lateness is decided by the whole batch",
         Summarise._refuse_late,
-        "before - self._settings.max_out_of_orderness",
+        "batch.before_records(before) - self._settings.max_out_of_orderness",
         "after[-1:] - self._settings.max_out_of_orderness",
         (f"{SUMMARISE}::test_it_counts_what_the_oracle_counts",),
     ),
@@ -121,13 +121,13 @@ MUTATIONS = (
     Mutation(
         "panes that wait in Judge are not part of its checkpoint",
         PaneMerger.take,
-        "self._writes[blob] = value",
+        "self._writes[blob] = value if isinstance(value, bytes) else record",
         "self._writes[blob] = None",
         (f"{MERGING}::test_no_restart_shows", MERGING, SIMULATION),
     ),
     Mutation(
         "slices that are being learned from are not part of the checkpoint",
-        Learner._add,
+        Learner.put,
         "self.changed.add(start)",
         "pass",
         (f"{JUDGE}::test_no_restart_shows", JUDGE, SIMULATION),

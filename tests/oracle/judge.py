@@ -11,7 +11,8 @@ from tests.oracle.tally import Tally, tally_of, together
 
 NEVER = -(2**62)
 FEWEST_REFUSED = 20
-CAPACITY = ("too-many-models", "too-many-versions")
+CAPACITY = {"too-many-models": "models", "too-many-versions": "versions"}
+CENSUS = "\x01"
 
 Subject = tuple[str, str, str]
 """Model, version, segment."""
@@ -99,6 +100,8 @@ class Oracle:
     told: list[Told] = field(default_factory=list)
     """What was told of the stream itself."""
     _stream: dict[int, Counter[str]] = field(default_factory=dict)
+    _beyond: dict[int, Counter[str]] = field(default_factory=dict)
+    """By end of a window of the stream."""
     _open: dict[str, int] = field(default_factory=dict)
 
     def take(self, record: Content | Mark) -> None:
@@ -151,6 +154,7 @@ class Oracle:
         while True:
             ends = [end for end, _, _ in self.waiting]
             ends += [start + self.rules.stream_window_ms for start in self._stream]
+            ends += self._beyond
             if not ends or min(ends) > limit:
                 break
             time = min(ends)
@@ -164,6 +168,7 @@ class Oracle:
         if model == "":
             for record in records:
                 self._count_stream(record)
+        if model[:1] in ("", CENSUS):
             return
         parts: dict[Subject, list[Tally]] = defaultdict(list)
         for record in records:
@@ -177,7 +182,14 @@ class Oracle:
         for _, slot, _, _, buckets in record.cells:
             for key, count, _ in buckets if slot else ():
                 assert category_key(record.categories[key]) == key
-                window[f"{record.signals[slot]}:{record.categories[key]}"] += count
+                signal, what = record.signals[slot], record.categories[key]
+                if signal == "fate":
+                    window[f"{signal}:{what}"] += count
+                limit = what if signal == "beyond_limits" else CAPACITY.get(what) if signal == "fate" else None
+                if limit is not None:
+                    size = self.rules.stream_window_ms
+                    end = -(-(record.start + record.length) // size) * size
+                    self._beyond.setdefault(end, Counter())[limit] += count
 
     def _judge_stream(self, time: int) -> None:
         for start in sorted(self._stream):
@@ -188,10 +200,11 @@ class Oracle:
             fates = {fact[5:]: n for fact, n in window.items() if fact.startswith("fate:") and fact != "fate:accepted"}
             many = sum(fates.values()) > max(self.rules.dead_letter_share * window["records"], FEWEST_REFUSED - 1)
             self._decide("dead_letters", start, end, fates if many else {})
-            beyond = {fact[14:]: n for fact, n in window.items() if fact.startswith("beyond_limits:")}
-            if models := sum(fates.get(reason, 0) for reason in CAPACITY):
-                beyond["models or versions"] = models
-            self._decide("capacity", start, end, beyond)
+        for end in sorted(end for end in self._beyond if end <= time):
+            start = end - self.rules.stream_window_ms
+            self._decide("capacity", start, end, self._beyond.pop(end))
+            if "capacity" in self._open:
+                self._beyond.setdefault(end + self.rules.stream_window_ms, Counter())
 
     def _decide(self, kind: str, start: int, end: int, counts: dict[str, int]) -> None:
         if bool(counts) == (kind in self._open):

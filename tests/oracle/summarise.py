@@ -10,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import groupby
+from typing import Any
 
 from tests.oracle.reading import BadTime, OtherUnit, ignored_in, name_of, read, time_of, usable, values_of
 
@@ -65,6 +67,7 @@ def delay(time: int, stamp: int) -> float:
 
 
 SAMPLED = 256
+NAMED = 3
 
 
 def identity(value: object) -> int:
@@ -96,6 +99,8 @@ class Pane:
     names: dict[int, str] = field(default_factory=dict)
     ids: dict[str, Counter[int]] = field(default_factory=dict)
     """By version, how often each event id came."""
+    beyond: set[str] = field(default_factory=set)
+    """Of the stream: the first models that had fields beyond the limits."""
 
     @property
     def end(self) -> int:
@@ -161,6 +166,24 @@ def content_of(pane: Pane, source: int, sources: int, flushes: int = 0) -> Conte
         source, sources, pane.model, pane.start, pane.length, 0, 1, groups, signals, cells, categories,
         flushes,
     )  # fmt: skip
+
+
+CENSUS = "\x01"
+
+
+def census_of(panes: Sequence[Pane], source: int, sources: int, flushes: int) -> Content:
+    """Return what is told to every task of Judge: how many events each model has in panes of one slice of time."""
+    first = panes[0]
+    events = {pane.model: sum_of_events(pane) for pane in panes if pane.model}
+    cells = [(rank, 0, 0, 0, [(0, events[model], 0)]) for rank, model in enumerate(sorted(events))]
+    groups = [(model, "") for model in sorted(events)]
+    name = f"{CENSUS}{first.length}"
+    return Content(source, sources, name, first.start, first.length, 0, 1, groups, ["events"], cells, {}, flushes)
+
+
+def sum_of_events(pane: Pane) -> int:
+    """Return how many events were counted, of all versions."""
+    return sum(cells["events", ROLES["oddity"]][0] for (_, segment), cells in pane.groups.items() if not segment)
 
 
 @dataclass(frozen=True)
@@ -248,17 +271,17 @@ class Oracle:
     beyond_limits: int = 0
     sent: list[Content] = field(default_factory=list)
     open: dict[tuple[str, int], Pane] = field(default_factory=dict)
-    _before: list[tuple[str, int]] = field(default_factory=list)
-    """Fates of the records that came before any time was known, and how many of their fields were beyond the limits."""
+    _before: list[tuple[str, int, str]] = field(default_factory=list)
+    """Of the records that came before any time was known: fate, how many fields were beyond the limits, and model."""
 
     def take(self, value: bytes | None, stamp: int) -> str:
         """Take in one record; returns its fate."""
         if not 0 <= stamp <= 253_370_764_799_999:
             stamp = -1
-        fate, ignored = self._judge(value, stamp)
+        fate, ignored, model = self._judge(value, stamp)
         self.reasons.append(fate)
         self.position += 1
-        self._count_fate(fate, ignored)
+        self._count_fate(fate, ignored, model)
         self._send()
         return fate
 
@@ -280,11 +303,14 @@ class Oracle:
             self._send_those(list(self.open))
             self.flushes += 1
 
-    def _judge(self, value: bytes | None, stamp: int) -> tuple[str, int]:
-        rules = self.rules
-        reason, event = read(value, rules.name_length)
+    def _judge(self, value: bytes | None, stamp: int) -> tuple[str, int, str]:
+        reason, event = read(value, self.rules.name_length)
         if reason != "accepted":
-            return reason, 0
+            return reason, 0, ""
+        return *self._count(event, stamp), event["model"]
+
+    def _count(self, event: dict[str, Any], stamp: int) -> tuple[str, int]:
+        rules = self.rules
         model = event["model"]
         tags = rules.tags(model)
         ignored = ignored_in(event, tags, rules.name_length, rules.depth)
@@ -331,10 +357,10 @@ class Oracle:
                 pane.count((version, segment), "arrival.delay_s", "number", delay(time, stamp))
         return "accepted", ignored
 
-    def _count_fate(self, fate: str, ignored: int) -> None:
+    def _count_fate(self, fate: str, ignored: int, model: str) -> None:
         """Count the record in the stream's own pane of the time at which it was read, or else in the first one."""
         self.beyond_limits += ignored
-        self._before.append((fate, ignored))
+        self._before.append((fate, ignored, model))
         self._count_before()
 
     def _count_before(self) -> None:
@@ -343,11 +369,14 @@ class Oracle:
         length = self.rules.stream_pane_ms
         start = self.time.newest - self.time.newest % length
         pane = self.open.setdefault(("", start), Pane("", start, length))
-        for held, ignored in self._before:
+        for held, ignored, model in self._before:
             pane.count(("", ""), "events", "oddity", "event")
             pane.count(("", ""), "fate", "string", held)
             if ignored:
                 pane.count(("", ""), "beyond_limits", "string", "fields", ignored)
+                if model in pane.beyond or len(pane.beyond) < NAMED:
+                    pane.beyond.add(model)
+                    pane.count(("", ""), "beyond_names", "string", f"fields: {model}")
         self._before = []
 
     def _send(self) -> None:
@@ -356,8 +385,12 @@ class Oracle:
         self._send_those([key for key, pane in self.open.items() if pane.end <= self.watermark])
 
     def _send_those(self, keys: Sequence[tuple[str, int]]) -> None:
-        for pane in sorted((self.open.pop(key) for key in keys), key=lambda pane: (pane.end, pane.start, pane.model)):
-            self.sent.append(content_of(pane, self.source, self.sources, self.flushes))
+        due = sorted((self.open.pop(key) for key in keys), key=lambda pane: (pane.end, pane.start, pane.model))
+        for _, same in groupby(due, key=lambda pane: (pane.end, pane.start)):
+            panes = list(same)
+            if any(pane.model for pane in panes):
+                self.sent.append(census_of(panes, self.source, self.sources, self.flushes))
+            self.sent.extend(content_of(pane, self.source, self.sources, self.flushes) for pane in panes)
 
     @property
     def counters(self) -> dict[str, object]:
@@ -369,7 +402,7 @@ class Oracle:
             "refused": dict(refused),
             "without_time": self.without_time,
             "beyond_limits": self.beyond_limits,
-            "panes": len(self.sent),
+            "panes": sum(content.model[:1] != CENSUS for content in self.sent),
             "events": self.reasons.count("accepted"),
         }
 

@@ -209,8 +209,13 @@ def test_reaching_a_limit_opens_an_incident_about_the_stream() -> None:
         (START + n * 1_000, event(n, time=START + n * 1_000, model=f"m{n % 5}", segment={"tenant": f"t{n}"}))
         for n in range(1_500)
     ]
-    (capacity,) = [i for i in backtest(limited, encoded(events)).latest if i.kind is Kind.CAPACITY]
-    assert {signal.name for signal in capacity.signals} == {"segments", "models or versions"}
+    told = [incident for incident in backtest(limited, encoded(events)).latest if incident.kind is Kind.CAPACITY]
+    assert {each.subject.model: {signal.name: signal.what for signal in each.signals} for each in told} == {
+        "": {"models": "m3, m4", "segments": "m0[tenant=t50], m1[tenant=t51], m2[tenant=t52]"},
+        "m0": {"segments": "tenant=t30, tenant=t35, tenant=t40"},
+        "m1": {"segments": "tenant=t31, tenant=t36, tenant=t41"},
+        "m2": {"segments": "tenant=t32, tenant=t37, tenant=t42"},
+    }
 
 
 HOW = watching(segments=["tenant"], windows=["10m", "1h"], detectors={"*": ["adwin", "cusum", "ewma"]})

@@ -13,6 +13,7 @@ import pytest
 
 from driftline.config import Settings
 from driftline.evidence import detectors
+from driftline.formats import event_shape
 from driftline.incidents.alerts import alert_id
 from driftline.log.api import Batch, Headers, Record
 from driftline.panes import open as open_panes
@@ -25,6 +26,7 @@ from driftline.runtime.worker import Worker
 from driftline.state.redis import RedisStore
 from driftline.tables import EncodedEvents
 from driftline.tasks import judge as judge_module
+from driftline.tasks import learning
 from driftline.tasks import summarise as summarise_module
 from tests.fuzz.states import header_of, sealed
 from tests.runtime.streams import PARTITIONS, Bench, Manual, events, settings
@@ -38,8 +40,9 @@ WRITTEN = {
     "summarise": summarise_module.TASK_VERSION,
     "cells": open_panes.VERSION,
     "rows": stored_rows.VERSION,
+    "slice": learning.SLICE_VERSION,
     "judge": judge_module.VERSION,
-    "slice": judge_module.SLICE_VERSION,
+    "shapes": event_shape.VERSION,
     "pane": records.PANE_VERSION,
 }
 """Versions that today's release writes; 1 for what is not here."""

@@ -9,13 +9,13 @@ dead letter can be mended and published again, and nothing counts twice.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.columns.model import ModelColumns
+from driftline.columns.model import Beyond, ModelColumns, settle
 from driftline.sketches.keys import Bools, Ints
 
 NO_ID = -1
@@ -47,6 +47,15 @@ class ColumnBatch:
     """Fields beyond the limits, by record."""
     records: Ints | None = None
     """For each event the position of its record, ascending. None: each record is one event, refused ones too."""
+    beyond: list[Beyond] = field(default_factory=list)
+    """Who was beyond a limit, by record."""
+
+    def settle(self) -> None:
+        """Give codes to versions and segments that had none, and note who gets none of their own."""
+        for event, limit, name in settle(self.models):
+            record = event if self.records is None else int(self.records[event])
+            self.beyond.append((record, limit, name))
+        self.beyond.sort()
 
     def of_events(self, held: NDArray[_T]) -> NDArray[_T]:
         """Return for each event what is held for its record."""

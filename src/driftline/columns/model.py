@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.columns.shape import Shape
+from driftline.columns.shape import OTHER, TOO_MANY, Shape
 from driftline.sketches.keys import Floats, Ints
 from driftline.sketches.summary import Oddity
 
@@ -20,6 +20,8 @@ UNNAMED = -9
 """Stands for the code of a version or segment that has none yet."""
 
 Layout = tuple[int, bytes, bytes]
+Beyond = tuple[int, str, str]
+"""A row, the limit that it went beyond, and who did."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,15 +54,25 @@ class ModelColumns:
         return id(self.shape), self.number_slots.tobytes(), self.category_cells.tobytes()
 
 
-def settle(pieces: Iterable[ModelColumns]) -> None:
-    """Give codes to versions and segments that had none, in the order of the batch: a limit may be met on the way."""
+def settle(pieces: Iterable[ModelColumns]) -> list[Beyond]:
+    """Give codes to versions and segments that had none, in the order of the batch: a limit may be met on the way.
+
+    Returns those that got none of their own.
+    """
     waiting = [(int(piece.rows[at]), which, at, piece, value) for piece in pieces for at, which, value in piece.unnamed]
-    for _, which, at, piece, value in sorted(waiting, key=itemgetter(0, 1)):
+    beyond: list[Beyond] = []
+    for row, which, at, piece, value in sorted(waiting, key=itemgetter(0, 1)):
         shape = piece.shape
         if which:
-            piece.segments[which - 1][at] = shape.segment_codes[which - 1][value]
+            code = piece.segments[which - 1][at] = shape.segment_codes[which - 1][value]
+            name = shape.segment_codes[which - 1].name_of(value)
+            if code == shape.other_codes[which - 1] and name != OTHER:
+                beyond.append((row, "segments", f"{shape.model}[{shape.tags[which - 1]}={name}]"))
         else:
-            piece.versions[at] = shape.version_codes[value]
+            code = piece.versions[at] = shape.version_codes[value]
+            if code == TOO_MANY:
+                beyond.append((row, "versions", f"{shape.model}/{shape.version_codes.name_of(value)}"))
+    return beyond
 
 
 def join(pieces: Sequence[ModelColumns]) -> list[ModelColumns]:

@@ -48,6 +48,6 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.EVENT_TIME_AHEAD: "event_time is further ahead of the record's own timestamp than `max_ahead` allows",
     Reason.EVENT_TIME_BEHIND: "event_time is further behind the record's own timestamp than `max_age` allows",
     Reason.LATE: "it came later than `max_out_of_orderness` allows, and its pane was sent",
-    Reason.TOO_MANY_MODELS: "more models than `limits.models` in one partition",
-    Reason.TOO_MANY_VERSIONS: "more versions of this model than `limits.versions`",
+    Reason.TOO_MANY_MODELS: "more than twice `limits.models` in one partition",
+    Reason.TOO_MANY_VERSIONS: "more than twice `limits.versions` of this model in one partition",
 }

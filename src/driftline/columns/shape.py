@@ -1,11 +1,12 @@
 """One model's shape: its signals, versions and segments, each with a number, given in log order.
 
-Everything here grows only, up to stated limits, and is part of the task's checkpoint. What else a format has to learn
+Everything here grows only, up to stated limits, until names that did not come for long are let go; and it is part of
+the task's checkpoint. What else a format has to learn
 of a model to decode its events is the format's own (`formats.event_shape`).
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,16 +31,20 @@ TOO_MANY = -2
 NO_VERSION = ""
 NO_VALUE = "(none)"
 OTHER = "(other)"
+FREE = "\x00"
+"""In the place of a name that was let go. The next new one gets its code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much of one model a task remembers. What is beyond is counted, and raises an incident of its own."""
+    """How much is watched at once. What is beyond is counted, and raises an incident of its own."""
 
     models: int = 1_000
     versions: int = 100
     segments: int = 1_000
     signals: int = 500
+    groups: int = 20_000
+    keep_ms: int = 14 * 86_400_000
     depth: int = 4
     name_length: int = 256
 
@@ -60,29 +65,57 @@ def usable_name(name: str, limits: Limits) -> bool:
 class Codes(dict[Any, int]):
     """Codes of names, given in order of appearance. Names that get none are not remembered: there may be millions."""
 
-    def __init__(self, names: list[str], limit: int, limits: Limits, *, beyond: int, missing: str, prefix: str = ""):
+    def __init__(
+        self,
+        names: list[str],
+        free: list[int],
+        limit: int,
+        limits: Limits,
+        *,
+        beyond: int,
+        missing: str,
+        prefix: str = "",
+    ):
         super().__init__()
         self.names = names
+        self._free = free
         self._limit = limit
         self._limits = limits
         self._beyond = beyond
         self._missing = missing
         self._prefix = prefix
-        self._known = {name: code for code, name in enumerate(names)}
+        self._known = {name: code for code, name in enumerate(names) if name != FREE}
 
     def __missing__(self, value: object) -> int:
-        name = self._missing if value is None or value is UNSET else plain_name(value)
+        name = self.name_of(value)
         if name != self._missing and not usable_name(name, self._limits):
             return BAD_NAME
         full = self._prefix + name
         code = self._known.get(full)
         if code is None:
-            if len(self.names) >= self._limit:
+            if len(self.names) - len(self._free) >= self._limit:
                 return self._beyond
-            code = self._known[full] = len(self.names)
-            self.names.append(full)
+            code = self._known[full] = self._free.pop(0) if self._free else len(self.names)
+            self.names[code : code + 1] = [full]
         self[value] = code
         return code
+
+    def name_of(self, value: object) -> str:
+        """Return the name that a value of an event means."""
+        return self._missing if value is None or value is UNSET else plain_name(value)
+
+
+def _free(names: Sequence[str]) -> list[int]:
+    """Return the codes of names that were let go."""
+    return [code for code, name in enumerate(names) if name == FREE]
+
+
+def _let_go(names: list[str], kept: Collection[int]) -> bool:
+    """Free the codes of all names but these. Returns whether there were others."""
+    gone = [code for code, name in enumerate(names) if name != FREE and code not in kept]
+    for code in gone:
+        names[code] = FREE
+    return bool(gone)
 
 
 def plain_name(value: object) -> str:
@@ -108,14 +141,17 @@ class Shape:
 
     def _index(self) -> None:
         limits = self._limits
-        self.version_codes = Codes(self.versions, limits.versions, limits, beyond=TOO_MANY, missing=NO_VERSION)
+        self.version_codes = Codes(
+            self.versions, _free(self.versions), limits.versions, limits, beyond=TOO_MANY, missing=NO_VERSION
+        )
         others = [f"{tag}={OTHER}" for tag in self.tags]
         self.segments.extend(name for name in others if name not in self.segments)
         self.other_codes = [self.segments.index(name) for name in others]
         """For each tag the code of its values beyond the limit."""
+        free = _free(self.segments)
         room = limits.segments + 1 + len(self.tags)
         self.segment_codes = [
-            Codes(self.segments, room, limits, beyond=code, missing=NO_VALUE, prefix=f"{tag}=")
+            Codes(self.segments, free, room, limits, beyond=code, missing=NO_VALUE, prefix=f"{tag}=")
             for tag, code in zip(self.tags, self.other_codes, strict=True)
         ]
 
@@ -132,13 +168,20 @@ class Shape:
             self.signals[signal] = len(self.signals)
         return True
 
+    def free(self, versions: Set[int], segments: Set[int]) -> bool:
+        """Let go of all names but those with these codes. Returns whether any went."""
+        freed = _let_go(self.versions, versions) | _let_go(self.segments, {ALL, *self.other_codes, *segments})
+        if freed:
+            self._index()
+        return freed
+
     def restore(self, signals: Sequence[str], versions: Sequence[str], segments: Sequence[str]) -> None:
         """Take up the names of a checkpoint, in the order of their numbers. Raises `StateCorrupt`."""
         if list(signals[:1]) != [EVENTS] or list(segments[:1]) != [""]:
             raise corrupt("shapes", f"model {self.model[:80]!r} lacks its first signal or segment")
         signals = [*signals, *(name for name in NO_FIELDS if name not in signals)]  # of a release that did not count it
         for names, most in ((signals, 2**SIGNAL_BITS), (versions, 2**VERSION_BITS), (segments, 2**SEGMENT_BITS)):
-            if len(names) > most or len(set(names)) != len(names):
+            if len(names) > most or len({*names} - {FREE}) != len(names) - [*names].count(FREE):
                 fault = f"model {self.model[:80]!r} has too many names, or one twice: {names[-1][:80]!r}"
                 raise corrupt("shapes", fault)
         self.signals = {name: slot for slot, name in enumerate(signals)}

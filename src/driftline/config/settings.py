@@ -106,10 +106,17 @@ class TopicSettings(Section):
 class LimitSettings(Section):
     """What one bad producer can cost. What goes over a limit is counted and reported, never silently dropped."""
 
-    models: Count = Field(default=1_000, description="Models watched at once.")
+    models: Count = Field(default=1_000, description="Models watched at once, in the whole installation.")
     versions: Count = Field(default=100, description="Versions of one model.")
-    segments: Count = Field(default=1_000, description="Segments of one model version.")
+    segments: Count = Field(default=1_000, description="Segments of one model, of all its tags and versions.")
     signals: Count = Field(default=500, description="Signals of one model.")
+    groups: Count = Field(
+        default=20_000, description="(Model, version, segment)s of one task: of a partition. Bounds its memory."
+    )
+    keep: PositiveDuration = Field(
+        default=14 * 86_400_000,
+        description="A place is kept so long for what is silent, and for a pane at least; then newcomers may have it.",
+    )
     depth: Count = Field(default=4, description="How deep nested feature values are flattened.")
     name_length: Count = Field(default=256, description="Characters of a model, version, segment or signal name.")
     dead_letter_share: Share = Field(default=0.05, description="A larger share of dead letters opens an incident.")

@@ -4,7 +4,7 @@
 `driftline.formats`. Each passes the tests of tests/formats/test_conformance.py by being listed.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Protocol, TypeAlias
 
 from driftline.columns.batch import ColumnBatch, ReadHeaders, no_headers
@@ -24,7 +24,7 @@ class Format(Protocol):
 
     @property
     def shapes(self) -> Mapping[str, Shape]:
-        """What is known of each model. Slots and codes, once given, keep their meaning."""
+        """What is known of each model. Slots and codes, once given, keep their meaning until they are let go."""
         ...
 
     def decode(
@@ -40,6 +40,13 @@ class Format(Protocol):
 
     def trim(self, wanted: set[int]) -> None:
         """Forget all values seen but the names of these category keys: there may be millions."""
+        ...
+
+    def let_go(self, heard: Mapping[str, tuple[Set[int], Set[int]]]) -> None:
+        """Let go of models, versions and segments that were not heard of: they are new if they come again.
+
+        `heard` are codes of versions and segments, by model. See `Shape.free`.
+        """
         ...
 
     def checkpoint(self) -> bytes | None:

@@ -10,7 +10,8 @@ from driftline.columns.shape import Limits, Shape, usable_name
 from driftline.columns.signals import CODE_VERSION
 from driftline.formats.shapes import BODY, CODE, IDENTITY, Kind, Node, StoredNode, decode_node, encode_node, kind_of
 
-VERSION = 1
+VERSION = 2
+"""1 had no names that were let go."""
 MAX_EXTRA_FIELDS = 256
 """Fields outside features, prediction and latency that a shape learns to expect. More are decoded slowly."""
 
@@ -168,7 +169,7 @@ def pack_shapes(shapes: Iterable[EventShape]) -> bytes:
 
 def unpack_shapes(blob: bytes, limits: Limits, tags_of: Callable[[str], tuple[str, ...]]) -> dict[str, EventShape]:
     """Return stored shapes by model. Raises `StateCorrupt`, or what a wrong value causes."""
-    shapes = [EventShape.decode(data, limits, tags_of(data[0])) for data in unpack(blob, "shapes", (VERSION,)).value]
+    shapes = [EventShape.decode(data, limits, tags_of(data[0])) for data in unpack(blob, "shapes", (1, VERSION)).value]
     return {shape.model: shape for shape in shapes}
 
 

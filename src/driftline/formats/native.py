@@ -13,7 +13,7 @@ mix of models. Chunks are small enough for their objects to stay in the cache: d
 of what 10,000 at a time do.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from itertools import islice
 from typing import Any, Union
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from driftline.columns.batch import NO_ID, ColumnBatch, ReadHeaders, no_headers
 from driftline.columns.categories import CategoryKeys
-from driftline.columns.model import ModelColumns, join, settle
+from driftline.columns.model import ModelColumns, join
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import BAD_NAME, TOO_MANY, Limits
 from driftline.columns.times import BAD_TIME, NO_TIME, parse_times, unit_of
@@ -80,6 +80,25 @@ class NativeDecoder:
         self._rebuild()
         self._stored = self._size
 
+    def let_go(self, heard: Mapping[str, tuple[Set[int], Set[int]]]) -> None:
+        """Let go of models, versions and segments that were not heard of: they are new if they come again.
+
+        `heard` are codes of versions and segments, by model.
+        """
+        gone = [model for model in self.shapes if model not in heard]
+        for model in gone:
+            del self.shapes[model], self._generations[model]
+            for row_type in (self._strict.pop(model), self._lenient.pop(model)):
+                del self._shape_of[row_type]
+            self._fast.forget(model)
+        if gone:
+            self.learned = True
+            self._rebuild()
+        for model, shape in self.shapes.items():
+            if shape.free(*heard[model]):
+                self.learned = True
+                self._fast.forget_codes(model)
+
     @property
     def crowded(self) -> bool:
         """Whether it is time to `trim`."""
@@ -102,7 +121,7 @@ class NativeDecoder:
         if len(left):
             rest = values if len(left) == len(values) else [values[at] for at in left.tolist()]
             self._carefully(rest, left, batch)
-        settle(batch.models)
+        batch.settle()
         self._refuse(batch)
         batch.models = join(batch.models)
         return batch
@@ -170,7 +189,8 @@ class NativeDecoder:
             reason, detail, event = validate(chunk[at], self.limits)
             if reason is Reason.ACCEPTED and event["model"] not in self.shapes:
                 if len(self.shapes) >= self.limits.models:
-                    reason = Reason.TOO_MANY_MODELS
+                    reason, detail = Reason.TOO_MANY_MODELS, f"model is {event['model'][:40]!r}"
+                    batch.beyond.append((rows[at], "models", event["model"]))
                 else:
                     model = event["model"]
                     self.shapes[model] = EventShape(model, self.limits, self._tags_of(model))
@@ -182,6 +202,7 @@ class NativeDecoder:
             beyond = self.shapes[event["model"]].learn(event)
             if beyond:
                 batch.ignored[rows[at]] = beyond
+                batch.beyond.append((rows[at], "fields", event["model"]))
             valid.append((at, event))
         retyped = [self._retype(model) for model in {event["model"]: None for _, event in valid}]
         if any(retyped):

@@ -115,7 +115,8 @@ def describe(signal: Signal, kind: Kind) -> str:
     if kind is Kind.SKIPPED:
         return f"{effects.get('count', 0):,.0f} known, from offset {signal.before} to {signal.after}"
     if kind in (Kind.DEAD_LETTERS, Kind.CAPACITY):
-        return f"{name} {number(effects.get('count', 0))}"
+        some = f" ({signal.what})" if signal.what else ""
+        return f"{name} {number(effects.get('count', 0))}{some}"
     if kind is Kind.DATA_QUALITY:
         before, after, what = largest_share(signal.name, effects)
         if signal.name in _ARRIVALS:

@@ -81,6 +81,14 @@ PANE_RECORDS = Metric(
     "another group on the same topic, which are left alone.",
 )
 WINDOWS = Metric("windows", "counter", "windows", ("partition",), "Windows of any model that were judged.")
+JUDGED = Metric(
+    "judged",
+    "counter",
+    "events",
+    ("partition", "fate"),
+    "Events in panes: watched, or beyond the limit on models, versions or groups. Beside them, events of segments and "
+    "values of signals that are beyond theirs.",
+)
 INCIDENTS = Metric("incidents_open", "gauge", "incidents", ("model", "kind"), "Incidents that fire now.")
 
 LAG = Metric("lag", "gauge", "records", ("topic", "partition"), "Records between the task and the partition's end.")
@@ -141,6 +149,7 @@ METRICS = (
     PANES,
     PANE_RECORDS,
     WINDOWS,
+    JUDGED,
     INCIDENTS,
     LAG,
     WATERMARK,

@@ -38,6 +38,8 @@ class Source(msgspec.Struct, array_like=True):
     """For each model the place of the pane that came last: what comes again is known by it."""
     rested: bool = False
     """Whether the last watermark said that it is idle."""
+    forgotten: tuple[Count, Mark, Count] = (0, NEVER, 0)
+    """The last place among those of models that were forgotten: what is not beyond it comes again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +104,7 @@ class PaneMerger:
             source.time, source.position, source.idle = place
             source.rested = record.idle
             return True
-        if record.place <= source.sent.get(record.model, (0, NEVER, 0)):
+        if record.place <= source.sent.get(record.model, source.forgotten):
             self.counters.repeated += 1
             return False
         source.sent[record.model] = record.place
@@ -120,6 +122,13 @@ class PaneMerger:
             heappush(self._order, key)
         self._waiting[key].append(_Waiting(record, blob))
         return False
+
+    def forget(self, before: int) -> None:
+        """Forget what came last of models that were silent since."""
+        for source in self.sources.values():
+            gone = {model: place for model, place in source.sent.items() if place[1] < before}
+            source.forgotten = max([source.forgotten, *gone.values()])
+            source.sent = {model: place for model, place in source.sent.items() if model not in gone}
 
     def complete_to(self) -> int:
         """Return the time up to which every source that is not idle has sent all."""

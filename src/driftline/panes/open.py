@@ -20,7 +20,7 @@ import numpy as np
 
 from driftline.codec import Count, corrupt, pack, unpack
 from driftline.columns.model import ModelColumns
-from driftline.columns.shape import ALL, SEGMENT_BITS, VERSION_BITS, Shape
+from driftline.columns.shape import ALL, FREE, SEGMENT_BITS, VERSION_BITS, Shape
 from driftline.columns.signals import REPEATED
 from driftline.panes.arrivals import Arrivals
 from driftline.panes.closing import Pane, pane_records
@@ -53,6 +53,10 @@ BUCKETS_HELD = 1 << 20
 once or twice, however many cells there are."""
 
 
+Heard = dict[str, tuple[set[int], set[int]]]
+"""By model: codes of the versions and of the segments of which something was counted."""
+
+
 @dataclass(slots=True)
 class _Due:
     """What is held of a pane that is to be closed."""
@@ -75,6 +79,7 @@ class OpenPanes:
         self._chunks: dict[str, Cells] = {}
         self._next_chunk = 0
         self._repeats = Repeats()
+        self._heard: Heard = {}
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -172,6 +177,16 @@ class OpenPanes:
         """The ends of open panes, the first and the last among them."""
         return itertools.chain((group.end for group in self._groups.values()), self._waiting.ends)
 
+    def take_heard(self, watermark: int) -> Heard:
+        """Return what panes held that were closed since the last call, and what those hold that end later."""
+        for kept in self._waiting.kept:
+            self._count_alike(kept)
+        heard, self._heard = self._heard, {}
+        for group in self._groups.values():
+            if group.end > watermark:
+                _hear(heard, group.model, [group.version], [group.segment])
+        return heard
+
     def close(
         self, until: int, naming: Callable[[str], Naming], categories: Mapping[int, str], place: tuple[int, int, int]
     ) -> list[PaneRecord]:
@@ -187,11 +202,14 @@ class OpenPanes:
                 pieces = self._waiting.release(kept)
                 rows = joined(pieces, keys=False)
                 self._repeats.add(*self._groups_of(rows, None), rows.ids)
+                segments = [segment for codes in rows.segments for segment in _present(codes)]
+                _hear(self._heard, rows.shape.model, _present(rows.versions), segments)
                 ended = due.setdefault((kept[1] + rows.pane_ms, kept[1], rows.shape.model), _Due())
                 ended.rows.append((rows, [piece.keys for piece in pieces]))
         for group in self._groups.values():
             if group.end <= until:
                 due.setdefault((group.end, group.start, group.model), _Due()).groups.append(group)
+                _hear(self._heard, group.model, [group.version], [group.segment])
         if not due:
             return []
         self._groups = {key: group for key, group in self._groups.items() if group.end > until}
@@ -261,7 +279,8 @@ class OpenPanes:
             self._chunks[name] = self._merged
             self._merged = empty()
         described = [self._next_handle, self._next_chunk, list(self._groups.values()), list(self._chunks)]
-        return [*described, self._waiting.stored], writes
+        heard = {model: [sorted(codes) for codes in held] for model, held in self._heard.items()}
+        return [*described, self._waiting.stored, heard], writes
 
     def _new_chunk(self, kind: str) -> str:
         self._next_chunk += 1
@@ -276,7 +295,8 @@ class OpenPanes:
         naming = cache(naming)
         for group in groups:
             known = naming(group.model)
-            if group.version >= len(known.versions) or group.segment >= len(known.segments):
+            places = (known.versions, group.version), (known.segments, group.segment)
+            if any(code >= len(held) or held[code] == FREE for held, code in places):
                 raise corrupt(
                     "summarise", f"a group of model {group.model[:80]!r} has a version or segment without name"
                 )
@@ -302,7 +322,9 @@ class OpenPanes:
             raise corrupt("cells", "nothing was counted in an open group")
         if len(described) == 4:
             self._add_all_events(naming)
-        stored = list(itertools.chain.from_iterable(msgspec.convert(described[4:], list[list[str]])))
+        stored = list(itertools.chain.from_iterable(msgspec.convert(described[4:5], list[list[str]])))
+        for model, codes in msgspec.convert(described[5] if described[5:] else {}, _StoredHeard).items():
+            _hear(self._heard, model, *codes)
         if len(set(stored)) != len(stored):
             raise corrupt("summarise", "rows that wait are listed twice")
         for name in stored:
@@ -341,5 +363,16 @@ def _ranges(ids: Ints, handles: Sequence[int]) -> Ints:
     return positions
 
 
+def _hear(heard: Heard, model: str, versions: Iterable[int], segments: Iterable[int]) -> None:
+    known = heard.setdefault(model, (set(), set()))
+    known[0].update(versions)
+    known[1].update(segments)
+
+
+def _present(codes: Ints) -> list[int]:
+    return np.flatnonzero(np.bincount(codes)).tolist()
+
+
+_StoredHeard = dict[str, tuple[list[Count], list[Count]]]
 _NextHandle = Annotated[int, msgspec.Meta(ge=0, le=MOST_HANDLES // 2)]  # as many are left as were ever given
 _Stored = tuple[_NextHandle, Count, list[OpenGroup], list[str]]

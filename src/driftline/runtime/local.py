@@ -9,6 +9,7 @@ from driftline.config import Settings
 from driftline.errors import InputError
 from driftline.evidence.reference import Reference, build_reference
 from driftline.incidents.incident import Incident, Status
+from driftline.panes.census import is_census
 from driftline.panes.records import PaneRecord, Watermark
 from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.sketches.summary import Summary
@@ -138,6 +139,7 @@ def table_panes(
     result = Backtest()
     records = _pane_records(summarising, iter_events(table, mapping), result, progress)
     found = [record for record in records if isinstance(record, PaneRecord) and record.model != STREAM]
+    found = [record for record in found if not is_census(record.model)]
     if not found:
         refused = ", ".join(f"{count} {reason}" for reason, count in result.counters.items() if reason != "consumed")
         raise InputError(f"{table.path}: no event can be used ({refused})")

@@ -110,6 +110,7 @@ def _of_judge(stage: JudgeStage, partition: str) -> list[Sample]:
     return [
         *(Sample(metrics.PANE_RECORDS, (partition, fate), count) for fate, count in fates.items()),
         Sample(metrics.WINDOWS, (partition,), counters["windows"]),
+        *(Sample(metrics.JUDGED, (partition, fate), count) for fate, count in stage.task.events.items()),
         *(
             Sample(metrics.INCIDENTS, (model, kind.value), count)
             for (model, kind), count in stage.task.open_incidents().items()

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from driftline.columns.shape import Limits
-from driftline.config import Settings
+from driftline.columns.shape import CODES, Limits
+from driftline.config import ALL_MODELS, Settings
 from driftline.config.durations import format_duration
 from driftline.config.notations import LEAST_LEARNED, LearnSettings
 from driftline.errors import InputError, StateCorrupt
@@ -20,19 +20,11 @@ from driftline.tasks.summarise import STREAM, SummariseSettings
 
 def summarise_settings(settings: Settings) -> SummariseSettings:
     """Return what Summarise knows."""
-    limits = settings.limits
     return SummariseSettings(
         max_out_of_orderness=settings.max_out_of_orderness,
         max_ahead=settings.max_ahead,
         max_age=settings.max_age,
-        limits=Limits(
-            models=limits.models,
-            versions=limits.versions,
-            segments=limits.segments,
-            signals=limits.signals,
-            depth=limits.depth,
-            name_length=limits.name_length,
-        ),
+        limits=_roomier(_limits(settings)),
         pane_ms=lambda model: settings.model(model).pane_ms,
         tags=lambda model: settings.model(model).segments,
         stream_pane_ms=settings.model(STREAM).pane_ms,
@@ -56,6 +48,34 @@ def judge_settings(settings: Settings) -> JudgeSettings:
         dead_letter_share=settings.limits.dead_letter_share,
         stream_window_ms=settings.model(STREAM).windows[0].size,
         topics=topic_numbers(settings),
+        limits=_limits(settings),
+    )
+
+
+def _roomier(limits: Limits) -> Limits:
+    """Return how much one partition counts: twice as much as Judge watches of all of them.
+
+    No partition knows what the others met first. If each counted as much as is watched, then a little beyond a limit
+    most of what is watched would be counted in some partitions, and refused in others.
+    """
+    return replace(
+        limits, models=2 * limits.models, **{name: min(2 * getattr(limits, name), most) for name, most in CODES.items()}
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    """Return the limits. A place is kept for at least a pane: until it is sent, nobody hears of whom it is about."""
+    limits = settings.limits
+    longest = max(settings.model(name).pane_ms for name in (*settings.models, ALL_MODELS))
+    return Limits(
+        models=limits.models,
+        versions=limits.versions,
+        segments=limits.segments,
+        signals=limits.signals,
+        groups=limits.groups,
+        keep_ms=max(limits.keep, longest),
+        depth=limits.depth,
+        name_length=limits.name_length,
     )
 
 

@@ -19,6 +19,7 @@ from driftline.config.inputs import InputTopic
 from driftline.incidents.alerts import CONTENT_TYPE
 from driftline.incidents.watchdog import Watchdog
 from driftline.log.api import Batch, Outgoing
+from driftline.panes.census import is_census
 from driftline.panes.records import PaneRecord
 from driftline.panes.sources import source_number
 from driftline.runtime.outbox import dead_letter, sender, sent_by
@@ -150,18 +151,18 @@ class SummariseStage:
         return True
 
     def output(self) -> Output:
-        """Take out dead letters and panes. A pane's partition depends on its model; a watermark goes to all."""
+        """Take out dead letters and panes. A pane's partition depends on its model; census and watermark go to all."""
         dead, self._dead = self._dead, []
         records = []
         headers = sent_by(self._topics.group)
         for record in self.task.emit():
             value = record.encode()
-            if isinstance(record, PaneRecord):
+            if isinstance(record, PaneRecord) and not is_census(record.model):
                 key = record.model.encode()
                 partition = panes_partition(record.model, self._panes_partitions)
                 records.append(Outgoing(self._topics.panes, key, value, partition, headers))
             else:
-                key = f"watermark/{record.source}".encode()
+                key = f"{'census' if isinstance(record, PaneRecord) else 'watermark'}/{record.source}".encode()
                 records.extend(
                     Outgoing(self._topics.panes, key, value, number, headers)
                     for number in range(self._panes_partitions)

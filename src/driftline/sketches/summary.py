@@ -4,7 +4,7 @@ A signal has up to four cells. Values are counted by kind, so a type change show
 another; what is neither there nor a value is derived: missing = events - numbers - strings - booleans - oddities.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -54,6 +54,16 @@ class Summary:
     def events(self) -> int:
         """How many events were counted."""
         return self.counts(0, Role.ODDITIES).get(int(Oddity.EVENT), 0)
+
+    def without(self, signals: Container[str]) -> "Summary":
+        """Return what was seen of the other signals."""
+        kept = [slot for slot, name in enumerate(self.signals) if name not in signals]
+        slots: Ints = np.full(len(self.signals), -1, dtype=np.int64)
+        slots[kept] = np.arange(len(kept))
+        ids = slots[self.cells.ids // ROLES] * ROLES + self.cells.ids % ROLES
+        chosen = np.flatnonzero(ids >= 0)
+        cells = self.cells.take(chosen).renamed(ids[chosen])
+        return Summary(tuple(self.signals[slot] for slot in kept), cells, exact_categories(cells, self.categories))
 
     def slice(self, slot: int, role: Role) -> slice:
         """Return where the buckets of one cell stand in `cells.keys` and `cells.counts`; empty if there are none."""

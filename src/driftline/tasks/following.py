@@ -102,13 +102,13 @@ class Following:
         return incident
 
     def close_all(self, window: Window | None, why: str) -> list[Incident]:
-        """Close what is open, because the reference that it was compared with is no longer in force."""
+        """Close what is open: it is compared with its reference no more."""
         closed = []
         for kind in sorted(self.open):
             incident = self.open[kind]
             assert window is not None
             self._resolve(incident, window)
-            incident.summary = f"{self._subject}: closed, because the reference changed ({why})."
+            incident.summary = f"{self._subject}: closed, because {why}."
             closed.append(incident)
         return closed
 

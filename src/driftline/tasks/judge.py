@@ -7,7 +7,7 @@ names. So the same panes give the same alerts, whatever the sources' pace and wh
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,13 @@ from driftline.evidence.detectors import RIVER
 from driftline.evidence.reference import Reference
 from driftline.incidents.alerts import Alert, alert_of
 from driftline.incidents.incident import Incident, Kind, Status, Subject, digest
+from driftline.panes.census import is_census
 from driftline.panes.merging import PaneMerger, Slice
-from driftline.panes.records import PaneRecord, Rebase, Skip, Watermark, decode_command
-from driftline.sketches.cells import Cells
-from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import EVENTS, ROLES, Summary
+from driftline.panes.records import Group, PaneRecord, Rebase, Skip, Watermark, decode_command
+from driftline.sketches.summary import Summary
+from driftline.tasks.admission import Admission
+from driftline.tasks.capacity import Capacity
+from driftline.tasks.learning import LEAST_SLICES, Packed
 from driftline.tasks.naming import name_change
 from driftline.tasks.references import References
 from driftline.tasks.rules import JudgeSettings, ModelRules
@@ -34,16 +36,18 @@ from driftline.tasks.stream import StreamJudge
 from driftline.tasks.subjects import LastWord, SubjectJudge
 from driftline.tasks.summarise import STREAM
 
-VERSION = 2
-"""1 knew no supplements."""
+VERSION = 3
+"""1 knew no supplements. 2 had no places, and told of limits with the dead letters."""
 SUBJECT_VERSION = 5
 """1 had no trail of references. 2 compared nothing with how events came, did not note when code was last seen, and had
 other tilts (`evidence.guesses`). 3 fed charts how far panes are from the reference's mean, whatever panes had added to
 it: they go on from these scores, and learn from now on (`evidence.baseline`). 4 did not say by which layout it was
 counted, and put all categories but ten into one bin."""
-SLICE_VERSION = 2
-"""1 knew no cells that keys say all of."""
 READ_SUBJECTS = (1, 2, 3, 4, SUBJECT_VERSION)
+MOST_SHOWN = 20_000
+"""Signals that `status` shows of one task: some 6 MB, written with each checkpoint."""
+MOST_LEARNING = 512 << 20
+"""Bytes of slices from which references are being learned. A busy model's of a day are 6 MB."""
 DETECTORS = "detectors"
 """The blob that says which release of river fed the detectors. State of before there was one has none."""
 
@@ -72,7 +76,13 @@ class Judge:
     def __init__(self, settings: JudgeSettings) -> None:
         self._settings = settings
         self._merger = PaneMerger(settings.topics)
-        self._stream = StreamJudge(settings.group, settings.stream_window_ms, settings.dead_letter_share)
+        self._capacity = Capacity(settings.group, self._window_of)
+        self._stream = StreamJudge(
+            settings.group, settings.stream_window_ms, settings.dead_letter_share, self._capacity
+        )
+        self._admission = Admission(settings.limits, self._capacity)
+        self._tells_of_models = False
+        """Whether the panes of the stream itself come to this task, so that it says which models are beyond."""
         self._skips = Skips(settings.group, settings.stream_window_ms)
         self._subjects: dict[Subject, SubjectJudge] = {}
         self._silences = Silences(self._model_rules)
@@ -84,9 +94,14 @@ class Judge:
         self._ranks: dict[tuple[str, str], int] = {}
         self._alerts: list[Told] = []
         self._touched: set[Subject] = set()
+        self._forgotten: list[str] = []
+        """Blobs of subjects that were let go since the last checkpoint."""
         self._unreadable = 0
         self._late = 0
         self._windows = 0
+        self._forgot = 0
+        self._learning = 0
+        """Bytes of all slices from which references are being learned."""
         self._river = ""
         """The release of river that the last checkpoint names."""
 
@@ -117,9 +132,11 @@ class Judge:
 
     def _advance(self) -> None:
         for time, slices in self._merger.advance(self._next_deadline):
+            self._forget_the_silent(time)
             for piece in slices:
                 self._take(piece)
-            changed = self._stream.close(time) + self._skips.close(time)
+            certain = [*self._stream.close(time), *self._capacity.close(time), *self._skips.close(time)]
+            changed: list[Incident] = []
             for subject in self._due(time):
                 judge = self._subjects[subject]
                 self._windows += 1
@@ -127,18 +144,27 @@ class Judge:
                 changed.extend(judge.close(time, self._last_word(subject)))
                 self._schedule(judge)
             for incident in changed:
-                if incident.status is Status.FIRING and incident.subject in self._subjects:
+                if incident.status is Status.FIRING:
                     name_change(incident, self._subjects[incident.subject], self._segments(incident.subject))
             changed.extend(self._silences.close(time, all_idle=self._merger.all_idle))
-            self._tell(changed)
+            self._tell([*certain, *changed])
+
+    def _forget_the_silent(self, time: int) -> None:
+        """Forget, now and then, which panes came last of models that were not heard of for long."""
+        keep = self._settings.limits.keep_ms
+        if time // keep > self._forgot:
+            self._forgot = time // keep
+            self._merger.forget(time - keep)
 
     def _last_word(self, subject: Subject) -> LastWord:
         segment, model = (self._heard.get((subject.model, segment), 0) for segment in (subject.segment, ""))
         return LastWord(segment, model, self._silences.is_silent(subject.model))
 
-    def _hear(self, piece: Slice) -> None:
-        """Note that a model spoke: a silence that was told is over."""
-        model, versions = piece.model, sorted(group.version for group in piece.groups if not group.segment)
+    def _hear(self, piece: Slice, admitted: Iterable[Group]) -> None:
+        """Note that a model that is watched spoke: a silence that was told is over."""
+        model, versions = piece.model, sorted(group.version for group in admitted if not group.segment)
+        if not versions and model not in self._silences:
+            return
         watched = [self._subjects[Subject(model, version, "")].watched for version in versions]
         reference = next((each.reference for each in reversed(watched) if each is not None), None)
         if self._silences.is_silent(model):
@@ -172,54 +198,130 @@ class Judge:
         while self._deadlines and self._deadlines[0][0] <= time:
             _, model, version, segment = heapq.heappop(self._deadlines)
             subject = Subject(model, version, segment)
-            deadline = self._subjects[subject].deadline
-            if deadline is not None and deadline <= time:  # else its windows went with its reference
+            judge = self._subjects.get(subject)
+            deadline = judge.deadline if judge is not None else None
+            if deadline is not None and deadline <= time:  # else its windows went with its reference, or with it
                 found.add(subject)
         return sorted(found)
 
     def _next_deadline(self) -> int | None:
-        windows = self._deadlines[0][0] if self._deadlines else None
-        deadlines = [self._stream.deadline, self._skips.deadline, windows, self._silences.deadline]
+        first = self._deadlines[0][0] if self._deadlines else None
+        of_all = self._stream.deadline, self._capacity.deadline, self._skips.deadline, self._silences.deadline
+        deadlines = [*of_all, first]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _take(self, piece: Slice) -> None:
         if piece.model == STREAM:
+            self._tells_of_models = True
             for summary in piece.groups.values():
-                self._stream.take(piece.start, summary)
+                self._stream.take(piece.start, piece.end, summary)
             return
+        if is_census(piece.model):
+            self._count(piece, piece.end)
+            return
+        admitted = self._admit(piece, piece.end)
         learned: list[tuple[SubjectJudge, Reference]] = []
-        for group, summary in piece.groups.items():
-            subject = Subject(piece.model, group.version, group.segment)
-            judge = self._subjects.get(subject)
-            if judge is None:
-                judge = self._begin(subject, piece.start)
-            self._touched.add(subject)
-            self._heard[subject.model, subject.segment] = piece.end
-            reference = judge.take(piece.start, piece.end, summary)
+        for group, summary in admitted.items():
+            judge = self._heard_of(piece, group)
+            reference = self._learn(judge, piece, summary)
             if reference is not None:
                 learned.append((judge, reference))
             self._schedule(judge)
         for judge, reference in reversed(learned):  # segments first: one that learned its own needs not borrow
             self._tell(self._references.learned(judge, reference, piece.end))
-        self._hear(piece)
+        self._hear(piece, admitted)
+
+    def _count(self, census: Slice, at: int) -> None:
+        """Hear which models there are, of all partitions; what is beyond the limit counts at this time."""
+        gone = self._admission.count(census, at, tell=self._tells_of_models)
+        self._let_go([subject for subject in self._subjects if subject.model in gone] if gone else [])
+
+    def _admit(self, piece: Slice, at: int) -> Mapping[Group, Summary]:
+        """Return what is watched of a slice; those whose places it takes are let go. See `_count`."""
+        admitted = self._admission.admit(piece, at)
+        self._let_go(admitted.driven_out(self._subjects))
+        return admitted.groups
+
+    def _heard_of(self, piece: Slice, group: Group) -> SubjectJudge:
+        """Return who judges a group of this slice."""
+        subject = Subject(piece.model, group.version, group.segment)
+        self._touched.add(subject)
+        heard = (subject.model, subject.segment)
+        self._heard[heard] = max(self._heard.get(heard, 0), piece.end)
+        return self._subjects.get(subject) or self._begin(subject, piece.start)
 
     def _supplement(self, piece: Slice) -> None:
-        """Take in what came for a slice that was taken before: it counts in the windows that are still open."""
+        """Take in what came for a slice that was taken before: it counts in the windows that are still open.
+
+        What is beyond limits counts now, in the windows in which that is told next.
+        """
         mark, taken = self._merger.mark, True
-        for group, summary in piece.groups.items():
-            if piece.model == STREAM:
-                taken &= self._stream.supplement(piece.start, summary, mark)
-                continue
-            subject = Subject(piece.model, group.version, group.segment)
-            judge = self._subjects.get(subject) or self._begin(subject, piece.start)
-            self._touched.add(subject)
-            heard = (subject.model, subject.segment)
-            self._heard[heard] = max(self._heard.get(heard, 0), piece.end)
-            taken &= judge.supplement(piece.start, piece.end, summary, mark)
-            self._schedule(judge)
+        if is_census(piece.model):
+            self._count(piece, mark + 1)
+        elif piece.model == STREAM:
+            for summary in piece.groups.values():
+                taken &= self._stream.supplement(piece.start, piece.end, summary, mark)
+        else:
+            admitted = self._admit(piece, mark + 1)
+            for group, summary in admitted.items():
+                judge = self._heard_of(piece, group)
+                before = judge.learner.bytes
+                taken &= judge.supplement(piece.start, piece.end, summary, mark)
+                self._learning += judge.learner.bytes - before
+                self._schedule(judge)
+            self._hear(piece, admitted)
         self._late += not taken
-        if piece.model != STREAM:
-            self._hear(piece)
+
+    def _learn(self, judge: SubjectJudge, piece: Slice, summary: Summary) -> Reference | None:
+        """Give a subject its slice. If references that are being learned take too much, those that take most take less.
+
+        Returns the reference that this slice completed.
+        """
+        before = judge.learner.bytes
+        reference = judge.take(piece.start, piece.end, summary)
+        self._learning += judge.learner.bytes - before
+        while self._learning > MOST_LEARNING:
+            large = [other for other in self._subjects.values() if len(other.learner.slices) > LEAST_SLICES]
+            if not large:
+                break
+            most = max(large, key=lambda other: (other.learner.bytes, other.subject))
+            before = most.learner.bytes
+            most.learner.join_slices()
+            self._learning += most.learner.bytes - before
+            self._touched.add(most.subject)
+        return reference
+
+    def _let_go(self, subjects: Sequence[Subject]) -> None:
+        """Forget subjects whose places others have now."""
+        for subject in subjects:
+            judge = self._subjects.pop(subject)
+            self._learning -= judge.learner.bytes
+            self._tell(
+                judge.following.close_all(
+                    judge.last_window, "others have its place now, for it was not heard of for long"
+                )
+            )
+            self._admission.forget(subject)
+            self._references.forget(subject)
+            self._touched.discard(subject)
+            self._scheduled.pop(subject, None)
+            name = digest(*subject_parts(subject))
+            slices = judge.learner.changed | judge.learner.slices.keys()
+            self._forgotten += [f"subject/{name}", *(f"slice/{name}/{start}" for start in sorted(slices))]
+        for model, version in {(subject.model, subject.version) for subject in subjects}:
+            if not any((other.model, other.version) == (model, version) for other in self._subjects):
+                self._ranks.pop((model, version), None)
+        for model, segment in {(subject.model, subject.segment) for subject in subjects}:
+            if not any((other.model, other.segment) == (model, segment) for other in self._subjects):
+                self._heard.pop((model, segment), None)
+        for model in sorted({subject.model for subject in subjects}):
+            left = [other for other in self._subjects if other.model == model]
+            if not left:
+                self._rules.pop(model, None)
+            if any(not other.segment for other in left):
+                self._compare_pace(model)
+            else:
+                self._tell(self._silences.forget(model, self._merger.mark) if model in self._silences else [])
 
     def _begin(self, subject: Subject, start: int) -> SubjectJudge:
         rank = None
@@ -236,12 +338,20 @@ class Judge:
             self._tell(self._skips.take(command, self._merger.mark))
             return
         self._tell(self._references.obey(command))
-        found: dict[str, Reference | None] = {}
-        for _, subject in self._by_last_word():
-            watched = self._subjects[subject].watched
-            found[subject.model] = watched.reference if watched is not None else found.get(subject.model)
-        if command.model in found:
-            self._silences.compare(command.model, found[command.model])
+        self._learning = sum(judge.learner.bytes for judge in self._subjects.values())
+        self._compare_pace(command.model)
+
+    def _compare_pace(self, model: str) -> None:
+        """Take what is usual for a model from the reference of its version that was heard of last."""
+        if model not in self._silences:
+            return
+        watched = [self._subjects[subject].watched for _, subject in self._by_last_word() if subject.model == model]
+        references = [each.reference for each in watched if each is not None]
+        self._silences.compare(model, references[-1] if references else None)
+
+    def _window_of(self, model: str) -> int:
+        """Return the length of the windows in which it is told what is beyond limits: of a model, or of the stream."""
+        return self._model_rules(model).windows[0][0] if model else self._settings.stream_window_ms
 
     def _model_rules(self, model: str) -> ModelRules:
         if model not in self._rules:
@@ -261,6 +371,10 @@ class Judge:
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed since the last checkpoint (None: delete)."""
         merger, writes = self._merger.checkpoint()
+        admission, places = self._admission.checkpoint()
+        writes.update(places)
+        writes.update(dict.fromkeys(self._forgotten))
+        self._forgotten = []
         for subject in sorted(self._touched | self._references.touched):
             judge = self._subjects[subject]
             name = digest(*subject_parts(subject))
@@ -268,7 +382,7 @@ class Judge:
             writes[f"subject/{name}"] = pack("subject", SUBJECT_VERSION, value, arrays)
             for start in sorted(judge.learner.changed):
                 held = judge.learner.slices.get(start)
-                writes[f"slice/{name}/{start}"] = None if held is None else _pack_summary(held)
+                writes[f"slice/{name}/{start}"] = None if held is None else held.data
             judge.learner.changed.clear()
         self._touched.clear()
         self._references.touched.clear()
@@ -280,9 +394,10 @@ class Judge:
             self._stream.snapshot(),
             self._silences.snapshot(),
             ranks,
-            self._unreadable,
-            self._windows,
-            self._late,
+            [self._unreadable, self._windows, self._late],
+            admission,
+            self._capacity.snapshot(),
+            self._tells_of_models,
         ]
         writes["task"] = pack("judge", VERSION, state, {})
         if self._river != RIVER:
@@ -306,15 +421,25 @@ class Judge:
             "windows": self._windows,
         }
 
+    @property
+    def events(self) -> dict[str, int]:
+        """Events that are watched, and what came beyond each limit. See `Admission`."""
+        return {"watched": self._admission.watched, **self._admission.unwatched}
+
     def open_incidents(self) -> Counter[tuple[str, Kind]]:
         """Count what fires, by model ("" is the stream itself) and kind."""
         open_now = [incident for judge in self._subjects.values() for incident in judge.following.open.values()]
-        open_now += [*self._stream.incidents.values(), *self._skips.incidents]
+        open_now += self._certain()
         open_now += (silence.incident for silence in self._silences.open.values())
         return Counter((incident.subject.model, incident.kind) for incident in open_now)
 
+    def _certain(self) -> list[Incident]:
+        letters = [self._stream.incident] if self._stream.incident is not None else []
+        return [*letters, *self._capacity.incidents.values(), *self._skips.incidents]
+
     def view(self) -> dict[str, Any]:
-        """Return what `status` shows, as plain values."""
+        """Return what `status` shows, as plain values: of many subjects the signals with the most evidence."""
+        shown = max(MOST_SHOWN // max(len(self._subjects), 1), 1)
         return {
             "mark": self._merger.mark,
             "counters": self.counters,
@@ -322,13 +447,12 @@ class Judge:
                 str(number): {"watermark": source.time, "idle": source.idle}
                 for number, source in sorted(self._merger.sources.items())
             },
-            "subjects": [_view_of(self._subjects[subject]) for subject in sorted(self._subjects)],
+            "subjects": [_view_of(self._subjects[subject], shown) for subject in sorted(self._subjects)],
+            "events": self.events,
             "silences": [
                 {"model": model, **_incident_view(silence.incident)} for model, silence in self._silences.open.items()
             ],
-            "stream": [
-                _incident_view(incident) for incident in (*self._stream.incidents.values(), *self._skips.incidents)
-            ],
+            "stream": [_incident_view(incident) for incident in self._certain()],
         }
 
     @property
@@ -346,13 +470,21 @@ class Judge:
         if not blobs:
             return
         with corrupt_if_it_fails("judge"):
-            found = unpack(blobs["task"], "judge", (1, VERSION))
-            if found.version < VERSION:
+            found = unpack(blobs["task"], "judge", (1, 2, VERSION))
+            if found.version < 2:
                 _know_supplements(found.value)
+            if found.version < VERSION:
+                merger, stream, told, ranks, *counts = found.value
+                found.value[:] = [merger, stream, [{}, told], ranks, counts, None, None, True]
             state = msgspec.convert(found.value, _Stored)
-            merger, stream, silences, ranks, self._unreadable, self._windows, self._late = state
+            merger, stream, silences, ranks, counts, admission, capacity, self._tells_of_models = state
+            self._unreadable, self._windows, self._late = counts
             self._merger.restore(merger, blobs)
             self._stream.restore(stream)
+            if capacity is not None:
+                self._capacity.restore(capacity)
+            else:
+                self._capacity.go_on(self._merger.mark)
             self._skips.restore(blobs)
             if DETECTORS in blobs:
                 self._river = msgspec.convert(unpack(blobs[DETECTORS], DETECTORS, (1,)).value, str)
@@ -360,13 +492,12 @@ class Judge:
             for name in sorted(blobs):
                 if name.startswith("subject/"):
                     self._restore_subject(name.removeprefix("subject/"), blobs)
-            self._restore_silences(silences)
-
-    def _restore_silences(self, silences: Any) -> None:
-        for end, subject in self._by_last_word():
-            watched = self._subjects[subject].watched
-            self._silences.hear(subject.model, end, watched.reference if watched is not None else None)
-        self._silences.restore(silences)
+            heard = {subject: judge.heard for subject, judge in self._subjects.items()}
+            self._admission.restore(admission, blobs, heard)
+            for end, subject in self._by_last_word():
+                watched = self._subjects[subject].watched
+                self._silences.hear(subject.model, end, watched.reference if watched is not None else None)
+            self._silences.restore(silences)
 
     def _by_last_word(self) -> list[tuple[int, Subject]]:
         """Return until when each model's version was heard of, the latest last."""
@@ -382,17 +513,19 @@ class Judge:
         judge = self._subjects[subject] = SubjectJudge(subject, rules, value.rank)
         self._references.restore(judge, rules, value, found.arrays, blobs)
         for start in value.slices:
-            judge.learner.slices[start] = _unpack_summary(blobs[f"slice/{name}/{start}"])
+            judge.learner.put(start, Packed.read(blobs[f"slice/{name}/{start}"]))
+        judge.learner.changed.clear()
+        self._learning += judge.learner.bytes
         heard = (subject.model, subject.segment)
         self._heard[heard] = max(self._heard.get(heard, 0), judge.heard)
         self._schedule(judge)
 
 
-_Stored = tuple[Any, Any, Any, list[tuple[str, str, Count]], Count, Count, Count]
+_Stored = tuple[Any, Any, Any, list[tuple[str, str, Count]], tuple[Count, Count, Count], Any, Any, bool]
 
 
 def _know_supplements(state: Any) -> None:
-    """Make state of version 1 one of today: its sources sent each pane once, and what came late was dropped."""
+    """Make state of version 1 one of version 2: its sources sent each pane once, and what came late was dropped."""
     sources, _, _, counters, *_ = state[0]
     for source in sources.values():
         source[3] = {model: [0, *place] for model, place in source[3].items()}
@@ -406,22 +539,7 @@ def subject_parts(subject: Subject) -> tuple[str, str, str]:
     return subject.model, subject.version, subject.segment
 
 
-def _pack_summary(summary: Summary) -> bytes:
-    return pack("slice", SLICE_VERSION, [summary.signals, summary.categories], pack_cells(summary.cells))
-
-
-def _unpack_summary(data: bytes) -> Summary:
-    found = unpack(data, "slice", (1, SLICE_VERSION))
-    signals, categories = msgspec.convert(found.value, tuple[tuple[str, ...], dict[int, str]])
-    cells: Cells = unpack_cells(found.arrays)
-    if signals[:1] != (EVENTS,) or len(set(signals)) != len(signals):
-        raise corrupt("slice", "its signals are not each there once, after the events")
-    if len(cells) and int(cells.ids[-1]) >= len(signals) * ROLES:
-        raise corrupt("slice", "a cell belongs to no signal")
-    return Summary(signals, cells, categories)
-
-
-def _view_of(judge: SubjectJudge) -> dict[str, Any]:
+def _view_of(judge: SubjectJudge, shown: int) -> dict[str, Any]:
     subject, window = judge.subject, judge.last_window
     return {
         "model": subject.model,
@@ -432,7 +550,8 @@ def _view_of(judge: SubjectJudge) -> dict[str, Any]:
         "history": msgspec.to_builtins(judge.history),
         "window": None if window is None else {"start": window.start, "end": window.end, "count": window.count},
         "signals": [
-            {"name": signal.name, "evidence": signal.evidence, "effects": signal.effects} for signal in judge.measured()
+            {"name": signal.name, "evidence": signal.evidence, "effects": signal.effects}
+            for signal in judge.measured()[:shown]
         ],
         "incidents": [_incident_view(incident) for incident in judge.following.open.values()],
     }

@@ -94,6 +94,11 @@ class References:
             closed += self._lend(judge)
         return closed
 
+    def forget(self, subject: Subject) -> None:
+        """Let go of a subject, and in the next checkpoint of what it alone was compared with."""
+        self.touched.discard(subject)
+        self._changed = True
+
     def _adopt(self, judge: SubjectJudge, reference: Reference, at: int, origin: Origin) -> list[Incident]:
         self._note(judge)
         adoption = Adoption(at, origin, reference.address, reference.events)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from driftline.columns.shape import Limits
 from driftline.evidence.detectors import DETECTORS, USUAL, Maker
 from driftline.evidence.reference import Reference
 from driftline.incidents.budget import Budget
@@ -68,3 +69,4 @@ class JudgeSettings:
     stream_window_ms: int
     topics: tuple[int, ...] = (FIRST_TOPIC,)
     """Numbers of the topics of predictions, whose sources are waited for."""
+    limits: Limits = field(default_factory=Limits)

@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from driftline.codec import Time
 from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Facts, name_level
@@ -71,6 +72,10 @@ class Silences:
         """Note that a model spoke, in a slice that ends then. Returns the silence that this ends."""
         self._heard[model] = max(self._heard.get(model, end), end)
         self.compare(model, reference or self._references.get(model))
+        return self._end(model, end, "events are back after a silence")
+
+    def _end(self, model: str, time: int, why: str) -> list[Incident]:
+        """Return the silence of a model, resolved; who shared it is told by himself. Who shares one leaves it."""
         for silence in self.open.values():
             if model in silence.joined:
                 silence.joined.remove(model)
@@ -80,10 +85,19 @@ class Silences:
         for other in over.joined:
             self._schedule(other)
         incident = over.incident
-        incident.status, incident.window = Status.RESOLVED, Window(incident.window.start, max(end, incident.opened), 0)
+        incident.status, incident.window = Status.RESOLVED, Window(incident.window.start, max(time, incident.opened), 0)
         incident.resolved = incident.window.end
-        incident.summary = f"{incident.subject}: events are back after a silence."
+        incident.summary = f"{incident.subject}: {why}."
         return [incident]
+
+    def forget(self, model: str, time: int) -> list[Incident]:
+        """Let go of a model that is watched no more. Returns the silence that this ends."""
+        del self._heard[model], self._references[model]
+        self._scheduled.pop(model, None)
+        return self._end(model, time, "others have its place now")
+
+    def __contains__(self, model: str) -> bool:
+        return model in self._heard
 
     def compare(self, model: str, reference: Reference | None) -> None:
         """Take a model's usual pace from another reference; None if there is none."""
@@ -112,7 +126,7 @@ class Silences:
             due, model = heapq.heappop(self._due)
             if self._scheduled.get(model) == due:
                 del self._scheduled[model]
-            if self.is_silent(model):
+            if self.is_silent(model) or model not in self:
                 continue
             deadline = self._deadline(model)
             if deadline is None or deadline > time:
@@ -165,9 +179,12 @@ class Silences:
         return incident
 
     def snapshot(self) -> Any:
-        """Return plain values. Who was heard when is not among them: subjects know."""
-        return list(self.open.items())
+        """Return plain values: when each model was heard, and what is told. References are not among them."""
+        return [self._heard, list(self.open.items())]
 
     def restore(self, value: Any) -> None:
-        """Take up a snapshot; call `hear` for what subjects know before."""
-        self.open = dict(msgspec.convert(value, list[tuple[str, Silence]]))
+        """Take up a snapshot; call `hear` for what subjects know, with their references, before."""
+        heard, told = msgspec.convert(value, tuple[dict[str, Time], list[tuple[str, Silence]]])
+        for model, end in heard.items():
+            self.hear(model, end, None)
+        self.open = dict(told)

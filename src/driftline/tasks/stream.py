@@ -1,51 +1,65 @@
-"""The stream itself under judgement: too many records refused, or limits reached.
+"""The stream itself under judgement: too many records refused.
 
 Summarise counts every record's fate in panes of their own, under the model name "" (see `tasks.summarise`). Nothing
 here is random, so nothing here spends the false-alarm budget: a share above the configured limit opens an incident.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from driftline.codec import Count, Time
 from driftline.columns.reasons import Reason
-from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
-from driftline.incidents.level import Facts, name_level
-from driftline.incidents.words import summarise_incident
+from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.sketches.keys import category_key
 from driftline.sketches.summary import Role, Summary
+from driftline.tasks.capacity import Capacity, opened, resolve
 
 FEWEST = 20
 """Refused records in a window below which no incident opens, whatever their share."""
 
 
 class StreamJudge:
-    """Counts fates in tumbling windows of event time, and opens incidents about them."""
+    """Counts fates in tumbling windows of event time, and opens incidents about them.
 
-    def __init__(self, group: str, window_ms: int, dead_letter_share: float) -> None:
-        self.subject = Subject("", "", "")
-        self.incidents: dict[Kind, Incident] = {}
+    Args:
+        group: the consumer group, which is part of what incidents are known by.
+        window_ms: length of the windows.
+        dead_letter_share: share of refused records above which an incident opens.
+        capacity: what it tells of limits that were reached before any model was known.
+    """
+
+    def __init__(self, group: str, window_ms: int, dead_letter_share: float, capacity: Capacity) -> None:
+        self.incident: Incident | None = None
         self._group = group
         self._window_ms = window_ms
         self._share = dead_letter_share
+        self._capacity = capacity
         self._windows: dict[int, dict[str, int]] = {}
 
-    def take(self, start: int, summary: Summary) -> None:
+    def take(self, start: int, end: int, summary: Summary) -> None:
         """Take in a slice of the stream's own panes."""
         window = self._windows.setdefault(start - start % self._window_ms, {})
         window["records"] = window.get("records", 0) + summary.events
+        facts: dict[str, list[tuple[str, int]]] = {name: [] for name in summary.signals}
         for slot, name in enumerate(summary.signals):
             for key, count in summary.counts(slot, Role.STRINGS).items():
-                fact = f"{name}:{summary.categories.get(key) or _LABELS.get(key, 'unknown')}"
-                window[fact] = window.get(fact, 0) + count
+                facts[name].append((summary.categories.get(key) or _LABELS.get(key, "unknown"), count))
+        for fate, count in facts.get("fate", []):
+            window[f"fate:{fate}"] = window.get(f"fate:{fate}", 0) + count
+            if fate in _LIMITS:
+                self._capacity.note("", _LIMITS[fate], end, count)
+        for limit, count in facts.get("beyond_limits", []):
+            self._capacity.note("", limit, end, count)
+        for name, _ in sorted(facts.get("beyond_names", []), key=lambda fact: (-fact[1], fact[0])):
+            limit, _, named = name.partition(": ")
+            self._capacity.note("", limit, end, 0, [named])
 
-    def supplement(self, start: int, summary: Summary, mark: int) -> bool:
+    def supplement(self, start: int, end: int, summary: Summary, mark: int) -> bool:
         """Take in what came for a slice that was taken before. Returns False where its window was judged."""
         if start - start % self._window_ms + self._window_ms <= mark:
             return False
-        self.take(start, summary)
+        self.take(start, end, summary)
         return True
 
     @property
@@ -66,52 +80,32 @@ class StreamJudge:
                 if name.startswith("fate:") and name != f"fate:{Reason.ACCEPTED.label}"
             }
             lost = sum(refused.values())
-            bad = refused if lost >= FEWEST and lost > self._share * records else {}
-            changed.extend(self._decide(Kind.DEAD_LETTERS, window, bad))
-            beyond = {name: count for name, count in facts.items() if name.startswith("beyond_limits:")}
-            models = refused.get(Reason.TOO_MANY_MODELS.label, 0) + refused.get(Reason.TOO_MANY_VERSIONS.label, 0)
-            if models:
-                beyond["models or versions"] = models
-            named = {name.removeprefix("beyond_limits:"): count for name, count in beyond.items()}
-            changed.extend(self._decide(Kind.CAPACITY, window, named))
+            bad = lost >= FEWEST and lost > self._share * records
+            if bad and self.incident is None:
+                ranked = sorted(refused.items(), key=lambda item: (-item[1], item[0]))
+                signals = [Signal(name, 0.0, {"count": float(count)}) for name, count in ranked]
+                self.incident = opened(self._group, _STREAM, Kind.DEAD_LETTERS, window, signals)
+                changed.append(self.incident)
+            elif self.incident is not None and not bad:
+                changed.append(resolve(self.incident, window, "dead letters are over"))
+                self.incident = None
         return changed
-
-    def _decide(self, kind: Kind, window: Window, counts: Mapping[str, int]) -> list[Incident]:
-        incident = self.incidents.get(kind)
-        if counts and incident is None:
-            ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-            signals = [Signal(name, 0.0, {"count": float(count)}) for name, count in ranked]
-            level, reason = name_level(Facts(kind=kind, output_only=False))
-            incident = Incident(
-                subject=self.subject,
-                kind=kind,
-                status=Status.FIRING,
-                opened=window.end,
-                window=window,
-                signals=signals,
-                reference="",
-                summary=summarise_incident(self.subject, kind, signals, level=level, reason=reason),
-                level=level,
-                reason=reason,
-                group=self._group,
-            )
-            self.incidents[kind] = incident
-            return [incident]
-        if incident is not None and not counts:
-            incident.status, incident.window, incident.resolved = Status.RESOLVED, window, window.end
-            incident.summary = f"{self.subject}: {kind.replace('_', ' ')} are over."
-            del self.incidents[kind]
-            return [incident]
-        return []
 
     def snapshot(self) -> Any:
         """Return plain values."""
-        return [self._windows, list(self.incidents.values())]
+        return [self._windows, [self.incident] if self.incident is not None else []]
 
     def restore(self, value: Any) -> None:
-        """Take up a snapshot."""
+        """Take up a snapshot; one of an earlier release may hold an incident about limits, too."""
         self._windows, incidents = msgspec.convert(value, tuple[dict[Time, dict[str, Count]], list[Incident]])
-        self.incidents = {held.kind: held for held in incidents}
+        for incident in incidents:
+            if incident.kind is Kind.CAPACITY:
+                self._capacity.incidents[""] = incident
+            else:
+                self.incident = incident
 
 
+_STREAM = Subject("", "", "")
+_LIMITS = {Reason.TOO_MANY_MODELS.label: "models", Reason.TOO_MANY_VERSIONS.label: "versions"}
+"""What a record was refused for, and the limit that this means."""
 _LABELS = {category_key(reason.label): reason.label for reason in Reason}

@@ -106,7 +106,7 @@ class SubjectJudge:
 
         Returns the incidents that were open: compared with the reference before, they are over.
         """
-        closed = self.following.close_all(self.last_window, adoption.origin)
+        closed = self.following.close_all(self.last_window, f"the reference changed ({adoption.origin})")
         self.history = [*self.history, adoption][-(MOST_OF_A_SEGMENT if self.subject.segment else MOST_ADOPTIONS) :]
         self._measured, self._totals = [], {}
         if watched is None:

@@ -15,7 +15,7 @@ counted as ever, and a supplement follows. Judge is told how far the clock has c
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import msgspec
@@ -31,6 +31,7 @@ from driftline.columns.times import LATEST, NO_TIME, in_seconds
 from driftline.formats.api import Format, MakeFormat
 from driftline.formats.native import NativeDecoder
 from driftline.panes.arrivals import NO_DELAY, NO_OWN_TIME, Arrivals, delays_of
+from driftline.panes.census import with_census
 from driftline.panes.groups import Naming
 from driftline.panes.open import OpenPanes
 from driftline.panes.records import GROUP_STEP, PaneRecord, Watermark
@@ -39,16 +40,25 @@ from driftline.sketches.keys import Bools, Ints
 from driftline.sketches.summary import ROLES, Oddity, Role
 from driftline.tasks.event_time import NEVER, EventTime
 
-TASK_VERSION = 5
+TASK_VERSION = 6
 """1 had no rows that wait, and did not count all events beside their segments. 2 did not count how events came. In 3 a
-clock moved the watermark, and what came for a pane that had left was late. In 4 each record was one event."""
+clock moved the watermark, and what came for a pane that had left was late. In 4 each record was one event. 5 gave no
+places back, and named nobody who was beyond a limit."""
 STREAM = ""
 """The stream itself is watched as a model of this name (no event can have it): every record is one of its events."""
 FATE = 1
 """Slot of the stream's signal that says what became of a record: `accepted` or a reason."""
 BEYOND = 2
 """Slot of the stream's signal that counts what was beyond the limits: `fields`, `segments`."""
-_STREAM_SIGNALS = ("events", "fate", "beyond_limits")
+NAMES = 3
+"""Slot of the stream's signal that names some of those that were: `segments: churn[tenant=acme]`."""
+_STREAM_SIGNALS = ("events", "fate", "beyond_limits", "beyond_names")
+FEW = 3
+"""Names of one limit that a pane of the stream tells."""
+MOST_FACTS = 1_000
+"""Fates and names that are remembered."""
+LOOK = 20_000
+"""Records after each of which it is seen whether places are to be given back: so that batches do not show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +126,13 @@ class Summarise:
         """By the clock, if nothing has come since the partition was found idle; else -1."""
         self._flushes = 0
         """How often panes left before their end."""
+        self._ended: list[PaneRecord] = []
+        """Panes that were closed and not yet taken out."""
+        self._gave_back = NEVER
+        """The watermark when places were given back last."""
+        self._named: dict[int, dict[str, list[str]]] = {}
+        """By open pane of the stream (-1: before any time) and by limit: whose names are told, the first FEW beyond it.
+        """
         self.position = 0
         self.counters = Counters()
 
@@ -127,6 +144,11 @@ class Summarise:
         headers: ReadHeaders = no_headers,
     ) -> list[Refusal]:
         """Take in records in offset order; `position` is the offset after the last one. Returns those not counted."""
+        room = LOOK - self.counters.consumed % LOOK
+        if len(values) > room:  # where places are given back must not depend on how records were batched
+            refusals = self.process(values[:room], timestamps[:room], position, lambda: headers()[:room])
+            rest = self.process(values[room:], timestamps[room:], position, lambda: headers()[room:])
+            return refusals + [replace(refusal, at=refusal.at + room) for refusal in rest]
         batch = self._format.decode(values, timestamps, headers)
         stamps = np.array(timestamps, dtype=np.int64)
         stamps[(stamps < 0) | (stamps > LATEST)] = -1
@@ -140,7 +162,20 @@ class Summarise:
         self.position = position
         if self._format.crowded:
             self._format.trim(self._panes.category_keys())
-        return self._tally(batch)
+        refusals = self._tally(batch)
+        if self.counters.consumed % LOOK == 0:
+            self._give_back()
+        return refusals
+
+    def _give_back(self) -> None:
+        """Let go of what did not come since the last time, `limits.keep_ms` of event time ago or more."""
+        if self.watermark == NEVER or self.watermark < self._gave_back + self._settings.limits.keep_ms:
+            return
+        self._ended += self._close(self.watermark)
+        heard = self._panes.take_heard(self.watermark)
+        if self._gave_back > NEVER:
+            self._format.let_go(heard)
+        self._gave_back = self.watermark
 
     def _time(self, batch: ColumnBatch, stamps: Ints) -> Arrivals:
         """Give events without a time that of their record, and refuse those too far from it. Returns how they came."""
@@ -200,7 +235,11 @@ class Summarise:
 
     def _count_fates(self, batch: ColumnBatch, moments: Ints) -> None:
         """Count every record in the stream's own panes: `moments` says when each was read, in event time."""
-        panes = np.where(moments > NEVER, moments // self._settings.stream_pane_ms, -1)
+        panes = np.where(moments >= 0, moments // self._settings.stream_pane_ms, -1)
+        known = panes[panes >= 0]
+        if len(known):  # what came before any time was known belongs to the first pane
+            panes[panes < 0] = known[0]
+            self._take_before(int(known[0]))
         facts, counts = np.unique(panes * 64 + batch.reasons, return_counts=True)
         found: Counter[tuple[int, int, str]] = Counter()
         for fact, number in zip(facts.tolist(), counts.tolist(), strict=True):
@@ -214,17 +253,24 @@ class Summarise:
                 beyond, counts = np.unique(events[columns.rows[codes == other]], return_counts=True)
                 for pane, number in zip(beyond.tolist(), counts.tolist(), strict=True):
                     found[pane, BEYOND, "segments"] += number
+        for row, limit, name in batch.beyond:
+            few = self._named.setdefault(int(panes[row]), {}).setdefault(limit, [])
+            if name not in few and len(few) < FEW:
+                few.append(name)
+            if name in few:
+                found[int(panes[row]), NAMES, f"{limit}: {name}"] += 1
         self.counters.beyond_limits += sum(number for (_, slot, _), number in found.items() if slot == BEYOND)
-        self._before.update({fact[1:]: number for fact, number in found.items() if fact[0] < 0})
-        known = {fact: number for fact, number in found.items() if fact[0] >= 0}
-        if known:
-            self._take_before(min(pane for pane, _, _ in known))
-            self._add_facts(known)
+        if len(known):
+            self._add_facts(found)
+        else:
+            self._before.update({fact[1:]: number for fact, number in found.items()})
 
     def _take_before(self, pane: int) -> None:
         """Count in this pane, the first one, what came before any time was known."""
         self._add_facts({(pane, *fact): number for fact, number in self._before.items()})
         self._before.clear()
+        if -1 in self._named:
+            self._named[pane] = self._named.pop(-1)
 
     def _add_facts(self, found: Mapping[tuple[int, int, str], int]) -> None:
         """Count facts, given as (pane, slot, name) -> number, in the stream's panes; each fate is an event."""
@@ -283,20 +329,28 @@ class Summarise:
 
     def emit(self) -> list[PaneRecord | Watermark]:
         """Take out what is to be sent: panes that ended, or all if it is idle, then how far this source has come."""
-        records: list[PaneRecord | Watermark] = []
-        until = LAST if self._idle else self.watermark
-        if any(end <= until for end in self._panes.ends):
-            names = {**self._format.keys.names, **self._stream_keys.names}
-            place = self._source, self._sources, self._flushes
-            records.extend(self._panes.close(until, self._naming, names, place))
-            self.counters.panes += len(records)
-            self._flushes += self._idle
+        records: list[PaneRecord | Watermark] = [*self._ended, *self._close(LAST if self._idle else self.watermark)]
+        self._ended = []
         told = max(self._told, self.watermark)
         if told > self._told or self._idle:
             records.append(Watermark(self._source, self._sources, told, self._idle, self.position))
             self._told = told
             self._idle = False
         return records
+
+    def _close(self, until: int) -> list[PaneRecord]:
+        """Take out the panes that end until then, and say of each slice of time which models they are about."""
+        if not any(end <= until for end in self._panes.ends):
+            return []
+        names = {**self._format.keys.names, **self._stream_keys.names}
+        panes = self._panes.close(until, self._naming, names, (self._source, self._sources, self._flushes))
+        self.counters.panes += len(panes)
+        self._flushes += self._idle
+        first = until // self._settings.stream_pane_ms
+        self._named = {pane: held for pane, held in self._named.items() if pane < 0 or pane >= first}
+        if len(self._stream_keys.names) > MOST_FACTS:
+            self._stream_keys.trim(self._panes.category_keys())
+        return list(with_census(panes))
 
     def _naming(self, model: str) -> Naming:
         if model == STREAM:
@@ -314,6 +368,7 @@ class Summarise:
         flushed = [self._flushes, self._resting_since]
         before = [[*fact, number] for fact, number in self._before.items()]
         state = [self._event_time, self._told, flushed, self.position, before, counters, panes]
+        state += [self._gave_back, self._named]
         writes["task"] = pack("summarise", TASK_VERSION, state, {})
         return writes
 
@@ -322,17 +377,20 @@ class Summarise:
         if not blobs:
             return
         with corrupt_if_it_fails(f"summarise {self._source}"):
-            found = unpack(blobs["task"], "summarise", (1, 2, 3, 4, TASK_VERSION))
+            found = unpack(blobs["task"], "summarise", (1, 2, 3, 4, 5, TASK_VERSION))
             if found.version < 4:
                 _, newest, told, position, before, *rest = found.value
                 before = [[FATE, Reason(int(reason)).label, number] for reason, number in before.items()]
                 found.value[:] = [[newest], told, [1, -1], position, before, *rest]
-            if found.version < TASK_VERSION:
+            if found.version < 5:
                 found.value[5].append(found.value[5][1])
+            if found.version < TASK_VERSION:
+                found.value.extend([NEVER, {}])
             state = msgspec.convert(found.value, _Stored)
-            self._event_time, self._told, flushed, self.position, before, counters, panes = state
+            self._event_time, self._told, flushed, self.position, before, counters, panes, *given = state
             self._flushes, self._resting_since = flushed
             self._before = Counter({(slot, fact): number for slot, fact, number in before})
+            self._gave_back, self._named = given
             self.counters = Counters(*counters)
             if "shapes" in blobs:
                 self._format.restore(blobs["shapes"])
@@ -341,5 +399,6 @@ class Summarise:
 
 
 _Counters = tuple[Count, Count, dict[str, Count], Count, Count, Count, Count]
-_Fact = tuple[Literal[1, 2], str, Count]
-_Stored = tuple[EventTime, Mark, tuple[Count, Mark], Count, list[_Fact], _Counters, Any]
+_Fact = tuple[Literal[1, 2, 3], str, Count]
+_Named = dict[Mark, dict[str, list[str]]]
+_Stored = tuple[EventTime, Mark, tuple[Count, Mark], Count, list[_Fact], _Counters, Any, Mark, _Named]

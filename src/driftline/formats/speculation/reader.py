@@ -116,6 +116,15 @@ class SpeculativeReader:
         """Whether it is time to `forget_tokens`."""
         return self._tokens.crowded
 
+    def forget(self, model: str) -> None:
+        """Forget a model."""
+        self._learned |= self._models.pop(model, None) is not None
+
+    def forget_codes(self, model: str) -> None:
+        """Forget what stands for a model's versions and segments."""
+        if model in self._models:
+            self._models[model].forget_codes()
+
     def forget_tokens(self) -> None:
         """Make room for new tokens: those of the past may never come again."""
         self._tokens.clear()

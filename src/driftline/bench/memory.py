@@ -1,0 +1,327 @@
+"""What one worker's two stages hold in memory while producers go far beyond every limit: does it stay bounded?
+
+The stages are driven as a worker drives them, at full speed and without Kafka and Redis, of which the stores would be
+part of this process: all partitions of both topics, a checkpoint after each round, records as they are produced. Event
+time runs ahead of the clock, so that panes end, windows are judged and references are learned.
+"""
+
+import random
+import time
+from argparse import ArgumentParser
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from resource import getpagesize
+from typing import Any, Final
+
+import msgspec
+
+from driftline.bench.path import MIB, growth
+from driftline.columns.times import LATEST
+from driftline.config import LimitSettings, Settings
+from driftline.log.api import Headers, Outgoing, Record, TopicPartition
+from driftline.runtime.stages import JudgeStage, Stage, SummariseStage, pipeline
+
+PARTITIONS: Final = 4
+START_MS: Final = 1_787_302_800_000
+BEYOND: Final = 2.5
+"""Of each thing that is limited, so many times as many come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Consecutive records of one partition."""
+
+    source: TopicPartition
+    values: Sequence[bytes | None]
+    offsets: Sequence[int]
+    timestamps: Sequence[int]
+
+    def headers(self) -> Sequence[Headers]:
+        """Return the headers of each record."""
+        return [()] * len(self.values)
+
+    def record(self, index: int) -> Record:
+        """Return one record whole."""
+        return Record(None, self.values[index])
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much comes between two checkpoints, all partitions together."""
+
+    records: int
+    round_ms: int
+    """Event time that passes."""
+
+
+FULL: Final = Load(8_000, 4_000)
+"""A pane of a minute holds 120,000 records."""
+
+Event = dict[str, Any]
+Producer = Callable[[random.Random, LimitSettings], Event | bytes]
+
+
+def _numbers(chance: random.Random) -> Event:
+    return {
+        "x": chance.gauss(0.0, 1.0),
+        "amount": round(chance.lognormvariate(3, 1), 2),
+        "city": f"city {chance.randrange(40)}",
+    }
+
+
+def _below(chance: random.Random, limit: int) -> int:
+    return chance.randrange(int(BEYOND * limit))
+
+
+def steady(chance: random.Random, limits: LimitSettings) -> Event:
+    """A model as it should be: two versions, some tenants."""
+    version, tenant = str(chance.randrange(2)), f"tenant {chance.randrange(50)}"
+    return {"model": "steady", "model_version": version, "segment": {"tenant": tenant}, "features": _numbers(chance)}
+
+
+def models(chance: random.Random, limits: LimitSettings) -> Event:
+    """More models than are watched."""
+    return {"model": f"model {_below(chance, limits.models)}", "features": _numbers(chance)}
+
+
+def versions(chance: random.Random, limits: LimitSettings) -> Event:
+    """A model with more versions than are watched."""
+    return {"model": "versions", "model_version": f"v{_below(chance, limits.versions)}", "features": _numbers(chance)}
+
+
+def segments(chance: random.Random, limits: LimitSettings) -> Event:
+    """A model with more segments than are watched."""
+    tenant = f"tenant {_below(chance, limits.segments)}"
+    return {"model": "segments", "segment": {"tenant": tenant}, "features": _numbers(chance)}
+
+
+def groups(chance: random.Random, limits: LimitSettings) -> Event:
+    """Every model with versions and segments beyond the limits, at once."""
+    return {
+        "model": f"model {_below(chance, limits.models)}",
+        "model_version": f"v{_below(chance, limits.versions)}",
+        "segment": {"tenant": f"tenant {_below(chance, limits.segments)}"},
+        "features": _numbers(chance),
+    }
+
+
+def signals(chance: random.Random, limits: LimitSettings) -> Event:
+    """A model with more fields than are watched, some of them in each event."""
+    names = (f"f{_below(chance, limits.signals)}" for _ in range(40))
+    return {"model": "signals", "features": {name: chance.random() for name in names}}
+
+
+def categories(chance: random.Random, limits: LimitSettings) -> Event:
+    """Categories that never come again, short and of 10 kB, and ids that come twice."""
+    text = f"{chance.getrandbits(64):x}"
+    features = {"token": text, "long": text * (640 if chance.random() < 0.02 else 8)}
+    return {"model": "categories", "event_id": chance.getrandbits(12), "features": features}
+
+
+def names(chance: random.Random, limits: LimitSettings) -> Event:
+    """Names as long as they may be and longer, of all that has one."""
+
+    def long(most: int) -> str:
+        return (f"{_below(chance, most)} " + "𝄞" * limits.name_length)[: limits.name_length + (chance.random() < 0.1)]
+
+    return {
+        "model": long(20), "model_version": long(limits.versions), "segment": {"tenant": long(limits.segments)},
+        "features": {long(limits.signals): 1.0},
+    }  # fmt: skip
+
+
+def shapes(chance: random.Random, limits: LimitSettings) -> Event:
+    """Another shape each time: nesting, lists, kinds and order."""
+
+    def value(depth: int) -> Any:
+        if depth and chance.random() < 0.5:
+            return {f"k{chance.randrange(40)}": value(depth - 1) for _ in range(3)}
+        return chance.choice([1, 2.5, "text", True, None, [1, "a"], [[]], {}])
+
+    extra = {f"unknown {chance.getrandbits(20)}": value(2)}
+    return {
+        "model": f"shape {chance.randrange(20)}",
+        "features": {"a": value(5), "b": value(5)},
+        "tags": extra,
+        **extra,
+    }
+
+
+def broken(chance: random.Random, limits: LimitSettings) -> bytes:
+    """No events at all."""
+    return chance.choice([b"", b"{", b"[" * 100, b"\xff", b'{"model":3}', b'{"model":"m","features":{"x":1e999}}'])
+
+
+PRODUCERS: Final[Mapping[str, tuple[Producer, float]]] = {
+    producer.__name__: (producer, weight)
+    for producer, weight in (
+        (steady, 3.0), (models, 3.0), (versions, 1.0), (segments, 2.0), (groups, 2.0), (signals, 0.5),
+        (categories, 1.0), (names, 0.2), (shapes, 0.02), (broken, 0.3),
+    )
+}  # fmt: skip
+"""Who publishes, and how much of the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at the process."""
+
+    seconds: float
+    records: int
+    rss_mib: float
+    state_mib: float
+    """What a store would hold."""
+    subjects: int
+    events: Mapping[str, int]
+    """What became of records in Summarise, and of events in Judge."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """All tasks of an installation, and what is in the logs between them."""
+
+    settings: Settings
+    tasks: dict[TopicPartition, Stage] = field(default_factory=dict)
+    positions: defaultdict[TopicPartition, int] = field(default_factory=lambda: defaultdict(int))
+    sizes: defaultdict[TopicPartition, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
+    """Bytes of each blob that a store would hold."""
+    written: int = 0
+
+    def __post_init__(self) -> None:
+        """Make the tasks."""
+        topics = self.settings.topics
+        counts = {topics.main: PARTITIONS, topics.panes: PARTITIONS}
+        for kind in pipeline(self.settings, counts):
+            for number in range(PARTITIONS):
+                self.tasks[TopicPartition(kind.inputs[0], number)] = kind.make(number)
+
+    def process(self, source: TopicPartition, values: Sequence[bytes | None], stamps: Sequence[int]) -> None:
+        """Give a task its next records, take a checkpoint, and bring what comes of it where it belongs."""
+        stage, start = self.tasks[source], self.positions[source]
+        self.positions[source] += len(values)
+        for at in range(0, len(values), stage.at_once):
+            part = slice(at, at + stage.at_once)
+            offsets = range(start, start + len(values))[part]
+            stage.process(Records(source, values[part], offsets, stamps[part]))
+        out = stage.output()
+        held = self.sizes[source]
+        for name, blob in stage.checkpoint().items():
+            held.pop(name, None)
+            if blob is not None:
+                held[name] = len(blob)
+                self.written += len(blob)
+        for partition, records in sorted(_by_partition(out.records, self.settings.topics.panes).items()):
+            self.process(TopicPartition(self.settings.topics.panes, partition), records, [0] * len(records))
+
+    def finish(self) -> None:
+        """Let the predictions end, and stay quiet."""
+        for source, stage in self.tasks.items():
+            stage.end(self.positions[source], LATEST)
+        for number in range(PARTITIONS):
+            self.process(TopicPartition(self.settings.topics.main, number), [], [])
+
+    def look(self, seconds: float) -> Seen:
+        """Return what is seen of this process now."""
+        events, subjects = Counter[str](), 0
+        for stage in self.tasks.values():
+            if isinstance(stage, SummariseStage):
+                counters = stage.task.counters
+                events.update(
+                    consumed=counters.consumed, accepted=counters.accepted, refused=sum(counters.refused.values())
+                )
+            elif isinstance(stage, JudgeStage):
+                events.update(stage.task.events)
+                subjects += len(stage.task.view()["subjects"])
+        state = sum(sum(held.values()) for held in self.sizes.values())
+        return Seen(seconds, events["consumed"], resident(), state / MIB, subjects, events)
+
+
+def _by_partition(records: Sequence[Outgoing], topic: str) -> dict[int, list[bytes | None]]:
+    found: defaultdict[int, list[bytes | None]] = defaultdict(list)
+    for record in records:
+        if record.topic == topic:
+            assert record.partition is not None
+            found[record.partition].append(record.value)
+    return found
+
+
+def settings_for(limits: LimitSettings, learn: str) -> Settings:
+    """Return an installation whose models are all split by tenant, and learn from so much."""
+    star = {"windows": ["10m"], "pane": "1m", "reference": f"learn {learn}", "segments": ["tenant"]}
+    return Settings.model_validate({"max_out_of_orderness": "5s", "models": {"*": star}}).model_copy(
+        update={"limits": limits}
+    )
+
+
+def run(
+    *, limits: LimitSettings, learn: str = "1h", seconds: float = 0.0, every: float = 0.0, rounds: int = 0,
+    load: Load = FULL, producers: Sequence[str] = (), seed: int = 1,
+) -> Iterator[Seen]:  # fmt: skip
+    """Yield looks at this process while producers go beyond all limits, for so long or for so many rounds.
+
+    There is a look every so many seconds, and one when all that came was judged.
+    """
+    chance = random.Random(seed)
+    worker = Worker(settings_for(limits, learn))
+    chosen = [PRODUCERS[name] for name in producers or PRODUCERS]
+    started = looked = time.monotonic()
+    done = 0
+    while done < rounds if rounds else time.monotonic() - started < seconds:
+        now = START_MS + done * load.round_ms
+        done += 1
+        made = chance.choices([one for one, _ in chosen], [weight for _, weight in chosen], k=load.records)
+        values = [_encoded(producer(chance, limits), now + chance.randrange(load.round_ms)) for producer in made]
+        for number in range(PARTITIONS):
+            part = values[number::PARTITIONS]
+            source = TopicPartition(worker.settings.topics.main, number)
+            worker.process(source, part, [now + load.round_ms] * len(part))
+        if time.monotonic() - looked >= every:
+            looked = time.monotonic()
+            yield worker.look(looked - started)
+    worker.finish()
+    yield worker.look(time.monotonic() - started)
+
+
+def _encoded(event: Event | bytes, moment: int) -> bytes:
+    return event if isinstance(event, bytes) else msgspec.json.encode({"event_time": moment, **event})
+
+
+def resident() -> float:
+    """Return the memory of this process in MiB."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * getpagesize() / MIB
+
+
+def main() -> None:
+    """Print looks, and whether memory is bounded."""
+    parser = ArgumentParser(prog="python -m driftline.bench.memory", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--only", nargs="*", default=[], choices=[*PRODUCERS])
+    asked = parser.parse_args()
+    limits = LimitSettings()
+    print(
+        "| minutes | records | resident MiB | state MiB | subjects |",
+        "|---:|---:|---:|---:|---:|",
+        sep="\n",
+        flush=True,
+    )
+    looks = []
+    for seen in run(limits=limits, seconds=asked.minutes * 60, every=asked.minutes * 3, producers=asked.only):
+        looks.append(seen)
+        row = [
+            f"{seen.seconds / 60:.1f}",
+            f"{seen.records:,}",
+            f"{seen.rss_mib:,.0f}",
+            f"{seen.state_mib:,.1f}",
+            f"{seen.subjects:,}",
+        ]
+        print(f"| {' | '.join(row)} |", flush=True)
+    fates = ", ".join(f"{name} {count:,}" for name, count in looks[-1].events.items())
+    print(f"\n{fates}.\n")
+    sizes = [seen.rss_mib for seen in looks]
+    print(f"Grown over the second half: {growth(sizes):.0f} MiB of {max(sizes):,.0f} MiB.")
+
+
+if __name__ == "__main__":
+    main()

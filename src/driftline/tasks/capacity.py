@@ -1,0 +1,129 @@
+"""Incidents about limits: which one was reached, how much was beyond it, and some of the names.
+
+One incident a model, or of the stream itself (""), for as long as anything of it is beyond a limit in each window.
+Nothing here is random, so nothing here spends the false-alarm budget.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from driftline.codec import Count, Time
+from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.level import Facts, name_level
+from driftline.incidents.words import summarise_incident
+
+FEW = 3
+"""Names that are told of each limit."""
+
+
+class Beyond(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+    """What was beyond one limit."""
+
+    count: Count = 0
+    names: Annotated[list[str], msgspec.Meta(max_length=FEW)] = []
+
+
+class Capacity:
+    """See the module's head. Windows are tumbling, of event time.
+
+    Args:
+        group: the consumer group, which is part of what incidents are known by.
+        window_of: length of the windows of a model.
+    """
+
+    def __init__(self, group: str, window_of: Callable[[str], int]) -> None:
+        self.incidents: dict[str, Incident] = {}
+        """By model."""
+        self._group = group
+        self._window_of = window_of
+        self._windows: dict[tuple[int, str], dict[str, Beyond]] = {}
+        """By end and model: what was beyond each limit."""
+
+    def note(self, model: str, limit: str, at: int, count: int, names: Iterable[str] = ()) -> None:
+        """Count what was beyond a limit until a time, in the window that it is in or ends."""
+        size = self._window_of(model)
+        window = self._windows.setdefault((-(-at // size) * size, model), {})
+        beyond = window.setdefault(limit, Beyond(0, []))
+        beyond.count += count
+        for name in names:
+            if len(beyond.names) == FEW:
+                break
+            if name not in beyond.names:
+                beyond.names.append(name)
+
+    @property
+    def deadline(self) -> int | None:
+        """The end of the window that ends next."""
+        return min(self._windows)[0] if self._windows else None
+
+    def close(self, time: int) -> list[Incident]:
+        """Judge the windows that end now. Returns the incidents that changed."""
+        changed: list[Incident] = []
+        while self._windows and min(self._windows)[0] <= time:
+            end, model = min(self._windows)
+            changed.extend(self._decide(model, end, self._windows.pop((end, model))))
+            if model in self.incidents:  # it is over when a window has nothing
+                self._windows.setdefault((end + self._window_of(model), model), {})
+        return changed
+
+    def _decide(self, model: str, end: int, beyond: Mapping[str, Beyond]) -> list[Incident]:
+        subject = Subject(model, "", "")
+        window = Window(end - self._window_of(model), end, sum(held.count for held in beyond.values()))
+        ranked = sorted(beyond.items(), key=lambda item: (-item[1].count, item[0]))
+        signals = [
+            Signal(limit, 0.0, {"count": float(held.count)}, what=", ".join(held.names)) for limit, held in ranked
+        ]
+        incident = self.incidents.get(model)
+        if signals and incident is None:
+            incident = self.incidents[model] = opened(self._group, subject, Kind.CAPACITY, window, signals)
+            return [incident]
+        if incident is not None and not signals:
+            resolve(self.incidents.pop(model), window, "nothing is beyond the limits any more")
+            return [incident]
+        return []
+
+    def go_on(self, mark: int) -> None:
+        """Take up incidents of an earlier release: they are over if the window that is open at `mark` has nothing."""
+        for model in self.incidents:
+            size = self._window_of(model)
+            self._windows.setdefault((mark - mark % size + size, model), {})
+
+    def snapshot(self) -> Any:
+        """Return plain values."""
+        return [[[*key, window] for key, window in self._windows.items()], list(self.incidents.values())]
+
+    def restore(self, value: Any) -> None:
+        """Take up a snapshot."""
+        windows, incidents = msgspec.convert(value, _Stored)
+        self._windows = {(end, model): window for end, model, window in windows}
+        self.incidents = {held.subject.model: held for held in incidents}
+
+
+_Stored = tuple[list[tuple[Time, str, dict[str, Beyond]]], list[Incident]]
+
+
+def opened(group: str, subject: Subject, kind: Kind, window: Window, signals: Sequence[Signal]) -> Incident:
+    """Return an incident about what is certain, as a window opens it."""
+    level, reason = name_level(Facts(kind=kind, output_only=False))
+    return Incident(
+        subject=subject,
+        kind=kind,
+        status=Status.FIRING,
+        opened=window.end,
+        window=window,
+        signals=list(signals),
+        reference="",
+        summary=summarise_incident(subject, kind, signals, level=level, reason=reason),
+        level=level,
+        reason=reason,
+        group=group,
+    )
+
+
+def resolve(incident: Incident, window: Window, why: str) -> Incident:
+    """Return the incident resolved."""
+    incident.status, incident.window, incident.resolved = Status.RESOLVED, window, window.end
+    incident.summary = f"{incident.subject}: {why}."
+    return incident
