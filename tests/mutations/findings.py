@@ -92,7 +92,7 @@ MUTATIONS = (
     Mutation(
         "Judge waits for as many sources as the latest record tells, not for as many as any told",
         PaneMerger.take,
-        "max(self.expected, record.sources)",
+        "max(self.expected.get(topic, 0), record.sources)",
         "record.sources",
         (f"{MERGING}::test_a_source_that_was_added_is_waited_for_though_others_do_not_know_of_it_yet",),
     ),
