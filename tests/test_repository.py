@@ -156,6 +156,7 @@ def declared() -> set[str]:
     requirements = [
         *PROJECT["project"]["dependencies"],
         *PROJECT["project"]["optional-dependencies"]["worker"],
+        *(each for each in PROJECT["project"]["optional-dependencies"]["router"] if "driftline" not in each),
         *(each for group in PROJECT["dependency-groups"].values() for each in group),
     ]
     return {re.split(r"[<>=!~\[ ]", requirement)[0] for requirement in requirements}

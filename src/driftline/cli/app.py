@@ -23,6 +23,7 @@ COMMANDS = (
     Command("run", "driftline.cli.run:run", "The workers: from predictions to alerts.", WATCH),
     Command("status", "driftline.cli.status:status", "How far the work has come, and what is watched.", WATCH),
     Command("alerts", "driftline.cli.alerts:alerts", "What fires, since when, and why.", WATCH),
+    Command("router", "driftline.cli.router:app", "Deliver alerts to people: chat, pagers, mail, webhooks.", WATCH),
     Command("backtest", "driftline.cli.backtest:backtest", "What would have fired on a table of the past.", WATCH),
     Command("publish", "driftline.cli.publish:publish", "Publish a table of past predictions as events.", FEED),
     Command(

@@ -3,7 +3,7 @@
 import re
 
 MASK = "********"
-SECRETIVE = ("kafka", "redis")
+SECRETIVE = ("kafka", "redis", "router")
 """Sections whose values no error repeats: a slip of the keyboard puts a password in any place."""
 
 _SECRET_KEY = re.compile(r"passw|passphrase|pwd|secret|token|key|credential|auth|jaas|pem|cert", re.IGNORECASE)

@@ -18,6 +18,7 @@ from pydantic import (
 from driftline.config.durations import Duration, PositiveDuration
 from driftline.config.inputs import InputTopic, InputTopics, TopicName
 from driftline.config.models import ModelSettings
+from driftline.config.routing import RouterSettings
 from driftline.errors import ConfigError
 from driftline.state.address import parse_redis_url
 
@@ -164,6 +165,7 @@ class Settings(Section):
     )
     limits: LimitSettings = LimitSettings()
     metrics: MetricSettings = MetricSettings()
+    router: RouterSettings = RouterSettings()
     models: dict[Name, ModelSettings] = Field(default={}, description="Settings by model name; `*` is for all of them.")
 
     @field_validator("kafka")

@@ -23,6 +23,15 @@ def severity_of(incident: Incident) -> str:
     return CRITICAL if incident.kind in PAGES else WARNING
 
 
+def urgency(severity: str) -> int:
+    """Return 0 for the most urgent severity, and more for others.
+
+    >>> sorted(["info", "critical", "warning"], key=urgency)
+    ['critical', 'warning', 'info']
+    """
+    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
+
+
 def _factor(incident: Incident) -> float:
     """Return by what factor the number of events rose or fell; without bounds where it is not known."""
     effects = incident.signals[0].effects if incident.signals else {}

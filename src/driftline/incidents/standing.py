@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from driftline.incidents.alerts import Alert, alert_source, decode_alert
-from driftline.incidents.severity import SEVERITIES
+from driftline.incidents.severity import urgency
 from driftline.incidents.watchdog import WATCHDOG_TYPE
 
 
@@ -67,7 +67,7 @@ class Incidents:
             if wanted(alert, resolved=resolved, model=model)
         ]
         return sorted(
-            chosen, key=lambda alert: (not alert.firing, _urgency(alert.severity), -alert.opened, alert.data.model)
+            chosen, key=lambda alert: (not alert.firing, urgency(alert.severity), -alert.opened, alert.data.model)
         )
 
 
@@ -89,7 +89,3 @@ def wanted(alert: Alert, *, resolved: bool, model: str | None) -> bool:
 def count_firing(alerts: Iterable[Alert]) -> int:
     """Return how many of the alerts are of incidents that fire."""
     return sum(alert.firing for alert in alerts)
-
-
-def _urgency(severity: str) -> int:
-    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)

@@ -1,0 +1,218 @@
+"""`driftline router`: alerts to people."""
+
+import asyncio
+import logging
+import signal
+import time
+from random import Random
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from driftline.cli import PROBLEMS_FOUND
+from driftline.cli.connect import open_kafka, open_store
+from driftline.cli.options import ConfigOption, JsonOption
+from driftline.cli.terminal import out, print_json
+from driftline.config import Settings, load
+from driftline.config.names import nearest
+from driftline.errors import ConfigError, InputError
+from driftline.observe.logs import LogFormat, set_up_logging
+
+if TYPE_CHECKING:
+    from driftline.incidents.alerts import Alert
+    from driftline.router.routes import Routing
+    from driftline.router.sinks.api import Sink
+
+log = logging.getLogger(__name__)
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Deliver alerts to people.")
+
+
+@app.command()
+def run(
+    log_format: Annotated[LogFormat, typer.Option("--log-format", help="Log lines for people or for programs.")] = (
+        LogFormat.TEXT
+    ),
+    config: ConfigOption = None,
+) -> None:
+    """Deliver each change of an incident to the sinks that `router` in driftline.yaml names.
+
+    Run as many as you like: one delivers, the others stand by and take over within some ten seconds. Needs Kafka,
+    Redis, and `pip install 'driftline[router]'`.
+
+    \b
+    $ driftline router check
+    $ driftline router run
+    """
+    from driftline.router.app import Router
+    from driftline.router.deliveries import Deliveries
+    from driftline.router.desk import Desk, SinkRules
+    from driftline.router.seat import Seat
+
+    set_up_logging(log_format)
+    settings = load(config)
+    routing, sinks = _routing(settings), _sinks(settings)
+    if settings.redis.url is None:
+        raise ConfigError("redis.url: is not set; the router keeps there what each sink has heard of")
+    kafka, store = open_kafka(settings), open_store(settings)
+    rules = {
+        name: SinkRules(sink.tells_resolved and settings.router.sinks[name].send_resolved, sink.refresh_ms)
+        for name, sink in sinks.items()
+    }
+    desk = Desk(routing, rules, settings.router.remember)
+    seat = Seat(store, settings.group, _owner(), time.monotonic)
+    deliveries = Deliveries(
+        desk,
+        {name: (sink, settings.router.sinks[name].rate) for name, sink in sinks.items()},
+        lambda: seat.write(desk),
+        clock=time.monotonic,
+        wall_ms=_wall_ms,
+        chance=Random(),
+    )
+    router = Router(
+        group=settings.group,
+        topic=settings.topics.alerts,
+        kafka=settings.kafka,
+        log=kafka,
+        desk=desk,
+        seat=seat,
+        deliveries=deliveries,
+        clock=time.monotonic,
+        wall_ms=_wall_ms,
+    )
+    try:
+        asyncio.run(_until_stopped(router))
+    finally:
+        store.close()
+    log.info("stopped: %d notifications delivered", deliveries.delivered.total())
+
+
+async def _until_stopped(router: "Router") -> None:  # type: ignore[name-defined]  # noqa: F821
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, router.stop)
+    await router.run()
+
+
+@app.command()
+def check(
+    sink: Annotated[str | None, typer.Option("--sink", help="Only this one.", show_default=False)] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Send a test alert to each sink, then its resolution, and say what came back.
+
+    Exits with 1 if a sink did not take it.
+
+    \b
+    $ driftline router check
+    $ driftline router check --sink ops
+    """
+    from driftline.router.testing import try_sinks
+
+    settings = load(config)
+    _routing(settings)
+    sinks = _sinks(settings)
+    if sink is not None and sink not in sinks:
+        raise InputError(f'--sink: no sink is named "{sink}"{nearest(sink, sinks)}')
+    chosen = {name: held for name, held in sinks.items() if sink in (None, name)}
+    results = asyncio.run(try_sinks(chosen, settings.group, _wall_ms()))
+    if json:
+        print_json([{"sink": each.sink, "delivered": not each.fault, "fault": each.fault or None} for each in results])
+    else:
+        table = Table("sink", "type", "came back", "what you may rely on", box=None, pad_edge=False)
+        for each in results:
+            said = Text(each.fault, "red") if each.fault else Text("taken", "green")
+            table.add_row(each.sink, settings.router.sinks[each.sink].type, said, chosen[each.sink].guarantee)
+        out().print(table)
+    if any(each.fault for each in results):
+        raise typer.Exit(PROBLEMS_FOUND)
+
+
+@app.command()
+def plan(
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label", "-l", help="A label of an alert to try, such as severity=critical; several may be given."
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show where alerts would go, and why: those of the open incidents, or one with the labels that you give.
+
+    Nothing is sent.
+
+    \b
+    $ driftline router plan
+    $ driftline router plan -l severity=critical -l model=churn -l tenant=acme
+    """
+    from driftline.router.planning import planned
+
+    settings = load(config)
+    routing = _routing(settings)
+    tried = [_labels(label, routing)] if label else [labels for _, labels in _open(settings, routing)]
+    found = planned(routing, tried, _wall_ms())
+    if json:
+        print_json([each.as_json() for each in found])
+        return
+    if not found:
+        out().print("nothing fires; try an alert with --label")
+        return
+    table = Table("alert", "sink", "route", "because", "told together by", "now", box=None, pad_edge=False)
+    for each in found:
+        table.add_row(*each.as_row())
+    out().print(table)
+
+
+def _labels(given: list[str], routing: "Routing") -> dict[str, str]:
+    labels: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError(f'--label: "{text}" is not a label; write name=value, such as severity=critical')
+        labels[name] = value
+    return {**routing.owned(labels.get("model", "")), **labels}
+
+
+def _open(settings: Settings, routing: "Routing") -> "list[tuple[Alert, dict[str, str]]]":
+    from driftline.incidents.standing import Incidents
+    from driftline.router.matching import labels_of
+
+    incidents = Incidents(settings.group)
+    reader = open_kafka(settings).read(settings.topics.alerts)
+    try:
+        while not reader.at_end:
+            for *_, record in reader.poll(0.5):
+                incidents.update(record.key, record.value)
+    finally:
+        reader.close()
+    return [(alert, labels_of(alert, routing.owned(alert.data.model))) for alert in incidents.alerts()]
+
+
+def _routing(settings: Settings) -> "Routing":
+    try:
+        from driftline.router.building import routing_of
+        from driftline.router.sinks import http as _http  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"{error.name} is not installed; run pip install 'driftline[router]'") from error
+    return routing_of(settings.router)
+
+
+def _sinks(settings: Settings) -> "dict[str, Sink]":
+    from driftline.router.sinks import open_sink
+
+    return {name: open_sink(name, held) for name, held in settings.router.sinks.items()}
+
+
+def _owner() -> str:
+    from driftline.cli.run import owner_name
+
+    return owner_name()
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

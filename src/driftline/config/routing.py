@@ -1,0 +1,86 @@
+"""Settings of the router: where alerts go, when, and what keeps them back."""
+
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from driftline.config.durations import Duration, PositiveDuration
+from driftline.config.sinks import AnySink
+
+Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+DAYS: tuple[Day, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", examples=["22:00"])]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Matchers = Annotated[list[str], Field(description='Matchers, such as severity="critical" or model=~"fraud.*".')]
+
+
+class RoutingSection(BaseModel):
+    """A part of these settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
+
+
+class HoursSettings(RoutingSection):
+    """Hours of the week in which a route is muted."""
+
+    days: tuple[Day, ...] = Field(default=DAYS, min_length=1)
+    start: Clock = Field(default="00:00", alias="from")
+    end: Clock = Field(default="24:00", alias="to", description="An earlier time than `from` is on the next day.")
+    timezone: str = "UTC"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f'"{name}" is not a time zone; write an IANA name, such as Europe/Oslo') from None
+        return name
+
+
+class RouteSettings(RoutingSection):
+    """Which alerts go where. What a route leaves out it takes from its parent."""
+
+    match: Matchers = []
+    sink: Name | None = None
+    group_by: tuple[Name, ...] | None = Field(
+        default=None, description="Labels by which incidents are told together; [incident] tells each by itself."
+    )
+    group_wait: Duration | None = Field(default=None, description="Wait before a group is told first.")
+    group_interval: PositiveDuration | None = Field(default=None, description="Wait before news of a group are told.")
+    repeat_interval: PositiveDuration | None = Field(default=None, description="Tell again what fires still.")
+    mute: tuple[Name, ...] | None = Field(default=None, description="Names of `hours` in which nothing goes out.")
+    goes_on: bool = Field(default=False, alias="continue", description="Go on to the next route, too.")
+    routes: "tuple[RouteSettings, ...]" = ()
+
+
+class InhibitSettings(RoutingSection):
+    """What is kept back while something else fires."""
+
+    source: Matchers
+    target: Matchers
+    equal: tuple[Name, ...] = Field(default=("model",), description="Labels that both must have alike.")
+
+
+QUALITY_FIRST = InhibitSettings(
+    source=['kind="data_quality"'],
+    target=['kind=~"data_drift|prediction_drift"'],
+    equal=("model", "version", "segment"),
+)
+"""Broken data drifts, too: that is not another incident."""
+
+
+class RouterSettings(RoutingSection):
+    """`driftline router`: from the alerts topic to people."""
+
+    sinks: dict[Name, AnySink] = Field(default={}, description="Where alerts can go, by names of your own.")
+    route: RouteSettings = Field(default=RouteSettings(), description="The root: every alert enters here.")
+    inhibit: tuple[InhibitSettings, ...] = Field(
+        default=(QUALITY_FIRST,), description="What is kept back while something else fires."
+    )
+    hours: dict[Name, HoursSettings] = Field(default={}, description="Hours of the week, by names of your own.")
+    labels: dict[Name, dict[Name, str]] = Field(
+        default={}, description="Labels by model, such as churn: {team: growth}; `*` is for all others."
+    )
+    remember: PositiveDuration = Field(default=604_800_000, description="How long what is over is remembered.")

@@ -1,0 +1,137 @@
+"""Settings of the router's sinks. Secrets may be in a file of their own, which is read when the router starts."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from driftline.config.durations import PositiveDuration
+
+
+class Secret(BaseModel):
+    """A secret, in one of two places."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: Path
+
+    def read(self) -> str:
+        """Return what the file holds. Raises OSError."""
+        return self.file.expanduser().read_text("utf-8").strip()
+
+
+SecretText = Annotated[
+    SecretStr | Secret, Field(description="The secret itself (better: as a DRIFTLINE_… variable), or {file: path}.")
+]
+
+
+def revealed(secret: SecretStr | Secret) -> str:
+    """Return the secret itself. Raises OSError where its file cannot be read."""
+    return secret.read() if isinstance(secret, Secret) else secret.get_secret_value()
+
+
+class SinkSection(BaseModel):
+    """What all sinks have."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    title: str | None = Field(default=None, description="A Jinja template for the title; None: the default.")
+    text: str | None = Field(default=None, description="A Jinja template for the text; None: the default.")
+    send_resolved: bool = Field(default=True, description="Tell what is over, too.")
+    rate: Annotated[int, Field(ge=1)] = Field(default=60, description="Notifications a minute, at most.")
+    timeout: PositiveDuration = Field(default=15_000, description="How long to wait for an answer.")
+
+
+class WebhookSink(SinkSection):
+    """Any HTTP server that understands Alertmanager's webhooks (version 4)."""
+
+    type: Literal["webhook"]
+    url: SecretText
+    secret: SecretText | None = Field(default=None, description="Signs each request: see docs/alerting.md.")
+
+
+class AlertmanagerSink(SinkSection):
+    """Alertmanager, by its API version 2."""
+
+    type: Literal["alertmanager"]
+    url: SecretText
+
+
+class SlackSink(SinkSection):
+    """Slack: a bot that posts to a channel, so that updates answer the first message."""
+
+    type: Literal["slack"]
+    token: SecretText
+    channel: Annotated[str, Field(min_length=1)]
+    api: str = Field(default="https://slack.com/api", description="Where the API is; another one for tests.")
+
+
+class TeamsSink(SinkSection):
+    """Microsoft Teams: the URL of a workflow that posts to a channel."""
+
+    type: Literal["teams"]
+    url: SecretText
+
+
+class PagerDutySink(SinkSection):
+    """PagerDuty, by Events API version 2."""
+
+    type: Literal["pagerduty"]
+    routing_key: SecretText
+    api: str = Field(default="https://events.pagerduty.com", description="https://events.eu.pagerduty.com in Europe.")
+
+
+class OpsgenieSink(SinkSection):
+    """Opsgenie, by its alert API."""
+
+    type: Literal["opsgenie"]
+    api_key: SecretText
+    api: str = Field(default="https://api.opsgenie.com", description="https://api.eu.opsgenie.com in Europe.")
+
+
+class EmailSink(SinkSection):
+    """E-mail over SMTP."""
+
+    type: Literal["email"]
+    host: str
+    port: Annotated[int, Field(ge=1, le=65_535)] = 587
+    tls: Literal["starttls", "tls", "none"] = "starttls"
+    username: str | None = None
+    password: SecretText | None = None
+    sender: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+    to: Annotated[list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.username is None) != (self.password is None):
+            raise ValueError("username and password go together; set both or neither")
+        return self
+
+
+class AppriseSink(SinkSection):
+    """Whatever Apprise knows, by its URL."""
+
+    type: Literal["apprise"]
+    url: SecretText
+
+
+class PackagedSink(SinkSection):
+    """A sink that an installed package offers under the entry points `driftline.sinks`."""
+
+    type: Literal["package"]
+    name: str
+    options: dict[str, Any] = {}
+
+
+AnySink = Annotated[
+    WebhookSink
+    | AlertmanagerSink
+    | SlackSink
+    | TeamsSink
+    | PagerDutySink
+    | OpsgenieSink
+    | EmailSink
+    | AppriseSink
+    | PackagedSink,
+    Field(discriminator="type"),
+]

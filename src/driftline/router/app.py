@@ -1,0 +1,204 @@
+"""The Faust app: alerts as they come, and a look at the whole topic now and then.
+
+    alerts topic ──Faust agent──► desk ──► deliveries ──► sinks
+          └──────read whole, at the start and every ten minutes──► desk
+
+Faust brings an alert within a moment. That none is missed does not rest on it: faust-streaming can commit past a
+message that is still in flight (faust-streaming/faust#606). What the agent missed the next look finds, and what comes
+twice the desk knows already. So Faust keeps no tables here, and its committed offsets only say where it goes on.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import faust
+
+from driftline.errors import ConfigError, LogUnavailable, StateUnavailable
+from driftline.incidents.alerts import Alert, alert_source, decode_alert
+from driftline.log.api import Log
+from driftline.router.deliveries import Deliveries
+from driftline.router.desk import Desk
+from driftline.router.seat import Seat
+
+log = logging.getLogger(__name__)
+
+STEP_S = 0.2
+LOOK_S = 600.0
+"""Between two looks at the whole topic."""
+LOOK_ALONE_S = 5.0
+"""The same while Faust is not a member of its group yet."""
+SESSION_S = 10
+RETRY_S = 1.0
+POLL_S = 0.5
+STOP_S = 10.0
+"""Longest wait for deliveries that are under way when the router stops."""
+
+
+class Router:
+    """Everything at work. Give it a desk, its seat and the deliveries; `run` until stopped.
+
+    Args:
+        group: whose alerts are routed.
+        topic: the alerts topic.
+        kafka: librdkafka settings, of which Faust gets those that it has.
+    """
+
+    def __init__(
+        self,
+        *,
+        group: str,
+        topic: str,
+        kafka: Mapping[str, Any],
+        log: Log,
+        desk: Desk,
+        seat: Seat,
+        deliveries: Deliveries,
+        clock: Callable[[], float],
+        wall_ms: Callable[[], int],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._group = group
+        self._topic = topic
+        self._kafka = kafka
+        self._log = log
+        self._desk = desk
+        self._seat = seat
+        self._deliveries = deliveries
+        self._clock = clock
+        self._wall_ms = wall_ms
+        self._sleep = sleep
+        self._stopped = False
+        self._looked = 0.0
+        self._fault = ""
+
+    def stop(self) -> None:
+        """Ask it to finish what is under way and leave. Safe to call from a signal handler."""
+        self._stopped = True
+
+    async def run(self) -> None:
+        """Wait for the seat, then work until stopped. Raises `Unseated` when another router took over."""
+        if not await self._seat.take(self._desk, lambda: self._stopped, self._sleep):
+            return
+        self._desk.begin(self._wall_ms())
+        await self._step(0.0)
+        log.info("delivering: %d incidents are open", len(self._desk.open))
+        app = faust_app(self._group, self._kafka, self._topic, self.take)
+        joined = False
+        joining = asyncio.create_task(app.start())  # may last until Kafka believes that a member before us is dead
+        try:
+            while not self._stopped:
+                if app.crashed:
+                    raise app.crash_reason or RuntimeError("Faust's consumer ended")
+                if joining.done() and not joined:
+                    joining.result()
+                    joined = True
+                    log.info("alerts come as they are published")
+                await self._step(LOOK_S if joined else LOOK_ALONE_S)
+                await self._sleep(STEP_S)
+        finally:
+            await app.stop()
+            await asyncio.wait([joining], timeout=STOP_S)
+            await self._deliveries.settle(STOP_S)
+            await self._deliveries.close()
+        await self._seat.leave()
+
+    async def _step(self, look_s: float) -> None:
+        """Look, and deliver what is due. Where Kafka or Redis is away, that is said once and tried again."""
+        try:
+            if self._clock() >= self._looked + look_s:
+                await self._look()
+            await self._deliveries.step()
+        except (LogUnavailable, StateUnavailable) as error:
+            if str(error) != self._fault:
+                log.warning("%s; nothing goes out until it is back", error)
+            self._fault = str(error)
+            await self._sleep(RETRY_S)
+        else:
+            if self._fault:
+                log.warning("going on")
+            self._fault = ""
+
+    def take(self, value: bytes | None, published: int) -> None:
+        """Take in a record of the alerts topic as it comes."""
+        alert = self._own(value)
+        if alert is not None:
+            self._desk.reread([(alert, published)], self._wall_ms())
+
+    def _own(self, value: bytes | None) -> Alert | None:
+        alert = decode_alert(value)
+        return alert if alert is not None and alert.source == alert_source(self._group) else None
+
+    async def _look(self) -> None:
+        """Read the whole topic, and take in what is not known."""
+        self._looked = self._clock()
+        found = await asyncio.to_thread(self._read)
+        new = self._desk.reread(found, self._wall_ms())
+        log.info("looked through %d alerts: %d are new", len(found), new)
+
+    def _read(self) -> list[tuple[Alert, int]]:
+        found = []
+        reader = self._log.read(self._topic)
+        try:
+            while not reader.at_end:
+                for _, _, published, record in reader.poll(POLL_S):
+                    alert = self._own(record.value)
+                    if alert is not None:
+                        found.append((alert, published))
+        finally:
+            reader.close()
+        return sorted(found, key=lambda each: each[1])
+
+
+def faust_app(group: str, kafka: Mapping[str, Any], topic: str, take: Callable[[bytes | None, int], None]) -> faust.App:
+    """Return the app that hands each record of a topic to `take`, with when it was published (epoch milliseconds)."""
+    app = faust.App(
+        f"{group}.router",
+        broker=[f"kafka://{host.strip()}" for host in str(kafka["bootstrap.servers"]).split(",")],
+        broker_credentials=credentials(kafka),
+        store="memory://",
+        web_enabled=False,
+        topic_disable_leader=True,
+        consumer_auto_offset_reset="earliest",  # from "latest" on, what comes while it joins would be missed
+        autodiscover=False,
+        broker_session_timeout=SESSION_S,
+        broker_heartbeat_interval=SESSION_S / 4,
+    )
+    alerts = app.topic(topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+    async def read(stream: Any) -> None:
+        async for event in stream.events():
+            take(event.value, int(event.message.timestamp * 1000))
+
+    app.agent(alerts, name="alerts")(read)
+    return app
+
+
+def credentials(kafka: Mapping[str, Any]) -> Any:
+    """Return what librdkafka's settings about a login are for Faust. Raises ConfigError for what it does not have."""
+    protocol = str(kafka.get("security.protocol", "plaintext")).lower()
+    if protocol == "plaintext":
+        return None
+    context = None
+    if protocol in ("ssl", "sasl_ssl"):
+        context = ssl.create_default_context(cafile=kafka.get("ssl.ca.location"))
+        if "ssl.certificate.location" in kafka:
+            context.load_cert_chain(
+                str(kafka["ssl.certificate.location"]), kafka.get("ssl.key.location"), kafka.get("ssl.key.password")
+            )
+    if protocol == "ssl":
+        return faust.SSLCredentials(context)
+    mechanism = str(kafka.get("sasl.mechanism", kafka.get("sasl.mechanisms", "PLAIN"))).upper()
+    if mechanism not in ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"):
+        raise ConfigError(
+            f"kafka.sasl.mechanism: the router logs in with PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, not {mechanism}; "
+            "give it settings of its own with one of these"
+        )
+    return faust.SASLCredentials(
+        username=str(kafka.get("sasl.username", "")),
+        password=str(kafka.get("sasl.password", "")),
+        mechanism=mechanism,
+        ssl_context=context,
+    )

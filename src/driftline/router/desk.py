@@ -1,0 +1,403 @@
+"""The router's desk: which sink must still hear of what, and when. No I/O and no clock: times come as arguments.
+
+    alerts topic ──take──► incidents ──by route──► groups ──due──► notifications ──► sinks
+                                                     ▲                                 │
+                                                     └───── told / refused / later ◄───┘
+
+It goes by levels, not by messages. A group knows in which state each sink heard of an incident last; what differs from
+the state in which the incident is now is told. So an alert that comes twice, or is read again after a restart, changes
+nothing, and one that was missed is found by the next look at the topic.
+
+A notification is written down before it goes out, and goes out unchanged until the sink has it: a repeated one has the
+same key. The next one of the same group waits for that, so each incident's changes arrive in order.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from driftline.codec import corrupt_if_it_fails
+from driftline.incidents.alerts import Alert
+from driftline.incidents.incident import digest
+from driftline.incidents.severity import urgency
+from driftline.router.matching import Labels, labels_of
+from driftline.router.notification import MAX_ALERTS, Notification
+from driftline.router.routes import Route, Routing
+
+NEVER_TOLD = ""
+MAX_WAITING = 50
+"""Groups of a route that wait for their first notification. In a storm what comes beyond is told together."""
+
+
+class Held(msgspec.Struct):
+    """An incident: its changes that some sink has not heard of, and the last one."""
+
+    changes: list[Alert]
+    arrived: int
+    """When the last change was published, in epoch milliseconds."""
+
+    @property
+    def latest(self) -> Alert:
+        """The incident as it stands."""
+        return self.changes[-1]
+
+
+class Sending(msgspec.Struct):
+    """A notification on its way."""
+
+    key: str
+    told: dict[str, str]
+    """By incident, the change that it tells."""
+    changed: list[str]
+    more: int
+    reminder: bool
+    at: int
+
+
+class Group(msgspec.Struct):
+    """Incidents that are told together to one sink."""
+
+    sink: str
+    route: str
+    labels: dict[str, str]
+    since: int
+    """When it began to wait for its first notification."""
+    members: dict[str, str] = {}
+    """By incident, the id of the change of which the sink heard last."""
+    last: int | None = None
+    """When the sink heard of it last."""
+    count: int = 0
+    """Notifications so far, those not delivered included."""
+    thread: str = ""
+    sending: Sending | None = None
+
+    @property
+    def key(self) -> str:
+        """The same from the first notification of the group to its last."""
+        named = (part for name, value in sorted(self.labels.items()) for part in (name, value))
+        return digest(self.sink, self.route, str(self.since), *named)
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """A notification that a sink will never take: a dead letter."""
+
+    sink: str
+    key: str
+    title: str
+    reason: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SinkRules:
+    """What the desk must know of a sink."""
+
+    tells_resolved: bool = True
+    refresh: int | None = None
+    """It forgets what fires unless it hears of it so often (milliseconds)."""
+
+
+class Desk:
+    """See the module's head.
+
+    Args:
+        routing: where alerts go.
+        sinks: what is known of each sink that a route names.
+        remember: how long (milliseconds) an incident that is over is remembered, so that it is not told again.
+    """
+
+    def __init__(self, routing: Routing, sinks: Mapping[str, SinkRules], remember: int) -> None:
+        self.refused: list[Refused] = []
+        """The latest dead letters."""
+        self._routing = routing
+        self._routes = {route.path: route for route in routing.root.walk()}
+        self._sinks = sinks
+        self._remember = remember
+        self._began: int | None = None
+        self._incidents: dict[str, Held] = {}
+        self._groups: dict[str, Group] = {}
+        self._by_incident: dict[str, set[str]] = {}
+        self._new: defaultdict[str, set[str]] = defaultdict(set)
+        """By route, the groups that wait for their first notification."""
+        self._dirty: set[str] = set()
+
+    # what comes in
+
+    def begin(self, now: int) -> None:
+        """Note when the router was first started: what was over by then is not told."""
+        if self._began is None:
+            self._began = now
+            self._dirty.add("desk")
+
+    def take(self, alert: Alert, published: int) -> bool:
+        """Take in one change of an incident, and when it was published. Returns False for one that is known."""
+        held = self._incidents.get(alert.data.incident)
+        if held is not None and _place(alert) <= _place(held.latest):
+            return False
+        if held is None:
+            held = self._incidents[alert.data.incident] = Held([alert], published)
+        else:
+            held.changes.append(alert)
+            held.arrived = published
+        self._dirty.add(f"incident/{alert.data.incident}")
+        self._assign(alert, published)
+        return True
+
+    def reread(self, records: Iterable[tuple[Alert, int]], now: int) -> int:
+        """Take in the whole topic, oldest first, as (alert, published). Returns how many changes were new.
+
+        Of what was published longer ago than the desk remembers only incidents count that are still open.
+        """
+        found = list(records)
+        last = {alert.data.incident: alert for alert, _ in found}
+        new = 0
+        for alert, published in found:
+            latest = last[alert.data.incident]
+            if published >= now - self._remember or (alert is latest and latest.firing):
+                new += self.take(alert, published)
+        return new
+
+    def _assign(self, alert: Alert, published: int) -> None:
+        """Put an incident into the groups to which it belongs as it is now. It stays where it was told before."""
+        incident = alert.data.incident
+        for route in self._routing.taken_by(self._labels(alert)):
+            if route.sink not in self._sinks:
+                continue
+            name, group = self._group(route, route.group(self._labels(alert)), published)
+            group.members.setdefault(incident, NEVER_TOLD)
+            self._by_incident.setdefault(incident, set()).add(name)
+        self._dirty.update(f"group/{name}" for name in self._by_incident.get(incident, ()))
+
+    def _group(self, route: Route, labels: dict[str, str], published: int) -> tuple[str, Group]:
+        """Return a route's group with these labels, or in a storm the one for all that is beyond `MAX_WAITING`."""
+        name = _name(route, labels)
+        if name not in self._groups and len(self._new[route.path]) >= MAX_WAITING:
+            labels, name = {}, _name(route, {})
+        if name not in self._groups:
+            self._groups[name] = Group(route.sink, route.path, labels, published)
+            self._new[route.path].add(name)
+        return name, self._groups[name]
+
+    def _labels(self, alert: Alert) -> Labels:
+        return labels_of(alert, self._routing.owned(alert.data.model))
+
+    # what goes out
+
+    def due(self, now: int, ready: Callable[[str], bool]) -> list[Notification]:
+        """Return what is to go out now, the most urgent first; for each sink that is `ready` at most one of a group.
+
+        Notifications that are under way are returned again: who delivers knows which those are.
+        """
+        sources = []
+        if self._routing.inhibitions:
+            sources = [self._labels(held.latest) for held in self._incidents.values() if held.latest.firing]
+        found = []
+        for name, group in list(self._groups.items()):
+            if not ready(group.sink):
+                continue
+            if group.sending is None:
+                self._plan(name, group, now, sources)
+            if group.sending is not None:
+                found.append(self._notification(group, group.sending))
+        return sorted(found, key=lambda each: (urgency(each.severity), not each.firing, each.at, each.key))
+
+    def _plan(self, name: str, group: Group, now: int, firing: list[Labels]) -> None:
+        """Write down what is to go out next for a group, if it is time; let go of a group that is done."""
+        route, rules = self._routes[group.route], self._sinks[group.sink]
+        fresh = self._untold(name, group, firing, rules)
+        if not fresh and not any(self._incidents[member].latest.firing for member in group.members):
+            self._let_go(name)
+            return
+        told = [member for member, change in group.members.items() if change != NEVER_TOLD]
+        open_now = [member for member in told if member not in fresh and self._incidents[member].latest.firing]
+        reminder = not fresh
+        if route.muted(now) or now < self._time_of(group, route, rules, reminder=reminder) or not (fresh or open_now):
+            return
+        chosen = sorted((*fresh, *open_now), key=self._rank)
+        group.count += 1
+        self._new[group.route].discard(name)
+        group.sending = Sending(
+            key=digest(group.key, str(group.count)),
+            told={member: self._incidents[member].latest.id for member in chosen},
+            changed=fresh,
+            more=max(len(chosen) - MAX_ALERTS, 0),
+            reminder=reminder,
+            at=now,
+        )
+        self._dirty.add(f"group/{name}")
+
+    def _untold(self, name: str, group: Group, firing: list[Labels], rules: SinkRules) -> list[str]:
+        """Return the incidents that the sink knows otherwise, or not at all; note those that it need not know of."""
+        fresh = []
+        for member, change in list(group.members.items()):
+            held = self._incidents[member]
+            latest = held.latest
+            if change == latest.id:
+                continue
+            labels = self._labels(latest)
+            back = any(each.holds_back(labels, firing) for each in self._routing.inhibitions)
+            over = not latest.firing
+            needless = over and (
+                not rules.tells_resolved
+                or (change == NEVER_TOLD and (back or (self._began is not None and held.arrived < self._began)))
+            )
+            if needless:
+                group.members[member] = latest.id
+                self._dirty.add(f"group/{name}")
+            elif over or not back:
+                fresh.append(member)
+        return fresh
+
+    def _time_of(self, group: Group, route: Route, rules: SinkRules, *, reminder: bool) -> int:
+        """Return when the next notification of a group may go out."""
+        if group.last is None:
+            return group.since + route.group_wait
+        if not reminder:
+            return group.last + route.group_interval
+        every = [each for each in (route.repeat_interval, rules.refresh) if each is not None]
+        return group.last + min(every) if every else 1 << 62
+
+    def _rank(self, incident: str) -> tuple[int, bool, int, str]:
+        alert = self._incidents[incident].latest
+        return urgency(alert.severity), not alert.firing, alert.opened, incident
+
+    def _notification(self, group: Group, sending: Sending) -> Notification:
+        alerts, earlier = [], []
+        for incident, change in list(sending.told.items())[:MAX_ALERTS]:
+            changes = self._incidents[incident].changes
+            ids = [alert.id for alert in changes]
+            before = group.members.get(incident, NEVER_TOLD)
+            at = ids.index(change)
+            alerts.append(changes[at])
+            earlier += changes[ids.index(before) + 1 if before in ids else 0 : at]
+        return Notification(
+            key=sending.key,
+            sink=group.sink,
+            group_key=group.key,
+            route=group.route,
+            labels=group.labels,
+            alerts=tuple(alerts),
+            changed=frozenset(sending.changed),
+            earlier=tuple(earlier),
+            more=sending.more,
+            thread=group.thread,
+            reminder=sending.reminder,
+            at=sending.at,
+        )
+
+    # what came of it
+
+    def told(self, notification: Notification, thread: str, now: int) -> None:
+        """The sink has it. `thread` is what later ones of the group answer to."""
+        for name, group, sending in self._sent(notification):
+            group.members.update(sending.told)
+            group.last, group.sending = now, None
+            group.thread = group.thread or thread
+            self._dirty.add(f"group/{name}")
+            for incident in sending.told:
+                self._trim(incident)
+
+    def refuse(self, notification: Notification, title: str, reason: str, now: int) -> None:
+        """The sink will never take it: note that, and go on as if it had."""
+        self.refused = [*self.refused, Refused(notification.sink, notification.key, title, reason, now)][-100:]
+        self._dirty.add("desk")
+        self.told(notification, "", now)
+
+    def _sent(self, notification: Notification) -> Iterator[tuple[str, Group, Sending]]:
+        for name, group in self._groups.items():
+            if group.sending is not None and group.sending.key == notification.key:
+                yield name, group, group.sending
+                return
+
+    def _trim(self, incident: str) -> None:
+        """Let go of changes that all sinks have heard of."""
+        held = self._incidents[incident]
+        known = {self._groups[name].members[incident] for name in self._by_incident.get(incident, ())}
+        ids = [alert.id for alert in held.changes]
+        first = min((ids.index(change) if change in ids else 0 for change in known), default=len(ids) - 1)
+        if first:
+            held.changes = held.changes[first:]
+            self._dirty.add(f"incident/{incident}")
+
+    def _let_go(self, name: str) -> None:
+        group = self._groups.pop(name)
+        self._new[group.route].discard(name)
+        for incident in group.members:
+            self._by_incident.get(incident, set()).discard(name)
+        self._dirty.add(f"group/{name}")
+
+    def forget(self, now: int) -> None:
+        """Let go of incidents that were over so long ago that nobody will publish them again."""
+        for incident, held in list(self._incidents.items()):
+            grouped = self._by_incident.get(incident)
+            if not grouped and not held.latest.firing and held.arrived < now - self._remember:
+                del self._incidents[incident]
+                self._by_incident.pop(incident, None)
+                self._dirty.add(f"incident/{incident}")
+
+    @property
+    def open(self) -> list[Alert]:
+        """The incidents that fire, the most urgent first."""
+        return [
+            held.latest
+            for _, held in sorted(self._incidents.items(), key=lambda each: self._rank(each[0]))
+            if held.latest.firing
+        ]
+
+    @property
+    def waiting(self) -> int:
+        """How many notifications are written down and not delivered."""
+        return sum(group.sending is not None for group in self._groups.values())
+
+    # what is stored
+
+    def writes(self) -> dict[str, bytes | None]:
+        """Return the blobs that changed since the last call; None deletes one."""
+        found: dict[str, bytes | None] = {}
+        for name in sorted(self._dirty):
+            kind, _, key = name.partition("/")
+            held: object = self._incidents.get(key) if kind == "incident" else self._groups.get(key)
+            if kind == "desk":
+                held = (self._began, self.refused)
+            found[name] = None if held is None else msgspec.json.encode(held)
+        self._dirty.clear()
+        return found
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up what was stored. Groups of routes or sinks that are gone are let go. Raises `StateCorrupt`."""
+        with corrupt_if_it_fails("router"):
+            for name, blob in sorted(blobs.items()):
+                kind, _, key = name.partition("/")
+                if kind == "incident":
+                    self._incidents[key] = msgspec.json.decode(blob, type=Held)
+                elif kind == "group":
+                    self._groups[key] = msgspec.json.decode(blob, type=Group)
+                else:
+                    self._began, self.refused = msgspec.json.decode(blob, type=tuple[int | None, list[Refused]])
+        for name, group in list(self._groups.items()):
+            group.members = {member: told for member, told in group.members.items() if member in self._incidents}
+            route = self._routes.get(group.route)
+            fits = route is not None and route.sink == group.sink and tuple(group.labels) in (route.group_by, ())
+            if not fits or not group.members:
+                self._dirty.add(f"group/{name}")
+                del self._groups[name]
+                continue
+            for member in group.members:
+                self._by_incident.setdefault(member, set()).add(name)
+            if group.count == 0:
+                self._new[group.route].add(name)
+        for held in self._incidents.values():
+            if held.latest.firing:
+                self._assign(held.latest, held.arrived)
+
+
+def _name(route: Route, labels: Mapping[str, str]) -> str:
+    """Return the name under which a group is stored."""
+    return digest(route.path, route.sink, *(part for pair in sorted(labels.items()) for part in pair))
+
+
+def _place(alert: Alert) -> tuple[int, bool]:
+    """Return the place of a change among those of its incident."""
+    return alert.changed, not alert.firing

@@ -1,0 +1,90 @@
+"""Labels of an alert, and matchers over them, written as Alertmanager writes them: `severity="critical"`."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from driftline.incidents.alerts import Alert
+
+Operator = Literal["=", "!=", "=~", "!~"]
+_WRITTEN = re.compile(r"""\s*([A-Za-z_][A-Za-z0-9_.]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^"]*?)\s*""", re.DOTALL)
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """What one label must be like. A label that an alert does not have is empty."""
+
+    label: str
+    operator: Operator
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Matcher":
+        """Return the matcher that is written so.
+
+        Raises ValueError for anything else, a pattern that is none included.
+
+        >>> Matcher.parse('model =~ "fraud.*"')
+        Matcher(label='model', operator='=~', value='fraud.*')
+        """
+        found = _WRITTEN.fullmatch(text)
+        if found is None:
+            raise ValueError(f'"{text}" is not a matcher; write a label, =, !=, =~ or !~, and a value: model="churn"')
+        label, operator, value = found.groups()
+        if value.startswith('"'):
+            value = re.sub(r"\\(.)", r"\1", value[1:-1]) if operator in ("=", "!=") else value[1:-1]
+        if operator in ("=~", "!~"):
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f'"{value}" in "{text}" is not a regular expression: {error}') from None
+        return cls(label, operator, value)  # type: ignore[arg-type]  # one of the pattern's four
+
+    def matches(self, labels: Labels) -> bool:
+        """Tell whether these labels are so. Patterns must match the whole value.
+
+        >>> Matcher.parse("tenant != acme").matches({})
+        True
+        """
+        held = labels.get(self.label, "")
+        match self.operator:
+            case "=":
+                return held == self.value
+            case "!=":
+                return held != self.value
+            case "=~":
+                return re.fullmatch(self.value, held) is not None
+            case "!~":
+                return re.fullmatch(self.value, held) is None
+
+    def __str__(self) -> str:
+        return f'{self.label}{self.operator}"{self.value}"'
+
+
+def all_match(matchers: Iterable[Matcher], labels: Labels) -> bool:
+    """Tell whether labels are as all the matchers say."""
+    return all(matcher.matches(labels) for matcher in matchers)
+
+
+def labels_of(alert: Alert, owned: Labels) -> dict[str, str]:
+    """Return the labels of an alert: what it says of itself, its segment's tag, and those of its model (`owned`).
+
+    Labels that are empty are left out. What an alert says of itself goes before what is configured.
+    """
+    data = alert.data
+    tag, _, value = (data.segment or "").partition("=")
+    labels = {
+        **owned,
+        tag: value,
+        "severity": alert.severity,
+        "model": data.model,
+        "version": data.version or "",
+        "segment": data.segment or "",
+        "kind": data.kind.value,
+        "level": data.level or "",
+        "source": alert.source,
+        "incident": data.incident,
+    }
+    return {name: held for name, held in labels.items() if name and held}

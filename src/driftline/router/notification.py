@@ -1,0 +1,63 @@
+"""What a sink is given to deliver: the state of a group of incidents, and what changed since it heard of them last."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from driftline.incidents.alerts import Alert
+from driftline.incidents.severity import urgency
+
+MAX_ALERTS = 100
+"""Alerts that one notification carries; the most important ones. The rest is a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One delivery. Repeated after a failure it is the same, with the same key."""
+
+    key: str
+    """Names this delivery: a sink that has seen it may leave a repeated one out."""
+    sink: str
+    group_key: str
+    """Names the group, from its first notification to its last: what `dedup_key`, `alias` or a thread hangs on."""
+    route: str
+    labels: Mapping[str, str]
+    """What the group has in common."""
+    alerts: tuple[Alert, ...]
+    """Each incident of the group as it stands: those that fire, and those resolved since; the most urgent first."""
+    changed: frozenset[str]
+    """Ids of the incidents that this sink has not heard of in this state."""
+    earlier: tuple[Alert, ...]
+    """Changes in between, oldest first, that this sink has not heard of either."""
+    more: int
+    """Incidents beyond `MAX_ALERTS`."""
+    thread: str
+    """What the sink answered to the first notification of this group, as the name of a message to answer to."""
+    reminder: bool
+    """Whether nothing changed, and it fires still."""
+    at: int
+    """When it was made, in epoch milliseconds."""
+
+    @property
+    def firing(self) -> tuple[Alert, ...]:
+        """The incidents that are open."""
+        return tuple(alert for alert in self.alerts if alert.firing)
+
+    @property
+    def resolved(self) -> tuple[Alert, ...]:
+        """The incidents that are over."""
+        return tuple(alert for alert in self.alerts if not alert.firing)
+
+    @property
+    def status(self) -> str:
+        """`firing` while any incident of the group is."""
+        return "firing" if self.firing else "resolved"
+
+    @property
+    def severity(self) -> str:
+        """The most urgent severity of what fires, or else of what is over."""
+        return min((alert.severity for alert in self.firing or self.alerts), key=urgency)
+
+    @property
+    def models(self) -> list[str]:
+        """The models concerned, in order of their names."""
+        return sorted({alert.data.model for alert in self.alerts})

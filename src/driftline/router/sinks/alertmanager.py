@@ -1,0 +1,56 @@
+"""Alertmanager, by its API version 2: it groups, silences and delivers by rules of its own.
+
+It takes an alert for over when it hears nothing of it for five minutes. So each is sent with an end some time ahead,
+and sent again well before that; one that is over is sent with the end it had.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+import msgspec
+
+from driftline.config.sinks import AlertmanagerSink as Settings
+from driftline.config.sinks import revealed
+from driftline.events import rfc3339
+from driftline.incidents.alerts import Alert
+from driftline.router.notification import Notification
+from driftline.router.sinks.http import Http
+from driftline.router.sinks.webhook import as_alertmanager
+
+
+class AlertmanagerSink:
+    """See the module's head."""
+
+    guarantee: ClassVar[str] = (
+        "at least once; the same labels name the same alert, so a repeated one changes nothing; told again each minute"
+    )
+    tells_resolved: ClassVar[bool] = True
+    refresh_ms: ClassVar[int | None] = 60_000
+    stale_after: ClassVar[timedelta] = timedelta(minutes=5)
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._settings = settings
+        self._http = Http(settings.timeout / 1000)
+
+    async def deliver(self, notification: Notification) -> str:
+        """Post the group's alerts."""
+        body = msgspec.json.encode([self._posted(alert) for alert in notification.alerts])
+        await self._http.post(revealed(self._settings.url).rstrip("/") + "/api/v2/alerts", body)
+        return ""
+
+    def _posted(self, alert: Alert) -> dict[str, Any]:
+        """Return an alert as it is posted: times are those of the clock, for Alertmanager's own rules go by it."""
+        written = as_alertmanager(alert)
+        now = datetime.now(UTC)
+        end = now + self.stale_after if alert.firing else now
+        labels = {name: value for name, value in written["labels"].items() if name not in ("level", "incident")}
+        return {
+            "labels": labels,
+            "annotations": {**written["annotations"], "opened": alert.data.opened},
+            "startsAt": min(alert.data.opened, rfc3339(int(now.timestamp() * 1000))),
+            "endsAt": rfc3339(int(end.timestamp() * 1000)),
+        }
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._http.close()

@@ -1,0 +1,53 @@
+"""What a sink is: it delivers a notification to people or to another tool, or says why not.
+
+A package offers its own under the entry points `driftline.sinks`: a class whose `Settings` (a pydantic model) says what
+can be configured, made as `Sink(settings, name)`.
+"""
+
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel
+
+from driftline.router.notification import Notification
+
+
+class Later(Exception):
+    """The sink cannot take it now; the same is tried again. `after` is how long (s) it asked to be left alone."""
+
+    def __init__(self, reason: str, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class Never(Exception):
+    """The sink will not take this notification, however often it is tried: a dead letter."""
+
+
+class Sink(Protocol):
+    """Where notifications go. One is delivered after the other."""
+
+    guarantee: ClassVar[str]
+    """What a receiver may rely on, in a sentence: it is printed by `driftline router check`."""
+    tells_resolved: ClassVar[bool]
+    """Whether it is told what is over."""
+    refresh_ms: ClassVar[int | None]
+    """It forgets what fires unless it is told again so often; None if it does not."""
+
+    def __init__(self, settings: Any, name: str) -> None: ...
+
+    async def deliver(self, notification: Notification) -> str:
+        """Deliver; return what later notifications of the group answer to, or "".
+
+        Raises `Later` or `Never`. What it raises besides counts as `Later`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Give back connections."""
+        ...
+
+
+class SinkSettings(BaseModel):
+    """What every sink's settings are made of."""
+
+    model_config = {"frozen": True, "extra": "forbid"}

@@ -1,0 +1,41 @@
+"""Whatever Apprise knows: a hundred services and more, each by its URL."""
+
+from typing import ClassVar
+
+import apprise
+
+from driftline.config.sinks import AppriseSink as Settings
+from driftline.config.sinks import revealed
+from driftline.router.notification import Notification
+from driftline.router.sinks.api import Later
+from driftline.router.texts import Texts
+
+
+class AppriseSink:
+    """See the module's head."""
+
+    guarantee: ClassVar[str] = (
+        "at least once, in order, as far as the service goes; Apprise says only whether it took it"
+    )
+    tells_resolved: ClassVar[bool] = True
+    refresh_ms: ClassVar[int | None] = None
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._texts = Texts.of_settings(settings)
+        self._apprise = apprise.Apprise()
+        if not self._apprise.add(revealed(settings.url)):
+            raise ValueError(f"router.sinks.{name}.url: Apprise knows no such address; see its list of services")
+
+    async def deliver(self, notification: Notification) -> str:
+        """Hand it to Apprise."""
+        words = self._texts.of(notification)
+        kind = apprise.NotifyType.SUCCESS
+        if notification.status == "firing":
+            critical = notification.severity == "critical"
+            kind = apprise.NotifyType.FAILURE if critical else apprise.NotifyType.WARNING
+        if not await self._apprise.async_notify(body=words.text, title=words.title, notify_type=kind):
+            raise Later("Apprise could not deliver it")
+        return ""
+
+    async def close(self) -> None:
+        """Apprise keeps nothing open."""

@@ -1,0 +1,68 @@
+"""E-mail: a message for each notification; those of a group answer its first one."""
+
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import formatdate
+from typing import ClassVar
+
+import aiosmtplib
+
+from driftline.config.sinks import EmailSink as Settings
+from driftline.config.sinks import revealed
+from driftline.router.notification import Notification
+from driftline.router.sinks.api import Later, Never
+from driftline.router.texts import Texts
+
+
+class EmailSink:
+    """See the module's head."""
+
+    guarantee: ClassVar[str] = (
+        "at least once, in order, as far as the mail server that took it; a repeated message has the same Message-ID"
+    )
+    tells_resolved: ClassVar[bool] = True
+    refresh_ms: ClassVar[int | None] = None
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._settings = settings
+        self._texts = Texts.of_settings(settings)
+
+    async def deliver(self, notification: Notification) -> str:
+        """Hand the message to the mail server; return its Message-ID."""
+        settings, message = self._settings, self.message(notification)
+        try:
+            await aiosmtplib.send(
+                message,
+                hostname=settings.host,
+                port=settings.port,
+                use_tls=settings.tls == "tls",
+                start_tls=settings.tls == "starttls",
+                username=settings.username,
+                password=None if settings.password is None else revealed(settings.password),
+                timeout=settings.timeout / 1000,
+            )
+        except aiosmtplib.SMTPRecipientsRefused as error:
+            raise Later("the mail server takes none of the recipients") from error
+        except aiosmtplib.SMTPDataError as error:
+            raise (Never if 500 <= error.code < 600 else Later)(f"{error.code}: {error.message}"[:200]) from error
+        except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
+            raise Later(f"{type(error).__name__}: {error}"[:200]) from error
+        return str(message["Message-ID"])
+
+    def message(self, notification: Notification) -> EmailMessage:
+        """Return the message."""
+        words, sender = self._texts.of(notification), Address(addr_spec=self._settings.sender)
+        message = EmailMessage()
+        message["Subject"] = words.title
+        message["From"] = Address("Driftline", addr_spec=self._settings.sender)
+        message["To"] = [Address(addr_spec=each) for each in self._settings.to]
+        message["Date"] = formatdate(notification.at / 1000)
+        message["Message-ID"] = f"<{notification.key}@{sender.domain}>"
+        message["Auto-Submitted"] = "auto-generated"
+        if notification.thread:
+            message["In-Reply-To"] = message["References"] = notification.thread
+        message.set_content(words.text + "\n")
+        return message
+
+    async def close(self) -> None:
+        """Nothing is kept open between messages."""

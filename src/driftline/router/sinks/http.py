@@ -1,0 +1,73 @@
+"""Sinks that are one HTTP request: what an answer means is the same for all of them."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import aiohttp
+
+from driftline.router.sinks.api import Later, Never
+
+TIMEOUT_S = 15.0
+MAX_ANSWER = 2_000
+"""Bytes of an answer that are read, and told where it is a refusal."""
+REFUSED = frozenset({400, 413, 415, 422})
+"""Statuses that say that what was sent is wrong. Any other failure may go: a service comes back, a token is renewed."""
+
+
+class Http:
+    """Sends one request after the other over a connection that is kept."""
+
+    def __init__(self, timeout_s: float = TIMEOUT_S) -> None:
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def post(
+        self, url: str, body: bytes, headers: Mapping[str, str] = {}, *, content_type: str = "application/json"
+    ) -> bytes:
+        """Return the first bytes of the answer to a POST. Raises `Later` or `Never`; neither repeats the URL."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=True)
+        try:
+            sent = {"content-type": content_type, "user-agent": "driftline", **headers}
+            async with self._session.post(url, data=body, headers=sent, allow_redirects=False) as answer:
+                said = await answer.content.read(MAX_ANSWER)
+                _judge(answer.status, said, answer.headers.get("retry-after"))
+                return said
+        except aiohttp.InvalidURL as error:
+            raise Never("the address is not a URL") from error
+        except TimeoutError as error:
+            raise Later(f"no answer within {self._timeout.total:g} s") from error
+        except aiohttp.ClientError as error:
+            raise Later(f"{type(error).__name__}: it cannot be reached") from error
+
+    async def close(self) -> None:
+        """Close connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def _judge(status: int, said: bytes, retry_after: str | None) -> None:
+    if 200 <= status < 300:
+        return
+    reason = f"HTTP {status}: {said.decode('utf-8', 'replace').strip()[:200]}"
+    if status in REFUSED:
+        raise Never(reason)
+    raise Later(reason, seconds(retry_after))
+
+
+def seconds(retry_after: str | None) -> float | None:
+    """Return how long (s) a Retry-After header asks for; None where it says nothing that can be understood.
+
+    >>> seconds("120"), seconds("soon"), seconds(None)
+    (120.0, None, None)
+    """
+    if retry_after is None:
+        return None
+    try:
+        if retry_after.strip().isdigit():
+            return float(retry_after)
+        return max((parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return None

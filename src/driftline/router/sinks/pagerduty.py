@@ -1,0 +1,66 @@
+"""PagerDuty, by Events API version 2: a group is one PagerDuty incident, triggered and later resolved."""
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from driftline.config.sinks import PagerDutySink as Settings
+from driftline.config.sinks import revealed
+from driftline.router.notification import Notification
+from driftline.router.sinks.http import Http
+from driftline.router.texts import Texts, facts
+
+MAX_SUMMARY = 1_024
+MAX_DETAILS = 20
+"""Incidents in the details: an event may have 512 kB."""
+
+
+class PagerDutySink:
+    """See the module's head."""
+
+    guarantee: ClassVar[str] = (
+        "at least once, in order; the dedup key is the group's, so a repeated event changes nothing"
+    )
+    tells_resolved: ClassVar[bool] = True
+    refresh_ms: ClassVar[int | None] = None
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self._settings = settings
+        self._texts = Texts.of_settings(settings)
+        self._http = Http(settings.timeout / 1000)
+
+    async def deliver(self, notification: Notification) -> str:
+        """Trigger or resolve."""
+        event = self._event(notification)
+        await self._http.post(self._settings.api.rstrip("/") + "/v2/enqueue", msgspec.json.encode(event))
+        return notification.group_key
+
+    def _event(self, notification: Notification) -> dict[str, Any]:
+        common = {
+            "routing_key": revealed(self._settings.routing_key),
+            "dedup_key": notification.group_key,
+            "client": "Driftline",
+        }
+        if notification.status == "resolved":
+            return {**common, "event_action": "resolve"}
+        words = self._texts.of(notification)
+        first = notification.firing[0]
+        details = {
+            alert.data.incident: dict([*facts(alert), ("Summary", alert.data.summary)])
+            for alert in notification.alerts[:MAX_DETAILS]
+        }
+        payload = {
+            "summary": f"{words.title}: {first.data.summary}"[:MAX_SUMMARY],
+            "source": first.data.model or first.source,
+            "severity": notification.severity,
+            "timestamp": first.data.opened,
+            "component": first.data.version or "",
+            "group": first.data.segment or "",
+            "class": first.data.kind.value,
+            "custom_details": {"incidents": details, "more": notification.more},
+        }
+        return {**common, "event_action": "trigger", "payload": payload}
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._http.close()

@@ -1,0 +1,98 @@
+"""Any HTTP server: Alertmanager's webhook payload, version 4, signed where a secret is configured.
+
+X-Driftline-Timestamp: 1790000000          seconds of the epoch
+X-Driftline-Signature: sha256=<hex>        HMAC of `timestamp.body` with the secret
+Idempotency-Key: <32 hex digits>           the same where a delivery is repeated
+"""
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import msgspec
+
+from driftline.config.sinks import WebhookSink as Settings
+from driftline.config.sinks import revealed
+from driftline.incidents.alerts import Alert
+from driftline.router.matching import labels_of
+from driftline.router.notification import Notification
+from driftline.router.sinks.http import Http
+
+NOT_OVER = "0001-01-01T00:00:00Z"
+"""What Alertmanager writes where an alert has no end."""
+
+
+class WebhookSink:
+    """See the module's head."""
+
+    guarantee: ClassVar[str] = (
+        "at least once, in order for each group; a repeated delivery has the same Idempotency-Key and body"
+    )
+    tells_resolved: ClassVar[bool] = True
+    refresh_ms: ClassVar[int | None] = None
+
+    def __init__(self, settings: Settings, name: str, clock: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._name = name
+        self._clock = clock
+        self._http = Http(settings.timeout / 1000)
+
+    async def deliver(self, notification: Notification) -> str:
+        """Post the group."""
+        body = msgspec.json.encode(payload(notification, self._name))
+        headers = {"Idempotency-Key": notification.key}
+        if self._settings.secret is not None:
+            stamp = str(int(self._clock()))
+            headers["X-Driftline-Timestamp"] = stamp
+            headers["X-Driftline-Signature"] = signature(revealed(self._settings.secret), stamp, body)
+        await self._http.post(revealed(self._settings.url), body, headers)
+        return ""
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._http.close()
+
+
+def signature(secret: str, stamp: str, body: bytes) -> str:
+    """Return what signs a body: a receiver computes the same, and compares them in constant time."""
+    return "sha256=" + hmac.new(secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+def payload(notification: Notification, receiver: str) -> dict[str, Any]:
+    """Return a notification as Alertmanager's webhook has it."""
+    alerts = [as_alertmanager(alert) for alert in notification.alerts]
+    return {
+        "version": "4",
+        "groupKey": notification.group_key,
+        "truncatedAlerts": notification.more,
+        "status": notification.status,
+        "receiver": receiver,
+        "groupLabels": dict(notification.labels),
+        "commonLabels": _common([alert["labels"] for alert in alerts]),
+        "commonAnnotations": _common([alert["annotations"] for alert in alerts]),
+        "externalURL": "",
+        "alerts": [
+            {"status": "firing" if alert.firing else "resolved", **written}
+            for alert, written in zip(notification.alerts, alerts, strict=True)
+        ],
+    }
+
+
+def as_alertmanager(alert: Alert) -> dict[str, Any]:
+    """Return one alert with the fields that Alertmanager gives to an alert."""
+    data = alert.data
+    return {
+        "labels": {"alertname": f"Driftline {data.kind.replace('_', ' ')}", **labels_of(alert, {})},
+        "annotations": {"summary": data.summary, **({"reason": data.reason} if data.reason else {})},
+        "startsAt": data.opened,
+        "endsAt": data.resolved or NOT_OVER,
+        "generatorURL": "",
+        "fingerprint": alert.partitionkey,
+    }
+
+
+def _common(held: list[dict[str, str]]) -> dict[str, str]:
+    first = held[0] if held else {}
+    return {name: value for name, value in first.items() if all(each.get(name) == value for each in held)}

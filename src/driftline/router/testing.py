@@ -1,0 +1,67 @@
+"""A test alert for each sink, as `driftline router check` sends it."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from driftline.incidents.alerts import Alert, alert_of
+from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window, digest
+from driftline.router.notification import Notification
+from driftline.router.sinks.api import Sink
+
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What came back from a sink; `fault` is empty if it took the alert."""
+
+    sink: str
+    fault: str
+
+
+async def try_sinks(sinks: Mapping[str, Sink], group: str, now: int) -> list[Tried]:
+    """Send a test alert and its resolution to all sinks at once, then close them. `now` is in epoch milliseconds."""
+    return list(await asyncio.gather(*(_try(name, sink, group, now) for name, sink in sinks.items())))
+
+
+async def _try(name: str, sink: Sink, group: str, now: int) -> Tried:
+    thread = ""
+    try:
+        for status in (Status.FIRING, Status.RESOLVED) if sink.tells_resolved else (Status.FIRING,):
+            notification = trial(name, group, now, status, thread)
+            thread = await asyncio.wait_for(sink.deliver(notification), PATIENCE_S)
+    except Exception as error:  # whatever a sink raises is what came back
+        return Tried(name, str(error) or type(error).__name__)
+    finally:
+        await sink.close()
+    return Tried(name, "")
+
+
+def trial(sink: str, group: str, now: int, status: Status, thread: str = "") -> Notification:
+    """Return a notification of an incident that says it is a test."""
+    alert = _alert(group, now, status)
+    return Notification(
+        key=digest("test", sink, str(now), status),
+        sink=sink,
+        group_key=digest("test", sink, str(now)),
+        route="driftline router check",
+        labels={"model": alert.data.model},
+        alerts=(alert,),
+        changed=frozenset({alert.data.incident}),
+        earlier=(),
+        more=0,
+        thread=thread,
+        reminder=False,
+        at=now,
+    )
+
+
+def _alert(group: str, now: int, status: Status) -> Alert:
+    subject, window = Subject("driftline-test", "", ""), Window(now - 600_000, now, 0)
+    said = "this is a test of the router; nothing is wrong" if status is Status.FIRING else "the test is over"
+    signal = Signal("events", 0.0, {"events_before": 100.0, "events_after": 0.0})
+    incident = Incident(
+        subject, Kind.VOLUME, status, now, window, [signal], "", f"driftline-test: {said}.", group=group
+    )
+    return alert_of(incident, group=group)

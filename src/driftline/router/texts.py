@@ -1,0 +1,90 @@
+"""Notifications in words: templates in Jinja, sandboxed, with defaults that need no change.
+
+A template sees `n`, the notification (`n.firing`, `n.resolved`, `n.labels`, `n.severity`, `n.models`, `n.more`,
+`n.reminder`), and the filters `number` and `percent`. An alert `a` of it has the fields of the alert event:
+`a.data.summary`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jinja2
+from jinja2.sandbox import SandboxedEnvironment
+
+from driftline.config.sinks import SinkSection
+from driftline.incidents.alerts import Alert
+from driftline.incidents.words import number, percent
+from driftline.router.notification import Notification
+
+MAX_LINES = 10
+"""Alerts that the default text tells one by one."""
+
+TITLE = (
+    "{%- if n.status == 'resolved' %}Resolved{% else %}{{ n.severity | capitalize }}"
+    "{% if n.reminder %}, still firing{% endif %}{% endif -%}"
+    ": {{ n.models[:3] | map('default', 'the stream', true) | join(', ') }}"
+    "{% if n.models | length > 3 %} and {{ n.models | length - 3 }} more models{% endif -%}"
+    "{% if n.firing | length + n.more > 1 %} ({{ n.firing | length + n.more }} incidents){% endif %}"
+)
+TEXT = (
+    "{% for a in n.alerts[:lines] -%}"
+    "{{ marks.get(a.severity, '🔵') if a.firing else '🟢' }} {{ a.data.summary }}\n"
+    "{% endfor -%}"
+    "{% set rest = [n.alerts | length - lines, 0] | max + n.more -%}"
+    "{% if rest > 0 %}… and {{ rest }} more; see all with: driftline alerts\n"
+    "{% else %}More: driftline alerts --model {{ n.models[0] or \"''\" }}\n{% endif %}"
+)
+MARKS = {"critical": "🔴", "warning": "🟡"}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A notification in words."""
+
+    title: str
+    """One line."""
+    text: str
+
+
+class Texts:
+    """Compiled templates. Raises ValueError for one that cannot be read."""
+
+    def __init__(self, title: str = TITLE, text: str = TEXT) -> None:
+        environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
+        environment.filters.update(number=number, percent=percent)
+        try:
+            self._title, self._text = environment.from_string(title), environment.from_string(text)
+        except jinja2.TemplateError as error:
+            raise ValueError(f"is not a template: {error}") from None
+
+    @classmethod
+    def of_settings(cls, settings: SinkSection) -> "Texts":
+        """Return the templates that a sink's settings name, the default ones where they name none."""
+        return cls(settings.title or TITLE, settings.text or TEXT)
+
+    def of(self, notification: Notification) -> Text:
+        """Return the words for a notification. A template that fails on it is replaced by the default."""
+        try:
+            return self._rendered(notification, self._title, self._text)
+        except jinja2.TemplateError:
+            plain = Texts()
+            return self._rendered(notification, plain._title, plain._text)
+
+    def _rendered(self, notification: Notification, title: jinja2.Template, text: jinja2.Template) -> Text:
+        seen: dict[str, Any] = {"n": notification, "lines": MAX_LINES, "marks": MARKS}
+        return Text(" ".join(title.render(seen).split()), text.render(seen).strip())
+
+
+def facts(alert: Alert) -> list[tuple[str, str]]:
+    """Return what is to be said of an alert in a table: names and values, empty ones left out."""
+    data = alert.data
+    found = (
+        ("Model", data.model or "(the stream)"),
+        ("Version", data.version or ""),
+        ("Segment", data.segment or ""),
+        ("Kind", data.kind.replace("_", " ")),
+        ("Level", data.level or ""),
+        ("Began", data.began or data.opened),
+        ("Resolved", data.resolved or ""),
+    )
+    return [(name, value) for name, value in found if value]

@@ -1,0 +1,204 @@
+"""Deliveries with an injected clock, to sinks that do as they are told."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from random import Random
+from typing import ClassVar
+
+import pytest
+
+from driftline.incidents.incident import Kind
+from driftline.router.deliveries import LONGEST_WAIT_S, Deliveries
+from driftline.router.desk import Desk, SinkRules
+from driftline.router.matching import Matcher
+from driftline.router.notification import Notification
+from driftline.router.sinks.api import Later, Never
+from tests.router.changes import MINUTE, NOW, change, over, route, routing
+
+
+class Scripted:
+    """A sink that fails as its script says, and then takes everything."""
+
+    guarantee: ClassVar[str] = ""
+    tells_resolved: ClassVar[bool] = True
+    refresh_ms: ClassVar[int | None] = None
+
+    def __init__(self, *script: Exception | asyncio.Event) -> None:
+        self.script = list(script)
+        self.got: list[tuple[str, str]] = []
+        self.at: list[float] = []
+        self.clock: Callable[[], float] = lambda: 0.0
+
+    async def deliver(self, notification: Notification) -> str:
+        self.got.append((notification.key, notification.status))
+        self.at.append(self.clock())
+        step = self.script.pop(0) if self.script else None
+        if isinstance(step, Exception):
+            raise step
+        if step is not None:
+            await step.wait()
+        return "thread"
+
+    async def close(self) -> None:
+        pass
+
+
+class World:
+    """A desk, its deliveries, and time that goes on as it is told."""
+
+    def __init__(self, *, rate: int = 6_000, **sinks: Scripted) -> None:
+        children = tuple(
+            route(f"route.routes[{number}]", name, matchers=(Matcher.parse("model=~.*"),), goes_on=True, group_wait=0)
+            for number, name in enumerate(sinks)
+        )
+        self.desk = Desk(routing(route(children=children)), {name: SinkRules() for name in sinks}, 7 * 24 * 60 * MINUTE)
+        self.now = 0.0
+        self.stored: list[set[str]] = []
+        for sink in sinks.values():
+            sink.clock = lambda: self.now
+        self.deliveries = Deliveries(
+            self.desk,
+            {name: (sink, rate) for name, sink in sinks.items()},
+            self.store,
+            clock=lambda: self.now,
+            wall_ms=lambda: NOW + int(self.now * 1000),
+            chance=Random(1),
+        )
+
+    async def store(self) -> None:
+        self.stored.append({name for name, blob in self.desk.writes().items() if blob and b'"key"' in blob})
+
+    async def go(self, seconds: float, step: float = 0.5) -> None:
+        end = self.now + seconds
+        while self.now < end:
+            await self.deliveries.step()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            self.now += step
+
+
+def run(play: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(play())  # type: ignore[arg-type]
+
+
+def test_a_failure_is_tried_again_under_the_same_key_after_waits_that_grow() -> None:
+    async def play() -> None:
+        sink = Scripted(*(Later("away") for _ in range(12)))
+        world = World(ops=sink)
+        world.desk.take(change(), NOW)
+        await world.go(3_000)
+
+        assert len({key for key, _ in sink.got}) == 1
+        assert len(sink.got) == 13
+        waits = [later - earlier for earlier, later in zip(sink.at, sink.at[1:], strict=False)]
+        assert waits[0] <= 2
+        assert LONGEST_WAIT_S / 2 - 1 <= max(waits) <= LONGEST_WAIT_S + 1
+        assert world.deliveries.lines["ops"].why == ""
+        assert (world.deliveries.failed["ops"], world.deliveries.delivered["ops"]) == (12, 1)
+
+    run(play)
+
+
+def test_a_sink_that_asks_for_time_gets_it() -> None:
+    async def play() -> None:
+        sink = Scripted(Later("429", after=600.0))
+        world = World(ops=sink)
+        world.desk.take(change(), NOW)
+        await world.go(700)
+        assert 599 <= sink.at[1] - sink.at[0] <= 602
+
+    run(play)
+
+
+@pytest.mark.parametrize("fault", [Later("away"), RuntimeError("a bug"), OSError("a file is gone")])
+def test_a_sink_that_fails_or_hangs_holds_up_no_other(fault: Exception) -> None:
+    async def play() -> None:
+        failing, hanging, good = Scripted(*[fault] * 99), Scripted(asyncio.Event()), Scripted()
+        world = World(failing=failing, hanging=hanging, good=good)
+        for number in range(5):
+            world.desk.take(change(f"m{number}"), NOW + number)
+        await world.go(30)
+        assert len(good.got) == 5
+        assert len(hanging.got) == 1
+        await world.deliveries.settle(0.0)
+
+    run(play)
+
+
+def test_what_a_sink_refuses_for_good_is_a_dead_letter_and_the_rest_goes_on() -> None:
+    async def play() -> None:
+        sink = Scripted(Never("HTTP 400: no such field"))
+        world = World(ops=sink)
+        world.desk.take(change("a"), NOW)
+        world.desk.take(change("b", Kind.DATA_DRIFT), NOW)
+        await world.go(10)
+        assert [each.reason for each in world.desk.refused] == ["HTTP 400: no such field"]
+        assert (world.deliveries.refused["ops"], world.deliveries.delivered["ops"]) == (1, 1)
+
+    run(play)
+
+
+def test_nothing_goes_out_before_it_is_written_down() -> None:
+    async def play() -> None:
+        sink = Scripted()
+        world = World(ops=sink)
+        written: defaultdict[str, list[int]] = defaultdict(list)
+
+        async def store() -> None:
+            written["store"].append(len(sink.got))
+            await World.store(world)
+
+        world.deliveries._store = store
+        world.desk.take(change(), NOW)
+        await world.go(3)
+        assert written["store"][0] == 0
+        assert any(world.stored), "the notification was among what was stored"
+        assert len(sink.got) == 1
+
+    run(play)
+
+
+def test_a_store_that_fails_keeps_everything_in() -> None:
+    async def play() -> None:
+        sink = Scripted()
+        world = World(ops=sink)
+        world.desk.take(change(), NOW)
+
+        async def store() -> None:
+            raise ConnectionError("Redis is away")
+
+        world.deliveries._store = store
+        with pytest.raises(ConnectionError):
+            await world.go(3)
+        assert sink.got == []
+
+    run(play)
+
+
+def test_a_rate_is_kept_and_the_urgent_go_first() -> None:
+    async def play() -> None:
+        sink = Scripted()
+        world = World(rate=6, ops=sink)
+        for number in range(5):
+            world.desk.take(change(f"m{number}", Kind.DATA_DRIFT), NOW + number)
+        world.desk.take(change("urgent"), NOW + 9)
+        await world.go(70)
+        assert len(sink.got) == 6
+        assert all(later - earlier >= 10 for earlier, later in zip(sink.at, sink.at[1:], strict=False))
+
+    run(play)
+
+
+def test_after_an_outage_the_changes_come_in_order() -> None:
+    async def play() -> None:
+        sink = Scripted(*[Later("away")] * 3)
+        world = World(ops=sink)
+        alert = change()
+        world.desk.take(alert, NOW)
+        await world.go(1)
+        world.desk.take(over(alert, NOW + 1_000), NOW + 1_000)
+        await world.go(400)
+        assert [status for _, status in sink.got] == ["firing"] * 4 + ["resolved"]
+
+    run(play)

@@ -1,0 +1,275 @@
+"""What the router's desk promises: each change is told once, in order, under one key, whatever fails or restarts."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from driftline.errors import StateCorrupt
+from driftline.incidents.alerts import Alert
+from driftline.incidents.incident import Kind
+from driftline.router.desk import MAX_WAITING, Desk, SinkRules
+from driftline.router.matching import Matcher
+from driftline.router.notification import MAX_ALERTS, Notification
+from driftline.router.routes import Hours, Inhibition, Routing
+from tests.router.changes import HOUR, MINUTE, NOW, change, over, route, routing
+
+DAY = 24 * HOUR
+
+
+def desk(rules: Mapping[str, SinkRules] | None = None, how: Routing | None = None) -> Desk:
+    made = Desk(how or routing(), rules or {"ops": SinkRules()}, 7 * DAY)
+    made.begin(NOW - DAY)
+    return made
+
+
+def due(at_desk: Desk, now: int) -> list[Notification]:
+    return at_desk.due(now, lambda sink: True)
+
+
+def deliver(at_desk: Desk, now: int) -> list[Notification]:
+    found = due(at_desk, now)
+    for notification in found:
+        at_desk.told(notification, "thread-1", now)
+    return found
+
+
+def models(found: list[Notification]) -> list[list[str]]:
+    return [[alert.data.model for alert in notification.alerts] for notification in found]
+
+
+def test_incidents_of_a_model_that_come_together_are_told_together() -> None:
+    at_desk = desk()
+    at_desk.take(change(kind=Kind.VOLUME), NOW)
+    at_desk.take(change(kind=Kind.DATA_DRIFT), NOW + 10_000)
+    at_desk.take(change("fraud"), NOW + 10_000)
+    assert due(at_desk, NOW + 29_999) == []
+
+    (first,) = deliver(at_desk, NOW + 30_000)
+    (second,) = deliver(at_desk, NOW + 40_000)
+
+    assert [alert.data.kind for alert in first.alerts] == [Kind.VOLUME, Kind.DATA_DRIFT], "the most urgent first"
+    assert models([second]) == [["fraud"]]
+    assert deliver(at_desk, NOW + HOUR) == [], "nothing changed"
+
+
+def test_what_changes_is_told_once_more_and_the_resolution_answers_the_first_message() -> None:
+    at_desk, alert = desk(), change()
+    at_desk.take(alert, NOW)
+    (first,) = deliver(at_desk, NOW + 30_000)
+    assert (first.thread, first.status) == ("", "firing")
+    at_desk.take(over(alert, NOW + HOUR), NOW + HOUR)
+
+    (last,) = deliver(at_desk, NOW + HOUR)
+
+    assert (last.thread, last.status, last.group_key) == ("thread-1", "resolved", first.group_key)
+    assert last.key != first.key
+    assert deliver(at_desk, NOW + DAY) == []
+
+
+def test_an_incident_that_came_and_went_while_nobody_listened_is_told_with_all_its_changes() -> None:
+    at_desk, alert = desk(), change()
+    at_desk.take(alert, NOW)
+    at_desk.take(over(alert, NOW + HOUR), NOW + HOUR)
+
+    (told,) = deliver(at_desk, NOW + 2 * HOUR)
+
+    assert (told.status, [each.firing for each in (*told.earlier, *told.alerts)]) == ("resolved", [True, False])
+
+
+def test_a_notification_goes_out_unchanged_until_the_sink_has_it() -> None:
+    at_desk = desk()
+    at_desk.take(change(kind=Kind.VOLUME), NOW)
+    (first,) = due(at_desk, NOW + 30_000)
+    at_desk.take(change(kind=Kind.DATA_DRIFT), NOW + 31_000)
+
+    assert due(at_desk, NOW + HOUR) == [first]
+    at_desk.told(first, "", NOW + HOUR)
+    (second,) = due(at_desk, NOW + HOUR + 5 * MINUTE)
+    assert second.changed == {change(kind=Kind.DATA_DRIFT).data.incident}
+    assert len(second.alerts) == 2, "the state of the whole group"
+
+
+def test_what_fires_still_is_told_again_after_a_while() -> None:
+    at_desk = desk()
+    at_desk.take(change(), NOW)
+    (first,) = deliver(at_desk, NOW + 30_000)
+
+    assert deliver(at_desk, NOW + 4 * HOUR) == []
+    (again,) = deliver(at_desk, NOW + 30_000 + 4 * HOUR)
+    assert (again.reminder, again.changed, again.group_key) == (True, frozenset(), first.group_key)
+
+
+def test_a_sink_that_forgets_is_told_as_often_as_it_needs() -> None:
+    at_desk = desk({"ops": SinkRules(refresh=MINUTE)})
+    at_desk.take(change(), NOW)
+    deliver(at_desk, NOW + 30_000)
+    assert len(deliver(at_desk, NOW + 30_000 + MINUTE)) == 1
+
+
+def test_nothing_goes_out_in_muted_hours_and_all_of_it_afterwards() -> None:
+    whole_day = Hours(frozenset({(NOW // DAY + 3) % 7}), 0, 24 * 60, "UTC")
+    at_desk, alert = desk(how=routing(route(mute=(whole_day,)))), change()
+    at_desk.take(alert, NOW)
+    assert deliver(at_desk, NOW + HOUR) == []
+    assert models(deliver(at_desk, NOW + DAY)) == [["churn"]]
+
+
+def test_what_is_held_back_is_told_once_its_cause_is_over_unless_it_is_over_too() -> None:
+    quality = Inhibition((Matcher.parse("kind=data_quality"),), (Matcher.parse("kind=data_drift"),), ("model",))
+    how = replace(routing(), inhibitions=(quality,))
+    at_desk, cause, drift = desk(how=how), change(kind=Kind.DATA_QUALITY), change(kind=Kind.DATA_DRIFT)
+    other = change("fraud", Kind.DATA_DRIFT)
+    for alert in (cause, drift, other):
+        at_desk.take(alert, NOW)
+    told = deliver(at_desk, NOW + MINUTE)
+    assert sorted(models(told)) == [["churn"], ["fraud"]]
+    at_desk.take(over(cause, NOW + HOUR), NOW + HOUR)
+
+    (after,) = deliver(at_desk, NOW + HOUR)
+
+    assert {alert.data.kind for alert in after.alerts} == {Kind.DATA_QUALITY, Kind.DATA_DRIFT}
+
+
+def test_a_storm_is_told_in_few_messages_with_the_urgent_first() -> None:
+    at_desk = desk()
+    for number in range(2_000):
+        kind = Kind.VOLUME if number % 10 == 0 else Kind.DATA_DRIFT
+        at_desk.take(change(f"model-{number}", kind), NOW + number)
+
+    told = deliver(at_desk, NOW + HOUR)
+
+    assert len(told) == MAX_WAITING + 1
+    largest = max(told, key=lambda each: each.more)
+    assert (len(largest.alerts), largest.more) == (MAX_ALERTS, 2_000 - MAX_WAITING - MAX_ALERTS)
+    assert {alert.severity for alert in largest.alerts} == {"critical"}
+    assert [each.severity for each in told] == sorted(each.severity for each in told)
+    assert deliver(at_desk, NOW + HOUR + 10 * MINUTE) == [], "all are told, also those that were summed up"
+
+
+def test_what_was_over_before_the_router_was_first_started_is_no_news() -> None:
+    at_desk, past, present = Desk(routing(), {"ops": SinkRules()}, 7 * DAY), change("past"), change("present")
+    at_desk.begin(NOW + HOUR)
+    at_desk.reread([(past, NOW), (present, NOW), (over(past, NOW + MINUTE), NOW + MINUTE)], NOW + HOUR)
+
+    assert models(deliver(at_desk, NOW + 2 * HOUR)) == [["present"]]
+
+
+def test_reading_the_topic_again_changes_nothing_also_long_after() -> None:
+    at_desk, alert = desk(), change()
+    topic = [(alert, NOW), (over(alert, NOW + HOUR), NOW + HOUR)]
+    at_desk.reread(topic, NOW + HOUR)
+    deliver(at_desk, NOW + HOUR)
+    deliver(at_desk, NOW + 2 * HOUR)
+
+    for now in (NOW + 2 * HOUR, NOW + 6 * DAY, NOW + 8 * DAY, NOW + 30 * DAY):
+        at_desk.forget(now)
+        assert at_desk.reread(topic, now) == 0
+        assert deliver(at_desk, now) == []
+
+
+def test_a_dead_letter_is_kept_and_holds_nothing_up() -> None:
+    at_desk, alert = desk(), change()
+    at_desk.take(alert, NOW)
+    (first,) = due(at_desk, NOW + MINUTE)
+    at_desk.refuse(first, "firing: churn", "HTTP 400: no", NOW + MINUTE)
+    at_desk.take(over(alert, NOW + HOUR), NOW + HOUR)
+
+    assert [(each.key, each.reason) for each in at_desk.refused] == [(first.key, "HTTP 400: no")]
+    assert [each.status for each in deliver(at_desk, NOW + 2 * HOUR)] == ["resolved"]
+
+
+@pytest.mark.parametrize("blob", [b"", b"{", b"[]", b'{"sink": 1}'])
+def test_state_that_cannot_be_read_is_told(blob: bytes) -> None:
+    with pytest.raises(StateCorrupt):
+        desk().restore({"group/x": blob})
+
+
+def test_groups_of_a_route_that_is_gone_are_let_go_and_what_fires_finds_its_new_one() -> None:
+    before, blobs = desk(), dict[str, bytes]()
+    before.take(change(), NOW)
+    deliver(before, NOW + MINUTE)
+    store(before, blobs)
+    after = Desk(routing(route(sink="chat")), {"chat": SinkRules()}, 7 * DAY)
+    after.restore(blobs)
+
+    assert [each.sink for each in deliver(after, NOW + HOUR)] == ["chat"]
+
+
+def store(at_desk: Desk, blobs: dict[str, bytes]) -> None:
+    for name, blob in at_desk.writes().items():
+        blobs.pop(name, None)
+        if blob is not None:
+            blobs[name] = blob
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("change"), st.integers(0, 5)),
+        st.tuples(st.just("deliver"), st.booleans()),
+        st.tuples(st.just("wait"), st.sampled_from([10_000, 10 * MINUTE, 5 * HOUR])),
+        st.tuples(st.sampled_from(["restart", "reread"]), st.none()),
+    ),
+    max_size=40,
+)
+PAGER = route("route.routes[0]", "pager", matchers=(Matcher.parse("severity=critical"),), goes_on=True)
+TWO_SINKS = routing(route(children=(PAGER, route("route.routes[1]"))))
+
+
+@settings(max_examples=150)
+@given(STEPS)
+def test_every_change_reaches_every_sink_in_order_under_one_key(steps: list[tuple[str, object]]) -> None:
+    """A sink hears of a change again only under the same key, of none after the resolution, and of each in the end."""
+    rules = {"ops": SinkRules(), "pager": SinkRules()}
+    at_desk, blobs, now = desk(rules, TWO_SINKS), dict[str, bytes](), NOW
+    topic: list[tuple[Alert, int]] = []
+    open_now: dict[int, Alert] = {}
+    heard: defaultdict[tuple[str, str], list[Alert]] = defaultdict(list)
+    keys: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+
+    def send(*, answered: bool) -> None:
+        for notification in due(at_desk, now):
+            store(at_desk, blobs)
+            for alert in (*notification.earlier, *notification.alerts):
+                if alert.data.incident not in notification.changed:
+                    continue
+                line = heard[notification.sink, alert.data.incident]
+                if alert not in line:
+                    assert not line or (line[-1].firing and line[-1].changed < alert.changed)
+                    line.append(alert)
+                keys[notification.sink, alert.id].add(notification.key)
+            if answered:
+                at_desk.told(notification, "", now)
+
+    for what, how in steps:
+        now += 1_000
+        if what == "change":
+            assert isinstance(how, int)
+            held = open_now.pop(how, None)
+            alert = change(f"m{how % 3}", Kind.VOLUME if how % 2 else Kind.DATA_DRIFT, at=now) if held is None else None
+            if alert is not None:
+                open_now[how] = alert
+            topic.append((alert or over(held, now), now))  # type: ignore[arg-type]
+            at_desk.take(*topic[-1])
+            store(at_desk, blobs)
+        elif what == "deliver":
+            send(answered=bool(how))
+        elif what == "wait":
+            assert isinstance(how, int)
+            now += how
+        elif what == "restart":
+            at_desk = desk(rules, TWO_SINKS)
+            at_desk.restore(blobs)
+        else:
+            at_desk.reread(topic, now)
+    for _ in range(4):
+        now += 10 * MINUTE
+        send(answered=True)
+
+    for alert, _ in topic:
+        for sink in ("ops", "pager") if alert.severity == "critical" else ("ops",):
+            assert alert in heard[sink, alert.data.incident]
+    assert all(len(each) == 1 for each in keys.values())

@@ -1,0 +1,90 @@
+"""Routers as processes on a real Kafka and Redis, killed while a real receiver fails at times."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from driftline.incidents.alerts import Alert
+from driftline.incidents.incident import Kind
+from driftline.log.api import Outgoing
+from driftline.log.kafka import KafkaLog
+from driftline.sandbox import Kafka
+from driftline.sandbox.process import until
+from tests.router.changes import change, over
+from tests.router.webhook import configuration, receiving
+
+
+def start(config: Path, log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as output:
+        command = [sys.executable, "-m", "driftline", "router", "run", "--config", str(config)]
+        return subprocess.Popen(command, stdout=output, stderr=output, cwd=config.parent, env=os.environ)
+
+
+@pytest.mark.timeout(300)
+def test_every_change_is_delivered_though_routers_and_the_receiver_fail(
+    kafka: Kafka, redis_url: str, unique_name: str, make_topics: Callable[..., str], tmp_path: Path
+) -> None:
+    topic = make_topics("alerts", partitions=3, settings={"cleanup.policy": "compact"})
+    producer = KafkaLog({"bootstrap.servers": kafka.bootstrap}).producer()
+
+    def publish(*alerts: Alert) -> None:
+        for alert in alerts:
+            producer.produce(Outgoing(topic, alert.key, alert.encode()))
+        producer.flush(10)
+
+    now = int(time.time() * 1000)
+    first = [change(f"m{number % 7}", kind, at=now + number) for number, kind in enumerate([*Kind][:5] * 8)]
+    log = tmp_path / "router.log"
+    with receiving() as receiver:
+        config = configuration(tmp_path, kafka, redis_url, unique_name, topic, receiver.url)
+        routers = [start(config, log), start(config, log)]
+        try:
+            publish(*(_of(alert, unique_name) for alert in first[:20]))
+            until(lambda: len(receiver.states()) >= 5, "some were delivered", timeout_s=60)
+            for router in routers:
+                router.kill()
+                router.wait()
+            publish(*(_of(alert, unique_name) for alert in first[20:]))
+            publish(*(_of(over(alert, now + 60_000), unique_name) for alert in first[:30]))
+            routers = [start(config, log)]
+            wanted = {_of(alert, unique_name).data.incident for alert in first}
+            ended = {_of(alert, unique_name).data.incident for alert in first[:30]}
+            expected = {each: "resolved" if each in ended else "firing" for each in wanted}
+            until(lambda: receiver.states() == expected, "all are told as they stand", timeout_s=60)
+            until(lambda: "alerts come as they are published" in log.read_text(), "Faust has joined", timeout_s=60)
+            published = _of(change("new", at=now + 70_000), unique_name)
+            publish(published)
+            until(lambda: published.data.incident in receiver.states(), "it came by Faust", timeout_s=20)
+            routers[0].send_signal(signal.SIGTERM)
+            assert routers[0].wait(30) == 0, log.read_text()[-3000:]
+        finally:
+            for router in routers:
+                router.kill()
+                router.wait()
+        bodies = defaultdict(set)
+        for key, body in receiver.got:
+            bodies[key].add(json.dumps(body, sort_keys=True))
+        assert all(len(each) == 1 for each in bodies.values()), "a repeated delivery is the same"
+        over_since: set[str] = set()
+        seen: set[str] = set()
+        for key, body in receiver.got:
+            for alert in body["alerts"] if key not in seen else ():
+                incident = alert["labels"]["incident"]
+                assert incident not in over_since, "nothing comes after the resolution"
+                if alert["status"] == "resolved":
+                    over_since.add(incident)
+            seen.add(key)
+    producer.close()
+
+
+def _of(alert: Alert, group: str) -> Alert:
+    data = alert.data
+    return change(data.model, data.kind, at=alert.changed, opened=alert.opened, firing=alert.firing, group=group)

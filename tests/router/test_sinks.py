@@ -1,0 +1,319 @@
+"""Every sink delivers to a real receiver, and what it sends is what the receiver's documentation asks for."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Message
+from aiosmtpd.smtp import AuthResult, LoginPassword
+from pydantic import TypeAdapter
+
+from driftline.config.sinks import AnySink
+from driftline.errors import ConfigError
+from driftline.incidents.incident import Kind
+from driftline.router.notification import Notification
+from driftline.router.sinks import SINKS, open_sink
+from driftline.router.sinks.api import Later, Never, Sink
+from driftline.router.sinks.http import seconds
+from driftline.router.sinks.webhook import signature
+from driftline.sandbox.process import free_port
+from tests.router.changes import HOUR, NOW, change, over
+from tests.router.receiver import Receiver
+
+SLACK_OK = '{"ok":true,"channel":"C1","ts":"1790000000.000100","message":{}}'
+HTTP_SINKS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "webhook": lambda url: {"url": f"{url}/hook", "secret": "s3cret"},
+    "alertmanager": lambda url: {"url": url},
+    "slack": lambda url: {"token": "xoxb-1", "channel": "C1", "api": url},
+    "teams": lambda url: {"url": f"{url}/workflow"},
+    "pagerduty": lambda url: {"routing_key": "R" * 32, "api": url},
+    "opsgenie": lambda url: {"api_key": "K", "api": url},
+    "apprise": lambda url: {"url": f"json://{url.removeprefix('http://')}/hook"},
+}
+pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # in a plug-in of Apprise
+EVERY = pytest.mark.parametrize("kind", HTTP_SINKS)
+OURS = pytest.mark.parametrize("kind", [kind for kind in HTTP_SINKS if kind != "apprise"])
+"""Apprise has time-outs of its own, and says only that it could not deliver."""
+
+
+def made(kind: str, **settings: object) -> Sink:
+    return open_sink("ops", TypeAdapter(AnySink).validate_python({"type": kind, **settings}))
+
+
+def notification(*, firing: bool = True, thread: str = "", more: int = 0, model: str = "churn") -> Notification:
+    alert = change(model, Kind.VOLUME, segment="tenant=acme", version="3")
+    alert = alert if firing else over(alert, NOW + HOUR)
+    changed, labels = frozenset({alert.data.incident}), {"model": model}
+    key, group = "k" * 32, "g" * 32
+    return Notification(key, "ops", group, "route", labels, (alert,), changed, (), more, thread, reminder=False, at=NOW)
+
+
+def with_receiver(play: Callable[[Receiver], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        async with Receiver() as receiver:
+            await play(receiver)
+
+    asyncio.run(whole())
+
+
+def sent(kind: str, what: Notification, then: tuple[int, dict[str, str], str] = (200, {}, SLACK_OK)) -> Receiver:
+    """Return the receiver after one delivery."""
+    kept = []
+
+    async def play(receiver: Receiver) -> None:
+        receiver.then = then
+        kept.append(receiver)
+        sink = made(kind, **HTTP_SINKS[kind](receiver.url))
+        try:
+            await sink.deliver(what)
+        finally:
+            await sink.close()
+
+    with_receiver(play)
+    return kept[0]
+
+
+def test_each_sink_is_tried_here() -> None:
+    assert {*HTTP_SINKS, "email"} == set(SINKS)
+
+
+@EVERY
+def test_what_fires_and_what_is_over_arrive(kind: str) -> None:
+    firing, resolved = sent(kind, notification()), sent(kind, notification(firing=False))
+    assert len(firing.got) == len(resolved.got) == 1
+    assert firing.got[0].body != resolved.got[0].body
+    assert json.loads(firing.got[0].body)
+
+
+@EVERY
+@pytest.mark.parametrize(("status", "fault"), [(500, Later), (503, Later), (429, Later), (401, Later), (404, Later)])
+def test_what_may_pass_is_tried_again(kind: str, status: int, fault: type[Exception]) -> None:
+    with pytest.raises(fault) as raised:
+        sent(kind, notification(), (status, {"Retry-After": "17"}, "no"))
+    if kind != "apprise":
+        assert (str(status) in str(raised.value), getattr(raised.value, "after", None)) == (True, 17.0)
+
+
+@OURS
+def test_what_is_refused_for_good_is_not(kind: str) -> None:
+    with pytest.raises(Never, match="HTTP 400: a field is missing"):
+        sent(kind, notification(), (400, {}, "a field is missing"))
+
+
+@EVERY
+def test_nobody_there_is_tried_again_and_no_secret_is_told(kind: str) -> None:
+    async def play() -> None:
+        async with Receiver() as receiver:
+            settings = HTTP_SINKS[kind](receiver.url)
+        sink = made(kind, **settings)
+        with pytest.raises(Later) as raised:
+            await sink.deliver(notification())
+        await sink.close()
+        assert not any(secret in str(raised.value) for secret in ("xoxb-1", "s3cret", "R" * 32, "/hook", "/workflow"))
+
+    asyncio.run(play())
+
+
+@OURS
+def test_one_that_hangs_is_given_up(kind: str) -> None:
+    async def play() -> None:
+        gone = asyncio.Event()
+
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(-1)
+            writer.close()
+            await writer.wait_closed()
+            gone.set()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        sink = made(kind, **HTTP_SINKS[kind](url), timeout="200ms")
+        with pytest.raises(Later, match=r"no answer within 0\.2 s"):
+            await sink.deliver(notification())
+        await sink.close()
+        await gone.wait()
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(play())
+
+
+def test_a_webhook_is_as_alertmanagers_and_signed() -> None:
+    (request,) = sent("webhook", notification(more=3)).got
+    body = request.json
+    assert {name: type(value).__name__ for name, value in body.items()} == {
+        "version": "str",
+        "groupKey": "str",
+        "truncatedAlerts": "int",
+        "status": "str",
+        "receiver": "str",
+        "groupLabels": "dict",
+        "commonLabels": "dict",
+        "commonAnnotations": "dict",
+        "externalURL": "str",
+        "alerts": "list",
+    }
+    assert (body["version"], body["truncatedAlerts"], body["status"]) == ("4", 3, "firing")
+    (alert,) = body["alerts"]
+    assert set(alert) == {"status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"}
+    assert alert["labels"]["tenant"] == "acme"
+    assert request.headers["idempotency-key"] == "k" * 32
+    stamp = request.headers["x-driftline-timestamp"]
+    expected = hmac.new(b"s3cret", stamp.encode() + b"." + request.body, hashlib.sha256).hexdigest()
+    assert request.headers["x-driftline-signature"] == f"sha256={expected}" == signature("s3cret", stamp, request.body)
+
+
+PAGERDUTY: dict[str, Any] = {
+    # https://developer.pagerduty.com/docs/send-alert-event
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["routing_key", "event_action", "dedup_key"],
+    "properties": {
+        "routing_key": {"type": "string", "minLength": 32, "maxLength": 32},
+        "event_action": {"enum": ["trigger", "acknowledge", "resolve"]},
+        "dedup_key": {"type": "string", "maxLength": 255},
+        "client": {"type": "string"},
+        "payload": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["summary", "source", "severity"],
+            "properties": {
+                "summary": {"type": "string", "maxLength": 1024},
+                "source": {"type": "string", "minLength": 1},
+                "severity": {"enum": ["critical", "warning", "error", "info"]},
+                "timestamp": {"type": "string", "format": "date-time"},
+                "component": {"type": "string"},
+                "group": {"type": "string"},
+                "class": {"type": "string"},
+                "custom_details": {"type": "object"},
+            },
+        },
+    },
+    "if": {"properties": {"event_action": {"const": "trigger"}}},
+    "then": {"required": ["payload"]},
+}
+
+
+def test_pagerduty_is_triggered_and_resolved_by_one_dedup_key() -> None:
+    accepted: tuple[int, dict[str, str], str] = (202, {}, '{"status":"success"}')
+    trigger, resolve = (sent("pagerduty", notification(firing=firing), accepted).got[0] for firing in (True, False))
+    for request in (trigger, resolve):
+        jsonschema.validate(request.json, PAGERDUTY)
+        assert request.path == "/v2/enqueue"
+    assert [each.json["event_action"] for each in (trigger, resolve)] == ["trigger", "resolve"]
+    assert trigger.json["dedup_key"] == resolve.json["dedup_key"]
+
+
+def test_slack_gets_blocks_and_the_resolution_in_the_thread() -> None:
+    (first,) = sent("slack", notification()).got
+    (last,) = sent("slack", notification(firing=False, thread="1790000000.000100")).got
+    assert first.path == "/chat.postMessage"
+    assert first.headers["authorization"] == "Bearer xoxb-1"
+    assert "thread_ts" not in first.json
+    assert (last.json["thread_ts"], last.json["reply_broadcast"]) == ("1790000000.000100", True)
+    for request in (first, last):
+        header, *sections = request.json["blocks"]
+        assert (header["type"], header["text"]["type"]) == ("header", "plain_text")
+        assert len(header["text"]["text"]) <= 150
+        assert all(block["type"] == "section" and ("text" in block or len(block["fields"]) <= 10) for block in sections)
+        assert request.json["text"], "what a phone shows"
+
+
+def test_names_of_producers_are_no_mentions_in_slack() -> None:
+    (request,) = sent("slack", notification(model="<!channel>")).got
+    assert all("<!channel>" not in json.dumps(block) for block in request.json["blocks"][1:])
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"), [("ratelimited", Later), ("invalid_auth", Later), ("invalid_blocks", Never), ("no_text", Never)]
+)
+def test_slack_says_no_with_status_200(error: str, fault: type[Exception]) -> None:
+    with pytest.raises(fault, match=error):
+        sent("slack", notification(), (200, {}, json.dumps({"ok": False, "error": error})))
+
+
+def test_teams_gets_an_adaptive_card() -> None:
+    (request,) = sent("teams", notification(), (202, {}, "")).got
+    (card,) = request.json["attachments"]
+    assert (request.json["type"], card["contentType"]) == ("message", "application/vnd.microsoft.card.adaptive")
+    assert (card["content"]["type"], card["content"]["version"]) == ("AdaptiveCard", "1.4")
+    assert {"title": "Segment", "value": "tenant=acme"} in card["content"]["body"][-1]["facts"]
+
+
+def test_opsgenie_alerts_are_closed_by_their_alias() -> None:
+    create, close = (sent("opsgenie", notification(firing=firing), (202, {}, "{}")).got[0] for firing in (True, False))
+    assert create.path == "/v2/alerts"
+    assert (create.json["alias"], create.json["priority"], len(create.json["message"]) <= 130) == ("g" * 32, "P1", True)
+    assert close.path == f"/v2/alerts/{'g' * 32}/close?identifierType=alias"
+    assert create.headers["authorization"] == "GenieKey K"
+
+
+class Kept(Message):
+    """A mail server's mailbox."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[Any] = []
+
+    def handle_message(self, message: Any) -> None:
+        self.messages.append(message)
+
+
+@pytest.mark.filterwarnings("ignore:Requiring AUTH:UserWarning")  # the server, on this machine only
+def test_mail_arrives_and_later_ones_answer_the_first() -> None:
+    def login(server: Any, session: Any, envelope: Any, mechanism: str, given: Any) -> AuthResult:
+        right = isinstance(given, LoginPassword) and given.password == b"pass"
+        return AuthResult(success=right, handled=right)
+
+    kept = Kept()
+    port = free_port()
+    controller = Controller(kept, "127.0.0.1", port, authenticator=login, auth_require_tls=False, auth_required=True)
+    controller.start()
+    try:
+        common = {"host": "127.0.0.1", "port": port, "tls": "none", "sender": "driftline@example.org", "to": ["a@b.c"]}
+
+        async def play() -> None:
+            sink = made("email", **common, username="me", password="pass")
+            thread = await sink.deliver(notification(model="Überweisung\r\nBcc: x@y.z"))
+            await sink.deliver(notification(firing=False, thread=thread))
+            wrong = made("email", **common, username="me", password="no")
+            with pytest.raises(Later, match="Authentication"):
+                await wrong.deliver(notification())
+
+        asyncio.run(play())
+    finally:
+        controller.stop()
+    first, last = kept.messages
+    assert last["In-Reply-To"] == first["Message-ID"]
+    assert first["Bcc"] is None
+    assert (first["To"], last["Auto-Submitted"]) == ("a@b.c", "auto-generated")
+
+
+def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from-a-file\n")
+
+    async def play(receiver: Receiver) -> None:
+        receiver.then = (200, {}, SLACK_OK)
+        sink = made("slack", token={"file": str(tmp_path / "token")}, channel="C1", api=receiver.url)
+        await sink.deliver(notification())
+        await sink.close()
+        assert receiver.got[0].headers["authorization"] == "Bearer from-a-file"
+
+    with_receiver(play)
+
+
+def test_a_sink_that_nobody_offers_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r'ops.name: no installed package offers a sink "carrier-pigeon"'):
+        made("package", name="carrier-pigeon")
+
+
+def test_retry_after_may_be_a_date() -> None:
+    assert seconds("Fri, 01 Jan 2100 00:00:00 GMT") or 0 > 1e9
+    assert seconds("Fri, 01 Jan 1999 00:00:00 GMT") == 0
