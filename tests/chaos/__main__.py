@@ -191,7 +191,7 @@ def _settle(parts: Fleet, publishing: Publishing, seen: dict[str, Seen]) -> list
         f"published once more than needed: {', '.join(f'{count:,} {what}' for what, count in found.repeated.items())}; "
         f"{parts.started} workers, {parts.gave_up} gave up while they started, {len(parts.deaths)} ended by themselves"
     )
-    dropped, missed = (parts.told(what) for what in ("that came again", " again from offset "))
+    dropped, missed = (parts.told(what) for what in (" repeated records, from offset", " again from offset "))
     print(f"Kafka's client brought records again {dropped} times, and had to be asked again {missed} times")
     print(f"differences from an undisturbed run: {len(found_differences)}")
     return wrong + parts.deaths + found_differences

@@ -69,7 +69,7 @@ class Fleet(Servers):
     def pauses(self) -> Counter[str]:
         """Return how many seconds each pause of a worker took that is over, as the logs say."""
         logs = (log.read_text(errors="replace") for log in self.folder.glob("worker-*.log"))
-        return Counter(seconds for text in logs for seconds in re.findall(r"goes on after ([0-9.]+) s", text))
+        return Counter(seconds for text in logs for seconds in re.findall(r"resumed after ([0-9.]+) s", text))
 
     def told(self, what: str) -> int:
         """Return how many lines of all workers' logs say it."""

@@ -123,7 +123,7 @@ class WorkerProcess:
     @property
     def began(self) -> bool:
         """Whether it has said that it begins. Before that it may give up, and has no handler for SIGTERM yet."""
-        return self.log.exists() and " begins: group " in self.log.read_text(errors="replace")
+        return self.log.exists() and " starts: group " in self.log.read_text(errors="replace")
 
     def until_it_ends(self, deadline_s: float) -> int | None:
         self.process.join(deadline_s)

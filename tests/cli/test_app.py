@@ -48,7 +48,9 @@ def test_an_error_is_one_line_and_status_2(driftline: Driftline) -> None:
     done = driftline("alerts")
 
     assert done.status == 2
-    assert done.err.startswith("error: kafka: no broker is named, and this command needs one; set bootstrap.servers")
+    assert done.err.startswith(
+        "error: kafka: no broker is configured, and this command needs one. Set bootstrap.servers"
+    )
     assert done.err.count("\n") == 1
 
 

@@ -26,7 +26,7 @@ def test_missing_profiles_and_settings_that_the_engine_owns_are_faults(driftline
     profile = driftline("config", "check", DRIFTLINE_MODELS="{a: {reference: gone.profile}}")
     owned = driftline("config", "check", DRIFTLINE_KAFKA='{"bootstrap.servers": "a", "enable.auto.commit": true}')
 
-    assert (profile.status, "gone.profile is not there" in profile.out) == (1, True)
+    assert (profile.status, "gone.profile does not exist" in profile.out) == (1, True)
     assert (owned.status, "enable.auto.commit" in owned.out) == (1, True)
 
 
@@ -70,9 +70,9 @@ models:
         'kafka.linger.sm: No such configuration property: "linger.sm"',
         "kafka.acks: Invalid value",
         "kafka.group.id is set by Driftline itself",
-        "redis.url: ssl_ca_certs names a file that is not there",
+        "redis.url: ssl_ca_certs names a file that does not exist",
         'models.*.detectors.*: "adwine" is not a detector; did you mean adwin?',
-        f"models.a.reference: {tmp_path}/gone.profile is not there",
+        f"models.a.reference: {tmp_path}/gone.profile does not exist",
         "models.a.min_effect: must be 1 or less",
         f"{tmp_path}/broken.profile: is not a profile",
         'models.c.season: week needs a reference of 2 weeks or more, and "learn 1d" is shorter; write reference: le',
@@ -87,7 +87,7 @@ models:
 def test_a_socket_that_is_not_there_is_a_fault(driftline: Driftline) -> None:
     done = driftline("config", "check", DRIFTLINE_REDIS__URL="unix:///gone.sock?db=0")
 
-    assert (done.status, "redis.url: names a socket that is not there" in done.out) == (1, True)
+    assert (done.status, "redis.url: names a socket that does not exist" in done.out) == (1, True)
 
 
 def test_files_of_a_login_that_are_not_there_are_a_fault(driftline: Driftline) -> None:

@@ -114,4 +114,4 @@ def test_a_replay_to_a_topic_that_is_gone_is_refused(driftline: Driftline, on_ka
 
     done = driftline("dead-letters", "replay", "--yes", **on_kafka)
 
-    assert (done.status, "cannot replay to 'gone': no such topic" in done.err) == (1, True)
+    assert (done.status, "cannot replay to 'gone': there is no such topic" in done.err) == (1, True)

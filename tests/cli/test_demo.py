@@ -70,4 +70,4 @@ def test_the_screen_draws_whatever_is_known_so_far() -> None:
 def test_publishing_only_needs_a_kafka(driftline: Driftline, loans: object) -> None:
     done = driftline("demo", "--publish-only")
 
-    assert (done.status, "kafka: no broker is named" in done.err) == (2, True)
+    assert (done.status, "kafka: no broker is configured" in done.err) == (2, True)

@@ -27,7 +27,7 @@ def test_a_dry_run_prints_the_first_events_and_needs_no_kafka(driftline: Driftli
 
     assert done.status == 0
     assert [event["event_id"] for event in done.json] == ["loans-1", "loans-2", "loans-3"]
-    assert "the stream accepts all 10 events" in done.err
+    assert "workers would accept all 10 events" in done.err
 
 
 def test_a_dry_run_refuses_what_the_stream_would(driftline: Driftline, tmp_path: Path) -> None:
@@ -42,9 +42,9 @@ def test_a_dry_run_refuses_what_the_stream_would(driftline: Driftline, tmp_path:
 
     assert (done.status, len(done.json)) == (1, 3)
     for said in (
-        "1 of 4 events as wrong-type, the first is t-2: prediction is a list",
-        "as number-out-of-range, the first is t-3",
-        "as event-time-ahead, the first is t-4",
+        "1 of 4 events as wrong-type; the first is t-2: prediction is a list",
+        "as number-out-of-range; the first is t-3",
+        "as event-time-ahead; the first is t-4",
     ):
         assert said in done.err
 

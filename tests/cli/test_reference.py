@@ -61,7 +61,10 @@ def test_an_incident_is_accepted_as_the_new_normal(
     assert unknown == "error: model 'n' is not watched by this group; it watches m"
 
     asked = driftline("reference", "rebase", "m", "--note", "new prices", **env)
-    assert (asked.status, asked.out.splitlines()[0].startswith("asked: m learn their reference anew")) == (0, True)
+    assert (asked.status, asked.out.splitlines()[0].startswith("published for m: learn the reference again")) == (
+        0,
+        True,
+    )
     publish(env, 4, 7)
     assert driftline("run", "--until-caught-up", **env).status == 0
     assert [(entry["origin"], entry["note"]) for entry in trail(driftline, env)] == [

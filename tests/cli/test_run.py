@@ -112,7 +112,7 @@ def test_sigterm_checkpoints_what_was_read_and_ends_with_status_0(ready: dict[st
     assert time.monotonic() - asked < 20
     assert read_offsets(env) == EVENTS
     lines = [json.loads(line) for line in worker.lines]
-    assert sum(re.match(r"driftline \S+ begins: group ", line["message"]) is not None for line in lines) == 1
+    assert sum(re.match(r"driftline \S+ starts: group ", line["message"]) is not None for line in lines) == 1
     assert lines[-1]["message"].startswith(f"stopped: {EVENTS} records")
 
 
@@ -138,8 +138,8 @@ def test_a_child_whose_parent_has_gone_stops_and_leaves_where_stopping_hangs(rea
             child.hang_up()
             assert child.process.wait(20) == 1
 
-    assert "the parent process has gone: stopping" in "\n".join(child.lines)
-    assert "not stopped within the `shutdown` time: leaving" in child.lines[-1]
+    assert "the parent process is gone: stopping" in "\n".join(child.lines)
+    assert "not finished within the `shutdown` time: exiting" in child.lines[-1]
 
 
 def _metric(port: int, name: str) -> float:
@@ -160,7 +160,7 @@ def test_missing_topics_are_said_once_and_the_status_is_2(on_kafka: dict[str, st
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert done.returncode == 2
     assert len(errors) == len(done.stderr.splitlines()) == 4
-    assert all("does not exist: driftline topics create" in line for line in errors)
+    assert all("does not exist: create it with `driftline topics create`" in line for line in errors)
 
 
 def test_programs_get_fatal_errors_as_log_lines(on_kafka: dict[str, str], redis_url: str) -> None:
@@ -247,7 +247,7 @@ def _hardly_patient(what: str, attempt: Callable[[], object]) -> object:
     ("given", "workers", "said"),
     [
         ({"redis": {"url": "redis://h"}}, 1, "no Kafka is"),
-        ({"kafka": {"bootstrap.servers": "h:1"}}, 2, "2 workers need a place for the state"),
+        ({"kafka": {"bootstrap.servers": "h:1"}}, 2, "2 workers hand their state to each other"),
     ],
 )
 def test_half_a_backend_is_refused_where_it_cannot_work(given: dict[str, object], workers: int, said: str) -> None:
@@ -268,4 +268,4 @@ def test_kafka_without_redis_works_alone_and_says_what_that_means(ready: dict[st
     done = in_a_process("run", "--until-caught-up", env=env)
 
     assert done.returncode == 0, done.stderr
-    assert "after a restart everything that Kafka still has is read again" in done.stderr
+    assert "After a restart it reads again everything that Kafka still has" in done.stderr

@@ -36,7 +36,7 @@ def test_a_group_without_state_has_nothing_to_check(
     driftline: Driftline, on_kafka: dict[str, str], redis_url: str
 ) -> None:
     done = driftline("state", "check", **on_kafka, DRIFTLINE_REDIS__URL=redis_url)
-    assert (done.status, done.out) == (0, "nothing is stored of group driftline\n")
+    assert (done.status, done.out) == (0, "group driftline has no stored state\n")
     assert driftline("state", "check", **on_kafka).status == 2
 
 
@@ -64,7 +64,7 @@ def test_state_is_checked_and_what_is_corrupt_is_reset(
     assert (done.status, "a worker takes it up within a minute" in done.out) == (0, True)
     assert [each["partition"] for each in driftline("state", "check", "--json", **env).json] == [0]
     gone = driftline("state", "reset", "judge", 7, "--yes", **env)
-    assert (gone.status, "nothing is stored of judge 7" in gone.err) == (2, True)
+    assert (gone.status, "has no stored state of judge 7" in gone.err) == (2, True)
 
 
 def test_a_lost_offset_is_shown_and_skipped_with_the_command_that_is_named(
@@ -82,10 +82,10 @@ def test_a_lost_offset_is_shown_and_skipped_with_the_command_that_is_named(
     assert "`driftline state skip summarise 1 --to first`" in found.json[1]["fault"]
 
     refused = driftline("state", "skip", "summarise", 0, "--to", "latest", "--yes", **env)
-    assert (refused.status, "can be read from, and workers go on there; with --sound" in refused.err) == (2, True)
+    assert (refused.status, "can be read from, and workers go on there; add --force" in refused.err) == (2, True)
     asked = driftline("state", "skip", "summarise", 1, "--to", "first", **env)
     assert asked.status == 1  # nobody answered
-    assert f"offset 12 of {topic} instead of 5: 7 records are skipped" in asked.err.replace("\n", " ")
+    assert f"offset 12 of {topic} instead of 5, and skips 7 records" in asked.err.replace("\n", " ")
     assert driftline("state", "check", **env).status == 1
     done = driftline("state", "skip", "summarise", 1, "--to", "first", "--yes", **env)
     assert done.status == 0

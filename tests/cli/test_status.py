@@ -55,7 +55,7 @@ def test_before_any_work_all_is_lag(log: MemoryLog) -> None:
     assert sum(each["lag"] for each in summarise) == 11
     assert {each["owner"] for each in found["partitions"]} == {None}
     assert found["models"] == []
-    assert "no window of any model is complete yet" in shown(found)
+    assert "no model has a complete window yet" in shown(found)
 
 
 def test_what_retention_took_before_any_work_is_no_lag(log: MemoryLog) -> None:
@@ -89,7 +89,7 @@ def test_what_is_stored_is_shown(log: MemoryLog) -> None:
     assert {signal["name"] for signal in model["signals"]} == {"features.x", "prediction.value"}
     text = shown(found)
     assert "w0 (epoch 1)" in text
-    assert "1 refused as not-json: the value is not JSON" in text
+    assert "1 rejected as not-json: the value is not JSON" in text
     assert model["reference"][:19] in text
 
 
@@ -185,12 +185,12 @@ def test_working_lagging_and_stopped_are_told_apart(log: MemoryLog) -> None:
     behind = collect(log, store, SETTINGS, now_ms=at + 1_000)
     dead_and_behind = collect(log, store, SETTINGS, now_ms=at + DAY)
 
-    assert nobody["summary"] == "stopped: no worker has worked for this group yet; nothing waits"
+    assert nobody["summary"] == "stopped: no worker has run for this group yet; nothing waits"
     assert (fresh["state"], fresh["alive"]) in (("working", True), ("silent", True))
     assert (dead["state"], dead["alive"]) == ("stopped", False)
     assert "no worker is alive. The last commit was 2m 20s ago" in shown(dead).splitlines()[0]
     assert behind["state"] == "lagging"
-    assert behind["summary"].startswith(f"lagging: {MANY + 1:,} records wait; commits go on")
+    assert behind["summary"].startswith(f"lagging: {MANY + 1:,} records wait; workers commit")
     assert (dead_and_behind["state"], dead_and_behind["lag"]) == ("stopped", MANY + 1)
 
 
@@ -253,7 +253,7 @@ def test_a_probe_ends_with_what_it_found(
     driftline("topics", "create", "--partitions", 2, "--pane-partitions", 2, **env)
 
     stopped = driftline("status", "--fail-if", "lag>0", "--fail-if", "stopped", **env)
-    assert (stopped.status, "fails: stopped: no worker has worked" in stopped.err) == (1, True)
+    assert (stopped.status, "fails: stopped: no worker has run" in stopped.err) == (1, True)
     wrong = driftline("status", "--fail-if", "lag=5", **env)
     assert (wrong.status, "write lag>10000" in wrong.err) == (2, True)
     with start("run", env=env) as worker:

@@ -42,7 +42,7 @@ def test_before_there_is_work_a_signal_leaves_the_block(
         reached = True
 
     assert not reached
-    assert f"{number.name}: no work is under way: leaving" in caplog.text
+    assert f"{number.name}: no work is under way: stopping" in caplog.text
     assert signal.getsignal(number) is before
 
 
@@ -117,7 +117,7 @@ def test_a_worker_that_waits_for_kafka_and_redis_leaves_at_once(number: signal.S
         status = worker.wait(20)
 
     assert (status, time.monotonic() - begin < 15) == (0, True)
-    assert rest.splitlines()[-1].endswith(f"{number.name}: no work is under way: leaving")
+    assert rest.splitlines()[-1].endswith(f"{number.name}: no work is under way: stopping")
 
 
 def test_ctrl_c_ends_a_demo_without_a_verdict(kafka: Kafka) -> None:
@@ -137,9 +137,9 @@ def test_ctrl_c_ends_a_demo_without_a_verdict(kafka: Kafka) -> None:
                 gone.result(timeout=20)
 
     assert status == 130
-    assert "stopped before it was over" in said
-    assert "on your Kafka remain the topics driftline-demo-" in said
-    assert "not as it must be" not in said
+    assert "stopped before it was finished" in said
+    assert "the demo leaves these topics on your Kafka: driftline-demo-" in said
+    assert "wrong:" not in said
     assert "Traceback" not in said
 
 

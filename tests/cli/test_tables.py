@@ -149,7 +149,7 @@ def test_a_profile_is_of_one_model_and_version(driftline: Driftline, tmp_path: P
     several = driftline("profile", "build", reference, "-o", out, *NAMED)
     one = driftline("profile", "build", reference, "-o", out, *NAMED, "--model", "a", "--model-version", "2", "--json")
 
-    assert (several.status, "holds the models a, b, and a profile is of one: choose it by --model" in several.err) == (
+    assert (several.status, "a profile describes one: choose with --model" in several.err) == (
         2,
         True,
     )

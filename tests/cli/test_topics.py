@@ -53,7 +53,9 @@ def test_what_is_there_is_left_alone() -> None:
 def test_a_missing_topic_is_named_with_the_command_that_makes_it() -> None:
     counts = {topic: 4 for _, topic in SETTINGS.topics.named() if topic != "alerts"}
 
-    assert topic_faults(SETTINGS, counts) == ["alerts (alerts) does not exist: driftline topics create"]
+    assert topic_faults(SETTINGS, counts) == [
+        "alerts (alerts) does not exist: create it with `driftline topics create`"
+    ]
 
 
 def test_alerts_are_compacted_and_dead_letters_expire() -> None:
@@ -86,9 +88,9 @@ def test_a_topic_whose_producers_stamp_records_is_told_with_the_command_that_men
     created = driftline("topics", "create", **env)
     checked = driftline("topics", "check", "--json", **env)
     warning = (
-        f"{predictions} (predictions): a record's timestamp is what its producer wrote "
-        "(message.timestamp.type=CreateTime), so a producer whose clock is wrong vouches for itself: its events are "
-        "counted at wrong times, and Kafka deletes by them. Mend it: driftline topics create --fix (or "
+        f"{predictions} (predictions): producers write the records' timestamps "
+        "(message.timestamp.type=CreateTime), so nobody notices a producer's wrong clock: its events count at wrong "
+        "times, and Kafka deletes by them. To fix it: driftline topics create --fix (or "
         f"kafka-configs.sh --bootstrap-server {kafka.bootstrap} --alter --topic {predictions} --add-config "
         "message.timestamp.type=LogAppendTime)"
     )

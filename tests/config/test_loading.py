@@ -197,8 +197,8 @@ def test_profiles_that_are_not_there_are_named_with_what_makes_them() -> None:
     path = write("models: {a: {reference: here.profile, references: {2: gone.profile}}, b: {reference: learn 1d}}")
 
     assert missing_profiles(load(path, {})) == [
-        "models.a.references.2: gone.profile is not there; "
-        "make it with `driftline profile build TABLE --output gone.profile`, or mend the path"
+        "models.a.references.2: gone.profile does not exist; "
+        "build it with `driftline profile build TABLE --output gone.profile`, or correct the path"
     ]
 
 

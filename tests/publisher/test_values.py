@@ -279,8 +279,8 @@ def test_a_time_is_understood(time: Any) -> None:
 @pytest.mark.parametrize(
     ("time", "complaint"),
     [
-        (pd.NaT, "event_time is NaT, which is no time"),
-        (float("nan"), "event_time is nan, which is no time"),
+        (pd.NaT, "event_time is NaT, which is not a time"),
+        (float("nan"), "event_time is nan, which is not a time"),
         (pd.Timestamp("2026-03-12"), "without a zone"),
         (NS, "without a zone"),
         (dt.date(2026, 3, 12), "pass an aware datetime"),

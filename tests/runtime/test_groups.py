@@ -93,7 +93,7 @@ def test_each_group_finds_on_a_real_kafka_what_it_finds_alone(
     for each, other in (both, both[::-1]):
         seen = collect(log, store, each, now_ms=0)
         assert {name for partition in seen["partitions"] for name in partition["other_groups"]} <= {other.group}
-    assert "holds panes of group" in caplog.text
+    assert "also holds panes of group" in caplog.text
     store.close()
 
 

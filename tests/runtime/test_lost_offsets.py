@@ -85,7 +85,7 @@ def test_retention_that_passed_a_partition_sets_its_task_aside_at_every_heir(cap
     assert offset(bench, LOST) == at
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert line.startswith(
-        f"summarise 1 is set aside, all others go on: topic {PREDICTIONS}, partition 1: offset {at} is no longer in "
+        f"summarise 1 is set aside, other tasks go on: topic {PREDICTIONS}, partition 1: offset {at} is no longer in "
         f"the log, which begins with {at + 100} now: 100 records are missing"
     )
     assert "`driftline state skip summarise 1 --to first`" in line
@@ -119,7 +119,7 @@ def test_panes_that_retention_took_set_a_judge_aside() -> None:
     bench.log.trim(TopicPartition(PANES, judge.partition), 3)
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: caught_up(bench, LOST, *OTHERS) and bool(worker.progress.set_aside))
-    assert "2 records are missing (retention passed them, or they were deleted)" in fault(bench, judge)
+    assert "2 records are missing (retention or a person deleted them)" in fault(bench, judge)
     assert f"`driftline state skip judge {judge.partition} --to first`" in fault(bench, judge)
     stop(worker)
 
@@ -201,14 +201,14 @@ def test_a_topic_that_was_created_anew_is_not_read_on_at_the_old_offsets(records
         manual.time += 0.2
     assert before == {task: offset(bench, task) for task in (*OTHERS, LOST)}
     assert (
-        f"topic {PREDICTIONS}, partition 1: the topic was deleted and created anew (its id was {ids[0]} and is "
+        f"topic {PREDICTIONS}, partition 1: the topic was deleted and created again (its id was {ids[0]} and is "
         f"{ids[1]}), so offset {before[LOST]} means nothing there"
     ) in fault(bench, LOST)
     assert "`driftline state skip summarise 1 --to first`" in fault(bench, LOST)
     assert len(worker.progress.tasks) == 2  # Judge goes on
     stop(worker)
     assert before == {task: offset(bench, task) for task in (*OTHERS, LOST)}
-    with pytest.raises(OffsetLost, match="created anew"):
+    with pytest.raises(OffsetLost, match="created again"):
         bench.worker("bounded").run()
 
 
@@ -234,7 +234,7 @@ def test_a_topic_that_is_deleted_pauses_a_worker_and_ends_a_bounded_run(caplog: 
     assert f"topic {PREDICTIONS} does not exist: create it" in worker.progress.pause.why
     (line,) = [line for line in caplog.messages if line.startswith("paused")]
     assert line.startswith("paused: ")  # not that nothing is lost: what was in it is gone
-    with pytest.raises(TopicError, match="does not exist: driftline topics create"):
+    with pytest.raises(TopicError, match="does not exist: create it with `driftline topics create`"):
         checked(bench.store, bench.log, bench.settings, bench.store.tasks("driftline")[0])
     bench.log.create_topics({PREDICTIONS: 3}, {})
     steps([worker], manual, lambda: worker.progress.pause is None and len(worker.progress.set_aside) == 3)

@@ -154,7 +154,7 @@ def test_a_topic_that_was_created_anew_is_read_from_its_first_record_on_once_a_p
     if not lives:
         fleet.start("c", "d")
     fleet.until("all are set aside", lambda: len(fleet.faults()) == 4)
-    assert all("was deleted and created anew" in fault for fault in fleet.faults())
+    assert all("was deleted and created again" in fault for fault in fleet.faults())
     assert fleet.offsets() == before
     for partition in range(4):
         fleet.skip(partition)

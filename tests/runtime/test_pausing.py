@@ -217,7 +217,7 @@ def test_a_store_that_is_away_for_minutes_is_waited_for(
     sabotage.error = None
     driven.to_the_end()
     assert not driven.paused()
-    assert "goes on after 1" in caplog.text
+    assert "resumed after 1" in caplog.text
     assert driven.alert_ids() == expected
     assert driven.worker.progress.restarts == {}
 
@@ -242,7 +242,7 @@ def test_a_resting_worker_goes_on_once_all_answer_and_not_before(away: str, capl
         sabotage.error = None
     driven.wait(2)
     assert not driven.paused()
-    assert "goes on after 2" in caplog.text
+    assert "resumed after 2" in caplog.text
 
 
 def test_nothing_more_is_read_while_the_store_is_away() -> None:

@@ -73,5 +73,5 @@ def test_an_unknown_detector_is_refused_with_the_nearest_named() -> None:
 
 
 def test_a_detector_that_cannot_be_loaded_is_named(installed: None) -> None:
-    with pytest.raises(InputError, match=r'"broken" cannot be loaded \(AttributeError.*mend medians:mode'):
+    with pytest.raises(InputError, match=r'"broken" cannot be loaded \(AttributeError.*fix medians:mode'):
         detector("broken")

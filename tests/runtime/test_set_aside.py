@@ -114,7 +114,7 @@ def test_a_damaged_state_holds_up_its_own_partition_only_until_it_is_reset(
     assert "summarise 1" not in worker.progress.tasks
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert line.startswith(
-        "summarise 1 is set aside, all others go on: stored state of kind 'shapes' cannot be read: its"
+        "summarise 1 is set aside, other tasks go on: stored state of kind 'shapes' cannot be read: its"
     )
     assert "`driftline state check`" in line
     found = collect(bench.log, store, bench.settings, now_ms=0)
@@ -180,7 +180,7 @@ def test_blobs_that_are_all_gone_are_no_new_task(store: RedisStore, raw: "redis.
     raw.hset(keys(BROKEN, "meta"), "blobs", 0)
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps(worker, manual, lambda: bool(worker.progress.set_aside))
-    assert "nothing is there after" in next(iter(worker.progress.set_aside.values()))
+    assert "the state is empty after" in next(iter(worker.progress.set_aside.values()))
     worker.stop()
     worker.run()
 

@@ -77,7 +77,7 @@ def test_a_running_worker_goes_on_behind_what_retention_took_and_all_that_is_lef
     done = skip(bench, LOST, "first")
     assert (done.offset, done.to, done.records, done.again, done.anew) == (at, at + 100, 100, 0, False)
     assert "summarise 1 goes on at offset" in done.words
-    assert "100 records are skipped" in done.words
+    assert "skips 100 records" in done.words
     assert "100 records are missing" in done.fault
     assert offset(bench, LOST) == at + 100
     assert view(bench, LOST) == before  # nothing of its state but the count
@@ -91,7 +91,7 @@ def test_a_running_worker_goes_on_behind_what_retention_took_and_all_that_is_lef
 
     found = collect(bench.log, bench.store, bench.settings, now_ms=0)
     assert [each["skipped"] for each in found["partitions"]] == [0, 100, 0, 0, 0]
-    assert "100 records of predictions 1 were skipped" in shown(found)
+    assert "an operator skipped 100 records of predictions 1" in shown(found)
     (info,) = [info for info in bench.store.tasks("driftline") if info.task == LOST]
     assert checked(bench.store, bench.log, bench.settings, info).as_json()["skipped"] == 100
     measured = [
@@ -149,11 +149,11 @@ def test_a_skip_to_the_latest_or_to_an_offset_gives_up_what_is_still_there() -> 
 def test_an_offset_that_can_be_read_from_is_left_only_when_that_is_meant() -> None:
     bench, _, _ = passed_by_retention()
     healthy = OTHERS[0]
-    with pytest.raises(InputError, match="can be read from, and workers go on there; with --sound"):
+    with pytest.raises(InputError, match="can be read from, and workers go on there; add --force"):
         plan(bench, healthy, "latest")
     assert plan(bench, healthy, "latest", sound=True).records == end(bench, healthy) - offset(bench, healthy)
     for back in ("first", str(offset(bench, healthy))):
-        with pytest.raises(InputError, match=r"nothing to skip.*state reset summarise 0 --sound"):
+        with pytest.raises(InputError, match=r"nothing to skip.*state reset summarise 0 --force"):
             plan(bench, healthy, back, sound=True)
 
 
@@ -262,7 +262,7 @@ def test_a_log_that_lost_its_end_is_read_on_from_where_it_ended() -> None:
     last = end(bench, LOST)
     back = plan(bench, LOST, str(at - 40))
     assert (back.records, back.again) == (0, 10)
-    assert "10 records that it reads then were counted before, and count twice" in back.words
+    assert "10 records that it then reads were counted before, and count twice" in back.words
     assert plan(bench, LOST, "latest").records == last - at + 30
     counted = view(bench, LOST)["consumed"]
     done = skip(bench, LOST, str(at - 30))

@@ -53,7 +53,7 @@ def test_every_missing_topic_is_named_with_the_command_that_makes_it() -> None:
 
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
-    assert all(line.endswith("does not exist: driftline topics create") for line in lines)
+    assert all(line.endswith("does not exist: create it with `driftline topics create`") for line in lines)
 
 
 def test_profile_files_must_be_there_and_be_profiles(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_profile_files_must_be_there_and_be_profiles(tmp_path: Path) -> None:
     missing = settings(models={"a": {"reference": str(tmp_path / "gone.profile")}})
     broken = settings(models={"a": {"reference": str(tmp_path / "broken.profile")}})
 
-    with pytest.raises(ConfigError, match=r"gone\.profile is not there; make it with `driftline profile build"):
+    with pytest.raises(ConfigError, match=r"gone\.profile does not exist; build it with `driftline profile build"):
         check_before_work(missing, log_with_topics(), MemoryStore(), wall_ms=lambda: 0)
     with pytest.raises(InputError, match=r"broken\.profile: is not a profile"):
         check_before_work(broken, log_with_topics(), MemoryStore(), wall_ms=lambda: 0)

@@ -275,7 +275,7 @@ class TestCluster:
 
     def test_an_address_of_a_cluster_that_leads_to_none_is_refused(self, redis_url: str) -> None:
         store = RedisStore(redis_url.replace("redis://", "redis+cluster://"))
-        with pytest.raises(StateDenied, match=r"is no cluster: write redis.url as redis://host:6379/0"):
+        with pytest.raises(StateDenied, match=r"is not a cluster: write redis.url as redis://host:6379/0"):
             store.check()
         store.close()
 

@@ -219,5 +219,5 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, text: str
 def test_a_file_that_is_not_utf8_is_told_how_to_become_so(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes("city,x\nTromsø,1\n".encode("latin-1"))
 
-    with pytest.raises(InputError, match="it is not UTF-8; write it anew, as with iconv"):
+    with pytest.raises(InputError, match="it is not UTF-8; convert it, as with iconv"):
         open_table(tmp_path / "t.csv")

@@ -301,8 +301,8 @@ def test_another_release_of_river_is_noticed_and_its_detectors_are_rebuilt_from_
     lines = [line for line in caplog.messages if "river" in line]
     number = len(fed)
     assert lines == [
-        f"judge {number_of_judge(bench)}: river is {detectors.RIVER} now and was 0.25.0: its {number} detectors were "
-        "rebuilt from the scores they were fed"
+        f"judge {number_of_judge(bench)}: river is {detectors.RIVER} now and was 0.25.0: rebuilt {number} detectors "
+        "from their stored scores"
     ]
     group.leave("after")
     assert _fed(bench) == fed

@@ -17,23 +17,23 @@ ROLES = {role.name.lower(): role for role in Role}
 
 
 def acls(
-    role: Annotated[str | None, typer.Option(help=f"{', '.join(ROLES)}; all if left out.", show_default=False)] = None,
-    principal: Annotated[str, typer.Option(help="Whom Kafka is to permit it.")] = "User:driftline",
+    role: Annotated[str | None, typer.Option(help=f"{', '.join(ROLES)}; all by default.", show_default=False)] = None,
+    principal: Annotated[str, typer.Option(help="The Kafka principal that gets the permissions.")] = "User:driftline",
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print the least that Kafka and Redis must permit: a table, and the commands that permit it.
+    """Print the least permissions in Kafka and Redis, as a table and as the commands that grant them.
 
-    Topics, group and redis.prefix are those of the settings. Nothing is asked or changed. Brokers before Kafka 3.0 want
-    `--operation IdempotentWrite --cluster` as well, of all who write. Not among the least: DescribeConfigs on topics,
-    with which `run` and `topics check` see their settings, and AlterConfigs for `topics create --fix`.
+    Uses topics, group and redis.prefix from the settings; connects to nothing. Brokers before Kafka 3.0 also require
+    `--operation IdempotentWrite --cluster` of everyone who writes. Optional, so not printed: DescribeConfigs on
+    topics, with which `run` and `topics check` read their settings, and AlterConfigs, for `topics create --fix`.
 
     \b
     $ driftline topics acls --role worker --principal User:monitor
     $ driftline topics acls --json | jq '.roles.publisher.kafka'
     """
     if role is not None and role not in ROLES:
-        raise InputError(f"--role {role}: is none; choose one of {', '.join(ROLES)}")
+        raise InputError(f"--role {role}: is not a role; choose one of {', '.join(ROLES)}")
     settings = load(config)
     found = {name: permissions(settings, each, principal) for name, each in ROLES.items() if role in (None, name)}
     if json:

@@ -26,21 +26,23 @@ _STYLES = {"critical": "bold red", "warning": "yellow"}
 
 
 def alerts(
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on, and print each alert as it comes.")] = False,
-    all_: Annotated[bool, typer.Option("--all", help="All incidents, also those that are resolved.")] = False,
-    model: Annotated[str | None, typer.Option(help="Only this model.", show_default=False)] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Keep running, and print each alert as it comes.")
+    ] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Show resolved incidents too.")] = False,
+    model: Annotated[str | None, typer.Option(help="Only alerts of this model.", show_default=False)] = None,
     all_groups: Annotated[
-        bool, typer.Option("--all-groups", help="Also incidents of other groups that publish to this topic.")
+        bool, typer.Option("--all-groups", help="Show incidents of other groups on this topic too.")
     ] = False,
     watchdog: Annotated[
-        bool, typer.Option("--watchdog", help="Also when each partition last said that all works.")
+        bool, typer.Option("--watchdog", help="Show the latest watchdog event of each partition too.")
     ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Show what fires now, since when, and why, from the alerts topic.
 
-    With --json, one CloudEvent a line, as published.
+    --json prints one CloudEvent a line, as published.
 
     \b
     $ driftline alerts
@@ -112,11 +114,11 @@ def watch(
         for _, sign in sorted(incidents.signs.items()) if watchdog else ():
             _print_sign(sign, as_json)
         if watchdog and not incidents.signs:
-            note("the watchdog has said nothing; set `watchdog` (such as 5m) for the workers")
+            note("there are no watchdog events; set `watchdog` (such as 5m) for the workers")
         if incidents.unreadable:
-            note(f"{incidents.unreadable} records of {settings.topics.alerts} are not Driftline's alerts; left out")
+            note(f"left out {incidents.unreadable} records of {settings.topics.alerts} that are not Driftline's alerts")
         if incidents.others:
-            note(f"{incidents.others} alerts are of other groups than {group}; left out (--all-groups shows them)")
+            note(f"left out {incidents.others} alerts of groups other than {group} (--all-groups shows them)")
         while follow and not stopped():
             for *_, record in reader.poll(POLL_S):
                 alert = incidents.update(record.key, record.value)
@@ -153,7 +155,7 @@ def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool) -> No
             alert.data.summary,
         )
     out().print(table)
-    note(f"{count_firing(alerts)} firing, by {settings.topics.alerts}")
+    note(f"{count_firing(alerts)} firing, according to topic {settings.topics.alerts}")
 
 
 def _print_one(alert: Alert, as_json: bool) -> None:

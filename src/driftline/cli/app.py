@@ -19,22 +19,18 @@ class Command(NamedTuple):
 WATCH, FEED, SET_UP = "Watch", "Feed", "Set up"
 
 COMMANDS = (
-    Command("demo", "driftline.cli.demo:demo", "Watch real data drift: needs nothing but this package.", WATCH),
-    Command("run", "driftline.cli.run:run", "The workers: from predictions to alerts.", WATCH),
-    Command("status", "driftline.cli.status:status", "How far the work has come, and what is watched.", WATCH),
-    Command("alerts", "driftline.cli.alerts:alerts", "What fires, since when, and why.", WATCH),
+    Command("demo", "driftline.cli.demo:demo", "Watch real data drift; needs no Kafka, Redis or Docker.", WATCH),
+    Command("run", "driftline.cli.run:run", "Run workers: read predictions, publish alerts.", WATCH),
+    Command("status", "driftline.cli.status:status", "Show whether it works, its lag, and what it watches.", WATCH),
+    Command("alerts", "driftline.cli.alerts:alerts", "Show what fires, since when, and why.", WATCH),
     Command("router", "driftline.cli.router:app", "Deliver alerts to people: chat, pagers, mail, webhooks.", WATCH),
-    Command("backtest", "driftline.cli.backtest:backtest", "What would have fired on a table of the past.", WATCH),
+    Command("backtest", "driftline.cli.backtest:backtest", "Find out what would have fired on a past table.", WATCH),
     Command("publish", "driftline.cli.publish:publish", "Publish a table of past predictions as events.", FEED),
-    Command(
-        "dead-letters", "driftline.cli.dead_letters:app", "See what could not be understood; publish it again.", FEED
-    ),
-    Command("state", "driftline.cli.state:app", "Check the stored state, or reset what cannot be read.", SET_UP),
-    Command("topics", "driftline.cli.topics:app", "Create the topics, check them; print permissions.", SET_UP),
+    Command("dead-letters", "driftline.cli.dead_letters:app", "List rejected records; publish them again.", FEED),
+    Command("state", "driftline.cli.state:app", "Check the stored state; skip a lost offset; reset.", SET_UP),
+    Command("topics", "driftline.cli.topics:app", "Create and check topics; print permissions.", SET_UP),
     Command("profile", "driftline.cli.profile:app", "Build, show and compare reference profiles.", SET_UP),
-    Command(
-        "reference", "driftline.cli.reference:app", "What is compared with what; re-baseline, with a trail.", SET_UP
-    ),
+    Command("reference", "driftline.cli.reference:app", "Show, save and re-baseline references.", SET_UP),
     Command("bench", "driftline.cli.bench:bench", "Measure what an event costs on this machine.", SET_UP),
     Command("config", "driftline.cli.config:app", "Check and show the settings.", SET_UP),
 )
@@ -94,7 +90,7 @@ def driftline(
         bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Watch machine-learning models in production: drift, data quality and performance, from Kafka to Kafka.
+    """Monitor machine-learning models in production: drift, data quality, volume and silence, from Kafka to Kafka.
 
-    Start with: driftline demo. Settings come from driftline.yaml, with DRIFTLINE_… variables on top.
+    Start with `driftline demo`. Settings come from driftline.yaml; DRIFTLINE_… variables override them.
     """

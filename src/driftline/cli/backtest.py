@@ -29,18 +29,18 @@ def backtest(
         Path | None,
         typer.Option(
             metavar="TABLE",
-            help="Compare with this table, of the same columns; else as the configuration says.",
+            help="Table of the same columns to compare with (default: as configured).",
             show_default=False,
         ),
     ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find out what would have fired on a table of past predictions: no Kafka, no Redis.
+    """Find out what would have fired on a table of past predictions, without Kafka or Redis.
 
-    It is the work of `driftline run`, and incidents have the same ids. Windows and panes that are not configured are as
-    long as suits the table, and are printed; of those that are, it says first if they do not suit it. Try settings on
-    the past before they page somebody:
+    Does the same work as `driftline run`, and gives incidents the same ids. If you configure no windows and panes, it
+    chooses some that suit the table, and prints them; if you configure some that do not suit it, it says so first. Try
+    settings on the past before they page somebody:
 
     \b
     $ driftline backtest loans.csv --model loans --time-column at --reference train.csv
@@ -194,10 +194,10 @@ def _print(result: "Backtest", span: Span) -> None:
     noun = "incident" if len(incidents) == 1 else "incidents"
     console.print(
         f"{result.events:,} events, {result.windows:,} windows, {len(incidents)} {noun}"
-        + (f", {refused:,} events refused" if refused else "")
+        + (f", {refused:,} events rejected" if refused else "")
     )
     for reason, count in sorted(result.counters.items()):
         if reason not in ("consumed", "accepted"):
-            note(f"refused: {count:,} {reason}")
+            note(f"rejected: {count:,} {reason}")
     if not result.windows:
         note("nothing was judged: no reference was complete, or the events end within the first window")

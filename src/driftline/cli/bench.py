@@ -21,24 +21,27 @@ LONG_RUN = 3
 
 def bench(
     events: Annotated[
-        int | None, typer.Option(min=50_000, help="Events of each workload; else a million.", show_default=False)
+        int | None, typer.Option(min=50_000, help="Events of each workload (default: a million).", show_default=False)
     ] = None,
     rounds: Annotated[
-        int | None, typer.Option(min=1, help="Times each contender runs; else three.", show_default=False)
+        int | None,
+        typer.Option(min=1, help="How often each contender runs (default: three times).", show_default=False),
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="A rough answer in a minute or two.")] = False,
     kafka: Annotated[
-        str | None, typer.Option(metavar="SERVERS", help="A Kafka to use; else one is found or started.")
+        str | None, typer.Option(metavar="SERVERS", help="Kafka to use (default: one that it finds or starts).")
     ] = None,
-    redis: Annotated[str | None, typer.Option(metavar="URL", help="A Redis to use; else one is found.")] = None,
+    redis: Annotated[
+        str | None, typer.Option(metavar="URL", help="Redis to use (default: one that it finds or starts).")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a document.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Measure what an event costs, in CPU microseconds of all threads, on a real Kafka and Redis.
 
-    A standard workload (20 features, 540 bytes) is read by contenders in turn, each in a process of its own: consuming
-    alone, the library decoders, the whole path to checkpointed panes, and the per-event loop that one writes first.
-    Ends with status 1 if a target was missed. Leave the machine alone meanwhile.
+    Contenders read a standard workload (20 features, 540 bytes) in turn, each in its own process: consuming alone,
+    library decoders, Driftline's whole path to checkpointed panes, and the per-event loop that one would write first.
+    Exits with 1 if a target is missed. Run nothing else on the machine meanwhile.
 
     \b
     $ driftline bench --quick
@@ -52,7 +55,7 @@ def bench(
     rounds = rounds or (QUICK_ROUNDS if quick else FULL_ROUNDS)
     trials, missing = runnable()
     if missing:
-        note(f"left out for want of {', '.join(missing)}: pip install {' '.join(missing)}")
+        note(f"skipped some contenders, because {', '.join(missing)} is not installed: pip install {' '.join(missing)}")
     with _servers(kafka, redis) as (servers, where), err().status("") as status:
         with filled(servers, events, status.update) as names:
             found = run_rounds(servers, names, trials, events, rounds, status.update)
@@ -82,12 +85,12 @@ def _servers(kafka: str | None, redis: str | None) -> Iterator[tuple["Servers", 
             found_kafka = stack.enter_context(find_kafka())
             kafka, kafka_origin = found_kafka.bootstrap, found_kafka.origin
         else:
-            kafka_origin = "the one that --kafka names"
+            kafka_origin = "named by --kafka"
         if redis is None:
             found_redis = stack.enter_context(find_redis())
             redis, redis_origin = found_redis.url, found_redis.origin
         else:
-            redis_origin = "the one that --redis names"
+            redis_origin = "named by --redis"
         note(f"Kafka: {kafka_origin}; Redis: {redis_origin}")
         yield Servers(kafka, redis), (kafka_origin, redis_origin)
 

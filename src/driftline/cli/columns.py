@@ -20,41 +20,52 @@ def _option(name: str, text: str, **more: Any) -> Any:
 
 # In the order of the help page; a name here is a field of ColumnMapping.
 _OPTIONS: dict[str, Any] = {
-    "model": Annotated[
-        str | None, _option("model", "Name of the model. Needed, or --model-column; here or in --mapping.")
-    ],
+    "model": Annotated[str | None, _option("model", "Name of the model; required, unless --model-column is given.")],
     "model_column": Annotated[
         str | None,
-        _option("model-column", "Names of models, where a table has several; with --model, that one's rows."),
+        _option("model-column", "Column of model names; with --model, only that model's rows."),
     ],
-    "model_version": Annotated[str | None, _option("model-version", "Its version.")],
+    "model_version": Annotated[str | None, _option("model-version", "Version of the model.")],
     "version_column": Annotated[
         str | None,
-        _option("version-column", "Versions, where there are several; with --model-version, that one's rows."),
+        _option("version-column", "Column of versions; with --model-version, only that version's rows."),
     ],
-    "id_column": Annotated[str | None, _option("id-column", "Event ids; else FILE-ROW.")],
+    "id_column": Annotated[str | None, _option("id-column", "Column of event ids (default: FILE-ROW).")],
     "time_column": Annotated[
-        str | None, _option("time-column", "Event times: date and time, ISO 8601 text, or a number since 1970.")
+        str | None,
+        _option("time-column", "Column of event times: dates and times, ISO 8601 text, or numbers since 1970."),
     ],
     "arrival_column": Annotated[
-        str | None, _option("arrival-column", "When events were sent: that they come late, or twice, is then watched.")
+        str | None,
+        _option(
+            "arrival-column", "Column of the times when events were sent; late and repeated events are then watched."
+        ),
     ],
-    "prediction_column": Annotated[str | None, _option("prediction-column", "What the model answered.")],
+    "prediction_column": Annotated[str | None, _option("prediction-column", "Column of the model's answers.")],
     "score_column": Annotated[
-        str | None, _option("score-column", "Its score, such as the positive class's probability.")
+        str | None, _option("score-column", "Column of its scores, such as the positive class's probability.")
     ],
-    "label_column": Annotated[str | None, _option("label-column", "The truth: kept out of the features.")],
+    "label_column": Annotated[
+        str | None, _option("label-column", "Column of the true labels; kept out of the features.")
+    ],
     "segment_columns": Annotated[
-        str | None, _option("segment-columns", "Tags to watch by themselves: a,b.", metavar="NAMES")
+        str | None,
+        _option(
+            "segment-columns", "Columns of tags; each of their values is watched as a segment: a,b.", metavar="NAMES"
+        ),
     ],
     "feature_columns": Annotated[
-        str | None, _option("feature-columns", "Inputs: a,b; else all other columns.", metavar="NAMES")
+        str | None, _option("feature-columns", "Columns of inputs: a,b (default: all other columns).", metavar="NAMES")
     ],
 }
 _LISTS = ("segment_columns", "feature_columns")
 _MAPPING = Annotated[
     Path | None,
-    _option("mapping", "YAML with these options (model_version: 3, ...); those here override it.", metavar="FILE"),
+    _option(
+        "mapping",
+        "YAML file with these options (model_version: 3, ...); the command line overrides it.",
+        metavar="FILE",
+    ),
 ]
 
 

@@ -15,7 +15,7 @@ from driftline.config import show as as_yaml
 from driftline.errors import ConfigError
 
 app = typer.Typer(
-    help="Check and show the settings: driftline.yaml with DRIFTLINE_… variables on top.",
+    help="Check and show the settings: driftline.yaml, which DRIFTLINE_… variables override.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

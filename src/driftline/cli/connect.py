@@ -35,7 +35,7 @@ def kafka_log(settings: Settings) -> Log:
     """Return Kafka, which has not been asked anything yet. Raises ConfigError where none is configured."""
     if not settings.kafka:
         raise ConfigError(
-            "kafka: no broker is named, and this command needs one; set bootstrap.servers under kafka in "
+            "kafka: no broker is configured, and this command needs one. Set bootstrap.servers under kafka in "
             "driftline.yaml, or DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS=localhost:9092"
         )
     from driftline.log.kafka import KafkaLog
@@ -60,7 +60,7 @@ def open_store(settings: Settings) -> Store:
     if url is None:
         from driftline.state.memory import MemoryStore
 
-        note("no Redis is configured: keeping state in this process, which forgets it at its end")
+        note("no Redis is configured: this process keeps its state in memory, and loses it when it ends")
         return MemoryStore()
     from driftline.state.redis import RedisStore
 

@@ -25,14 +25,15 @@ SHOWN_VALUE = 60
 OWN_HEADERS = "driftline-"
 
 app = typer.Typer(
-    help="See what could not be understood, and publish it again once that is mended.",
+    help="List records that Driftline rejected, and publish them again once their cause is fixed.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 ReasonOption = Annotated[
-    str | None, typer.Option("--reason", help="Only those of this reason, such as not-json.", show_default=False)
+    str | None,
+    typer.Option("--reason", help="Only dead letters with this reason, such as not-json.", show_default=False),
 ]
 
 
@@ -71,13 +72,13 @@ class DeadLetter:
 @app.command("list")
 def list_(
     reason: ReasonOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="The latest so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show, from the newest.")] = 20,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the latest dead letters of all partitions, the newest first, and how many there are of each reason.
+    """Show the latest dead letters, the newest first, and count them by reason.
 
-    With --json, one a line, with the whole key, value and headers.
+    --json prints one a line, with the whole key, value and headers.
 
     \b
     $ driftline dead-letters list --reason not-json --limit 5
@@ -100,7 +101,7 @@ def list_(
     if not letters:
         out().print("no dead letters" + (f" of reason {reason}" if reason else ""))
         return
-    table = Table("buried", "from", "reason", "detail", "value", box=None, pad_edge=False)
+    table = Table("rejected", "from", "reason", "detail", "value", box=None, pad_edge=False)
     for letter in letters:
         place = f"{letter.topic}/{letter.partition}@{letter.offset}"
         table.add_row(
@@ -117,17 +118,15 @@ def list_(
 @app.command()
 def replay(
     reason: ReasonOption = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would be published, and publish nothing.")
-    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what it would publish; publish nothing.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Publish dead letters again to the topics that they came from, as they were.
+    """Publish dead letters again, unchanged, to the topics that they came from.
 
-    Do it after mending why they were refused, and once: they stay among the dead letters until those expire, and each
-    replay publishes them again.
+    First fix the cause, then replay once: dead letters stay in their topic until they expire, and each replay publishes
+    them again.
 
     \b
     $ driftline dead-letters replay --reason event-time-ahead --dry-run
@@ -136,10 +135,14 @@ def replay(
     settings = load(config)
     log = open_kafka(settings)
     counts = Counter(letter.topic for letter in dead_letters(log, settings, reason))
-    plan = ", ".join(f"{count:,} to {name or 'nowhere (no topic was noted)'}" for name, count in sorted(counts.items()))
+    plan = ", ".join(
+        f"{count:,} to {name or 'nowhere (their headers name no topic)'}" for name, count in sorted(counts.items())
+    )
     known = log.partition_counts([name for name in counts if name])
     if gone := sorted(name for name in counts if name not in known):
-        err().print(Text(f"cannot replay to {', '.join(map(repr, gone))}: no such topic; create it first", "red"))
+        err().print(
+            Text(f"cannot replay to {', '.join(map(repr, gone))}: there is no such topic; create it first", "red")
+        )
         raise typer.Exit(PROBLEMS_FOUND)
     replayed = 0
     if counts and not dry_run:

@@ -40,22 +40,24 @@ MODEL = {"windows": ["1d"], "pane": "12h", "false_alarms": "1 per 365d"}
 def demo(
     publish_only: Annotated[
         bool,
-        typer.Option("--publish-only", help="Publish the events to the configured Kafka, for workers that run there."),
+        typer.Option(
+            "--publish-only", help="Publish the events to the configured Kafka, for workers that run already."
+        ),
     ] = False,
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=1, help="Spread the events over so long, to watch; else as fast as it goes.", show_default=False
+            min=1, help="Publish over this many seconds, to watch (default: as fast as possible).", show_default=False
         ),
     ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Watch a model's data drift: 50,000 car-loan decisions, in the middle of which cars become dearer.
+    """Watch a model's data drift: 50,000 car-loan predictions, in the middle of which cars become more expensive.
 
-    The data set (NannyML's, 23 MB) is fetched once. Its first half becomes the reference profile; the second half is
-    published, two workers watch it, and alerts come back. All of it runs in this process on an embedded broker, or on
-    the configured Kafka with topics of its own. Ends with status 1 if anything came out otherwise than it must.
+    The demo downloads NannyML's data set once (23 MB). It builds a profile from the first half and publishes the
+    second; two workers watch it, and the demo prints their alerts. All of it runs in this process with an embedded
+    broker, or on the configured Kafka in topics of its own. Exits with 1 if the result is not the expected one.
 
     \b
     $ driftline demo
@@ -85,7 +87,9 @@ def demo(
             result = _run(own, data, mapping, rate, json)
         finally:
             if settings.kafka:
-                note(f"on your Kafka remain the topics {', '.join(topic for _, topic in own.topics.named())}")
+                note(
+                    f"the demo leaves these topics on your Kafka: {', '.join(topic for _, topic in own.topics.named())}"
+                )
     faults = result.faults()
     if json:
         from driftline.cli.terminal import print_json
@@ -255,7 +259,7 @@ def _run(
         publisher.join()
         seconds = time.monotonic() - begin
         if asked.by is not None:
-            note("stopped before it was over")
+            note("stopped before it was finished")
             raise typer.Exit(asked.status)
         if failures:
             raise failures[0]
@@ -365,6 +369,6 @@ def _print(result: Outcome, faults: list[str]) -> None:
         )
     if faults:
         for fault in faults:
-            console.print(Text(f"not as it must be: {fault}", "bold red"))
+            console.print(Text(f"wrong: {fault}", "bold red"))
     else:
-        console.print(Text("no false alarm before it, and the shift was found", "green"))
+        console.print(Text("Driftline found the shift, and raised no false alarm before it", "green"))

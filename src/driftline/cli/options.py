@@ -10,8 +10,8 @@ ConfigOption = Annotated[
     typer.Option(
         "--config",
         metavar="FILE",
-        help="The configuration; else $DRIFTLINE_CONFIG, else ./driftline.yaml if it is there.",
+        help="Configuration file (default: $DRIFTLINE_CONFIG, else ./driftline.yaml if it exists).",
         show_default=False,
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]

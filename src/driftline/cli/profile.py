@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from driftline.tables import ColumnMapping, Table
 
 app = typer.Typer(
-    help="Build reference profiles from tables, look into them, compare two.",
+    help="Build reference profiles from tables; show, compare and calibrate them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -27,7 +27,8 @@ DISTANCES = ("psi", "jensen_shannon", "kolmogorov_smirnov", "wasserstein")
 
 ProfileFile = Annotated[Path, typer.Argument(metavar="PROFILE", help="A profile file.", show_default=False)]
 SegmentOption = Annotated[
-    str, typer.Option("--segment", metavar="TAG=VALUE", help="A segment's reference; else that of all events.")
+    str,
+    typer.Option("--segment", metavar="TAG=VALUE", help="Show this segment's reference (default: that of all events)."),
 ]
 
 
@@ -44,7 +45,7 @@ def build(
 ) -> None:
     """Build a profile from a table of predictions made while all was well, such as the validation set.
 
-    The columns are named as for `driftline publish`. Then name the file in the configuration:
+    Name the columns as for `driftline publish`. Then name the profile in the configuration.
 
     \b
     $ driftline profile build train.parquet --model churn --time-column at -o churn.profile
@@ -82,7 +83,7 @@ def _built(settings: "Settings", table: "Table", mapping: "ColumnMapping") -> "l
         names = sorted(set(held))
         if len(names) > 1:
             raise InputError(
-                f"{table.path}: holds the {what} {', '.join(names)}, and a profile is of one: choose it by {option}"
+                f"{table.path}: holds the {what} {', '.join(names)}, and a profile describes one: choose with {option}"
             )
     return references
 
@@ -105,19 +106,23 @@ def calibrate(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", metavar="FILE", help="Write the profile with what was measured.", show_default=False
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Write the profile, with the measured rate in it.",
+            show_default=False,
         ),
     ] = None,
-    passes: Annotated[int, typer.Option(min=1, help="How often the table is shuffled and replayed.")] = 20,
-    seed: Annotated[int, typer.Option(help="The same seed shuffles in the same way.")] = 1,
+    passes: Annotated[int, typer.Option(min=1, help="How often to shuffle and replay the table.")] = 20,
+    seed: Annotated[int, typer.Option(help="Seed of the shuffling; the same seed gives the same result.")] = 1,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure how often a table of good times would raise a false alarm, beside the budget that was set.
+    """Measure how many false alarms a table without changes would raise, and compare that with the budget.
 
-    Half of its blocks of time, shuffled, become the reference; the other half, shuffled, is judged as `driftline run`
-    would; again and again. Where windows depend on one another by more than the budget covers, it says so and what
-    helps, and alerts carry the measured rate if the profile that was written is used.
+    Cuts the table into blocks of time and shuffles them. One half becomes the reference, the other is judged as
+    `driftline run` would; --passes times over. If windows depend on one another by more than the budget covers, it says
+    what helps. With the profile that --output writes, alerts carry the measured rate.
 
     \b
     $ driftline profile calibrate train.parquet --model churn --time-column at
@@ -131,7 +136,7 @@ def calibrate(
     from driftline.runtime.calibration import calibrate as replay
 
     if mapping.time_column is None:
-        raise InputError("--time-column: name the column that holds the events' times; a rate is over time")
+        raise InputError("--time-column: is missing; name the column of event times, because a rate needs them")
     settings, read = load(config), opened(table, mapping)
     references = _built(settings, read, mapping)
     with progress() as shown:
@@ -155,7 +160,7 @@ def calibrate(
 
 @app.command()
 def show(profile: ProfileFile, segment: SegmentOption = "", json: JsonOption = False) -> None:
-    """Show what a profile knows of each signal: its values, how many are missing, how they are watched.
+    """Show each signal of a profile: its values, how many are missing, how it is watched.
 
     \b
     $ driftline profile show churn.profile
@@ -192,7 +197,7 @@ def show(profile: ProfileFile, segment: SegmentOption = "", json: JsonOption = F
 
 @app.command()
 def diff(before: ProfileFile, after: ProfileFile, segment: SegmentOption = "", json: JsonOption = False) -> None:
-    """Compare two profiles signal by signal, the greatest distance first; the first one gives the bins.
+    """Compare two profiles signal by signal, the largest distance first, in the bins of the first profile.
 
     \b
     $ driftline profile diff churn-2.profile churn-3.profile
@@ -258,7 +263,7 @@ def read(path: Path, segment: str) -> "Reference":
     if segment not in references:
         known = ", ".join(name or "(all events)" for name in sorted(references))
         raise InputError(
-            f"{path}: holds no reference of segment {segment!r}; it holds {known}: choose one by --segment"
+            f"{path}: holds no reference of segment {segment!r}; it holds {known}: choose one with --segment"
         )
     return references[segment]
 

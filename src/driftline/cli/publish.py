@@ -31,18 +31,18 @@ def publish(
     mapping: "ColumnMapping",
     rate: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Events a second; else as fast as Kafka takes them.", show_default=False),
+        typer.Option(min=0.001, help="Events a second (default: as fast as Kafka takes them).", show_default=False),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the first events, check all of them, and publish nothing.")
+        bool, typer.Option("--dry-run", help="Print the first events and check all of them; publish nothing.")
     ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
     """Publish a table's rows as prediction events, in event-time order.
 
-    Look at the first events (status 1 says that the stream would refuse some), then publish all of them at a hundred a
-    second, then say the columns once and for all:
+    First look at the events (exits with 1 if workers would reject some), then publish all of them, here at a hundred a
+    second. A mapping file saves naming the columns each time:
 
     \b
     $ driftline publish loans.csv --model loans --prediction-column ok --dry-run
@@ -78,13 +78,14 @@ def publish(
     oldest = min((events.times[0] for events in first if events.times), default=None)
     if oldest is not None and time.time() * 1_000 - oldest > PAST_MS:
         note(
-            f"these events begin at {rfc3339(oldest)}. In a topic that has held newer ones they are late, and refused "
-            "(see `driftline status`): give the past a topic and a group of its own, or use `driftline backtest`"
+            f"these events begin at {rfc3339(oldest)}. In a topic that has held newer ones they are late, and "
+            "workers reject them (see `driftline status`). Backfill into separate topics, with a separate group, "
+            "or use `driftline backtest`"
         )
 
 
 def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"]) -> None:
-    """Print the first events, and say what the stream would make of all of them. Exits with 1 if it refuses some."""
+    """Print the first events, and say what workers would make of all. Exits with 1 if they would reject some."""
     from driftline.cli.terminal import note, print_error
     from driftline.runtime.local import rehearse
 
@@ -94,19 +95,17 @@ def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"]) -> None:
         print(value.decode(), flush=True)
     found = rehearse(settings, chain(first, parts), now_ms=time.time_ns() // 1_000_000)
     if found.beyond_limits:
-        note(
-            f"{found.beyond_limits:,} values are beyond the limits (see limits in `config show`): counted, not watched"
-        )
+        note(f"{found.beyond_limits:,} values exceed the limits (see `driftline config show`): counted, not watched")
     for reason, (number, event_id, detail) in found.refused.items():
         print_error(
             InputError(
-                f"the stream refuses {number:,} of {found.events:,} events as {reason}, "
+                f"workers would reject {number:,} of {found.events:,} events as {reason}; "
                 f"the first is {event_id.decode()}: {detail}"
             )
         )
     if found.refused:
         raise typer.Exit(PROBLEMS_FOUND)
-    note(f"the stream accepts all {found.events:,} events")
+    note(f"workers would accept all {found.events:,} events")
 
 
 class Pace:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from driftline.state.api import Store
 
 app = typer.Typer(
-    help="What models at work are compared with, since when and why; and re-baselining.",
+    help="Show what each model is compared with, since when and why; re-baseline it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,14 +26,14 @@ app = typer.Typer(
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.", show_default=False)]
 Version = Annotated[
-    str | None, typer.Option("--version", help="Only this model version; else all.", show_default=False)
+    str | None, typer.Option("--version", help="Only this model version (default: all).", show_default=False)
 ]
 Segment = Annotated[
     str | None,
     typer.Option(
         "--segment",
         metavar="TAG=VALUE",
-        help='Only this segment, or all events without the segments (""); else everything.',
+        help='Only this segment, or only the model as a whole (""); default: both.',
         show_default=False,
     ),
 ]
@@ -47,7 +47,7 @@ def history(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show the audit trail: each reference that a model was compared with, from when on, where it came from, and why.
+    """Show the audit trail: each reference of a model, since when it was in force, its origin, and who asked for it.
 
     \b
     $ driftline reference history churn
@@ -90,21 +90,21 @@ def rebase(
     segment: Segment = None,
     profile: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Compare with this profile; else learn anew.", show_default=False),
+        typer.Option(metavar="FILE", help="Compare with this profile (default: learn again).", show_default=False),
     ] = None,
     learn: Annotated[
         str | None,
-        typer.Option(metavar="SPAN", help="Learn from so much: 2h, or 50000 events; else as configured."),
+        typer.Option(metavar="SPAN", help="Learn from this much: 2h, or 50000 events (default: as configured)."),
     ] = None,
-    note: Annotated[str, typer.Option(help="Who asks, and why: kept in the audit trail.")] = "",
+    note: Annotated[str, typer.Option(help="Who asks and why, for the audit trail.")] = "",
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Accept the present as normal: learn a model's references anew from now on, or take them from a profile.
+    """Accept the present as normal: learn a model's references again from now on, or take them from a profile.
 
-    The command goes into the panes topic and is obeyed where it stands there: a restart repeats nothing and forgets
-    nothing. Open incidents are closed. While a reference is learned, nothing is compared. A command is in force until
-    the configuration names another profile.
+    Publishes a command to the panes topic; workers obey it at that place in the log, so a restart neither repeats nor
+    forgets it. They close open incidents, and compare nothing while they learn. The command stays in force until the
+    configuration names another profile.
 
     \b
     $ driftline reference rebase churn --note "new price list, checked by Ada"
@@ -117,7 +117,7 @@ def rebase(
     from driftline.runtime.references import ask, chosen, subjects
 
     if profile is not None and learn is not None:
-        raise InputError("--profile and --learn: name one of them; a profile is not learned")
+        raise InputError("--profile and --learn: exclude each other; give one of them")
     settings = load(config)
     commands = rebases(
         model, version, segment, profile=profile, learn=learn, note=note, now_ms=time.time_ns() // 1_000_000
@@ -132,8 +132,8 @@ def rebase(
     if json:
         print_json({"asked": [{name: each[name] for name in ("model", "version", "segment")} for each in meant]})
         return
-    what = "learn their reference anew" if profile is None else f"are compared with {profile}"
-    out().print(f"asked: {_listed(meant)} {what}; see driftline reference history {model}")
+    what = "learn the reference again" if profile is None else f"compare with {profile}"
+    out().print(f"published for {_listed(meant)}: {what}; see `driftline reference history {model}`")
 
 
 @app.command()
@@ -146,7 +146,7 @@ def save(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Save the references in force as a profile: to look into, to compare, to keep, to put back with `rebase`.
+    """Save the references in force as a profile, to show, compare or keep, or to restore with `rebase`.
 
     \b
     $ driftline reference save churn --version 3 -o churn-3.profile
@@ -217,7 +217,7 @@ def _store(settings: "Settings") -> "Store":
 
     if settings.redis.url is None:
         raise ConfigError(
-            "redis.url: is not set, and references at work are kept there; set "
+            "redis.url: is not set, and workers keep their references there; set "
             "DRIFTLINE_REDIS__URL=redis://localhost:6379/0 for this command and for `driftline run`"
         )
     return open_store(settings)

@@ -33,25 +33,26 @@ log = logging.getLogger(__name__)
 
 def run(
     workers: Annotated[
-        int, typer.Option("--workers", "-n", min=1, max=256, help="Processes of this machine; one uses about a core.")
+        int,
+        typer.Option("--workers", "-n", min=1, max=256, help="Worker processes to start; each uses about one core."),
     ] = 1,
     until_caught_up: Annotated[
         bool,
         typer.Option(
-            "--until-caught-up", help="Stop once all that is there now has been read and judged: for backfills."
+            "--until-caught-up", help="Stop once everything that is in Kafka now has been judged; for backfills."
         ),
     ] = False,
-    log_format: Annotated[LogFormat, typer.Option("--log-format", help="Log lines for people or for programs.")] = (
-        LogFormat.TEXT
-    ),
+    log_format: Annotated[
+        LogFormat, typer.Option("--log-format", help="Log lines as text, for people, or as JSON, for programs.")
+    ] = (LogFormat.TEXT),
     config: ConfigOption = None,
     child: Annotated[bool, typer.Option("--child", hidden=True)] = False,
 ) -> None:
-    """Watch the predictions topic: count, compare with the references, publish alerts.
+    """Run workers: read predictions, compare them with their references, publish alerts.
 
-    All processes with the same `group` share the work, on any number of machines, as far as there are partitions. What
-    one leaves behind another takes over from its last checkpoint. SIGTERM and Ctrl-C checkpoint and leave within the
-    `shutdown` time. Without Kafka and Redis an embedded broker is used, which others can publish to.
+    All workers with the same `group` share the partitions, on any number of machines. If one stops, others take over
+    from its last checkpoint. On SIGTERM and Ctrl-C a worker stores a checkpoint and leaves within the `shutdown` time.
+    If neither Kafka nor Redis is configured, it starts an embedded broker, to which others can publish.
 
     \b
     $ driftline run
@@ -74,12 +75,12 @@ def refuse_half_a_backend(settings: Settings, workers: int) -> None:
     """Raise ConfigError where Kafka and Redis do not go together."""
     if not settings.kafka and settings.redis.url is not None:
         raise ConfigError(
-            "redis.url: is set, but no Kafka is; an embedded broker starts empty each time and would not fit the "
-            "offsets in Redis. Set DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS too, or neither"
+            "redis.url: is set, but no Kafka is. An embedded broker starts empty each time, so the offsets in Redis "
+            "would not fit it. Set DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS too, or neither"
         )
     if settings.kafka and settings.redis.url is None and workers > 1:
         raise ConfigError(
-            f"redis.url: is not set, and {workers} workers need a place for the state they hand to each other. Set "
+            f"redis.url: is not set, and {workers} workers hand their state to each other through Redis. Set "
             "DRIFTLINE_REDIS__URL=redis://localhost:6379/0, or use --workers 1"
         )
 
@@ -94,8 +95,8 @@ def run_one(settings: Settings, *, until_caught_up: bool, child: bool = False) -
         _stop_when_input_ends()
     if settings.redis.url is None:
         log.warning(
-            "no Redis is configured: state is kept in this process only; after a restart everything that Kafka still "
-            "has is read again, and no other worker can share the work"
+            "no Redis is configured: this process keeps its state in memory. After a restart it reads again everything "
+            "that Kafka still has, and no other worker can share the work"
         )
     with ExitStack() as stack:
         kafka, store = open_log(settings), open_store(settings)
@@ -133,7 +134,7 @@ def run_embedded(settings: Settings, workers: int, *, until_caught_up: bool) -> 
         create_missing(broker, settings, PARTITIONS, PARTITIONS)
         check(settings, broker, store)
         log.info(
-            "no Kafka and no Redis are configured: using an embedded broker that keeps nothing; publish to it with "
+            "neither Kafka nor Redis is configured: using an embedded broker, which keeps nothing; publish to it with "
             "DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS=%s",
             broker.bootstrap,
         )
@@ -199,7 +200,7 @@ def say_what_begins(settings: Settings, who: str) -> None:
     """Log the one line that says what runs here."""
     topics = settings.topics
     log.info(
-        "driftline %s begins: group %s, %s, from %s by %s to %s",
+        "driftline %s starts: group %s, %s, reads %s, passes panes through %s, publishes to %s",
         *(version("driftline"), settings.group, who, topics.main, topics.panes, topics.alerts),
     )
 
@@ -231,7 +232,7 @@ def _stop_when_input_ends() -> None:
     def wait() -> None:
         while os.read(0, 1024):
             pass
-        log.warning("the parent process has gone: stopping")
+        log.warning("the parent process is gone: stopping")
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()

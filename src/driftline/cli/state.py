@@ -24,7 +24,7 @@ TRIES = 3
 """A task at work may move on while it is read, and then its parts do not fit."""
 
 app = typer.Typer(
-    help="Check the stored state; go on where an offset is lost; reset what cannot be read.",
+    help="Check the stored state; skip a lost offset; reset a task whose state cannot be read.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -61,9 +61,9 @@ class Checked:
 
 @app.command()
 def check(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Read all that is stored of each task as a worker would, claim nothing, and say what cannot be read.
+    """Read the stored state of each task as a worker would, without claiming it, and report what is broken.
 
-    So is an offset that is not in the log any more. Exits with 1 if something cannot. With --json, one task a line.
+    An offset that Kafka no longer has counts as broken. Exits with 1 if anything is broken. --json: a line a task.
 
     \b
     $ driftline state check
@@ -89,7 +89,7 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
             )
         out().print(table)
     else:
-        out().print(f"nothing is stored of group {settings.group}")
+        out().print(f"group {settings.group} has no stored state")
     if any(each.fault for each in found):
         raise typer.Exit(PROBLEMS_FOUND)
 
@@ -99,13 +99,13 @@ def reset(
     stage: Annotated[str, typer.Argument(help="summarise or judge.")],
     partition: Annotated[int, typer.Argument(help="The partition's number.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    sound: Annotated[bool, typer.Option("--sound", help="Do it even though the state can be read.")] = False,
+    sound: Annotated[bool, typer.Option("--force", help="Reset the task although its state can be read.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Delete what is stored of one task, so that it begins anew with the oldest record that Kafka still has.
+    """Delete the stored state of one task, so that it starts again from the oldest record that Kafka has.
 
-    Do it when the state cannot be read and there is no backup. Panes of a time that was sent already are dropped by the
-    second stage, so that no event counts twice; a judge begins to learn its references again.
+    Reset a task if its state cannot be read and you have no backup. No event counts twice: a reset Summarise sends
+    panes again, and Judge drops those that it has. A reset Judge learns its references again.
 
     \b
     $ driftline state check
@@ -117,26 +117,26 @@ def reset(
         found = reset_task(store, log, settings, TaskId(settings.group, stage, partition), sound=sound, ask=not yes)
     finally:
         store.close()
-    out().print(f"{found}: a worker takes it up within a minute")
+    out().print(f"{found}; a worker takes it up within a minute")
 
 
 @app.command()
 def skip(
     stage: Annotated[str, typer.Argument(help="summarise or judge.")],
     partition: Annotated[int, typer.Argument(help="The partition's number.")],
-    to: Annotated[str, typer.Option("--to", help="first, latest, or an offset: where the task goes on.")],
+    to: Annotated[str, typer.Option("--to", help="Where the task goes on: first, latest, or an offset.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    sound: Annotated[bool, typer.Option("--sound", help="Do it even though the offset can be read from.")] = False,
+    sound: Annotated[bool, typer.Option("--force", help="Skip although the offset can be read.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Let a task go on at another offset, where its own is not in the log any more.
+    """Move a task to another offset, because Kafka no longer has its own.
 
-    Retention passed it (then --to first), the log lost its end (--to where it ended), or the topic was deleted and
-    created anew (--to first). The task's state is kept. What is left out is shown first; it is counted as skipped,
-    neither accepted nor refused, in `driftline status` and in metrics, and an alert of kind `skipped` tells it. Of a
-    judge panes are lost: windows of that time are judged with what is left of them.
+    Use --to first if retention deleted the offset, or if the topic was deleted and created again; if the log lost its
+    end, use --to with the offset where it ended. The command shows what it will skip, and asks. The task keeps its
+    state. `driftline status` and metrics count the records as skipped, neither accepted nor rejected, and an alert of
+    kind `skipped` reports them. If you skip in a Judge, windows of that time lack the skipped panes.
 
-    A worker that set the task aside goes on within a minute. Nothing changes if the task has moved on meanwhile.
+    A worker that set the task aside goes on within a minute. If the task moves meanwhile, the command changes nothing.
 
     \b
     $ driftline state check
@@ -149,7 +149,7 @@ def skip(
     store, log = _store(settings), open_kafka(settings)
     try:
         plan = plan_skip(store, log, settings, TaskId(settings.group, stage, partition), to, sound=sound)
-        err().print(Text(plan.fault or "its offset can be read from", "red"))
+        err().print(Text(plan.fault or "its offset can be read", "red"))
         err().print(plan.words)
         if not yes and not typer.confirm("Do it?", err=True):
             raise typer.Exit(PROBLEMS_FOUND)
@@ -164,13 +164,13 @@ def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, soun
     named = f"{task.stage} {task.partition}"
     infos = [info for info in store.tasks(settings.group) if info.task == task]
     if not infos:
-        raise InputError(f"nothing is stored of {named} in group {settings.group}: see `driftline state check`")
+        raise InputError(f"group {settings.group} has no stored state of {named}: see `driftline state check`")
     each = checked(store, log, settings, infos[0])
     if each.other_release and not sound:
-        raise InputError(f"{named} is not broken: {each.fault}. With --sound it is reset all the same")
+        raise InputError(f"{named} is not broken: {each.fault}. Add --force to reset it all the same")
     if not each.fault and not sound:
         raise InputError(
-            f"the state of {named} can be read, and workers go on with it; with --sound it is reset anyway"
+            f"the state of {named} can be read, and workers go on with it. Add --force to reset it all the same"
         )
     from driftline.runtime.stages import pipeline
 
@@ -200,7 +200,7 @@ def checked(store: Store, log: Log, settings: Settings, info: TaskInfo) -> Check
         try:
             blobs = store.read(info.task, "")
             if info.sequence and not blobs:
-                raise StateCorrupt(f"nothing is there after {info.sequence} checkpoints")
+                raise StateCorrupt(f"the state is empty after {info.sequence} checkpoints")
             if info.task.stage not in stages:
                 raise StateCorrupt(f"there is no stage {info.task.stage!r}: this release of Driftline has none")
             kind = stages[info.task.stage]
@@ -229,7 +229,7 @@ def _lost(log: Log, info: TaskInfo, topic: str, inputs: Mapping[str, Input]) -> 
 def _store(settings: Settings) -> Store:
     if settings.redis.url is None:
         raise ConfigError(
-            "redis.url: is not set, and the state of a worker without Redis is in its own process only; set "
+            "redis.url: is not set. A worker without Redis keeps its state to itself; set "
             "DRIFTLINE_REDIS__URL=redis://localhost:6379/0"
         )
     return open_store(settings)

@@ -19,26 +19,26 @@ FRESH_MS = 60_000
 
 
 def status(
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Renew it every 2 s, until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Refresh every 2 s, until Ctrl-C.")] = False,
     fail_if: Annotated[
         list[str] | None,
         typer.Option(
             "--fail-if",
             metavar="CONDITION",
-            help="End with status 1 where it holds: lag>10000, behind>5m, stopped, silent or set-aside. Repeatable.",
+            help="Exit with 1 if this holds: lag>10000, behind>5m, stopped, silent or set-aside. Repeatable.",
         ),
     ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show whether it works, and how far the work has come: partitions with their lag, then models.
+    """Show whether the group works, the lag of each partition, and each model.
 
-    The first line tells a group that is working from one that is lagging, stopped (no worker is alive) or silent (no
-    events come). It reads what the workers stored with their last checkpoints, and disturbs nobody. Workers that wait
-    for Kafka or Redis are shown next, with the reason. With --json one document, and with --watch one every 2 s.
+    The first line says whether the group is working, lagging, stopped (no worker is alive) or silent (no events come).
+    Workers that wait for Kafka or Redis follow, with the reason. The command only reads what workers stored with their
+    last checkpoints. --json prints one document, with --watch one every 2 s.
 
-    For probes: lag counts all records that wait, behind is the longest time since a task's last commit (a task that
-    rests commits once in an idle_timeout). Status 3 where Kafka or Redis does not answer.
+    For probes: lag is the number of records that wait; behind is the longest time since a task's last commit (an idle
+    task commits once in an idle_timeout). Exits with 3 if Kafka or Redis does not answer.
 
     \b
     $ driftline status
@@ -55,12 +55,12 @@ def status(
 
     conditions = [Condition.parse(text) for text in fail_if or ()]
     if conditions and watch:
-        raise InputError("--fail-if looks once and ends with the answer: leave out --watch")
+        raise InputError("--fail-if looks once and exits; leave out --watch")
     settings = load(config)
     kafka = kafka_log(settings)
     if settings.redis.url is None:
         raise ConfigError(
-            "redis.url: is not set, and the state of a worker without Redis is in its own process only; set "
+            "redis.url: is not set. A worker without Redis keeps its state to itself; set "
             "DRIFTLINE_REDIS__URL=redis://localhost:6379/0 for this command and for `driftline run`"
         )
     store = open_store(settings)

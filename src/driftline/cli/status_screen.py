@@ -23,7 +23,7 @@ def as_text(found: dict[str, Any]) -> RenderableType:
     parts += [Text(line, "yellow") for line in far_off(found)]
     parts += [Text(_wait(wait, found["at"]), "yellow") for wait in found["waits"]]
     parts += [_partitions(found), *_refused(found), *_others(found), *_skipped(found), Text()]
-    parts.append(_models(found) if found["models"] else Text("no window of any model is complete yet", "dim"))
+    parts.append(_models(found) if found["models"] else Text("no model has a complete window yet", "dim"))
     parts += [Text(f"● {incident['summary']}", "red") for incident in found["stream"]]
     parts += [
         Text(f"● {each['stage']} {each['partition']} is set aside: {each['fault']}", "red")
@@ -41,8 +41,8 @@ def _wait(wait: dict[str, Any], now_ms: int) -> str:
 
 def _partitions(found: dict[str, Any]) -> "Table":
     table = Table(box=None, pad_edge=False)
-    for heading in ("stage", "partition", "lag", "events", "refused", "watermark", "behind", "checkpoint", "owner"):
-        table.add_column(heading, justify="right" if heading in ("partition", "lag", "events", "refused") else "left")
+    for heading in ("stage", "partition", "lag", "events", "rejected", "watermark", "behind", "checkpoint", "owner"):
+        table.add_column(heading, justify="right" if heading in ("partition", "lag", "events", "rejected") else "left")
     for each in found["partitions"]:
         counters, committed = each["counters"], each["committed_at"]
         refused = sum(counters.get("refused", {}).values())
@@ -69,7 +69,7 @@ def _distance(event_time_lag_ms: int | None) -> str:
 def _skipped(found: dict[str, Any]) -> list["Text"]:
     """Say which records a person gave up."""
     return [
-        Text(f"{each['skipped']:,} records of {each['topic']} {each['partition']} were skipped on request", "yellow")
+        Text(f"an operator skipped {each['skipped']:,} records of {each['topic']} {each['partition']}", "yellow")
         for each in found["partitions"]
         if each["skipped"]
     ]
@@ -83,8 +83,10 @@ def _refused(found: dict[str, Any]) -> list["Text"]:
     totals: Counter[str] = Counter()
     for each in found["partitions"]:
         totals.update(each["counters"].get("refused", {}))
-    lines = [Text(f"{number:,} refused as {name}: {meanings[name]}", "yellow") for name, number in totals.most_common()]
-    return [*lines, Text("they are kept: driftline dead-letters list", "dim")] if lines else []
+    lines = [
+        Text(f"{number:,} rejected as {name}: {meanings[name]}", "yellow") for name, number in totals.most_common()
+    ]
+    return [*lines, Text("see them with: driftline dead-letters list", "dim")] if lines else []
 
 
 def _others(found: dict[str, Any]) -> list["Text"]:
@@ -95,8 +97,8 @@ def _others(found: dict[str, Any]) -> list["Text"]:
     topic = next((each["topic"] for each in found["partitions"] if each["other_groups"]), "")
     return [
         Text(
-            f"{number:,} records of group {name} in {topic} were left alone: give each group a panes topic of its own "
-            "(topics.panes)",
+            f"{topic} also holds {number:,} records of group {name}, which this group left alone: give each group a "
+            "panes topic of its own (topics.panes)",
             "yellow",
         )
         for name, number in totals.most_common()

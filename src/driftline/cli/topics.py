@@ -22,11 +22,11 @@ from driftline.runtime.topics import creation_settings, mends, topic_faults, top
 KNOWN_S = 10.0
 """How long a new topic may take to be known to the brokers."""
 
-TOLD = {COPIES: "copies", IN_SYNC: "at least in sync", STAMPED_BY: "timestamps"}
+TOLD = {COPIES: "copies", IN_SYNC: "min in sync", STAMPED_BY: "timestamps"}
 """Settings that are told, with their headings."""
 
 app = typer.Typer(
-    help="Create the topics that the settings name, check them, or print who may do what.",
+    help="Create or check the topics that the settings name; print the permissions that Driftline needs.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -35,26 +35,31 @@ app.command()(acls)
 
 Replicas = Annotated[
     int | None,
-    typer.Option("--replication-factor", min=1, help="Copies; else the brokers' default.", show_default=False),
+    typer.Option(
+        "--replication-factor",
+        min=1,
+        help="Copies of each partition (default: as the brokers have it).",
+        show_default=False,
+    ),
 ]
 
 
 @app.command()
 def create(
-    partitions: Annotated[int, typer.Option(min=1, help="Of predictions, alerts and dead letters.")] = 4,
-    pane_partitions: Annotated[int, typer.Option(min=1, help="Of the internal panes topic.")] = 4,
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of predictions, alerts and dead letters.")] = 4,
+    pane_partitions: Annotated[int, typer.Option(min=1, help="Partitions of the internal panes topic.")] = 4,
     replication_factor: Replicas = None,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Also change what `topics check` warns of, in topics that are there.")
+        bool, typer.Option("--fix", help="Also change the settings of existing topics that `topics check` warns about.")
     ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Create what is missing, and leave alone what is there.
+    """Create the topics that do not exist; leave the others as they are.
 
-    Partitions are the most workers that can share the work, and adding some later moves keys to other partitions:
-    choose enough. Records bear the brokers' time (message.timestamp.type=LogAppendTime), so no producer's clock vouches
-    for itself. Of three copies two must have a record (min.insync.replicas), of five three: a broker may be lost.
+    No more workers than partitions can share the work, and adding partitions later moves keys to other ones, so
+    choose enough. Brokers write the records' timestamps (message.timestamp.type=LogAppendTime), so that a producer's
+    wrong clock shows. Two of three copies, or three of five, must have a record before it counts (min.insync.replicas).
 
     \b
     $ driftline topics create --partitions 12 --replication-factor 3
@@ -70,10 +75,10 @@ def create(
 
 @app.command()
 def check(config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Check that all topics are there, and that Kafka keeps their records well.
+    """Check that all topics exist, and that their settings keep records safe.
 
-    Ends with status 1 if something is wrong, and says which command mends it. What had better be otherwise is told too,
-    and does not stop work: whose clock writes timestamps, and how many copies must have a record.
+    Exits with 1 if something is wrong, and names the command that fixes it. Warns, without failing, if producers write
+    the timestamps, or if too few copies must have a record.
 
     \b
     $ driftline topics check && driftline run

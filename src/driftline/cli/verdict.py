@@ -61,28 +61,31 @@ def _state(facts: dict[str, Any], now: int, *, waits: bool) -> tuple[State, str]
 
     lag, sign = facts["lag"], facts["last_sign"]
     if lag is None:
-        return "unknown", "unknown: Kafka does not say where the partitions end; what follows is what is stored"
+        return (
+            "unknown",
+            "unknown: Kafka does not say where the partitions end; what follows comes from the stored state",
+        )
     waiting = f"{lag:,} records wait" if lag else "nothing waits"
     if sign is None and not facts["alive"]:
-        return "stopped", f"stopped: no worker has worked for this group yet; {waiting}"
+        return "stopped", f"stopped: no worker has run for this group yet; {waiting}"
     if not facts["alive"]:
         bound = age(facts["commits_within_ms"])
         return (
             "stopped",
-            f"stopped: no worker is alive. The last commit was {age(now - sign)} ago, and one that lives commits "
-            f"every {bound} at the least; {waiting}",
+            f"stopped: no worker is alive. The last commit was {age(now - sign)} ago, and a live worker commits "
+            f"at least every {bound}; {waiting}",
         )
     if lag and waits:
         return "lagging", f"lagging: {waiting}, and workers pause (see below)"
     if facts["stuck"]:
-        return "lagging", f"lagging: {waiting}, and {_some(facts['stuck'])} did not commit for long; others do"
+        return "lagging", f"lagging: {waiting}, and {_some(facts['stuck'])} did not commit for long; other tasks do"
     if lag > MANY:
-        return "lagging", f"lagging: {waiting}; commits go on, the last {age(now - sign)} ago"
+        return "lagging", f"lagging: {waiting}; workers commit, the last time {age(now - sign)} ago"
     if facts["silent_models"]:
         names = _some([silence.get("model", "?") for silence in facts["silent_models"]])
-        return "silent", f"silent: workers are alive, and no events come of {names}"
+        return "silent", f"silent: workers are alive, and no events of {names} come"
     if facts["idle"]:
-        return "silent", "silent: workers are alive, every partition was read to its end, and nothing comes"
+        return "silent", "silent: workers are alive and have read every partition to its end, and nothing comes"
     return "working", f"working: the last commit was {age(now - sign)} ago; {waiting}" if sign else "working"
 
 
@@ -105,8 +108,8 @@ def far_off(found: dict[str, Any]) -> list[str]:
     """Say where event time is years from the clock: one line for those behind, one for those ahead."""
     lines = []
     for side, hint in (
-        ("behind", "a replay of the past; or event times are in the wrong unit or zone"),
-        ("ahead of", "events claim times to come, and those with the true time are late; see `max_ahead`"),
+        ("behind", "somebody replays the past, or event times are in the wrong unit or zone"),
+        ("ahead of", "events claim future times, so those with the true time are late; see `max_ahead`"),
     ):
         sign = 1 if side == "behind" else -1
         off = [
@@ -140,7 +143,7 @@ class Condition:
                 return cls("behind", parse_duration(compact.removeprefix("behind>")))
             except ValueError as error:
                 raise InputError(f"--fail-if {text}: {error}") from None
-        raise InputError(f"--fail-if {text}: is no condition; {FORMS}")
+        raise InputError(f"--fail-if {text}: is not a condition; {FORMS}")
 
     def holds(self, verdict: dict[str, Any]) -> str:
         """Return how it holds, for people; "" where it does not."""

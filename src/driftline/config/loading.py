@@ -97,8 +97,8 @@ def without(data: Any, path: document.Path) -> Any:
 def missing_profiles(settings: Settings) -> list[str]:
     """Return a line for each profile file that is named and not there. `run` refuses to start with one."""
     return [
-        f"models.{name}.{key}: {path} is not there; "
-        f"make it with `driftline profile build TABLE --output {path}`, or mend the path"
+        f"models.{name}.{key}: {path} does not exist; "
+        f"build it with `driftline profile build TABLE --output {path}`, or correct the path"
         for name, model in settings.models.items()
         for key, path in model.profiles.items()
         if not path.is_file()
@@ -122,7 +122,7 @@ def _read(file: Path, named_by: str) -> document.Document:
             raise ConfigError(f"{file}: has more than {MOST_BYTES:,} bytes{by}; is it the right file?")
         return document.parse_document(text.decode("utf-8-sig"))
     except FileNotFoundError:
-        raise ConfigError(f"{file}: no such file{by}; mend the path, or leave it out to use the defaults") from None
+        raise ConfigError(f"{file}: no such file{by}; correct the path, or leave it out to use the defaults") from None
     except UnicodeDecodeError as error:
         raise ConfigError(f"{file}: byte {error.start} is not UTF-8; save the file as UTF-8") from None
     except OSError as error:

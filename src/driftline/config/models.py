@@ -108,14 +108,14 @@ class ModelSettings(BaseModel):
         json_schema_extra={"minItems": 1},
     )
     pane: PositiveDuration | None = Field(
-        default=None, description="Length of the slices that windows are made of; derived from the windows if left out."
+        default=None, description="Length of the panes that windows are made of; derived from the windows if left out."
     )
     false_alarms: BudgetText = Field(
-        default=Budget.parse("1 per 30d"), description="How many false incidents are acceptable, in how long."
+        default=Budget.parse("1 per 30d"), description="How many false alarms you accept in how long."
     )
     reference: Reference = Field(
         default=LearnSettings.parse("learn 1d"),
-        description="What windows are compared with: a profile file, what the stream was like at first (`learn 1d`, "
+        description="What windows are compared with: a profile file, the beginning of the stream (`learn 1d`, "
         "`learn 50000 events`), or the period before (`previous 7d`).",
     )
     references: dict[str, ProfilePath] = Field(
@@ -123,30 +123,30 @@ class ModelSettings(BaseModel):
     )
     new_version: Literal["learn", "compare"] = Field(
         default="learn",
-        description="What a new model version is compared with, where no file is named for it: what it is like at "
-        "first (`learn`), or the reference of the version before it (`compare`).",
+        description="What a new model version is compared with, if no file is named for it: its own beginning "
+        "(`learn`), or the reference of the version before it (`compare`).",
     )
     season: Literal["day", "week"] | None = Field(
         default=None,
-        description="Compare windows with the same hour of the day or week of the reference, which must span two.",
+        description="Compare windows with the same hour of the day or week in the reference, which must span two.",
     )
     segments: tuple[str, ...] = Field(
-        default=(), description="Tags whose every value is watched by itself, such as tenant."
+        default=(), description="Tags whose values are each watched by themselves, such as tenant."
     )
     silence: Silence = Field(
         default=None,
-        description="After how long without an event a model is silent, which pages: 30m, `off`, or `auto`: twice the "
-        "longest pause in its reference, and at least two windows.",
+        description="How long a model may send no event before it counts as silent: 30m, `off`, or `auto`, which is "
+        "twice the longest pause in its reference, and at least two windows.",
     )
     min_effect: float = Field(default=0.02, ge=0, le=1, description="Changes smaller than this open no incident.")
     min_events: int = Field(default=30, ge=1, description="Windows with fewer events are not judged.")
     detectors: dict[str, tuple[str, ...]] = Field(
         default={"*": ("adwin", "page_hinkley")},
-        description="What dates a change, by signal (or `*`, for those not named): adwin, page_hinkley, cusum, ewma, "
-        "hddm_a, hddm_w, kswin, or what a package offers under `driftline.detectors`.",
+        description="Detectors that date a change, by signal (or `*`, for all others): adwin, page_hinkley, cusum, "
+        "ewma, hddm_a, hddm_w, kswin, or one that a package offers as an entry point of `driftline.detectors`.",
     )
     thresholds: dict[str, Thresholds] = Field(
-        default={}, description="Fixed limits by signal (or `*`) and metric, beside the budgeted test."
+        default={}, description="Fixed limits by signal (or `*`) and metric, in addition to the false-alarm budget."
     )
 
     @field_validator("windows")

@@ -108,7 +108,7 @@ class WindowSettings(BaseModel):
 
     size: PositiveDuration
     every: PositiveDuration | None = Field(
-        default=None, description="How often one begins; left out, when the last ends."
+        default=None, description="How often a window begins; if left out, when the one before ends."
     )
 
     @property

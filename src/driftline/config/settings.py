@@ -60,10 +60,10 @@ class RedisSettings(Section):
     url: Annotated[SecretStr | None, BeforeValidator(_redis_url), WithJsonSchema({"type": ["string", "null"]})] = Field(
         default=None,
         description="redis://host:6379/0, redis+sentinel://host1:26379,host2:26379/service, redis+cluster://host:6379, "
-        "each as rediss… with TLS, or unix:// for a socket. None: in this process.",
+        "each as rediss… with TLS, or unix:// for a socket. None: state stays in this process.",
     )
-    prefix: Name = Field(default="driftline", description="What every key begins with.")
-    timeout: PositiveDuration = Field(default=5_000, description="How long to wait for one answer.")
+    prefix: Name = Field(default="driftline", description="Prefix of all keys.")
+    timeout: PositiveDuration = Field(default=5_000, description="How long to wait for an answer.")
 
 
 class TopicSettings(Section):
@@ -75,7 +75,9 @@ class TopicSettings(Section):
         "`summarise`, so it stays the first.",
     )
     alerts: TopicName = "alerts"
-    panes: TopicName = Field(default="driftline.panes", description="Internal, from the first stage to the second.")
+    panes: TopicName = Field(
+        default="driftline.panes", description="Internal: carries panes from the first stage to the second."
+    )
     dead_letters: TopicName = "driftline.dead-letters"
 
     @model_validator(mode="after")
@@ -129,8 +131,8 @@ class MetricSettings(Section):
     port: Port | None = Field(default=None, description="HTTP port of /metrics. None: not served.")
     address: Address = Field(
         default="127.0.0.1",
-        description="Address of this machine to serve on: anyone who reaches it may read, and models' names are there. "
-        "0.0.0.0 is all of IPv4, :: all of both; in a container it must be one of them.",
+        description="Address of this machine to serve on. Anyone who reaches it can read the names of your models. "
+        "0.0.0.0 is all of IPv4, :: all of IPv4 and IPv6; in a container use one of these.",
     )
 
 
@@ -144,7 +146,8 @@ class Settings(Section):
     group: Name = Field(default="driftline", description="The consumer group; workers of one group share the work.")
     topics: TopicSettings = TopicSettings()
     max_out_of_orderness: Duration = Field(
-        default=30_000, description="How far out of order the events of a partition may come."
+        default=30_000,
+        description="How far an event may be behind the newest event of its partition before it is late.",
     )
     max_ahead: PositiveDuration = Field(
         default=600_000, description="How far ahead of its record's timestamp an event's own time may be."
@@ -154,19 +157,21 @@ class Settings(Section):
     )
     idle_timeout: PositiveDuration = Field(
         default=60_000,
-        description="A partition that was read to its end and brings nothing for so long holds up no window any more.",
+        description="A partition that brings nothing for this long no longer holds back windows.",
     )
     checkpoint: PositiveDuration = Field(default=1_000, description="Time between checkpoints.")
     shutdown: PositiveDuration = Field(default=25_000, description="How long a stopping worker may take to finish.")
     watchdog: PositiveDuration | None = Field(
         default=None,
-        description="How often, in event time, each partition of the panes topic says in the alerts topic that all "
-        "works, for a receiver that notices when it does not. None: never.",
+        description="How often, in event time, each partition of the panes topic publishes a sign of life to the "
+        "alerts topic, for a receiver that notices when it is missing. None: never.",
     )
     limits: LimitSettings = LimitSettings()
     metrics: MetricSettings = MetricSettings()
     router: RouterSettings = RouterSettings()
-    models: dict[Name, ModelSettings] = Field(default={}, description="Settings by model name; `*` is for all of them.")
+    models: dict[Name, ModelSettings] = Field(
+        default={}, description="Settings by model name; `*` applies to all models."
+    )
 
     @field_validator("kafka")
     @classmethod

@@ -150,7 +150,7 @@ class Outage:
         """Take an error that the client rides out."""
         if not self._lasts:
             self._lasts = True
-            log.log(self._level, "Kafka does not answer; trying on (%s)", error.str())
+            log.log(self._level, "Kafka does not answer; still trying (%s)", error.str())
 
     def over(self) -> None:
         """Take a sign of life."""

@@ -31,7 +31,7 @@ class Sample:
     value: float
 
 
-INFO = Metric("info", "gauge", "always 1", ("version", "group"), "What runs here.")
+INFO = Metric("info", "gauge", "always 1", ("version", "group"), "Version and group of this process.")
 TASKS = Metric("tasks", "gauge", "tasks", ("stage",), "Tasks that this process owns now.")
 
 SET_ASIDE = Metric(
@@ -48,8 +48,8 @@ RECORDS = Metric(
     "counter",
     "records",
     ("partition", "fate"),
-    "Records of the predictions topic by what became of them: accepted, or the reason why not. "
-    "Part of the stored state, so that a record read twice counts once.",
+    "Records of the predictions topic by fate: accepted, or the reason for rejecting them. "
+    "Part of the stored state, so a record that is read twice counts once.",
 )
 EVENTS = Metric(
     "events",
@@ -63,10 +63,14 @@ SKIPPED = Metric(
     "counter",
     "records",
     ("topic", "partition"),
-    "Records that a person gave up with `driftline state skip`, as far as is known: neither accepted nor refused.",
+    "Records that an operator skipped with `driftline state skip`, as far as is known: neither accepted nor rejected.",
 )
 WITHOUT_TIME = Metric(
-    "records_without_time", "counter", "events", ("partition",), "Events that took the time of their record."
+    "records_without_time",
+    "counter",
+    "events",
+    ("partition",),
+    "Events without an `event_time`, which took their record's timestamp.",
 )
 BEYOND_LIMITS = Metric(
     "beyond_limits", "counter", "fields", ("partition",), "Fields and segments beyond `limits`: counted, not watched."
@@ -77,8 +81,8 @@ PANE_RECORDS = Metric(
     "counter",
     "records",
     ("partition", "fate"),
-    "Records of the panes topic by what became of them: merged, repeated, late or unreadable; other_group are those of "
-    "another group on the same topic, which are left alone.",
+    "Records of the panes topic by fate: merged, repeated, late or unreadable. Judge leaves alone those of "
+    "other_group, another group on the same topic.",
 )
 WINDOWS = Metric("windows", "counter", "windows", ("partition",), "Windows of any model that were judged.")
 JUDGED = Metric(
@@ -97,7 +101,7 @@ WATERMARK = Metric(
     "gauge",
     "seconds since 1970",
     ("partition",),
-    "Event time up to which a partition was counted.",
+    "Event time up to which a partition has been counted.",
 )
 WATERMARK_LAG = Metric(
     "watermark_lag_seconds", "gauge", "seconds", ("partition",), "How far the watermark is behind the clock."
@@ -108,11 +112,11 @@ LAST_COMMIT = Metric(
     "gauge",
     "seconds since 1970",
     ("stage", "partition"),
-    "When this process last committed a task of its own. One that rests commits once in an `idle_timeout`.",
+    "When this process last committed a task of its own. An idle task commits once in an `idle_timeout`.",
 )
 CHECKPOINTS = Metric("checkpoints", "counter", "checkpoints", ("stage",), "Checkpoints that this process stored.")
 CHECKPOINT_SECONDS = Metric(
-    "checkpoint_seconds", "counter", "seconds", (), "Time spent in checkpoints, publishing what they hold included."
+    "checkpoint_seconds", "counter", "seconds", (), "Time spent in checkpoints, including publishing their records."
 )
 CHECKPOINT_BYTES = Metric("checkpoint_bytes", "counter", "bytes", ("stage",), "State and outgoing records stored.")
 DEAD_LETTERS = Metric("dead_letters", "counter", "records", (), "Dead letters published.")
@@ -125,17 +129,17 @@ RESTARTS = Metric(
     "counter",
     "tasks",
     ("reason",),
-    "Tasks that started again from what is stored because a commit was refused: stale (the store went back) or fenced "
-    "(another worker claimed it).",
+    "Tasks that started again from their stored state because the store refused a commit: stale (the store went back) "
+    "or fenced (another worker claimed the task).",
 )
 PAUSED = Metric(
     "paused",
     "gauge",
     "workers",
     ("waits_for",),
-    "Workers that wait for kafka or redis: they fetch nothing, stay in their groups, and go on by themselves.",
+    "Workers that wait for kafka or redis: they fetch nothing, stay in their groups, and resume by themselves.",
 )
-PAUSED_SECONDS = Metric("paused_seconds", "gauge", "seconds", ("waits_for",), "How long they have waited, added up.")
+PAUSED_SECONDS = Metric("paused_seconds", "gauge", "seconds", ("waits_for",), "Total time that workers have waited.")
 
 METRICS = (
     INFO,
@@ -179,29 +183,32 @@ def as_markdown() -> str:
 
 _HEAD = """# Metrics
 
-`driftline run` serves them for Prometheus at `http://HOST:PORT/metrics` when `metrics.port` is set
-(`DRIFTLINE_METRICS__PORT=9464`), and at `/health` whether its loops move: 200, or 503 where one stood still for 60 s or
-waited for Kafka or Redis for 10 minutes. The answer is JSON: `healthy`, `reasons`, and for each worker its tasks, lag,
-pause, tasks set aside, and the models that are silent. Those do not make it unhealthy: no restart mends them.
-With `--workers N` the processes take N ports, from `metrics.port` on. Values are renewed once a second.
+If you set `metrics.port` (`DRIFTLINE_METRICS__PORT=9464`), `driftline run` serves these metrics for Prometheus at
+`http://HOST:PORT/metrics`, and renews them once a second. With `--workers N`, the processes use N ports, from
+`metrics.port` on.
 
-They are served on 127.0.0.1, for they name your models and ask for no password. Where Prometheus comes from another
-machine set `metrics.address` (`DRIFTLINE_METRICS__ADDRESS`) to the address that it reaches, or to 0.0.0.0 for all. The
-image does that: in a container 127.0.0.1 is reached by nobody else.
+`/health` says whether the process works: 200, or 503 if a worker has stood still for 60 s or waited for Kafka or Redis
+for 10 minutes. The answer is JSON: `healthy`, `reasons`, and for each worker its tasks, lag, pause, tasks set aside and
+silent models. Lag, tasks set aside and silent models do not make it unhealthy, because no restart fixes them.
 
-Counters of a task (those with a `partition`) are part of its stored state: they move with it from worker to worker.
-The others begin at 0 with the process.
+The server listens on 127.0.0.1, because metrics name your models and it asks for no password. If Prometheus runs on
+another machine, set `metrics.address` (`DRIFTLINE_METRICS__ADDRESS`) to an address that Prometheus reaches, or to
+0.0.0.0 for all. The image does that, because nobody outside a container reaches its 127.0.0.1.
+
+Counters of a task (those with a `partition`) are part of its stored state, and move with it from worker to worker. All
+others start at 0 with the process.
 
 | name | kind | unit | labels | meaning |
 |---|---|---|---|---|"""
 _FOOT = """
-Events per second: `sum(rate(driftline_events_total[1m]))`. Seconds a checkpoint:
-`rate(driftline_checkpoint_seconds_total[5m]) / sum(rate(driftline_checkpoints_total[5m]))`. Worth an alarm:
-`driftline_lag > 0` on a partition whose `driftline_records_total` does not grow, `driftline_task_restarts_total` that
-does, and `driftline_paused > 0` for minutes.
+Events per second: `sum(rate(driftline_events_total[1m]))`. Seconds per checkpoint:
+`rate(driftline_checkpoint_seconds_total[5m]) / sum(rate(driftline_checkpoints_total[5m]))`.
 
-Silence, a dead group and lag are three alarms. `driftline_incidents_open{kind="silence"} > 0` names the models of which
-no events come. `absent(driftline_tasks)` says that no worker is alive, and `time() - driftline_last_commit_seconds`
-grows where one does not get on. `driftline_lag` says how many records wait. `driftline status` tells the same.
+Page somebody if `driftline_lag > 0` on a partition whose `driftline_records_total` does not grow, if
+`driftline_task_restarts_total` grows, or if `driftline_paused > 0` for minutes.
 
-This page is written by `python -m driftline.observe`."""
+Silence, a dead group and lag need three alarms. `driftline_incidents_open{kind="silence"} > 0` names the models that
+send no events. `absent(driftline_tasks)` says that no worker is alive, and `time() - driftline_last_commit_seconds`
+grows for a task that is stuck. `driftline_lag` says how many records wait. `driftline status` shows the same.
+
+`python -m driftline.observe` writes this page."""

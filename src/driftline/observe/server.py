@@ -92,7 +92,7 @@ def _resolved(address: str, port: int) -> tuple[socket.AddressFamily, tuple[str,
     except OSError as error:
         raise ConfigError(_fault(address, port, error)) from None
     except ValueError:  # what DNS cannot ask for
-        raise ConfigError(f"metrics.address: {address!r:.80} is no address; write one of this machine") from None
+        raise ConfigError(f"metrics.address: {address!r:.80} is not an address; write one of this machine") from None
     family, *_, place = found[0]
     return family, place  # type: ignore[return-value]
 

@@ -176,7 +176,7 @@ def time_of(what: str, value: object) -> Time:
     """Check a time; datetimes become RFC 3339."""
     wanted = "pass an aware datetime, epoch milliseconds, or RFC 3339 text"
     if plain(value, what) is None:
-        raise InputError(f"{what} is {shown(value)}, which is no time: {wanted}, or nothing for now")
+        raise InputError(f"{what} is {shown(value)}, which is not a time: {wanted}, or nothing for now")
     if isinstance(value, datetime.datetime):
         if value.tzinfo is None:
             raise InputError(f"{what} is {value.isoformat()} without a zone: pass an aware datetime, e.g. in UTC")

@@ -133,7 +133,7 @@ def _text(value: str, name: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise InputError(f"{name} is {shown(value)}, which is not Unicode text: decode it anew") from None
+            raise InputError(f"{name} is {shown(value)}, which is not Unicode text: decode it again") from None
     return value
 
 

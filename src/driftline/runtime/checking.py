@@ -31,10 +31,10 @@ def _redis_faults(settings: Settings) -> Iterator[str]:
         return
     options = parse_redis_url(settings.redis.url.get_secret_value()).options
     if "path" in options and not Path(options["path"]).is_socket():
-        yield "redis.url: names a socket that is not there; mend the path, and see that Redis runs on this machine"
+        yield "redis.url: names a socket that does not exist; correct the path, and check that Redis runs here"
     for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
         if name in options and not Path(options[name]).is_file():
-            yield f"redis.url: {name} names a file that is not there; mend the path"
+            yield f"redis.url: {name} names a file that does not exist; correct the path"
 
 
 def _detector_faults(settings: Settings) -> Iterator[str]:

@@ -143,7 +143,7 @@ class Owned:
         new = unseen(batch, expected)
         again = len(batch.offsets) - sum(len(piece.offsets) for piece in new)
         if again:
-            log.info("%s: dropped %d records that came again, from offset %d on", name(self.task), again, begins)
+            log.info("%s: dropped %d repeated records, from offset %d on", name(self.task), again, begins)
         if new:
             self.waiting.extend(new)
             self.fetched[topic] = new[-1].offsets[-1] + 1
@@ -269,7 +269,7 @@ class Checkpointer:
         """
         claim = self._store.claim(task, self._owner, now=self._clock_ms())
         if claim.sequence and not claim.blobs:
-            raise corrupt(name(task), f"nothing is there after {claim.sequence} checkpoints")
+            raise corrupt(name(task), f"the state is empty after {claim.sequence} checkpoints")
         stage.restore(claim.blobs)
         stored_inputs = decode_inputs(claim.blobs)
         asked = [topic for topic in stage.inputs if bounded or doubted or topic not in claim.offsets]
@@ -299,7 +299,7 @@ class Checkpointer:
         )
         owned.unsent = [(number, decode_outgoing(entry)) for number, entry in claim.outbox]
         if owned.unsent:
-            log.info("%s: publishing %d records that its last owner left", name(task), len(owned.unsent))
+            log.info("%s: publishing %d records that the last owner left in its outbox", name(task), len(owned.unsent))
         self._store.note(task, "")
         return owned
 

@@ -73,7 +73,7 @@ def _pane_records(
     task = Summarise(settings, 0, 1)
     for batch in batches:
         if batch.times is None:
-            raise InputError("--time-column: name the column that holds the events' times")
+            raise InputError("--time-column: is missing; name the column of event times")
         result.events += len(batch.values)
         task.process(batch.values, batch.arrived or [NOT_KNOWN] * len(batch.values), result.events)
         yield from task.emit()
@@ -142,7 +142,7 @@ def table_panes(
     found = [record for record in found if not is_census(record.model)]
     if not found:
         refused = ", ".join(f"{count} {reason}" for reason, count in result.counters.items() if reason != "consumed")
-        raise InputError(f"{table.path}: no event can be used ({refused})")
+        raise InputError(f"{table.path}: every event was rejected ({refused})")
     return found
 
 

@@ -117,7 +117,11 @@ class OwnedTasks:
             skipped = sum(held.skipped for held in owned.inputs.values())
             told = f", {skipped:,} records skipped so far" if skipped else ""
             log.info(
-                "%s: from offset %s, epoch %d%s", name(task), min(owned.positions.values()), owned.claim.epoch, told
+                "%s: claimed, from offset %s, epoch %d%s",
+                name(task),
+                min(owned.positions.values()),
+                owned.claim.epoch,
+                told,
             )
             if self._clock.now() >= now + CLAIM_S:
                 break
@@ -256,7 +260,7 @@ class OwnedTasks:
         if self._progress.set_aside.get(partition) == fault:
             return
         self._progress.set_aside[partition] = fault
-        log.error("%s is set aside, all others go on: %s. See `driftline state check`", name(task), fault)
+        log.error("%s is set aside, other tasks go on: %s. See `driftline state check`", name(task), fault)
         with suppress(StateError):  # the note is for people, and the log has it
             self._store.note(task, fault)
 
@@ -270,7 +274,7 @@ class OwnedTasks:
             info = stored.get(owned.task)
             held = info and (info.owner, info.epoch, info.sequence, info.outbox)
             if held != (owned.claim.owner, owned.claim.epoch, owned.sequence, 0):
-                log.warning("%s: the store no longer has its last commit: starting from what it has", name(owned.task))
+                log.warning("%s: the store lost its last commit: starting again from what it has", name(owned.task))
                 self._progress.restarts[Outcome.STALE.value] += 1
                 self.reclaim(owned)
 

@@ -89,7 +89,7 @@ class Pausing:
         for owned in self._tasks:
             owned.last_record = now  # how long an input brought nothing is not known: it was not read
         self._consumer.resume([partition for owned in self._tasks if not owned.held for partition in owned.partitions])
-        log.info("goes on after %.1f s", (self._clock.wall_ms() - pause.since) / 1000)
+        log.info("resumed after %.1f s", (self._clock.wall_ms() - pause.since) / 1000)
         self._progress.pause = None
         self._tell(None)
 
@@ -104,4 +104,4 @@ class Pausing:
         try:
             self._store.tell(self._group, self._owner, word)
         except StateError as error:
-            log.debug("no word of the pause can be left: %s", error)
+            log.debug("cannot tell the store of the pause: %s", error)

@@ -38,6 +38,6 @@ def _offered(kind: str, one: str, name: str, ours: Mapping[str, _T]) -> _T:
         make: _T = offered[name].load()
     except Exception as error:  # a package of someone else's may fail in any way as it is imported
         raise InputError(
-            f'{kind}: "{name}" cannot be loaded ({type(error).__name__}: {error}); mend {offered[name].value}'
+            f'{kind}: "{name}" cannot be loaded ({type(error).__name__}: {error}); fix {offered[name].value}'
         ) from error
     return make

@@ -65,7 +65,7 @@ def ask(log: Log, settings: Settings, commands: Sequence[Rebase]) -> None:
     topic = settings.topics.panes
     counts = log.partition_counts([topic])
     if topic not in counts:
-        raise TopicError(f"{topic} (panes) does not exist: driftline topics create", topic=topic)
+        raise TopicError(f"{topic} (panes) does not exist: create it with `driftline topics create`", topic=topic)
     encoded = [(command.model, command.encode()) for command in commands]
     for model, value in encoded:
         if len(value) > LARGEST:

@@ -46,14 +46,14 @@ class Plan:
         task, there = self.info.task, f"offset {self.to} of {self.topic}"
         if self.anew:
             cost = (
-                f"{there} as it is now: {self.records:,} of its records are skipped, and what the deleted one had from "
-                f"offset {self.offset} on is gone, nobody knows how many records"
+                f"{there} as it is now: it skips {self.records:,} records, and what the deleted topic had from "
+                f"offset {self.offset} on is lost; nobody knows how many records"
             )
         else:
-            cost = f"{there} instead of {self.offset}: {self.records:,} records are skipped"
+            cost = f"{there} instead of {self.offset}, and skips {self.records:,} records"
         if self.again:
-            cost += f"; {self.again:,} records that it reads then were counted before, and count twice"
-        kept = "Its state is kept; what is skipped is counted apart, and told by an alert."
+            cost += f"; {self.again:,} records that it then reads were counted before, and count twice"
+        kept = "It keeps its state; the skipped records are counted, and an alert reports them."
         if task.stage == JUDGE:
             kept = (
                 "Panes are lost: windows of that time are judged with what is left of them, so that numbers of events "
@@ -93,7 +93,7 @@ def plan_skip(store: Store, log: Log, settings: Settings, task: TaskId, to: str,
     if fault is None and not sound:
         raise InputError(
             f"offset {offset} of topic {topic}, partition {task.partition}, can be read from, and workers go on there; "
-            "with --sound it is left anyway"
+            "add --force to skip all the same"
         )
     there = {FIRST: first, LATEST: end}.get(to) if not to.isdecimal() else int(to)
     if there is None or not first <= there <= end:
@@ -105,7 +105,7 @@ def plan_skip(store: Store, log: Log, settings: Settings, task: TaskId, to: str,
     if there <= offset and fault is None:
         raise InputError(
             f"--to {to}: is offset {there}, and {named} is at {offset}: there is nothing to skip. To count again what "
-            f"is there, begin anew with `driftline state reset {named} --sound`"
+            f"is there, start again with `driftline state reset {named} --force`"
         )
     read_to = first if anew else min(offset, end if held.ended is None else held.ended)
     records, again = max(0, there - read_to), max(0, read_to - there)

@@ -217,7 +217,7 @@ class JudgeStage:
         before, now = self.task.river
         if before != now and self.task.detectors:
             log.warning(
-                "judge %d: river is %s now and was %s: its %d detectors were rebuilt from the scores they were fed",
+                "judge %d: river is %s now and was %s: rebuilt %d detectors from their stored scores",
                 *(self._partition, now, before or "of another release", self.task.detectors),
             )
 
@@ -241,7 +241,7 @@ class JudgeStage:
         if not self._told_of_others:
             self._told_of_others = True
             log.warning(
-                "judge %d: %s holds panes of group %s, too. They are left alone, but read: give each group a panes "
+                "judge %d: %s also holds panes of group %s. This group reads past them: give each group a panes "
                 "topic of its own (topics.panes)",
                 *(self._partition, self._topics.panes, group),
             )

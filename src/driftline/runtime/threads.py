@@ -60,5 +60,5 @@ class WorkerThreads:
             worker.run()
         except BaseException as error:
             self._failures.append(error)
-            log.error("worker %s failed, the others stop: %s", worker.owner, error)
+            log.error("worker %s failed, so the others stop: %s", worker.owner, error)
             self.stop()

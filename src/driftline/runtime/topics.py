@@ -17,7 +17,7 @@ Found = Mapping[str, Mapping[str, str]]
 def topic_faults(settings: Settings, counts: Mapping[str, int]) -> list[str]:
     """Return what is wrong with the topics, given the partition counts of those that exist."""
     return [
-        f"{topic} ({key}) does not exist: driftline topics create"
+        f"{topic} ({key}) does not exist: create it with `driftline topics create`"
         for key, topic in settings.topics.named()
         if topic not in counts
     ]
@@ -32,7 +32,7 @@ def topic_warnings(settings: Settings, found: Found) -> list[str]:
             concerned.setdefault((_why(keys[topic], name, found[topic]), name, value), []).append(topic)
     servers = settings.kafka.get("bootstrap.servers", "HOST:9092")
     return [
-        f"{', '.join(f'{topic} ({keys[topic]})' for topic in topics)}: {why}. Mend it: driftline topics create --fix "
+        f"{', '.join(f'{topic} ({keys[topic]})' for topic in topics)}: {why}. To fix it: driftline topics create --fix "
         f"(or kafka-configs.sh --bootstrap-server {servers} --alter --topic "
         f"{topics[0] if len(topics) == 1 else 'EACH'} --add-config {name}={value})"
         for (why, name, value), topics in concerned.items()
@@ -84,16 +84,16 @@ def _why(key: str, name: str, own: Mapping[str, str]) -> str:
     if name == IN_SYNC:
         return (
             f"of {own[COPIES]} copies {own[IN_SYNC]} must have a record before it counts as written ({name}); if that "
-            "broker is lost, so is the record"
+            "broker dies, the record is lost"
         )
     if key == "predictions":
         return (
-            f"a record's timestamp is what its producer wrote ({name}={own[name]}), so a producer whose clock is wrong "
-            "vouches for itself: its events are counted at wrong times, and Kafka deletes by them"
+            f"producers write the records' timestamps ({name}={own[name]}), so nobody notices a producer's wrong "
+            "clock: its events count at wrong times, and Kafka deletes by them"
         )
     return (
-        f"a record's timestamp is what the worker's machine says ({name}={own[name]}), and Kafka deletes and compacts "
-        "by it: a wrong clock there can delete records before they are read"
+        f"workers' machines write the records' timestamps ({name}={own[name]}), and Kafka deletes and compacts by "
+        "them: a wrong clock there can delete records before anybody reads them"
     )
 
 
@@ -103,5 +103,5 @@ def input_partitions(settings: Settings, log: Log) -> dict[str, int]:
     counts = log.partition_counts(topics)
     for topic in topics:
         if topic not in counts:
-            raise TopicError(f"topic {topic} does not exist: driftline topics create", topic=topic)
+            raise TopicError(f"topic {topic} does not exist: create it with `driftline topics create`", topic=topic)
     return counts

@@ -49,7 +49,7 @@ COLLECT_S = 30.0
 
 def _compile() -> None:
     if not kept():
-        log.info("compiling the hot path for this machine: some ten seconds, once")
+        log.info("compiling the hot path for this machine, once: takes about ten seconds")
     warm_up()
 
 
@@ -230,7 +230,7 @@ class Worker:
                 by = self._clock.now() + REVOKE_S
                 self._finish_with(leaving, by if self._stop_by is None else min(by, self._stop_by))
             except Exception as error:  # whoever comes next reads from the last checkpoint: nothing is lost
-                log.warning("not checkpointed before it moved: %s", error)
+                log.warning("a task moved before its checkpoint: %s", error)
 
     def on_lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Drop what is somebody else's already."""

@@ -303,12 +303,12 @@ class RedisStore:
                 committed_at=int(committed_at),
             )
         except (AttributeError, ValueError) as error:
-            raise self._corrupt(f"{keys.meta} misses a field, or has one that is no number", keys) from error
+            raise self._corrupt(f"{keys.meta} lacks a field, or has one that is not a number", keys) from error
 
     def _corrupt(self, fault: str, keys: _Keys) -> StateCorrupt:
         return StateCorrupt(
             f"stored state in {self._place} cannot be used: {fault}. Restore Redis from a backup, or delete "
-            f"{', '.join(keys.all)} to start this task anew"
+            f"{', '.join(keys.all)} to start this task again"
         )
 
     def _explained(self) -> AbstractContextManager[None]:

@@ -79,7 +79,7 @@ def _explained(error: BaseException, place: str) -> StateError:
     if code in _CORRUPT:
         return StateCorrupt(f"{place} answered {code}: {_CORRUPT[code]}")
     if "cluster support disabled" in str(error):
-        return StateDenied(f"{place} is no cluster: write redis.url as redis://host:6379/0, or redis+sentinel://...")
+        return StateDenied(f"{place} is not a cluster: write redis.url as redis://host:6379/0, or redis+sentinel://...")
     if isinstance(error, redis.AuthenticationError):
         return StateDenied(f"{place} refused the login ({error}): correct the user name or password in redis.url")
     if isinstance(error, MasterNotFoundError):  # which tells all settings of the connection to each sentinel

@@ -105,7 +105,7 @@ def _ids(table: Table, mapping: ColumnMapping, rows: pl.DataFrame) -> list[str]:
     if ids.null_count():
         row = rows.filter(ids.is_null())[_ROW][0]
         raise InputError(
-            f'{table.path}: row {row} has no id in column "{mapping.id_column}"; mend it, or name no id column'
+            f'{table.path}: row {row} has no id in column "{mapping.id_column}"; correct it, or name no id column'
         )
     return ids.to_list()
 

@@ -101,7 +101,7 @@ def _read(file: Path) -> Document:
     except (DocumentError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: {error}") from None
     except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror}; mend the path of --mapping") from None
+        raise InputError(f"{file}: cannot be read: {error.strerror}; correct the path of --mapping") from None
 
 
 def _option(name: str) -> str:

@@ -119,7 +119,7 @@ def _explained(error: BaseException) -> str:
 
 
 _EXPLANATIONS = {
-    "invalid utf": "it is not UTF-8; write it anew, as with iconv -f latin1 -t utf-8",
+    "invalid utf": "it is not UTF-8; convert it, as with iconv -f latin1 -t utf-8",
     "found more fields than defined": "a row has more fields than the header has names; name every column, and put "
     "quotes around text with the delimiter in it",
 }

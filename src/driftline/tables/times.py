@@ -205,7 +205,7 @@ def _from_numbers(raw: pl.Series) -> pl.Series:
 def _refuse(table: Table, column: str, index: int, value: object, *, none: bool) -> NoReturn:
     where = f'in column "{column}"'
     if value is None:
-        raise InputError(f"{table.path}: row {index + 1} has no time {where}; mend the row, or leave it out")
+        raise InputError(f"{table.path}: row {index + 1} has no time {where}; correct the row, or leave it out")
     if none:
         raise InputError(
             f"{table.path}: row {index + 1} has {value!r} {where}, and no row has a time that is understood. "
@@ -213,7 +213,7 @@ def _refuse(table: Table, column: str, index: int, value: object, *, none: bool)
         )
     raise InputError(
         f"{table.path}: row {index + 1} has {value!r}, which is not a time from 1970 to 9998 {where}, or not written "
-        "like the other rows; mend the row, or leave it out"
+        "like the other rows; correct the row, or leave it out"
     )
 
 
