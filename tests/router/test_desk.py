@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -148,6 +149,21 @@ def test_a_storm_is_told_in_few_messages_with_the_urgent_first() -> None:
     assert {alert.severity for alert in largest.alerts} == {"critical"}
     assert [each.severity for each in told] == sorted(each.severity for each in told)
     assert deliver(at_desk, NOW + HOUR + 10 * MINUTE) == [], "all are told, also those that were summed up"
+
+
+def test_ten_thousand_incidents_in_a_minute_cost_seconds_and_megabytes() -> None:
+    """With what is kept back by default: looking at each pair of alerts would take hours."""
+    quality = Inhibition((Matcher.parse("kind=data_quality"),), (Matcher.parse("kind=~.*drift"),), ("model", "segment"))
+    at_desk, began = desk(how=replace(routing(), inhibitions=(quality,))), process_time()
+    for number in range(10_000):
+        kind = (Kind.DATA_QUALITY, Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT)[number % 3]
+        at_desk.take(change(f"model-{number // 3}", kind), NOW + number)
+    stored = sum(len(blob) for blob in at_desk.writes().values() if blob)
+    told = deliver(at_desk, NOW + HOUR)
+
+    assert process_time() - began < 10
+    assert stored < 20_000_000
+    assert {alert.data.kind for notification in told for alert in notification.alerts} == {Kind.DATA_QUALITY}
 
 
 def test_what_was_over_before_the_router_was_first_started_is_no_news() -> None:

@@ -190,23 +190,24 @@ class Desk:
 
         Notifications that are under way are returned again: who delivers knows which those are.
         """
-        sources = []
+        firing: list[Labels] = []
         if self._routing.inhibitions:
-            sources = [self._labels(held.latest) for held in self._incidents.values() if held.latest.firing]
+            firing = [self._labels(held.latest) for held in self._incidents.values() if held.latest.firing]
+        held_back = self._routing.holding_back(firing)
         found = []
         for name, group in list(self._groups.items()):
             if not ready(group.sink):
                 continue
             if group.sending is None:
-                self._plan(name, group, now, sources)
+                self._plan(name, group, now, held_back)
             if group.sending is not None:
                 found.append(self._notification(group, group.sending))
         return sorted(found, key=lambda each: (urgency(each.severity), not each.firing, each.at, each.key))
 
-    def _plan(self, name: str, group: Group, now: int, firing: list[Labels]) -> None:
+    def _plan(self, name: str, group: Group, now: int, held_back: Callable[[Labels], bool]) -> None:
         """Write down what is to go out next for a group, if it is time; let go of a group that is done."""
         route, rules = self._routes[group.route], self._sinks[group.sink]
-        fresh = self._untold(name, group, firing, rules)
+        fresh = self._untold(name, group, held_back, rules)
         if not fresh and not any(self._incidents[member].latest.firing for member in group.members):
             self._let_go(name)
             return
@@ -228,7 +229,7 @@ class Desk:
         )
         self._dirty.add(f"group/{name}")
 
-    def _untold(self, name: str, group: Group, firing: list[Labels], rules: SinkRules) -> list[str]:
+    def _untold(self, name: str, group: Group, held_back: Callable[[Labels], bool], rules: SinkRules) -> list[str]:
         """Return the incidents that the sink knows otherwise, or not at all; note those that it need not know of."""
         fresh = []
         for member, change in list(group.members.items()):
@@ -236,8 +237,7 @@ class Desk:
             latest = held.latest
             if change == latest.id:
                 continue
-            labels = self._labels(latest)
-            back = any(each.holds_back(labels, firing) for each in self._routing.inhibitions)
+            back = held_back(self._labels(latest))
             over = not latest.firing
             needless = over and (
                 not rules.tells_resolved

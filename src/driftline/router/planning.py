@@ -54,13 +54,9 @@ def planned(routing: Routing, alerts: Sequence[Labels], now: int) -> list[Planne
 
     `now` is in epoch milliseconds.
     """
+    held_back = routing.holding_back(alerts)
     return [
-        Planned(
-            labels,
-            route,
-            held_back=any(each.holds_back(labels, alerts) for each in routing.inhibitions),
-            muted=route.muted(now),
-        )
+        Planned(labels, route, held_back=held_back(labels), muted=route.muted(now))
         for labels in alerts
         for route in routing.taken_by(labels)
     ]

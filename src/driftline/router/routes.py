@@ -5,7 +5,7 @@ child says `continue`. Where no child takes it, the route's own sink does. What 
 parent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
@@ -78,17 +78,17 @@ class Inhibition:
     target: tuple[Matcher, ...]
     equal: tuple[str, ...]
 
-    def holds_back(self, target: Labels, firing: Sequence[Labels]) -> bool:
-        """Tell whether one of those that fire keeps this one back."""
-        if not all_match(self.target, target):
-            return False
-        return any(
-            source is not target
-            and all_match(self.source, source)
-            and not all_match(self.target, source)
-            and all(source.get(name, "") == target.get(name, "") for name in self.equal)
-            for source in firing
-        )
+    def reach(self, firing: Iterable[Labels]) -> frozenset[tuple[str, ...]]:
+        """Return what the targets must have in `equal` to be kept back by those that fire."""
+        sources = (each for each in firing if all_match(self.source, each) and not all_match(self.target, each))
+        return frozenset(self._alike(each) for each in sources)
+
+    def holds_back(self, target: Labels, reach: frozenset[tuple[str, ...]]) -> bool:
+        """Tell whether an alert is kept back."""
+        return bool(reach) and self._alike(target) in reach and all_match(self.target, target)
+
+    def _alike(self, labels: Labels) -> tuple[str, ...]:
+        return tuple(labels.get(name, "") for name in self.equal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,11 @@ class Routing:
     def owned(self, model: str) -> Mapping[str, str]:
         """Return the labels that are configured for a model."""
         return self.labels.get(model, self.labels.get("*", {}))
+
+    def holding_back(self, firing: Collection[Labels]) -> Callable[[Labels], bool]:
+        """Return what tells of an alert whether one of those that fire keeps it back."""
+        reaches = [(each, each.reach(firing)) for each in self.inhibitions]
+        return lambda labels: any(each.holds_back(labels, reach) for each, reach in reaches)
 
     def taken_by(self, labels: Labels) -> list[Route]:
         """Return the routes that take an alert with these labels, in order."""
