@@ -64,7 +64,7 @@ def test_a_shift_is_found_soon_and_nothing_before_it(driftline: Driftline, usual
     assert "2026-01-02T01:00:00Z" <= incident["opened"] <= "2026-01-02T03:00:00Z"
     assert set(incident["window"]) == {"start", "end", "count"}
     signal = incident["signals"][0]
-    assert set(signal) == {"name", "evidence", "share", "effects", "what", "before", "after"}
+    assert set(signal) == {"name", "evidence", "share", "effects", "what", "before", "after", "named", "factor"}
     assert (incident["began"], incident["level"]) == ("2026-01-02T00:00:00Z", "data")
     assert (signal["name"], signal["effects"]["psi"] > 0.5) == ("features.x", True)
 
@@ -113,6 +113,21 @@ def test_events_without_times_are_refused(driftline: Driftline, usual: Path) -> 
 )
 def test_the_timeline_shows_every_span(spans: list[tuple[int, int | None]], drawn: str) -> None:
     assert bar(spans, 0, 100, 10) == drawn
+
+
+def test_the_last_window_is_shown_beside_the_reference(driftline: Driftline, usual: Path, tmp_path: Path) -> None:
+    shifted = table(tmp_path / "shifted.parquet", 48, shift_at=24)
+    asked = ("backtest", shifted, *COLUMNS, "--reference", usual, "--show")
+
+    (shown,) = driftline(*asked, "--json", DRIFTLINE_MODELS=MODELS).json[0]["shown"]
+    screen = driftline(*asked, DRIFTLINE_MODELS=MODELS).out
+
+    first = shown["signals"][0]
+    assert (first["name"], first["family"], shown["window"]["count"]) == ("features.x", "inputs", 180)
+    assert first["effects"]["mean_after"] - first["effects"]["mean_before"] > 1.5
+    assert sum(first["histogram"]["before"][:8]) > 0.4 > 0.2 > sum(first["histogram"]["after"][:8])
+    assert "m: 180 events, 2026-01-02T23:00:00Z to 2026-01-03T00:00:00Z, beside a reference of 12,960" in screen
+    assert screen.index("features.x") < screen.index("prediction.value")
 
 
 def test_windows_that_hold_next_to_nothing_are_told(driftline: Driftline, tmp_path: Path) -> None:

@@ -52,6 +52,16 @@ def test_an_incident_is_accepted_as_the_new_normal(
     publish(env, 0, 4)
     assert driftline("run", "--until-caught-up", **env).status == 0
     assert statuses(driftline, env) == {"firing"}
+    (now,) = driftline("show", "m", "--json", **env).json[0]["shown"]
+    assert (now["version"], now["window"]["count"]) == (None, 300)
+    farthest = now["signals"][0]
+    assert farthest["name"] == "features.x"
+    assert farthest["effects"]["psi"] > 0.2
+    assert len(farthest["histogram"]["before"]) == len(farthest["histogram"]["after"]) == 16
+    screen = driftline("show", "m", **env).out
+    assert "m: 300 events" in screen
+    assert "features.x" in screen
+    assert driftline("show", "n", **env).err.startswith("error: model 'n' is not watched by this group; it watches m")
     (before,) = trail(driftline, env)
     assert before["origin"] == "learned"
     old = tmp_path / "old.profile"

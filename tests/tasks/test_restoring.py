@@ -60,6 +60,18 @@ def test_windows_that_are_asked_for_no_more_are_let_go_and_new_ones_begin(
     assert watched(again) == watched(task)
 
 
+def test_the_window_that_was_judged_last_is_shown_as_before(judge: Sample) -> None:
+    task = Judge(judge_settings())
+    task.restore(judge.blobs)
+    shown = task.shown()
+    assert [each.window.count for each in shown] == [588]
+    again = Judge(judge_settings())
+    again.restore({**judge.blobs, **{name: blob for name, blob in task.checkpoint().items() if blob}})
+    assert [(each.subject, each.window, each.portraits) for each in again.shown()] == [
+        (each.subject, each.window, each.portraits) for each in shown
+    ]
+
+
 def test_a_reference_that_is_lost_is_missed(judge: Sample) -> None:
     blobs = {other: blob for other, blob in judge.blobs.items() if not other.startswith("reference/")}
     with pytest.raises(StateCorrupt, match="is not among what was stored"):

@@ -33,6 +33,9 @@ def backtest(
             show_default=False,
         ),
     ] = None,
+    show: Annotated[
+        bool, typer.Option("--show", help="Show each signal in the last window beside the reference, too.")
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -46,11 +49,14 @@ def backtest(
     $ driftline backtest loans.csv --model loans --time-column at --reference train.csv
     $ DRIFTLINE_MODELS='{"*": {windows: [1d], pane: 6h}}' driftline backtest loans.csv --mapping loans.yaml
     """
+    from driftline.cli.show import as_json as shown_as_json
+    from driftline.cli.show import print_shown
     from driftline.cli.terminal import age, note, print_json, progress
     from driftline.config import ALL_MODELS, load
     from driftline.config.doubts import doubts
     from driftline.config.suiting import as_models, suited
     from driftline.runtime.local import backtest as run_backtest
+    from driftline.runtime.local import still_firing
     from driftline.tables import iter_events, time_span
 
     settings = load(config)
@@ -80,9 +86,12 @@ def backtest(
         )
     spent = time.process_time() - started
     if json:
-        print_json({**as_json(result), "chosen": as_models(chosen)})
+        beside = {"shown": [shown_as_json(each) for each in result.shown]} if show else {}
+        print_json({**as_json(result), "chosen": as_models(chosen), **beside})
     else:
         _print(result, span)
+        for each in result.shown if show else ():
+            print_shown(each, {signal.name for incident in still_firing(result) for signal in incident.signals})
     note(f"{spent:.1f} s of CPU, {result.events / spent:,.0f} events a second")
 
 

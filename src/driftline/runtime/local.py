@@ -17,6 +17,7 @@ from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events, t
 from driftline.tasks.judge import Judge
 from driftline.tasks.learning import longer_slice
 from driftline.tasks.rules import JudgeSettings
+from driftline.tasks.shown import Shown
 from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
 
 MOST_SLICES = 2_000
@@ -36,6 +37,8 @@ class Backtest:
     counters: Counter[str] = field(default_factory=Counter)
     incidents: list[Incident] = field(default_factory=list)
     """Every change of an incident, in order."""
+    shown: list[Shown] = field(default_factory=list)
+    """The last window of each model and version, beside its reference."""
 
     @property
     def latest(self) -> list[Incident]:
@@ -63,7 +66,7 @@ def backtest(
     for record in _pane_records(summarising, batches, result, progress):
         judge.process([record])
         result.incidents.extend(alert.incident for alert in judge.emit())
-    result.windows = judge.view()["counters"]["windows"]
+    result.windows, result.shown = judge.counters["windows"], judge.shown()
     return result
 
 

@@ -29,6 +29,7 @@ from driftline.tasks.learning import LEAST_SLICES, Packed
 from driftline.tasks.naming import name_change
 from driftline.tasks.references import References
 from driftline.tasks.rules import JudgeSettings, ModelRules
+from driftline.tasks.shown import Shown, show
 from driftline.tasks.silence import Silences
 from driftline.tasks.skips import Skips
 from driftline.tasks.stored import StoredSubject
@@ -454,6 +455,15 @@ class Judge:
             ],
             "stream": [_incident_view(incident) for incident in self._certain()],
         }
+
+    def shown(self) -> list[Shown]:
+        """Return the window that was judged last of each model and version, beside its reference."""
+        found = []
+        for subject in sorted(self._subjects):
+            judge = self._subjects[subject]
+            if not subject.segment and judge.watched is not None and judge.last is not None:
+                found.append(show(subject, judge.watched, judge.last))
+        return found
 
     @property
     def river(self) -> tuple[str, str]:

@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
+import numpy as np
 
-from driftline.codec import Count, Span, Time
+from driftline.codec import Count, Span, Time, corrupt
 from driftline.evidence.detectors import Fed
 from driftline.evidence.news import News
 from driftline.incidents.incident import Incident, Subject, Window
 from driftline.tasks.adoption import Adoption
 from driftline.tasks.rules import LearnRule
+from driftline.tasks.shown import Counted
+from driftline.tasks.watched import Watched
 
 
 class Trail(msgspec.Struct, frozen=True):
@@ -28,6 +31,8 @@ class Trail(msgspec.Struct, frozen=True):
     layout: str = ""
     """By which its windows and evidence were counted; "" in what earlier releases wrote."""
     held: dict[int, Count] = {}
+    last_news: News | None = None
+    """Of the window that was judged last."""
 
 
 class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -52,3 +57,16 @@ class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
 def under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arrays whose names begin so, by the rest of their names."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def last_counted(stored: StoredSubject, arrays: Mapping[str, Any], watched: Watched) -> Counted | None:
+    """Return the window that was judged last; None where none was, or by a release that did not store it.
+
+    Raises `StateCorrupt` where it does not fit its reference.
+    """
+    vector, news = arrays.get("last"), None if stored.trail is None else stored.trail.last_news
+    if vector is None or news is None or stored.last_window is None:
+        return None
+    if vector.dtype != np.int64 or len(vector) != watched.projection.width:
+        raise corrupt("subject", f"the last window of {stored.subject} does not fit its reference")
+    return Counted(stored.last_window, vector, news)

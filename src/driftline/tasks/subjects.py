@@ -35,7 +35,8 @@ from driftline.tasks.following import NOTABLE, Following
 from driftline.tasks.learning import Learner
 from driftline.tasks.rules import ModelRules
 from driftline.tasks.seen import Seen
-from driftline.tasks.stored import StoredSubject, Trail, under
+from driftline.tasks.shown import Counted
+from driftline.tasks.stored import StoredSubject, Trail, last_counted, under
 from driftline.tasks.watched import Watched, rounded, rounded_all
 
 MOST_SILENT = 1_000
@@ -86,6 +87,8 @@ class SubjectJudge:
         self.watched: Watched | None = None
         self._seen: Seen | None = None
         """The window judged last; None after a restart."""
+        self.last: Counted | None = None
+        """What it held, also after a restart."""
         self._turned: dict[int, int] = {}
         self._totals: dict[str, float] = {}
         self._measured: list[Signal] | None = []
@@ -124,6 +127,7 @@ class SubjectJudge:
     def watch(self, watched: Watched, since: int) -> None:
         """Compare with this reference all slices that start at or after `since`."""
         self.watched = watched
+        self.last = None
         self._turned = {}
         self._since = since
         self._evidence, self._windows, self._volumes, self._onsets = {}, {}, {}, {}
@@ -296,7 +300,7 @@ class SubjectJudge:
         window = Window(start, start + size, self.watched.projection.events(vector))
         held = self._held.pop(size, 0) if window.count else self._held.get(size, 0)
         seen = self._seen = Seen(self._turn(size, start), self._volumes[size], vector, window, held, news)
-        self.last_window, self._measured = window, None
+        self.last, self.last_window, self._measured = Counted(window, vector, news), window, None
         changed: list[Incident | None] = []
         enough = window.count >= self._rules.min_events
         if start % size == 0:  # of hopping windows only those that do not overlap add evidence
@@ -373,6 +377,8 @@ class SubjectJudge:
     def snapshot(self) -> tuple[Any, dict[str, Ints | np.ndarray[Any, np.dtype[np.float64]]]]:
         """Return (plain values, arrays). Slices being learned are stored apart: see `Learner.changed`."""
         arrays: dict[str, Any] = {f"window/{number}": vector for number, vector in enumerate(self._windows.values())}
+        if self.last is not None:
+            arrays["last"] = self.last.vector
         arrays.update(self.following.snapshot())
         for (size, kind), evidence in self._evidence.items():
             for name, array in evidence.snapshot().items():
@@ -404,6 +410,7 @@ class SubjectJudge:
                 [self._news.get(key, News()) for key in self._windows] if self._news else [],
                 self.watched.projection.layout if self.watched else "",
                 dict(self._held),
+                None if self.last is None else self.last.news,
             ),
         )
         return value, arrays
@@ -436,6 +443,7 @@ class SubjectJudge:
         layout = stored.trail.layout if stored.trail is not None else ""
         if layout == watched.projection.layout if layout else not watched.projection.grouped:
             self._restore_counted(stored, arrays, watched, layout)
+            self.last = last_counted(stored, arrays, watched)
         else:  # counted by a release that had other bins: what is open now is not whole
             self._since = self.heard
         fed = {(name, signal): held for name, signal, held in stored.detectors}

@@ -1,0 +1,159 @@
+"""`driftline show`: each signal of a model now, beside its reference."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from driftline.cli.options import ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from rich.text import Text
+
+    from driftline.evidence.portraits import Portrait
+    from driftline.tasks.shown import Shown
+
+DISTANCES = {"psi": "PSI", "jensen_shannon": "JS", "kolmogorov_smirnov": "KS", "wasserstein": "Wasserstein"}
+MOST_NAMED = 3
+"""Categories on a line."""
+
+
+def show(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.", show_default=False)],
+    version: Annotated[
+        str | None, typer.Option("--version", help="Only this model version; else all.", show_default=False)
+    ] = None,
+    segment: Annotated[
+        str, typer.Option("--segment", metavar="TAG=VALUE", help="This segment; else all events of the model.")
+    ] = "",
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Show each signal of a model in the window judged last, beside its reference: distances, rates, distributions.
+
+    The signal that is farthest away comes first; those of open incidents are in red. It reads what the workers stored
+    with their last checkpoint. `driftline backtest --show` shows the same of a table.
+
+    \b
+    $ driftline show churn
+    $ driftline show churn --version 3 --json | jq '.shown[].signals[] | {name, effects}'
+    """
+    from driftline.cli.connect import open_store
+    from driftline.cli.terminal import note, print_json
+    from driftline.config import load
+    from driftline.errors import ConfigError
+    from driftline.runtime.references import chosen, subjects
+    from driftline.runtime.showing import last_windows
+
+    settings = load(config)
+    if settings.redis.url is None:
+        raise ConfigError(
+            "redis.url: is not set, and what workers know is kept there; set "
+            "DRIFTLINE_REDIS__URL=redis://localhost:6379/0 for this command and for `driftline run`"
+        )
+    store = open_store(settings)
+    try:
+        meant = chosen(subjects(store, settings.group), model, version, segment)
+        found = last_windows(store, settings.group, meant)
+    finally:
+        store.close()
+    firing = {
+        each["version"]: {name for incident in each["incidents"] for name in incident["signals"]} for each in meant
+    }
+    if json:
+        print_json({"model": model, "shown": [as_json(each) for each in found]})
+    else:
+        for each in found:
+            print_shown(each, firing.get(each.subject.version, ()))
+    known = {each.subject.version for each in found}
+    for view in meant:
+        if view["version"] not in known:
+            learning = f"its reference is being learned, from {view['learned_events']:,} events so far"
+            why = "no window was judged yet" if view["reference"] else learning
+            note(f"{model} version {view['version'] or '(none)'}: {why}")
+
+
+def as_json(shown: "Shown") -> dict[str, Any]:
+    """Return a window and its signals as programs read them; times are RFC 3339."""
+    from dataclasses import asdict
+
+    from driftline.events import rfc3339
+
+    return {
+        "version": shown.subject.version or None,
+        "segment": shown.subject.segment or None,
+        "window": {
+            "start": rfc3339(shown.window.start),
+            "end": rfc3339(shown.window.end),
+            "count": shown.window.count,
+        },
+        "reference": {"address": shown.reference.address, "events": shown.reference.events},
+        "signals": [
+            {
+                "name": each.name,
+                "family": each.family,
+                "nature": each.nature,
+                "effects": dict(each.effects),
+                "histogram": None if each.histogram is None else asdict(each.histogram),
+                "categories": {
+                    label: {"before": before, "after": after} for label, (before, after) in each.categories.items()
+                },
+            }
+            for each in shown.portraits
+        ],
+    }
+
+
+def print_shown(shown: "Shown", firing: "Collection[str]") -> None:
+    """Print a window and its signals; `firing` are those of open incidents."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from driftline.cli.terminal import out
+    from driftline.events import rfc3339
+
+    grid = Table("signal", pad_edge=False, box=None)
+    for header in (*DISTANCES.values(), "null", "missing", "mean"):
+        grid.add_column(header, justify="right")
+    grid.add_column("reference → now")
+    for each in shown.portraits:
+        grid.add_row(Text(each.name, "red" if each.name in firing else ""), *_cells(each.effects), _drawn(each))
+    console = out()
+    window = shown.window
+    console.print(
+        f"{shown.subject}: {window.count:,} events, {rfc3339(window.start)} to {rfc3339(window.end)}, "
+        f"beside a reference of {shown.reference.events:,}"
+    )
+    console.print(grid)
+    console.print()
+
+
+def _cells(effects: "Mapping[str, float]") -> "Sequence[str]":
+    distances = [f"{effects[name]:.3f}" if name in effects else "" for name in DISTANCES]
+    rates = [
+        _change(effects.get(f"{kind}_before", 0.0), effects.get(f"{kind}_after", 0.0), "{:.2%}")
+        for kind in ("null", "missing")
+    ]
+    mean = _change(effects["mean_before"], effects["mean_after"], "{:.4g}") if "mean_after" in effects else ""
+    return [*distances, *rates, mean]
+
+
+def _change(before: float, after: float, form: str) -> str:
+    texts = ["0" if not value else form.format(value) for value in (before, after)]
+    return texts[0] if texts[0] == texts[1] else " → ".join(texts)
+
+
+def _drawn(each: "Portrait") -> "Text":
+    from rich.text import Text
+
+    from driftline.cli.histograms import bars
+
+    if each.histogram is not None:
+        held = each.histogram
+        top = max(*held.before, *held.after) or 1.0
+        whole = [[*(round(share / top * 1_000) for share in shares), 1_000] for shares in (held.before, held.after)]
+        before, after = (bars(heights)[:-1] for heights in whole)  # both in one scale
+        return Text(f"{held.low:.3g} {before} {held.high:.3g} → {after}")
+    shares = list(each.categories.items())[:MOST_NAMED]
+    return Text(", ".join(f"{label} {_change(before, after, '{:.0%}')}" for label, (before, after) in shares))

@@ -1,0 +1,37 @@
+"""The window that was judged last, for people to look at: `driftline show`."""
+
+from dataclasses import dataclass
+
+from driftline.evidence.news import News
+from driftline.evidence.portraits import Portrait, portraits
+from driftline.evidence.reference import Reference
+from driftline.incidents.incident import Subject, Window
+from driftline.sketches.keys import Ints
+from driftline.tasks.watched import Watched
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What a window held."""
+
+    window: Window
+    vector: Ints
+    """In the layout of the reference's projection."""
+    news: News
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A subject's last window beside its reference."""
+
+    subject: Subject
+    window: Window
+    reference: Reference
+    portraits: list[Portrait]
+
+
+def show(subject: Subject, watched: Watched, last: Counted) -> Shown:
+    """Compare a window with what it was compared with when it was judged: the same phase of a season."""
+    window = last.window
+    projection = watched.at(window.start, window.size).projection
+    return Shown(subject, window, watched.reference, portraits(projection, last.vector, last.news.excess))
