@@ -9,9 +9,9 @@ from typing import ClassVar
 import pytest
 
 from driftline.incidents.incident import Kind
+from driftline.incidents.matching import Matcher
 from driftline.router.deliveries import LONGEST_WAIT_S, Deliveries
 from driftline.router.desk import Desk, SinkRules
-from driftline.router.matching import Matcher
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Later, Never
 from tests.router.changes import MINUTE, NOW, change, over, route, routing

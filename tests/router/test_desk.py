@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from driftline.errors import StateCorrupt
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Kind
+from driftline.incidents.matching import Matcher
+from driftline.incidents.responses import Acknowledgement, Silence
 from driftline.router.desk import MAX_WAITING, Desk, SinkRules
-from driftline.router.matching import Matcher
 from driftline.router.notification import MAX_ALERTS, Notification
 from driftline.router.routes import Hours, Inhibition, Routing
 from tests.router.changes import HOUR, MINUTE, NOW, change, over, route, routing
@@ -133,6 +134,42 @@ def test_what_is_held_back_is_told_once_its_cause_is_over_unless_it_is_over_too(
     (after,) = deliver(at_desk, NOW + HOUR)
 
     assert {alert.data.kind for alert in after.alerts} == {Kind.DATA_QUALITY, Kind.DATA_DRIFT}
+
+
+def test_who_acknowledged_hears_of_changes_only() -> None:
+    at_desk, alert = desk(), change()
+    at_desk.take(alert, NOW)
+    deliver(at_desk, NOW + MINUTE)
+    at_desk.respond(Acknowledgement(alert.data.incident, "ada", "", NOW + MINUTE))
+
+    assert deliver(at_desk, NOW + 2 * DAY) == []
+    at_desk.take(over(alert, NOW + 2 * DAY), NOW + 2 * DAY)
+    assert [each.status for each in deliver(at_desk, NOW + 3 * DAY)] == ["resolved"]
+
+
+def test_what_is_silenced_is_told_when_the_silence_ends_if_it_still_fires() -> None:
+    at_desk, blobs = desk(), dict[str, bytes]()
+    at_desk.respond(Silence("s", ["model=churn"], "ada", "", NOW, NOW + HOUR))
+    ended, lasting, other = change("churn"), change("churn", Kind.DATA_DRIFT), change("fraud")
+    for alert in (ended, lasting, other):
+        at_desk.take(alert, NOW)
+    at_desk.take(over(ended, NOW + MINUTE), NOW + MINUTE)
+    store(at_desk, blobs)
+    at_desk = desk()
+    at_desk.restore(blobs)
+
+    assert models(deliver(at_desk, NOW + 30 * MINUTE)) == [["fraud"]]
+    (after,) = deliver(at_desk, NOW + HOUR)
+    assert [alert.data.kind for alert in after.alerts] == [Kind.DATA_DRIFT]
+
+
+def test_a_silence_that_is_said_again_ends_when_it_says() -> None:
+    at_desk = desk()
+    at_desk.respond(Silence("s", ["model=churn"], "ada", "", NOW, NOW + DAY))
+    at_desk.respond(Silence("s", ["model=churn"], "bob", "", NOW + 1, NOW + 1))
+    at_desk.respond(Silence("s", ["model=churn"], "ada", "", NOW, NOW + DAY))
+    at_desk.take(change("churn"), NOW)
+    assert models(deliver(at_desk, NOW + MINUTE)) == [["churn"]]
 
 
 def test_a_storm_is_told_in_few_messages_with_the_urgent_first() -> None:

@@ -6,8 +6,8 @@ import pytest
 from driftline.config.routing import RouterSettings
 from driftline.errors import ConfigError
 from driftline.incidents.incident import Kind
+from driftline.incidents.matching import labels_of
 from driftline.router.building import routing_of
-from driftline.router.matching import labels_of
 from driftline.router.planning import planned
 from driftline.router.routes import Hours
 from tests.router.changes import NOW, change

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from driftline.cli import responding
 from driftline.cli.connect import open_kafka
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import age, note, out, print_json
@@ -18,6 +19,7 @@ from driftline.config.names import nearest
 from driftline.errors import DriftlineError, InputError
 from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert
+from driftline.incidents.responses import Responses
 from driftline.incidents.standing import Incidents, count_firing, read_sign, wanted
 from driftline.log.api import Log
 
@@ -25,7 +27,17 @@ POLL_S = 0.5
 _STYLES = {"critical": "bold red", "warning": "yellow"}
 
 
+app = typer.Typer(pretty_exceptions_enable=False)
+app.command("ack")(responding.ack)
+app.command("silence")(responding.silence)
+app.command("unsilence")(responding.unsilence)
+app.command("silences")(responding.silences)
+app.command("show")(responding.show)
+
+
+@app.callback(invoke_without_command=True)
 def alerts(
+    context: typer.Context,
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Keep running, and print each alert as it comes.")
     ] = False,
@@ -48,7 +60,11 @@ def alerts(
     $ driftline alerts
     $ driftline alerts --follow --model churn
     $ driftline alerts --json | jq .data.summary
+    $ driftline alerts ack 3f9c --why "new price list"
+    $ driftline alerts silence 'model="churn"' --for 2h --why "we are moving it"
     """
+    if context.invoked_subcommand is not None:
+        return
     settings = load(config)
     group = None if all_groups else settings.group
     log = open_kafka(settings)
@@ -110,7 +126,7 @@ def watch(
             if not follow:
                 raise InputError(unknown)
             note(unknown)
-        _print_all(incidents.alerts(resolved=resolved, model=model), settings, as_json)
+        _print_all(incidents.alerts(resolved=resolved, model=model), settings, as_json, incidents.responses)
         for _, sign in sorted(incidents.signs.items()) if watchdog else ():
             _print_sign(sign, as_json)
         if watchdog and not incidents.signs:
@@ -132,7 +148,7 @@ def watch(
         reader.close()
 
 
-def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool) -> None:
+def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool, said: Responses) -> None:
     if as_json:
         for alert in alerts:
             print_json(msgspec.to_builtins(alert))
@@ -141,11 +157,13 @@ def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool) -> No
         out().print("nothing fires")
         return
     now = time.time_ns() // 1_000_000
-    table = Table("state", "model", "version", "segment", "kind", "since", "age", "why", box=None, pad_edge=False)
+    silences = said.active(now)
+    table = Table("id", "state", "model", "version", "segment", "kind", "since", "age", "why", box=None, pad_edge=False)
     for alert in alerts:
         since = age((now if alert.firing else alert.changed) - alert.opened)
         table.add_row(
-            _state(alert),
+            alert.data.incident[: responding.ID_SHOWN],
+            Text.assemble(_state(alert), responding.remark(alert, said, silences, now)),
             alert.data.model,
             alert.data.version,
             alert.data.segment,

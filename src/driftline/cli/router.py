@@ -179,8 +179,8 @@ def _labels(given: list[str], routing: "Routing") -> dict[str, str]:
 
 
 def _open(settings: Settings, routing: "Routing") -> "list[tuple[Alert, dict[str, str]]]":
+    from driftline.incidents.matching import labels_of
     from driftline.incidents.standing import Incidents
-    from driftline.router.matching import labels_of
 
     incidents = Incidents(settings.group)
     reader = open_kafka(settings).read(settings.topics.alerts)

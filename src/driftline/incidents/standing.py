@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from driftline.incidents.alerts import Alert, alert_source, decode_alert
+from driftline.incidents.responses import Responses, decode_response
 from driftline.incidents.severity import urgency
 from driftline.incidents.watchdog import WATCHDOG_TYPE
 
@@ -15,14 +16,19 @@ class Incidents:
 
     Args:
         group: whose incidents; None for those of all groups that publish to the topic.
+        keep: keep all changes, not only the latest of each incident.
     """
 
-    def __init__(self, group: str | None) -> None:
+    def __init__(self, group: str | None, *, keep: bool = False) -> None:
+        self.changes: list[Alert] = []
+        self._keep = keep
         self.unreadable = 0
         self.others = 0
         """Alerts of other groups, which were left out."""
         self.signs: dict[tuple[str, int], dict[str, Any]] = {}
         """The watchdog's latest event of each source and partition of the panes topic: those are no incidents."""
+        self.responses = Responses()
+        """What people said of them."""
         self._source = None if group is None else alert_source(group)
         self._latest: dict[str, dict[str, Alert]] = {}
         """By fingerprint and incident, the one that changed last at the end."""
@@ -39,11 +45,17 @@ class Incidents:
             return None
         alert = decode_alert(value)
         if alert is None:
-            self.unreadable += 1
+            response = decode_response(value)
+            if response is None:
+                self.unreadable += 1
+            elif self.concerns(response.source):
+                self.responses.take(response.data)
             return None
         if not self.concerns(alert.source):
             self.others += 1
             return None
+        if self._keep:
+            self.changes.append(alert)
         held = self._latest.setdefault(alert.partitionkey, {})
         held.pop(alert.data.incident, None)
         held[alert.data.incident] = alert

@@ -18,6 +18,7 @@ import faust
 
 from driftline.errors import ConfigError, LogUnavailable, StateUnavailable
 from driftline.incidents.alerts import Alert, alert_source, decode_alert
+from driftline.incidents.responses import Acknowledgement, Silence, decode_response
 from driftline.log.api import Log
 from driftline.router.deliveries import Deliveries
 from driftline.router.desk import Desk
@@ -126,30 +127,40 @@ class Router:
         alert = self._own(value)
         if alert is not None:
             self._desk.reread([(alert, published)], self._wall_ms())
+        elif (word := self._word(value)) is not None:
+            self._desk.respond(word)
 
     def _own(self, value: bytes | None) -> Alert | None:
         alert = decode_alert(value)
         return alert if alert is not None and alert.source == alert_source(self._group) else None
 
+    def _word(self, value: bytes | None) -> Acknowledgement | Silence | None:
+        response = decode_response(value)
+        return response.data if response is not None and response.source == alert_source(self._group) else None
+
     async def _look(self) -> None:
         """Read the whole topic, and take in what is not known."""
         self._looked = self._clock()
-        found = await asyncio.to_thread(self._read)
+        found, said = await asyncio.to_thread(self._read)
+        for word in said:
+            self._desk.respond(word)
         new = self._desk.reread(found, self._wall_ms())
         log.info("looked through %d alerts: %d are new", len(found), new)
 
-    def _read(self) -> list[tuple[Alert, int]]:
-        found = []
+    def _read(self) -> tuple[list[tuple[Alert, int]], list[Acknowledgement | Silence]]:
+        found, said = [], []
         reader = self._log.read(self._topic)
         try:
             while not reader.at_end:
                 for _, _, published, record in reader.poll(POLL_S):
-                    alert = self._own(record.value)
+                    alert, word = self._own(record.value), self._word(record.value)
                     if alert is not None:
                         found.append((alert, published))
+                    elif word is not None:
+                        said.append(word)
         finally:
             reader.close()
-        return sorted(found, key=lambda each: each[1])
+        return sorted(found, key=lambda each: each[1]), said
 
 
 def faust_app(group: str, kafka: Mapping[str, Any], topic: str, take: Callable[[bytes | None, int], None]) -> faust.App:

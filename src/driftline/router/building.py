@@ -5,7 +5,7 @@ from dataclasses import replace
 from driftline.config.names import nearest
 from driftline.config.routing import DAYS, HoursSettings, RouterSettings, RouteSettings
 from driftline.errors import ConfigError
-from driftline.router.matching import Matcher
+from driftline.incidents.matching import Matcher
 from driftline.router.routes import Hours, Inhibition, Route, Routing
 
 GROUP_WAIT, GROUP_INTERVAL, REPEAT_INTERVAL = 30_000, 300_000, 4 * 3_600_000

@@ -21,8 +21,9 @@ import msgspec
 from driftline.codec import corrupt_if_it_fails
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import digest
+from driftline.incidents.matching import Labels, Matcher, all_match, labels_of
+from driftline.incidents.responses import Acknowledgement, Responses, Silence
 from driftline.incidents.severity import urgency
-from driftline.router.matching import Labels, labels_of
 from driftline.router.notification import MAX_ALERTS, Notification
 from driftline.router.routes import Route, Routing
 
@@ -121,6 +122,7 @@ class Desk:
         self._by_incident: dict[str, set[str]] = {}
         self._new: defaultdict[str, set[str]] = defaultdict(set)
         """By route, the groups that wait for their first notification."""
+        self._responses = Responses()
         self._dirty: set[str] = set()
 
     # what comes in
@@ -183,6 +185,16 @@ class Desk:
     def _labels(self, alert: Alert) -> Labels:
         return labels_of(alert, self._routing.owned(alert.data.model))
 
+    def respond(self, word: Acknowledgement | Silence) -> None:
+        """Take in what somebody said of incidents."""
+        if self._responses.take(word):
+            self._dirty.add("responses")
+
+    def _silenced(self, now: int) -> Callable[[Labels], bool]:
+        """Return what tells of an alert whether somebody wants to hear nothing of it now."""
+        held = [tuple(map(Matcher.parse, silence.matchers)) for silence in self._responses.active(now)]
+        return lambda labels: any(all_match(matchers, labels) for matchers in held)
+
     # what goes out
 
     def due(self, now: int, ready: Callable[[str], bool]) -> list[Notification]:
@@ -193,7 +205,11 @@ class Desk:
         firing: list[Labels] = []
         if self._routing.inhibitions:
             firing = [self._labels(held.latest) for held in self._incidents.values() if held.latest.firing]
-        held_back = self._routing.holding_back(firing)
+        inhibited, silenced = self._routing.holding_back(firing), self._silenced(now)
+
+        def held_back(labels: Labels) -> bool:
+            return inhibited(labels) or silenced(labels)
+
         found = []
         for name, group in list(self._groups.items()):
             if not ready(group.sink):
@@ -214,6 +230,8 @@ class Desk:
         told = [member for member, change in group.members.items() if change != NEVER_TOLD]
         open_now = [member for member in told if member not in fresh and self._incidents[member].latest.firing]
         reminder = not fresh
+        if reminder and not rules.refresh and all(self._attended(member) for member in open_now):
+            return
         if route.muted(now) or now < self._time_of(group, route, rules, reminder=reminder) or not (fresh or open_now):
             return
         chosen = sorted((*fresh, *open_now), key=self._rank)
@@ -228,6 +246,9 @@ class Desk:
             at=now,
         )
         self._dirty.add(f"group/{name}")
+
+    def _attended(self, incident: str) -> bool:
+        return incident in self._responses.acknowledged
 
     def _untold(self, name: str, group: Group, held_back: Callable[[Labels], bool], rules: SinkRules) -> list[str]:
         """Return the incidents that the sink knows otherwise, or not at all; note those that it need not know of."""
@@ -336,6 +357,8 @@ class Desk:
                 del self._incidents[incident]
                 self._by_incident.pop(incident, None)
                 self._dirty.add(f"incident/{incident}")
+        if self._responses.forget(self._incidents, now - self._remember):
+            self._dirty.add("responses")
 
     @property
     def open(self) -> list[Alert]:
@@ -361,6 +384,8 @@ class Desk:
             held: object = self._incidents.get(key) if kind == "incident" else self._groups.get(key)
             if kind == "desk":
                 held = (self._began, self.refused)
+            elif kind == "responses":
+                held = [*self._responses.acknowledged.values(), *self._responses.silences.values()]
             found[name] = None if held is None else msgspec.json.encode(held)
         self._dirty.clear()
         return found
@@ -374,6 +399,9 @@ class Desk:
                     self._incidents[key] = msgspec.json.decode(blob, type=Held)
                 elif kind == "group":
                     self._groups[key] = msgspec.json.decode(blob, type=Group)
+                elif kind == "responses":
+                    for word in msgspec.json.decode(blob, type=list[Acknowledgement | Silence]):
+                        self._responses.take(word)
                 else:
                     self._began, self.refused = msgspec.json.decode(blob, type=tuple[int | None, list[Refused]])
         for name, group in list(self._groups.items()):

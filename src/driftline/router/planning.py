@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from driftline.router.matching import Labels
+from driftline.incidents.matching import Labels
 from driftline.router.routes import Route, Routing
 
 

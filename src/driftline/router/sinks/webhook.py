@@ -16,7 +16,7 @@ import msgspec
 from driftline.config.sinks import WebhookSink as Settings
 from driftline.config.sinks import revealed
 from driftline.incidents.alerts import Alert
-from driftline.router.matching import labels_of
+from driftline.incidents.matching import labels_of
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import Http
 

@@ -1,7 +1,7 @@
 import pytest
 
 from driftline.incidents.incident import Kind
-from driftline.router.matching import Matcher, all_match, labels_of
+from driftline.incidents.matching import Matcher, all_match, labels_of
 from tests.router.changes import change
 
 

@@ -1,0 +1,196 @@
+"""`driftline alerts ack`, `silence` and others: what people say of incidents, as records in the alerts topic."""
+
+import getpass
+import time
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+import typer
+from rich.table import Table
+
+from driftline.cli.connect import open_kafka
+from driftline.cli.options import ConfigOption, JsonOption
+from driftline.cli.terminal import out, print_json
+from driftline.config import Settings, format_duration, load, parse_duration
+from driftline.errors import InputError
+from driftline.events import rfc3339
+from driftline.incidents.alerts import CONTENT_TYPE, Alert
+from driftline.incidents.incident import digest
+from driftline.incidents.matching import Matcher, all_match, labels_of
+from driftline.incidents.responses import Acknowledgement, Responses, Silence, response_of
+from driftline.incidents.standing import Incidents
+from driftline.log.api import Log, Outgoing
+
+ID_SHOWN = 8
+"""Digits of an incident's id that are shown, and enough to name it."""
+POLL_S, PUBLISH_S = 0.5, 10.0
+
+Incident = Annotated[str, typer.Argument(metavar="INCIDENT", help="Its id, or the first digits: see driftline alerts.")]
+Why = Annotated[str, typer.Option("--why", help="The reason, for those who read it later.")]
+By = Annotated[str | None, typer.Option("--by", help="Who says so (default: the user of this machine).")]
+
+
+def ack(incident: Incident, why: Why = "", by: By = None, config: ConfigOption = None) -> None:
+    """Acknowledge an incident: somebody looks after it. It is told again only when it changes or ends.
+
+    \b
+    $ driftline alerts ack 3f9c2a1b --why "new price list, Ada looks at it"
+    """
+    settings = load(config)
+    log = open_kafka(settings)
+    alert = _named(_standing(log, settings), incident)
+    _say(log, settings, Acknowledgement(alert.data.incident, by or getpass.getuser(), why, _now()))
+    out().print(f"acknowledged: {alert.data.summary}")
+
+
+def silence(
+    matchers: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MATCHER...", help='What to be silent about: model="churn", kind=~".*drift", tenant=acme.'
+        ),
+    ],
+    length: Annotated[str, typer.Option("--for", help="How long, such as 2h or 7d.")] = "2h",
+    why: Why = "",
+    by: By = None,
+    config: ConfigOption = None,
+) -> None:
+    """Tell nobody of alerts that match, for a while. They go on being found; what still fires then is told then.
+
+    A matcher is a label (model, version, segment, kind, severity, level, incident, or a tag), an operator (=, !=, =~ or
+    !~) and a value.
+
+    \b
+    $ driftline alerts silence 'model="churn"' 'kind=~".*drift"' --for 3h --why "backfill"
+    """
+    settings = load(config)
+    try:
+        parsed = [str(Matcher.parse(text)) for text in matchers]
+        length_ms = parse_duration(length)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    log, now, who = open_kafka(settings), _now(), by or getpass.getuser()
+    word = Silence(digest(settings.group, who, str(now), *parsed), parsed, who, why, now, now + length_ms)
+    _say(log, settings, word)
+    firing = [each for each in _standing(log, settings).alerts() if _matches(each, word)]
+    out().print(
+        f"silence {word.id[:ID_SHOWN]} until {rfc3339(word.until)}; {len(firing)} incidents that fire now match"
+    )
+
+
+def unsilence(
+    silence: Annotated[str, typer.Argument(metavar="SILENCE", help="Its id, or the first digits.")],
+    why: Why = "",
+    by: By = None,
+    config: ConfigOption = None,
+) -> None:
+    """End a silence before its time: what still fires is told.
+
+    \b
+    $ driftline alerts unsilence 7d20c1aa
+    """
+    settings = load(config)
+    log, now = open_kafka(settings), _now()
+    known = [each for each in _standing(log, settings).responses.active(now) if each.id.startswith(silence)]
+    if len(known) != 1:
+        found = "no silence that holds" if not known else f"{len(known)} silences"
+        raise InputError(f'"{silence}" names {found}; see driftline alerts silences')
+    word = msgspec.structs.replace(known[0], until=now, at=now, by=by or getpass.getuser(), why=why)
+    _say(log, settings, word)
+    out().print(f"silence {word.id[:ID_SHOWN]} has ended")
+
+
+def silences(config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Show which silences hold, since when, until when, by whom and why.
+
+    \b
+    $ driftline alerts silences
+    """
+    settings = load(config)
+    held = _standing(open_kafka(settings), settings).responses.active(_now())
+    if json:
+        print_json([msgspec.to_builtins(each) for each in held])
+        return
+    if not held:
+        out().print("no silence holds")
+        return
+    table = Table("id", "alerts with", "since", "until", "by", "why", box=None, pad_edge=False)
+    for each in held:
+        said = (each.by, each.why)
+        table.add_row(each.id[:ID_SHOWN], " and ".join(each.matchers), rfc3339(each.at), rfc3339(each.until), *said)
+    out().print(table)
+
+
+def show(incident: Incident, config: ConfigOption = None, json: JsonOption = False) -> None:
+    """Show one incident: each of its changes, and who said what of it.
+
+    \b
+    $ driftline alerts show 3f9c2a1b
+    """
+    settings = load(config)
+    log = open_kafka(settings)
+    standing = _standing(log, settings)
+    alert = _named(standing, incident, resolved=True)
+    changes = [each for each in standing.changes if each.data.incident == alert.data.incident]
+    word = standing.responses.acknowledged.get(alert.data.incident)
+    if json:
+        said = None if word is None else msgspec.to_builtins(word)
+        print_json({"changes": [msgspec.to_builtins(each) for each in changes], "acknowledged": said})
+        return
+    table = Table("at", "state", "what", box=None, pad_edge=False)
+    for each in changes:
+        table.add_row(rfc3339(each.changed), each.data.status, each.data.summary)
+    if word is not None:
+        table.add_row(rfc3339(word.at), "acknowledged", f"by {word.by}" + (f": {word.why}" if word.why else ""))
+    out().print(table)
+
+
+def remark(alert: Alert, said: Responses, silences: Sequence[Silence], now: int) -> str:
+    """Return what is to be added to the state of an incident: who looks after it, how long it is silenced."""
+    word = said.acknowledged.get(alert.data.incident)
+    held = max((each.until for each in silences if _matches(alert, each)), default=None)
+    parts = [] if word is None else [f"acknowledged by {word.by}"]
+    if held is not None and alert.firing:
+        parts.append(f"silenced for {format_duration(-(-(held - now) // 60_000) * 60_000)}")
+    return "".join(f", {part}" for part in parts)
+
+
+def _matches(alert: Alert, silence: Silence) -> bool:
+    return all_match(map(Matcher.parse, silence.matchers), labels_of(alert, {}))
+
+
+def _named(standing: Incidents, incident: str, *, resolved: bool = False) -> Alert:
+    found = [each for each in standing.alerts(resolved=resolved) if each.data.incident.startswith(incident)]
+    if len(found) == 1:
+        return found[0]
+    what = "incident" if resolved else "incident that fires"
+    amount = f"no {what}" if not found else f"{len(found)} incidents"
+    raise InputError(f'"{incident}" names {amount}; write more of the id that driftline alerts shows')
+
+
+def _standing(log: Log, settings: Settings) -> Incidents:
+    standing = Incidents(settings.group, keep=True)
+    reader = log.read(settings.topics.alerts)
+    try:
+        while not reader.at_end:
+            for *_, record in reader.poll(POLL_S):
+                standing.update(record.key, record.value)
+    finally:
+        reader.close()
+    return standing
+
+
+def _say(log: Log, settings: Settings, word: Acknowledgement | Silence) -> None:
+    response = response_of(word, group=settings.group)
+    producer = log.producer()
+    try:
+        headers = (("content-type", CONTENT_TYPE.encode()),)
+        producer.produce(Outgoing(settings.topics.alerts, response.key, response.encode(), headers=headers))
+        producer.flush(PUBLISH_S)
+    finally:
+        producer.close()
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

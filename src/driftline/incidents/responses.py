@@ -1,0 +1,144 @@
+"""What people say of incidents: acknowledgements and silences. Each is a CloudEvent in the alerts topic.
+
+So each has a place in the log, with who said it and why, and whoever reads alerts can obey it. A compacted topic keeps
+the latest word on each incident and of each silence.
+"""
+
+from collections.abc import Container
+from typing import Literal
+
+import msgspec
+
+from driftline.events import rfc3339
+from driftline.incidents.alerts import alert_source
+from driftline.incidents.incident import digest
+
+RESPONSE_PREFIX = "io.driftline.response."
+SCHEMA = "https://driftline.dev/schemas/response-1.json"
+
+
+class Acknowledgement(msgspec.Struct, frozen=True, tag="acknowledgement", tag_field="response"):
+    """Somebody looks after an incident: it is not told again while it only goes on."""
+
+    incident: str
+    by: str
+    why: str
+    at: int
+    """Epoch milliseconds, by the clock of who said it."""
+
+    @property
+    def name(self) -> str:
+        """The same for every word on this incident."""
+        return self.incident
+
+
+class Silence(msgspec.Struct, frozen=True, tag="silence", tag_field="response"):
+    """Alerts that match are not told for a while. What still fires when it ends is told then."""
+
+    id: str
+    matchers: list[str]
+    """As a route's, such as `model="churn"`; an alert must match all of them."""
+    by: str
+    why: str
+    at: int
+    until: int
+    """When it ends, in epoch milliseconds; to end one early, say it again with another end."""
+
+    @property
+    def name(self) -> str:
+        """The same for every word on this silence."""
+        return self.id
+
+
+class Response(msgspec.Struct, frozen=True):
+    """What was said, as it is published.
+
+    >>> word = Acknowledgement("0" * 32, "ada", "new price list", 0)
+    >>> response = response_of(word, group="driftline")
+    >>> decode_response(response.encode()) == response
+    True
+    """
+
+    specversion: Literal["1.0"]
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    datacontenttype: Literal["application/json"]
+    dataschema: str
+    partitionkey: str
+    data: Acknowledgement | Silence
+
+    @property
+    def key(self) -> bytes:
+        """The key of its record."""
+        return self.partitionkey.encode()
+
+    def encode(self) -> bytes:
+        """Return the value of its record."""
+        return msgspec.json.encode(self)
+
+
+def response_of(word: Acknowledgement | Silence, *, group: str) -> Response:
+    """Return what is published when this is said of a group's incidents."""
+    kind = "acknowledgement" if isinstance(word, Acknowledgement) else "silence"
+    key = digest(group, kind, word.name)
+    return Response(
+        specversion="1.0",
+        id=digest(key, str(word.at)),
+        source=alert_source(group),
+        type=RESPONSE_PREFIX + kind,
+        subject=word.name,
+        time=rfc3339(word.at),
+        datacontenttype="application/json",
+        dataschema=SCHEMA,
+        partitionkey=key,
+        data=word,
+    )
+
+
+def decode_response(value: bytes | None) -> Response | None:
+    """Return what a record of the alerts topic says of incidents; None if it holds something else."""
+    try:
+        response = _decoder.decode(value or b"null")
+    except msgspec.DecodeError:
+        return None
+    return response if response.type.startswith(RESPONSE_PREFIX) else None
+
+
+class Responses:
+    """The latest word on each incident, and the silences."""
+
+    def __init__(self) -> None:
+        self.acknowledged: dict[str, Acknowledgement] = {}
+        self.silences: dict[str, Silence] = {}
+
+    def take(self, word: Acknowledgement | Silence) -> bool:
+        """Take a word in; returns False where a later one is known."""
+        held = (self.acknowledged if isinstance(word, Acknowledgement) else self.silences).get(word.name)
+        if held is not None and held.at >= word.at:
+            return False
+        if isinstance(word, Acknowledgement):
+            self.acknowledged[word.name] = word
+        else:
+            self.silences[word.name] = word
+        return True
+
+    def forget(self, incidents: Container[str], before: int) -> bool:
+        """Let go of what was said before a time of incidents that are gone, and of silences that ended before it."""
+        gone = [name for name, word in self.acknowledged.items() if name not in incidents and word.at < before]
+        ended = [name for name, silence in self.silences.items() if silence.until < before]
+        for name in gone:
+            del self.acknowledged[name]
+        for name in ended:
+            del self.silences[name]
+        return bool(gone or ended)
+
+    def active(self, now: int) -> list[Silence]:
+        """Return the silences that hold at a time (epoch milliseconds), the one that ends first in front."""
+        held = [silence for silence in self.silences.values() if silence.at <= now < silence.until]
+        return sorted(held, key=lambda silence: (silence.until, silence.id))
+
+
+_decoder = msgspec.json.Decoder(Response)

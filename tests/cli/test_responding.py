@@ -1,0 +1,66 @@
+"""What people say of incidents has a place in the alerts topic, and whoever reads alerts sees it."""
+
+import json
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from driftline.incidents.responses import Acknowledgement, Silence, response_of
+from driftline.log.api import Outgoing
+from driftline.log.kafka import KafkaLog
+from tests.alerts import alert_validator
+from tests.cli.conftest import Driftline
+from tests.router.changes import NOW, change, over
+
+
+@pytest.mark.parametrize(
+    "word", [Acknowledgement("a" * 32, "ada", "", 0), Silence("b" * 32, ['a="b"'], "ada", "x", 0, 1)]
+)
+def test_a_response_is_as_its_schema_says(word: Acknowledgement | Silence) -> None:
+    event: dict[str, Any] = msgspec.json.decode(response_of(word, group="driftline").encode())
+    alert_validator("response").validate(event)
+    event["data"]["extra"] = 1
+    with pytest.raises(jsonschema.ValidationError):
+        alert_validator("response").validate(event)
+
+
+def test_incidents_are_acknowledged_and_silenced_in_the_topic(driftline: Driftline, on_kafka: dict[str, str]) -> None:
+    driftline("topics", "create", **on_kafka)
+    log = KafkaLog({"bootstrap.servers": on_kafka["DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS"]})
+    producer = log.producer()
+    first, second = change("churn"), change("fraud")
+    for alert in (first, second, over(second, NOW + 60_000)):
+        producer.produce(Outgoing(on_kafka["DRIFTLINE_TOPICS__ALERTS"], alert.key, alert.encode()))
+    producer.flush(10)
+    producer.close()
+    incident = first.data.incident
+
+    unknown = driftline("alerts", "ack", "zzz", **on_kafka)
+    ended = driftline("alerts", "ack", second.data.incident, **on_kafka)
+    acked = driftline("alerts", "ack", incident[:8], "--why", "new prices", "--by", "ada", **on_kafka)
+    wrong = driftline("alerts", "silence", "churn", **on_kafka)
+    silenced = driftline("alerts", "silence", "model=churn", "--for", "2h", "--by", "ada", **on_kafka)
+    shown = driftline("alerts", **on_kafka)
+    held = driftline("alerts", "silences", "--json", **on_kafka)
+    (silence,) = held.json[0]
+    lifted = driftline("alerts", "unsilence", silence["id"][:8], **on_kafka)
+    again = driftline("alerts", "unsilence", silence["id"][:8], **on_kafka)
+    none = driftline("alerts", "silences", **on_kafka)
+    history = driftline("alerts", "show", second.data.incident[:8], "--json", **on_kafka)
+
+    assert (unknown.status, "names no incident that fires" in unknown.err) == (2, True)
+    assert ended.status == 2
+    assert acked.out.startswith("acknowledged: churn:")
+    assert "is not a matcher" in wrong.err
+    assert "1 incidents that fire now match" in silenced.out
+    words = " ".join(shown.out.split())
+    assert "acknowledged by ada" in words
+    assert "silenced" in words
+    assert "left out" not in shown.err
+    assert (silence["matchers"], silence["by"]) == (['model="churn"'], "ada")
+    assert lifted.out.endswith("has ended\n")
+    assert "names no silence that holds" in again.err
+    assert none.out == "no silence holds\n"
+    assert [each["data"]["status"] for each in json.loads(history.out)["changes"]] == ["firing", "resolved"]
