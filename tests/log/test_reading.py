@@ -125,6 +125,7 @@ def test_a_batch_holds_records_whole(any_backend: Backend) -> None:
             values += batch.values
             timestamps += batch.timestamps
             records += [batch.record(index) for index in range(len(batch.values))]
+            assert [record.headers for record in records[-len(batch.values) :]] == list(batch.headers())
     assert values == [b"v", None, b""]
     assert timestamps[:2] == [1_700_000_000_123, 1_700_000_000_124]
     assert timestamps[2] > 1_700_000_000_124

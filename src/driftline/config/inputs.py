@@ -17,7 +17,8 @@ class InputTopic(BaseModel):
 
     topic: TopicName
     format: Annotated[str, Field(min_length=1, max_length=200)] = Field(
-        default=NATIVE, description="How its records are written: native, or a format that a package offers."
+        default=NATIVE,
+        description="How its records are written: native, ndjson (events by the line), or what a package offers.",
     )
 
 

@@ -71,8 +71,8 @@ class TopicSettings(Section):
 
     predictions: InputTopics = Field(
         default=(InputTopic(topic="predictions"),),
-        description="One topic, or a list of {topic, format}: the state of the first one is stored as that of "
-        "`summarise`, so it stays the first.",
+        description="One topic, or a list of names and {topic, format}; see docs/formats.md. `publish` writes to the "
+        "first one, which stays the first.",
     )
     alerts: TopicName = "alerts"
     panes: TopicName = Field(

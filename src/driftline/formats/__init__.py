@@ -1,1 +1,1 @@
-"""From bytes to columns. `native` reads Driftline's own JSON events."""
+"""From bytes to columns: what a format is (`api`), and those that Driftline brings (`listed`)."""
