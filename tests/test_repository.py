@@ -51,6 +51,10 @@ def test_the_workflow_fits_its_schema() -> None:
     assert faults == []
 
 
+def test_the_example_workflow_fits_its_schema() -> None:
+    assert schema_errors("github-workflows", workflow(ROOT / "deploy/rebuild/github-workflow.yml")) == []
+
+
 def test_the_workflow_runs_every_supported_python() -> None:
     supported = {
         item.removeprefix("Programming Language :: Python :: ")

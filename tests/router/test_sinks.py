@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from driftline.config.sinks import AnySink
 from driftline.errors import ConfigError
 from driftline.incidents.incident import Kind
+from driftline.log.memory import MemoryLog
 from driftline.router.notification import Notification
 from driftline.router.sinks import SINKS, open_sink
 from driftline.router.sinks.api import Later, Never, Sink
@@ -44,7 +45,7 @@ OURS = pytest.mark.parametrize("kind", [kind for kind in HTTP_SINKS if kind != "
 
 
 def made(kind: str, **settings: object) -> Sink:
-    return open_sink("ops", TypeAdapter(AnySink).validate_python({"type": kind, **settings}))
+    return open_sink("ops", TypeAdapter(AnySink).validate_python({"type": kind, **settings}), MemoryLog)
 
 
 def notification(*, firing: bool = True, thread: str = "", more: int = 0, model: str = "churn") -> Notification:

@@ -23,7 +23,7 @@ COMMANDS = (
     Command("run", "driftline.cli.run:run", "Run workers: read predictions, publish alerts.", WATCH),
     Command("status", "driftline.cli.status:status", "Show whether it works, its lag, and what it watches.", WATCH),
     Command("alerts", "driftline.cli.alerts:app", "Show what fires, since when, and why.", WATCH),
-    Command("show", "driftline.cli.show:show", "Show a model\'s signals now beside their reference.", WATCH),
+    Command("show", "driftline.cli.show:show", "Show a model's signals now beside their reference.", WATCH),
     Command("router", "driftline.cli.router:app", "Deliver alerts to people: chat, pagers, mail, webhooks.", WATCH),
     Command("backtest", "driftline.cli.backtest:backtest", "Find out what would have fired on a past table.", WATCH),
     Command("publish", "driftline.cli.publish:publish", "Publish a table of past predictions as events.", FEED),

@@ -22,6 +22,7 @@ from driftline.observe.logs import LogFormat, set_up_logging
 
 if TYPE_CHECKING:
     from driftline.incidents.alerts import Alert
+    from driftline.log.api import Log
     from driftline.router.routes import Routing
     from driftline.router.sinks.api import Sink
 
@@ -205,7 +206,10 @@ def _routing(settings: Settings) -> "Routing":
 def _sinks(settings: Settings) -> "dict[str, Sink]":
     from driftline.router.sinks import open_sink
 
-    return {name: open_sink(name, held) for name, held in settings.router.sinks.items()}
+    def open_log() -> "Log":
+        return open_kafka(settings)
+
+    return {name: open_sink(name, held, open_log) for name, held in settings.router.sinks.items()}
 
 
 def _owner() -> str:

@@ -115,6 +115,17 @@ class AppriseSink(SinkSection):
     url: SecretText
 
 
+class RebuildSink(SinkSection):
+    """A topic of events from which a pipeline can start that trains the model anew."""
+
+    type: Literal["rebuild"]
+    topic: Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
+    cooldown: PositiveDuration = Field(default=86_400_000, description="Ask for a model at most once in so long.")
+    levels: tuple[Literal["data", "model", "code", "environment", "unknown"], ...] = Field(
+        default=("data", "environment", "unknown"), description="Ask only where this changed; see an alert's `level`."
+    )
+
+
 class PackagedSink(SinkSection):
     """A sink that an installed package offers under the entry points `driftline.sinks`."""
 
@@ -132,6 +143,7 @@ AnySink = Annotated[
     | OpsgenieSink
     | EmailSink
     | AppriseSink
+    | RebuildSink
     | PackagedSink,
     Field(discriminator="type"),
 ]

@@ -1,6 +1,6 @@
 """Sinks by the `type` in their settings. A sink's module is imported only where it is configured."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -8,7 +8,9 @@ from pydantic import ValidationError
 
 from driftline.config.names import nearest
 from driftline.config.sinks import AnySink, PackagedSink
+from driftline.config.sinks import RebuildSink as RebuildSettings
 from driftline.errors import ConfigError
+from driftline.log.api import Log
 from driftline.router.sinks.api import Sink
 
 GROUP = "driftline.sinks"
@@ -24,12 +26,16 @@ SINKS: Mapping[str, str] = {
 }
 
 
-def open_sink(name: str, settings: AnySink) -> Sink:
-    """Return the sink of this name. Raises ConfigError."""
+def open_sink(name: str, settings: AnySink, open_log: Callable[[], Log]) -> Sink:
+    """Return the sink of this name; one that writes to a topic opens the log. Raises ConfigError."""
     key = f"router.sinks.{name}"
     try:
         if isinstance(settings, PackagedSink):
             return _packaged(key, name, settings)
+        if isinstance(settings, RebuildSettings):
+            from driftline.router.sinks.rebuild import RebuildSink
+
+            return RebuildSink(settings, name, open_log())
         module, _, attribute = SINKS[settings.type].partition(":")
         made: Sink = getattr(import_module(module), attribute)(settings, name)
     except (OSError, ValueError) as error:
