@@ -19,8 +19,8 @@ $(STAMP): pyproject.toml uv.lock scripts/setup
 	@touch $@
 
 .PHONY: demo
-demo: setup ## Watch real data drift: no Kafka, Redis or Docker needed
-	@$(BIN)/driftline demo
+demo: setup ## Watch real data drift: no Kafka, Redis or Docker needed (ARGS=--live: at the pace of life)
+	@$(BIN)/driftline demo $(ARGS)
 
 .PHONY: services
 services: setup ## Make sure that the tests can start a real Kafka and Redis

@@ -17,7 +17,7 @@ def alert(opened: int) -> Alert:
 
 
 def outcome(*opened: int, consumed: int = ROWS, accepted: int = ROWS) -> Outcome:
-    return Outcome(consumed, accepted, 10.0, [alert(time) for time in opened])
+    return Outcome(ROWS, SHIFT_MS, consumed, accepted, 10.0, [alert(time) for time in opened])
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from driftline.cli.options import ConfigOption, JsonOption
 from driftline.events import rfc3339
 
 if TYPE_CHECKING:
+    from driftline.cli.demo_scenes import Scene
     from driftline.config import Settings
     from driftline.demo.dataset import CarLoans
     from driftline.incidents.alerts import Alert
@@ -50,6 +51,14 @@ def demo(
             min=1, help="Publish over this many seconds, to watch (default: as fast as possible).", show_default=False
         ),
     ] = None,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="Publish at the pace of life, with the clock's own times and a pause longer than idle_timeout: two "
+            "minutes.",
+        ),
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -62,14 +71,18 @@ def demo(
     \b
     $ driftline demo
     $ driftline demo --seconds 60
+    $ driftline demo --live
     $ DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS=localhost:9092 driftline demo
     """
     from driftline.cli.terminal import err, note
     from driftline.config import load
     from driftline.demo.dataset import COLUMNS, ROWS, car_loans
+    from driftline.errors import InputError
     from driftline.observe.logs import LogFormat, set_up_logging
     from driftline.tables import ColumnMapping
 
+    if live and (publish_only or seconds is not None):
+        raise InputError("--live: has a pace of its own; leave out --seconds and --publish-only")
     set_up_logging(LogFormat.TEXT, level=logging.ERROR)  # the table tells how it goes
     settings = load(config)
     mapping = ColumnMapping.build(**COLUMNS)
@@ -82,9 +95,9 @@ def demo(
     with TemporaryDirectory(prefix="driftline-demo-") as folder:
         profile = Path(folder) / "car-loan.profile"
         _build_profile(data, mapping, profile)
-        own = _demo_settings(settings, profile)
+        own = _demo_settings(settings, profile, live=live)
         try:
-            result = _run(own, data, mapping, rate, json)
+            result = _run(own, data, mapping, rate, json, live=live)
         finally:
             if settings.kafka:
                 note(
@@ -105,20 +118,24 @@ def demo(
 class Outcome:
     """What came out of a demo."""
 
+    published: int
+    shift: int
+    """Epoch milliseconds: from then on the events are of another population."""
     consumed: int
     accepted: int
     seconds: float
     alerts: "list[Alert]"
     """Those that opened an incident, in the order of opening."""
+    after_pause: int | None = None
+    """Events that came after a pause for the pane in which it began; None where there was none."""
 
     def faults(self) -> list[str]:
         """Return what came out otherwise than it must."""
-        from driftline.demo.dataset import ROWS, SHIFT_MS
-
         found = []
-        if (self.consumed, self.accepted) != (ROWS, ROWS):
-            found.append(f"{ROWS:,} events were published, {self.consumed:,} counted and {self.accepted:,} accepted")
-        if early := [alert for alert in self.alerts if alert.opened <= SHIFT_MS]:
+        if (self.consumed, self.accepted) != (self.published, self.published):
+            counted = f"{self.consumed:,} counted and {self.accepted:,} accepted"
+            found.append(f"{self.published:,} events were published, {counted}")
+        if early := [alert for alert in self.alerts if alert.opened <= self.shift]:
             found.append(f"{len(early)} incidents opened before the shift")
         if len(early) == len(self.alerts):
             found.append("no incident opened after the shift")
@@ -127,19 +144,18 @@ class Outcome:
     @property
     def delay_ms(self) -> int | None:
         """From the shift to the first incident, in event time."""
-        from driftline.demo.dataset import SHIFT_MS
-
-        return min((alert.opened - SHIFT_MS for alert in self.alerts if alert.opened > SHIFT_MS), default=None)
+        return min((alert.opened - self.shift for alert in self.alerts if alert.opened > self.shift), default=None)
 
     def as_json(self, faults: list[str]) -> dict[str, Any]:
         """Return what --json prints."""
-        from driftline.demo.dataset import SHIFT_MS
-
+        paused = {} if self.after_pause is None else {"events_after_pause": self.after_pause}
         return {
             "events": self.consumed,
+            "rejected": self.consumed - self.accepted,
+            **paused,
             "seconds": round(self.seconds, 3),
             "events_per_second": round(self.consumed / self.seconds),
-            "shift": rfc3339(SHIFT_MS),
+            "shift": rfc3339(self.shift),
             "first_incident_after_ms": self.delay_ms,
             "incidents": [
                 {"id": alert.data.incident, "kind": alert.data.kind.value, "opened": rfc3339(alert.opened)}
@@ -149,18 +165,22 @@ class Outcome:
         }
 
 
-def _demo_settings(settings: "Settings", profile: Path) -> "Settings":
+def _demo_settings(settings: "Settings", profile: Path, *, live: bool) -> "Settings":
     """Return the user's settings with a group, topics and a model of the demo's own."""
     from driftline.config import ALL_MODELS, ModelSettings, Settings, TopicSettings
 
     name = f"driftline-demo-{uuid4().hex[:8]}"
     topics = {key: f"{name}.{key}" for key, _ in TopicSettings().named()}
-    model = ModelSettings.model_validate({**MODEL, "reference": str(profile)})
+    from driftline.demo import live as pace
+
+    model = ModelSettings.model_validate({**(pace.MODEL if live else MODEL), "reference": str(profile)})
+    times = Settings.model_validate(pace.SETTINGS)
     own = {
         "group": name if settings.kafka else GROUP,
         "topics": TopicSettings.model_validate(topics),
         "models": {ALL_MODELS: model},
         "checkpoint": 500,
+        **({name: getattr(times, name) for name in pace.SETTINGS} if live else {}),
     }
     return Settings.model_construct(**{field: getattr(settings, field) for field in Settings.model_fields} | own)
 
@@ -207,21 +227,25 @@ def _publish_only(
 
 
 def _run(
-    settings: "Settings", data: "CarLoans", mapping: "ColumnMapping", rate: float | None, as_json: bool
+    settings: "Settings",
+    data: "CarLoans",
+    mapping: "ColumnMapping",
+    rate: float | None,
+    as_json: bool,
+    *,
+    live: bool,
 ) -> Outcome:
     """Publish and watch at the same time, until all is judged."""
     from driftline.cli.connect import open_kafka, open_store
+    from driftline.cli.demo_scenes import happening, replayed
     from driftline.cli.run import owner_name
     from driftline.cli.stopping import stopping_on_signals
     from driftline.cli.terminal import note
     from driftline.cli.topics import create_missing
-    from driftline.demo.dataset import ROWS
-    from driftline.demo.feed import Feed
     from driftline.log.embedded import PARTITIONS, EmbeddedLog
     from driftline.runtime.threads import WorkerThreads
     from driftline.runtime.worker import Worker
     from driftline.state.memory import MemoryStore
-    from driftline.tables import iter_events, open_table
 
     with ExitStack() as stack:
         broker: Log = open_kafka(settings) if settings.kafka else EmbeddedLog()
@@ -232,17 +256,22 @@ def _run(
         producer = broker.producer()
         stack.callback(producer.close)
         topic = settings.topics.main
-        feed = Feed(
-            producer,
-            topic,
-            read=lambda: sum(info.offsets.get(topic, 0) for info in store.tasks(settings.group)),
-            stopped=lambda: not threads.running,
-            rate=rate,
-        )
+        if live:
+            scene = happening(data, producer, topic, stopped=lambda: not threads.running)
+        else:
+            scene = replayed(
+                data,
+                mapping,
+                producer,
+                topic,
+                read=lambda: sum(info.offsets.get(topic, 0) for info in store.tasks(settings.group)),
+                stopped=lambda: not threads.running,
+                rate=rate,
+            )
 
         def publish() -> None:
             try:
-                feed.run(iter_events(open_table(data.analysis), mapping))
+                scene.run()
             except BaseException as error:
                 failures.append(error)
                 threads.stop()
@@ -254,8 +283,7 @@ def _run(
         begin = time.monotonic()
         with stopping_on_signals(threads.stop, settings.shutdown / 1000) as asked, threads:
             publisher.start()
-            give_up = begin + MOST_S + (0 if rate is None else ROWS / rate)
-            _watch(settings, store, threads, lambda: feed.published, give_up, quiet=as_json)
+            _watch(settings, store, threads, scene, begin + MOST_S + scene.lasts_s, quiet=as_json)
         publisher.join()
         seconds = time.monotonic() - begin
         if asked.by is not None:
@@ -264,14 +292,17 @@ def _run(
         if failures:
             raise failures[0]
         consumed, accepted = _counted(settings, store)
-        return Outcome(consumed, accepted, seconds, _opened(broker, settings))
+        published = scene.published() if live else scene.rows
+        return Outcome(
+            published, scene.shift, consumed, accepted, seconds, _opened(broker, settings), scene.after_pause()
+        )
 
 
 def _watch(
     settings: "Settings",
     store: "Store",
     threads: "WorkerThreads",
-    published: Callable[[], int],
+    scene: "Scene",
     give_up: float,
     *,
     quiet: bool,
@@ -281,14 +312,18 @@ def _watch(
 
     from driftline.cli.demo_screen import Screen
     from driftline.cli.terminal import err
-    from driftline.demo.dataset import COLUMNS, FIRST_MS, LAST_MS, ROWS
+    from driftline.demo.dataset import COLUMNS
 
     console = err()
-    screen = Screen(ROWS, FIRST_MS, LAST_MS)
+    screen = Screen(scene.rows, scene.first, scene.last, window_ms=scene.window_ms)
     shown = console.is_terminal and not quiet
     with Live(console=console, auto_refresh=False, transient=True) if shown else nullcontext() as live:
-        running = True
+        running, said = True, ""
         while running:
+            if scene.pausing() != said:
+                said = scene.pausing()
+                if said and not quiet:
+                    console.print(said)
             running = threads.running
             if time.monotonic() > give_up:
                 threads.stop()
@@ -299,7 +334,7 @@ def _watch(
                     number: len(worker.progress.tasks) for number, worker in enumerate(threads.workers, start=1)
                 }
                 mark = max((view["mark"] for view in views if view["subjects"]), default=None)
-                screen.advance(published=published(), counted=_counted(settings, store)[0], mark=mark)
+                screen.advance(published=scene.published(), counted=_counted(settings, store)[0], mark=mark)
                 live.update(screen.show(), refresh=True)
             time.sleep(LOOK_S if running else 0)
     if shown:
@@ -352,16 +387,21 @@ def _print(result: Outcome, faults: list[str]) -> None:
     from rich.text import Text
 
     from driftline.cli.terminal import age, out
-    from driftline.demo.dataset import SHIFT_MS
 
     console = out()
     console.print(
         f"{result.consumed:,} events in {result.seconds:.1f} s ({result.consumed / result.seconds:,.0f} events/s), "
         f"counted and judged by {WORKERS} workers"
     )
-    console.print(f"the data shifts at {rfc3339(SHIFT_MS)}")
+    console.print(f"the data shifts at {rfc3339(result.shift)}")
+    if result.after_pause is not None:
+        rejected = result.consumed - result.accepted
+        console.print(
+            f"traffic paused within a pane for longer than idle_timeout; {result.after_pause:,} events came after it "
+            f"for the same pane: {rejected:,} rejected"
+        )
     for alert in result.alerts:
-        when = f"{age(alert.opened - SHIFT_MS)} after" if alert.opened > SHIFT_MS else "BEFORE"
+        when = f"{age(alert.opened - result.shift)} after" if alert.opened > result.shift else "BEFORE"
         console.print(
             Text.assemble(
                 (rfc3339(alert.opened), "yellow"), f"  {when} the shift  {alert.data.kind}: {alert.data.summary}"

@@ -8,6 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from driftline.cli.demo_scenes import DAY_MS
+from driftline.cli.terminal import age
 from driftline.events import rfc3339
 
 EVIDENCE_WIDTH = 24
@@ -25,6 +27,7 @@ class Screen:
     signals: list[dict[str, Any]] = field(default_factory=list)
     incidents: list[dict[str, Any]] = field(default_factory=list)
     window_end: int | None = None
+    window_ms: int = DAY_MS
     owners: dict[int, int] = field(default_factory=dict)
     """Tasks by worker."""
     bars: Progress = field(
@@ -34,15 +37,15 @@ class Screen:
     def __post_init__(self) -> None:
         self._published = self.bars.add_task("published", total=self.rows)
         self._counted = self.bars.add_task("counted", total=self.rows)
-        self._judged = self.bars.add_task("judged", total=max((self.last - self.first) // 86_400_000, 1))
+        self._judged = self.bars.add_task("judged", total=max((self.last - self.first) // self.window_ms, 1))
 
     def advance(self, *, published: int, counted: int, mark: int | None) -> None:
-        """Move the bars. `mark`: event time up to which all was judged; its bar counts days."""
+        """Move the bars. `mark`: event time up to which all was judged; its bar counts windows."""
         self.bars.update(self._published, completed=published)
         self.bars.update(self._counted, completed=counted)
         if mark is not None:
-            days = (min(mark, self.last) - self.first) // 86_400_000
-            self.bars.update(self._judged, completed=max(days, 0))
+            windows = (min(mark, self.last) - self.first) // self.window_ms
+            self.bars.update(self._judged, completed=max(windows, 0))
 
     def take(self, views: list[dict[str, Any]], model: str) -> None:
         """Take in what the judging tasks last stored of the model."""
@@ -55,7 +58,10 @@ class Screen:
 
     def show(self) -> RenderableType:
         """Return what to draw now."""
-        when = "" if self.window_end is None else f" in the day before {rfc3339(self.window_end)[:10]}"
+        when = ""
+        if self.window_end is not None:
+            end = rfc3339(self.window_end)
+            when = f" in the {age(self.window_ms)} before {end[:10] if self.window_ms == DAY_MS else end}"
         table = Table("signal", "mean before", "now", "PSI", "JS", "evidence of change", title=f"car-loan{when}")
         for column in (1, 2, 3, 4):
             table.columns[column].justify = "right"
