@@ -8,6 +8,7 @@ from driftline.evidence.bins import Quality
 from driftline.evidence.novelty import LEAST_PARTS, seen_by_one_part
 from driftline.evidence.projection import Projection
 from driftline.evidence.reference import Reference, build_reference
+from driftline.evidence.seasons import Season
 from driftline.evidence.signals import Nature, cell_shift
 from driftline.sketches.keys import Ints, category_key
 from driftline.sketches.summary import Role, combine
@@ -73,7 +74,7 @@ def test_each_phase_of_a_season_expects_as_many_new_values_as_it_had() -> None:
     hour = 60 * PANE_MS
     panes = [(at * hour, summarise({"x": ["a", "b"] * 50 + [f"new {at}"] * (at % 24 == 3)})) for at in range(24 * 20)]
     reference = build_reference(
-        panes, model="m", version="", segment="", pane_ms=hour, learned=False, season_ms=24 * hour
+        panes, model="m", version="", segment="", pane_ms=hour, learned=False, season=Season(24 * hour)
     )
     projection = Projection(reference)
     unseen = [projection.quality(phase)[1, Quality.UNSEEN] for phase in reference.phases]

@@ -5,10 +5,11 @@ import pytest
 
 from driftline.errors import InputError
 from driftline.evidence.reference import Reference, build_reference
-from driftline.evidence.seasons import deseasoned
+from driftline.evidence.seasons import Season, deseasoned
 from tests.evidence.columns import summarise
 
 HOUR = 3_600_000
+DAY = Season(24 * HOUR)
 SLOTS = 240
 
 
@@ -35,7 +36,7 @@ def test_counts_without_their_season_vary_as_independent_events_do(seasons: int)
 def seasonal(hours: int) -> Reference:
     chance = np.random.default_rng(4)
     panes = [(hour * HOUR, summarise({"x": chance.normal(hour % 24, 1, 20)})) for hour in range(hours)]
-    return build_reference(panes, model="m", version="1", segment="", pane_ms=HOUR, learned=False, season_ms=24 * HOUR)
+    return build_reference(panes, model="m", version="1", segment="", pane_ms=HOUR, learned=False, season=DAY)
 
 
 def test_a_seasonal_reference_is_built_of_two_seasons_at_least() -> None:

@@ -19,7 +19,7 @@ from driftline.tasks.learning import Learner
 from driftline.tasks.silence import Silences
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import Summarise
-from driftline.tasks.watched import Watched
+from driftline.tasks.volume import VolumeJudge
 from tests.mutations.engine import SIMULATION
 from tests.mutations.places import Mutation
 
@@ -289,9 +289,9 @@ MUTATIONS = (
     ),
     Mutation(
         "an alert about the number of events always calls its budget guaranteed",
-        Watched.independent,
-        "return volume.independent",
-        "return True",
+        VolumeJudge._open_incident,
+        "if volume.independent else",
+        "if True else",
         ("tests/runtime/test_calibration.py::test_an_alert_about_the_number_of_events_says_so_too",),
     ),
     Mutation(

@@ -78,14 +78,14 @@ class Signal:
     @property
     def beside(self) -> bool:
         """Whether it stands beside the events' content."""
-        return self.family in ("tags", "arrival")
+        return self.family in ("tags", "arrival", "segment")
 
 
 def family_of(name: str) -> str:
     """Return what a signal says something about."""
     if name == "prediction" or name.startswith("prediction."):
         return "output"
-    return next((part for part in ("features", "tags", "arrival") if name.startswith(f"{part}.")), "service")
+    return next((part for part in ("features", "tags", "arrival", "segment") if name.startswith(f"{part}.")), "service")
 
 
 def signals_of(whole: Tally, panes: Sequence[Tally], places: Sequence[int]) -> dict[str, Signal]:

@@ -60,6 +60,7 @@ def model_rules_for(settings: Settings) -> Callable[[str], ModelRules]:
             found.budget.period_ms,
             found.segmented,
             found.min_effect,
+            found.min_volume_change,
             found.min_events,
             most_psi,
             found.silence_ms,

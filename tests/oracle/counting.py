@@ -42,7 +42,8 @@ def _places(signal: Signal, role: int, key: int, shift: int, by_others: bool) ->
 
 def _with_unknown_fields(tally: Tally, signals: Mapping[str, Signal]) -> int:
     """Return how many events, at least, had a field that the reference does not know."""
-    unknown = {name for name, _ in tally.cells if name not in signals and family_of(name) not in ("tags", "arrival")}
+    beside = ("tags", "arrival", "segment")
+    unknown = {name for name, _ in tally.cells if name not in signals and family_of(name) not in beside}
     totals = [sum(sum(tally.of(name, role)[1].values()) for role in ROLES.values()) for name in unknown]
     return max(totals, default=0)
 

@@ -8,7 +8,7 @@ from tests.oracle.evidence import Evidence
 from tests.oracle.judge import Subject, alert_name, name
 from tests.oracle.recovery import Recovery
 
-SHARES = {"data_drift": 0.4, "prediction_drift": 0.3, "data_quality": 0.2, "volume": 0.1}
+SHARES = {"data_drift": 0.4, "prediction_drift": 0.3, "data_quality": 0.2, "volume": 0.05, "mix": 0.05}
 NOTABLE = 3.0
 MOST_SIGNALS = 10
 QUIET_WINDOWS = 3

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from tests.oracle.summarise import Content, category_key
+from tests.oracle.summarise import ROLES, Content, category_key, sketch
 from tests.oracle.tally import Tally, tally_of, together
 
 NEVER = -(2**62)
@@ -72,6 +72,27 @@ def name(*parts: str) -> str:
 def alert_name(key: str, opened: int, status: str, end: int) -> str:
     """Return the id that an alert of this key must have."""
     return name(name(key, str(opened)), status, str(end))
+
+
+def with_mix(tallies: dict[Subject, Tally]) -> dict[Subject, Tally]:
+    """Return what was seen of a model, with whose events these were beside the version that had the most of them."""
+    values: dict[str, Counter[str]] = defaultdict(Counter)
+    for (_, _, segment), tally in tallies.items():
+        if segment:
+            tag, _, value = segment.partition("=")
+            values[tag][value] += tally.events
+    most = max(
+        (subject for subject in tallies if not subject[2]), key=lambda subject: (tallies[subject].events, subject[1])
+    )
+    for tag, counts in values.items():
+        seen: Counter[int] = Counter()
+        for value, count in counts.items():
+            seen[category_key(value)] += count
+        shift, buckets = sketch(seen)
+        held = tallies[most]
+        mixed = {(f"segment.{tag}", ROLES["string"]): (shift, Counter({key: n for key, n, _ in buckets}))}
+        tallies[most] = Tally({*held.signals, f"segment.{tag}"}, {**held.cells, **mixed})
+    return tallies
 
 
 @dataclass
@@ -174,7 +195,8 @@ class Oracle:
         for record in records:
             for rank, (version, segment) in enumerate(record.groups):
                 parts[model, version, segment].append(tally_of(record, rank))
-        self.slices.append(Slice(end, start, model, {subject: together(held) for subject, held in parts.items()}, mark))
+        tallies = {subject: together(held) for subject, held in sorted(parts.items())}
+        self.slices.append(Slice(end, start, model, with_mix(tallies), mark))
 
     def _count_stream(self, record: Content) -> None:
         window = self._stream.setdefault(record.start - record.start % self.rules.stream_window_ms, Counter())

@@ -10,9 +10,8 @@ from tests.oracle.counting import Counted, by_quality, counted, in_bins
 from tests.oracle.evidence import Evidence, Known, SignalEvidence, ball_radius
 from tests.oracle.rare import guesses
 from tests.oracle.tally import EVENTS, Tally, together
-from tests.oracle.volume import Volume
 
-FAMILIES = {"data_drift": ("features", "service"), "prediction_drift": ("output",)}
+FAMILIES = {"data_drift": ("features", "service"), "prediction_drift": ("output",), "mix": ("segment",)}
 ALWAYS = 0.99
 
 
@@ -54,12 +53,12 @@ class Reference:
         self.signals = signals_of(whole, list(filled.values()), self._places)
         self.counted = counted(whole, self.signals, by_others=True)
         self._events = {start: tally.events for start, tally in filled.items()}
-        self._volumes: dict[int, Volume] = {}
         self._panes = [counted(tally, self.signals, by_others=True) for tally in filled.values()]
         self.watched = {
             "data_drift": self._values(FAMILIES["data_drift"]),
             "prediction_drift": self._values(FAMILIES["prediction_drift"]),
             "data_quality": self._qualities(),
+            "mix": self._values(FAMILIES["mix"]),
         }
 
     @property
@@ -70,12 +69,8 @@ class Reference:
 
     def evidence(self, kind: str, size: int, allowance: float, min_effect: float) -> Evidence | None:
         """Return fresh evidence of windows of a size; None where nothing of this kind is known."""
-        if kind == "volume":
-            volume = self.volume(size)
-            known = {EVENTS: volume.known} if volume.enough else {}
-        else:
-            panes = max(1, round(size / self.pane_ms))
-            known = {name: watched.known(panes) for name, watched in self.watched[kind].items()}
+        panes = max(1, round(size / self.pane_ms))
+        known = {name: watched.known(panes) for name, watched in self.watched[kind].items()}
         found = {
             name: SignalEvidence(
                 each,
@@ -92,12 +87,6 @@ class Reference:
             for name, each in known.items()
         }
         return Evidence(found) if found else None
-
-    def volume(self, size: int) -> Volume:
-        """Return the bins of the number of events."""
-        if size not in self._volumes:
-            self._volumes[size] = Volume(self._events, self.pane_ms, size)
-        return self._volumes[size]
 
     def broken(self, found: Counted) -> frozenset[str]:
         """Return the signals that all but 1 % of the reference's events had, and that none has any more."""
@@ -126,7 +115,7 @@ class Reference:
         """Watch what signals were in each event, as far as the reference knows it."""
         found = {}
         for name, signal in self.signals.items():
-            if signal.family == "tags" or not sum(by_quality(self.counted, name)):
+            if signal.family in ("tags", "segment") or not sum(by_quality(self.counted, name)):
                 continue
             pseudo = dict.fromkeys(QUALITIES, 0.5)
             pseudo[OUT_OF_RANGE] = signal.bins.pseudo_outside if signal.bins is not None else 0.0

@@ -6,21 +6,24 @@ PSI.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from tests.oracle.bins import EXPECTED, MISSING, NULL, OTHER_KIND, OUT_OF_RANGE, UNSEEN
 from tests.oracle.counting import Counted, by_quality, counted
 from tests.oracle.distances import psi
 from tests.oracle.evidence import Evidence
-from tests.oracle.incidents import SHARES, Change, Incidents, Weighed, Window, allowance, log_threshold
+from tests.oracle.incidents import Change, Incidents, Weighed, Window, allowance, log_threshold
 from tests.oracle.judge import Slice, Subject, alert_name
 from tests.oracle.judge import name as key_of
 from tests.oracle.learning import Learner
 from tests.oracle.reference import Reference, bins_before_and_after
 from tests.oracle.tally import EVENTS, Tally
+from tests.oracle.volume import Releases, Traffic
+from tests.oracle.volume import Rules as TrafficRules
 
-MOST_SILENT = 1_000
+KINDS = ("data_drift", "prediction_drift", "data_quality", "mix")
+"""Of versions and segments; the mix is all events' alone."""
 BAD = (NULL, MISSING, OTHER_KIND, OUT_OF_RANGE, UNSEEN)
 
 
@@ -41,6 +44,7 @@ class ModelRules:
     period: int
     segmented: bool
     min_effect: float
+    min_volume_change: float
     min_events: int
     most_psi: float | None
     silence: int | None
@@ -81,8 +85,12 @@ class Watching:
     subjects: dict[Subject, "_Watched"] = field(default_factory=dict)
     late: int = 0
     """Supplements that belong to a window which was judged."""
-    heard: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Until when anything was heard of a model's segment, in whatever version."""
+    heard: Counter[str] = field(default_factory=Counter)
+    """Until when anything was heard of a model."""
+    traffic: dict[str, Traffic] = field(default_factory=dict)
+    releases: dict[str, Releases] = field(default_factory=dict)
+    away: set[str] = field(default_factory=set)
+    """Models of a silence that is over, which have not spoken since."""
 
     silences: dict[str, Silence] = field(default_factory=dict)
     """By model, told and not over. All silent models share one if nothing comes from anywhere."""
@@ -107,7 +115,7 @@ class Watching:
             while waiting and waiting[0].end == time and waiting[0].mark is None:
                 self._take(waiting.pop(0))
             for subject in sorted(self.subjects):
-                self.subjects[subject].close(time, self.heard[subject[0], subject[2]], self.heard[subject[0], ""])
+                self.subjects[subject].close(time)
             for model, due in sorted(self._due().items(), key=lambda item: (item[1], item[0])):
                 if due <= time and model not in self.silences:
                     self._fall_silent(model, time, next(idle for limit, idle in steps if limit >= time))
@@ -116,32 +124,33 @@ class Watching:
         """Return when each model is silent, as far as is known."""
         found = {}
         for model in {model for model, _, segment in self.subjects if not segment}:
-            rules, heard = self.rules(model), self.heard[model, ""]
+            rules, heard = self.rules(model), self.heard[model]
             alike = [each for (name, _, segment), each in self.subjects.items() if name == model and not segment]
             known = [each for each in alike if each.reference is not None]
             last = max(known, key=lambda each: (each.heard, each.subject), default=None)
+            pause = self.traffic[model].longest_pause if model in self.traffic else None
+            if pause is None and last is not None and last.reference is not None:
+                pause = last.reference.longest_pause
             if rules.silence is not None:
                 found.update({model: heard + rules.silence} if rules.silence else {})
-            elif last is not None and last.reference is not None:
-                shortest = min(size for size, _ in rules.windows)
-                found[model] = heard + 2 * max(shortest, last.reference.longest_pause)
+            elif pause is not None:
+                found[model] = heard + 2 * max(min(size for size, _ in rules.windows), pause)
         return found
 
     def _fall_silent(self, model: str, time: int, everywhere: bool) -> None:
         if everywhere and self.silences:
             self.silences[model] = next(iter(self.silences.values()))
             return
-        self.silences[model] = Silence(model, self.heard[model, ""], time)
+        self.silences[model] = Silence(model, self.heard[model], time)
         self._tell(self.silences[model], "firing", time)
 
     def _speak(self, model: str, end: int) -> None:
+        self.away.discard(model)
         silence = self.silences.pop(model, None)
         if silence is None:
             return
-        for each in self.subjects.values():
-            if each.subject[0] == model:
-                each.held = Counter()
         if silence.model == model:
+            self.away |= {other for other, shared in self.silences.items() if shared is silence}
             self.silences = {other: shared for other, shared in self.silences.items() if shared is not silence}
             self._tell(silence, "resolved", max(end, silence.opened))
 
@@ -157,10 +166,10 @@ class Watching:
         for subject in sorted(piece.tallies):
             if subject not in self.subjects:
                 self._begin(subject, piece.start)
-            heard = subject[0], subject[2]
-            self.heard[heard] = max(self.heard[heard], piece.end)
             whole &= self.subjects[subject].supplement(piece.start, piece.end, piece.tallies[subject], mark)
         self.late += not whole
+        self.heard[piece.model] = max(self.heard[piece.model], piece.end)
+        self._traffic_of(piece).supplement(piece.start, piece.end, sum(_by_version(piece).values()))
         self._speak(piece.model, piece.end)
 
     def _take(self, piece: Slice) -> None:
@@ -168,7 +177,6 @@ class Watching:
         for subject in sorted(piece.tallies):
             if subject not in self.subjects:
                 self._begin(subject, piece.start)
-            self.heard[subject[0], subject[2]] = piece.end
             watched = self.subjects[subject]
             if watched.take(piece.start, piece.end, piece.tallies[subject]):
                 learned.append(watched)
@@ -180,7 +188,38 @@ class Watching:
                     borrower = self.subjects[other]
                     if other[:2] == (model, version) and other[2] and borrower.origin in ("", "the model's"):
                         borrower.adopt(watched.reference, watched.since, "the model's")
+        versions = _by_version(piece)
+        self.heard[piece.model] = piece.end
+        if piece.model not in self.releases:
+            rules = self._traffic_rules(piece.model)
+            longest = max(size for size, _ in self.rules(piece.model).windows)
+            self.releases[piece.model] = Releases(rules, longest, self.changes.append)
+        self.releases[piece.model].take(piece.start, piece.end, versions)
+        self._traffic_of(piece).take(piece.start, piece.end, sum(versions.values()))
         self._speak(piece.model, piece.end)
+
+    def _traffic_of(self, piece: Slice) -> Traffic:
+        if piece.model not in self.traffic:
+            self.traffic[piece.model] = Traffic(self._traffic_rules(piece.model), self.changes.append)
+        if piece.model in self.silences or piece.model in self.away:
+            self.traffic[piece.model].forget(piece.start)
+        return self.traffic[piece.model]
+
+    def _traffic_rules(self, model: str) -> TrafficRules:
+        rules = self.rules(model)
+        return TrafficRules(
+            rules.group,
+            (model, "", ""),
+            rules.pane,
+            sorted({size for size, _ in rules.windows}),
+            rules.span,
+            rules.events,
+            rules.renewed,
+            rules.min_volume_change,
+            allowance(rules.false_alarms, "volume", len(rules.windows), False, None),
+            rules.period,
+            rules.silence,
+        )
 
     def _begin(self, subject: Subject, start: int) -> None:
         model, version, segment = subject
@@ -219,9 +258,6 @@ class _Watched:
         self._incidents = Incidents(rules.group, subject, told.changes.append)
         self._learner = Learner(rules.pane, [size for size, _ in rules.windows])
         self._evidence: dict[tuple[int, str], Evidence] = {}
-        self._silent: Counter[int] = Counter()
-        self.held: Counter[int] = Counter()
-        """Windows in a row in which the model was silent: whether they are news for its number of events is open."""
         self._last: Window | None = None
 
     def take(self, start: int, end: int, tally: Tally) -> bool:
@@ -266,11 +302,9 @@ class _Watched:
         assert reference is not None
         self._incidents.close(self._last)
         self.reference, self.since, self.origin = reference, since, origin
-        self.open, self._silent, self.held, self._evidence = {}, Counter(), Counter(), {}
+        self.open, self._evidence = {}, {}
         for size, _ in self.rules.windows:
-            for kind in SHARES:
-                if kind == "volume" and origin != "learned":
-                    continue  # of other events it says nothing about their number
+            for kind in KINDS if not self.subject[2] else KINDS[:-1]:
                 evidence = reference.evidence(kind, size, self._allowance(kind), self.rules.min_effect)
                 if evidence is not None:
                     self._evidence[size, kind] = evidence
@@ -279,41 +313,22 @@ class _Watched:
         rules = self.rules
         return allowance(rules.false_alarms, kind, len(rules.windows), rules.segmented, self._rank)
 
-    def close(self, time: int, heard: int, model_heard: int) -> None:
-        """Judge the windows that end now, unless another version has taken over."""
+    def close(self, time: int) -> None:
+        """Judge the windows that end now."""
         for key in sorted(key for key in self.open if key[0] <= time):
-            end, number, start = key
+            end, _, start = key
             found = self.open.pop(key)
-            if self.heard <= start < heard:
-                continue
-            window = Window(self.subject, start, end, found[EVENTS, EXPECTED] + found[EVENTS, UNSEEN])
-            self._judge(window, found, model_heard <= start)
-            if start % window.size == 0 and (window.size, "volume") in self._evidence:
-                self._await_next(window, number, self.subject[0] in self._told.silences)
+            self._judge(Window(self.subject, start, end, found[EVENTS, EXPECTED] + found[EVENTS, UNSEEN]), found)
 
-    def _await_next(self, window: Window, number: int, told: bool) -> None:
-        """Open the next window though no event may come, until silence was told."""
-        size = window.size
-        self._silent[size] = 0 if window.events else self._silent[size] + 1
-        if self._silent[size] < MOST_SILENT and not (self._silent[size] and (told or "volume" in self._incidents.open)):
-            self.open.setdefault((window.end + size, number, window.end), Counter())
-
-    def _judge(self, window: Window, found: Counted, silent: bool) -> None:
+    def _judge(self, window: Window, found: Counted) -> None:
         assert self.reference is not None
         reference, rules = self.reference, self.rules
         self._last = window
         self._told.windows.append(window)
         if window.start % window.size == 0:  # of those that overlap only some add evidence
-            for kind in SHARES:
-                enough = window.start >= self.since if kind == "volume" else window.events >= rules.min_events
-                if (window.size, kind) not in self._evidence or not enough:
-                    continue
-                if kind == "volume" and silent:
-                    self.held[window.size] += self.rules.silence != 0
-                else:
+            for kind in KINDS:
+                if (window.size, kind) in self._evidence and window.events >= rules.min_events:
                     self._weigh(kind, window, found)
-        if window.events:
-            self.held[window.size] = 0
         if rules.most_psi is not None and window.events >= rules.min_events:
             sides = {
                 name: bins_before_and_after(reference, found, name)
@@ -326,13 +341,7 @@ class _Watched:
     def _weigh(self, kind: str, window: Window, found: Counted) -> None:
         reference, evidence = self.reference, self._evidence[window.size, kind]
         assert reference is not None
-        if kind == "volume":
-            volume = reference.volume(window.size)
-            for back in range(self.held[window.size] if window.events else 0, 0, -1):
-                evidence.signals[EVENTS].update(volume.counts(0), window.start - back * window.size)
-            counts: Mapping[str, Sequence[int]] = {EVENTS: volume.counts(window.events)}
-        else:
-            counts = {name: watched.counts(found) for name, watched in reference.watched[kind].items()}
+        counts = {name: watched.counts(found) for name, watched in reference.watched[kind].items()}
         for name, signal in evidence.signals.items():
             signal.update(counts[name], window.start)
         self._told.weighed[window, kind] = {
@@ -354,7 +363,7 @@ class _Watched:
                 log_threshold(self._allowance(kind), self.rules.period, window.size),
                 counts,
                 reference.broken(found) if kind == "data_quality" else frozenset(),
-                lambda name: effect(reference, found, name) if kind != "volume" else 0.0,
+                lambda name: effect(reference, found, name),
             )
         )
 
@@ -380,3 +389,7 @@ def effect(reference: Reference, found: Counted, name: str) -> float:
 
 def _six_digits(value: float) -> float:
     return float(f"{value:.6g}")
+
+
+def _by_version(piece: Slice) -> dict[str, int]:
+    return {version: tally.events for (_, version, segment), tally in piece.tallies.items() if not segment}

@@ -161,11 +161,11 @@ def test_an_alert_about_the_number_of_events_says_so_too(tmp_path: Path, persist
     """Windows whose numbers wander from one to the next are fewer observations than they seem."""
     usual = np.rint(60 + 8 * wander(300, persistence)).astype(int)
     good, later = tmp_path / "good.parquet", tmp_path / "later.parquet"
-    for path, numbers in ((good, usual), (later, np.full(60, 5))):
+    for path, numbers in ((good, usual), (later, np.full(60, 30))):
         at = np.concatenate([START + minute * MINUTE + np.arange(n) * 500 for minute, n in enumerate(numbers)])
         chance = np.random.default_rng(7)
         pl.DataFrame({"at": at, "answer": chance.beta(2, 5, len(at))}).write_parquet(path)
-    references = build_references(HOW, open_table(good), MAPPING)
+    references = build_references(HOW, open_table(good), MAPPING, complete=True)
     judging = with_references(judge_settings(HOW), references)
     result = backtest(HOW, iter_events(open_table(later), MAPPING), judging=judging)
     (incident,) = [each for each in result.latest if each.kind is Kind.VOLUME]

@@ -66,9 +66,9 @@ def judged(how: Settings, log: Sequence[bytes]) -> Judged:
         updates.append((self, answer, [a + b for a, b in zip(self.log_r.T.tolist(), of_rare, strict=True)]))
         return answer
 
-    def judge(self: SubjectJudge, vector: Any, news: Any, start: int, size: int, *, silent: bool) -> Any:
+    def judge(self: SubjectJudge, vector: Any, news: Any, start: int, size: int) -> Any:
         updates.clear()
-        answer = original(self, vector, news, start, size, silent=silent)
+        answer = original(self, vector, news, start, size)
         assert self.last_window is not None
         assert self._seen is not None
         subject = (self.subject.model, self.subject.version, self.subject.segment)

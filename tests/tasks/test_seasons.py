@@ -13,7 +13,7 @@ from driftline.config import Settings
 from driftline.errors import InputError
 from driftline.evidence.profile import encode_profile
 from driftline.evidence.reference import Reference
-from driftline.evidence.seasons import slots_of
+from driftline.evidence.seasons import Season
 from driftline.incidents.incident import Kind, Status
 from driftline.runtime.rules import judge_settings
 from driftline.tasks.judge import SUBJECT_VERSION
@@ -134,9 +134,9 @@ def test_a_profile_of_another_season_than_the_models_is_refused(tmp_path: object
     [(0, 1, (0, 1)), (23, 1, (23, 1)), (22, 3, (22, 3)), (47, 2, (23, 2)), (5, 24, (0, 24)), (5, 30, (0, 24))],
 )
 def test_a_window_is_compared_with_the_slots_that_hold_it(start: int, size: int, expected: tuple[int, int]) -> None:
-    assert slots_of(start * HOUR, size * HOUR, 24 * HOUR, 24) == expected
+    assert Season(24 * HOUR).slots_of(start * HOUR, size * HOUR, 1, 24) == expected
 
 
 def test_slots_may_be_longer_than_windows() -> None:
-    assert slots_of(25 * HOUR + HOUR // 2, HOUR // 6, 24 * HOUR, 24) == (1, 1)
-    assert slots_of(11 * HOUR, 2 * HOUR, 24 * HOUR, 2) == (0, 2)
+    assert Season(24 * HOUR).slots_of(25 * HOUR + HOUR // 2, HOUR // 6, 1, 24) == (1, 1)
+    assert Season(24 * HOUR).slots_of(11 * HOUR, 2 * HOUR, 1, 2) == (0, 2)

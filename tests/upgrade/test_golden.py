@@ -15,7 +15,7 @@ from driftline.panes.census import is_census
 from driftline.panes.records import GROUP_STEP, PANE, WATERMARK, PaneRecord, Watermark, decode_record
 from driftline.sketches.cells import Cells
 from driftline.sketches.summary import ROLES
-from driftline.tasks import admission, learning
+from driftline.tasks import admission, learning, volume
 from driftline.tasks import judge as judge_module
 from driftline.tasks import summarise as summarise_module
 from driftline.tasks.judge import Judge
@@ -37,6 +37,7 @@ def test_there_is_a_file_for_every_version_that_this_release_writes() -> None:
         ("rows", stored_rows.VERSION),
         ("cells", open_panes.VERSION),
         ("reference", reference.VERSION),
+        ("volume", volume.VERSION),
         (PANE, records.PANE_VERSION),
         (WATERMARK, records.VERSION),
     }
@@ -141,14 +142,14 @@ def test_judge_goes_on_from_a_golden_state_as_if_it_had_judged_all_of_it(golden:
     another address.
     """
     with_segments = ("subject", 1) not in golden.versions
-    same_references = not golden.versions & {("subject", 1), ("subject", 2)}
+    same_references = ("judge", 4) in golden.versions  # what earlier ones learned does not say whose the events were
     restored, whole = Judge(judge_settings()), Judge(judge_settings())
     restored.restore(golden.judge)
     whole.process(golden.panes[: golden.sent])
     whole.emit()
     assert _seen(restored, with_segments, same_references) == _seen(whole, with_segments, same_references)
     if with_segments:
-        assert restored.open_incidents() == whole.open_incidents()
+        assert _own(restored) == _own(whole)
     for judge in (restored, whole):
         assert judge.process(golden.panes[golden.sent :]) == []
     assert _seen(restored, with_segments, same_references) == _seen(whole, with_segments, same_references)
@@ -160,6 +161,12 @@ def test_judge_goes_on_from_a_golden_state_as_if_it_had_judged_all_of_it(golden:
     again = Judge(judge_settings())
     again.restore(stored)
     assert _seen(again, with_segments, same_references) == _seen(whole, with_segments, same_references)
+
+
+def _own(judge: Judge) -> set[tuple[str, Kind]]:
+    """Return what is open of versions and segments: how many events a model has may be learned anew meanwhile."""
+    whole = {Kind.VOLUME, Kind.MIX, Kind.RELEASE}
+    return {(model, kind) for model, kind in judge.open_incidents() if kind not in whole}
 
 
 def _told(judge: Judge) -> set[tuple[Subject, Kind, Status]]:

@@ -24,7 +24,7 @@ from driftline.incidents.standing import Incidents, count_firing, read_sign, wan
 from driftline.log.api import Log
 
 POLL_S = 0.5
-_STYLES = {"critical": "bold red", "warning": "yellow"}
+_STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
 app = typer.Typer(pretty_exceptions_enable=False)

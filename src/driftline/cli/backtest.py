@@ -36,6 +36,13 @@ def backtest(
     show: Annotated[
         bool, typer.Option("--show", help="Show each signal in the last window beside the reference, too.")
     ] = False,
+    complete: Annotated[
+        bool,
+        typer.Option(
+            "--complete",
+            help="The --reference holds all events of its time, not a sample: then it says how many to expect.",
+        ),
+    ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -73,7 +80,7 @@ def backtest(
         )
     for doubt in doubts(settings, mapping.model or ALL_MODELS, read.rows, lasts, learned=like is None):
         note(doubt)
-    judging = None if like is None else _judging_by(settings, like, mapping)
+    judging = None if like is None else _judging_by(settings, like, mapping, complete=complete)
     span = Span()
     started = time.process_time()
     with progress() as shown:
@@ -162,7 +169,7 @@ def _compare_columns(table: "Table", reference: "Table", mapping: "ColumnMapping
             note(f"{path.name} does not have: {', '.join(names)}")
 
 
-def _judging_by(settings: "Settings", table: "Table", mapping: "ColumnMapping") -> "JudgeSettings":
+def _judging_by(settings: "Settings", table: "Table", mapping: "ColumnMapping", *, complete: bool) -> "JudgeSettings":
     from driftline.cli.terminal import progress
     from driftline.runtime.local import build_references
     from driftline.runtime.rules import judge_settings, with_references
@@ -170,7 +177,11 @@ def _judging_by(settings: "Settings", table: "Table", mapping: "ColumnMapping") 
     with progress() as shown:
         bar = shown.add_task(f"{table.path.name} (reference)", total=table.rows)
         references = build_references(
-            settings, table, mapping, progress=lambda events: shown.update(bar, completed=events)
+            settings,
+            table,
+            mapping,
+            complete=complete,
+            progress=lambda events: shown.update(bar, completed=events),
         )
     return with_references(judge_settings(settings), references)
 

@@ -26,6 +26,13 @@ app = typer.Typer(
 DISTANCES = ("psi", "jensen_shannon", "kolmogorov_smirnov", "wasserstein")
 
 ProfileFile = Annotated[Path, typer.Argument(metavar="PROFILE", help="A profile file.", show_default=False)]
+CompleteOption = Annotated[
+    bool,
+    typer.Option(
+        "--complete",
+        help="The table holds all events of its time, not a sample, so it says how many to expect.",
+    ),
+]
 SegmentOption = Annotated[
     str,
     typer.Option("--segment", metavar="TAG=VALUE", help="Show this segment's reference (default: that of all events)."),
@@ -40,6 +47,7 @@ def build(
         Path, typer.Option("--output", "-o", metavar="FILE", help="The profile to write.", show_default=False)
     ],
     mapping: "ColumnMapping",
+    complete: CompleteOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -54,7 +62,7 @@ def build(
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
 
-    references = _built(load(config), opened(table, mapping), mapping)
+    references = _built(load(config), opened(table, mapping), mapping, complete=complete)
     _write(output, references)
     whole = references[0]
     if json:
@@ -67,14 +75,18 @@ def build(
     )
 
 
-def _built(settings: "Settings", table: "Table", mapping: "ColumnMapping") -> "list[Reference]":
+def _built(settings: "Settings", table: "Table", mapping: "ColumnMapping", *, complete: bool) -> "list[Reference]":
     from driftline.cli.terminal import progress
     from driftline.runtime.local import build_references
 
     with progress() as shown:
         task = shown.add_task("reading", total=table.rows)
         references = build_references(
-            settings, table, mapping, progress=lambda events: shown.update(task, completed=events)
+            settings,
+            table,
+            mapping,
+            complete=complete,
+            progress=lambda events: shown.update(task, completed=events),
         )
     for what, option, held in (
         ("models", "--model", [each.model for each in references]),
@@ -115,6 +127,7 @@ def calibrate(
     ] = None,
     passes: Annotated[int, typer.Option(min=1, help="How often to shuffle and replay the table.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of the shuffling; the same seed gives the same result.")] = 1,
+    complete: CompleteOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -138,7 +151,7 @@ def calibrate(
     if mapping.time_column is None:
         raise InputError("--time-column: is missing; name the column of event times, because a rate needs them")
     settings, read = load(config), opened(table, mapping)
-    references = _built(settings, read, mapping)
+    references = _built(settings, read, mapping, complete=complete)
     with progress() as shown:
         bar = shown.add_task("replaying", total=passes)
         found = replay(
@@ -278,4 +291,5 @@ def _head(reference: "Reference") -> dict[str, Any]:
         "first": reference.first,
         "last": reference.last,
         "pane_ms": reference.pane_ms,
+        "complete": reference.complete,
     }

@@ -145,7 +145,7 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
                     view["skipped"] = sum(each.skipped for each in held.values())
             partitions.append(_partition(stage, topic, number, (first, end), info, view, now_ms))
             models += view.get("subjects", [])
-            stream += view.get("stream", [])
+            stream += [*view.get("stream", []), *view.get("traffic", [])]
             silences += view.get("silences", [])
             sources += view.get("sources", {}).values()
     found: dict[str, Any] = {

@@ -6,7 +6,9 @@ DELAY = "arrival.delay_s"
 """How long after its own time an event was sent, by its record's timestamp."""
 REPEATED = "arrival.repeated"
 """Of a sample of the events: 1 where an event of the same id came before in the pane, else 0."""
-_BESIDE = ("tags.", "arrival.")
+SEGMENT = "segment."
+"""Begins the name of a signal that says whose an event is: the value of a segment tag."""
+_BESIDE = ("tags.", "arrival.", SEGMENT)
 
 
 def is_beside(name: str) -> bool:

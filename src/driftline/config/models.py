@@ -1,5 +1,6 @@
 """What is watched and how: the settings of one model, and `*` for all of them."""
 
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
@@ -92,6 +93,23 @@ Silence = Annotated[
     ),
     WithJsonSchema({"anyOf": [{"enum": ["auto", "off", False]}, {"type": "string", "pattern": f"^{PATTERN}$"}]}),
 ]
+
+
+def _timezone(value: object) -> str:
+    if value in ("", None, "UTC"):
+        return ""
+    from driftline.evidence.zones import zone_names
+
+    if not isinstance(value, str) or value not in zone_names():
+        near = get_close_matches(str(value).lower(), [name.lower() for name in zone_names()], n=1)
+        meant = next((name for name in sorted(zone_names()) if [name.lower()] == near), "Europe/Oslo")
+        raise ValueError(f'"{value}" is not a time zone; write an IANA name, such as {meant}')
+    return value
+
+
+TimeZone = Annotated[
+    str, BeforeValidator(_timezone), WithJsonSchema({"type": "string", "examples": ["Europe/Oslo", "America/New_York"]})
+]
 Thresholds = Annotated[
     dict[Metric, Annotated[float, Field(ge=0, allow_inf_nan=False)]], BeforeValidator(_known_metrics)
 ]
@@ -130,6 +148,10 @@ class ModelSettings(BaseModel):
         default=None,
         description="Compare windows with the same hour of the day or week in the reference, which must span two.",
     )
+    timezone: TimeZone = Field(
+        default="",
+        description="Time zone by whose clocks seasons go, by its IANA name such as `Europe/Oslo`; UTC if left out.",
+    )
     segments: tuple[str, ...] = Field(
         default=(), description="Tags whose values are each watched by themselves, such as tenant."
     )
@@ -139,6 +161,13 @@ class ModelSettings(BaseModel):
         "twice the longest pause in its reference, and at least two windows.",
     )
     min_effect: float = Field(default=0.02, ge=0, le=1, description="Changes smaller than this open no incident.")
+    min_volume_change: float = Field(
+        default=0.25,
+        ge=0,
+        le=10,
+        description="How much more often, or less, events may come without an incident: 0.25 is up to a quarter more, "
+        "and 1/1.25 = 80 % of them.",
+    )
     min_events: int = Field(default=30, ge=1, description="Windows with fewer events are not judged.")
     detectors: dict[str, tuple[str, ...]] = Field(
         default={"*": ("adwin", "page_hinkley")},

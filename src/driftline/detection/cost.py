@@ -16,7 +16,7 @@ from driftline.sketches.keys import Ints, number_keys
 from driftline.sketches.summary import EVENTS, ROLES, Role, Summary
 from driftline.tasks.adoption import Adoption, Origin
 from driftline.tasks.rules import LearnRule, ModelRules
-from driftline.tasks.subjects import LastWord, SubjectJudge
+from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.watched import Watched
 
 PROMISED_MS: Final = {100: 1.0, 1_000: 10.0}
@@ -80,7 +80,7 @@ def measure_cost(job: Job) -> Cost:
         began = time.thread_time()
         judge.take(start, end, summary)
         taken = time.thread_time()
-        judge.close(end, LastWord(end, end))
+        judge.close(end)
         windows.append(time.thread_time() - taken)
         slices.append(taken - began)
     return Cost(job, median(slices[WARM:]) * 1e3, median(windows[WARM:]) * 1e3)

@@ -229,11 +229,11 @@ class Projection:
 
     @property
     def quality_rows(self) -> Ints:
-        """The slots whose quality is compared with the reference: all but tags, and what it knows nothing of.
+        """The slots whose quality is compared with the reference: all but tags and segments, and what it does not know.
 
         EVENTS is for fields never seen.
         """
-        tags = np.array([family is Family.TAGS for family in self.families])
+        tags = np.array([family in (Family.TAGS, Family.MIX) for family in self.families])
         return np.flatnonzero(~tags & (self.quality_sizes > 0))
 
     # -- layout -----------------------------------------------------------------------------------------------------

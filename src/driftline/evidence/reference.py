@@ -15,8 +15,10 @@ from driftline.evidence.dependence import DEPENDENT, ENOUGH_WINDOWS, lag_correla
 from driftline.evidence.dispersion import STEPS, Dispersion, measure
 from driftline.evidence.novelty import seen_by_one_part, seen_once
 from driftline.evidence.projection import Projection
-from driftline.evidence.seasons import LEAST_SEASONS, deseasoned, slot_length
+from driftline.evidence.seasons import LEAST_SEASONS, NO_SEASON, Season, deseasoned, slot_length
 from driftline.evidence.signals import Nature, cell_shift, expected_kinds, natures_of
+from driftline.evidence.volume import Totals
+from driftline.evidence.zones import zone_names
 from driftline.sketches.cells import CAP, Cells
 from driftline.sketches.keys import KEY_BITS, Bools, Floats, Ints
 from driftline.sketches.summary import EVENTS, ROLES, Role, Summary, combine
@@ -78,11 +80,25 @@ class Reference:
     """Windows are compared with the same phase of seasons of this length; 0 for none."""
     phases: Ints = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
     """The vector of each slot of the season (shape: slots, width of the projection); see `seasons`."""
+    timezone: str = ""
+    """Of the clocks that the season follows; "" is UTC."""
+    complete: bool = False
+    """Whether it holds all events of its time. A table is mostly a sample: it says nothing of how many to expect."""
 
     @property
     def events(self) -> int:
         """The number of prediction events that it was made from."""
         return self.summary.events
+
+    @property
+    def season(self) -> Season:
+        """Its season, and by which clocks."""
+        return Season(self.season_ms, self.timezone)
+
+    @property
+    def totals(self) -> Totals:
+        """How many events it had, and when."""
+        return Totals(self.pane_ms, self.pane_starts, self.pane_counts, self.season)
 
     @cached_property
     def address(self) -> str:
@@ -138,6 +154,10 @@ class Reference:
         if self.season_ms:
             header |= {"season_ms": self.season_ms, "slots": len(self.phases), "layout": Projection(self).layout}
             arrays["phases"] = self.phases.reshape(-1)
+        if self.timezone:
+            header["timezone"] = self.timezone
+        if self.complete:
+            header["complete"] = True
         return pack(KIND, VERSION, header, arrays)
 
     @classmethod
@@ -174,13 +194,15 @@ class Reference:
             quality_spread=Dispersion(arrays["quality_spread"].reshape(-1, signals)),
             lags=arrays["lags"].reshape(-1, signals),
             calibration=header.calibration,
+            complete=header.complete,
         )
         if not header.season_ms:
             return read
         projection = Projection(read)
         if projection.layout != header.layout or len(arrays["phases"]) != header.slots * projection.width:
             raise StateCorrupt("a seasonal reference was built by a release that counts otherwise. Build it again")
-        return replace(read, season_ms=header.season_ms, phases=arrays["phases"].reshape(header.slots, -1))
+        phases = arrays["phases"].reshape(header.slots, -1)
+        return replace(read, season_ms=header.season_ms, phases=phases, timezone=header.timezone)
 
 
 def build_reference(
@@ -191,7 +213,8 @@ def build_reference(
     segment: str,
     pane_ms: int,
     learned: bool,
-    season_ms: int = 0,
+    season: Season = NO_SEASON,
+    complete: bool = False,
 ) -> Reference:
     """Make a reference of panes, given as (start, summary) in any order; a start may come once for every source.
 
@@ -222,40 +245,42 @@ def build_reference(
         alone=seen_by_one_part(whole, natures, [(start // pane_ms, summary) for start, summary in merged]),
     )
     projection = Projection(draft)
-    counted = merged if season_ms else newest
+    counted = merged if season.length else newest
     vectors = np.array([projection.project(summary, as_seen_by_others=True) for _, summary in counted])
     starts = np.array([start for start, _ in counted], dtype=np.int64)
     values: Ints | Floats = projection.evidence(vectors)
     quality: Ints | Floats = projection.quality(vectors)
     phases = draft.phases
-    if season_ms:
-        phases, values, quality = _by_phase(draft, projection, starts, vectors, season_ms)
+    if season.length:
+        phases, values, quality = _by_phase(draft, projection, starts, vectors, season)
     return replace(
         draft,
         value_spread=measure(starts // pane_ms, values),
         quality_spread=measure(starts // pane_ms, quality),
         lags=lag_correlations(starts // pane_ms, values),
-        season_ms=season_ms,
+        season_ms=season.length,
+        timezone=season.zone if season.length else "",
         phases=phases,
+        complete=complete,
     )
 
 
 def _by_phase(
-    draft: Reference, projection: Projection, starts: Ints, vectors: Ints, season_ms: int
+    draft: Reference, projection: Projection, starts: Ints, vectors: Ints, season: Season
 ) -> tuple[Ints, Floats, Floats]:
     """Return the vectors of a season's slots, and the panes' evidence and quality counts without the season."""
     span = draft.last + draft.pane_ms - draft.first
-    length = slot_length(season_ms, draft.pane_ms)
-    if length is None or span < LEAST_SEASONS * season_ms:
+    length = slot_length(season.length, draft.pane_ms)
+    if length is None or span < LEAST_SEASONS * season.length:
         raise InputError(
-            f"a seasonal reference for model {draft.model!r} needs {LEAST_SEASONS} whole seasons of {season_ms} ms, in "
-            f"panes that divide them: the events given span {span} ms in panes of {draft.pane_ms} ms"
+            f"a seasonal reference for model {draft.model!r} needs {LEAST_SEASONS} whole seasons of {season.length} "
+            f"ms, in panes that divide them: the events given span {span} ms in panes of {draft.pane_ms} ms"
         )
-    slots = starts % season_ms // length
-    phases = np.zeros((season_ms // length, projection.width), dtype=np.int64)
+    slots = season.local(starts, draft.pane_ms) % season.length // length
+    phases = np.zeros((season.length // length, projection.width), dtype=np.int64)
     np.add.at(phases, slots, vectors)
     views = [projection.compared_with(phase) for phase in phases]
-    seasons = span // season_ms
+    seasons = span // season.length
     values = deseasoned(
         projection.evidence(vectors), slots, np.array([view.shares for view in views]), projection.shares, seasons
     )
@@ -284,6 +309,8 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     season_ms: Annotated[int, msgspec.Meta(ge=0)] = 0
     slots: Annotated[int, msgspec.Meta(ge=0)] = 0
     layout: str = ""
+    timezone: str = ""
+    complete: bool = False
 
 
 _ARRAYS: Final = (*_CELLS, "named", "pane_starts", "pane_counts", "value_spread", "quality_spread")
@@ -329,8 +356,9 @@ def _marked(positions: Ints, size: int) -> Bools:
 
 def _season_fits(header: _Header, phases: Ints) -> bool:
     if not header.season_ms:
-        return header.slots == 0 == len(phases)
-    return header.slots > 0 and header.season_ms % header.slots == 0
+        return header.slots == 0 == len(phases) and not header.timezone
+    known = not header.timezone or header.timezone in zone_names()
+    return header.slots > 0 and header.season_ms % header.slots == 0 and known
 
 
 def _is_measured(found: Calibration) -> bool:

@@ -1,5 +1,8 @@
 """Windows compared with the same hour of the day or week: what a reference is like by phase.
 
+With a time zone the hours are those of clocks on the wall, so a rhythm that follows people goes on when clocks are put
+forward or back: such a day has 23 or 25 hours, and each is compared with the hour that it is called.
+
 A season (a day, a week) is cut into slots of an hour or more. The bins of a signal are those of the whole reference;
 only their shares are a slot's own. So a window's vector is counted as ever, and a window that spans several slots is
 compared with their sum.
@@ -9,17 +12,50 @@ compared with their sum.
                       [─────────────]                 compared with slots 1 and 2
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from driftline.evidence.evalues import Evidence
+from driftline.evidence.zones import offset_ms
 from driftline.sketches.keys import Floats, Ints
 
 SHORTEST_SLOT: Final = 3_600_000
 """Milliseconds: shorter slots would hold too few of the reference's events."""
 LEAST_SEASONS: Final = 2
 """One season cannot tell how much the same hour differs from one season to the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """How long a season is, and by which clocks."""
+
+    length: int = 0
+    """In milliseconds; 0 for none."""
+    zone: str = ""
+    """A time zone's name; "" is UTC."""
+
+    def local(self, times: Ints, step: int) -> Ints:
+        """Return times (epoch milliseconds) as clocks on the wall show them.
+
+        How far these are ahead of UTC is cut down to a multiple of `step`: panes stay whole.
+        """
+        if not self.zone:
+            return times
+        return times + np.array([offset_ms(self.zone, time) // step * step for time in times.tolist()], dtype=np.int64)
+
+    def slots_of(self, start: int, size: int, step: int, slots: int) -> tuple[int, int]:
+        """Return (first, number) of the slots that hold [start, start + size); all of them for a season or more."""
+        if size >= self.length:
+            return 0, slots
+        first, last = self.local(np.array([start, start + size - 1], dtype=np.int64), step).tolist()
+        length = self.length // slots
+        count = max(last // length - first // length, 0) + 1  # clocks may have been put back meanwhile
+        return (first % self.length // length, count) if count < slots else (0, slots)
+
+
+NO_SEASON: Final = Season()
 
 
 def slot_length(season_ms: int, pane_ms: int) -> int | None:
@@ -31,14 +67,6 @@ def slot_length(season_ms: int, pane_ms: int) -> int | None:
     """
     shortest = -(-SHORTEST_SLOT // pane_ms) * pane_ms
     return next((length for length in range(shortest, season_ms + 1, pane_ms) if season_ms % length == 0), None)
-
-
-def slots_of(start: int, size: int, season_ms: int, slots: int) -> tuple[int, int]:
-    """Return (first, number) of the slots that hold [start, start + size); all of them for a season or more."""
-    length = season_ms // slots
-    first = start % season_ms // length
-    last = (start + size - 1) // length
-    return (first, count) if (count := last - start // length + 1) < slots else (0, slots)
 
 
 def deseasoned(counts: Ints, slots: Ints, by_slot: Floats, overall: Floats, seasons: int) -> Floats:

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from driftline.columns.signals import SEGMENT
 from driftline.sketches.cells import Cells
 from driftline.sketches.keys import KEY_BITS, Floats, Ints
 from driftline.sketches.summary import ROLES, Role, Summary
@@ -28,6 +29,8 @@ class Family(StrEnum):
     SERVICE = "service"
     ARRIVAL = "arrival"
     """How the events came. What is not as it was is data of worse quality, not other data."""
+    MIX = "mix"
+    """Whose the events are: the values of a segment tag, one of each event."""
     TAGS = "tags"
     """What the sender says of itself, such as its code's version. It explains a change, and alarms by none."""
 
@@ -54,6 +57,8 @@ def family_of(name: str) -> Family:
         return Family.TAGS
     if name.startswith("arrival."):
         return Family.ARRIVAL
+    if name.startswith(SEGMENT):
+        return Family.MIX
     return Family.OUTPUT if name == "prediction" or name.startswith("prediction.") else Family.SERVICE
 
 

@@ -1,89 +1,213 @@
-"""How many events a window holds, against what the reference's own windows held: one observation a window."""
+"""How many events a model has in a window, against what it had in good times: one observation a window.
 
+What counts is that a window lies beyond what windows usually hold, *after* a change that nobody minds was taken back:
+with d = `min_volume_change`, n / (1 + d) must be above an upper limit, or n (1 + d) below a lower one. Limits are the
+reference's median, quartile, decile and extreme on each side. For each limit there are guesses q of how often windows
+lie beyond it, above u, the upper confidence bound of how often they do by the reference:
+
+    L = q/u for a window beyond the limit, (1 - q)/(1 - u) for one that is not
+
+is an e-value: its mean grows with the true probability, and is 1 at u. If all totals grow or shrink by d or less, the
+totals with that taken back are beyond a limit no more often than the reference's. Runs of e-values add up as ever:
+R <- (R + 1) L (see `evalues`).
+
+Totals that stay for hours (a night, a weekend) come in runs. So a guess's L is taken to the power 1/φ, which keeps it
+an e-value, where φ is such that the reference's own worst run says no more than NOTABLE.
+
+One total alone tells a *steep* change: see `Volume.is_steep`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from driftline.evidence.dependence import DEPENDENT, ENOUGH_WINDOWS, surely_correlated
-from driftline.evidence.dispersion import STEPS, measure
-from driftline.evidence.reference import Reference
-from driftline.sketches.keys import Floats, Ints
+from driftline.evidence.dispersion import STEPS
+from driftline.evidence.evalues import FADING, log_mean
+from driftline.evidence.seasons import NO_SEASON, Season
+from driftline.sketches.keys import Bools, Floats, Ints
 
 LEAST_WINDOWS: Final = 30
-"""Reference windows of the size in question that a judgement needs; with fewer, volume is only shown."""
+"""Reference windows of the size in question that a judgement needs; with fewer, volume is not judged."""
 MOST_WINDOWS: Final = 20_000
 """Windows of a reference that are looked at, the newest: one event that is dated 1970 makes it fifty years long."""
-WINDOWS_PER_BIN: Final = 8
-MOST_QUANTILE_BINS: Final = 10
+LIMITS: Final = (0.5, 0.75, 0.9, 1.0)
+"""Parts of the reference's totals that an upper limit is above, and a lower one below."""
+OFTEN: Final = 0.95
+"""Guesses q: beyond the limit so often, or u^(1/2), which is often enough for windows that are so now and then."""
+NOTABLE: Final = 3.0
+"""Log e-value that the reference's own worst run of windows may reach."""
+STEEP: Final = 3.0
+"""Times as far from the median as the farthest total of the reference, in logarithms."""
+LEAST_STEEP: Final = 0.6
+"""Log of the least factor that is steep, 1.8, beyond the change that nobody minds."""
 
 
-class VolumeBins:
-    """Bins of window totals: none at all, below the reference's least, its quantiles, above its greatest.
+@dataclass(frozen=True, slots=True, eq=False)
+class Totals:
+    """How many events a model had in each pane of good times that had any."""
 
-    `shares`, `sizes` and `dispersion` are what `Evidence` takes, for one signal; a window is the counts of `counts`.
-    A quiet window counts too: the caller asks for `counts(0)` where a window of the model's time line had no event.
+    pane_ms: int
+    starts: Ints
+    """Ascending, multiples of the pane's length."""
+    counts: Ints
+    season: Season = NO_SEASON
+
+    @property
+    def events(self) -> int:
+        """How many in all."""
+        return int(self.counts.sum())
+
+
+class Volume:
+    """What windows of one size hold in good times.
+
+    Args:
+        totals: of the reference.
+        window_ms: the windows' size; they start at multiples of it.
+        min_change: d, of the module's head.
+        allowance: false incidents allowed a period: all confidence bounds together fail with a tenth of it.
     """
 
-    def __init__(self, reference: Reference, window_ms: int) -> None:
-        indices, totals = window_totals(reference, window_ms)
-        self.windows = len(totals)
+    def __init__(self, totals: Totals, window_ms: int, min_change: float, allowance: float) -> None:
+        indices, sums = window_totals(totals, window_ms)
+        self.windows = len(sums)
         """Whole windows of this size in the reference."""
-        self.enough = self.windows >= LEAST_WINDOWS
-        self._window_ms = window_ms
-        self._season = _windows_a_season(reference, window_ms)
-        self._levels = _levels(indices, totals, self._season)
-        if self._season:
-            totals = _without_season(indices, totals, self._season)
-        self._edges = _edges(totals)
-        places = np.searchsorted(self._edges, totals, side="right")
-        bins = len(self._edges) + 1
-        seen = np.bincount(places, minlength=bins).astype(np.float64)
-        weights = seen + np.where(seen > 0, 0.5, 1.0)  # the next window is a new extreme with probability 1/(W + 1)
-        self.shares = (weights / weights.sum())[None, :]
-        self.sizes: Ints = np.array([self.windows], dtype=np.int64)
-        self.dispersion = measure(indices, np.eye(bins, dtype=np.int64)[places][:, None, :]).at(1)
-        self.independent = _independent(indices, totals)
+        self.enough = self.windows >= LEAST_WINDOWS and window_ms % totals.pane_ms == 0
+        self._window_ms, self._season = window_ms, totals.season
+        self._slots = _windows_a_season(totals.season, window_ms)
+        phases = self._phases(indices)
+        self._levels = _levels(phases, sums, self._slots)
+        if self._slots:
+            sums = _without_season(phases, sums)
+        self.independent = _independent(indices, sums)
         """Whether the reference's totals are as independent from one window to the next as the budget needs them."""
-        self._usual = float(np.median(totals)) if self.windows else float("nan")
+        self.median = float(np.median(sums)) if self.windows else 0.0
+        self._least, self._most = (float(each) for each in (sums.min(initial=2**62), sums.max(initial=0)))
+        self._shrink = 1 + min_change
+        if self.enough:
+            self._prepare(sums, allowance)
+
+    def _prepare(self, sums: Ints, allowance: float) -> None:
+        from scipy.special import betaincinv
+
+        ordered = np.sort(sums)
+        places = [min(int(part * len(ordered)), len(ordered) - 1) for part in LIMITS]
+        self._limits = np.array([[ordered[at] for at in places], [ordered[-1 - at] for at in places]], dtype=np.float64)
+        beyond = np.stack([ordered[:, None] > self._limits[0], ordered[:, None] < self._limits[1]]).sum(axis=1)
+        tail = min(allowance / (10 * beyond.size), 0.05)
+        bound = np.minimum(betaincinv(beyond + 1.0, np.maximum(len(ordered) - beyond, 1e-9), 1 - tail), 1 - 1e-6)
+        guesses = np.stack([np.sqrt(bound), np.maximum(OFTEN, (1 + bound) / 2)])
+        self._hit = np.log(guesses / bound).reshape(len(guesses), -1)
+        self._missed = (np.log1p(-guesses) - np.log1p(-bound)).reshape(len(guesses), -1)
+        gained = np.concatenate([[np.zeros(self._hit.size)], self._raw(np.tile(sums, 2).astype(np.float64))])
+        run = np.cumsum(gained, axis=0)
+        worst = (run - np.minimum.accumulate(run, axis=0)).max(axis=0)
+        self._powers = 1 / np.maximum(worst / NOTABLE, 1.0)
 
     def usual(self, start: int) -> float:
-        """Return what the reference's window at this phase held, the median where there is no season; for people."""
-        return float(self._levels[self._phase(start)]) if self._season else self._usual
+        """Return what the reference's window at this phase held, the median where there is no season."""
+        return float(self._levels[self._phase(start)]) if self._slots else self.median
 
-    def counts(self, events: int, start: int) -> Ints:
-        """Return the single observation of the window that starts at `start` (shape: 1, bins)."""
-        if self._season and events:
-            level = self._levels[self._phase(start)]
-            events = max(1, round(events * self._levels.mean() / level)) if level > 0 else events
-        out = np.zeros_like(self.shares, dtype=np.int64)
-        out[0, np.searchsorted(self._edges, events, side="right")] = 1
-        return out
+    def scaled(self, events: int, start: int) -> float:
+        """Return a window's total as it would be without the season."""
+        level = float(self._levels[self._phase(start)]) if self._slots else 0.0
+        return events * float(self._levels.mean()) / level if level > 0 else float(events)
+
+    def gains(self, events: int, start: int) -> Floats:
+        """Return log L of each guess for the window that starts at `start`."""
+        return np.asarray(self._raw(np.array([self.scaled(events, start)]))[0] * self._powers - 1 / FADING)
+
+    def _raw(self, totals: Floats) -> Floats:
+        far = self._beyond(totals)
+        return np.asarray(np.where(far[:, None, :], self._hit, self._missed).reshape(len(totals), -1))
+
+    def _beyond(self, totals: Floats) -> Bools:
+        """Tell for each total which limits it is beyond (shape: totals, limits above and then below)."""
+        above = totals[:, None] / self._shrink > self._limits[0]
+        return np.concatenate([above, totals[:, None] * self._shrink < self._limits[1]], axis=1)
+
+    def is_usual(self, events: int, start: int) -> bool:
+        """Tell whether a total is among those of the reference, give or take what nobody minds."""
+        total = self.scaled(events, start)
+        return self._least / self._shrink <= total <= self._most * self._shrink
+
+    def is_steep(self, events: int, start: int) -> bool:
+        """Tell whether one window alone is a change: three times as far from the median as the reference's farthest.
+
+        In logarithms, and at least by a factor of 1.8 (1 + d). Where the probability of such a distance falls as fast
+        as e^-x or faster, one of W windows having been at the farthest, three times as far is about W^-3.
+        """
+        moved, farthest = _far(self.scaled(events, start), self.median), _far(self._most, self.median)
+        if moved < 0:
+            farthest = -_far(self._least, self.median)
+        return abs(moved) >= max(STEEP * farthest, LEAST_STEEP + float(np.log(self._shrink)))
 
     def _phase(self, start: int) -> int:
-        return start // self._window_ms % self._season
+        return int(self._phases(np.array([start // self._window_ms], dtype=np.int64))[0])
+
+    def _phases(self, indices: Ints) -> Ints:
+        if not self._slots:
+            return np.zeros(len(indices), dtype=np.int64)
+        return self._season.local(indices * self._window_ms, self._window_ms) // self._window_ms % self._slots
 
 
-def _windows_a_season(reference: Reference, window_ms: int) -> int:
+class VolumeEvidence:
+    """Accumulated evidence that windows hold more or fewer events than the reference's, for windows of one size."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.volume = volume
+        self.log_r = np.full(4 * len(LIMITS), -np.inf)
+        """Log R of each guess."""
+
+    @property
+    def log_m(self) -> float:
+        """Log of the mean of R over guesses."""
+        return log_mean(self.log_r)
+
+    def update(self, events: int, start: int) -> float:
+        """Take a window. Returns its own log e-value, the mean over guesses."""
+        gained = self.volume.gains(events, start)
+        self.log_r = np.logaddexp(self.log_r, 0.0) + gained
+        return log_mean(gained) + 1 / FADING
+
+    def reset(self) -> None:
+        """Begin anew."""
+        self.log_r[:] = -np.inf
+
+    def restore(self, held: Mapping[str, Floats], name: str) -> None:
+        """Take up what was stored of it, if it is of as many guesses."""
+        if name in held and held[name].shape == self.log_r.shape:
+            self.log_r = held[name].astype(np.float64)
+
+
+def _far(total: float, median: float) -> float:
+    """Return the logarithm of a total over the median; half an event more of both, for there may be none."""
+    return float(np.log((total + 0.5) / (median + 0.5)))
+
+
+def _windows_a_season(season: Season, window_ms: int) -> int:
     """Return how many windows a season holds; 0 where there is none, or it is no multiple of the window."""
-    return reference.season_ms // window_ms if reference.season_ms and reference.season_ms % window_ms == 0 else 0
+    return season.length // window_ms if season.length and season.length % window_ms == 0 else 0
 
 
-def _levels(indices: Ints, totals: Ints, season: int) -> Floats:
-    """Return the mean total of each phase of the season (shape: season, or 0); the overall mean where it has none."""
-    sums = np.bincount(indices % max(season, 1), weights=totals, minlength=season)[:season]
-    seen = np.bincount(indices % max(season, 1), minlength=season)[:season]
+def _levels(phases: Ints, totals: Ints, slots: int) -> Floats:
+    """Return the mean total of each phase of the season (shape: slots, or 0); the overall mean where it has none."""
+    sums = np.bincount(phases, weights=totals, minlength=slots)[:slots]
+    seen = np.bincount(phases, minlength=slots)[:slots]
     overall = float(totals.mean()) if len(totals) else 0.0
-    return np.asarray(np.divide(sums, seen, out=np.full(season, overall), where=seen > 0))
+    return np.asarray(np.divide(sums, seen, out=np.full(slots, overall), where=seen > 0))
 
 
-def _without_season(indices: Ints, totals: Ints, season: int) -> Ints:
+def _without_season(phases: Ints, totals: Ints) -> Ints:
     """Return each total in proportion to those of the same phase in the other seasons, times the overall mean.
 
     It is left out of what it is compared with: a window to come has no part in it either.
     """
-    phase = indices % season
-    sums = np.bincount(phase, weights=totals, minlength=season)[phase]
-    seen = np.bincount(phase, minlength=season)[phase]
+    sums = np.bincount(phases, weights=totals)[phases]
+    seen = np.bincount(phases)[phases]
     others = np.divide(sums - totals, seen - 1, out=np.zeros(len(totals)), where=seen > 1)
     scaled = np.divide(totals * totals.mean(), others, out=totals.astype(np.float64), where=others > 0)
     return np.where(totals > 0, np.maximum(np.rint(scaled), 1), 0).astype(np.int64)
@@ -96,30 +220,20 @@ def _independent(indices: Ints, totals: Ints) -> bool:
     return bool(sure[0] <= DEPENDENT * STEPS)
 
 
-def window_totals(reference: Reference, window_ms: int) -> tuple[Ints, Ints]:
+def window_totals(totals: Totals, window_ms: int) -> tuple[Ints, Ints]:
     """Return (index, events) of the windows that lie wholly within the reference's kept panes, quiet ones included.
 
     Of more than MOST_WINDOWS these are the newest.
 
     A window's index is its start / window_ms; windows start at multiples of their length.
     """
-    starts, counts = reference.pane_starts, reference.pane_counts
+    starts, counts = totals.starts, totals.counts
     first = -(-int(starts[0]) // window_ms)
-    end = (int(starts[-1]) + reference.pane_ms) // window_ms
+    end = (int(starts[-1]) + totals.pane_ms) // window_ms
     first = max(first, end - MOST_WINDOWS)
     indices = np.arange(first, max(end, first), dtype=np.int64)
-    totals = np.zeros(len(indices), dtype=np.int64)
+    sums = np.zeros(len(indices), dtype=np.int64)
     at = starts // window_ms - first
     inside = (at >= 0) & (at < len(indices))
-    np.add.at(totals, at[inside], counts[inside])
-    return indices, totals
-
-
-def _edges(totals: Ints) -> Ints:
-    """Return the least total of each bin but the first, which is for windows without events."""
-    if not len(totals):
-        return np.ones(1, dtype=np.int64)
-    bins = int(np.clip(len(totals) // WINDOWS_PER_BIN, 1, MOST_QUANTILE_BINS))
-    inner = np.sort(totals)[len(totals) * np.arange(1, bins) // bins]
-    edges = np.concatenate(([1, totals.min(), totals.max() + 1], inner)).astype(np.int64)
-    return np.unique(edges[edges > 0])
+    np.add.at(sums, at[inside], counts[inside])
+    return indices, sums

@@ -5,7 +5,7 @@ between its signals (docs/statistics.md). So a part that may raise a false alarm
 an incident at c = (period / s) / a. The parts add up to the budget:
 
     budget ─┬─ window sizes, equally
-            ├─ kinds: inputs 40 %, output 30 %, quality 20 %, volume 10 %
+            ├─ kinds: inputs 40 %, output 30 %, quality 20 %, volume 5 %, the mix of segments 5 %
             └─ all events 1/2, segments together 1/2: the k-th segment seen 1 / (k (k + 1)) of that half
 """
 
@@ -14,7 +14,13 @@ from dataclasses import dataclass
 
 from driftline.incidents.incident import Kind
 
-KIND_SHARES = {Kind.DATA_DRIFT: 0.4, Kind.PREDICTION_DRIFT: 0.3, Kind.DATA_QUALITY: 0.2, Kind.VOLUME: 0.1}
+KIND_SHARES = {
+    Kind.DATA_DRIFT: 0.4,
+    Kind.PREDICTION_DRIFT: 0.3,
+    Kind.DATA_QUALITY: 0.2,
+    Kind.VOLUME: 0.05,
+    Kind.MIX: 0.05,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     PREDICTION_DRIFT = "prediction_drift"
     DATA_QUALITY = "data_quality"
     VOLUME = "volume"
+    MIX = "mix"
+    RELEASE = "release"
     SILENCE = "silence"
     THRESHOLD = "threshold"
     DEAD_LETTERS = "dead_letters"

@@ -71,6 +71,10 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
         return Level.ENVIRONMENT, "there is more to watch than before"
     if facts.kind is Kind.SKIPPED:
         return Level.ENVIRONMENT, "a person let the work go on without them"
+    if facts.kind is Kind.RELEASE:
+        return Level.MODEL, "another version of the model answers"
+    if facts.kind is Kind.MIX:
+        return Level.ENVIRONMENT, "the events come from others than before"
     if facts.kind is Kind.SILENCE:
         return Level.ENVIRONMENT, "nothing comes from any model" if facts.nothing_comes else "other models go on"
     if facts.code_version:
@@ -88,8 +92,10 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
     if facts.arrival_only:
         return Level.ENVIRONMENT, "only how events arrive changed, not what is in them"
     if not facts.output_only:
-        moved = {Kind.DATA_QUALITY: "the quality of the inputs", Kind.VOLUME: "the number of events"}
-        return Level.DATA, f"{moved.get(facts.kind, 'the inputs')} moved, the version is the same"
+        if facts.kind is Kind.VOLUME:
+            return Level.DATA, "the number of events moved, of all versions and segments together"
+        moved = "the quality of the inputs" if facts.kind is Kind.DATA_QUALITY else "the inputs"
+        return Level.DATA, f"{moved} moved, the version is the same"
     if not facts.inputs_watched:
         return None, "no inputs are watched, so data and model cannot be told apart"
     if facts.inputs_moved:

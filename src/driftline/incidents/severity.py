@@ -11,7 +11,8 @@ INFO: Final = "info"
 SEVERITIES: Final = (CRITICAL, WARNING, INFO)
 """Most urgent first."""
 PAGES: Final = frozenset({Kind.DATA_QUALITY, Kind.DEAD_LETTERS, Kind.SILENCE, Kind.SKIPPED})
-"""Broken data and silence page; drift of inputs or outputs, and limits reached, warn."""
+"""Broken data and silence page; drift of inputs or outputs, events from others than before, and limits
+reached warn; a release is information."""
 MOST_OF_THEM: Final = 2.0
 """Times as many events, or as few, from which on their number pages."""
 
@@ -20,6 +21,8 @@ def severity_of(incident: Incident) -> str:
     """Return one of SEVERITIES."""
     if incident.kind is Kind.VOLUME:
         return CRITICAL if _factor(incident) >= MOST_OF_THEM else WARNING
+    if incident.kind is Kind.RELEASE:
+        return INFO
     return CRITICAL if incident.kind in PAGES else WARNING
 
 

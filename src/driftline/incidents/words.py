@@ -13,6 +13,8 @@ KIND_WORDS = {
     Kind.PREDICTION_DRIFT: "predictions moved away from the reference",
     Kind.DATA_QUALITY: "data quality changed",
     Kind.VOLUME: "the number of events changed",
+    Kind.MIX: "the events come from others than before",
+    Kind.RELEASE: "the versions that answer changed",
     Kind.SILENCE: "no events",
     Kind.THRESHOLD: "a threshold that you set was passed",
     Kind.DEAD_LETTERS: "many records cannot be read",
@@ -108,8 +110,10 @@ def describe(signal: Signal, kind: Kind) -> str:
     >>> describe(Signal("features.age", 9.0, {"mean_before": 34.0, "mean_after": 51.0, "psi": 0.8}), Kind.DATA_DRIFT)
     'age mean 34 → 51 (PSI 0.8)'
     """
-    name = signal.name.removeprefix("features.")
+    name = signal.name.removeprefix("features.").removeprefix("segment.")
     effects = signal.effects
+    if kind is Kind.RELEASE:
+        return f"{signal.what}: {signal.before} → {signal.after}"
     if kind is Kind.VOLUME:
         return f"{name} {number(effects.get('events_before', 0))} → {number(effects.get('events_after', 0))} a window"
     if kind is Kind.SKIPPED:

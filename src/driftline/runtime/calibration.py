@@ -27,10 +27,11 @@ from driftline.evidence.dependence import DEPENDENT, returning
 from driftline.evidence.dispersion import STEPS
 from driftline.evidence.projection import Projection
 from driftline.evidence.reference import Calibration, Reference, build_reference
+from driftline.evidence.seasons import Season
 from driftline.incidents.budget import KIND_SHARES
 from driftline.incidents.incident import Incident, Status
 from driftline.panes.records import PaneRecord, Watermark
-from driftline.runtime.local import table_panes
+from driftline.runtime.local import slices_of, table_panes
 from driftline.runtime.rules import judge_settings, with_references
 from driftline.sketches.keys import Ints
 from driftline.sketches.summary import Summary
@@ -97,17 +98,20 @@ def calibrate(
     own = settings.model(model)
     sizes = sorted({window.size for window in own.windows})
     pane_ms = gcd(*sizes, *(window.hop for window in own.windows))
-    panes = table_panes(settings, table, mapping, lambda name: pane_ms, lambda events: None)
+    panes = _by_wall_clock(
+        table_panes(settings, table, mapping, lambda name: pane_ms, lambda events: None), own.timezone, pane_ms
+    )
     unit = lcm(*sizes, own.season_ms or 1)
     blocks = _blocks(panes, unit, _block_ms(panes, unit, max(sizes)))
-    judging = judge_settings(settings)
+    judging = judge_settings(_without_zones(settings))
     chance = np.random.default_rng(seed)
     alarms: Counter[str] = Counter()
     replayed = 0
     for done in range(passes):
         order = chance.permutation(len(blocks.panes)).tolist()
         half = len(order) // 2
-        reference = _references(blocks.of(order[:half]), model, pane_ms, own.season_ms)
+        good = blocks.of(order[:half])
+        reference = _references(good, model, pane_ms, own.season_ms, complete=references[0].complete)
         incidents = _judge(with_references(judging, reference), blocks.of(order[half:]))
         alarms.update(incident.signals[0].name for incident in incidents)
         replayed += (len(order) - half) * blocks.length
@@ -213,6 +217,23 @@ def _block_ms(panes: Sequence[PaneRecord], unit: int, longest: int) -> int:
     return max(span // BLOCKS // unit * unit, least)
 
 
+def _by_wall_clock(panes: Sequence[PaneRecord], zone: str, pane_ms: int) -> list[PaneRecord]:
+    """Move panes to the times that clocks of a zone show, so that blocks of them can change places.
+
+    Of an hour that clocks show twice the first is kept.
+    """
+    starts = Season(0, zone).local(np.array([pane.start for pane in panes], dtype=np.int64), pane_ms).tolist()
+    kept: dict[tuple[str, int, int], PaneRecord] = {}
+    for pane, start in zip(panes, starts, strict=True):
+        kept.setdefault((pane.model, start, pane.part), replace(pane, start=start))
+    return sorted(kept.values(), key=lambda pane: (pane.end, pane.start, pane.model, pane.part))
+
+
+def _without_zones(settings: Settings) -> Settings:
+    models = {name: own.model_copy(update={"timezone": ""}) for name, own in settings.models.items()}
+    return settings.model_copy(update={"models": models})
+
+
 def _blocks(panes: Sequence[PaneRecord], unit: int, length: int) -> _Blocks:
     """Cut panes into whole blocks from the first multiple of `unit` on; what is left at either end is left out."""
     first = -(-panes[0].start // unit) * unit
@@ -225,12 +246,14 @@ def _blocks(panes: Sequence[PaneRecord], unit: int, length: int) -> _Blocks:
     return _Blocks(length, blocks)
 
 
-def _references(panes: Sequence[PaneRecord], model: str, pane_ms: int, season_ms: int) -> list[Reference]:
+def _references(
+    panes: Sequence[PaneRecord], model: str, pane_ms: int, season_ms: int, *, complete: bool
+) -> list[Reference]:
     """Build a reference of each group. Versions are told apart as the pipeline does."""
     slices: dict[tuple[str, str], list[tuple[int, Summary]]] = {}
-    for pane in panes:
-        for group, summary in pane.summaries():
-            slices.setdefault((group.version, group.segment), []).append((pane.start, summary))
+    for (_, start), groups in slices_of(panes).items():
+        for group, summary in groups.items():
+            slices.setdefault((group.version, group.segment), []).append((start, summary))
     return [
         build_reference(
             held,
@@ -239,7 +262,8 @@ def _references(panes: Sequence[PaneRecord], model: str, pane_ms: int, season_ms
             segment=segment,
             pane_ms=pane_ms,
             learned=False,
-            season_ms=season_ms,
+            season=Season(season_ms),
+            complete=complete,
         )
         for (version, segment), held in sorted(slices.items())
     ]

@@ -8,11 +8,13 @@ from functools import cache
 from driftline.config import Settings
 from driftline.errors import InputError
 from driftline.evidence.reference import Reference, build_reference
+from driftline.evidence.seasons import Season
 from driftline.incidents.incident import Incident, Status
 from driftline.panes.census import is_census
-from driftline.panes.records import PaneRecord, Watermark
+from driftline.panes.mix import with_mix
+from driftline.panes.records import Group, PaneRecord, Watermark
 from driftline.runtime.rules import judge_settings, summarise_settings
-from driftline.sketches.summary import Summary
+from driftline.sketches.summary import Summary, combine
 from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events, time_span
 from driftline.tasks.judge import Judge
 from driftline.tasks.learning import longer_slice
@@ -92,10 +94,13 @@ def build_references(
     table: Table,
     mapping: ColumnMapping,
     *,
+    complete: bool = False,
     progress: Callable[[int], None] = lambda events: None,
 ) -> list[Reference]:
     """Build the references of a table's events: of all events of a model version first, then of each segment that has
     enough.
+
+    `complete` says that the table holds all events of its time: then it says how many to expect.
 
     Raises `InputError` where no event can be used.
     """
@@ -109,9 +114,9 @@ def build_references(
         return pane_ms
 
     slices: dict[tuple[str, str, str], list[tuple[int, Summary]]] = {}
-    for record in table_panes(settings, table, mapping, length, progress):
-        for group, summary in record.summaries():
-            slices.setdefault((record.model, group.version, group.segment), []).append((record.start, summary))
+    for (model, start), groups in slices_of(table_panes(settings, table, mapping, length, progress)).items():
+        for group, summary in groups.items():
+            slices.setdefault((model, group.version, group.segment), []).append((start, summary))
     references = []
     for (model, version, segment), held in sorted(slices.items()):
         if segment and sum(summary.events for _, summary in held) < LEAST_OF_A_SEGMENT:
@@ -124,10 +129,23 @@ def build_references(
                 segment=segment,
                 pane_ms=length(model),
                 learned=False,
-                season_ms=settings.model(model).season_ms,
+                season=Season(settings.model(model).season_ms, settings.model(model).timezone),
+                complete=complete,
             )
         )
     return references
+
+
+def slices_of(panes: Iterable[PaneRecord]) -> dict[tuple[str, int], dict[Group, Summary]]:
+    """Return by (model, start) what each group held, with the mix of segments."""
+    parts: dict[tuple[str, int], dict[Group, list[Summary]]] = {}
+    for record in panes:
+        for group, summary in record.summaries():
+            parts.setdefault((record.model, record.start), {}).setdefault(group, []).append(summary)
+    return {
+        place: with_mix({group: combine(held) for group, held in sorted(groups.items())})
+        for place, groups in parts.items()
+    }
 
 
 def table_panes(

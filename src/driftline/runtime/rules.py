@@ -11,6 +11,7 @@ from driftline.config.notations import LEAST_LEARNED, LearnSettings
 from driftline.errors import InputError, StateCorrupt
 from driftline.evidence.profile import decode_profile
 from driftline.evidence.reference import Reference
+from driftline.evidence.seasons import Season
 from driftline.incidents.budget import Budget
 from driftline.runtime.plugins import detector
 from driftline.runtime.stage_names import topic_numbers
@@ -96,16 +97,19 @@ def _season_faults(settings: Settings, profiles: Mapping[Path, Mapping[str, Refe
     for name in ("*", *settings.models):
         own = settings.model(name)
         for key, path in own.profiles.items():
-            other = next((held for held in profiles.get(path, {}).values() if held.season_ms != own.season_ms), None)
+            asked = Season(own.season_ms, own.timezone if own.season_ms else "")
+            other = next((held for held in profiles.get(path, {}).values() if held.season != asked), None)
             if other is not None:
                 yield (
-                    f"models.{name}.{key}: {path} was built {_season(other.season_ms)}, and the model is watched "
-                    f"{_season(own.season_ms)}; build it again with the configuration that the workers use"
+                    f"models.{name}.{key}: {path} was built {_season(other.season)}, and the model is watched "
+                    f"{_season(asked)}; build it again with the configuration that the workers use"
                 )
 
 
-def _season(season_ms: int) -> str:
-    return f"with a season of {format_duration(season_ms)}" if season_ms else "without a season"
+def _season(season: Season) -> str:
+    if not season.length:
+        return "without a season"
+    return f"with a season of {format_duration(season.length)} in the time zone {season.zone or 'UTC'}"
 
 
 def with_references(judging: JudgeSettings, references: Iterable[Reference]) -> JudgeSettings:
@@ -140,11 +144,13 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
         budget=Budget(own.false_alarms.count, own.false_alarms.period_ms),
         learn=learn_rule(own.reference),
         min_effect=own.min_effect,
+        min_volume_change=own.min_volume_change,
         min_events=own.min_events,
         segmented=bool(own.segments),
         reference=reference,
         new_version=own.new_version,
         season_ms=own.season_ms,
+        timezone=own.timezone,
         silence_ms=own.silence,
         detectors={signal: {name: detector(name) for name in names} for signal, names in own.detectors.items()},
         thresholds={

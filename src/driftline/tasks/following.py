@@ -112,6 +112,13 @@ class Following:
             closed.append(incident)
         return closed
 
+    def close(self, kind: Kind, window: Window, why: str) -> Incident:
+        """Close one that is open, because it is a matter of somebody else now."""
+        incident = self.open[kind]
+        self._resolve(incident, window)
+        incident.summary = f"{self._subject}: closed: {why}."
+        return incident
+
     def forget(self) -> None:
         """Let go of what was seen of the signals since incidents opened."""
         self._recoveries = {}

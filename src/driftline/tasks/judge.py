@@ -7,7 +7,7 @@ names. So the same panes give the same alerts, whatever the sources' pace and wh
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,17 +28,20 @@ from driftline.tasks.capacity import Capacity
 from driftline.tasks.learning import LEAST_SLICES, Packed
 from driftline.tasks.naming import name_change
 from driftline.tasks.references import References
+from driftline.tasks.releases import Releases
 from driftline.tasks.rules import JudgeSettings, ModelRules
 from driftline.tasks.shown import Shown, show
-from driftline.tasks.silence import Silences
+from driftline.tasks.silence import Silences, Usual, usual_pace
 from driftline.tasks.skips import Skips
 from driftline.tasks.stored import StoredSubject
 from driftline.tasks.stream import StreamJudge
-from driftline.tasks.subjects import LastWord, SubjectJudge
+from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import STREAM
+from driftline.tasks.volume import VolumeJudge, Volumes
 
-VERSION = 3
-"""1 knew no supplements. 2 had no places, and told of limits with the dead letters."""
+VERSION = 4
+"""1 knew no supplements. 2 had no places, and told of limits with the dead letters. In 3 each version and segment had a
+number of events of its own, and it knew no releases."""
 SUBJECT_VERSION = 5
 """1 had no trail of references. 2 compared nothing with how events came, did not note when code was last seen, and had
 other tilts (`evidence.guesses`). 3 fed charts how far panes are from the reference's mean, whatever panes had added to
@@ -89,7 +92,10 @@ class Judge:
         self._silences = Silences(self._model_rules)
         self._deadlines: list[tuple[int, str, str, str]] = []
         self._scheduled: dict[Subject, int] = {}
-        self._heard: dict[tuple[str, str], int] = {}
+        self._volumes = Volumes(self._model_rules)
+        self._releases = Releases(self._model_rules)
+        self._paces: dict[str, Usual] = {}
+        """By reference."""
         self._rules: dict[str, ModelRules] = {}
         self._references = References(self._subjects)
         self._ranks: dict[tuple[str, str], int] = {}
@@ -142,7 +148,7 @@ class Judge:
                 judge = self._subjects[subject]
                 self._windows += 1
                 self._touched.add(subject)
-                changed.extend(judge.close(time, self._last_word(subject)))
+                changed.extend(judge.close(time))
                 self._schedule(judge)
             for incident in changed:
                 if incident.status is Status.FIRING:
@@ -157,23 +163,38 @@ class Judge:
             self._forgot = time // keep
             self._merger.forget(time - keep)
 
-    def _last_word(self, subject: Subject) -> LastWord:
-        segment, model = (self._heard.get((subject.model, segment), 0) for segment in (subject.segment, ""))
-        return LastWord(segment, model, self._silences.is_silent(subject.model))
-
-    def _hear(self, piece: Slice, admitted: Iterable[Group]) -> None:
+    def _hear(self, piece: Slice) -> None:
         """Note that a model that is watched spoke: a silence that was told is over."""
-        model, versions = piece.model, sorted(group.version for group in admitted if not group.segment)
-        if not versions and model not in self._silences:
-            return
-        watched = [self._subjects[Subject(model, version, "")].watched for version in versions]
-        reference = next((each.reference for each in reversed(watched) if each is not None), None)
-        if self._silences.is_silent(model):
-            for subject in self._subjects:
-                if subject.model == model:
-                    self._subjects[subject].forget_silence()
-                    self._touched.add(subject)
-        self._tell(self._silences.hear(model, piece.end, reference))
+        self._tell(self._silences.hear(piece.model, piece.end, self._pace(piece.model)))
+
+    def _pace(self, model: str) -> Usual | None:
+        """Return how often events of a model usually come: as learned, else by the reference of its newest version."""
+        volume = self._volumes.judges.get(model)
+        if volume is not None and volume.pace is not None:
+            return volume.pace
+        newest = max(
+            (
+                (judge.heard, subject.version, judge.watched.reference)
+                for subject, judge in self._subjects.items()
+                if subject.model == model and not subject.segment and judge.watched is not None
+            ),
+            key=lambda found: found[:2],
+            default=None,
+        )
+        if newest is None:
+            return None
+        reference = newest[2]
+        if reference.address not in self._paces:
+            known = reference.learned or reference.complete
+            self._paces[reference.address] = usual_pace(reference.totals, complete=known)
+        return self._paces[reference.address]
+
+    def _volume_of(self, piece: Slice, versions: Mapping[str, int]) -> VolumeJudge:
+        """Return who judges how many events a model has; after a silence that was told it begins with this slice."""
+        volume = self._volumes.of(piece.model, min(versions))
+        if self._silences.was_told(piece.model):
+            volume.forget_silence(piece.start)
+        return volume
 
     def _segments(self, subject: Subject) -> list[SubjectJudge]:
         """Return the segments of the same model and version that are compared with a reference."""
@@ -230,7 +251,11 @@ class Judge:
             self._schedule(judge)
         for judge, reference in reversed(learned):  # segments first: one that learned its own needs not borrow
             self._tell(self._references.learned(judge, reference, piece.end))
-        self._hear(piece, admitted)
+        if admitted:
+            versions = _by_version(piece)
+            self._tell(self._releases.take(piece.model, piece.start, piece.end, versions))
+            self._tell(self._volume_of(piece, versions).take(piece.start, piece.end, sum(versions.values())))
+            self._hear(piece)
 
     def _count(self, census: Slice, at: int) -> None:
         """Hear which models there are, of all partitions; what is beyond the limit counts at this time."""
@@ -247,8 +272,6 @@ class Judge:
         """Return who judges a group of this slice."""
         subject = Subject(piece.model, group.version, group.segment)
         self._touched.add(subject)
-        heard = (subject.model, subject.segment)
-        self._heard[heard] = max(self._heard.get(heard, 0), piece.end)
         return self._subjects.get(subject) or self._begin(subject, piece.start)
 
     def _supplement(self, piece: Slice) -> None:
@@ -270,7 +293,10 @@ class Judge:
                 taken &= judge.supplement(piece.start, piece.end, summary, mark)
                 self._learning += judge.learner.bytes - before
                 self._schedule(judge)
-            self._hear(piece, admitted)
+            if admitted:
+                versions = _by_version(piece)
+                self._volume_of(piece, versions).supplement(piece.start, piece.end, sum(versions.values()))
+                self._hear(piece)
         self._late += not taken
 
     def _learn(self, judge: SubjectJudge, piece: Slice, summary: Summary) -> Reference | None:
@@ -312,9 +338,6 @@ class Judge:
         for model, version in {(subject.model, subject.version) for subject in subjects}:
             if not any((other.model, other.version) == (model, version) for other in self._subjects):
                 self._ranks.pop((model, version), None)
-        for model, segment in {(subject.model, subject.segment) for subject in subjects}:
-            if not any((other.model, other.segment) == (model, segment) for other in self._subjects):
-                self._heard.pop((model, segment), None)
         for model in sorted({subject.model for subject in subjects}):
             left = [other for other in self._subjects if other.model == model]
             if not left:
@@ -322,6 +345,8 @@ class Judge:
             if any(not other.segment for other in left):
                 self._compare_pace(model)
             else:
+                self._releases.forget(model)
+                self._tell(self._volumes.forget(model))
                 self._tell(self._silences.forget(model, self._merger.mark) if model in self._silences else [])
 
     def _begin(self, subject: Subject, start: int) -> SubjectJudge:
@@ -338,17 +363,14 @@ class Judge:
         if isinstance(command, Skip):
             self._tell(self._skips.take(command, self._merger.mark))
             return
-        self._tell(self._references.obey(command))
+        self._tell([*self._references.obey(command), *self._volumes.obey(command)])
         self._learning = sum(judge.learner.bytes for judge in self._subjects.values())
         self._compare_pace(command.model)
 
     def _compare_pace(self, model: str) -> None:
-        """Take what is usual for a model from the reference of its version that was heard of last."""
-        if model not in self._silences:
-            return
-        watched = [self._subjects[subject].watched for _, subject in self._by_last_word() if subject.model == model]
-        references = [each.reference for each in watched if each is not None]
-        self._silences.compare(model, references[-1] if references else None)
+        """Take what is usual for a model anew."""
+        if model in self._silences:
+            self._silences.compare(model, self._pace(model))
 
     def _window_of(self, model: str) -> int:
         """Return the length of the windows in which it is told what is beyond limits: of a model, or of the stream."""
@@ -389,6 +411,7 @@ class Judge:
         self._references.touched.clear()
         writes.update(self._references.checkpoint())
         writes.update(self._skips.checkpoint())
+        writes.update(self._volumes.checkpoint())
         ranks = [[*key, rank] for key, rank in self._ranks.items()]
         state = [
             merger,
@@ -399,6 +422,8 @@ class Judge:
             admission,
             self._capacity.snapshot(),
             self._tells_of_models,
+            sorted(self._volumes.judges),
+            self._releases.snapshot(),
         ]
         writes["task"] = pack("judge", VERSION, state, {})
         if self._river != RIVER:
@@ -430,13 +455,17 @@ class Judge:
     def open_incidents(self) -> Counter[tuple[str, Kind]]:
         """Count what fires, by model ("" is the stream itself) and kind."""
         open_now = [incident for judge in self._subjects.values() for incident in judge.following.open.values()]
-        open_now += self._certain()
+        open_now += [*self._certain(), *self._traffic()]
         open_now += (silence.incident for silence in self._silences.open.values())
         return Counter((incident.subject.model, incident.kind) for incident in open_now)
 
     def _certain(self) -> list[Incident]:
         letters = [self._stream.incident] if self._stream.incident is not None else []
         return [*letters, *self._capacity.incidents.values(), *self._skips.incidents]
+
+    def _traffic(self) -> list[Incident]:
+        """Return what is open about models as wholes: how many events they have, and which versions answer."""
+        return [*self._volumes.open, *self._releases.open]
 
     def view(self) -> dict[str, Any]:
         """Return what `status` shows, as plain values: of many subjects the signals with the most evidence."""
@@ -454,6 +483,7 @@ class Judge:
                 {"model": model, **_incident_view(silence.incident)} for model, silence in self._silences.open.items()
             ],
             "stream": [_incident_view(incident) for incident in self._certain()],
+            "traffic": [_incident_view(incident) for incident in self._traffic()],
         }
 
     def shown(self) -> list[Shown]:
@@ -480,14 +510,17 @@ class Judge:
         if not blobs:
             return
         with corrupt_if_it_fails("judge"):
-            found = unpack(blobs["task"], "judge", (1, 2, VERSION))
+            found = unpack(blobs["task"], "judge", (1, 2, 3, VERSION))
             if found.version < 2:
                 _know_supplements(found.value)
-            if found.version < VERSION:
+            if found.version < 3:
                 merger, stream, told, ranks, *counts = found.value
                 found.value[:] = [merger, stream, [{}, told], ranks, counts, None, None, True]
+            if found.version < VERSION:
+                found.value[2].append([])
+                found.value.extend([[], []])
             state = msgspec.convert(found.value, _Stored)
-            merger, stream, silences, ranks, counts, admission, capacity, self._tells_of_models = state
+            merger, stream, silences, ranks, counts, admission, capacity, self._tells_of_models, *traffic = state
             self._unreadable, self._windows, self._late = counts
             self._merger.restore(merger, blobs)
             self._stream.restore(stream)
@@ -504,14 +537,12 @@ class Judge:
                     self._restore_subject(name.removeprefix("subject/"), blobs)
             heard = {subject: judge.heard for subject, judge in self._subjects.items()}
             self._admission.restore(admission, blobs, heard)
-            for end, subject in self._by_last_word():
-                watched = self._subjects[subject].watched
-                self._silences.hear(subject.model, end, watched.reference if watched is not None else None)
+            self._volumes.restore(traffic[0], blobs)
+            self._releases.restore(traffic[1])
+            for subject, judge in self._subjects.items():
+                if not subject.segment:
+                    self._silences.hear(subject.model, judge.heard, self._pace(subject.model))
             self._silences.restore(silences)
-
-    def _by_last_word(self) -> list[tuple[int, Subject]]:
-        """Return until when each model's version was heard of, the latest last."""
-        return sorted((judge.heard, subject) for subject, judge in self._subjects.items() if not subject.segment)
 
     def _restore_subject(self, name: str, blobs: Mapping[str, bytes]) -> None:
         found = unpack(blobs[f"subject/{name}"], "subject", READ_SUBJECTS)
@@ -526,12 +557,10 @@ class Judge:
             judge.learner.put(start, Packed.read(blobs[f"slice/{name}/{start}"]))
         judge.learner.changed.clear()
         self._learning += judge.learner.bytes
-        heard = (subject.model, subject.segment)
-        self._heard[heard] = max(self._heard.get(heard, 0), judge.heard)
         self._schedule(judge)
 
 
-_Stored = tuple[Any, Any, Any, list[tuple[str, str, Count]], tuple[Count, Count, Count], Any, Any, bool]
+_Stored = tuple[Any, Any, Any, list[tuple[str, str, Count]], tuple[Count, Count, Count], Any, Any, bool, list[str], Any]
 
 
 def _know_supplements(state: Any) -> None:
@@ -542,6 +571,11 @@ def _know_supplements(state: Any) -> None:
         source.append(source[1])
     state.append(counters[2])
     state.insert(2, [])
+
+
+def _by_version(piece: Slice) -> dict[str, int]:
+    """Return how many events each version answered."""
+    return {group.version: summary.events for group, summary in piece.groups.items() if not group.segment}
 
 
 def subject_parts(subject: Subject) -> tuple[str, str, str]:

@@ -75,7 +75,7 @@ class Learner:
         self.rule = rules.learn
         self.changed: set[int] = set()
         """Starts of slices that were added, grew, or are gone since the caller last cleared it."""
-        self._season_ms = rules.season_ms
+        self._season = rules.season
         self._sizes = [size for size, _ in rules.windows]
 
     @property
@@ -86,9 +86,9 @@ class Learner:
     def take(self, start: int, end: int, summary: Summary) -> bool:
         """Take in a slice. Returns whether there is enough to learn from."""
         self._add(start - start % self.slice_ms, summary)
-        while len(self.slices) > (SEASONAL_SLICES if self._season_ms else LEARNING_SLICES):
+        while len(self.slices) > (SEASONAL_SLICES if self._season.length else LEARNING_SLICES):
             self.join_slices()
-        span = max(self.rule.span_ms, LEAST_SEASONS * self._season_ms)
+        span = max(self.rule.span_ms, LEAST_SEASONS * self._season.length)
         return end - min(self.slices) >= span and self.events >= self.rule.events
 
     def supplement(self, start: int, summary: Summary) -> None:
@@ -127,7 +127,7 @@ class Learner:
             segment=subject.segment,
             pane_ms=self.slice_ms,
             learned=True,
-            season_ms=self._season_ms,
+            season=self._season,
         )
         self.forget()
         return reference

@@ -47,9 +47,9 @@ def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJu
     other_version = judge.origin is Origin.VERSION_BEFORE or reference.version not in ("", subject.version)
     return Facts(
         kind=incident.kind,
-        output_only=incident.kind is not Kind.VOLUME and families == {Family.OUTPUT},
-        service_only=incident.kind is not Kind.VOLUME and families == {Family.SERVICE},
-        arrival_only=incident.kind is not Kind.VOLUME and families == {Family.ARRIVAL},
+        output_only=families == {Family.OUTPUT},
+        service_only=families == {Family.SERVICE},
+        arrival_only=families == {Family.ARRIVAL},
         inputs_watched=len(judge.watched.rows[Kind.DATA_DRIFT]) > 0,
         inputs_moved=judge.moved(Kind.DATA_DRIFT),
         code_version=judge.codes.came_in(began - incident.window.size, incident.window.end),

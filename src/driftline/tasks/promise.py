@@ -27,7 +27,7 @@ def promise(seen: Seen, rules: ModelRules, kind: Kind, signals: Sequence[Signal]
         measured = None
     names = [signal.name for signal in signals if signal.share >= LEAST_SHARE]
     refuted = measured is not None and measured.refutes
-    if seen.view.independent(kind, names, seen.volume, seen.window.size) and not refuted:
+    if seen.view.independent(names, seen.window.size) and not refuted:
         return found
     if measured is None:
         return msgspec.structs.replace(found, basis=Basis.NOT_GUARANTEED)

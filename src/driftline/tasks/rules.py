@@ -7,6 +7,7 @@ from typing import Literal
 from driftline.columns.shape import Limits
 from driftline.evidence.detectors import DETECTORS, USUAL, Maker
 from driftline.evidence.reference import Reference
+from driftline.evidence.seasons import Season
 from driftline.incidents.budget import Budget
 from driftline.panes.sources import FIRST_TOPIC
 
@@ -40,8 +41,12 @@ class ModelRules:
     """Whether a version without a given reference learns its own, or is compared with that of the version before."""
     silence_ms: int | None = None
     """After how long without an event a model is silent; None: by the pauses of its reference. 0: never."""
+    min_volume_change: float = 0.25
+    """Part by which the number of events may rise, and by which it may fall short, without anybody minding."""
     season_ms: int = 0
     """Length of the season whose phases are told apart in references that are learned; 0 for none."""
+    timezone: str = ""
+    """Of the clocks that seasons follow; "" is UTC."""
     thresholds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By signal (or "*") and metric: a fixed threshold that the user set."""
     group: str = ""
@@ -50,6 +55,11 @@ class ModelRules:
         default_factory=lambda: {"*": {name: DETECTORS[name] for name in USUAL}}
     )
     """By signal (or "*", for those not named) and detector's name: what dates a change."""
+
+    @property
+    def season(self) -> Season:
+        """The season of references that are learned, and by which clocks."""
+        return Season(self.season_ms, self.timezone)
 
     @property
     def longest_window(self) -> int:

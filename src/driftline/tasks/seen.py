@@ -1,6 +1,5 @@
 """A window beside what it is compared with: what the evidence is fed of it, and what an alert says of it."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,7 +8,6 @@ from driftline.evidence.contrast import Contrast, contrast
 from driftline.evidence.distances import Effects, effects
 from driftline.evidence.news import KINDS, News, factor_of
 from driftline.evidence.signals import cell_shift
-from driftline.evidence.volume import VolumeBins
 from driftline.incidents.incident import Kind, Signal, Window
 from driftline.incidents.words import (
     NEVER_SEEN,
@@ -36,24 +34,18 @@ class Seen:
 
     Args:
         view: what it is compared with.
-        volume: the same for the number of its events.
         vector: what was counted in it, in the projection's layout.
         window: when, and how many events.
-        held: how many windows before it held no event of the model at all, and are weighed with it.
         news: what the vector cannot say.
     """
 
     view: Watched
-    volume: VolumeBins
     vector: Ints
     window: Window
-    held: int = 0
     news: News = field(default_factory=News)
 
     def counts(self, kind: Kind) -> Ints:
         """Return what the evidence of a kind is fed: shape (signals, bins)."""
-        if kind is Kind.VOLUME:
-            return self.volume.counts(self.window.count, self.window.start)
         return self.view.counts(kind, self.vector)
 
     def effects(self) -> Effects:
@@ -62,12 +54,6 @@ class Seen:
 
     def signal(self, kind: Kind, name: str, evidence: float) -> Signal:
         """Return a signal's part in an incident."""
-        if kind is Kind.VOLUME:
-            mean = self.window.count / (self.held + 1)
-            found = {"events_before": self.volume.usual(self.window.start), "events_after": mean}
-            usual = found["events_before"]
-            before = number(usual) if math.isfinite(usual) else ""
-            return Signal(name, rounded(evidence), rounded_all(found), what="events", before=before, after=number(mean))
         projection = self.view.projection
         slot = projection.signals.index(name)
         found = rounded_all(self.effects().of(slot))
@@ -119,7 +105,7 @@ class Seen:
     def excess(self, kind: Kind, name: str) -> float:
         """Return a signal's effect size less what chance alone gives on average: for PSI (K - 1)(1/n + 1/m)."""
         size = effect_size(self.signal(kind, name, 0.0))
-        if kind in (Kind.VOLUME, Kind.DATA_QUALITY):
+        if kind is Kind.DATA_QUALITY:
             return size
         projection = self.view.projection
         slot = projection.signals.index(name)

@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from driftline.codec import Time
-from driftline.evidence.reference import Reference
+from driftline.evidence.volume import Totals
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import pace, summarise_silence
@@ -34,14 +34,19 @@ class Usual(msgspec.Struct, frozen=True, array_like=True):
 
     pause_ms: int
     """The longest time without an event, to the pane."""
-    per_minute: float
+    per_minute: float | None
+    """None where that is not known: of a sample."""
 
 
-def usual_pace(reference: Reference) -> Usual:
-    """Return how often events came while all was well, and the longest pause between two of them."""
-    starts, pane_ms = reference.pane_starts, reference.pane_ms
+def usual_pace(totals: Totals, *, complete: bool = True) -> Usual:
+    """Return how often events came while all was well, and the longest pause between two of them.
+
+    A sample has longer pauses than its stream, and says nothing of how often events come.
+    """
+    starts, pane_ms = totals.starts, totals.pane_ms
     pause = int(np.diff(starts).max()) - pane_ms if len(starts) > 1 else 0
-    return Usual(pause, reference.events / (reference.last - reference.first + pane_ms) * 60_000)
+    span = int(starts[-1]) - int(starts[0]) + pane_ms
+    return Usual(pause, totals.events / span * 60_000 if complete else None)
 
 
 class Silence(msgspec.Struct):
@@ -63,15 +68,17 @@ class Silences:
         """By the model that was due first."""
         self._rules = rules
         self._heard: dict[str, int] = {}
-        self._references: dict[str, Reference | None] = {}
         self._paces: dict[str, Usual] = {}
         self._due: list[tuple[int, str]] = []
         self._scheduled: dict[str, int] = {}
+        self._away: set[str] = set()
+        """Models of a silence that is over, which have not spoken since."""
 
-    def hear(self, model: str, end: int, reference: Reference | None) -> list[Incident]:
+    def hear(self, model: str, end: int, usual: Usual | None) -> list[Incident]:
         """Note that a model spoke, in a slice that ends then. Returns the silence that this ends."""
         self._heard[model] = max(self._heard.get(model, end), end)
-        self.compare(model, reference or self._references.get(model))
+        self._away.discard(model)
+        self.compare(model, usual or self._paces.get(model))
         return self._end(model, end, "events are back after a silence")
 
     def _end(self, model: str, time: int, why: str) -> list[Incident]:
@@ -83,6 +90,7 @@ class Silences:
             return []
         over = self.open.pop(model)
         for other in over.joined:
+            self._away.add(other)
             self._schedule(other)
         incident = over.incident
         incident.status, incident.window = Status.RESOLVED, Window(incident.window.start, max(time, incident.opened), 0)
@@ -92,27 +100,30 @@ class Silences:
 
     def forget(self, model: str, time: int) -> list[Incident]:
         """Let go of a model that is watched no more. Returns the silence that this ends."""
-        del self._heard[model], self._references[model]
+        del self._heard[model]
+        self._paces.pop(model, None)
+        self._away.discard(model)
         self._scheduled.pop(model, None)
         return self._end(model, time, "others have its place now")
 
     def __contains__(self, model: str) -> bool:
         return model in self._heard
 
-    def compare(self, model: str, reference: Reference | None) -> None:
+    def compare(self, model: str, usual: Usual | None) -> None:
         """Take a model's usual pace from another reference; None if there is none."""
-        self._references[model] = reference
-        if reference is not None and reference.address not in self._paces:
-            self._paces[reference.address] = usual_pace(reference)
+        if usual is not None:
+            self._paces[model] = usual
+        else:
+            self._paces.pop(model, None)
         self._schedule(model)
-
-    def _usual(self, model: str) -> Usual | None:
-        reference = self._references[model]
-        return None if reference is None else self._paces[reference.address]
 
     def is_silent(self, model: str) -> bool:
         """Tell whether a silence of this model was told and is not over."""
         return model in self.open or any(model in silence.joined for silence in self.open.values())
+
+    def was_told(self, model: str) -> bool:
+        """Tell whether a silence of this model was told, by itself or with others, and it has not spoken since."""
+        return self.is_silent(model) or model in self._away
 
     @property
     def deadline(self) -> int | None:
@@ -138,7 +149,7 @@ class Silences:
         return told
 
     def _deadline(self, model: str) -> int | None:
-        rules, usual = self._rules(model), self._usual(model)
+        rules, usual = self._rules(model), self._paces.get(model)
         if rules.silence_ms == 0 or (rules.silence_ms is None and usual is None):
             return None
         if rules.silence_ms is not None:
@@ -154,13 +165,14 @@ class Silences:
             heapq.heappush(self._due, (deadline, model))
 
     def _begin(self, model: str, time: int, *, all_idle: bool) -> Incident:
-        since, usual = self._heard[model], self._usual(model)
+        since, usual = self._heard[model], self._paces.get(model)
+        often = None if usual is None else usual.per_minute
         subject = Subject(model, "", "")
         level, reason = name_level(Facts(kind=Kind.SILENCE, output_only=False, nothing_comes=all_idle))
         effects = {"silent_minutes": (time - since) / 60_000}
-        if usual is not None:
-            effects["usual_per_minute"] = float(f"{usual.per_minute:.6g}")
-        before = pace(usual.per_minute) if usual is not None else ""
+        if often is not None:
+            effects["usual_per_minute"] = float(f"{often:.6g}")
+        before = pace(often) if often is not None else ""
         incident = Incident(
             subject=subject,
             group=self._rules(model).group,
@@ -180,11 +192,11 @@ class Silences:
 
     def snapshot(self) -> Any:
         """Return plain values: when each model was heard, and what is told. References are not among them."""
-        return [self._heard, list(self.open.items())]
+        return [self._heard, list(self.open.items()), sorted(self._away)]
 
     def restore(self, value: Any) -> None:
         """Take up a snapshot; call `hear` for what subjects know, with their references, before."""
-        heard, told = msgspec.convert(value, tuple[dict[str, Time], list[tuple[str, Silence]]])
+        heard, told, away = msgspec.convert(value, tuple[dict[str, Time], list[tuple[str, Silence]], list[str]])
         for model, end in heard.items():
             self.hear(model, end, None)
-        self.open = dict(told)
+        self.open, self._away = dict(told), set(away)

@@ -10,7 +10,6 @@ A slice becomes one vector of integers, and a window is a sum of such vectors: e
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,7 +22,6 @@ from driftline.evidence.news import News, news_of
 from driftline.evidence.onset import Onset
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import carried
-from driftline.evidence.volume import VolumeBins
 from driftline.incidents.budget import KIND_SHARES
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.panes.windows import window_starts
@@ -39,25 +37,13 @@ from driftline.tasks.shown import Counted
 from driftline.tasks.stored import StoredSubject, Trail, last_counted, under
 from driftline.tasks.watched import Watched, rounded, rounded_all
 
-MOST_SILENT = 1_000
-"""Windows without events in a row that are judged: after that, nothing new can be learned from silence."""
+OWN_KINDS = tuple(kind for kind in KIND_SHARES if kind is not Kind.VOLUME)
+"""Kinds of a version or a segment. How many events there are is a matter of the whole model (see `volume`)."""
 SHOWN = (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT)
 """Kinds whose signals are measured for `status`, strongest evidence first."""
 MOST_SHOWN = 50
 RECENT = 20
 """Windows before an incident in which a detection is taken to be of the same change."""
-
-
-@dataclass(frozen=True, slots=True)
-class LastWord:
-    """Until when was anything heard of those who are judged."""
-
-    segment: int
-    """The end of the newest slice of any version of the segment."""
-    model: int
-    """The same of the whole model."""
-    silent: bool = False
-    """Whether the model's silence was told."""
 
 
 class SubjectJudge:
@@ -96,12 +82,8 @@ class SubjectJudge:
         self._since = 0
         self._windows: dict[tuple[int, int, int], Ints] = {}
         self._news: dict[tuple[int, int, int], News] = {}
-        self._silent: dict[int, int] = {}
-        self._held: dict[int, int] = {}
-        """Windows in a row, by size, in which the whole model was silent: what they say of volume is held back."""
         self._evidence: dict[tuple[int, Kind], Evidence] = {}
         self._onsets: dict[tuple[int, Kind], Onset] = {}
-        self._volumes: dict[int, VolumeBins] = {}
         self._detectors: list[Replayed] = []
 
     def adopt(self, watched: Watched | None, adoption: Adoption) -> list[Incident]:
@@ -130,12 +112,10 @@ class SubjectJudge:
         self.last = None
         self._turned = {}
         self._since = since
-        self._evidence, self._windows, self._volumes, self._onsets = {}, {}, {}, {}
-        self._silent, self._held, self._news = {}, {}, {}
+        self._evidence, self._windows, self._onsets, self._news = {}, {}, {}, {}
         self.following.forget()
         for size, _ in self._rules.windows:
-            self._volumes[size] = VolumeBins(watched.reference, size)
-            for kind in KIND_SHARES:
+            for kind in OWN_KINDS:
                 evidence = self._fresh_evidence(kind, size, watched)
                 if evidence is not None:
                     self._evidence[size, kind] = evidence
@@ -157,9 +137,9 @@ class SubjectJudge:
         ]
 
     def _fresh_evidence(self, kind: Kind, size: int, view: Watched) -> Evidence | None:
-        if kind is Kind.VOLUME and self.origin.borrowed:
+        if kind is Kind.MIX and self.subject.segment:
             return None
-        return view.evidence(kind, self._volumes[size], size, self._allowance(kind), self._rules.min_effect)
+        return view.evidence(kind, size, self._allowance(kind), self._rules.min_effect)
 
     def _turn(self, size: int, start: int) -> Watched:
         """Return what the window that starts at `start` is compared with: the phase of the season that it is in."""
@@ -167,9 +147,9 @@ class SubjectJudge:
         view = self.watched.at(start, size)
         before = self.watched.at(self._turned[size], size) if size in self._turned else self.watched
         self._turned[size] = start
-        for kind in KIND_SHARES if view is not before else ():
+        for kind in OWN_KINDS if view is not before else ():
             held, fresh = self._evidence.get((size, kind)), self._fresh_evidence(kind, size, view)
-            if held is not None and fresh is not None and kind is not Kind.VOLUME:
+            if held is not None and fresh is not None:
                 self._evidence[size, kind] = carried(held, fresh)
         return view
 
@@ -241,7 +221,7 @@ class SubjectJudge:
         seen = self._seen
         if seen is None or seen.window.end != end:
             return 0.0
-        return seen.excess(kind, name) if kind is Kind.VOLUME or name in seen.view.projection.signals else 0.0
+        return seen.excess(kind, name) if name in seen.view.projection.signals else 0.0
 
     @property
     def news(self) -> News:
@@ -267,50 +247,28 @@ class SubjectJudge:
         """The end of the window that ends next."""
         return min(self._windows)[0] if self._windows else None
 
-    def forget_silence(self) -> None:
-        """The model is back from a silence that was told: it is not news for its volume as well."""
-        self._held = {}
-
-    def close(self, time: int, last: LastWord) -> list[Incident]:
+    def close(self, time: int) -> list[Incident]:
         """Judge the windows that end now. Returns the incidents that changed."""
         changed: list[Incident] = []
+        if Kind.VOLUME in self.following.open:  # of an earlier release
+            at = Window(self.heard, self.heard, 0)
+            changed.append(self.following.close(Kind.VOLUME, at, "volume is judged for the whole model now"))
         for key in sorted(key for key in self._windows if key[0] <= time):
-            vector, news = self._windows.pop(key), self._news.pop(key, News())
-            size, _ = self._rules.windows[key[1]]
-            _, index, start = key
-            if self.heard <= start < last.segment:
-                continue  # one version is not silent while another, perhaps its successor, speaks
-            changed.extend(self._judge(vector, news, start, size, silent=last.model <= start))
-            if start % size == 0 and (size, Kind.VOLUME) in self._evidence:
-                self._await_next(index, start + size, size, told=last.silent)
+            vector, news, (_, index, start) = self._windows.pop(key), self._news.pop(key, News()), key
+            changed.extend(self._judge(vector, news, start, self._rules.windows[index][0]))
         return changed
 
-    def _await_next(self, index: int, start: int, size: int, *, told: bool) -> None:
-        """Open the window after the one just judged, though no event may come, unless the silence was told."""
-        assert self.watched is not None
-        assert self.last_window is not None
-        silent = self._silent[size] = 0 if self.last_window.count else self._silent.get(size, 0) + 1
-        told = told or Kind.VOLUME in self.following.open
-        if silent < MOST_SILENT and not (silent and told):
-            nothing: Ints = np.zeros(self.watched.projection.width, dtype=np.int64)
-            self._windows.setdefault((start + size, index, start), nothing)
-
-    def _judge(self, vector: Ints, news: News, start: int, size: int, *, silent: bool) -> list[Incident]:
+    def _judge(self, vector: Ints, news: News, start: int, size: int) -> list[Incident]:
         assert self.watched is not None
         window = Window(start, start + size, self.watched.projection.events(vector))
-        held = self._held.pop(size, 0) if window.count else self._held.get(size, 0)
-        seen = self._seen = Seen(self._turn(size, start), self._volumes[size], vector, window, held, news)
+        seen = self._seen = Seen(self._turn(size, start), vector, window, news)
         self.last, self.last_window, self._measured = Counted(window, vector, news), window, None
         changed: list[Incident | None] = []
         enough = window.count >= self._rules.min_events
         if start % size == 0:  # of hopping windows only those that do not overlap add evidence
-            for kind in KIND_SHARES:
+            for kind in OWN_KINDS if enough else ():
                 evidence = self._evidence.get((size, kind))
-                if evidence is None or not (start >= self._since if kind is Kind.VOLUME else enough):
-                    continue
-                if kind is Kind.VOLUME and silent:
-                    self._held[size] = held + 1 if self._rules.silence_ms != 0 else 0
-                else:
+                if evidence is not None:
                     changed.append(self._weigh(kind, seen, evidence))
         if self._rules.thresholds and enough:
             changed.append(self.following.compare(seen))
@@ -324,9 +282,6 @@ class SubjectJudge:
         """Add a window to the evidence. Returns the incident that this opens or resolves."""
         size, onset = seen.window.size, self._onsets[seen.window.size, kind]
         counts = seen.counts(kind)
-        if kind is Kind.VOLUME:
-            for start in range(seen.window.start - seen.held * size, seen.window.start, size):
-                onset.add(evidence.update(seen.volume.counts(0, start)).window, start)
         found, broken = evidence.update(counts), seen.view.broken(kind, counts)
         onset.add(found.window, seen.window.start)
         if kind in SHOWN:
@@ -397,7 +352,7 @@ class SubjectJudge:
             list(self.following.open.values()),
             self.last_window,
             [(detector.name, detector.signal, detector.snapshot()) for detector in self._detectors],
-            self._silent,
+            {},
             self.heard,
             Trail(
                 self.history,
@@ -409,7 +364,7 @@ class SubjectJudge:
                 self.codes.last,
                 [self._news.get(key, News()) for key in self._windows] if self._news else [],
                 self.watched.projection.layout if self.watched else "",
-                dict(self._held),
+                {},
                 None if self.last is None else self.last.news,
             ),
         )
@@ -451,8 +406,6 @@ class SubjectJudge:
 
     def _restore_counted(self, stored: StoredSubject, arrays: Mapping[str, Any], watched: Watched, layout: str) -> None:
         """Take up windows and evidence; where no layout is known, only evidence of as many bins as today's."""
-        self._silent = dict(stored.silent)
-        self._held = dict(stored.trail.held) if stored.trail is not None else {}
         for number, key in enumerate(stored.windows):
             vector: Ints = arrays[f"window/{number}"]
             if vector.dtype != np.int64 or len(vector) != watched.projection.width:
@@ -462,7 +415,7 @@ class SubjectJudge:
                 if stored.trail is not None and stored.trail.news:
                     self._news[key] = stored.trail.news[number]
         for size, start in (stored.trail.turned if stored.trail is not None else {}).items():
-            if size in self._volumes:
+            if size in {each for each, _ in self._rules.windows}:
                 self._turn(size, start)
         for (size, kind), evidence in self._evidence.items():
             self._onsets[size, kind].restore(under(f"onset/{size}/{kind}/", arrays))

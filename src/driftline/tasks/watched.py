@@ -12,9 +12,7 @@ from driftline.evidence.projection import Projection, Quality
 from driftline.evidence.rare import RareBins
 from driftline.evidence.reference import Reference
 from driftline.evidence.scores import Scores
-from driftline.evidence.seasons import slots_of
 from driftline.evidence.signals import Family
-from driftline.evidence.volume import VolumeBins
 from driftline.incidents.incident import Kind
 from driftline.sketches.keys import Bools, Ints
 
@@ -52,6 +50,7 @@ class Watched:
             Kind.DATA_DRIFT: np.unique(inputs),
             Kind.PREDICTION_DRIFT: projection.rows(Family.OUTPUT),
             Kind.DATA_QUALITY: projection.quality_rows,
+            Kind.MIX: projection.rows(Family.MIX),
         }
         return cls(reference, projection, Scores(projection, reference.value_dispersion(1)), rows)
 
@@ -61,7 +60,7 @@ class Watched:
         if not reference.season_ms:
             return self
         slots = len(reference.phases)
-        phase = slots_of(start, size, reference.season_ms, slots)
+        phase = reference.season.slots_of(start, size, reference.pane_ms, slots)
         if phase not in self._views:
             chosen = np.arange(phase[0], sum(phase)) % slots
             projection = self.projection.compared_with(reference.phases[chosen].sum(axis=0))
@@ -79,21 +78,11 @@ class Watched:
 
     def names(self, kind: Kind) -> list[str]:
         """Return the signals that a kind of incident is about, in the order of its counts."""
-        if kind is Kind.VOLUME:
-            return ["events"]
         return [self.projection.signals[slot] for slot in self.rows[kind].tolist()]
 
-    def evidence(
-        self, kind: Kind, volume: VolumeBins, size: int, allowance: float, min_effect: float
-    ) -> Evidence | None:
+    def evidence(self, kind: Kind, size: int, allowance: float, min_effect: float) -> Evidence | None:
         """Return fresh evidence for windows of a size; None where the reference says nothing about this kind."""
         reference, projection = self.reference, self.projection
-        if kind is Kind.VOLUME:
-            if not volume.enough or size % reference.pane_ms:  # a slice across a window's end would be in one of them
-                return None
-            return Evidence(
-                volume.shares, volume.sizes, dispersion=volume.dispersion, allowance=allowance, min_effect=min_effect
-            )
         rows = self.rows[kind]
         if not len(rows):
             return None
@@ -113,17 +102,15 @@ class Watched:
             rare=rare.take(rows),
         )
 
-    def independent(self, kind: Kind, names: Collection[str], volume: VolumeBins, size: int) -> bool:
+    def independent(self, names: Collection[str], size: int) -> bool:
         """Tell whether the reference shows that windows of these signals are as independent as the budget needs."""
-        if kind is Kind.VOLUME:
-            return volume.independent
         dependent = self.reference.dependent(max(1, round(size / self.reference.pane_ms)))
         if dependent is None:
             return False
         return not any(dependent[self.projection.signals.index(name)] for name in names)
 
     def counts(self, kind: Kind, vector: Ints) -> Ints:
-        """Return what the evidence of a kind, but for the volume's, is fed: shape (signals, bins)."""
+        """Return what the evidence of a kind is fed: shape (signals, bins)."""
         counts = self.projection.quality(vector) if kind is Kind.DATA_QUALITY else self.projection.evidence(vector)
         return np.ascontiguousarray(counts[self.rows[kind]])
 

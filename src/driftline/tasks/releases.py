@@ -1,0 +1,140 @@
+"""Releases: which versions answer a model's events, and in what shares.
+
+Nothing here is random: that a version comes is a fact, and no fault. So it is information, which costs nothing of the
+false-alarm budget, and pages nobody. Whether the new version answers alike is a matter of its own evidence.
+
+    version 1 ██████████████████████▓▓▓▓▓▓▓▓▓▓
+    version 2                       ▓▓▓▓▓▓▓▓▓▓██████████████
+                                    │ told: 2 came       │ over: version 1 is gone
+
+A rollback ends it likewise. Blue and green, a canary that grows, and a rollback are so one incident each. Versions that
+are there in a model's first window are no release, nor is it one that a model goes on after a pause.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from driftline.codec import Count, Time
+from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.level import Facts, name_level
+from driftline.incidents.words import percent, summarise_incident
+from driftline.tasks.rules import ModelRules
+
+VERSION_SIGNAL = "model_version"
+MOST_NAMED = 10
+"""Versions of which a release tells the shares, the new ones first."""
+GONE = 12
+"""Longest windows without an answer, while others answer, after which a version is gone: if it comes back, that is a
+release. A canary may answer one event in a hundred, and a straggler one now and then."""
+
+
+class Answering(msgspec.Struct):
+    """Who answers a model's events."""
+
+    seen: dict[str, Time] = {}
+    """By version that is not gone, when the newest window started in which it answered."""
+    before: dict[str, Count] = {}
+    """Events by version in the newest whole window."""
+    start: Time = 0
+    counts: dict[str, Count] = {}
+    """The window that is being counted: when it started, and events by version."""
+    incident: Incident | None = None
+
+
+class Releases:
+    """The releases of all models of a Judge, by their shortest windows. See the module's head."""
+
+    def __init__(self, rules: Callable[[str], ModelRules]) -> None:
+        self.models: dict[str, Answering] = {}
+        self._rules = rules
+
+    @property
+    def open(self) -> list[Incident]:
+        """The releases that go on."""
+        return [held.incident for _, held in sorted(self.models.items()) if held.incident is not None]
+
+    def take(self, model: str, start: int, end: int, events: Mapping[str, int]) -> list[Incident]:
+        """Take in a slice: how many events each version answered. Returns the release that begins, or is over."""
+        size = min(size for size, _ in self._rules(model).windows)
+        held = self.models.setdefault(model, Answering(start=start - start % size))
+        changed = self._judge(model, held, size) if start >= held.start + size else []
+        if changed or start >= held.start + size:
+            held.start, held.counts = start - start % size, {}
+        for version, count in events.items():
+            held.counts[version] = held.counts.get(version, 0) + count
+        if end >= held.start + size:
+            changed += self._judge(model, held, size)
+            held.start, held.counts = held.start + size, {}
+        return changed
+
+    def _judge(self, model: str, held: Answering, size: int) -> list[Incident]:
+        """Look at a whole window."""
+        counts, start, longest = held.counts, held.start, self._rules(model).longest_window
+        if not counts:
+            return []
+        total = sum(counts.values())
+        first, before, new = not held.seen, held.before, [version for version in counts if version not in held.seen]
+        held.before = counts
+        held.seen = {version: last for version, last in held.seen.items() if last > start - GONE * longest}
+        held.seen.update(dict.fromkeys(counts, start))
+        window = Window(start, start + size, total)
+        if held.incident is not None:
+            return [self._end(held, window)] if len(held.seen) == 1 else []
+        return [] if first or not new else [self._begin(model, held, window, new, before)]
+
+    def _begin(
+        self, model: str, held: Answering, window: Window, new: list[str], before: Mapping[str, int]
+    ) -> Incident:
+        after = held.before
+        order = sorted({*before, *after}, key=lambda version: (version not in new, -after.get(version, 0), version))
+        signals = []
+        for version in order[:MOST_NAMED]:
+            old, now = (counts.get(version, 0) / sum(counts.values()) for counts in (before, after))
+            effects = {"share_before": float(f"{old:.6g}"), "share_after": float(f"{now:.6g}")}
+            told = _named(version), percent(old), percent(now)
+            signals.append(Signal(VERSION_SIGNAL, 0.0, effects, 0.0, *told))
+        level, reason = name_level(Facts(kind=Kind.RELEASE, output_only=False))
+        subject = Subject(model, "", "")
+        held.incident = Incident(
+            subject=subject,
+            group=self._rules(model).group,
+            kind=Kind.RELEASE,
+            status=Status.FIRING,
+            opened=window.end,
+            window=window,
+            signals=signals,
+            reference="",
+            summary=summarise_incident(subject, Kind.RELEASE, signals, began=window.start, level=level, reason=reason),
+            began=window.start,
+            level=level,
+            reason=reason,
+        )
+        return held.incident
+
+    @staticmethod
+    def _end(held: Answering, window: Window) -> Incident:
+        incident = held.incident
+        assert incident is not None
+        (only,) = held.before
+        incident.status, incident.window, incident.resolved = Status.RESOLVED, window, window.end
+        incident.summary = f"{incident.subject}: {_named(only)} answers all events now."
+        held.incident = None
+        return incident
+
+    def forget(self, model: str) -> None:
+        """Let go of a model that is watched no more."""
+        self.models.pop(model, None)
+
+    def snapshot(self) -> Any:
+        """Return plain values."""
+        return list(self.models.items())
+
+    def restore(self, value: Any) -> None:
+        """Take up a snapshot."""
+        self.models = dict(msgspec.convert(value, list[tuple[str, Answering]]))
+
+
+def _named(version: str) -> str:
+    return f"version {version or '(none)'}"

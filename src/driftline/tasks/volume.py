@@ -1,0 +1,386 @@
+"""How many events each model has: in all versions and segments together, for these are shares of it.
+
+    slices ──while it learns──► totals ──span and events reached──► what windows usually hold
+       └──summed by window──complete──► steep, or evidence ──► one incident a model
+
+A window is complete once a slice has come that ends with it, or later: so what is missing because a model fell silent
+waits for the next event, or for the word of its silence (see `silence`), which tells it better. Then nothing is said
+of its volume: neither of the windows without events, nor of those in which they ended and began again.
+
+What a table says of volume counts only where it is complete. Otherwise volume is learned from the stream, by the rule
+for references, beside a reference of a file too.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from driftline.codec import Count, Span, Time, corrupt, pack, unpack
+from driftline.evidence.onset import Onset
+from driftline.evidence.reference import Reference
+from driftline.evidence.seasons import LEAST_SEASONS, Season
+from driftline.evidence.volume import Totals, Volume, VolumeEvidence
+from driftline.evidence.zones import zone_names
+from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Window, digest
+from driftline.incidents.level import Facts, name_level
+from driftline.incidents.words import number, summarise_incident
+from driftline.panes.records import Rebase
+from driftline.sketches.summary import EVENTS
+from driftline.tasks.adoption import MOST_OF_A_SEGMENT, Origin
+from driftline.tasks.learning import longer_slice
+from driftline.tasks.rules import LearnRule, ModelRules
+from driftline.tasks.silence import Usual, usual_pace
+from driftline.tasks.watched import rounded
+
+VERSION = 1
+MOST_SLICES = 4_096
+"""Slices kept while learning. When there are more, neighbours are merged into longer ones."""
+QUIET_WINDOWS = 3
+"""Usual windows in a row, nearer to what was usual than half of the change, after which an incident resolves."""
+MOST_MISSING = 1_000
+"""Windows without events that are weighed when events return: after that, nothing new can be learned from silence."""
+
+
+class Learnt(msgspec.Struct, array_like=True):
+    """The plain values of a model's snapshot; `Totals` are arrays beside them."""
+
+    model: str
+    learning: bool
+    rule: LearnRule
+    slice_ms: Span
+    pane_ms: Count
+    season_ms: Count
+    timezone: str
+    address: str
+    """Of the file's reference that is in force, or was overruled by a command; "" where there is none."""
+    version: str
+    """The version that it was named for."""
+    since: Time
+    heard: Time
+    commands: list[str]
+    open: list[tuple[Span, Time, Count]]
+    """Windows that are not complete: size, start, events."""
+    incident: Incident | None
+
+
+class VolumeJudge:
+    """The number of events of one model. See the module's head."""
+
+    def __init__(self, model: str, rules: ModelRules) -> None:
+        self.model = model
+        self.incident: Incident | None = None
+        self._rules = rules
+        self._season = rules.season
+        self._sizes = sorted({size for size, _ in rules.windows})
+        self._learned: dict[int, int] = {}
+        self._slice_ms = rules.pane_ms
+        self._totals: Totals | None = None
+        self._state = Learnt(model, True, rules.learn, rules.pane_ms, 0, 0, "", "", "", 0, 0, [], [], None)
+        self._open: dict[int, dict[int, int]] = {size: {} for size in self._sizes}
+        self._evidence: dict[int, VolumeEvidence] = {}
+        self._onsets: dict[int, Onset] = {}
+        self.pace: Usual | None = None
+        """How often events usually come; None while that is being learned."""
+
+    def begin(self, version: str) -> None:
+        """Take a given reference's word for how many events there are, if it says so."""
+        given = self._rules.reference(version, "")
+        if given is not None and given.complete and given.address != self._state.address:
+            self._state.address, self._state.version, self._state.learning = given.address, version, False
+            self._learned = {}
+            self._compare(given.totals, self._state.heard)
+
+    def _compare(self, totals: Totals | None, since: int) -> None:
+        """Compare windows that start at or after `since` with these totals."""
+        self._totals, self._state.since = totals, since
+        self.pace = None if totals is None else usual_pace(totals)
+        self._evidence, self._onsets = {}, {}
+        self._open = {size: {} for size in self._sizes}
+        for size in self._sizes if totals is not None else ():
+            assert totals is not None
+            volume = Volume(totals, size, self._rules.min_volume_change, self._allowance)
+            if volume.enough:
+                self._evidence[size], self._onsets[size] = VolumeEvidence(volume), Onset(1)
+
+    @property
+    def _allowance(self) -> float:
+        rules = self._rules
+        return rules.budget.allowance(Kind.VOLUME, sizes=len(rules.windows), segment_rank=None, segmented=False)
+
+    def take(self, start: int, end: int, events: int) -> list[Incident]:
+        """Take in a slice. Returns the incidents that changed."""
+        changed: list[Incident] = []
+        if self._rules.silence_ms == 0 and start - self._state.heard >= self._sizes[0]:
+            self.forget_silence(start)
+        for size in self._evidence:
+            held = self._open[size]
+            place = start - start % size
+            earliest = place - MOST_MISSING * size
+            for missing in range(max(max(held, default=place), earliest), place, size):
+                held.setdefault(missing, 0)
+            for forgotten in [window for window in held if window < earliest]:
+                del held[forgotten]
+            held[place] = held.get(place, 0) + events
+        self._state.heard = max(self._state.heard, end)
+        for size in self._evidence:
+            complete = sorted(window for window in self._open[size] if window + size <= self._state.heard)
+            for window in complete:
+                total = self._open[size].pop(window)
+                self._open[size].setdefault(window + size, 0)
+                if window >= self._state.since and (found := self._judge(size, window, total)) is not None:
+                    changed.append(found)
+        if self._state.learning and self._learn(start, end, events):
+            changed += self._adopt()
+        return changed
+
+    def supplement(self, start: int, end: int, events: int) -> None:
+        """Take in what came for a slice that was taken before, where its windows are not complete."""
+        for size in self._evidence:
+            place = start - start % size
+            if place in self._open[size] or place >= self._state.heard - self._state.heard % size:
+                self._open[size][place] = self._open[size].get(place, 0) + events
+        self._state.heard = max(self._state.heard, end)
+        if self._state.learning and start >= min(self._learned, default=start):
+            self._note(start, events)
+
+    def forget_silence(self, back: int) -> None:
+        """Say nothing of the windows before and with the time at which events returned after a silence was told."""
+        self._open = {size: {} for size in self._sizes}
+        self._state.since = max(self._state.since, back)
+
+    def _learn(self, start: int, end: int, events: int) -> bool:
+        """Count a slice of good times. Returns whether there is enough to learn from."""
+        self._note(start, events)
+        rule = self._state.rule
+        span = max(rule.span_ms, LEAST_SEASONS * self._season.length)
+        return end - min(self._learned) >= span and sum(self._learned.values()) >= rule.events
+
+    def _note(self, start: int, events: int) -> None:
+        place = start - start % self._slice_ms
+        self._learned[place] = self._learned.get(place, 0) + events
+        while len(self._learned) > MOST_SLICES:
+            self._slice_ms = longer_slice(self._slice_ms, self._sizes)
+            finer, self._learned = self._learned, {}
+            for begin, held in finer.items():
+                place = begin - begin % self._slice_ms
+                self._learned[place] = self._learned.get(place, 0) + held
+
+    def _adopt(self) -> list[Incident]:
+        """Compare with what was learned."""
+        starts = np.array(sorted(self._learned), dtype=np.int64)
+        counts = np.array([self._learned[start] for start in starts.tolist()], dtype=np.int64)
+        totals = Totals(self._slice_ms, starts, counts, self._season)
+        self._learned, self._slice_ms = {}, self._rules.pane_ms
+        self._state.learning, self._state.rule = self._rules.learn.renewed, self._rules.learn
+        closed = self.close(f"the reference changed ({Origin.LEARNED})")
+        self._compare(totals, self._state.heard)
+        return closed
+
+    def obey(self, command: Rebase) -> list[Incident]:
+        """Learn anew, or take a complete profile's word, if a command is about the whole model. It counts once."""
+        asked = digest(str(command.issued), command.note)
+        if command.version is not None or command.segment or asked in self._state.commands:
+            return []
+        reference = Reference.decode(command.reference) if command.reference else None
+        if reference is not None and not reference.complete:
+            return []
+        self._state.commands = [*self._state.commands, asked][-MOST_OF_A_SEGMENT:]
+        self._learned, self._slice_ms = {}, self._rules.pane_ms
+        self._state.learning = reference is None
+        if command.learn is not None:
+            self._state.rule = LearnRule(*command.learn)
+        closed = self.close(f"the reference changed ({Origin.COMMAND if reference else Origin.LEARNING})")
+        self._compare(reference.totals if reference else None, self._state.heard)
+        return closed
+
+    def close(self, why: str) -> list[Incident]:
+        """Close what is open, with the reason."""
+        incident = self.incident
+        if incident is None:
+            return []
+        self._resolve(incident, Window(self._state.heard, self._state.heard, 0))
+        incident.summary = f"{incident.subject}: closed: {why}."
+        return [incident]
+
+    def _judge(self, size: int, start: int, events: int) -> Incident | None:
+        """Judge a complete window. Returns the incident that this opens or resolves."""
+        evidence, onset = self._evidence[size], self._onsets[size]
+        onset.add(np.array([evidence.update(events, start)]), start)
+        incident, window = self.incident, Window(start, start + size, events)
+        if incident is None:
+            steep = evidence.volume.is_steep(events, start)
+            if not steep and evidence.log_m < self._rules.budget.log_threshold(self._allowance, size):
+                return None
+            return self._open_incident(evidence, onset, window, steep=steep)
+        if incident.window.size != size:
+            evidence.reset()
+            return None
+        return self._follow(incident, evidence.volume, window)
+
+    def _open_incident(self, evidence: VolumeEvidence, onset: Onset, window: Window, *, steep: bool) -> Incident:
+        volume, rules = evidence.volume, self._rules
+        usual = volume.usual(window.start)
+        effects = {"events_before": rounded(usual), "events_after": float(window.count)}
+        signal = Signal(
+            EVENTS, rounded(evidence.log_m), effects, 1.0, EVENTS, before=number(usual), after=number(window.count)
+        )
+        basis = Basis.GUARANTEED if volume.independent else Basis.NOT_GUARANTEED
+        promised = None if steep else FalseAlarms(rules.budget.count, rules.budget.period_ms, basis)
+        began = window.start if steep else onset.of(0)
+        level, reason = name_level(Facts(kind=Kind.VOLUME, output_only=False))
+        subject = Subject(self.model, "", "")
+        self.incident = Incident(
+            subject=subject,
+            group=rules.group,
+            kind=Kind.VOLUME,
+            status=Status.FIRING,
+            opened=window.end,
+            window=window,
+            signals=[signal],
+            reference=self._state.address,
+            summary=summarise_incident(
+                subject, Kind.VOLUME, [signal], began=began, level=level, reason=reason, false_alarms=promised
+            ),
+            began=began,
+            level=level,
+            reason=reason,
+            false_alarms=promised,
+        )
+        for held in self._evidence.values():
+            held.reset()
+        return self.incident
+
+    def _follow(self, incident: Incident, volume: Volume, window: Window) -> Incident | None:
+        """Look at a further window of an open incident. Returns it if it resolved."""
+        effects = incident.signals[0].effects
+        change = np.log((effects["events_after"] + 0.5) / (effects["events_before"] + 0.5))
+        left = np.log((window.count + 0.5) / (volume.usual(window.start) + 0.5))
+        back = volume.is_usual(window.count, window.start) and left * np.sign(change) <= abs(change) / 2
+        incident.quiet = incident.quiet + 1 if back else 0
+        if incident.quiet < QUIET_WINDOWS:
+            return None
+        self._resolve(incident, window)
+        incident.summary = f"{incident.subject}: the number of events is usual again."
+        return incident
+
+    def _resolve(self, incident: Incident, window: Window) -> None:
+        incident.status, incident.window, incident.resolved = Status.RESOLVED, window, window.end
+        self.incident = None
+        for evidence in self._evidence.values():
+            evidence.reset()
+
+    def encode(self) -> bytes:
+        """Return its state."""
+        state, totals = self._state, self._totals
+        state.slice_ms, state.incident = self._slice_ms, self.incident
+        state.open = [(size, start, held[start]) for size, held in self._open.items() for start in sorted(held)]
+        if totals is not None:
+            state.pane_ms, state.season_ms, state.timezone = totals.pane_ms, totals.season.length, totals.season.zone
+        arrays: dict[str, Any] = {
+            "learned/starts": np.array(sorted(self._learned), dtype=np.int64),
+            "learned/counts": np.array([self._learned[start] for start in sorted(self._learned)], dtype=np.int64),
+        }
+        if totals is not None:
+            arrays |= {"starts": totals.starts, "counts": totals.counts}
+        for size, evidence in self._evidence.items():
+            arrays[f"evidence/{size}"] = evidence.log_r
+            arrays |= {f"onset/{size}/{name}": held for name, held in self._onsets[size].snapshot().items()}
+        return pack("volume", VERSION, state, arrays)
+
+    @classmethod
+    def decode(cls, data: bytes, rules: Callable[[str], ModelRules]) -> "VolumeJudge":
+        """Take up a snapshot, with the complete file that the configuration now names. Raises `StateCorrupt`."""
+        found = unpack(data, "volume", (VERSION,))
+        state, arrays = msgspec.convert(found.value, Learnt), found.arrays
+        judge = cls(state.model, rules(state.model))
+        judge._state, judge._slice_ms = state, state.slice_ms
+        judge._learned = _series(arrays, "learned/")
+        if "starts" in arrays:
+            if state.timezone and state.timezone not in zone_names():
+                raise corrupt("volume", "its time zone is not known")
+            known = _series(arrays, "")
+            starts, counts = (np.array(list(part), dtype=np.int64) for part in (known.keys(), known.values()))
+            season = Season(state.season_ms, state.timezone)
+            judge._compare(Totals(max(state.pane_ms, 1), starts, counts, season), state.since)
+            for size, evidence in judge._evidence.items():
+                evidence.restore(arrays, f"evidence/{size}")
+                if not (evidence.log_r < np.inf).all():
+                    raise corrupt("volume", "its evidence holds what is no number")
+                prefix = f"onset/{size}/"
+                judge._onsets[size].restore(
+                    {name.removeprefix(prefix): each for name, each in arrays.items() if name.startswith(prefix)}
+                )
+        for size, start, events in state.open:
+            if size in judge._evidence:
+                judge._open[size][start] = events
+        judge.incident = state.incident
+        judge.begin(state.version)
+        return judge
+
+
+def _series(arrays: Mapping[str, Any], prefix: str) -> dict[int, int]:
+    starts, counts = arrays[f"{prefix}starts"], arrays[f"{prefix}counts"]
+    if len(starts) != len(counts) or (np.diff(starts) <= 0).any() or (counts < 0).any():
+        raise corrupt("volume", "its panes are not each there once, in order")
+    return dict(zip(starts.tolist(), counts.tolist(), strict=True))
+
+
+@dataclass
+class Volumes:
+    """The numbers of events of all models of a Judge."""
+
+    rules: Callable[[str], ModelRules]
+    judges: dict[str, VolumeJudge] = field(default_factory=dict)
+    _touched: set[str] = field(default_factory=set)
+    _forgotten: set[str] = field(default_factory=set)
+
+    def of(self, model: str, version: str) -> VolumeJudge:
+        """Return the judge of a model, from whose version something came."""
+        self._touched.add(model)
+        judge = self.judges.get(model)
+        if judge is None:
+            judge = self.judges[model] = VolumeJudge(model, self.rules(model))
+            judge.begin(version)
+        return judge
+
+    def obey(self, command: Rebase) -> list[Incident]:
+        """Do as a person asked, where it is about a whole model."""
+        judge = self.judges.get(command.model)
+        if judge is None:
+            return []
+        self._touched.add(command.model)
+        return judge.obey(command)
+
+    def forget(self, model: str) -> list[Incident]:
+        """Let go of a model that is watched no more. Returns the incident that this closes."""
+        judge = self.judges.pop(model, None)
+        self._touched.discard(model)
+        if judge is None:
+            return []
+        self._forgotten.add(model)
+        return judge.close("others have its place now, for it was not heard of for long")
+
+    @property
+    def open(self) -> list[Incident]:
+        """The open incidents."""
+        return [judge.incident for _, judge in sorted(self.judges.items()) if judge.incident is not None]
+
+    def checkpoint(self) -> dict[str, bytes | None]:
+        """Return the blobs of what changed since the last checkpoint."""
+        writes: dict[str, bytes | None] = {
+            f"volume/{digest(model)}": self.judges[model].encode() for model in sorted(self._touched)
+        }
+        writes.update({f"volume/{digest(model)}": None for model in sorted(self._forgotten - self._touched)})
+        self._touched.clear()
+        self._forgotten.clear()
+        return writes
+
+    def restore(self, models: Sequence[str], blobs: Mapping[str, bytes]) -> None:
+        """Take up what was stored of these models. Raises `StateCorrupt`, or what a wrong value causes."""
+        for model in models:
+            judge = self.judges[model] = VolumeJudge.decode(blobs[f"volume/{digest(model)}"], self.rules)
+            if judge.model != model:
+                raise corrupt("volume", f"it is of another model than {model[:80]!r}")

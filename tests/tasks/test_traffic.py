@@ -1,0 +1,223 @@
+"""What happens to every team: releases, tenants that come and go, more and fewer events. Who is told what.
+
+Events are few and panes long, so that days pass in a second.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from driftline.incidents.incident import Incident, Kind, Status
+from driftline.incidents.severity import severity_of
+from driftline.runtime.local import backtest
+from driftline.runtime.rules import judge_settings, with_references
+from tests.tasks.changes import HOUR, START, Event, Stream, encoded, watching
+from tests.tasks.test_references import of_stream
+
+DAY = 24 * HOUR
+CHANGE = START + 2 * DAY
+WINDOW = HOUR
+A_WINDOW = 100
+Shares = Callable[[int], dict[str, float]]
+"""By time, the shares of some names."""
+
+
+def alone(time: int) -> dict[str, float]:
+    return {"1": 1.0}
+
+
+def hundred(time: int) -> float:
+    return A_WINDOW
+
+
+def events(
+    days: float, number: Callable[[int], float] = hundred, versions: Shares = alone, tenants: Shares | None = None
+) -> Iterator[tuple[int, bytes]]:
+    """Yield events of a model: how many each hour, which version answers them, and whose they are."""
+    chance = np.random.default_rng(3)
+    for hour in range(int(days * 24)):
+        start = START + hour * HOUR
+        count = int(chance.poisson(number(start))) if number is not exactly else round(number(start))
+        for time in np.sort(start + chance.integers(0, HOUR, count)).tolist():
+            x, answer = chance.normal(), chance.random()
+            event: Event = {"event_time": time, "model": "m", "features": {"x": x}, "prediction": answer}
+            event["model_version"] = str(chance.choice(list(versions(time)), p=list(versions(time).values())))
+            if tenants is not None:
+                shares = tenants(time)
+                event["segment"] = {"tenant": str(chance.choice(list(shares), p=list(shares.values())))}
+            yield time, msgspec.json.encode({"event_id": f"{time}-{chance.integers(1 << 40)}", **event})
+
+
+def exactly(time: int) -> float:
+    return A_WINDOW if time < CHANGE else 102
+
+
+HOW = {"windows": ["1h"], "pane": "15m", "reference": "learn 36h"}
+
+
+def told(stream: Iterator[tuple[int, bytes]], **how: object) -> list[Incident]:
+    """Return each incident once, as it stood at the end."""
+    return backtest(watching(**{**HOW, **how}), encoded(stream)).latest
+
+
+def changing(*steps: tuple[float, dict[str, float]]) -> Shares:
+    """Return shares that change at these days after CHANGE; before the first of them version 1 is alone."""
+
+    def at(time: int) -> dict[str, float]:
+        passed = [shares for day, shares in steps if time >= CHANGE + day * DAY]
+        return passed[-1] if passed else {"1": 1.0}
+
+    return at
+
+
+CANARY = changing((0.0, {"1": 0.99, "2": 0.01}), (0.3, {"1": 0.9, "2": 0.1}), (0.6, {"1": 0.5, "2": 0.5}))
+GREEN = changing((0.0, {"2": 1.0}))
+BACK = changing((0.0, {"1": 0.5, "2": 0.5}), (0.5, {"1": 1.0}))
+
+
+@pytest.mark.parametrize("new_version", ["learn", "compare"])
+@pytest.mark.parametrize(
+    ("versions", "over"), [(CANARY, False), (GREEN, True), (BACK, True), (changing((0, {"1": 0.5, "2": 0.5})), False)]
+)
+def test_a_release_is_one_piece_of_information_and_no_alarm(versions: Shares, over: bool, new_version: str) -> None:
+    """A canary that grows, blue and green, a rollback, half of the events: all answer alike, and nobody is paged."""
+    (release,) = told(events(3.5, versions=versions), new_version=new_version)
+    assert (release.kind, severity_of(release), release.level) == (Kind.RELEASE, "info", "model")
+    assert release.signals[0].what == "version 2"
+    assert CHANGE < release.opened <= CHANGE + (8 if versions is CANARY else 1) * WINDOW
+    assert (release.status is Status.RESOLVED) == over
+
+
+def test_a_release_says_the_shares() -> None:
+    found = backtest(watching(**HOW), encoded(events(2.5, versions=changing((0, {"1": 0.5, "2": 0.5}))))).incidents
+    (began,) = found
+    assert began.summary.startswith("m: the versions that answer changed since about ")
+    assert "version 2: 0 % → " in began.summary
+    assert "version 1: 100 % → " in began.summary
+
+
+def three(time: int) -> dict[str, float]:
+    return {"acme": 0.5, "birch": 0.3, "cedar": 0.2}
+
+
+def delta_comes(time: int) -> dict[str, float]:
+    return three(time) if time < CHANGE else {"acme": 0.35, "birch": 0.21, "cedar": 0.14, "delta": 0.3}
+
+
+def two_come(time: int) -> dict[str, float]:
+    return three(time) if time < CHANGE else {"acme": 0.3, "birch": 0.2, "cedar": 0.1, "delta": 0.25, "elm": 0.15}
+
+
+def acme_leaves(time: int) -> dict[str, float]:
+    return three(time) if time < CHANGE else {"birch": 0.6, "cedar": 0.4}
+
+
+def all_new(time: int) -> dict[str, float]:
+    return three(time) if time < CHANGE else {"fir": 0.7, "gorse": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("tenants", "names"),
+    [(delta_comes, {"delta"}), (two_come, {"delta", "elm"}), (acme_leaves, {"acme"}), (all_new, {"fir", "gorse"})],
+)
+def test_who_sends_the_events_is_one_incident_that_names_them(tenants: Shares, names: set[str]) -> None:
+    (mix,) = told(events(3, tenants=tenants), segments=["tenant"])
+    assert (mix.kind, mix.level, severity_of(mix)) == (Kind.MIX, "environment", "warning")
+    assert (mix.subject.version, mix.subject.segment) == ("1", "")
+    assert CHANGE < mix.opened <= CHANGE + 3 * WINDOW
+    (signal,) = mix.signals
+    assert signal.name == "segment.tenant"
+    assert {signal.what, *signal.named} & names
+    assert {*signal.named} <= names
+    assert f"tenant {signal.what}: {signal.before} → {signal.after}" in mix.summary
+
+
+def test_a_canary_that_answers_one_tenant_alone_is_no_other_mix() -> None:
+    stream = []
+    for time, value in events(3.5, tenants=three):
+        event = msgspec.json.decode(value)
+        event["model_version"] = "2" if time >= CHANGE and event["segment"]["tenant"] == "birch" else "1"
+        stream.append((time, msgspec.json.encode(event)))
+    assert {found.kind for found in told(iter(stream), segments=["tenant"])} == {Kind.RELEASE}
+
+
+def test_tenants_who_send_as_ever_tell_nothing() -> None:
+    assert told(events(6, tenants=three), segments=["tenant"]) == []
+
+
+def at_night(time: int) -> float:
+    return 0 if time % DAY < 6 * HOUR else A_WINDOW
+
+
+def rhythm(time: int) -> float:
+    return A_WINDOW * (0.15 + 0.85 * (1 + math.sin(time / DAY * 2 * math.pi)) / 2)
+
+
+def weekly(time: int) -> float:
+    return A_WINDOW if time // DAY % 7 < 5 else A_WINDOW / 4
+
+
+def tenth_less(time: int) -> float:
+    return A_WINDOW if time < CHANGE else 0.9 * A_WINDOW
+
+
+@pytest.mark.parametrize(
+    ("number", "days", "reference"),
+    [
+        (exactly, 6, "learn 36h"),
+        (tenth_less, 6, "learn 36h"),
+        (at_night, 6, "learn 48h"),
+        (rhythm, 6, "learn 48h"),
+        (weekly, 21, "learn 7d"),
+    ],
+)
+def test_what_is_usual_or_little_tells_nothing(number: Callable[[int], float], days: float, reference: str) -> None:
+    """A constant sender's 2 % more, a tenth less, nights without traffic, a rhythm, weekends after one week."""
+    assert told(events(days, number), reference=reference) == []
+
+
+def times(factor: float) -> Callable[[int], float]:
+    return lambda time: A_WINDOW * (factor if time >= CHANGE else 1)
+
+
+def burst(time: int) -> float:
+    return A_WINDOW * (8 if CHANGE <= time < CHANGE + HOUR else 1)
+
+
+def doubling(time: int) -> float:
+    return float(A_WINDOW * 2 ** max((time - CHANGE) / (4 * DAY), 0))
+
+
+@pytest.mark.parametrize(
+    ("number", "within", "severity"),
+    [
+        (times(0.4), 1, "critical"),
+        (times(4), 1, "critical"),
+        (times(0.5), 12, "critical"),
+        (times(0.65), 24, "warning"),
+        (burst, 1, "critical"),
+        (doubling, 72, "warning"),
+    ],
+)
+def test_more_or_fewer_events_are_told_by_their_size(
+    number: Callable[[int], float], within: int, severity: str
+) -> None:
+    """What is steep is told in its window, also a burst that is over with it."""
+    found = told(events(6, number))
+    (volume,) = found
+    assert (volume.kind, severity_of(volume), volume.level) == (Kind.VOLUME, severity, "data")
+    assert CHANGE < volume.opened <= CHANGE + within * WINDOW
+    assert (volume.status is Status.RESOLVED) == (number is burst)
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_a_table_says_how_many_events_to_expect_only_where_it_holds_all(complete: bool) -> None:
+    """One in twenty of a stream's events makes a good reference of all but their number."""
+    how, stream = watching(), Stream(hours=12, a_minute=40, seed=4)
+    sample = replace(of_stream(Stream(hours=7, a_minute=3)), complete=complete)
+    found = backtest(how, encoded(stream.events()), judging=with_references(judge_settings(how), [sample])).latest
+    assert [incident.kind for incident in found] == ([Kind.VOLUME] if complete else [])
