@@ -266,7 +266,7 @@ FIRES = {
             begin=320,
             end=380,
             minutes=400,
-            a_minute=4,
+            a_minute=8,
             model={"windows": ["6m", "10m"], "reference": "learn 5h"},
         ),
         {("volume", "firing")},
