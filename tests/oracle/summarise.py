@@ -343,6 +343,10 @@ class Oracle:
         mark = self.watermark
         self.time.take(time)
         if mark is not None and start + length <= mark:
+            if stamp >= 0 and event.get("event_time") is not None:  # it is known how late it came
+                begin = mark - mark % length
+                pane = self.open.setdefault((model, begin), Pane(model, begin, length))
+                pane.count((version, ""), "arrival.delay_s", "number", delay(time, stamp))
             return "late", ignored
         pane = self.open.setdefault((model, start), Pane(model, start, length))
         if event.get("event_id") is not None and stamp >= 0:

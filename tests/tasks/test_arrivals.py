@@ -128,6 +128,27 @@ def test_a_tenant_whose_events_alone_are_late_is_named() -> None:
     }
 
 
+def twentieth_too_late(time: int, chance: Any) -> float:
+    return 20 * MINUTE if time >= BEGAN and chance.random() < 0.05 else 0
+
+
+def test_events_that_come_too_late_to_be_counted_are_told_as_late_by_model() -> None:
+    """Another model sends as ever: of all records together so few are refused that the stream is not worth a word."""
+    other = Stream(hours=10, model="other", a_minute=100, seed=4)
+    sent = [(time, time, value) for time, value in other.events()]
+    for batch in arriving(Stream(hours=10), twentieth_too_late):
+        sent += zip(batch.arrived or [], batch.times or [], batch.values, strict=True)
+    stamps, times, values = map(list, zip(*sorted(sent), strict=True))
+    result = backtest(watching(), [EncodedEvents([b""] * len(values), values, times, stamps)])
+    assert result.counters["late"] > 50
+    (incident,) = result.latest
+    assert (incident.kind, incident.subject.model, incident.level) == (Kind.DATA_QUALITY, "m", "environment")
+    (signal,) = incident.signals
+    assert (signal.name, signal.what, signal.before) == ("arrival.delay_s", "late", "0 %")
+    assert 2 <= float(signal.after.split()[0]) <= 12
+    assert BEGAN < incident.opened <= BEGAN + 90 * MINUTE
+
+
 def test_a_table_that_does_not_tell_when_events_were_sent_tells_nothing_of_how_they_came() -> None:
     """So a reference from a training table makes no incident of what happens on the way to Kafka."""
     silent = [replace(batch, arrived=None) for batch in arriving(Stream(hours=7), usual)]

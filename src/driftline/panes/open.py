@@ -21,7 +21,7 @@ import numpy as np
 from driftline.codec import Count, corrupt, pack, unpack
 from driftline.columns.model import ModelColumns
 from driftline.columns.shape import ALL, FREE, SEGMENT_BITS, VERSION_BITS, Shape
-from driftline.columns.signals import REPEATED
+from driftline.columns.signals import DELAY, REPEATED
 from driftline.panes.arrivals import Arrivals
 from driftline.panes.closing import Pane, pane_records
 from driftline.panes.counting import Counting
@@ -31,10 +31,10 @@ from driftline.panes.repeats import Repeats
 from driftline.panes.rows import Rows, joined, rows_of
 from driftline.panes.stored_rows import unpack_rows
 from driftline.panes.waiting import ANY_PANE, CHUNKS, MOST_ROWS, MOST_VALUES, Kept, Waiting, to_join
-from driftline.sketches.cells import Cells, empty, merge
+from driftline.sketches.cells import Cells, empty, from_buckets, merge
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import ROLES, exact_categories
+from driftline.sketches.summary import ROLES, Role, exact_categories
 
 VERSION = 3
 """1 had no sample of event ids, 2 no cells that keys say all of."""
@@ -145,6 +145,15 @@ class OpenPanes:
     def open(self, model: str, start: int, length: int) -> int:
         """Return the handle of the group of all events of a model's pane."""
         return self._handle(model, (start // length) << PANE_SHIFT, length)
+
+    def count_delays(self, shape: Shape, panes: Ints, versions: Ints, delays: Ints, pane_ms: int) -> None:
+        """Count how late events came that are not counted themselves: keys of delays, by pane and version code."""
+        places, group = np.unique(panes << PANE_SHIFT | versions << SEGMENT_BITS, return_inverse=True)
+        handles = np.array([self._handle(shape.model, place, pane_ms) for place in places.tolist()], dtype=np.int64)
+        ids, cell = np.unique(handles, return_inverse=True)
+        cells = ids * GROUP_STEP + shape.signals[DELAY] * ROLES + Role.NUMBERS
+        none = np.zeros(len(delays), dtype=np.int64)
+        self.take(from_buckets(cells, np.zeros_like(cells), cell[group], delays, none + 1, none))
 
     def _handle(self, model: str, place: int, pane_ms: int) -> int:
         group = self._groups.get((model, place))

@@ -153,10 +153,11 @@ class Summarise:
         stamps = np.array(timestamps, dtype=np.int64)
         stamps[(stamps < 0) | (stamps > LATEST)] = -1
         arrivals = self._time(batch, stamps)
-        moments = self._refuse_late(batch)
+        moments, late = self._refuse_late(batch)
         fine = batch.fine
         for columns in batch.models:
             self._count(columns, batch.times, fine, arrivals)
+            self._count_late(columns, late, arrivals)
         self._count_fates(batch, moments)
         self._idle, self._resting_since = False, -1
         self.position = position
@@ -207,16 +208,20 @@ class Summarise:
         # What has no timestamp is the row of a table, perhaps, of which nobody knows how it came.
         return Arrivals(delays, np.where(stamps < 0, NO_ID, batch.ids))
 
-    def _refuse_late(self, batch: ColumnBatch) -> Ints:
-        """Refuse events whose pane the watermark had passed before their record. Returns the time after each record."""
+    def _refuse_late(self, batch: ColumnBatch) -> tuple[Ints, Ints]:
+        """Refuse events whose pane the watermark had passed before their record.
+
+        Returns the event time after each record, and for each event the watermark that refused it, else -1.
+        """
         lengths = np.full(len(batch.times), 1, dtype=np.int64)
         for columns in batch.models:
             lengths[columns.rows] = self._settings.pane_ms(columns.shape.model)
         times, fine, begin = batch.times, batch.fine, self._event_time.newest
         before, after = self._event_time.advance(times, fine, self._settings.max_out_of_orderness)
         passed = batch.before_records(before) - self._settings.max_out_of_orderness
-        batch.refuse(fine & (times - times % lengths + lengths <= passed), Reason.LATE)
-        return batch.after_records(after, begin)
+        late = fine & (times - times % lengths + lengths <= passed)
+        batch.refuse(late, Reason.LATE)
+        return batch.after_records(after, begin), np.where(late, passed, -1)
 
     @property
     def watermark(self) -> int:
@@ -232,6 +237,18 @@ class Summarise:
             pane_ms = self._settings.pane_ms(columns.shape.model)
             self._panes.add(columns, rows, times[places], arrivals.at(places), pane_ms)
             self.counters.events += len(places)
+
+    def _count_late(self, columns: ModelColumns, late: Ints, arrivals: Arrivals) -> None:
+        """Count how late events came that are refused for it, in the pane that the watermark is in: it is open yet.
+
+        So a model's share of late events has those in it that came too late to be counted.
+        """
+        watermarks, delays = late[columns.rows], arrivals.delays[columns.rows]
+        chosen = np.flatnonzero((watermarks >= 0) & (delays >= 0) & (columns.versions >= 0))
+        if len(chosen):
+            length = self._settings.pane_ms(columns.shape.model)
+            panes = watermarks[chosen] // length
+            self._panes.count_delays(columns.shape, panes, columns.versions[chosen], delays[chosen], length)
 
     def _count_fates(self, batch: ColumnBatch, moments: Ints) -> None:
         """Count every record in the stream's own panes: `moments` says when each was read, in event time."""
