@@ -202,3 +202,21 @@ def _write(source: Path, path: str, code: str) -> None:
     file = source / ROOT / path
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(code)
+
+
+def test_what_stages_tell_is_named_in_one_place_and_read_in_one() -> None:
+    """Everybody else takes the structs: no blob of a view is read by its name, and no stage is told by its class."""
+    said = {
+        str(path.relative_to(SOURCE / ROOT))
+        for path in sorted(SOURCE.glob(f"{ROOT}/**/*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and str(node.value).startswith("view/")
+    }
+    assert said == {"tasks/views.py"}
+    asking = [
+        f"{path.relative_to(SOURCE)}:{node.lineno}"
+        for path in sorted(SOURCE.glob(f"{ROOT}/runtime/*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance" and "Stage" in ast.unparse(node)
+    ]
+    assert asking == []

@@ -5,6 +5,7 @@ from driftline.cli.demo_screen import Screen
 from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS
 from driftline.incidents.alerts import Alert, alert_of
 from driftline.incidents.incident import Incident, Kind, Status, Subject, Window
+from driftline.tasks.views import IncidentView, JudgeView, PaneCounters, SignalView, SubjectView, WindowView
 from tests.cli.conftest import Driftline
 
 HOUR = 3_600_000
@@ -50,14 +51,22 @@ def test_the_screen_draws_whatever_is_known_so_far() -> None:
     console = Console(width=200, record=True, quiet=False, file=None, force_terminal=False)
     with console.capture() as first:
         console.print(screen.show())
-    subject = {
-        "model": "car-loan",
-        "segment": "",
-        "window": {"start": SHIFT_MS - 27 * HOUR, "end": SHIFT_MS - 3 * HOUR, "count": 165},
-        "signals": [{"name": "features.x", "evidence": 99.0, "effects": {"psi": 0.8, "mean_before": 29_645.2}}],
-        "incidents": [{"opened": SHIFT_MS, "summary": "x moved"}],
-    }
-    screen.take([{"subjects": []}, {"subjects": [subject]}], "car-loan")
+    subject = SubjectView(
+        model="car-loan",
+        version="",
+        segment="",
+        reference=None,
+        learned_events=0,
+        history=[],
+        window=WindowView(SHIFT_MS - 27 * HOUR, SHIFT_MS - 3 * HOUR, 165),
+        signals=[SignalView("features.x", 99.0, {"psi": 0.8, "mean_before": 29_645.2})],
+        incidents=[IncidentView(id="1", kind="data_drift", opened=SHIFT_MS, signals=["x"], summary="x moved")],
+    )
+    views = [
+        JudgeView(mark=SHIFT_MS, counters=PaneCounters(), sources={}, subjects=held, stream=[])
+        for held in ([], [subject])
+    ]
+    screen.take(views, "car-loan")
     screen.owners = {1: 4, 2: 4}
     screen.advance(published=100, counted=50, mark=SHIFT_MS)
     with console.capture() as second:

@@ -1,14 +1,13 @@
 """A pause longer than `idle_timeout`, in the middle of a pane, costs no event: at the demo's own pace, in no time."""
 
-from typing import Any
-
 import msgspec
 
 from driftline.demo.live import IDLE_MS, MODEL, PANE_MS, PAUSE_MS, SETTINGS, Event, LiveFeed, Plan
 from driftline.log.memory import MemoryLog
 from driftline.panes.records import PaneRecord, decode_record
-from driftline.runtime.stage_names import JUDGE, SUMMARISE, VIEW
+from driftline.runtime.views import views
 from driftline.state.memory import MemoryStore
+from driftline.tasks.views import JudgeView, SummariseView
 from tests.runtime.streams import Bench, Manual, settings
 
 RATE = 20.0
@@ -20,15 +19,6 @@ def events(mean: float) -> "list[Event]":
     return [
         (b"e%d" % n, msgspec.json.encode({"model": "m", "features": {"x": mean + n % 7}, "prediction": n % 5 / 5}))
         for n in range(500)
-    ]
-
-
-def views(store: Any, stage: str) -> list[dict[str, Any]]:
-    return [
-        msgspec.json.decode(blob)
-        for info in store.tasks("driftline")
-        if info.task.stage == stage
-        for blob in store.read(info.task, VIEW).values()
     ]
 
 
@@ -59,15 +49,15 @@ def test_no_event_is_lost_by_a_pause_and_the_shift_after_it_is_found() -> None:
         manual.time += 0.05
     worker.wind_up()
 
-    counted = views(bench.store, SUMMARISE)
+    counted = list(views(bench.store, bench.settings.group, SummariseView))
     assert pausing * 100 > IDLE_MS
     assert feed.in_the_same_pane > 100
-    assert sum(view["consumed"] for view in counted) == feed.published > 1_500
-    assert sum(view["accepted"] for view in counted) == feed.published, "not one is refused"
+    assert sum(view.consumed for view in counted) == feed.published > 1_500
+    assert sum(view.accepted for view in counted) == feed.published, "not one is refused"
     records = [decode_record(record.value or b"") for record in bench.records(own.topics.panes)]
     mine = [each for each in records if isinstance(each, PaneRecord) and each.model == "m" and each.start == pane(feed)]
     assert len({each.flushes for each in mine}) > 1, "it left before its end, and a supplement followed"
-    assert {view["counters"]["late"] for view in views(bench.store, JUDGE)} == {0}
+    assert {view.counters.late for view in views(bench.store, bench.settings.group, JudgeView)} == {0}
     assert bench.alert_ids(), "the shift is found"
 
 

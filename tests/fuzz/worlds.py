@@ -226,8 +226,8 @@ class World:
         tally.panes += len(sent[0])
         self._judge(sent[0], tally)
         counters = self._judges[0].counters
-        unreadable = counters["unreadable"] + counters["late"] + counters["repeated"]
-        if unreadable > counters["panes"]:
+        unreadable = counters.unreadable + counters.late + counters.repeated
+        if unreadable > counters.panes:
             raise Differs(f"Judge's counters do not balance: {counters}")
         shapes = [[shape.encode() for shape in decoder.shapes.values()] for decoder in self._decoders]
         if shapes[0] != shapes[1]:

@@ -8,7 +8,7 @@ from driftline.incidents.watchdog import Watchdog
 from driftline.log import kafka_settings
 from driftline.log.kafka_consumer import KafkaConsumer
 from driftline.log.kafka_reader import KafkaReader
-from driftline.runtime import inputs, outbox, progress, skipping, stages, topics
+from driftline.runtime import inputs, outbox, skipping, stages, topics
 from driftline.runtime.checkpoint import Checkpointer, Owned
 from driftline.runtime.owning import OwnedTasks
 from driftline.runtime.pausing import Pausing
@@ -405,9 +405,9 @@ MUTATIONS = (
     ),
     Mutation(
         "panes that come again are among the merged ones in the metrics",
-        progress._of_judge,
-        'counters["panes"] - sum(fates.values())',
-        'counters["panes"]',
+        JudgeStage.samples,
+        "counters.panes - sum(fates.values())",
+        "counters.panes",
         ("tests/runtime/test_progress.py",),
     ),
     Mutation(
@@ -419,14 +419,14 @@ MUTATIONS = (
     ),
     Mutation(
         "the metric of a watermark is in milliseconds",
-        progress._of_summarise,
-        "task.watermark / 1000",
-        "float(task.watermark)",
+        SummariseStage.samples,
+        "watermark / 1000",
+        "float(watermark)",
         ("tests/runtime/test_progress.py",),
     ),
     Mutation(
         "status: what retention took of a partition that nobody has read is lag",
-        status._partition,
+        status._place,
         "first if offset is None else offset",
         "0 if offset is None else offset",
         ("tests/cli/test_status.py",),

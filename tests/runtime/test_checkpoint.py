@@ -11,6 +11,7 @@ from driftline.errors import PublishError, StateUnavailable
 from driftline.incidents.alerts import alert_id
 from driftline.log.api import Batch, Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog, MemoryProducer
+from driftline.observe.metrics import Sample
 from driftline.panes.records import decode_record
 from driftline.runtime.local import backtest
 from driftline.runtime.stages import Output, StageKind
@@ -238,6 +239,9 @@ class Sums:
 
     def checkpoint(self) -> dict[str, bytes | None]:
         return {"total": b"%d" % self.total}
+
+    def samples(self, partition: str, now_ms: int) -> list[Sample]:
+        return []
 
 
 def test_a_task_that_broke_off_in_the_middle_is_not_committed_as_it_is() -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from driftline.log.api import Batch, Record, TopicPartition
 from driftline.log.memory_consumer import MemoryBatch
+from driftline.observe.metrics import Sample
 from driftline.runtime.checkpoint import Owned
 from driftline.runtime.stages import Output
 from driftline.state.api import Claim, TaskId
@@ -49,6 +50,9 @@ class Noting:
 
     def checkpoint(self) -> dict[str, bytes | None]:
         raise NotImplementedError
+
+    def samples(self, partition: str, now_ms: int) -> list[Sample]:
+        return []
 
 
 def owned(*, end: int | None = None) -> tuple[Owned, Noting]:

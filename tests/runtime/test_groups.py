@@ -15,7 +15,8 @@ from driftline.log.api import Log, Outgoing, Record
 from driftline.log.kafka import KafkaLog
 from driftline.panes.records import Rebase
 from driftline.runtime.local import backtest
-from driftline.runtime.references import ask, subjects
+from driftline.runtime.references import ask
+from driftline.runtime.views import subjects
 from driftline.runtime.worker import Worker
 from driftline.sandbox import Kafka
 from driftline.state.redis import RedisStore
@@ -138,7 +139,7 @@ def test_a_command_about_references_reaches_its_own_group_alone() -> None:
         bench.worker().run()
 
     def trail(of: Settings) -> list[str]:
-        return [each["origin"] for subject in subjects(bench.store, of.group) for each in subject["history"]]
+        return [each.origin.value for subject in subjects(bench.store, of.group) for each in subject.history]
 
     assert (len(trail(first)), len(trail(second))) == (2, 1)
 

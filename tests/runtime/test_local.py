@@ -60,7 +60,7 @@ def test_it_is_what_both_stages_make_of_the_encoded_panes() -> None:
 
     assert {incident.kind for incident in result.incidents} == {Kind.DATA_DRIFT, Kind.DEAD_LETTERS}
     assert result.incidents == [alert.incident for alert in alerts]
-    assert result.windows == judge.counters["windows"]
+    assert result.windows == judge.counters.windows
 
 
 def test_latest_has_each_incident_once_as_it_stands() -> None:

@@ -9,6 +9,7 @@ from driftline.config import Settings
 from driftline.errors import StateUnavailable
 from driftline.incidents.alerts import alert_id
 from driftline.log.api import Batch, Outgoing, TopicPartition
+from driftline.observe.metrics import Sample
 from driftline.panes.records import PaneRecord, Watermark, decode_record
 from driftline.runtime.local import backtest
 from driftline.runtime.stages import Output, StageKind
@@ -262,6 +263,9 @@ class Counting:
 
     def checkpoint(self) -> dict[str, bytes | None]:
         return {"counts": json.dumps(self.counts).encode()}
+
+    def samples(self, partition: str, now_ms: int) -> list[Sample]:
+        return []
 
 
 def test_a_task_of_two_inputs_checkpoints_both_offsets_together() -> None:

@@ -164,7 +164,7 @@ def test_a_table_that_does_not_tell_when_events_were_sent_tells_nothing_of_how_t
     run.finish()
     judge = Judge(judge_settings(how))
     judge.process(run.sent)
-    assert judge.view()["counters"]["windows"] >= 20
+    assert judge.view().counters.windows >= 20
     assert judge.emit() == []
 
 

@@ -18,6 +18,7 @@ from driftline.runtime.local import Backtest, backtest
 from driftline.runtime.rules import judge_settings
 from driftline.tasks.judge import SUBJECT_VERSION, Judge, Told
 from driftline.tasks.stored import StoredSubject
+from driftline.tasks.views import PaneCounters
 from tests.alerts import check_alert
 from tests.panes.test_merging import interleave
 from tests.tasks import changes
@@ -257,7 +258,7 @@ def test_no_restart_shows(sources: int, chance: random.Random, places: list[int]
     cuts = sorted({0, len(values), *(place % len(values) for place in places)})
     blobs: dict[str, bytes] = {}
     got: list[bytes] = []
-    counters = {}
+    counters = PaneCounters()
     for start, stop in pairwise(cuts):
         judge = Judge(judge_settings(HOW))
         judge.restore(blobs)
@@ -268,11 +269,11 @@ def test_no_restart_shows(sources: int, chance: random.Random, places: list[int]
                 blobs.pop(name, None)
             else:
                 blobs[name] = blob
-        counters = judge.view()["counters"]
+        counters = judge.view().counters
     assert got == EXPECTED
     whole = Judge(judge_settings(HOW))
     whole.process(values)
-    assert counters == whole.view()["counters"]
+    assert counters == whole.view().counters
     assert _subjects(blobs) == _subjects(whole.checkpoint())
     assert not any(name.startswith(("slice/", "pane/")) for name in blobs), "what was learned from is let go"
 
@@ -317,27 +318,28 @@ def test_a_record_that_is_no_pane_is_reported_and_the_rest_counts() -> None:
     values[5:5] = [b"junk", None]
     assert [at for at, _ in judge.process(values)] == [5, 6]
     assert [alert.value for alert in judge.emit()] == EXPECTED
-    assert judge.view()["counters"]["unreadable"] == 2
+    assert judge.view().counters.unreadable == 2
 
 
 def test_silence_is_judged_as_long_as_time_goes_on_and_no_longer() -> None:
     judge = Judge(judge_settings(watching()))
     (sent,) = panes_of(Stream(hours=8, a_minute=6), 1, watching())
     judge.process(sent)
-    before = judge.view()["counters"]["windows"]
+    before = judge.view().counters.windows
     judge.process([Watermark(0, 1, START + 10_000 * HOUR, False, 10**9).encode()])
     (alert,) = judge.emit()
     assert alert.incident.kind is Kind.SILENCE
     assert check_alert(alert.value)["data"]["window"]["count"] == 0
-    assert judge.view()["counters"]["windows"] - before < 20, "once told, silence is not told again"
+    assert judge.view().counters.windows - before < 20, "once told, silence is not told again"
 
 
 def test_windows_start_where_learning_ended() -> None:
     judge = Judge(judge_settings(watching()))
     (sent,) = panes_of(Stream(hours=7, a_minute=6), 1, watching())
     judge.process(sent)
-    (subject,) = judge.view()["subjects"]
-    assert subject["reference"].startswith("sha256:")
-    assert subject["learned_events"] == 0
-    assert judge.view()["counters"]["windows"] == 6
-    assert subject["window"]["end"] <= LEARNED + HOUR
+    (subject,) = judge.view().subjects
+    assert (subject.reference or "").startswith("sha256:")
+    assert subject.learned_events == 0
+    assert judge.view().counters.windows == 6
+    assert subject.window is not None
+    assert subject.window.end <= LEARNED + HOUR

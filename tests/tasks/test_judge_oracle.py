@@ -117,7 +117,7 @@ def compare(how: Settings, found: Judged, records: Sequence[Content | Mark]) -> 
     watching.run(oracle.slices, oracle.mark, oracle.steps)
     assert found.task.mark == oracle.mark
     late = oracle.counters["late"] + watching.late
-    assert {what: found.task.counters[what] for what in ("repeated", "supplements", "late")} == {
+    assert {what: getattr(found.task.counters, what) for what in ("repeated", "supplements", "late")} == {
         "repeated": oracle.counters["repeated"],
         "supplements": oracle.counters["supplements"],
         "late": late,

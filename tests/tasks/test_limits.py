@@ -101,8 +101,8 @@ class Installation:
 
     @property
     def subjects(self) -> list[tuple[str, str, str]]:
-        found = [each for judge in self.judging for each in judge.view()["subjects"]]
-        return sorted((each["model"], each["version"], each["segment"]) for each in found)
+        found = [each for judge in self.judging for each in judge.view().subjects]
+        return sorted((each.model, each.version, each.segment) for each in found)
 
     @property
     def events(self) -> Counter[str]:
@@ -210,9 +210,9 @@ def test_segments_are_limited_though_each_partition_meets_others() -> None:
 def test_signals_are_limited_though_each_partition_meets_others() -> None:
     events = stream(2_000, lambda at: {"features": {f"x{at % SOURCES}.{at // SOURCES % 5}": 1.0}}, step=2_500)
     found = run(settings_of(signals=8), events)
-    view = next(each for judge in found.judging for each in judge.view()["subjects"])
-    assert view["reference"] is not None
-    names = {signal["name"] for signal in view["signals"]}
+    view = next(each for judge in found.judging for each in judge.view().subjects)
+    assert view.reference is not None
+    names = {signal.name for signal in view.signals}
     assert len({name for name in names if name.startswith("features.")}) == 8
     assert found.events["signals"] == 2_000 * 12 // 20
 
@@ -294,7 +294,7 @@ def test_panes_that_are_longer_than_places_are_kept_are_not_taken_for_repeated_o
     often = stream(600, lambda at: {"model": "slow" if at == 0 else f"m{at // 60}"}, step=60_000)
     found = run(settings, often)
     assert found.accepted == found.events["watched"] == 600
-    assert [judge.counters["repeated"] for judge in found.judging] == [0] * JUDGES
+    assert [judge.counters.repeated for judge in found.judging] == [0] * JUDGES
 
 
 def test_places_go_to_newcomers_in_order_and_only_when_someone_was_silent_for_long() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import to_builtins
 
 from driftline.config import Settings
 from driftline.errors import StateCorrupt
@@ -65,11 +66,9 @@ def run(settings: JudgeSettings, values: Sequence[bytes], cuts: Iterable[int] = 
 
 def history(judge: Judge, segment: str = "", version: str = "") -> list[dict[str, Any]]:
     (found,) = [
-        subject["history"]
-        for subject in judge.view()["subjects"]
-        if (subject["version"], subject["segment"]) == (version, segment)
+        subject.history for subject in judge.view().subjects if (subject.version, subject.segment) == (version, segment)
     ]
-    return list(found)
+    return [to_builtins(entry) for entry in found]
 
 
 def rebase(**more: Any) -> Rebase:
@@ -267,7 +266,7 @@ def test_no_restart_and_no_repetition_of_a_command_shows(seed: int) -> None:
     assert restarted.view() == expected.view()
     assert sum(entry["note"] == "by hand" for entry in history(restarted, "tenant=a")) == 1
     assert sum(entry["note"] == "by hand" for entry in history(restarted)) == 0
-    in_use = {subject["reference"] for subject in restarted.view()["subjects"]} - {None}
+    in_use = {subject.reference for subject in restarted.view().subjects} - {None}
     assert {name for name in blobs if name.startswith("reference/")} == {f"reference/{address}" for address in in_use}
 
 

@@ -36,7 +36,7 @@ def other_rules(**changes: Any) -> JudgeSettings:
 
 
 def watched(judge: Judge) -> int:
-    return sum(subject["reference"] is not None for subject in judge.view()["subjects"])
+    return sum(subject.reference is not None for subject in judge.view().subjects)
 
 
 @pytest.mark.parametrize(

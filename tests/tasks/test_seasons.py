@@ -104,7 +104,7 @@ def test_no_restart_shows() -> None:
     assert alerts
     restarted, again, others = run(judging(how), sent, [chance.randrange(len(sent)) for _ in range(6)])
     assert [alert.value for alert in again] == [alert.value for alert in alerts]
-    assert restarted.view()["subjects"][0]["history"] == expected.view()["subjects"][0]["history"]
+    assert restarted.view().subjects[0].history == expected.view().subjects[0].history
     (name,) = [name for name in blobs if name.startswith("subject/")]
     assert others[name] == blobs[name]
     stored = msgspec.convert(unpack(blobs[name], "subject", (SUBJECT_VERSION,)).value, StoredSubject)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import asdict
 
 from driftline.columns.signals import is_beside
 from driftline.evidence import reference
@@ -51,8 +52,8 @@ def test_the_files_hold_something_of_everything(golden: Golden) -> None:
     judge.restore(golden.judge)
     assert judge.open_incidents()
     assert judge.detectors
-    subjects = judge.view()["subjects"]
-    assert {subject["learned_events"] > 0 for subject in subjects} == {True, False}
+    subjects = judge.view().subjects
+    assert {subject.learned_events > 0 for subject in subjects} == {True, False}
     kinds = {name.split("/")[0] for name in golden.judge}
     assert {"task", "subject", "slice", "reference", "pane"} <= kinds
     assert any(name.startswith("cells/") for name in golden.summarise)
@@ -176,19 +177,19 @@ def _told(judge: Judge) -> set[tuple[Subject, Kind, Status]]:
 
 def _seen(judge: Judge, with_segments: bool, same_references: bool) -> object:
     view = judge.view()
-    counters = {name: count for name, count in view["counters"].items() if with_segments or name != "windows"}
+    counters = {name: count for name, count in asdict(view.counters).items() if with_segments or name != "windows"}
     subjects = [
-        (each["model"], each["version"], each["segment"], each["window"])
+        (each.model, each.version, each.segment, each.window)
         if not with_segments
         else (
-            each["model"],
-            each["version"],
-            each["segment"],
-            each["window"],
-            each["reference"] if same_references else each["reference"] is not None,
-            each["learned_events"],
+            each.model,
+            each.version,
+            each.segment,
+            each.window,
+            each.reference if same_references else each.reference is not None,
+            each.learned_events,
         )
-        for each in view["subjects"]
-        if with_segments or not each["segment"]
+        for each in view.subjects
+        if with_segments or not each.segment
     ]
-    return view["mark"], counters, view["sources"], subjects
+    return view.mark, counters, view.sources, subjects

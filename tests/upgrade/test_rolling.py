@@ -16,6 +16,7 @@ from driftline.evidence import detectors
 from driftline.formats import event_shape
 from driftline.incidents.alerts import alert_id
 from driftline.log.api import Batch, Headers, Record
+from driftline.observe.metrics import Sample
 from driftline.panes import open as open_panes
 from driftline.panes import records, stored_rows
 from driftline.runtime.local import backtest
@@ -92,6 +93,9 @@ class NextRelease:
         writes = self._stage.checkpoint()
         return {name: blob and raised(blob, 1) for name, blob in writes.items()}
 
+    def samples(self, partition: str, now_ms: int) -> list[Sample]:
+        return self._stage.samples(partition, now_ms)
+
 
 class LaterPanes(NextRelease):
     """A stage of a release that has another version of the panes topic's records, and today's state."""
@@ -112,6 +116,9 @@ class LaterPanes(NextRelease):
 
     def checkpoint(self) -> dict[str, bytes | None]:
         return self._stage.checkpoint()
+
+    def samples(self, partition: str, now_ms: int) -> list[Sample]:
+        return self._stage.samples(partition, now_ms)
 
 
 class Lowered:

@@ -49,7 +49,7 @@ def judge(job: Job) -> Measured:
     known = 0
     meter = Meter()
     for value, is_pane in encoded:
-        panes, windows = task.mark // PANE_MS, task.counters["windows"]
+        panes, windows = task.mark // PANE_MS, task.counters.windows
         start = time.thread_time()
         task.process([value])
         took = time.thread_time() - start
@@ -59,21 +59,21 @@ def judge(job: Job) -> Measured:
         elif known > before:
             spent.references += took
         elif known == MODELS and task.mark // PANE_MS == panes + 1:
-            (spent.windows if task.counters["windows"] > windows else spent.slices).append(took)
+            (spent.windows if task.counters.windows > windows else spent.slices).append(took)
     cost = meter.measured(job.events)
     start = time.thread_time()
     state = sum(len(blob) for blob in task.checkpoint().values() if blob)
     checkpoint_s = time.thread_time() - start
     details = {
         "panes": len(spent.panes),
-        "windows": task.counters["windows"],
+        "windows": task.counters.windows,
         "us_a_pane": _middle(spent.panes) * 1e6,
         "us_a_slice": _middle(spent.slices) / MODELS * 1e6,
         "us_a_window": (_middle(spent.windows) - _middle(spent.slices)) / MODELS * 1e6,
         "us_a_reference": spent.references / max(known, 1) * 1e6,
         "checkpoint_s": checkpoint_s,
         "state_bytes": state,
-        "subjects": len(task.view()["subjects"]),
+        "subjects": len(task.view().subjects),
     }
     return msgspec.structs.replace(cost, details=details)
 
@@ -84,7 +84,7 @@ def _middle(values: Sequence[float]) -> float:
 
 def _references(task: Judge) -> int:
     """Count the subjects that have a reference."""
-    return sum(subject["reference"] is not None for subject in task.view()["subjects"])
+    return sum(subject.reference is not None for subject in task.view().subjects)
 
 
 def _panes(job: Job) -> Iterator[tuple[bytes, bool]]:

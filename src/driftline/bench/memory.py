@@ -233,7 +233,7 @@ class Worker:
                 )
             elif isinstance(stage, JudgeStage):
                 events.update(stage.task.events)
-                subjects += len(stage.task.view()["subjects"])
+                subjects += len(stage.task.view().subjects)
         state = sum(sum(held.values()) for held in self.sizes.values())
         return Seen(seconds, events["consumed"], resident(), state / MIB, subjects, events)
 

@@ -12,9 +12,7 @@ from pathlib import Path
 from resource import getpagesize
 from statistics import median
 from threading import Event, Thread
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from driftline.bench.job import Job, Measured, Meter
 from driftline.bench.workload import PARTITIONS
@@ -23,12 +21,15 @@ from driftline.config import Settings
 from driftline.errors import DriftlineError
 from driftline.log.api import Batch
 from driftline.log.kafka import KafkaLog
+from driftline.observe.metrics import Sample
 from driftline.runtime.checkpoint import Owned
 from driftline.runtime.stage_names import SUMMARISE
 from driftline.runtime.stages import Output, Stage, SummariseStage, pipeline
+from driftline.runtime.views import read_view
 from driftline.runtime.worker import Worker
 from driftline.state.api import Claim, Commit, Committed, TaskId
 from driftline.state.redis import RedisStore
+from driftline.tasks.views import SummariseView
 
 PANE: Final = "1m"
 WINDOW: Final = "10m"
@@ -119,6 +120,10 @@ class TimedStage:
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed."""
         return self._stage.checkpoint()
+
+    def samples(self, partition: str, now_ms: int) -> list[Sample]:
+        """Return the metrics of its task."""
+        return self._stage.samples(partition, now_ms)
 
 
 class TimedStore(RedisStore):
@@ -227,7 +232,7 @@ def whole_path(job: Job) -> Measured:
     cost = meter.measured(job.events)
     samples = memory.stop()
     views = [_progress(store, TaskId(job.name, SUMMARISE, stage.partition)) for stage in worker.stages]
-    accepted = sum(int(view["accepted"]) for view in views)
+    accepted = sum(view.accepted for view in views)
     if accepted != job.events:
         raise DriftlineError(f"{accepted} of {job.events} events were counted: {views}")
     spent = timers.spent
@@ -238,7 +243,7 @@ def whole_path(job: Job) -> Measured:
         "redis_s": spent["redis"],
         "records_a_batch": job.events / sum(stage.batches for stage in worker.stages),
         "written_mib": store.written / MIB,
-        "panes": sum(int(view["panes"]) for view in views),
+        "panes": sum(view.panes for view in views),
         "cells_bytes": store.most_cells[0],
         "groups": max(store.most_cells[1], 1),
         "memory_mib": max(samples, default=0.0),
@@ -248,6 +253,7 @@ def whole_path(job: Job) -> Measured:
     return Measured(events=job.events, cpu_s=cost.cpu_s, wall_s=wall, details=details)
 
 
-def _progress(store: RedisStore, task: TaskId) -> Mapping[str, Any]:
-    view: Mapping[str, Any] = msgspec.json.decode(store.read(task, "view/progress")["view/progress"])
+def _progress(store: RedisStore, task: TaskId) -> SummariseView:
+    view = read_view(store, task, SummariseView)
+    assert view is not None
     return view

@@ -84,14 +84,14 @@ def alerts(
 def _watched(settings: Settings) -> list[str]:
     """Return the models that are known besides those with alerts: of the configuration, and of the state."""
     from driftline.cli.connect import open_store
-    from driftline.runtime.references import subjects
+    from driftline.runtime.views import subjects
 
     found = [name for name in settings.models if name != ALL_MODELS]
     if settings.redis.url is not None:
         with suppress(DriftlineError):
             store = open_store(settings)
             try:
-                found += [subject["model"] for subject in subjects(store, settings.group)]
+                found += [subject.model for subject in subjects(store, settings.group)]
             finally:
                 store.close()
     return found

@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -313,6 +312,8 @@ def _watch(
     from driftline.cli.demo_screen import Screen
     from driftline.cli.terminal import err
     from driftline.demo.dataset import COLUMNS
+    from driftline.runtime.views import views
+    from driftline.tasks.views import JudgeView
 
     console = err()
     screen = Screen(scene.rows, scene.first, scene.last, window_ms=scene.window_ms)
@@ -328,12 +329,12 @@ def _watch(
             if time.monotonic() > give_up:
                 threads.stop()
             if live is not None:
-                views = list(_views(settings, store))
-                screen.take(views, COLUMNS["model"])
+                told = list(views(store, settings.group, JudgeView))
+                screen.take(told, COLUMNS["model"])
                 screen.owners = {
                     number: len(worker.progress.tasks) for number, worker in enumerate(threads.workers, start=1)
                 }
-                mark = max((view["mark"] for view in views if view["subjects"]), default=None)
+                mark = max((view.mark for view in told if view.subjects), default=None)
                 screen.advance(published=scene.published(), counted=_counted(settings, store)[0], mark=mark)
                 live.update(screen.show(), refresh=True)
             time.sleep(LOOK_S if running else 0)
@@ -341,29 +342,13 @@ def _watch(
         console.print(screen.show())
 
 
-def _views(settings: "Settings", store: "Store") -> Iterator[dict[str, Any]]:
-    import msgspec
-
-    from driftline.runtime.stage_names import JUDGE, VIEW
-
-    for info in store.tasks(settings.group):
-        if info.task.stage == JUDGE:
-            yield from map(msgspec.json.decode, store.read(info.task, VIEW).values())
-
-
 def _counted(settings: "Settings", store: "Store") -> tuple[int, int]:
     """Return (consumed, accepted) over all partitions."""
-    import msgspec
+    from driftline.runtime.views import views
+    from driftline.tasks.views import SummariseView
 
-    from driftline.runtime.stage_names import SUMMARISE, VIEW
-
-    consumed = accepted = 0
-    for info in store.tasks(settings.group):
-        if info.task.stage == SUMMARISE:
-            for value in store.read(info.task, VIEW).values():
-                view = msgspec.json.decode(value)
-                consumed, accepted = consumed + view["consumed"], accepted + view["accepted"]
-    return consumed, accepted
+    told = list(views(store, settings.group, SummariseView))
+    return sum(each.consumed for each in told), sum(each.accepted for each in told)
 
 
 def _opened(broker: "Log", settings: "Settings") -> "list[Alert]":

@@ -1,7 +1,7 @@
 """What the demo shows while it runs: signals against their reference, incidents, and how far the work has come."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -11,6 +11,9 @@ from rich.text import Text
 from driftline.cli.demo_scenes import DAY_MS
 from driftline.cli.terminal import age
 from driftline.events import rfc3339
+
+if TYPE_CHECKING:
+    from driftline.tasks.views import IncidentView, JudgeView, SignalView
 
 EVIDENCE_WIDTH = 24
 MOST_EVIDENCE = 24.0
@@ -24,8 +27,8 @@ class Screen:
     rows: int
     first: int
     last: int
-    signals: list[dict[str, Any]] = field(default_factory=list)
-    incidents: list[dict[str, Any]] = field(default_factory=list)
+    signals: "list[SignalView]" = field(default_factory=list)
+    incidents: "list[IncidentView]" = field(default_factory=list)
     window_end: int | None = None
     window_ms: int = DAY_MS
     owners: dict[int, int] = field(default_factory=dict)
@@ -47,14 +50,14 @@ class Screen:
             windows = (min(mark, self.last) - self.first) // self.window_ms
             self.bars.update(self._judged, completed=max(windows, 0))
 
-    def take(self, views: list[dict[str, Any]], model: str) -> None:
+    def take(self, views: "list[JudgeView]", model: str) -> None:
         """Take in what the judging tasks last stored of the model."""
         for view in views:
-            for subject in view["subjects"]:
-                if subject["model"] == model and not subject["segment"]:
-                    self.signals = subject["signals"]
-                    self.incidents = subject["incidents"]
-                    self.window_end = subject["window"] and subject["window"]["end"]
+            for subject in view.subjects:
+                if subject.model == model and not subject.segment:
+                    self.signals = subject.signals
+                    self.incidents = subject.incidents
+                    self.window_end = None if subject.window is None else subject.window.end
 
     def show(self) -> RenderableType:
         """Return what to draw now."""
@@ -66,14 +69,14 @@ class Screen:
         for column in (1, 2, 3, 4):
             table.columns[column].justify = "right"
         for signal in self.signals:
-            effects = signal["effects"]
+            effects = signal.effects
             table.add_row(
-                signal["name"],
+                signal.name,
                 *(_number(effects.get(name)) for name in ("mean_before", "mean_after", "psi", "jensen_shannon")),
-                _evidence(signal["evidence"]),
+                _evidence(signal.evidence),
             )
         lines = [
-            Text.assemble(("● ", "red"), f"{rfc3339(incident['opened'])}  {incident['summary']}")
+            Text.assemble(("● ", "red"), f"{rfc3339(incident.opened)}  {incident.summary}")
             for incident in self.incidents
         ]
         workers = [Text(f"worker {number} has {tasks} tasks", "dim") for number, tasks in self.owners.items() if tasks]

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from driftline.config import Settings
     from driftline.panes.records import Rebase
-    from driftline.runtime.references import View
     from driftline.state.api import Store
+    from driftline.tasks.views import SubjectView
 
 app = typer.Typer(
     help="Show what each model is compared with, since when and why; re-baseline it.",
@@ -56,7 +56,8 @@ def history(
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
     from driftline.events import rfc3339
-    from driftline.runtime.references import chosen, subjects
+    from driftline.runtime.references import chosen
+    from driftline.runtime.views import subjects
 
     settings = load(config)
     store = _store(settings)
@@ -65,8 +66,10 @@ def history(
     finally:
         store.close()
     if json:
+        from msgspec import to_builtins
+
         shown = ("model", "version", "segment", "history")
-        print_json({"subjects": [{name: each[name] for name in shown} for each in found]})
+        print_json({"subjects": [{name: to_builtins(getattr(each, name)) for name in shown} for each in found]})
         return
     from rich.table import Table
 
@@ -74,12 +77,10 @@ def history(
     table.add_column("events", justify="right")
     table.add_column("asked for")
     for each in found:
-        for entry in each["history"]:
-            asked = "" if entry["issued"] is None else f"{rfc3339(entry['issued'])} {entry['note']}".strip()
-            reference, events = entry["reference"][:19], f"{entry['events']:,}" if entry["events"] else ""
-            table.add_row(
-                each["version"], each["segment"], rfc3339(entry["at"]), entry["origin"], reference, events, asked
-            )
+        for entry in each.history:
+            asked = "" if entry.issued is None else f"{rfc3339(entry.issued)} {entry.note}".strip()
+            reference, events = entry.reference[:19], f"{entry.events:,}" if entry.events else ""
+            table.add_row(each.version, each.segment, rfc3339(entry.at), entry.origin, reference, events, asked)
     out().print(table)
 
 
@@ -114,7 +115,8 @@ def rebase(
     from driftline.cli.connect import open_kafka
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
-    from driftline.runtime.references import ask, chosen, subjects
+    from driftline.runtime.references import ask, chosen
+    from driftline.runtime.views import subjects
 
     if profile is not None and learn is not None:
         raise InputError("--profile and --learn: exclude each other; give one of them")
@@ -130,7 +132,7 @@ def rebase(
     meant = [each for command in commands for each in chosen(watched, model, command.version, command.segment)]
     ask(open_kafka(settings), settings, commands)
     if json:
-        print_json({"asked": [{name: each[name] for name in ("model", "version", "segment")} for each in meant]})
+        print_json({"asked": [dict(zip(("model", "version", "segment"), each.place, strict=True)) for each in meant]})
         return
     what = "learn the reference again" if profile is None else f"compare with {profile}"
     out().print(f"published for {_listed(meant)}: {what}; see `driftline reference history {model}`")
@@ -155,16 +157,17 @@ def save(
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
     from driftline.evidence.profile import encode_profile
-    from driftline.runtime.references import chosen, stored_references, subjects
+    from driftline.runtime.references import chosen, stored_references
+    from driftline.runtime.views import subjects
 
     settings = load(config)
     store = _store(settings)
     try:
-        found = [each for each in chosen(subjects(store, settings.group), model, version, None) if each["reference"]]
-        held = stored_references(store, settings.group, {each["reference"] for each in found})
+        found = [each for each in chosen(subjects(store, settings.group), model, version, None) if each.reference]
+        held = stored_references(store, settings.group, {each.reference for each in found if each.reference})
     finally:
         store.close()
-    own = [(held[each["reference"]], each["segment"]) for each in found if each["reference"] in held]
+    own = [(held[each.reference], each.segment) for each in found if each.reference in held]
     references = [reference for reference, segment in own if reference.segment == segment]  # borrowed ones are left out
     if not references:
         raise InputError(f"model {model!r} version {version or '(none)'} has no reference yet: it is being learned")
@@ -223,10 +226,10 @@ def _store(settings: "Settings") -> "Store":
     return open_store(settings)
 
 
-def _listed(found: "Sequence[View]") -> str:
+def _listed(found: "Sequence[SubjectView]") -> str:
     names: list[str] = []
     for each in found:
-        version = f"/{each['version']}" if each["version"] else ""
-        names.append(f"{each['model']}{version}" + (f"[{each['segment']}]" if each["segment"] else ""))
+        version = f"/{each.version}" if each.version else ""
+        names.append(f"{each.model}{version}" + (f"[{each.segment}]" if each.segment else ""))
     shown = ", ".join(names[:5])
     return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

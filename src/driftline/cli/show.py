@@ -43,8 +43,9 @@ def show(
     from driftline.cli.terminal import note, print_json
     from driftline.config import load
     from driftline.errors import ConfigError
-    from driftline.runtime.references import chosen, subjects
+    from driftline.runtime.references import chosen
     from driftline.runtime.showing import last_windows
+    from driftline.runtime.views import subjects
 
     settings = load(config)
     if settings.redis.url is None:
@@ -58,9 +59,7 @@ def show(
         found = last_windows(store, settings.group, meant)
     finally:
         store.close()
-    firing = {
-        each["version"]: {name for incident in each["incidents"] for name in incident["signals"]} for each in meant
-    }
+    firing = {each.version: {name for incident in each.incidents for name in incident.signals} for each in meant}
     if json:
         print_json({"model": model, "shown": [as_json(each) for each in found]})
     else:
@@ -68,10 +67,10 @@ def show(
             print_shown(each, firing.get(each.subject.version, ()))
     known = {each.subject.version for each in found}
     for view in meant:
-        if view["version"] not in known:
-            learning = f"its reference is being learned, from {view['learned_events']:,} events so far"
-            why = "no window was judged yet" if view["reference"] else learning
-            note(f"{model} version {view['version'] or '(none)'}: {why}")
+        if view.version not in known:
+            learning = f"its reference is being learned, from {view.learned_events:,} events so far"
+            why = "no window was judged yet" if view.reference else learning
+            note(f"{model} version {view.version or '(none)'}: {why}")
 
 
 def as_json(shown: "Shown") -> dict[str, Any]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from driftline.config import Settings
     from driftline.log.api import Log
     from driftline.state.api import Store, TaskInfo
+    from driftline.tasks.views import JudgeView, OthersView, SummariseView
 
 EVERY_S = 2.0
 FRESH_MS = 60_000
@@ -115,7 +116,9 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
     from driftline.cli.verdict import commits_within, judge
     from driftline.errors import LogUnavailable, StateCorrupt
     from driftline.runtime.inputs import INPUTS, decode_inputs
-    from driftline.runtime.stage_names import VIEW, input_topics
+    from driftline.runtime.stage_names import JUDGE, input_topics
+    from driftline.runtime.views import read_view
+    from driftline.tasks.views import JudgeView, OthersView, SummariseView
 
     inputs = input_topics(settings)
     tasks = {(info.task.stage, info.task.partition): info for info in store.tasks(settings.group)}
@@ -136,18 +139,22 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
     for stage, topic in inputs.items():
         for number, (first, end) in sorted(bounds.get(stage, {}).items()):
             info = tasks.get((stage, number))
-            view: dict[str, Any] = {}
+            summarised, judged, others, skipped = None, None, None, 0
             if info is not None:
                 with suppress(StateCorrupt, msgspec.MsgspecError, UnicodeDecodeError, TypeError):  # its fault says more
-                    for blob in store.read(info.task, VIEW).values():
-                        view |= msgspec.json.decode(blob)
-                    held = decode_inputs(store.read(info.task, INPUTS))
-                    view["skipped"] = sum(each.skipped for each in held.values())
-            partitions.append(_partition(stage, topic, number, (first, end), info, view, now_ms))
-            models += view.get("subjects", [])
-            stream += [*view.get("stream", []), *view.get("traffic", [])]
-            silences += view.get("silences", [])
-            sources += view.get("sources", {}).values()
+                    skipped = sum(each.skipped for each in decode_inputs(store.read(info.task, INPUTS)).values())
+                    if stage == JUDGE:
+                        judged = read_view(store, info.task, JudgeView)
+                        others = read_view(store, info.task, OthersView)
+                    else:
+                        summarised = read_view(store, info.task, SummariseView)
+            place = _place(stage, topic, number, (first, end), info)
+            partitions.append(place | _progress(summarised, judged, now_ms) | _beside(others, skipped) | _owner(info))
+            if judged is not None:
+                models += msgspec.to_builtins(judged.subjects)
+                stream += msgspec.to_builtins([*judged.stream, *judged.traffic])
+                silences += msgspec.to_builtins(judged.silences)
+                sources += msgspec.to_builtins(list(judged.sources.values()))
     found: dict[str, Any] = {
         "group": settings.group,
         "at": now_ms,
@@ -163,23 +170,11 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
     return verdict | found
 
 
-def _partition(
-    stage: str,
-    topic: str,
-    number: int,
-    bounds: tuple[int | None, int | None],
-    info: "TaskInfo | None",
-    view: dict[str, Any],
-    now_ms: int,
+def _place(
+    stage: str, topic: str, number: int, bounds: tuple[int | None, int | None], info: "TaskInfo | None"
 ) -> dict[str, Any]:
     first, end = bounds
     offset = None if info is None else info.offsets.get(topic)
-    watermark = view.get("watermark")
-    counters = view.get("counters") or {
-        name: view[name]
-        for name in ("consumed", "accepted", "refused", "without_time", "beyond_limits", "panes")
-        if name in view
-    }
     return {
         "stage": stage,
         "topic": topic,
@@ -187,11 +182,30 @@ def _partition(
         "offset": offset,
         "end": end,
         "lag": None if first is None or end is None else end - (first if offset is None else offset),
+    }
+
+
+def _progress(summarised: "SummariseView | None", judged: "JudgeView | None", now_ms: int) -> dict[str, Any]:
+    from msgspec import to_builtins
+
+    watermark = None if summarised is None else summarised.watermark
+    counters = {} if judged is None else to_builtins(judged.counters)
+    if summarised is not None:
+        names = ("consumed", "accepted", "refused", "events", "without_time", "beyond_limits", "panes")
+        counters = {name: getattr(summarised, name) for name in names}
+    return {
         "watermark": watermark,
         "event_time_lag_ms": None if watermark is None else now_ms - watermark,
         "counters": counters,
-        "skipped": view.get("skipped", 0),
-        "other_groups": view.get("others", {}),
+    }
+
+
+def _beside(others: "OthersView | None", skipped: int) -> dict[str, Any]:
+    return {"skipped": skipped, "other_groups": {} if others is None else others.others}
+
+
+def _owner(info: "TaskInfo | None") -> dict[str, Any]:
+    return {
         "owner": info and info.owner,
         "epoch": info and info.epoch,
         "checkpoints": info and info.sequence,

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-import msgspec
-
 from driftline.config import Settings
 from driftline.runtime.stage_names import JUDGE, summarising
+from driftline.runtime.views import read_view
 from driftline.state.api import Store, TaskId
+from driftline.tasks.views import SummariseView
 
 
 def everything_done(
@@ -31,8 +31,8 @@ def everything_done(
             info = tasks.get(task)
             if info is None or info.outbox or info.offsets.get(topic, -1) < end:
                 return False
-            view = store.read(task, "view/progress").get("view/progress")
-            if view is None or msgspec.json.decode(view)["ended_at"] < end:
+            told = read_view(store, task, SummariseView)
+            if told is None or told.ended_at < end:
                 return False
     for partition, end in panes_ends().items():
         info = tasks.get(TaskId(settings.group, JUDGE, partition))

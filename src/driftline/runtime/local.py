@@ -68,7 +68,7 @@ def backtest(
     for record in _pane_records(summarising, batches, result, progress):
         judge.process([record])
         result.incidents.extend(alert.incident for alert in judge.emit())
-    result.windows, result.shown = judge.counters["windows"], judge.shown()
+    result.windows, result.shown = judge.counters.windows, judge.shown()
     return result
 
 

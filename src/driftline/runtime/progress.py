@@ -8,8 +8,6 @@ from driftline.log.api import TopicPartition
 from driftline.observe import metrics
 from driftline.observe.metrics import Sample
 from driftline.runtime.checkpoint import Owned
-from driftline.runtime.stages import JudgeStage, SummariseStage
-from driftline.tasks.event_time import NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,44 +73,9 @@ def samples(
             behind = lag(source, owned.positions[source.topic])
             if behind is not None:
                 found.append(Sample(metrics.LAG, (source.topic, partition), behind))
-        if isinstance(stage, SummariseStage):
-            found += _of_summarise(stage, partition, now_ms)
-        elif isinstance(stage, JudgeStage):
-            found += _of_judge(stage, partition)
+        found += stage.samples(partition, now_ms)
     return found
 
 
 def _labels(source: TopicPartition) -> tuple[str, str]:
     return source.topic, str(source.partition)
-
-
-def _of_summarise(stage: SummariseStage, partition: str, now_ms: int) -> list[Sample]:
-    task, counters = stage.task, stage.task.counters
-    fates = {"accepted": counters.accepted, **counters.refused}
-    found = [
-        *(Sample(metrics.RECORDS, (partition, fate), count) for fate, count in fates.items()),
-        Sample(metrics.EVENTS, (partition,), counters.events),
-        Sample(metrics.WITHOUT_TIME, (partition,), counters.without_time),
-        Sample(metrics.BEYOND_LIMITS, (partition,), counters.beyond_limits),
-        Sample(metrics.PANES, (partition,), counters.panes),
-    ]
-    if task.watermark > NEVER:
-        found.append(Sample(metrics.WATERMARK, (partition,), task.watermark / 1000))
-        found.append(Sample(metrics.WATERMARK_LAG, (partition,), (now_ms - task.watermark) / 1000))
-    return found
-
-
-def _of_judge(stage: JudgeStage, partition: str) -> list[Sample]:
-    counters = stage.task.counters
-    fates = {fate: counters[fate] for fate in ("repeated", "late", "unreadable")}
-    fates["merged"] = counters["panes"] - sum(fates.values())
-    fates["other_group"] = stage.others.total()
-    return [
-        *(Sample(metrics.PANE_RECORDS, (partition, fate), count) for fate, count in fates.items()),
-        Sample(metrics.WINDOWS, (partition,), counters["windows"]),
-        *(Sample(metrics.JUDGED, (partition, fate), count) for fate, count in stage.task.events.items()),
-        *(
-            Sample(metrics.INCIDENTS, (model, kind.value), count)
-            for (model, kind), count in stage.task.open_incidents().items()
-        ),
-    ]

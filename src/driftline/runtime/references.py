@@ -1,9 +1,7 @@
 """References of a group at work, seen and changed from outside: what workers stored, and commands in the panes log."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
-
-import msgspec
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 
 from driftline.config import Settings
 from driftline.errors import InputError, TopicError
@@ -11,37 +9,28 @@ from driftline.evidence.reference import Reference
 from driftline.log.api import Log, Outgoing
 from driftline.panes.records import Rebase
 from driftline.runtime.outbox import sent_by
-from driftline.runtime.stage_names import JUDGE, VIEW
+from driftline.runtime.stage_names import JUDGE
 from driftline.runtime.stages import panes_partition
 from driftline.state.api import Store
+from driftline.tasks.views import SubjectView
 
 PATIENCE_S = 30.0
 LARGEST = 900_000
 """Bytes of a command: Kafka's brokers refuse records above 1 MiB unless they are told otherwise."""
 
-View = Mapping[str, Any]
-"""A subject as Judge's view describes it: model, version, segment, reference (an address or None), history, …"""
 
-
-def subjects(store: Store, group: str) -> list[View]:
-    """Return what is watched, as the last checkpoints have it, in order of names."""
-    found: list[View] = []
-    for info in store.tasks(group):
-        if info.task.stage == JUDGE:
-            for blob in store.read(info.task, VIEW).values():
-                found += msgspec.json.decode(blob).get("subjects", [])
-    return sorted(found, key=lambda subject: (subject["model"], subject["version"], subject["segment"]))
-
-
-def chosen(found: Sequence[View], model: str, version: str | None, segment: str | None) -> list[View]:
+def chosen(found: Sequence[SubjectView], model: str, version: str | None, segment: str | None) -> list[SubjectView]:
     """Return the subjects of a model, of one version or segment where one is named. Raises `InputError` for none."""
-    same = [subject for subject in found if subject["model"] == model]
+    same = [subject for subject in found if subject.model == model]
     if not same:
-        known = ", ".join(sorted({subject["model"] for subject in found})) or "nothing yet"
+        known = ", ".join(sorted({subject.model for subject in found})) or "nothing yet"
         raise InputError(f"model {model!r} is not watched by this group; it watches {known}")
-    for name, wanted in (("version", version), ("segment", segment)):
-        known = ", ".join(sorted({subject[name] or "(none)" for subject in same}))
-        same = [subject for subject in same if wanted in (None, subject[name])]
+    for name, wanted, own in (
+        ("version", version, attrgetter("version")),
+        ("segment", segment, attrgetter("segment")),
+    ):
+        known = ", ".join(sorted({own(subject) or "(none)" for subject in same}))
+        same = [subject for subject in same if wanted in (None, own(subject))]
         if not same:
             raise InputError(f"model {model!r} has no {name} {wanted!r}; it has {known}")
     return same

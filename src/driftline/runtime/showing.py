@@ -6,22 +6,23 @@ import msgspec
 
 from driftline.codec import corrupt_if_it_fails, unpack
 from driftline.incidents.incident import digest
-from driftline.runtime.references import View, stored_references
+from driftline.runtime.references import stored_references
 from driftline.runtime.stage_names import JUDGE
 from driftline.state.api import Store
 from driftline.tasks.judge import READ_SUBJECTS
 from driftline.tasks.shown import Shown, show
 from driftline.tasks.stored import StoredSubject, last_counted
+from driftline.tasks.views import SubjectView
 from driftline.tasks.watched import Watched
 
 
-def last_windows(store: Store, group: str, subjects: Sequence[View]) -> list[Shown]:
+def last_windows(store: Store, group: str, subjects: Sequence[SubjectView]) -> list[Shown]:
     """Return the last window of each of these subjects that has one. Raises `StateCorrupt`."""
-    references = stored_references(store, group, {each["reference"] for each in subjects if each["reference"]})
+    references = stored_references(store, group, {each.reference for each in subjects if each.reference})
     found = []
     for info in store.tasks(group):
         for each in subjects if info.task.stage == JUDGE else ():
-            name = digest(each["model"], each["version"], each["segment"])
+            name = digest(each.model, each.version, each.segment)
             for blob in store.read(info.task, f"subject/{name}").values():
                 with corrupt_if_it_fails("subject"):
                     held = unpack(blob, "subject", READ_SUBJECTS)

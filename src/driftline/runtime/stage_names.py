@@ -9,8 +9,6 @@ from driftline.panes.sources import FIRST_TOPIC, topic_number
 
 SUMMARISE = "summarise"
 JUDGE = "judge"
-VIEW = "view/"
-"""Where a stage's blobs begin that tell what it is at."""
 
 
 def summarising(settings: Settings) -> dict[str, str]:

@@ -13,12 +13,14 @@ from zlib import crc32
 
 import msgspec
 
-from driftline.codec import Count, corrupt_if_it_fails
+from driftline.codec import corrupt_if_it_fails
 from driftline.config import Settings
 from driftline.config.inputs import InputTopic
 from driftline.incidents.alerts import CONTENT_TYPE
 from driftline.incidents.watchdog import Watchdog
 from driftline.log.api import Batch, Outgoing
+from driftline.observe import metrics
+from driftline.observe.metrics import Sample
 from driftline.panes.census import is_census
 from driftline.panes.records import PaneRecord
 from driftline.panes.sources import source_number
@@ -30,6 +32,7 @@ from driftline.tasks.event_time import NEVER
 from driftline.tasks.judge import Judge
 from driftline.tasks.rules import JudgeSettings
 from driftline.tasks.summarise import Summarise, SummariseSettings
+from driftline.tasks.views import OthersView, SummariseView
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +95,10 @@ class Stage(Protocol):
         """Return the blobs that changed since the last checkpoint; None deletes one."""
         ...
 
+    def samples(self, partition: str, now_ms: int) -> list[Sample]:
+        """Return the metrics of its task, under this name of its partition. `now_ms` is the time (epoch ms)."""
+        ...
+
 
 class SummariseStage:
     """Predictions of one partition to panes, spread over the panes topic by model."""
@@ -114,10 +121,10 @@ class SummariseStage:
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint."""
         self.task.restore(blobs)
-        if "view/progress" in blobs:
-            with corrupt_if_it_fails("view/progress"):
-                progress = msgspec.json.decode(blobs["view/progress"])
-                self._ended_at, self._before = int(progress["ended_at"]), int(progress.get("before", 0))
+        if SummariseView.NAME in blobs:
+            with corrupt_if_it_fails(SummariseView.NAME):
+                told = msgspec.json.decode(blobs[SummariseView.NAME], type=SummariseView)
+                self._ended_at, self._before = told.ended_at, told.before
 
     def process(self, batch: Batch) -> None:
         """Take in records of one input."""
@@ -172,21 +179,40 @@ class SummariseStage:
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed."""
         writes = self.task.checkpoint()
-        counters = self.task.counters
-        view = {
-            "watermark": None if self.task.watermark == NEVER else self.task.watermark,
-            "ended_at": self._ended_at,
-            "before": self._before,
-            "consumed": counters.consumed,
-            "accepted": counters.accepted,
-            "refused": counters.refused,
-            "without_time": counters.without_time,
-            "beyond_limits": counters.beyond_limits,
-            "panes": counters.panes,
-            "events": counters.events,
-        }
-        writes["view/progress"] = msgspec.json.encode(view)
+        writes[SummariseView.NAME] = msgspec.json.encode(self.view())
         return writes
+
+    def view(self) -> SummariseView:
+        """Return what it tells the world."""
+        counters, watermark = self.task.counters, self.task.watermark
+        return SummariseView(
+            watermark=None if watermark == NEVER else watermark,
+            ended_at=self._ended_at,
+            before=self._before,
+            consumed=counters.consumed,
+            accepted=counters.accepted,
+            refused=counters.refused,
+            events=counters.events,
+            without_time=counters.without_time,
+            beyond_limits=counters.beyond_limits,
+            panes=counters.panes,
+        )
+
+    def samples(self, partition: str, now_ms: int) -> list[Sample]:
+        """Return the metrics of its partition."""
+        counters, watermark = self.task.counters, self.task.watermark
+        fates = {"accepted": counters.accepted, **counters.refused}
+        found = [
+            *(Sample(metrics.RECORDS, (partition, fate), count) for fate, count in fates.items()),
+            Sample(metrics.EVENTS, (partition,), counters.events),
+            Sample(metrics.WITHOUT_TIME, (partition,), counters.without_time),
+            Sample(metrics.BEYOND_LIMITS, (partition,), counters.beyond_limits),
+            Sample(metrics.PANES, (partition,), counters.panes),
+        ]
+        if watermark > NEVER:
+            found.append(Sample(metrics.WATERMARK, (partition,), watermark / 1000))
+            found.append(Sample(metrics.WATERMARK_LAG, (partition,), (now_ms - watermark) / 1000))
+        return found
 
 
 class JudgeStage:
@@ -211,9 +237,9 @@ class JudgeStage:
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint."""
         self.task.restore(blobs)
-        if OTHERS in blobs:
-            with corrupt_if_it_fails(OTHERS):
-                self.others = Counter(msgspec.json.decode(blobs[OTHERS], type=_Others).others)
+        if OthersView.NAME in blobs:
+            with corrupt_if_it_fails(OthersView.NAME):
+                self.others = Counter(msgspec.json.decode(blobs[OthersView.NAME], type=OthersView).others)
         before, now = self.task.river
         if before != now and self.task.detectors:
             log.warning(
@@ -271,15 +297,23 @@ class JudgeStage:
         """Return the blobs that changed."""
         writes = self.task.checkpoint()
         if self.others:
-            writes[OTHERS] = msgspec.json.encode(_Others(self.others))
+            writes[OthersView.NAME] = msgspec.json.encode(OthersView(self.others))
         return writes
 
-
-OTHERS = "view/others"
-
-
-class _Others(msgspec.Struct, frozen=True):
-    others: dict[str, Count]
+    def samples(self, partition: str, now_ms: int) -> list[Sample]:
+        """Return the metrics of its partition."""
+        del now_ms
+        counters = self.task.counters
+        fates = {"repeated": counters.repeated, "late": counters.late, "unreadable": counters.unreadable}
+        fates["merged"] = counters.panes - sum(fates.values())
+        fates["other_group"] = self.others.total()
+        fires = self.task.open_incidents()
+        return [
+            *(Sample(metrics.PANE_RECORDS, (partition, fate), count) for fate, count in fates.items()),
+            Sample(metrics.WINDOWS, (partition,), counters.windows),
+            *(Sample(metrics.JUDGED, (partition, fate), count) for fate, count in self.task.events.items()),
+            *(Sample(metrics.INCIDENTS, (model, kind.value), count) for (model, kind), count in fires.items()),
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from driftline.tasks.stored import StoredSubject
 from driftline.tasks.stream import StreamJudge
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import STREAM
+from driftline.tasks.views import IncidentView, JudgeView, PaneCounters, SignalView, SourceView, SubjectView, WindowView
 from driftline.tasks.volume import VolumeJudge, Volumes
 
 VERSION = 4
@@ -429,23 +430,21 @@ class Judge:
         if self._river != RIVER:
             writes[DETECTORS] = pack(DETECTORS, 1, RIVER, {})
             self._river = RIVER
-        writes["view/incidents"] = msgspec.json.encode(self.view())
+        writes[JudgeView.NAME] = msgspec.json.encode(self.view())
         return writes
 
     @property
-    def counters(self) -> dict[str, int]:
-        """Records taken in; of those the repeated and unreadable ones, the supplements, and of these the late ones, of
-        which a window had been judged; windows judged.
-        """
+    def counters(self) -> PaneCounters:
+        """What became of the records."""
         counters = self._merger.counters
-        return {
-            "panes": counters.records + self._unreadable,
-            "repeated": counters.repeated,
-            "supplements": counters.supplements,
-            "late": self._late,
-            "unreadable": self._unreadable,
-            "windows": self._windows,
-        }
+        return PaneCounters(
+            panes=counters.records + self._unreadable,
+            repeated=counters.repeated,
+            supplements=counters.supplements,
+            late=self._late,
+            unreadable=self._unreadable,
+            windows=self._windows,
+        )
 
     @property
     def events(self) -> dict[str, int]:
@@ -467,24 +466,20 @@ class Judge:
         """Return what is open about models as wholes: how many events they have, and which versions answer."""
         return [*self._volumes.open, *self._releases.open]
 
-    def view(self) -> dict[str, Any]:
-        """Return what `status` shows, as plain values: of many subjects the signals with the most evidence."""
+    def view(self) -> JudgeView:
+        """Return what it tells the world: of many subjects the signals with the most evidence."""
         shown = max(MOST_SHOWN // max(len(self._subjects), 1), 1)
-        return {
-            "mark": self._merger.mark,
-            "counters": self.counters,
-            "sources": {
-                str(number): {"watermark": source.time, "idle": source.idle}
-                for number, source in sorted(self._merger.sources.items())
-            },
-            "subjects": [_view_of(self._subjects[subject], shown) for subject in sorted(self._subjects)],
-            "events": self.events,
-            "silences": [
-                {"model": model, **_incident_view(silence.incident)} for model, silence in self._silences.open.items()
-            ],
-            "stream": [_incident_view(incident) for incident in self._certain()],
-            "traffic": [_incident_view(incident) for incident in self._traffic()],
-        }
+        sources = self._merger.sources
+        return JudgeView(
+            mark=self._merger.mark,
+            counters=self.counters,
+            sources={str(number): SourceView(sources[number].time, sources[number].idle) for number in sorted(sources)},
+            subjects=[_view_of(self._subjects[subject], shown) for subject in sorted(self._subjects)],
+            events=self.events,
+            silences=[_incident_view(silence.incident, model) for model, silence in self._silences.open.items()],
+            stream=[_incident_view(incident) for incident in self._certain()],
+            traffic=[_incident_view(incident, incident.subject.model) for incident in self._traffic()],
+        )
 
     def shown(self) -> list[Shown]:
         """Return the window that was judged last of each model and version, beside its reference."""
@@ -583,29 +578,27 @@ def subject_parts(subject: Subject) -> tuple[str, str, str]:
     return subject.model, subject.version, subject.segment
 
 
-def _view_of(judge: SubjectJudge, shown: int) -> dict[str, Any]:
+def _view_of(judge: SubjectJudge, shown: int) -> SubjectView:
     subject, window = judge.subject, judge.last_window
-    return {
-        "model": subject.model,
-        "version": subject.version,
-        "segment": subject.segment,
-        "reference": judge.watched.reference.address if judge.watched else None,
-        "learned_events": judge.learner.events,
-        "history": msgspec.to_builtins(judge.history),
-        "window": None if window is None else {"start": window.start, "end": window.end, "count": window.count},
-        "signals": [
-            {"name": signal.name, "evidence": signal.evidence, "effects": signal.effects}
-            for signal in judge.measured()[:shown]
-        ],
-        "incidents": [_incident_view(incident) for incident in judge.following.open.values()],
-    }
+    return SubjectView(
+        model=subject.model,
+        version=subject.version,
+        segment=subject.segment,
+        reference=judge.watched.reference.address if judge.watched else None,
+        learned_events=judge.learner.events,
+        history=list(judge.history),
+        window=None if window is None else WindowView(window.start, window.end, window.count),
+        signals=[SignalView(each.name, each.evidence, dict(each.effects)) for each in judge.measured()[:shown]],
+        incidents=[_incident_view(incident, subject.model) for incident in judge.following.open.values()],
+    )
 
 
-def _incident_view(incident: Incident) -> dict[str, Any]:
-    return {
-        "id": incident.id,
-        "kind": incident.kind.value,
-        "opened": incident.opened,
-        "signals": [signal.name for signal in incident.signals],
-        "summary": incident.summary,
-    }
+def _incident_view(incident: Incident, model: str = "") -> IncidentView:
+    return IncidentView(
+        model=model,
+        id=incident.id,
+        kind=incident.kind.value,
+        opened=incident.opened,
+        signals=[signal.name for signal in incident.signals],
+        summary=incident.summary,
+    )

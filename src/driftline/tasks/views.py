@@ -1,0 +1,151 @@
+"""What the stages tell the world with each checkpoint: typed here, written by them, and read in `runtime.views` alone.
+
+`views.schema.json` beside this file is their published JSON Schema. A field that is added has a default, so that what
+earlier workers stored is read.
+"""
+
+import json
+from typing import Any, ClassVar
+
+import msgspec
+
+from driftline.codec import Count
+from driftline.tasks.adoption import Adoption
+
+
+class SummariseView(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one partition of predictions has come."""
+
+    NAME: ClassVar[str] = "view/progress"
+
+    watermark: int | None
+    """Event time up to which it was counted (epoch milliseconds), None before any."""
+    ended_at: int
+    """The offset at which its input was last taken to end, -1 if never."""
+    before: Count = 0
+    """What is added to offsets so that positions ascend, though the topic was created anew."""
+    consumed: Count
+    """Records read: accepted + the sum of refused."""
+    accepted: Count
+    refused: dict[str, Count]
+    """Records by the reason why they are not counted."""
+    events: Count = 0
+    """Events in accepted records."""
+    without_time: Count
+    beyond_limits: Count
+    panes: Count
+
+
+class PaneCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """Records of panes that were taken in, of those the repeated and unreadable ones, the supplements, and of these the
+    late ones, of which a window had been judged; windows judged.
+    """
+
+    panes: Count = 0
+    repeated: Count = 0
+    supplements: Count = 0
+    late: Count = 0
+    unreadable: Count = 0
+    windows: Count = 0
+
+
+class SourceView(msgspec.Struct, frozen=True):
+    """How far Judge knows one source to have come."""
+
+    watermark: int
+    idle: bool
+
+
+class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
+    """An incident that fires. `model` is "" for one of the stream itself."""
+
+    model: str = ""
+    id: str
+    kind: str
+    opened: int
+    signals: list[str]
+    summary: str
+
+
+class SignalView(msgspec.Struct, frozen=True):
+    """A signal as the last window had it."""
+
+    name: str
+    evidence: float
+    effects: dict[str, float]
+
+
+class WindowView(msgspec.Struct, frozen=True):
+    """A window that was judged. Times are epoch milliseconds."""
+
+    start: int
+    end: int
+    count: int
+
+
+class SubjectView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is watched of one version or segment of a model."""
+
+    model: str
+    version: str
+    segment: str
+    reference: str | None
+    """The address of what it is compared with, None while that is learned."""
+    learned_events: Count
+    history: list[Adoption]
+    window: WindowView | None
+    signals: list[SignalView]
+    incidents: list[IncidentView]
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """Where it comes among others."""
+        return self.model, self.version, self.segment
+
+
+class JudgeView(msgspec.Struct, frozen=True, kw_only=True):
+    """What one partition of the panes topic has made of its models."""
+
+    NAME: ClassVar[str] = "view/incidents"
+
+    mark: int
+    """All slices that end at or before this event time were judged."""
+    counters: PaneCounters
+    sources: dict[str, SourceView]
+    """By number, see `panes.sources`."""
+    subjects: list[SubjectView]
+    events: dict[str, Count] = {}
+    """Events that are watched, and those beyond each limit."""
+    silences: list[IncidentView] = []
+    stream: list[IncidentView]
+    """About the topics of predictions themselves, limits and skipped records."""
+    traffic: list[IncidentView] = []
+    """About models as wholes: how many events they have, and which versions answer."""
+
+
+class OthersView(msgspec.Struct, frozen=True):
+    """Records of other groups on the same panes topic, by group."""
+
+    NAME: ClassVar[str] = "view/others"
+
+    others: dict[str, Count]
+
+
+VIEWS: tuple[type[SummariseView] | type[JudgeView] | type[OthersView], ...] = (SummariseView, JudgeView, OthersView)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of all views: each is a blob of its task's state, under its name."""
+    found, components = msgspec.json.schema_components(VIEWS, ref_template="#/$defs/{name}")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "https://driftline.dev/schemas/views-1.json",
+        "title": "What the stages tell the world",
+        "type": "object",
+        "properties": {view.NAME: reference for view, reference in zip(VIEWS, found, strict=True)},
+        "$defs": components,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=2))
