@@ -68,3 +68,11 @@ main()
     done = client.run(program)
 
     assert (done.returncode, done.stderr.startswith("error: numba is not installed")) == (2, True)
+
+
+def test_what_only_measures_and_tests_stays_out(client: Client) -> None:
+    (package,) = client.home.glob("lib/python*/site-packages/driftline")
+    held = {path.name for path in package.iterdir()}
+    assert {"demo", "runtime", "formats"} <= held
+    assert held.isdisjoint({"bench", "detection", "sandbox"})
+    assert package.joinpath("tasks", "views.schema.json").is_file()

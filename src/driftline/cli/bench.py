@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from driftline.cli import PROBLEMS_FOUND
 from driftline.cli.options import JsonOption
+from driftline.errors import InputError
 
 if TYPE_CHECKING:
     from driftline.bench.report import Report
@@ -41,12 +43,18 @@ def bench(
 
     Contenders read a standard workload (20 features, 540 bytes) in turn, each in its own process: consuming alone,
     library decoders, Driftline's whole path to checkpointed panes, and the per-event loop that one would write first.
-    Exits with 1 if a target is missed. Run nothing else on the machine meanwhile.
+    Exits with 1 if a target is missed. Run nothing else on the machine meanwhile. It needs a clone of the repository:
+    the installed package leaves it out.
 
     \b
     $ driftline bench --quick
     $ driftline bench --kafka localhost:9092 --redis redis://localhost:6379/15 --json
     """
+    if find_spec("driftline.bench") is None:
+        raise InputError(
+            "bench: is not part of the installed package, for it starts servers of its own; run it from a clone of the "
+            "repository: make bench ARGS=--quick"
+        )
     from driftline.bench.report import environment, report, tables
     from driftline.bench.trials import filled, run_rounds, runnable, soak
     from driftline.cli.terminal import err, note, print_json
