@@ -1,6 +1,7 @@
 """Kafka or Redis is away: the worker pauses, says so once, and goes on without loss or repetition."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from driftline.incidents.alerts import alert_id
 from driftline.log.api import Consumer, Log, Outgoing, Producer, RebalanceListener, TopicPartition
 from driftline.log.memory import MemoryLog
 from driftline.observe.metrics import PAUSED, Sample
+from driftline.panes.census import is_census
 from driftline.panes.records import PaneRecord, Watermark, decode_record
 from driftline.runtime.checkpoint import Prepared
 from driftline.runtime.local import backtest
@@ -342,8 +344,9 @@ def test_records_that_kafka_does_not_take_are_queued_once(expected: list[str]) -
     assert driven.log.producers == 1
     assert driven.alert_ids() == expected
     panes = [decode_record(record.value or b"") for record in driven.bench.records(driven.bench.settings.topics.panes)]
-    places = [(pane.source, pane.model, pane.start, pane.part) for pane in panes if isinstance(pane, PaneRecord)]
-    assert len(places) == len(set(places))
+    places = Counter((pane.source, pane.model, pane.start, pane.part) for pane in panes if isinstance(pane, PaneRecord))
+    judges = len(driven.bench.log.bounds(driven.bench.settings.topics.panes))  # each of them hears of all models
+    assert all(times == (judges if is_census(place[1]) else 1) for place, times in places.items())
     assert len(driven.bench.records(driven.bench.settings.topics.dead_letters)) == 1
 
 
