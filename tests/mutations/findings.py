@@ -290,8 +290,8 @@ MUTATIONS = (
     Mutation(
         "an alert about the number of events always calls its budget guaranteed",
         VolumeJudge._open_incident,
-        "if volume.independent else",
-        "if True else",
+        "Basis.GUARANTEED if volume.independent else Basis.NOT_GUARANTEED",
+        "Basis.GUARANTEED",
         ("tests/runtime/test_calibration.py::test_an_alert_about_the_number_of_events_says_so_too",),
     ),
     Mutation(
