@@ -144,12 +144,13 @@ def test_rows_by_family() -> None:
         "latency_ms": pair,
         "features.none": [None, ...],
         "tags.code_version": ["a", "b"],
+        "segment.tenant": ["acme", "birch"],
     }
     projection = Projection(reference_of(columns))
     names = {family: [projection.signals[slot] for slot in projection.rows(family)] for family in Family}
     assert names == {
         Family.INPUTS: ["features.a"], Family.OUTPUT: ["prediction.value"], Family.SERVICE: ["latency_ms"],
-        Family.TAGS: ["tags.code_version"], Family.ARRIVAL: [],
+        Family.TAGS: ["tags.code_version"], Family.ARRIVAL: [], Family.MIX: ["segment.tenant"],
     }  # fmt: skip
     watched = [projection.signals[slot] for slot in projection.quality_rows]
     assert watched == ["events", "features.a", "features.none", "latency_ms", "prediction.value"]
