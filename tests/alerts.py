@@ -24,7 +24,11 @@ def check_alert(value: bytes) -> dict[str, Any]:
     data, window = alert["data"], alert["data"]["window"]
     for time in (alert["time"], data["opened"], window["start"], window["end"]):
         assert datetime.fromisoformat(time).tzinfo is UTC
-    assert alert["type"].endswith(data["status"])
+    assert alert["type"].endswith(data["status"] if data["update"] is None else "updated")
+    if data["update"] is not None:
+        joined = data["update"]["joined"]
+        assert joined + data["update"]["back"], "an update says what is new"
+        assert [signal["name"] for signal in data["signals"][: len(joined)]] == joined
     assert window["start"] < window["end"] == alert["time"]
     assert data["opened"] <= window["end"]
     assert data["resolved"] in (None, window["end"])

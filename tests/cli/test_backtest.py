@@ -58,13 +58,19 @@ def test_a_shift_is_found_soon_and_nothing_before_it(driftline: Driftline, usual
             "reason",
             "summary",
             "signals",
+            "changes",
         )
     }
     assert (incident["model"], incident["kind"], incident["resolved"]) == ("m", "data_drift", None)
     assert "2026-01-02T01:00:00Z" <= incident["opened"] <= "2026-01-02T03:00:00Z"
     assert set(incident["window"]) == {"start", "end", "count"}
     signal = incident["signals"][0]
-    assert set(signal) == {"name", "evidence", "share", "effects", "what", "before", "after", "named", "factor"}
+    assert set(signal) == {
+        *("name", "evidence", "share", "effects", "what", "before", "after"),
+        *("named", "became", "gone", "factor", "multiplied"),
+    }
+    (change,) = incident["changes"]
+    assert (change["what"], change["severity"], change["summary"]) == ("firing", "warning", incident["summary"])
     assert (incident["began"], incident["level"]) == ("2026-01-02T00:00:00Z", "data")
     assert (signal["name"], signal["effects"]["psi"] > 0.5) == ("features.x", True)
 

@@ -42,8 +42,10 @@ def test_what_came_instead_of_numbers_is_told() -> None:
     assert news({"x": ["1.5"] * 8 + [True, None], "city": ["Oslo"] * 10})[0].kinds["x"] == {"text": 8, "boolean": 1}
 
 
-@pytest.mark.parametrize(("factor", "told"), [(1_000, 1_000), (1e-3, 1e-3), (1e7, 1e7), (60, 60)])
-def test_another_unit_is_told_by_its_factor_and_the_mean_is_right(factor: float, told: float) -> None:
+@pytest.mark.parametrize(
+    ("factor", "told"), [(1_000, 1_000), (1e-3, 1e-3), (1e7, 1e7), (60, 60), (0.01, 0.01), (12.3, None)]
+)
+def test_another_unit_is_told_by_its_factor_and_the_mean_is_right(factor: float, told: float | None) -> None:
     values = CHANCE.lognormal(10, 0.5, 900) * factor
     parts = [news({"x": part, "city": ["Oslo"] * 300}) for part in np.split(values, 3)]
     whole, vector = News(), np.zeros_like(parts[0][1])
@@ -52,10 +54,42 @@ def test_another_unit_is_told_by_its_factor_and_the_mean_is_right(factor: float,
     slot = PROJECTION.signals.index("x")
     mean = effects(PROJECTION, vector, whole.excess).of(slot)["mean_after"]
     assert mean == pytest.approx(values.mean(), rel=1e-4)
-    if factor > 100 or factor < 0.01:
-        assert factor_of(REFERENCE.summary, slot, whole.logs["x"], 900) == told
+    found_factor = factor_of(REFERENCE.summary, slot, whole, "x", 900)
+    assert found_factor is not None
+    assert found_factor == (told or pytest.approx(factor, rel=0.06), 1.0), "a factor that nobody knows is measured"
+
+
+def test_a_unit_that_changed_for_some_events_is_told_with_their_share() -> None:
+    values = CHANCE.lognormal(10, 0.5, 1_000)
+    values[::4] *= 1_000
+    found, _ = news({"x": values, "city": ["Oslo"] * 1_000})
+    assert factor_of(REFERENCE.summary, PROJECTION.signals.index("x"), found, "x", 1_000) == (1_000, 0.25)
+
+
+def test_numbers_of_both_signs_change_their_unit_too() -> None:
+    reference = reference_of({"x": CHANCE.normal(0, 1, 5_000)})
+    projection, summary = Projection(reference), summarise({"x": CHANCE.normal(0, 1, 500) * 1_000})
+    found = news_of(projection, summary, projection.project(summary))
+    assert factor_of(reference.summary, projection.signals.index("x"), found, "x", 500) == (1_000, 1.0)
+
+
+def test_a_sentinel_is_named_and_is_no_factor() -> None:
+    values = CHANCE.lognormal(10, 0.5, 400)
+    values[::20] = -999
+    found, _ = news({"x": values, "city": ["Oslo"] * 400})
+    assert found.values["x"] == {"-999": 20}
+    assert factor_of(REFERENCE.summary, PROJECTION.signals.index("x"), found, "x", 400) is None
+
+
+@pytest.mark.parametrize("events", [60, 300, 2_000])
+@pytest.mark.parametrize("by", [1.0, 1.8, 3.0, 8.0])
+def test_a_shift_of_numbers_of_both_signs_is_no_change_of_unit(events: int, by: float) -> None:
+    reference = reference_of({"x": CHANCE.normal(0, 1, 5_000)})
+    projection, summary = Projection(reference), summarise({"x": CHANCE.normal(by, 1, events)})
+    found = news_of(projection, summary, projection.project(summary))
+    assert factor_of(reference.summary, projection.signals.index("x"), found, "x", events) is None
 
 
 def test_a_shift_is_no_change_of_unit() -> None:
     found, _ = news({"x": INCOME[:500] + 1e7, "city": ["Oslo"] * 500})
-    assert factor_of(REFERENCE.summary, PROJECTION.signals.index("x"), found.logs["x"], 500) is None
+    assert factor_of(REFERENCE.summary, PROJECTION.signals.index("x"), found, "x", 500) is None

@@ -1,6 +1,6 @@
 """Mutations of what is counted and found: the same alerts from any interleaving, and no evidence that is not there."""
 
-from driftline.evidence import bins, evalues, seasons, volume
+from driftline.evidence import bins, evalues, recovery, seasons, volume
 from driftline.evidence.baseline import Baseline
 from driftline.evidence.detectors import Replayed
 from driftline.evidence.dispersion import Dispersion
@@ -15,7 +15,9 @@ from driftline.panes.repeats import Repeats
 from driftline.sketches import packing
 from driftline.tables import times
 from driftline.tasks import event_time, following
+from driftline.tasks.following import Following
 from driftline.tasks.learning import Learner
+from driftline.tasks.overlaps import told_elsewhere
 from driftline.tasks.silence import Silences
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import Summarise
@@ -29,6 +31,7 @@ SUMMARISE = "tests/tasks/test_summarise.py"
 JUDGE = "tests/tasks/test_judge.py"
 JUDGE_ORACLE = "tests/tasks/test_judge_oracle.py"
 BASELINE = "tests/evidence/test_baseline.py"
+TOLD_ONCE = "tests/tasks/test_told_once.py"
 SEASONS = "tests/evidence/test_seasons.py"
 DETECTORS = "tests/evidence/test_detectors.py"
 
@@ -141,9 +144,9 @@ MUTATIONS = (
     ),
     Mutation(
         "an incident resolves a window earlier",
-        following,
-        "QUIET_WINDOWS = 3",
-        "QUIET_WINDOWS = 2",
+        recovery,
+        "QUIET_WINDOWS: Final = 3",
+        "QUIET_WINDOWS: Final = 2",
         (JUDGE_ORACLE,),
     ),
     Mutation(
@@ -226,10 +229,31 @@ MUTATIONS = (
     ),
     Mutation(
         "an incident resolves without evidence that its change is gone",
-        Recovery.back,
+        Recovery.gone,
         "self._log_b >= ENOUGH",
         "self._log_b >= 0.0",
         (JUDGE_ORACLE,),
+    ),
+    Mutation(
+        "the signals of an open incident count towards what joins it",
+        Following.follow,
+        "others[part] = -np.inf",
+        "pass",
+        (TOLD_ONCE, JUDGE_ORACLE),
+    ),
+    Mutation(
+        "a fault of another sort is told in each window",
+        following._with_more_to_tell,
+        "recovery.told = recovery.told | found",
+        "pass",
+        (TOLD_ONCE,),
+    ),
+    Mutation(
+        "what the drift of a signal tells is told by its quality too",
+        told_elsewhere,
+        "marked[Kind.DATA_QUALITY][_] = True",
+        "pass",
+        (TOLD_ONCE,),
     ),
     Mutation(
         "a window is among the past ones before it is weighed",

@@ -39,7 +39,11 @@ class Recovery:
             )
             change.log_b = max(change.log_b + round(gained * GRID) / GRID, 0.0)
 
-    @property
-    def back(self) -> bool:
-        """Whether all of them are; one of which no change is known counts as such."""
-        return all(change.looks is None or change.log_b >= ENOUGH for change in self.changes.values())
+    def is_gone(self, name: str) -> bool:
+        """Tell whether a signal's change is gone; one of which no change is known counts as such."""
+        change = self.changes[name]
+        return change.looks is None or change.log_b >= ENOUGH
+
+    def leave(self, name: str) -> None:
+        """Let go of a signal that is back."""
+        del self.changes[name]

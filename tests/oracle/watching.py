@@ -6,7 +6,7 @@ PSI.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tests.oracle.bins import EXPECTED, MISSING, NULL, OTHER_KIND, OUT_OF_RANGE, UNSEEN
@@ -326,9 +326,12 @@ class _Watched:
         self._last = window
         self._told.windows.append(window)
         if window.start % window.size == 0:  # of those that overlap only some add evidence
-            for kind in KINDS:
-                if (window.size, kind) in self._evidence and window.events >= rules.min_events:
-                    self._weigh(kind, window, found)
+            weighed: dict[str, Weighed] = {
+                kind: self._weigh(kind, window, found)
+                for kind in KINDS
+                if (window.size, kind) in self._evidence and window.events >= rules.min_events
+            }
+            self._incidents.weigh(weighed)
         if rules.most_psi is not None and window.events >= rules.min_events:
             sides = {
                 name: bins_before_and_after(reference, found, name)
@@ -338,7 +341,7 @@ class _Watched:
             far = [name for name, (old, new) in sides.items() if sum(new) and psi(new, old) > rules.most_psi]
             self._incidents.compare(window, far)
 
-    def _weigh(self, kind: str, window: Window, found: Counted) -> None:
+    def _weigh(self, kind: str, window: Window, found: Counted) -> Weighed:
         reference, evidence = self.reference, self._evidence[window.size, kind]
         assert reference is not None
         counts = {name: watched.counts(found) for name, watched in reference.watched[kind].items()}
@@ -354,18 +357,28 @@ class _Watched:
             )
             for name, signal in evidence.signals.items()
         }
-        self._incidents.weigh(
-            Weighed(
-                kind,
-                window,
-                evidence,
-                [each for (_, other), each in self._evidence.items() if other == kind],
-                log_threshold(self._allowance(kind), self.rules.period, window.size),
-                counts,
-                reference.broken(found) if kind == "data_quality" else frozenset(),
-                lambda name: effect(reference, found, name),
-            )
+        return Weighed(
+            kind,
+            window,
+            evidence,
+            [each for (_, other), each in self._evidence.items() if other == kind],
+            log_threshold(self._allowance(kind), self.rules.period, window.size),
+            counts,
+            reference.broken(found) if kind == "data_quality" else frozenset(),
+            lambda name: effect(reference, found, name),
+            {name: watched.places for name, watched in reference.watched[kind].items()},
+            lambda name: kind == "data_quality" and lost(reference, found, name),
+            lambda name: reference.signals[name].family in ("output", "service"),
         )
+
+
+def lost(reference: Reference, found: Counted, name: str) -> bool:
+    """Tell whether a tenth of a signal's values or more is lost, or half of them were never seen."""
+    rises = {quality: after - before for quality, before, after in faults(reference, found, name)}
+    if reference.signals[name].family == "service":
+        rises.pop(OUT_OF_RANGE, None)
+    unseen = rises.pop(UNSEEN, 0.0)
+    return sum(max(rise, 0.0) for rise in rises.values()) >= 0.1 or (name != EVENTS and unseen >= 0.5)
 
 
 def effect(reference: Reference, found: Counted, name: str) -> float:
@@ -376,15 +389,16 @@ def effect(reference: Reference, found: Counted, name: str) -> float:
     before, after = bins_before_and_after(reference, found, name)
     if sum(after):
         return _six_digits(psi(after, before))
+    return max((abs(after - before) for _, before, after in faults(reference, found, name)), default=0.0)
+
+
+def faults(reference: Reference, found: Counted, name: str) -> Iterator[tuple[str, float, float]]:
+    """Yield each fault with its share of the reference's events, and of a window's."""
     events, events_before = sum(by_quality(found, name)), sum(by_quality(reference.counted, name))
-    if not events:
-        return 0.0
-    moved = []
-    for quality in BAD:
+    for quality in BAD if events else ():
         known = events_before and quality != UNSEEN
-        old = _six_digits(reference.counted[name, quality] / events_before) if known else 0.0
-        moved.append(abs(_six_digits(found[name, quality] / events) - old))
-    return max(moved)
+        before = _six_digits(reference.counted[name, quality] / events_before) if known else 0.0
+        yield quality, before, _six_digits(found[name, quality] / events)
 
 
 def _six_digits(value: float) -> float:

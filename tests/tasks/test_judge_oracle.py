@@ -154,7 +154,7 @@ def check_evidence(found: Judged, watching: Watching) -> None:
 def change_of(alert: dict[str, Any]) -> Change:
     """Return what an alert says of a change, as far as the oracle says it too."""
     data = alert["data"]
-    window, began = data["window"], data["began"]
+    window, began, update = data["window"], data["began"], data["update"]
     return Change(
         alert["id"],
         alert["partitionkey"],
@@ -167,9 +167,15 @@ def change_of(alert: dict[str, Any]) -> Change:
             window["count"],
         ),
         milliseconds(data["opened"]),
-        None if began is None else milliseconds(began),
+        _moment(began),
         tuple(signal["name"] for signal in data["signals"]),
+        data["others"],
+        None if update is None else (tuple(update["joined"]), tuple(update["back"]), _moment(update["began"])),
     )
+
+
+def _moment(text: str | None) -> int | None:
+    return None if text is None else milliseconds(text)
 
 
 def milliseconds(text: str) -> int:

@@ -126,8 +126,22 @@ def as_json(result: "Backtest") -> dict[str, Any]:
         "events": result.events,
         "windows": result.windows,
         "counters": dict(result.counters),
-        "incidents": [incident_as_json(incident) for incident in result.latest],
+        "incidents": [
+            incident_as_json(incident)
+            | {"changes": [_change_as_json(change) for change in result.incidents if change.id == incident.id]}
+            for incident in result.latest
+        ],
     }
+
+
+def _change_as_json(incident: "Incident") -> dict[str, str]:
+    """Return what an alert of this change would say first."""
+    from driftline.events import rfc3339
+    from driftline.incidents.severity import severity_of
+
+    what = incident.status.value if incident.update is None else "updated"
+    time = rfc3339(incident.window.end)
+    return {"time": time, "what": what, "severity": severity_of(incident), "summary": incident.summary}
 
 
 def incident_as_json(incident: "Incident") -> dict[str, Any]:
@@ -199,13 +213,17 @@ def _print(result: "Backtest", span: Span) -> None:
     incidents = result.latest
     if incidents:
         table = Table("opened", "resolved", "kind", "what happened", box=None, pad_edge=False)
-        opening: dict[str, str] = {}
-        for incident in result.incidents:
-            opening.setdefault(incident.id, incident.summary)
+        told: dict[str, list[Incident]] = {}
+        for change in result.incidents:
+            told.setdefault(change.id, []).append(change)
         for incident in incidents:
             style = "red" if severity_of(incident) == CRITICAL else "yellow"
             resolved = "" if incident.resolved is None else rfc3339(incident.resolved)
-            table.add_row(rfc3339(incident.opened), resolved, Text(incident.kind.value, style), opening[incident.id])
+            opening, *later = told[incident.id]
+            table.add_row(rfc3339(incident.opened), resolved, Text(incident.kind.value, style), opening.summary)
+            for change in later:
+                if change.update is not None:
+                    table.add_row("", "", Text("updated", style), change.summary)
         console.print(table)
         console.print()
         console.print(timeline(incidents, span.first, span.last))

@@ -1,7 +1,6 @@
 """The budgeted test over many independent runs at once: one `Evidence` holds all of them, and M is taken run by run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -11,7 +10,7 @@ from driftline.evidence.evalues import Evidence, log_mean_rows
 from driftline.evidence.rare import RareBins
 from driftline.evidence.recovery import Recovery
 from driftline.sketches.keys import Floats, Ints
-from driftline.tasks.following import NOTABLE, QUIET_WINDOWS
+from driftline.tasks.following import NOTABLE
 
 Bools: TypeAlias = NDArray[np.bool_]
 
@@ -46,7 +45,7 @@ class Monitor:
     ) -> None:
         self._runs = runs
         self.log_c: float | Floats = log_c
-        self._open: dict[int, _Open] = {}
+        self._open: dict[int, Recovery] = {}
         self._evidence = Evidence(
             shares,
             sizes,
@@ -65,31 +64,20 @@ class Monitor:
         alarms = log_mean_rows(totals.T) >= self.log_c
         for run, held in list(self._open.items()):
             alarms[run] = False
-            recovery, quiet = held.recovery, held.quiet + 1
             found = totals[run, held.rows - run * totals.shape[1]]
             speaks = found > NOTABLE
             p = evidence.shares[held.rows]
-            recovery.take(p, evidence.tempered(counts)[held.rows], evidence.lately(held.rows), speaks)
-            if speaks.any():
-                held.quiet = 0
-                evidence.reset(each[run])
-            elif quiet >= QUIET_WINDOWS and recovery.back.all() and (found <= np.log(quiet)).all():
+            held.take(p, evidence.tempered(counts)[held.rows], evidence.lately(held.rows), speaks)
+            evidence.reset(held.rows[speaks])
+            if held.back(found).all():
                 del self._open[run]
                 evidence.reset(each[run])
-            else:
-                held.quiet = quiet
         for run in np.flatnonzero(alarms).tolist():
             rows = np.flatnonzero(totals[run] > totals[run].max() - np.log(100)) + run * totals.shape[1]
-            self._open[run] = _Open(rows, Recovery(evidence.lately(rows)))
+            told = np.zeros((len(rows), evidence.shares.shape[1]), dtype=np.bool_)
+            self._open[run] = Recovery(rows, evidence.lately(rows), told)
             evidence.reset(each[run])
         return np.asarray(alarms)
-
-
-@dataclass(slots=True)
-class _Open:
-    rows: Ints
-    recovery: Recovery
-    quiet: int = 0
 
 
 def first_alarms(monitor: Monitor, windows: Callable[[int], Ints], most: int, runs: int) -> Ints:

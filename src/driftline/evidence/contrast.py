@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftline.evidence.bins import Bins
+from driftline.evidence.bins import REST, UNSEEN, Bins
 from driftline.evidence.projection import Projection
 from driftline.evidence.signals import Nature
 from driftline.sketches.keys import Ints
@@ -13,6 +13,10 @@ from driftline.sketches.summary import Role
 MEAN_TELLS = 0.25
 """Standard deviations: where the mean moved by so much it tells the change; else the part of the range does that moved.
 """
+
+
+EXPECTED = 10
+MOST_GONE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,22 @@ def contrast(projection: Projection, vector: Ints, slot: int, excess: float = 0.
     most = int(np.argmax((shares[1] - shares[0]) ** 2 / smoothed))
     what = _range(bins, most) if ranges else bins.labels[most]
     return Contrast(what, float(shares[0][most]), float(shares[1][most]), share=True)
+
+
+def vanished(projection: Projection, vector: Ints, slot: int) -> dict[str, float]:
+    """Return the categories that a window did not hold though it should have, with their shares in the reference.
+
+    The most frequent come first. A category of which EXPECTED are awaited is missing by chance once in e^10 times.
+    """
+    bins = projection.bins.get(slot)
+    if bins is None or bins.role is Role.NUMBERS:
+        return {}
+    part = slice(int(projection.fine_bounds[slot]), int(projection.fine_bounds[slot + 1]))
+    before, after = (projection.fine(side)[part] for side in (projection.reference, vector))
+    shares = before / max(int(before.sum()), 1)
+    found = np.flatnonzero((after == 0) & (shares * after.sum() >= EXPECTED))
+    chosen = found[np.lexsort((found, -shares[found]))][:MOST_GONE].tolist()
+    return {bins.labels[at]: float(shares[at]) for at in chosen if bins.labels[at] not in (REST, UNSEEN)}
 
 
 def _range(bins: Bins, at: int) -> str:

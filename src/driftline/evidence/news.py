@@ -14,7 +14,7 @@ import numpy as np
 from driftline.columns.signals import is_beside
 from driftline.evidence.bins import REST, Quality
 from driftline.evidence.projection import Projection, bucket_means
-from driftline.evidence.signals import Nature
+from driftline.evidence.signals import Family
 from driftline.sketches.keys import Floats, Ints
 from driftline.sketches.summary import EVENTS, ROLES, Oddity, Role, Summary
 
@@ -22,6 +22,18 @@ MOST_NAMES: Final = 32
 """Names kept of a signal, and new fields."""
 MOSTLY: Final = 0.5
 """Share of a slice's numbers that are out of range where it is asked whether their unit is another."""
+FEW: Final = 0.005
+"""Share of a slice's events up to which what is out of range is no news: of any reference some values are."""
+OFTEN: Final = 0.25
+"""Share of a slice's numbers out of range from which on one is named."""
+CLIPPED: Final = 1e-3
+"""Standard deviations, on average, by which a vector's sums may be wrong."""
+FEWEST: Final = 20
+"""Numbers from which on it is asked whether they were multiplied."""
+LEAST_FACTOR: Final = math.log(2)
+"""Log of the least factor that is told, if it is none of FACTORS."""
+MOST_ERROR: Final = 0.15
+"""Of the log of such a factor: with few values a shift looks like one."""
 KINDS: Final = {Role.NUMBERS: "number", Role.STRINGS: "text", Role.BOOLEANS: "boolean"}
 ODD_KINDS: Final = {Oddity.LIST: "list", Oddity.OBJECT: "object", Oddity.NONFINITE: "no finite number"}
 FACTORS: Final = tuple(
@@ -32,22 +44,51 @@ FACTORS: Final = tuple(
 """Between units that people mix up, powers of ten first. Any other factor is told as it was measured."""
 
 
+class Logs(msgspec.Struct, array_like=True, frozen=True):
+    """Logarithms of the sizes of numbers, without zeros: how many numbers, how many are not 0, sum, and squares."""
+
+    values: int
+    n: int
+    total: float
+    squares: float
+
+    def __add__(self, other: "Logs") -> "Logs":
+        return Logs(
+            self.values + other.values, self.n + other.n, self.total + other.total, self.squares + other.squares
+        )
+
+    @property
+    def mean(self) -> float:
+        """The mean logarithm."""
+        return self.total / self.n
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of the logarithms."""
+        return math.sqrt(max(self.squares / self.n - self.mean**2, 0.0))
+
+
+NONE: Final = Logs(0, 0, 0.0, 0.0)
+
+
 class News(msgspec.Struct, array_like=True):
     """See the module's head. Everything is by signal."""
 
     fields: dict[str, int] = {}
     """Fields that the reference does not know: the events that had them."""
     values: dict[str, dict[str, int]] = {}
-    """Categories never seen, or that have no bin of their own."""
+    """Categories never seen, or that have no bin of their own; numbers out of range of which there are many."""
     kinds: dict[str, dict[str, int]] = {}
     """What came instead of values of the usual kind."""
     excess: dict[str, float] = {}
     """What is missing from the vector's sums, in which values count as at most so far from the mean."""
-    logs: dict[str, tuple[int, float, float]] = {}
-    """Of slices mostly out of range: number of values, sum of their logarithms, and of these squared."""
+    logs: dict[str, Logs] = {}
+    """Of slices whose numbers are elsewhere."""
+    far: dict[str, Logs] = {}
+    """Of numbers out of range."""
 
     def __bool__(self) -> bool:
-        return any((self.fields, self.values, self.kinds, self.excess, self.logs))
+        return any((self.fields, self.values, self.kinds, self.excess, self.logs, self.far))
 
     def add(self, other: "News") -> "News":
         """Return the news of both; of too many names the most frequent."""
@@ -59,7 +100,8 @@ class News(msgspec.Struct, array_like=True):
                 name: self.excess.get(name, 0.0) + other.excess.get(name, 0.0)
                 for name in {**self.excess, **other.excess}
             },
-            {name: _sum_of(self.logs.get(name), other.logs.get(name)) for name in {**self.logs, **other.logs}},
+            _sum_of(self.logs, other.logs),
+            _sum_of(self.far, other.far),
         )
 
 
@@ -67,28 +109,32 @@ def news_of(projection: Projection, summary: Summary, vector: Ints) -> News:
     """Return what there is to tell of a slice beside its vector."""
     quality = projection.quality(vector)
     slots = {name: slot for slot, name in enumerate(summary.signals)}
-    found = News({}, {}, {}, {}, {})
+    found = News({}, {}, {}, {}, {}, {})
     if quality[0, Quality.UNSEEN]:
         known = set(projection.signals)
         fields = {name: _events_with(summary, slot) for name, slot in slots.items() if name not in known}
         found.fields = _most({name: n for name, n in fields.items() if n and not is_beside(name)})
-    told = quality[:, Quality.UNSEEN] + quality[:, Quality.OTHER_KIND] + quality[:, Quality.OUT_OF_RANGE] > 0
-    told[[slot for slot, bins in projection.bins.items() if REST in bins.labels]] = True
-    for slot in np.flatnonzero(told).tolist():
+    other_kind = quality[:, Quality.OTHER_KIND] > 0
+    new = quality[:, Quality.UNSEEN] + quality[:, Quality.OUT_OF_RANGE] > FEW * quality.sum(axis=1)
+    means = projection.means(vector)
+    moved = np.abs(means - projection.means(projection.reference)) >= projection.deviations
+    rest = np.zeros_like(new)
+    rest[[slot for slot, bins in projection.bins.items() if REST in bins.labels]] = True
+    for slot in np.flatnonzero(other_kind | new | moved | rest).tolist():
         name = projection.signals[slot]
         if name == EVENTS or name not in slots:
             continue
-        if quality[slot, Quality.OTHER_KIND]:
+        if other_kind[slot]:
             found.kinds[name] = _kinds(projection, summary, slot, slots[name])
         bins = projection.bins.get(slot)
-        if bins is None:
+        if bins is None or projection.families[slot] is Family.ARRIVAL:
             continue
         if bins.role is not Role.NUMBERS:
             values = _values(projection, summary, slot, slots[name])
             if values:
                 found.values[name] = values
-        elif quality[slot, Quality.OUT_OF_RANGE] and projection.natures[slot] in (Nature.NUMBERS, Nature.VALUES):
-            _far(found, projection, summary, vector, slot, slots[name])
+        elif new[slot] or moved[slot]:
+            _numbers(found, projection, summary, slot, slots[name], float(means[slot]), moved=bool(moved[slot]))
     return found
 
 
@@ -117,50 +163,88 @@ def _kinds(projection: Projection, summary: Summary, slot: int, own: int) -> dic
     return {word: n for word, n in found.items() if n}
 
 
-def _far(found: News, projection: Projection, summary: Summary, vector: Ints, slot: int, own: int) -> None:
-    name = projection.signals[slot]
-    at = int(np.searchsorted(summary.cells.ids, own * ROLES + Role.NUMBERS))
-    cell = summary.cells.take(np.array([at], dtype=np.int64))
-    means, n = bucket_means(cell), int(cell.counts.sum())
+def _numbers(
+    found: News, projection: Projection, summary: Summary, slot: int, own: int, mean: float, *, moved: bool
+) -> None:
+    """Note what numbers add to the sums beyond the vector's, how large they are, and which out of range repeat.
+
+    `mean` is the vector's, and `moved` says that it is elsewhere.
+    """
+    name, bins = projection.signals[slot], projection.bins[slot]
+    at = np.flatnonzero(summary.cells.ids == own * ROLES + Role.NUMBERS)
+    if not len(at):
+        return
+    cell = summary.cells.take(at)
+    counts, means, n = cell.counts, bucket_means(cell), int(cell.counts.sum())
     with np.errstate(over="ignore"):
-        excess = float((means * cell.counts).sum()) - float(projection.means(vector)[slot]) * n
-    if math.isfinite(excess):
+        excess = float((means * counts).sum()) - mean * n
+    if math.isfinite(excess) and abs(excess) > CLIPPED * n * float(projection.deviations[slot]):
         found.excess[name] = excess
-    out = projection.quality(vector)[slot, Quality.OUT_OF_RANGE]
-    if out > MOSTLY * n and (means > 0).all():
-        found.logs[name] = _logs(means, cell.counts)
+    place = np.searchsorted(bins.starts, cell.keys, side="right") - 1
+    new = np.isin(bins.quality[place], (Quality.OUT_OF_RANGE, Quality.UNSEEN))
+    if moved or counts[new].sum() > MOSTLY * n:
+        found.logs[name] = _logs(means, counts)
+    if new.any():
+        found.far[name] = _logs(means[new], counts[new])
+        often = new & (cell.offsets % counts == 0) & (counts >= OFTEN * counts[new].sum())
+        if often.any():
+            numbers = zip(means[often].tolist(), counts[often].tolist(), strict=True)
+            found.values[name] = _most({_written(value): count for value, count in numbers})
 
 
-def factor_of(reference: Summary, slot: int, logs: tuple[int, float, float], values: int) -> float | None:
-    """Return by what all of a window's values were multiplied; None where that does not explain them.
+def _written(value: float) -> str:
+    """Return the shortest decimal that may have been this number: keys keep 28 bits of it.
 
-    It does where the logarithms of all values are as widely spread as the reference's, and lie elsewhere.
+    >>> _written(4.69999999), _written(-999.0), _written(9999999.0)
+    ('4.7', '-999', '9999999')
+    """
+    texts = (f"{value:.{digits}g}" for digits in range(1, 10))
+    close = next((text for text in texts if abs(float(text) - value) <= 2.0**-28 * abs(value)), f"{value:.9g}")
+    return f"{float(close):.9g}"
+
+
+def factor_of(reference: Summary, slot: int, news: News, name: str, values: int) -> tuple[float, float] | None:
+    """Return by what numbers of a window were multiplied, and the share of them; None where that does not explain them.
+
+    It does where the logarithms of all values, or of all that are out of range, are as widely spread as the
+    reference's, and lie elsewhere.
 
     Args:
         reference: of the signal, in `slot`.
-        logs: as in `News.logs`.
+        news: of the window.
+        name: of the signal.
         values: how many numbers the window held.
     """
-    n, total, squares = logs
     at = int(np.searchsorted(reference.cells.ids, slot * ROLES + Role.NUMBERS))
     cell = reference.cells.take(np.array([at], dtype=np.int64))
-    means = bucket_means(cell)
-    if n < values or not (means > 0).all():
-        return None
-    m, total_before, squares_before = _logs(means, cell.counts)
-    before, after = total_before / m, total / n
-    spread_before = math.sqrt(max(squares_before / m - before**2, 0.0))
-    spread = math.sqrt(max(squares / n - after**2, 0.0))
-    error = 3 * spread_before * math.sqrt(1 / n + 1 / m) + 0.005
-    if abs(after - before) <= max(spread_before, error) or abs(spread - spread_before) > 0.2 * spread_before + error:
-        return None
-    factor = math.exp(after - before)
-    return next((known for known in FACTORS if abs(math.log(factor / known)) <= error), factor)
+    before = _logs(bucket_means(cell), cell.counts)
+    for after, whole in ((news.logs.get(name), True), (news.far.get(name), False)):
+        if after is None or (whole and after.values < values):
+            continue
+        factor = _factor(before, after)
+        if factor is not None:
+            return factor, after.values / max(values, 1)
+    return None
 
 
-def _logs(means: Floats, counts: Ints) -> tuple[int, float, float]:
-    logs = np.log(means)
-    return int(counts.sum()), float((logs * counts).sum()), float((logs**2 * counts).sum())
+def _factor(before: Logs, after: Logs) -> float | None:
+    if after.n < FEWEST or not before.n or after.n < 0.9 * after.values * before.n / before.values:
+        return None
+    error = 3 * before.spread * math.sqrt(1 / after.n + 1 / before.n) + 0.005
+    away = after.mean - before.mean
+    if abs(away) <= error or abs(after.spread - before.spread) > 0.1 * before.spread + error:
+        return None
+    factor = math.exp(away)
+    known = next((known for known in FACTORS if abs(math.log(factor / known)) <= error), None)
+    if known is not None:
+        return known
+    return factor if abs(away) >= LEAST_FACTOR and error <= MOST_ERROR else None
+
+
+def _logs(means: Floats, counts: Ints) -> Logs:
+    some = means != 0
+    logs, n = np.log(np.abs(means[some])), counts[some]
+    return Logs(int(counts.sum()), int(n.sum()), float((logs * n).sum()), float((logs**2 * n).sum()))
 
 
 def _events_with(summary: Summary, slot: int) -> int:
@@ -171,10 +255,8 @@ def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
 
 
-def _sum_of(one: tuple[int, float, float] | None, other: tuple[int, float, float] | None) -> tuple[int, float, float]:
-    if one is None or other is None:
-        return one or other or (0, 0.0, 0.0)
-    return one[0] + other[0], one[1] + other[1], one[2] + other[2]
+def _sum_of(one: Mapping[str, Logs], other: Mapping[str, Logs]) -> dict[str, Logs]:
+    return {name: one.get(name, NONE) + other.get(name, NONE) for name in {**one, **other}}
 
 
 def _each(one: Mapping[str, dict[str, int]], other: Mapping[str, dict[str, int]]) -> dict[str, dict[str, int]]:

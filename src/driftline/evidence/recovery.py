@@ -7,40 +7,57 @@ reference p. Each window since is compared with both:
 
 The product is an e-value against "half of the change, or more, is still there": for events from p + t (q - p) the
 mean of 2p/(p+q) is linear in t, 1 at t = 1/2, and Σ 2pq/(p+q) <= 1 at t = 1. So while half of it is there B reaches b
-at most once in b windows on average (Lorden 1971). A signal speaks when its R (see `evalues`), begun anew whenever one
+at most once in b windows on average (Lorden 1971). A signal speaks when its R (see `evalues`), begun anew whenever it
 spoke, reaches 20; it is back when B is 100 and R is not above its own bound within the ball, so that no other change
 took the first one's place. A few large windows are enough, small ones must be many, and one that happens to be quiet
 says little.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
-from driftline.evidence.evalues import GRID, Snapshot
-from driftline.sketches.keys import Bools, Floats
+from driftline.evidence.evalues import GRID
+from driftline.sketches.keys import Bools, Floats, Ints
 
 ENOUGH: Final = float(np.log(100.0))
 """Log of B at which the change is believed to be gone."""
+QUIET_WINDOWS: Final = 3
+"""Windows in a row that must not speak against the reference before a signal is back, whatever their evidence."""
 
 
 class Recovery:
-    """How far some signals of an incident have come back.
+    """How far the signals of an incident have come back.
 
     Args:
+        rows: the signals, by their rows of the evidence, in the order in which they joined.
         likeness: q/p of these signals in the incident's windows (shape: signals, K); NaN where nothing is known. It is
             kept relative to p, which may be another from window to window: that of the hour, say.
+        told: marks the bins that were told to hold too many of their values (same shape).
     """
 
-    def __init__(self, likeness: Floats) -> None:
+    def __init__(self, rows: Ints, likeness: Floats, told: Bools) -> None:
+        self.rows = rows
+        self.told = told
         self._likeness = np.array(likeness)
-        self._log_b = np.zeros(len(likeness))
+        self._log_b = np.zeros(len(rows))
+        self._quiet = np.zeros(len(rows), dtype=np.int64)
+        """Windows since each signal spoke."""
 
-    def join(self, likeness: Floats) -> None:
-        """Add a signal (shape: K)."""
-        self._likeness = np.concatenate((self._likeness, likeness[None, :]))
-        self._log_b = np.append(self._log_b, 0.0)
+    def join(self, rows: Ints, likeness: Floats, told: Bools) -> None:
+        """Add signals."""
+        self.rows = np.concatenate((self.rows, rows))
+        self.told = np.concatenate((self.told, told))
+        self._likeness = np.concatenate((self._likeness, likeness))
+        self._log_b = np.append(self._log_b, np.zeros(len(rows)))
+        self._quiet = np.append(self._quiet, np.zeros(len(rows), dtype=np.int64))
+
+    def release(self, chosen: Bools) -> None:
+        """Let go of signals that are back."""
+        kept = ~chosen
+        self.rows, self.told, self._likeness = self.rows[kept], self.told[kept], self._likeness[kept]
+        self._log_b, self._quiet = self._log_b[kept], self._quiet[kept]
 
     def take(self, shares: Floats, counts: Floats, likeness: Floats, speaks: Bools) -> None:
         """Take a window.
@@ -57,17 +74,44 @@ class Recovery:
         calm = np.maximum(self._log_b + np.rint(gained * GRID) / GRID, 0.0)
         self._log_b = np.where(speaks, 0.0, calm)
         self._likeness = np.where(speaks[:, None], likeness, self._likeness)
+        self._quiet = np.where(speaks, 0, self._quiet + 1)
 
     @property
-    def back(self) -> Bools:
+    def gone(self) -> Bools:
         """The signals whose change is gone; one of which no change is known counts as such."""
         return np.asarray((self._log_b >= ENOUGH) | np.isnan(self._likeness).any(axis=1))
 
-    def snapshot(self) -> Snapshot:
-        """Return its state as flat arrays."""
-        return {"likeness": self._likeness.reshape(-1).copy(), "log_b": self._log_b.copy()}
+    def back(self, log_r: Floats) -> Bools:
+        """Return which signals are back, given log R: within the ball E[R] is at most the windows since it began."""
+        calm = (self._quiet >= QUIET_WINDOWS) & (log_r <= np.log(np.maximum(self._quiet, 1)))
+        return np.asarray(self.gone & calm)
 
-    def restore(self, snapshot: Mapping[str, Floats]) -> None:
-        """Take over a snapshot for the same signals. Raises `ValueError` if its shape is another."""
-        self._likeness = snapshot["likeness"].reshape(self._likeness.shape).copy()
-        self._log_b = snapshot["log_b"].reshape(self._log_b.shape).copy()
+    def snapshot(self) -> dict[str, Any]:
+        """Return its state as flat arrays."""
+        return {
+            "rows": self.rows.copy(),
+            "told": self.told.astype(np.int64).reshape(-1),
+            "quiet": self._quiet.copy(),
+            "likeness": self._likeness.reshape(-1).copy(),
+            "log_b": self._log_b.copy(),
+        }
+
+    @classmethod
+    def restored(cls, snapshot: Mapping[str, Any], rows: Ints, quiet: int, bins: int) -> "Recovery":
+        """Take up a snapshot. Raises `ValueError` if its parts do not fit together.
+
+        Args:
+            snapshot: what `snapshot` returned.
+            rows: whose it is if it does not say so: earlier releases kept no rows, told every sort at once, and
+                counted quiet windows of the whole incident.
+            quiet: that count.
+            bins: how many the evidence has.
+        """
+        rows = snapshot.get("rows", rows)
+        shape = (len(rows), bins)
+        found = cls(rows, snapshot["likeness"].reshape(shape), np.ones(shape, dtype=np.bool_))
+        if "told" in snapshot:
+            found.told = snapshot["told"].reshape(shape) != 0
+        found._log_b = snapshot["log_b"].reshape(len(rows)).copy()
+        found._quiet = snapshot.get("quiet", np.full(len(rows), quiet, dtype=np.int64)).reshape(len(rows)).copy()
+        return found

@@ -17,6 +17,8 @@ from driftline.incidents.severity import severity_of
 CONTENT_TYPE = "application/cloudevents+json"
 """Of the records in Kafka: each is a whole CloudEvent."""
 TYPE_PREFIX = "io.driftline.incident."
+UPDATED = "updated"
+"""Ends the type of an alert of an incident that was open already, and still is; else its status does."""
 SCHEMA = "https://driftline.dev/schemas/alert-1.json"
 
 
@@ -27,6 +29,14 @@ class AlertWindow(msgspec.Struct, frozen=True):
     end: str
     size_ms: int
     count: int
+
+
+class AlertUpdate(msgspec.Struct, frozen=True):
+    """What this change of an open incident is: signals that joined it or have a fault of another sort, or are back."""
+
+    joined: list[str]
+    back: list[str]
+    began: str | None
 
 
 class AlertData(msgspec.Struct, frozen=True):
@@ -49,6 +59,8 @@ class AlertData(msgspec.Struct, frozen=True):
     detections: list[dict[str, str | int]]
     reference: str | None
     summary: str
+    others: int = 0
+    update: AlertUpdate | None = None
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -104,12 +116,12 @@ class Alert(msgspec.Struct, frozen=True):
 
 def alert_of(incident: Incident, *, group: str) -> Alert:
     """Return the alert of the last change of an incident that this group found."""
-    subject, window = incident.subject, incident.window
+    subject, window, update = incident.subject, incident.window, incident.update
     return Alert(
         specversion="1.0",
         id=alert_id(incident),
         source=alert_source(group),
-        type=TYPE_PREFIX + incident.status.value,
+        type=TYPE_PREFIX + (incident.status.value if update is None else UPDATED),
         subject=str(subject),
         time=rfc3339(window.end),
         datacontenttype="application/json",
@@ -131,6 +143,10 @@ def alert_of(incident: Incident, *, group: str) -> Alert:
             reason=incident.reason or None,
             false_alarms=incident.false_alarms,
             signals=list(incident.signals),
+            others=incident.others,
+            update=None
+            if update is None
+            else AlertUpdate(update.joined, update.back, None if update.began is None else rfc3339(update.began)),
             detections=list(incident.detections),
             reference=incident.reference or None,
             summary=incident.summary,
@@ -145,7 +161,7 @@ def decode_alert(value: bytes | None) -> Alert | None:
         _ = alert.opened, alert.changed
     except (msgspec.DecodeError, ValueError):
         return None
-    return alert if alert.type == TYPE_PREFIX + alert.data.status else None
+    return alert if alert.type == TYPE_PREFIX + (alert.data.status if alert.data.update is None else UPDATED) else None
 
 
 def alert_id(incident: Incident) -> str:

@@ -1,7 +1,8 @@
 """An incident: a lasting state, opened by evidence, that groups the signals which moved together.
 
     (none) ──evidence reaches the threshold──► firing ──evidence that the change is gone──► resolved
-                                                 ▲ an alert                                   ▲ an alert
+                                                 │ an alert                                     an alert
+                                                 └─ more signals, another sort of fault, some that are back: an alert
 
 Ids are functions of what happened, never of when it was computed: a record read twice gives the same alert again.
 """
@@ -55,8 +56,14 @@ class Signal(msgspec.Struct, frozen=True):
     named: dict[str, float] = {}
     """What the reference does not know, or not as frequent: fields and categories by name, the most frequent first,
     with their shares of the window's events."""
+    became: str = ""
+    """Of which kind its values were and are: `number → text`; "" where no other kind came."""
+    gone: dict[str, float] = {}
+    """Categories of the reference that the window did not hold, by name, with their shares in the reference."""
     factor: float | None = None
-    """By which all its numbers were multiplied, if that is what happened."""
+    """By which its numbers were multiplied, if that is what happened."""
+    multiplied: float | None = None
+    """The share of them that was."""
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -106,6 +113,19 @@ class FalseAlarms(msgspec.Struct, frozen=True):
     """False alarms measured in a period, with the 95 % interval."""
 
 
+class Update(msgspec.Struct, frozen=True):
+    """What the last alert told of an incident that was open already."""
+
+    at: Time
+    """End of the window that told."""
+    joined: list[str]
+    """Signals that joined it, or have a fault of another sort; these come first among its signals."""
+    back: list[str]
+    """Signals that came back, while others did not."""
+    began: int | None = None
+    """Start of the window with which the change of what joined most likely began."""
+
+
 class Incident(msgspec.Struct):
     """An incident and its present state; `window` is the one of its last change."""
 
@@ -120,7 +140,7 @@ class Incident(msgspec.Struct):
     detections: list[dict[str, str | int]] = []
     resolved: Time | None = None
     quiet: int = 0
-    """Windows since one last spoke against the reference."""
+    """Windows since one last spoke against the reference, in state of before each signal had its own count."""
     began: int | None = None
     """Start of the window with which the change most likely began (epoch milliseconds)."""
     level: str | None = None
@@ -132,6 +152,10 @@ class Incident(msgspec.Struct):
     group: str = ""
     """The consumer group that found it; "" in state of before groups were told apart, whose incidents keep their ids.
     """
+    others: int = 0
+    """Signals that moved too, beyond those listed."""
+    update: Update | None = None
+    """None as long as the alert that opened it is the last one, and once it is over."""
 
     @property
     def fingerprint(self) -> str:

@@ -1,20 +1,35 @@
-"""How urgent an incident is: by its kind and by its size."""
+"""How urgent an incident is: by its kind and by its size.
 
+critical   records are refused or skipped; no events come, or twice as many, or half
+           data quality, where a tenth of the values of a signal or more is lost: null, missing, of another type,
+           or out of range (late or repeated, of events); or half of a signal's values were never seen
+warning    drift of inputs or outputs, thresholds, limits that were reached
+           data quality, where less is lost, where only new fields or values came, or only the service's own
+           measures are out of range
+"""
+
+from collections.abc import Mapping
 from math import log
 from typing import Final
 
 from driftline.incidents.incident import Incident, Kind
+from driftline.sketches.summary import EVENTS
 
 CRITICAL: Final = "critical"
 WARNING: Final = "warning"
 INFO: Final = "info"
 SEVERITIES: Final = (CRITICAL, WARNING, INFO)
 """Most urgent first."""
-PAGES: Final = frozenset({Kind.DATA_QUALITY, Kind.DEAD_LETTERS, Kind.SILENCE, Kind.SKIPPED})
-"""Broken data and silence page; drift of inputs or outputs, events from others than before, and limits
-reached warn; a release is information."""
+PAGES: Final = frozenset({Kind.DEAD_LETTERS, Kind.SILENCE, Kind.SKIPPED})
+"""Kinds that page whatever their size."""
 MOST_OF_THEM: Final = 2.0
 """Times as many events, or as few, from which on their number pages."""
+LOSS: Final = 0.1
+"""Share of a signal's values that is lost, above the reference's, from which on that pages."""
+LOSSES: Final = ("null", "missing", "other_kind", "out_of_range")
+ALL_NEW: Final = 0.5
+"""Share of a signal's values that were never seen, from which on that pages: they are written another way."""
+SERVICE: Final = ("latency_ms",)
 
 
 def severity_of(incident: Incident) -> str:
@@ -23,6 +38,8 @@ def severity_of(incident: Incident) -> str:
         return CRITICAL if _factor(incident) >= MOST_OF_THEM else WARNING
     if incident.kind is Kind.RELEASE:
         return INFO
+    if incident.kind is Kind.DATA_QUALITY:
+        return CRITICAL if any(lost(signal.name, signal.effects) for signal in incident.signals) else WARNING
     return CRITICAL if incident.kind in PAGES else WARNING
 
 
@@ -33,6 +50,19 @@ def urgency(severity: str) -> int:
     ['critical', 'warning', 'info']
     """
     return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
+
+
+def lost(name: str, effects: Mapping[str, float]) -> bool:
+    """Tell whether so many of a signal's values are lost that it pages.
+
+    >>> lost("features.age", {"null_before": 0.01, "null_after": 0.5}), lost("events", {"unseen_after": 1.0})
+    (True, False)
+    """
+    rises = {each: effects.get(f"{each}_after", 0.0) - effects.get(f"{each}_before", 0.0) for each in LOSSES}
+    if name in SERVICE:
+        rises["out_of_range"] = 0.0
+    unseen = effects.get("unseen_after", 0.0) - effects.get("unseen_before", 0.0) if name != EVENTS else 0.0
+    return sum(max(rise, 0.0) for rise in rises.values()) >= LOSS or unseen >= ALL_NEW
 
 
 def _factor(incident: Incident) -> float:

@@ -5,7 +5,7 @@ from math import log
 
 from driftline.columns.signals import DELAY, REPEATED
 from driftline.events import rfc3339
-from driftline.incidents.incident import Basis, FalseAlarms, Kind, Signal, Subject
+from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Update
 from driftline.sketches.summary import EVENTS
 
 KIND_WORDS = {
@@ -21,6 +21,14 @@ KIND_WORDS = {
     Kind.CAPACITY: "a limit was reached: what is beyond is counted, not watched",
     Kind.SKIPPED: "records were skipped, and nobody will count them",
 }
+BACK_WORDS = {
+    Kind.DATA_DRIFT: "inputs",
+    Kind.PREDICTION_DRIFT: "predictions",
+    Kind.DATA_QUALITY: "data quality",
+    Kind.MIX: "whose the events are",
+    Kind.THRESHOLD: "your threshold",
+}
+"""What is back to normal when an incident of the evidence, or of a threshold, is over."""
 OTHER_TYPE, OUT_OF_RANGE, NEVER_SEEN = "of another type", "out of range", "never seen before"
 _SHARES = {
     "null": "null",
@@ -36,7 +44,30 @@ _ARRIVALS = {
 """What a share of bad values is called where it is about how events came."""
 _AHEAD = "ahead of their time"
 MOST_PARTS = 3
+NEARLY_ALL = 0.99
+NOTEWORTHY = 0.05
+"""Share of a signal's values from which on a further fault of theirs is told."""
 TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def sentence(incident: Incident) -> str:
+    """Return what a person understands at 3 a.m. of an incident's last change."""
+    if incident.status is Status.RESOLVED:
+        names = ", ".join(_short(signal.name) for signal in incident.signals[:MOST_PARTS])
+        more = len(incident.signals) + incident.others - MOST_PARTS
+        return f"{incident.subject}: back to normal: {BACK_WORDS[incident.kind]} ({names}{_more(more)})."
+    if incident.update is not None:
+        return _summarise_update(incident, incident.update)
+    return summarise_incident(
+        incident.subject,
+        incident.kind,
+        incident.signals,
+        others=incident.others,
+        began=incident.began,
+        level=incident.level,
+        reason=incident.reason,
+        false_alarms=incident.false_alarms,
+    )
 
 
 def summarise_incident(
@@ -44,18 +75,50 @@ def summarise_incident(
     kind: Kind,
     signals: Sequence[Signal],
     *,
+    others: int = 0,
     began: int | None = None,
     level: str | None = None,
     reason: str = "",
     false_alarms: FalseAlarms | None = None,
 ) -> str:
-    """Return what a person understands at 3 a.m.: what moved, since when, and what that points to."""
-    parts = [describe(signal, kind) for signal in signals]
-    more = f"; and {len(parts) - MOST_PARTS} more" if len(parts) > MOST_PARTS else ""
-    tail = ": " + "; ".join(parts[:MOST_PARTS]) + more if parts else ""
+    """Return what moved, since when, and what that points to."""
+    tail = f": {_parts(signals, kind, others)}" if signals else ""
     since = "" if began is None else f" since about {rfc3339(began)}"
-    why = f" {level.capitalize() if level else 'Level unknown'}: {reason}." if reason else ""
-    return f"{subject}: {KIND_WORDS[kind]}{since}{tail}.{why}{_caution(false_alarms)}"
+    return f"{subject}: {KIND_WORDS[kind]}{since}{tail}.{_why(level, reason)}{_caution(false_alarms)}"
+
+
+def _summarise_update(incident: Incident, update: Update) -> str:
+    """Return what joined an open incident, what is back, and what goes on."""
+    told = []
+    if update.joined:
+        since = "" if update.began is None else f" since about {rfc3339(update.began)}"
+        new = incident.signals[: len(update.joined)]
+        told.append(f"{KIND_WORDS[incident.kind]} further{since}: {_parts(new, incident.kind)}.")
+    if update.back:
+        told.append(f"Back to normal: {', '.join(_short(name) for name in update.back)}.")
+    still = incident.signals[len(update.joined) :]
+    if still:
+        told.append(f"Still: {_parts(still, incident.kind, incident.others)}.")
+    why = _why(incident.level, incident.reason) if update.joined else ""
+    return f"{incident.subject}: {' '.join(told)}{why}"
+
+
+def _parts(signals: Sequence[Signal], kind: Kind, others: int = 0) -> str:
+    parts = [describe(signal, kind) for signal in signals[:MOST_PARTS]]
+    more = len(signals) + others - MOST_PARTS
+    return "; ".join([*parts, f"and {more} more"] if more > 0 else parts)
+
+
+def _why(level: str | None, reason: str) -> str:
+    return f" {level.capitalize() if level else 'Level unknown'}: {reason}." if reason else ""
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("features.").removeprefix("segment.") if name.strip() else f'"{name}"'
+
+
+def _more(number_of: int) -> str:
+    return f" and {number_of} more" if number_of > 0 else ""
 
 
 def summarise_silence(subject: Subject, since: int, usual: str, *, level: str | None, reason: str) -> str:
@@ -110,7 +173,7 @@ def describe(signal: Signal, kind: Kind) -> str:
     >>> describe(Signal("features.age", 9.0, {"mean_before": 34.0, "mean_after": 51.0, "psi": 0.8}), Kind.DATA_DRIFT)
     'age mean 34 → 51 (PSI 0.8)'
     """
-    name = signal.name.removeprefix("features.").removeprefix("segment.")
+    name = _short(signal.name)
     effects = signal.effects
     if kind is Kind.RELEASE:
         return f"{signal.what}: {signal.before} → {signal.after}"
@@ -127,14 +190,15 @@ def describe(signal: Signal, kind: Kind) -> str:
             name = "events"
         if signal.name == EVENTS and signal.named:
             return f"new {'fields' if len(signal.named) > 1 else 'field'}: {_names(signal)}"
-        what = signal.what or what
+        what = _called(signal, signal.what or what)
         told = f"{_by(signal, what)}{_times(signal)}"
         told += f": {_names(signal)}" if signal.named else ""
-        return f"{name} {before} → {after} {what}{told}" if what else f"{name} changed"
+        return f"{name} {before} → {after} {what}{told}{_gone(signal)}{_also(signal)}" if what else f"{name} changed"
     size = f" (PSI {number(effects['psi'])})" if "psi" in effects else ""
     if signal.what:
         joint = ":" if signal.after.endswith("%") else ""
-        return f"{name} {signal.what}{joint} {signal.before} → {signal.after}{_times(signal)}{size}"
+        moved = f"{signal.what}{joint} {signal.before} → {signal.after}"
+        return f"{name} {moved}{_times(signal)}{_gone(signal)}{size}"
     if "mean_before" in effects and "mean_after" in effects:
         return f"{name} mean {number(effects['mean_before'])} → {number(effects['mean_after'])}{size}"
     return f"{name} has another mix of values{size}"
@@ -142,21 +206,49 @@ def describe(signal: Signal, kind: Kind) -> str:
 
 def _names(signal: Signal) -> str:
     """Return names with their shares, the most frequent first."""
-    told = [f"{name.removeprefix('features.')} ({percent(share)})" for name, share in signal.named.items()]
-    more = f" and {len(told) - MOST_PARTS} more" if len(told) > MOST_PARTS else ""
-    return ", ".join(told[:MOST_PARTS]) + more
+    told = [f"{_short(name)} ({percent(share)})" for name, share in signal.named.items()]
+    return ", ".join(told[:MOST_PARTS]) + _more(len(told) - MOST_PARTS)
 
 
 def _times(signal: Signal) -> str:
-    """Return by what all numbers were multiplied or divided."""
+    """Return by what numbers were multiplied or divided, and how many of them."""
     if signal.factor is None:
         return ""
-    return f", {TIMES} {number(signal.factor)}" if signal.factor >= 1 else f", ÷ {number(1 / signal.factor)}"
+    told = f"{TIMES} {number(signal.factor)}" if signal.factor >= 1 else f"÷ {number(1 / signal.factor)}"
+    few = signal.multiplied is not None and signal.multiplied < NEARLY_ALL
+    return f", {told} in {percent(signal.multiplied or 0.0)} of them" if few else f", {told}"
+
+
+def _gone(signal: Signal) -> str:
+    """Return the categories that come no more."""
+    told = [f"{_short(name)} (was {percent(share)})" for name, share in signal.gone.items()]
+    return f", gone: {', '.join(told[:MOST_PARTS])}{_more(len(told) - MOST_PARTS)}" if told else ""
+
+
+def _called(signal: Signal, what: str) -> str:
+    """Return what a share is called: of another type is told by the types."""
+    return signal.became if what == OTHER_TYPE and signal.became else what
+
+
+def _also(signal: Signal) -> str:
+    """Return what else is wrong with a signal's values, in so many of them that it matters."""
+    told = max(_moved_shares(signal.effects))[1]
+    rises = [(rise, share) for rise, share in _risen_shares(signal.effects) if share != told and rise >= NOTEWORTHY]
+    parts = [
+        f"{percent(signal.effects[f'{share}_after'])} {_called(signal, _SHARES[share])}"
+        for _, share in sorted(rises, reverse=True)
+    ]
+    return f", and {', '.join(parts)}" if parts and signal.name not in _ARRIVALS else ""
 
 
 def _by(signal: Signal, what: str) -> str:
-    """Return how late all events come on average, where some are late. A delay is cut down to a power of two."""
+    """Return the mean where values are out of range, or how late all events come on average, where some are late.
+
+    A delay is cut down to a power of two.
+    """
     mean = signal.effects.get("mean_after")
+    if what == OUT_OF_RANGE and mean is not None and "mean_before" in signal.effects:
+        return f" (mean {number(signal.effects['mean_before'])} → {number(mean)})"
     if mean is None or what not in (_ARRIVALS[DELAY]["out_of_range"], _AHEAD):
         return ""
     return f" (mean {'lead' if mean < 0 else 'delay'} {number(abs(mean))} s or more)"
@@ -178,12 +270,16 @@ def largest_share(name: str, effects: Mapping[str, float]) -> tuple[str, str, st
     return percent(effects.get(f"{share}_before", 0.0)), percent(effects[f"{share}_after"]), what
 
 
-def _moved_shares(effects: Mapping[str, float]) -> list[tuple[float, str]]:
+def _risen_shares(effects: Mapping[str, float]) -> list[tuple[float, str]]:
     return [
-        (abs(effects[f"{share}_after"] - effects.get(f"{share}_before", 0.0)), share)
+        (effects[f"{share}_after"] - effects.get(f"{share}_before", 0.0), share)
         for share in _SHARES
         if f"{share}_after" in effects
     ]
+
+
+def _moved_shares(effects: Mapping[str, float]) -> list[tuple[float, str]]:
+    return [(abs(rise), share) for rise, share in _risen_shares(effects)]
 
 
 def effect_size(signal: Signal) -> float:

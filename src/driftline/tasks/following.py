@@ -2,29 +2,60 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from driftline.columns.signals import is_beside
-from driftline.evidence.evalues import Evidence, Found
+from driftline.evidence.bins import Quality
+from driftline.evidence.evalues import Evidence, Found, log_mean
 from driftline.evidence.onset import Onset
 from driftline.evidence.recovery import Recovery
-from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
-from driftline.incidents.words import effect_size, summarise_incident
-from driftline.sketches.keys import Bools, Ints
+from driftline.evidence.sorts import above, risen
+from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Update, Window
+from driftline.incidents.severity import LOSS, SERVICE, WARNING, severity_of
+from driftline.incidents.words import effect_size, sentence
+from driftline.sketches.keys import Bools, Floats, Ints
 from driftline.tasks.promise import promise
 from driftline.tasks.rules import ModelRules
 from driftline.tasks.seen import Seen
 from driftline.tasks.watched import Watched, metric, rounded
 
-QUIET_WINDOWS = 3
-"""Windows in a row that must not speak against the reference before an incident resolves, whatever their evidence."""
 NOTABLE = 3.0
-"""Log e-value (e^3 = 20): of one window, it makes a signal part of an incident that is open already; of the windows
-since one last spoke, it says that a signal has not come back."""
+"""Log e-value (e^3 = 20): of one window, it makes a signal part of an incident that opens with it; of the windows since
+one last spoke, it says that a signal has not come back."""
+LOST = [Quality.NULL, Quality.MISSING, Quality.OTHER_KIND, Quality.OUT_OF_RANGE]
+"""What is critical if there is much of it; the last one is not of the service's own measures."""
 MOST_SIGNALS = 10
+"""In an alert. All that joined are followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What the evidence of one kind says of a window.
+
+    Args:
+        found: its e-values and R.
+        broken: marks signals that are no longer what they always were.
+        evidence: what was weighed with.
+        onset: since when it speaks.
+        log_c: the threshold of log M.
+    """
+
+    found: Found
+    broken: Bools
+    evidence: Evidence
+    onset: Onset
+    log_c: float
+
+    def without(self, rows: Ints) -> "Weighed":
+        """Return the same if some signals say nothing, whose evidence begins anew."""
+        self.evidence.reset(rows)
+        window, total = self.found.window.copy(), self.found.total.copy()
+        window[rows], total[rows] = -np.inf, -np.inf
+        return replace(self, found=Found(window, total))
 
 
 class Following:
@@ -41,47 +72,82 @@ class Following:
         self._rules = rules
         self._recoveries: dict[Kind, Recovery] = {}
 
-    def begin(self, kind: Kind, seen: Seen, found: Found, broken: Bools, evidence: Evidence, onset: Onset) -> Incident:
+    def members(self, kind: Kind) -> Ints:
+        """Return the rows of the signals of an open incident."""
+        return self._recoveries[kind].rows if kind in self._recoveries else np.zeros(0, dtype=np.int64)
+
+    def begin(self, kind: Kind, seen: Seen, weighed: Weighed) -> Incident:
         """Open an incident of the signals with the most evidence; what is broken comes first."""
-        highest = found.total[broken].min() if broken.any() else found.total.max()
-        chosen = np.flatnonzero((found.total > highest - math.log(100)) | (found.window > NOTABLE) | broken)
-        chosen = chosen[np.lexsort((chosen, -found.total[chosen], ~broken[chosen]))][:MOST_SIGNALS]
+        found, broken, evidence = weighed.found, weighed.broken, weighed.evidence
+        chosen = _chosen(found.total, found.window, broken)
         names = seen.view.names(kind)
         shares = np.exp(found.total - np.logaddexp.reduce(found.total))
         signals = []
-        for at in chosen.tolist():
+        for at in chosen[:MOST_SIGNALS].tolist():
             signal = seen.signal(kind, names[at], float(found.total[at]))
             signals.append(msgspec.structs.replace(signal, share=rounded(float(shares[at]))))
         signals.sort(key=lambda signal: (-round(signal.share, 2), -effect_size(signal), signal.name))
-        incident = self._start(kind, seen, signals, onset.of(int(found.total.argmax())))
-        self._recoveries[kind] = Recovery(evidence.lately(_rows(incident, seen.view)))
+        incident = self._start(kind, seen, signals, weighed.onset.of(int(found.total.argmax())))
+        incident.others = len(chosen) - len(signals)
+        self._recoveries[kind] = Recovery(chosen, evidence.lately(chosen), _told(kind, seen, weighed, chosen))
         if broken.any():  # nothing random: there is no rate to promise
             incident.false_alarms = None
         return incident
 
-    def follow(self, incident: Incident, seen: Seen, found: Found, evidence: Evidence) -> bool:
-        """Look at a further window of an open incident. Returns whether it resolved."""
-        kind, part = incident.kind, _rows(incident, seen.view)
-        recovery = self._recoveries.setdefault(kind, Recovery(evidence.lately(part)))
+    def follow(self, incident: Incident, seen: Seen, weighed: Weighed) -> bool:
+        """Look at a further window of an open incident. Returns whether there is something to tell.
+
+        Signals join it by the evidence that would open an incident without them: that of its own counts as nothing.
+        So incidents and their updates together are within the budget (docs/statistics.md).
+        """
+        kind, found, evidence = incident.kind, weighed.found, weighed.evidence
+        recovery = self._recovery(incident, evidence, seen.view)
+        part, counts = recovery.rows, evidence.tempered(seen.counts(kind))
         speaks = found.total[part] > NOTABLE
-        counts = evidence.tempered(seen.counts(kind))
         recovery.take(evidence.shares[part], counts[part], evidence.lately(part), speaks)
-        names, room = seen.view.names(kind), MOST_SIGNALS - len(incident.signals)
-        joining = [row for row in np.flatnonzero(found.window > NOTABLE).tolist() if row not in part][:room]
-        for row in joining:
-            incident.signals.append(seen.signal(kind, names[row], float(found.window[row])))
-            recovery.join(evidence.lately(np.array([row]))[0])
-        if joining or speaks.any():
-            incident.quiet = 0
+        back = recovery.back(found.total[part])
+        others = found.total.copy()
+        others[part] = -np.inf
+        elsewhere = weighed.broken.copy()
+        elsewhere[part] = False
+        joining = np.zeros(0, dtype=np.int64)
+        if elsewhere.any() or log_mean(others) >= weighed.log_c:
+            joining = _chosen(others, np.where(np.isneginf(others), -np.inf, found.window), elsewhere)
+            recovery.join(joining, evidence.lately(joining), _told(kind, seen, weighed, joining))
             evidence.reset()
+        else:
+            evidence.reset(part[speaks])
+        changed = _with_more_to_tell(incident, seen, weighed, recovery)
+        if back.all() and not len(joining):
+            evidence.reset(part)
+            self._resolve(incident, seen)
+            return True
+        gone = back & speaks.any() & ~np.isin(part, changed)  # if none speaks, all may be on their way back
+        fresh = np.concatenate([joining, changed])
+        if not len(fresh) and not gone.any():
             return False
-        incident.quiet += 1
-        other = found.total[part] > math.log(incident.quiet)  # within the ball E[R] is at most the number of windows
-        if incident.quiet < QUIET_WINDOWS or other.any() or not recovery.back.all():
-            return False
-        evidence.reset()
-        self._resolve(incident, seen.window)
+        released = part[gone]
+        recovery.release(np.isin(recovery.rows, released))
+        began = weighed.onset.of(int(joining[0])) if len(joining) else seen.window.start if len(changed) else None
+        self._update(incident, seen, found, fresh, released, began)
         return True
+
+    def _update(
+        self, incident: Incident, seen: Seen, found: Found, fresh: Ints, released: Ints, began: int | None
+    ) -> None:
+        """Say of an open incident what joined it, as rows in their order, and what came back."""
+        kind, names = incident.kind, seen.view.names(incident.kind)
+        members = self._recoveries[kind].rows
+        back, joined = [names[row] for row in released.tolist()], [names[row] for row in fresh.tolist()]
+        staying = {held.name: held for held in incident.signals if held.name not in (*back, *joined)}
+        signals = [seen.signal(kind, names[row], float(found.total[row])) for row in fresh[:MOST_SIGNALS].tolist()]
+        for name in list(staying)[: MOST_SIGNALS - len(signals)]:
+            now = seen.signal(kind, name, staying[name].evidence)
+            signals.append(msgspec.structs.replace(now, share=staying[name].share))
+        incident.signals, incident.others = signals, len(members) - len(signals)
+        incident.window = seen.window
+        incident.update = Update(seen.window.end, joined[:MOST_SIGNALS], back[:MOST_SIGNALS], began)
+        incident.summary = sentence(incident)
 
     def compare(self, seen: Seen) -> Incident | None:
         """Compare a window with the thresholds that the user fixed."""
@@ -96,9 +162,19 @@ class Following:
         incident = self.open.get(Kind.THRESHOLD)
         if incident is None:
             return self._start(Kind.THRESHOLD, seen, passed[:MOST_SIGNALS], seen.window.start) if passed else None
-        if passed or incident.window.size != seen.window.size:
+        if incident.window.size != seen.window.size:
             return None
-        self._resolve(incident, seen.window)
+        known = {signal.name for signal in incident.signals}
+        joining = [signal for signal in passed if signal.name not in known][: MOST_SIGNALS - len(known)]
+        if joining:
+            incident.signals, incident.window = [*joining, *incident.signals], seen.window
+            names = [signal.name for signal in joining]
+            incident.update = Update(seen.window.end, names, [], seen.window.start)
+            incident.summary = sentence(incident)
+            return incident
+        if passed:
+            return None
+        self._resolve(incident, seen)
         return incident
 
     def close_all(self, window: Window | None, why: str) -> list[Incident]:
@@ -107,7 +183,7 @@ class Following:
         for kind in sorted(self.open):
             incident = self.open[kind]
             assert window is not None
-            self._resolve(incident, window)
+            self._finish(incident, window)
             incident.summary = f"{self._subject}: closed, because {why}."
             closed.append(incident)
         return closed
@@ -115,7 +191,7 @@ class Following:
     def close(self, kind: Kind, window: Window, why: str) -> Incident:
         """Close one that is open, because it is a matter of somebody else now."""
         incident = self.open[kind]
-        self._resolve(incident, window)
+        self._finish(incident, window)
         incident.summary = f"{self._subject}: closed: {why}."
         return incident
 
@@ -132,19 +208,24 @@ class Following:
             window=seen.window,
             signals=signals,
             reference=seen.view.reference.address,
-            summary=summarise_incident(self._subject, kind, signals),
+            summary="",
             began=began,
             false_alarms=promise(seen, self._rules, kind, signals),
             group=self._rules.group,
         )
+        incident.summary = sentence(incident)
         self.open[kind] = incident
         return incident
 
-    def _resolve(self, incident: Incident, window: Window) -> None:
+    def _resolve(self, incident: Incident, seen: Seen) -> None:
+        self._finish(incident, seen.window)
+        incident.summary = sentence(incident)
+
+    def _finish(self, incident: Incident, window: Window) -> None:
         incident.status = Status.RESOLVED
         incident.window = window
         incident.resolved = window.end
-        incident.summary = f"{self._subject}: back within the reference after {incident.kind.replace('_', ' ')}."
+        incident.update = None
         del self.open[incident.kind]
         self._recoveries.pop(incident.kind, None)
 
@@ -158,11 +239,65 @@ class Following:
 
     def restore(self, kind: Kind, evidence: Evidence, view: Watched, held: Mapping[str, Any]) -> None:
         """Take up what was seen of the signals of an open incident."""
-        self._recoveries[kind] = Recovery(evidence.lately(_rows(self.open[kind], view)))
-        self._recoveries[kind].restore(held)
+        incident = self.open[kind]
+        rows, bins = _rows(incident, view), evidence.shares.shape[1]
+        self._recoveries[kind] = Recovery.restored(held, rows, incident.quiet, bins)
+
+    def _recovery(self, incident: Incident, evidence: Evidence, view: Watched) -> Recovery:
+        """Return what was seen of an incident's signals since it opened; it begins now if nothing is known of that."""
+        if incident.kind not in self._recoveries:
+            rows = _rows(incident, view)
+            every = np.ones((len(rows), evidence.shares.shape[1]), dtype=np.bool_)
+            self._recoveries[incident.kind] = Recovery(rows, evidence.lately(rows), every)
+        return self._recoveries[incident.kind]
 
 
 def _rows(incident: Incident, view: Watched) -> Ints:
     """Return the rows of an incident's signals, less those that the present reference does not know."""
     rows = {name: row for row, name in enumerate(view.names(incident.kind))}
     return np.array([rows[signal.name] for signal in incident.signals if signal.name in rows], dtype=np.int64)
+
+
+def _chosen(total: Floats, window: Floats, broken: Bools) -> Ints:
+    """Return which signals an alert is about: those with the most evidence, and what is broken, which comes first."""
+    highest = total[broken].min() if broken.any() else total.max()
+    chosen = np.flatnonzero((total > highest - math.log(100)) | (window > NOTABLE) | broken)
+    return chosen[np.lexsort((chosen, -total[chosen], ~broken[chosen]))]
+
+
+def _told(kind: Kind, seen: Seen, weighed: Weighed, rows: Ints) -> Bools:
+    """Mark the sorts of fault that an alert tells of signals: what is notable in this window, and moved most.
+
+    EXPECTED stands for those that are broken: nothing as expected is left.
+    """
+    shares = weighed.evidence.shares[rows]
+    if kind is not Kind.DATA_QUALITY:
+        return np.zeros(shares.shape, dtype=np.bool_)
+    counts = weighed.evidence.tempered(seen.counts(kind))[rows]
+    found = risen(shares, weighed.evidence.radius[rows], counts, np.zeros(shares.shape, dtype=np.bool_), NOTABLE)
+    moved = np.abs(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-9) - shares)
+    moved[:, Quality.EXPECTED] = 0.0
+    found[np.arange(len(rows)), moved.argmax(axis=1)] = True
+    found[:, Quality.EXPECTED] = weighed.broken[rows]
+    return found
+
+
+def _with_more_to_tell(incident: Incident, seen: Seen, weighed: Weighed, recovery: Recovery) -> Ints:
+    """Return the signals with a fault of a sort that was not told, or so much of it by now that it is critical."""
+    if incident.kind is not Kind.DATA_QUALITY:
+        return np.zeros(0, dtype=np.int64)
+    evidence, rows = weighed.evidence, recovery.rows
+    counts, shares = evidence.tempered(seen.counts(incident.kind))[rows], evidence.shares[rows]
+    told = recovery.told.copy()
+    told[:, Quality.EXPECTED] = False
+    found = risen(shares, evidence.radius[rows], counts, told, weighed.log_c + math.log(len(evidence.shares)))
+    found[:, Quality.EXPECTED] = weighed.broken[rows] & ~recovery.told[:, Quality.EXPECTED]
+    recovery.told = recovery.told | found
+    more = found.any(axis=1)
+    if severity_of(incident) == WARNING:
+        n = counts.sum(axis=1)
+        losses = np.maximum(counts / np.maximum(n, 1e-9)[:, None] - shares, 0.0)[:, LOST]
+        of_service = [seen.view.names(incident.kind)[row] in SERVICE for row in rows.tolist()]
+        losses[of_service, -1] = 0.0
+        more |= n * above(losses.sum(axis=1), LOSS) >= NOTABLE
+    return np.asarray(rows[more])

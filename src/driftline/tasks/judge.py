@@ -43,12 +43,13 @@ from driftline.tasks.volume import VolumeJudge, Volumes
 VERSION = 4
 """1 knew no supplements. 2 had no places, and told of limits with the dead letters. In 3 each version and segment had a
 number of events of its own, and it knew no releases."""
-SUBJECT_VERSION = 5
+SUBJECT_VERSION = 6
 """1 had no trail of references. 2 compared nothing with how events came, did not note when code was last seen, and had
 other tilts (`evidence.guesses`). 3 fed charts how far panes are from the reference's mean, whatever panes had added to
 it: they go on from these scores, and learn from now on (`evidence.baseline`). 4 did not say by which layout it was
-counted, and put all categories but ten into one bin."""
-READ_SUBJECTS = (1, 2, 3, 4, SUBJECT_VERSION)
+counted, and put all categories but ten into one bin. 5 knew no news, counted quiet windows of whole incidents, and told
+what was out of range twice: by its quality and by its drift."""
+READ_SUBJECTS = (1, 2, 3, 4, 5, SUBJECT_VERSION)
 MOST_SHOWN = 20_000
 """Signals that `status` shows of one task: some 6 MB, written with each checkpoint."""
 MOST_LEARNING = 512 << 20

@@ -7,7 +7,7 @@ from driftline.evidence.news import News
 from driftline.evidence.signals import Family, family_of
 from driftline.incidents.incident import Incident, Kind
 from driftline.incidents.level import Facts, name_level
-from driftline.incidents.words import summarise_incident
+from driftline.incidents.words import sentence
 from driftline.tasks.adoption import Origin
 from driftline.tasks.subjects import SubjectJudge
 
@@ -21,21 +21,14 @@ MOST_FIELDS = 3
 
 
 def name_change(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJudge]) -> None:
-    """Give a newly opened incident its level, the reason, and its sentence.
+    """Give an incident that opened, or that others joined, its level, the reason, and its sentence.
 
     `segments` are those of the same model and version that are compared with a reference.
     """
-    level, incident.reason = name_level(_facts(incident, judge, segments))
-    incident.level = None if level is None else level.value
-    incident.summary = summarise_incident(
-        incident.subject,
-        incident.kind,
-        incident.signals,
-        began=incident.began,
-        level=incident.level,
-        reason=incident.reason,
-        false_alarms=incident.false_alarms,
-    )
+    if incident.update is None or incident.update.joined:
+        level, incident.reason = name_level(_facts(incident, judge, segments))
+        incident.level = None if level is None else level.value
+    incident.summary = sentence(incident)
 
 
 def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJudge]) -> Facts:
@@ -43,7 +36,8 @@ def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJu
     subject, reference = incident.subject, judge.watched.reference
     alone = _alone(incident, segments)
     families = {family_of(signal.name) for signal in incident.signals}
-    began = incident.window.start if incident.began is None else incident.began
+    since = incident.began if incident.update is None else incident.update.began
+    began = incident.window.start if since is None else since
     other_version = judge.origin is Origin.VERSION_BEFORE or reference.version not in ("", subject.version)
     return Facts(
         kind=incident.kind,

@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from driftline.evidence.bins import REST, UNSEEN
-from driftline.evidence.contrast import Contrast, contrast
+from driftline.evidence.contrast import Contrast, contrast, vanished
 from driftline.evidence.distances import Effects, effects
-from driftline.evidence.news import KINDS, News, factor_of
+from driftline.evidence.news import KINDS, OFTEN, News, factor_of
 from driftline.evidence.signals import cell_shift
 from driftline.incidents.incident import Kind, Signal, Window
 from driftline.incidents.words import (
     NEVER_SEEN,
-    OTHER_TYPE,
     OUT_OF_RANGE,
     effect_size,
     largest_share,
@@ -52,22 +51,28 @@ class Seen:
         """Return how far every signal is from the reference."""
         return effects(self.view.projection, self.vector, self.news.excess)
 
+    def effects_of(self, kind: Kind) -> dict[str, dict[str, float]]:
+        """Return the effects of each signal of a kind, by name."""
+        found, projection = self.effects(), self.view.projection
+        return {projection.signals[slot]: found.of(slot) for slot in self.view.rows[kind].tolist()}
+
     def signal(self, kind: Kind, name: str, evidence: float) -> Signal:
         """Return a signal's part in an incident."""
         projection = self.view.projection
         slot = projection.signals.index(name)
         found = rounded_all(self.effects().of(slot))
         named: dict[str, float] = {}
-        factor = self._factor(slot)
+        became = ""
+        factor, multiplied = self._factor(slot)
         if kind is Kind.DATA_QUALITY:
             before, after, what = largest_share(name, found)
             if name == EVENTS:
-                named = self._shares(self.news.fields, self.window.count)
-            elif what == NEVER_SEEN:
-                named = self._shares(self.news.values.get(name, {}), self.window.count)
-            elif what == OTHER_TYPE and name in self.news.kinds:
-                kind_before = KINDS.get(projection.role_of(slot) or Role.ODDITIES, "value")
-                what = f"{kind_before} → {max(self.news.kinds[name].items(), key=lambda each: each[1])[0]}"
+                named = self._shares(self.news.fields)
+            elif what in (NEVER_SEEN, OUT_OF_RANGE):
+                named = self._shares(self._new_values(name))
+            if name in self.news.kinds:
+                expected = KINDS.get(projection.role_of(slot) or Role.ODDITIES, "value")
+                became = f"{expected} → {max(self.news.kinds[name].items(), key=lambda each: each[1])[0]}"
             if what != OUT_OF_RANGE:
                 factor = None
         else:
@@ -81,10 +86,31 @@ class Seen:
                 if named:
                     what, share = next(iter(named.items()))
                     before, after = self._before(slot, what)[1], percent(share)
-        return Signal(name, rounded(evidence), found, what=what, before=before, after=after, named=named, factor=factor)
+        return Signal(
+            name,
+            rounded(evidence),
+            found,
+            what=what,
+            before=before,
+            after=after,
+            named=named,
+            became=became,
+            gone=rounded_all(vanished(projection, self.vector, slot)),
+            factor=factor,
+            multiplied=None if factor is None else multiplied,
+        )
 
-    def _shares(self, counts: Mapping[str, int], values: int) -> dict[str, float]:
-        return {name: rounded(count / max(values, 1)) for name, count in list(counts.items())[:MOST_NAMED]}
+    def _new_values(self, name: str) -> Mapping[str, int]:
+        """Return values never seen, or out of range, with their counts: of numbers those of which there are many."""
+        values = self.news.values.get(name, {})
+        far = self.news.far.get(name)
+        if far is None:
+            return values
+        return {value: count for value, count in values.items() if count >= max(2, OFTEN * far.values)}
+
+    def _shares(self, counts: Mapping[str, int]) -> dict[str, float]:
+        """Return the shares of the window's events that the most frequent names had."""
+        return {name: rounded(count / max(self.window.count, 1)) for name, count in list(counts.items())[:MOST_NAMED]}
 
     def _before(self, slot: int, category: str) -> tuple[float, str]:
         """Return the share of the reference's values that a category had at most, that of its bucket; and in words."""
@@ -94,13 +120,15 @@ class Seen:
         share = counts.get(key >> shift << shift, 0) / max(sum(counts.values()), 1)
         return share, f"at most {percent(share)}" if share and shift else percent(share)
 
-    def _factor(self, slot: int) -> float | None:
+    def _factor(self, slot: int) -> tuple[float | None, float]:
+        """Return by what a signal's numbers were multiplied, if they were, and the share of them."""
         projection = self.view.projection
-        logs = self.news.logs.get(projection.signals[slot])
-        if logs is None:
-            return None
-        found = factor_of(self.view.reference.summary, slot, logs, int(projection.totals(self.vector)[slot]))
-        return None if found is None else rounded(found)
+        name = projection.signals[slot]
+        if name not in self.news.logs and name not in self.news.far:
+            return None, 1.0
+        values = int(projection.totals(self.vector)[slot])
+        found = factor_of(self.view.reference.summary, slot, self.news, name, values)
+        return (None, 1.0) if found is None else (rounded(found[0]), rounded(found[1]))
 
     def excess(self, kind: Kind, name: str) -> float:
         """Return a signal's effect size less what chance alone gives on average: for PSI (K - 1)(1/n + 1/m)."""

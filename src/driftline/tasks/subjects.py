@@ -25,12 +25,13 @@ from driftline.evidence.seasons import carried
 from driftline.incidents.budget import KIND_SHARES
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.panes.windows import window_starts
-from driftline.sketches.keys import Ints
+from driftline.sketches.keys import Bools, Ints
 from driftline.sketches.summary import Summary
 from driftline.tasks.adoption import MOST_ADOPTIONS, MOST_OF_A_SEGMENT, Adoption, Origin
 from driftline.tasks.codes import CodeVersions
-from driftline.tasks.following import NOTABLE, Following
+from driftline.tasks.following import NOTABLE, Following, Weighed
 from driftline.tasks.learning import Learner
+from driftline.tasks.overlaps import told_elsewhere
 from driftline.tasks.rules import ModelRules
 from driftline.tasks.seen import Seen
 from driftline.tasks.shown import Counted
@@ -239,8 +240,7 @@ class SubjectJudge:
     def quality(self) -> dict[str, dict[str, float]]:
         """Return the effects of each signal in the window judged last."""
         assert self._seen is not None
-        found, view = self._seen.effects(), self._seen.view
-        return {view.projection.signals[slot]: found.of(slot) for slot in view.rows[Kind.DATA_QUALITY].tolist()}
+        return self._seen.effects_of(Kind.DATA_QUALITY)
 
     @property
     def deadline(self) -> int | None:
@@ -266,10 +266,13 @@ class SubjectJudge:
         changed: list[Incident | None] = []
         enough = window.count >= self._rules.min_events
         if start % size == 0:  # of hopping windows only those that do not overlap add evidence
-            for kind in OWN_KINDS if enough else ():
-                evidence = self._evidence.get((size, kind))
-                if evidence is not None:
-                    changed.append(self._weigh(kind, seen, evidence))
+            weighed: dict[Kind, Weighed] = {
+                kind: self._weigh(kind, seen, self._evidence[size, kind])
+                for kind in (OWN_KINDS if enough else ())
+                if (size, kind) in self._evidence
+            }
+            elsewhere = told_elsewhere(seen, weighed, self.following.members)
+            changed.extend(self._decide(kind, seen, each, elsewhere[kind]) for kind, each in weighed.items())
         if self._rules.thresholds and enough:
             changed.append(self.following.compare(seen))
         found = [incident for incident in changed if incident is not None]
@@ -278,29 +281,36 @@ class SubjectJudge:
                 self._began(incident)
         return found
 
-    def _weigh(self, kind: Kind, seen: Seen, evidence: Evidence) -> Incident | None:
-        """Add a window to the evidence. Returns the incident that this opens or resolves."""
+    def _weigh(self, kind: Kind, seen: Seen, evidence: Evidence) -> Weighed:
+        """Add a window to the evidence."""
         size, onset = seen.window.size, self._onsets[seen.window.size, kind]
         counts = seen.counts(kind)
         found, broken = evidence.update(counts), seen.view.broken(kind, counts)
         onset.add(found.window, seen.window.start)
         if kind in SHOWN:
             self._totals.update(zip(seen.view.names(kind), found.total.tolist(), strict=True))
+        threshold = self._rules.budget.log_threshold(self._allowance(kind), size)
+        return Weighed(found, broken, evidence, onset, threshold)
+
+    def _decide(self, kind: Kind, seen: Seen, weighed: Weighed, elsewhere: Bools) -> Incident | None:
+        """Return the incident that a window opens, changes or resolves; what is told elsewhere joins none."""
+        elsewhere[self.following.members(kind)] = False
+        if elsewhere.any():
+            weighed = weighed.without(np.flatnonzero(elsewhere))
         incident = self.following.open.get(kind)
         if incident is None:
-            threshold = self._rules.budget.log_threshold(self._allowance(kind), size)
-            if evidence.log_m >= threshold or broken.any():
-                return self.following.begin(kind, seen, found, broken, evidence, onset)
-        elif incident.window.size != size:
-            evidence.reset()
-        elif self.following.follow(incident, seen, found, evidence):
+            if weighed.evidence.log_m >= weighed.log_c or weighed.broken.any():
+                return self.following.begin(kind, seen, weighed)
+        elif incident.window.size != seen.window.size:
+            weighed.evidence.reset()
+        elif self.following.follow(incident, seen, weighed):
             return incident
         return None
 
     def _began(self, incident: Incident) -> None:
         """Begin to gather evidence anew, and say what detectors of the signals found not long before: when it began."""
         for (_, kind), evidence in self._evidence.items():
-            if kind is incident.kind:
+            if kind is incident.kind and incident.update is None:
                 evidence.reset()
         names = {signal.name for signal in incident.signals}
         recent = incident.window.end - RECENT * incident.window.size

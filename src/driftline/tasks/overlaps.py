@@ -1,0 +1,52 @@
+"""One change, one alert: what moves a signal's values out of the reference's range moves their distribution as well.
+
+Values out of range, or never seen, speak twice: of data quality and of drift. The kind whose evidence is greater tells
+it, for of what is merely the tail of a drift the drift has more evidence, and of a sentinel or another unit the quality
+has. What the model answers and how long it took have no range that is right: there it is the drift, if there is one.
+Evidence that is told elsewhere counts as nothing, which takes nothing from the false-alarm budget.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from driftline.evidence.bins import Quality
+from driftline.evidence.signals import Family
+from driftline.incidents.incident import Kind
+from driftline.incidents.severity import LOSS
+from driftline.sketches.keys import Bools, Ints
+from driftline.tasks.following import NOTABLE, Weighed
+from driftline.tasks.seen import Seen
+
+FREE = frozenset({Family.OUTPUT, Family.SERVICE})
+ABOUT = 0.8
+"""Of two that are about the same evidence, the quality tells: a new category is one more bin to both."""
+
+
+def told_elsewhere(seen: Seen, weighed: Mapping[Kind, Weighed], members: Callable[[Kind], Ints]) -> dict[Kind, Bools]:
+    """Mark by kind the signals whose change in this window is told by another kind.
+
+    `members` returns the signals of a kind's open incident, as rows: what it told is not told again by the other kind,
+    but for so many values out of range that it is critical.
+    """
+    marked = {kind: np.zeros(len(each.found.total), dtype=np.bool_) for kind, each in weighed.items()}
+    if Kind.DATA_QUALITY not in weighed:
+        return marked
+    view, quality = seen.view, weighed[Kind.DATA_QUALITY]
+    counts, shares = seen.counts(Kind.DATA_QUALITY), quality.evidence.shares
+    rises = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) - shares
+    rises[:, Quality.EXPECTED] = 0.0
+    of_values = np.isin(rises.argmax(axis=1), (Quality.OUT_OF_RANGE, Quality.UNSEEN)) & (rises.max(axis=1) > 0)
+    grave = rises[:, Quality.OUT_OF_RANGE] >= LOSS
+    for kind in (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT):
+        if kind not in weighed:
+            continue
+        slots, here, there = np.intersect1d(view.rows[Kind.DATA_QUALITY], view.rows[kind], return_indices=True)
+        of_quality, of_drift = quality.found.total[here], weighed[kind].found.total[there]
+        free = np.array([view.projection.families[slot] in FREE for slot in slots.tolist()], dtype=np.bool_)
+        more = (of_drift > NOTABLE) & (free | (ABOUT * of_drift > of_quality))
+        open_there, open_here = np.isin(there, members(kind)), np.isin(here, members(Kind.DATA_QUALITY))
+        drifts = more | (open_there & ~(grave[here] & ~free))
+        marked[Kind.DATA_QUALITY][here[of_values[here] & drifts]] = True
+        marked[kind][there[of_values[here] & ~drifts & ((of_quality > NOTABLE) | open_here)]] = True
+    return marked

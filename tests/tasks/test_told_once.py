@@ -1,0 +1,220 @@
+"""Each fault is told once, by name, with right numbers and urgency: the first, and what joins it while it is open."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from driftline.incidents.incident import Incident, Kind
+from driftline.incidents.severity import severity_of
+from driftline.incidents.words import TIMES
+from tests.tasks.changes import HOUR, START, Event, Stream, watching
+from tests.tasks.test_naming import opened
+
+Faults = Callable[[Event, float, np.random.Generator], None]
+
+
+def told(faults: Faults, hours: float = 11, **stream: Any) -> list[Incident]:
+    """Return what is told of a stream. `faults` changes its events, given the hour; 6 h are learned."""
+
+    def change(event: Event, chance: np.random.Generator) -> Event:
+        faults(event, (event["event_time"] - START) / HOUR, chance)
+        return event
+
+    return opened(Stream(change, begin=0, hours=hours, a_minute=20, **stream))
+
+
+def hour_of(incident: Incident) -> float:
+    return (incident.window.end - START) / HOUR
+
+
+def test_a_second_fault_is_told_while_the_first_is_open() -> None:
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        if hour >= 8:
+            event["features"]["y"] = None
+        if hour >= 9:
+            event["features"]["x"] = str(event["features"]["x"])
+
+    first, second = told(faults)
+    assert first.update is None
+    assert second.update is not None
+    assert second.id == first.id
+    assert second.update.joined == ["features.x"]
+    assert second.update.began == START + 9 * HOUR
+    assert hour_of(second) == pytest.approx(9 + 1 / 6)
+    assert [signal.name for signal in second.signals] == ["features.x", "features.y"]
+    assert "data quality changed further since about" in second.summary
+    assert ": x 0 % → 100 % number → text. Still: y 0 % → 100 % null." in second.summary
+    assert second.summary.endswith("Code: the schema changed: x became text.")
+
+
+def test_one_fault_that_ends_while_another_goes_on_is_told_and_told_again_if_it_comes_back() -> None:
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        if 8 <= hour < 10 or hour >= 12:
+            event["features"]["y"] = None
+        if hour >= 8.5:
+            event["features"]["x"] = None
+
+    _, joined, back, again = told(faults, hours=13)
+    assert all(incident.update is not None for incident in (joined, back, again))
+    assert back.update is not None
+    assert (back.update.joined, back.update.back) == ([], ["features.y"])
+    assert 10 < hour_of(back) < 11
+    assert "Back to normal: y. Still: x 0 % → 100 % null." in back.summary
+    assert again.update is not None
+    assert again.update.joined == ["features.y"]
+
+
+def test_a_fault_of_another_sort_on_the_same_signal_is_told() -> None:
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        if hour >= 8 and chance.random() < 0.4:
+            event["features"]["y"] = None
+        elif hour >= 9.5 and chance.random() < 0.5:
+            event["features"]["y"] = str(event["features"]["y"])
+
+    _, second = told(faults)
+    assert second.update is not None
+    assert second.update.joined == ["features.y"]
+    assert "null" in second.summary
+    assert "number → text" in second.summary
+
+
+def test_a_fault_that_becomes_grave_is_told_again() -> None:
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        if hour >= 8 and chance.random() < (0.06 if hour < 10 else 1.0):
+            event["features"]["y"] = None
+
+    first, second = told(faults, seed=3)
+    assert (severity_of(first), severity_of(second)) == ("warning", "critical")
+    assert "y 0 % → 100 % null" in second.summary
+    assert hour_of(second) == pytest.approx(10 + 1 / 6)
+
+
+def test_more_signals_than_are_listed_are_followed() -> None:
+    """Twelve go at once and ten are listed: the others do not join later, and what comes then is told."""
+
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        event["features"] |= {f"f{at}": float(chance.normal()) if hour < 8 else None for at in range(12)}
+        if hour >= 9:
+            event["features"]["x"] = None
+
+    first, second = told(faults, hours=10.5)
+    assert (len(first.signals), first.others) == (10, 2)
+    assert second.update is not None
+    assert second.update.joined == ["features.x"]
+    assert (len(second.signals), second.others) == (10, 3)
+
+
+ONE_ALERT: dict[str, tuple[Callable[[Event, Any], None], tuple[Kind, str, str]]] = {
+    "a slow service": (
+        lambda event, chance: event.update(latency_ms=3 * event["latency_ms"]),
+        (Kind.DATA_DRIFT, "warning", "Environment: only the service's latency moved."),
+    ),
+    "another probability": (
+        lambda event, chance: event.update(prediction=event["prediction"] * 0.4 + 0.6),
+        (Kind.PREDICTION_DRIFT, "warning", "prediction.value mean"),
+    ),
+    "another unit": (
+        lambda event, chance: event["features"].update(x=1_000 * event["features"]["x"]),
+        (Kind.DATA_QUALITY, "critical", f", {TIMES} 1,000."),
+    ),
+    "a hundredth": (
+        lambda event, chance: event["features"].update(amount=event["features"]["amount"] / 100),
+        (Kind.DATA_QUALITY, "critical", ", ÷ 100."),
+    ),
+    "a category renamed": (
+        lambda event, chance: event["features"].update(city=event["features"]["city"].replace("Turin", "Torino")),
+        (Kind.DATA_QUALITY, "warning", " never seen before: Torino ("),
+    ),
+    "what it was called before": (
+        lambda event, chance: event["features"].update(city=event["features"]["city"].replace("Turin", "Torino")),
+        (Kind.DATA_QUALITY, "warning", ", gone: Turin (was "),
+    ),
+    "all in capitals": (
+        lambda event, chance: event["features"].update(city=event["features"]["city"].upper()),
+        (Kind.DATA_QUALITY, "critical", " never seen before: OSLO ("),
+    ),
+    "a sentinel": (
+        lambda event, chance: event["features"].update(x=-999 if chance.random() < 0.2 else event["features"]["x"]),
+        (Kind.DATA_QUALITY, "critical", " out of range (mean "),
+    ),
+    "a sentinel by name": (
+        lambda event, chance: event["features"].update(x=-999 if chance.random() < 0.2 else event["features"]["x"]),
+        (Kind.DATA_QUALITY, "critical", "): -999 ("),
+    ),
+    "booleans as numbers": (
+        lambda event, chance: event["features"].update(member=int(event["features"]["member"])),
+        (Kind.DATA_QUALITY, "critical", "member 0 % → 100 % boolean → number."),
+    ),
+    "a new field": (
+        lambda event, chance: event["features"].update(channel="web"),
+        (Kind.DATA_QUALITY, "warning", "new field: channel (100 %). Code: the schema changed: channel is new."),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", ONE_ALERT)
+def test_it_is_one_alert_that_says_what_happened(what: str) -> None:
+    change, (kind, severity, words) = ONE_ALERT[what]
+
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        event["latency_ms"] = float(chance.lognormal(2, 0.5))
+        event["features"] |= {"member": bool(chance.random() < 0.3), "amount": float(chance.lognormal(10, 0.5))}
+        if hour >= 8:
+            change(event, chance)
+
+    (incident,) = told(faults, hours=10)
+    assert (incident.kind, severity_of(incident)) == (kind, severity)
+    assert words in incident.summary
+
+
+def test_the_mean_of_another_unit_is_right() -> None:
+    truth: list[float] = []
+
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        event["features"]["amount"] = float(chance.lognormal(10, 0.5)) * (1_000 if hour >= 8 else 1)
+        if 8 <= hour < 8 + 1 / 6:
+            truth.append(event["features"]["amount"])
+
+    (incident,) = told(faults, hours=9)
+    (signal,) = incident.signals
+    assert (signal.factor, signal.multiplied) == (1_000, 1)
+    assert signal.effects["mean_after"] == pytest.approx(np.mean(truth), rel=1e-3)
+
+
+def test_a_unit_that_changed_for_one_tenant_is_told_with_its_share_and_in_its_segment() -> None:
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        event["features"]["amount"] = float(chance.lognormal(10, 0.5))
+        if hour >= 8 and event["segment"]["tenant"] == "b":
+            event["features"]["amount"] *= 1_000
+
+    found = opened_by_tenant(faults)
+    (whole,) = [incident for incident in found if not incident.subject.segment]
+    (of_b,) = [incident for incident in found if incident.subject.segment]
+    assert of_b.summary.startswith("m[tenant=b]: ")
+    assert f", {TIMES} 1,000." in of_b.summary
+    assert f", {TIMES} 1,000 in 5" in whole.summary
+    assert "tenant=b alone moved" in whole.summary
+
+
+def opened_by_tenant(faults: Faults) -> list[Incident]:
+    def change(event: Event, chance: np.random.Generator) -> Event:
+        faults(event, (event["event_time"] - START) / HOUR, chance)
+        return event
+
+    return opened(
+        Stream(change, begin=0, hours=9, a_minute=20, tenants=("a", "b")),
+        watching(segments=["tenant"], windows=["10m"]),
+    )
+
+
+def test_a_category_that_drift_told_is_not_told_again_by_its_quality() -> None:
+    """Both gather evidence of a few; whichever is first tells."""
+
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        if hour >= 8 and chance.random() < 0.012:
+            event["features"]["city"] = "Paris"
+
+    (incident,) = told(faults, hours=13)
+    assert "Paris" in incident.summary
