@@ -56,8 +56,8 @@ class Load:
     """Event time that passes."""
 
 
-FULL: Final = Load(8_000, 4_000)
-"""A pane of a minute holds 120,000 records."""
+FULL: Final = Load(8_000, 60_000)
+"""A pane ends with each round: so references are learned, and windows are judged, within minutes."""
 
 Event = dict[str, Any]
 Producer = Callable[[random.Random, LimitSettings], Event | bytes]
@@ -82,8 +82,8 @@ def steady(chance: random.Random, limits: LimitSettings) -> Event:
 
 
 def models(chance: random.Random, limits: LimitSettings) -> Event:
-    """More models than are watched."""
-    return {"model": f"model {_below(chance, limits.models)}", "features": _numbers(chance)}
+    """More models than are watched. Their names come last in order, so those below are watched, too."""
+    return {"model": f"wide {_below(chance, limits.models)}", "features": _numbers(chance)}
 
 
 def versions(chance: random.Random, limits: LimitSettings) -> Event:
@@ -100,7 +100,7 @@ def segments(chance: random.Random, limits: LimitSettings) -> Event:
 def groups(chance: random.Random, limits: LimitSettings) -> Event:
     """Every model with versions and segments beyond the limits, at once."""
     return {
-        "model": f"model {_below(chance, limits.models)}",
+        "model": f"wide {_below(chance, limits.models)}",
         "model_version": f"v{_below(chance, limits.versions)}",
         "segment": {"tenant": f"tenant {_below(chance, limits.segments)}"},
         "features": _numbers(chance),
@@ -256,7 +256,7 @@ def settings_for(limits: LimitSettings, learn: str) -> Settings:
 
 
 def run(
-    *, limits: LimitSettings, learn: str = "1h", seconds: float = 0.0, every: float = 0.0, rounds: int = 0,
+    *, limits: LimitSettings, learn: str = "10m", seconds: float = 0.0, every: float = 0.0, rounds: int = 0,
     load: Load = FULL, producers: Sequence[str] = (), seed: int = 1,
 ) -> Iterator[Seen]:  # fmt: skip
     """Yield looks at this process while producers go beyond all limits, for so long or for so many rounds.
@@ -294,33 +294,61 @@ def resident() -> float:
 
 
 def main() -> None:
-    """Print looks, and whether memory is bounded."""
+    """Print looks as they come, and write the page."""
     parser = ArgumentParser(prog="python -m driftline.bench.memory", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--only", nargs="*", default=[], choices=[*PRODUCERS])
+    parser.add_argument("--output", type=Path, help="the page to write")
     asked = parser.parse_args()
-    limits = LimitSettings()
-    print(
-        "| minutes | records | resident MiB | state MiB | subjects |",
-        "|---:|---:|---:|---:|---:|",
-        sep="\n",
-        flush=True,
-    )
-    looks = []
+    limits, looks = LimitSettings(), list[Seen]()
     for seen in run(limits=limits, seconds=asked.minutes * 60, every=asked.minutes * 3, producers=asked.only):
         looks.append(seen)
-        row = [
-            f"{seen.seconds / 60:.1f}",
-            f"{seen.records:,}",
-            f"{seen.rss_mib:,.0f}",
-            f"{seen.state_mib:,.1f}",
-            f"{seen.subjects:,}",
+        print(_row(seen), flush=True)
+    print(_verdict(looks))
+    if asked.output is not None:
+        asked.output.write_text(page(limits, looks))
+
+
+def page(limits: LimitSettings, looks: Sequence[Seen]) -> str:
+    """Return what was seen, as a page of the documentation."""
+    held = ", ".join(f"{getattr(limits, name):,} {name}" for name in ("models", "versions", "segments", "signals"))
+    head = ["minutes", "records", "resident MiB", "state MiB", "subjects"]
+    lines = [
+        "# Memory at the limits",
+        "",
+        f"`make memory` drives one worker with {PARTITIONS} partitions of each topic at full speed, and writes this",
+        f"page. Producers send {BEYOND:g} times as much as the default limits allow ({held},",
+        f"{limits.groups:,} groups of a task), names of any length, categories that never come again, shapes that",
+        "change and records that are none. The same process makes these records. *State* is what its checkpoints",
+        f"hold in the store. A minute of event time passes with every {FULL.records:,} records.",
+        "",
+        f"| {' | '.join(head)} |",
+        f"|{'---:|' * len(head)}",
+        *map(_row, looks),
+        "",
+        *_verdict(looks).splitlines(),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(seen: Seen) -> str:
+    sizes = f"{seen.rss_mib:,.0f} | {seen.state_mib:,.1f} | {seen.subjects:,}"
+    return f"| {seen.seconds / 60:.1f} | {seen.records:,} | {sizes} |"
+
+
+def _verdict(looks: Sequence[Seen]) -> str:
+    events, sizes = looks[-1].events, [seen.rss_mib for seen in looks]
+    fates = ", ".join(f"{name} {events[name]:,}" for name in ("consumed", "accepted", "refused", "watched"))
+    beyond = ", ".join(f"{name} {count:,}" for name, count in sorted(events.items()) if name not in fates)
+    return "\n".join(
+        [
+            f"**{max(sizes):,.0f} MiB at most**; grown over the second half: {growth(sizes):.0f} MiB.",
+            "",
+            f"In the end: {fates}.",
+            "",
+            f"Beyond their limit: {beyond}.",
         ]
-        print(f"| {' | '.join(row)} |", flush=True)
-    fates = ", ".join(f"{name} {count:,}" for name, count in looks[-1].events.items())
-    print(f"\n{fates}.\n")
-    sizes = [seen.rss_mib for seen in looks]
-    print(f"Grown over the second half: {growth(sizes):.0f} MiB of {max(sizes):,.0f} MiB.")
+    )
 
 
 if __name__ == "__main__":
