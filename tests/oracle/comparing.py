@@ -8,6 +8,7 @@ from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.sketches.summary import ROLES
 from driftline.tasks.summarise import SummariseSettings
 from tests.oracle import judge
+from tests.oracle.limits import Most
 from tests.oracle.summarise import Content, Rules
 from tests.oracle.watching import ModelRules
 
@@ -32,9 +33,15 @@ def rules_for(settings: Settings) -> Rules:
 
 
 def judge_rules_for(settings: Settings) -> judge.Rules:
-    """Return what Judge knows of the stream."""
-    found = judge_settings(settings)
-    return judge.Rules(settings.group, found.stream_window_ms, found.dead_letter_share)
+    """Return what Judge knows of the stream, and of limits."""
+    found, limits = judge_settings(settings), settings.limits
+    return judge.Rules(
+        settings.group,
+        found.stream_window_ms,
+        found.dead_letter_share,
+        Most(limits.models, limits.versions, limits.segments),
+        lambda model: found.rules(model).windows[0][0],
+    )
 
 
 def model_rules_for(settings: Settings) -> Callable[[str], ModelRules]:

@@ -3,9 +3,11 @@ of the stream itself, and what an alert is called. The rest is in `watching`.
 """
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from tests.oracle.limits import Most, Places
 from tests.oracle.summarise import ROLES, Content, category_key, sketch
 from tests.oracle.tally import Tally, tally_of, together
 
@@ -57,11 +59,14 @@ class Told:
 
 @dataclass(frozen=True)
 class Rules:
-    """What Judge knows of the stream."""
+    """What Judge knows of the stream, and of limits."""
 
     group: str
     stream_window_ms: int
     dead_letter_share: float
+    most: Most
+    window_ms: Callable[[str], int]
+    """Length of a model's windows in which it is told what is beyond limits."""
 
 
 def name(*parts: str) -> str:
@@ -121,9 +126,17 @@ class Oracle:
     told: list[Told] = field(default_factory=list)
     """What was told of the stream itself."""
     _stream: dict[int, Counter[str]] = field(default_factory=dict)
-    _beyond: dict[int, Counter[str]] = field(default_factory=dict)
-    """By end of a window of the stream."""
-    _open: dict[str, int] = field(default_factory=dict)
+    places: Places = field(init=False)
+    _tells: bool = False
+    """Whether anything came of the stream itself: so it is here that models beyond the limit are told."""
+    _beyond: dict[tuple[int, str], Counter[str]] = field(default_factory=dict)
+    """By end of a window, and model."""
+    _open: dict[tuple[str, str], int] = field(default_factory=dict)
+    """By kind and model when it opened."""
+
+    def __post_init__(self) -> None:
+        """Begin with all places free."""
+        self.places = Places(self.rules.most)
 
     def take(self, record: Content | Mark) -> None:
         """Take in one record of the log."""
@@ -175,7 +188,7 @@ class Oracle:
         while True:
             ends = [end for end, _, _ in self.waiting]
             ends += [start + self.rules.stream_window_ms for start in self._stream]
-            ends += self._beyond
+            ends += [end for end, _ in self._beyond]
             if not ends or min(ends) > limit:
                 break
             time = min(ends)
@@ -186,19 +199,38 @@ class Oracle:
 
     def _complete(self, key: tuple[int, int, str], records: list[Content], mark: int | None = None) -> None:
         end, start, model = key
+        at = end if mark is None else mark + 1
         if model == "":
             for record in records:
                 self._count_stream(record)
-        if model[:1] in ("", CENSUS):
+            return
+        if model[:1] == CENSUS:
+            heard: Counter[str] = Counter()
+            for record in records:
+                heard.update({name: tally_of(record, rank).events for rank, (name, _) in enumerate(record.groups)})
+            beyond = self.places.hear(heard)
+            self._note("", at if self._tells else None, {"models": beyond})
             return
         parts: dict[Subject, list[Tally]] = defaultdict(list)
         for record in records:
             for rank, (version, segment) in enumerate(record.groups):
                 parts[model, version, segment].append(tally_of(record, rank))
-        tallies = {subject: together(held) for subject, held in sorted(parts.items())}
-        self.slices.append(Slice(end, start, model, with_mix(tallies), mark))
+        watched, more = self.places.admit(model, {subject: together(held) for subject, held in sorted(parts.items())})
+        self._note(model, at, more)
+        if watched:
+            self.slices.append(Slice(end, start, model, with_mix(watched), mark))
+
+    def _note(self, model: str, at: int | None, beyond: Mapping[str, int]) -> None:
+        """Count what is beyond limits until a time, in the window that it is in or ends."""
+        if at is not None and any(beyond.values()):
+            size = self._window_of(model)
+            self._beyond.setdefault((-(-at // size) * size, model), Counter()).update(beyond)
+
+    def _window_of(self, model: str) -> int:
+        return self.rules.window_ms(model) if model else self.rules.stream_window_ms
 
     def _count_stream(self, record: Content) -> None:
+        self._tells = True
         window = self._stream.setdefault(record.start - record.start % self.rules.stream_window_ms, Counter())
         window["records"] += tally_of(record, 0).events
         for _, slot, _, _, buckets in record.cells:
@@ -209,9 +241,7 @@ class Oracle:
                     window[f"{signal}:{what}"] += count
                 limit = what if signal == "beyond_limits" else CAPACITY.get(what) if signal == "fate" else None
                 if limit is not None:
-                    size = self.rules.stream_window_ms
-                    end = -(-(record.start + record.length) // size) * size
-                    self._beyond.setdefault(end, Counter())[limit] += count
+                    self._note("", record.start + record.length, {limit: count})
 
     def _judge_stream(self, time: int) -> None:
         for start in sorted(self._stream):
@@ -221,21 +251,21 @@ class Oracle:
             window = self._stream.pop(start)
             fates = {fact[5:]: n for fact, n in window.items() if fact.startswith("fate:") and fact != "fate:accepted"}
             many = sum(fates.values()) > max(self.rules.dead_letter_share * window["records"], FEWEST_REFUSED - 1)
-            self._decide("dead_letters", start, end, fates if many else {})
-        for end in sorted(end for end in self._beyond if end <= time):
-            start = end - self.rules.stream_window_ms
-            self._decide("capacity", start, end, self._beyond.pop(end))
-            if "capacity" in self._open:
-                self._beyond.setdefault(end + self.rules.stream_window_ms, Counter())
+            self._decide("dead_letters", "", start, end, fates if many else {})
+        for end, model in sorted(key for key in self._beyond if key[0] <= time):
+            size = self._window_of(model)
+            self._decide("capacity", model, end - size, end, self._beyond.pop((end, model)))
+            if ("capacity", model) in self._open:
+                self._beyond.setdefault((end + size, model), Counter())
 
-    def _decide(self, kind: str, start: int, end: int, counts: dict[str, int]) -> None:
-        if bool(counts) == (kind in self._open):
+    def _decide(self, kind: str, model: str, start: int, end: int, counts: Mapping[str, int]) -> None:
+        if bool(counts) == ((kind, model) in self._open):
             return
         status = "firing" if counts else "resolved"
-        opened = self._open.setdefault(kind, end)
+        opened = self._open.setdefault((kind, model), end)
         if not counts:
-            del self._open[kind]
+            del self._open[kind, model]
         ranked = tuple((what, float(n)) for what, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-        key = name(self.rules.group, "", "", "", kind)
+        key = name(self.rules.group, model, "", "", kind)
         alert = alert_name(key, opened, status, end)
         self.told.append(Told(alert, key, kind, status, opened, start, end, ranked))
