@@ -95,8 +95,8 @@ client: setup ## Measure what `pip install driftline` brings to a service that p
 	@$(BIN)/python -m tests.client
 
 .PHONY: memory
-memory: setup ## Measure what a worker holds in memory far beyond all limits, and write docs/memory.md: MINUTES=10
-	@$(BIN)/python -m driftline.bench.memory --minutes $(or $(MINUTES),10) --output docs/memory.md
+memory: setup ## Measure what a worker holds in memory far beyond all limits, and write docs/memory.md: MINUTES=10 SHARE=0.05
+	@$(BIN)/python -m driftline.bench.memory --minutes $(or $(MINUTES),10) --share $(or $(SHARE),1) --output docs/memory.md
 
 .PHONY: detection
 detection: setup ## Measure what is found and how often wrongly, and write docs/detection.md (ARGS=--quick: a small run, ARGS='--parts lengths': one part)

@@ -59,6 +59,19 @@ class Load:
 FULL: Final = Load(8_000, 60_000)
 """A pane ends with each round: so references are learned, and windows are judged, within minutes."""
 
+LIMITED: Final = ("models", "versions", "segments", "signals", "groups")
+HEAD: Final = f"""# Memory at the limits
+
+`make memory` drives one worker with {PARTITIONS} partitions of each topic at full speed, and writes this page.
+Producers send {BEYOND:g} times as much of each thing as the limits allow, names of any length, categories that
+never come again, shapes that change, and records that are none. The same process makes these records. *State* is
+what its checkpoints hold in the store. A minute of event time passes with every {FULL.records:,} records; how many come
+depends on the machine, and on what else runs there.
+
+Memory grows while places are taken and references are learned. It is bounded by the places, and by 512 MiB of what
+references are learned from in each task.
+"""
+
 Event = dict[str, Any]
 Producer = Callable[[random.Random, LimitSettings], Event | bytes]
 
@@ -256,7 +269,7 @@ def settings_for(limits: LimitSettings, learn: str) -> Settings:
 
 
 def run(
-    *, limits: LimitSettings, learn: str = "10m", seconds: float = 0.0, every: float = 0.0, rounds: int = 0,
+    *, limits: LimitSettings, learn: str = "50 events", seconds: float = 0.0, every: float = 0.0, rounds: int = 0,
     load: Load = FULL, producers: Sequence[str] = (), seed: int = 1,
 ) -> Iterator[Seen]:  # fmt: skip
     """Yield looks at this process while producers go beyond all limits, for so long or for so many rounds.
@@ -297,38 +310,52 @@ def main() -> None:
     """Print looks as they come, and write the page."""
     parser = ArgumentParser(prog="python -m driftline.bench.memory", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument(
+        "--share", type=float, default=1.0, help="of the default limits: of fewer, all places are taken"
+    )
+    parser.add_argument("--learn", default="50 events", help="what references are learned from")
     parser.add_argument("--only", nargs="*", default=[], choices=[*PRODUCERS])
-    parser.add_argument("--output", type=Path, help="the page to write")
+    parser.add_argument("--output", type=Path, help="the page to write; what it says of other shares stays")
     asked = parser.parse_args()
-    limits, looks = LimitSettings(), list[Seen]()
-    for seen in run(limits=limits, seconds=asked.minutes * 60, every=asked.minutes * 3, producers=asked.only):
+    limits, looks = limits_of(asked.share), list[Seen]()
+    for seen in run(
+        limits=limits, learn=asked.learn, seconds=asked.minutes * 60, every=asked.minutes * 3, producers=asked.only
+    ):
         looks.append(seen)
         print(_row(seen), flush=True)
-    print(_verdict(looks))
+    print(_verdict(limits, looks))
     if asked.output is not None:
-        asked.output.write_text(page(limits, looks))
+        before = asked.output.read_text() if asked.output.exists() else ""
+        asked.output.write_text(page(before, asked.share, asked.learn, limits, looks))
 
 
-def page(limits: LimitSettings, looks: Sequence[Seen]) -> str:
-    """Return what was seen, as a page of the documentation."""
-    held = ", ".join(f"{getattr(limits, name):,} {name}" for name in ("models", "versions", "segments", "signals"))
+def limits_of(share: float) -> LimitSettings:
+    """Return this share of each limit."""
+    whole = LimitSettings()
+    return whole.model_copy(update={name: max(int(getattr(whole, name) * share), 1) for name in LIMITED})
+
+
+def page(before: str, share: float, learn: str, limits: LimitSettings, looks: Sequence[Seen]) -> str:
+    """Return the page of the documentation with this section, and the others that it has."""
+    _, *others = before.split("\n## ")
+    sections = {other.splitlines()[0]: other.rstrip() for other in others}
+    title = f"At {share:.4g} of the default limits"
+    sections[title] = "\n".join([title, "", *_section(learn, limits, looks)]).rstrip()
+    return "\n## ".join([HEAD, *(sections[name] for name in sorted(sections, reverse=True))]) + "\n"
+
+
+def _section(learn: str, limits: LimitSettings, looks: Sequence[Seen]) -> list[str]:
+    held = ", ".join(f"{getattr(limits, name):,} {name}" for name in LIMITED)
     head = ["minutes", "records", "resident MiB", "state MiB", "subjects"]
-    lines = [
-        "# Memory at the limits",
-        "",
-        f"`make memory` drives one worker with {PARTITIONS} partitions of each topic at full speed, and writes this",
-        f"page. Producers send {BEYOND:g} times as much as the default limits allow ({held},",
-        f"{limits.groups:,} groups of a task), names of any length, categories that never come again, shapes that",
-        "change and records that are none. The same process makes these records. *State* is what its checkpoints",
-        f"hold in the store. A minute of event time passes with every {FULL.records:,} records.",
+    return [
+        f"Limits: {held} of each task. References learn from {learn}.",
         "",
         f"| {' | '.join(head)} |",
         f"|{'---:|' * len(head)}",
         *map(_row, looks),
         "",
-        *_verdict(looks).splitlines(),
+        *_verdict(limits, looks).splitlines(),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _row(seen: Seen) -> str:
@@ -336,13 +363,14 @@ def _row(seen: Seen) -> str:
     return f"| {seen.seconds / 60:.1f} | {seen.records:,} | {sizes} |"
 
 
-def _verdict(looks: Sequence[Seen]) -> str:
+def _verdict(limits: LimitSettings, looks: Sequence[Seen]) -> str:
     events, sizes = looks[-1].events, [seen.rss_mib for seen in looks]
     fates = ", ".join(f"{name} {events[name]:,}" for name in ("consumed", "accepted", "refused", "watched"))
     beyond = ", ".join(f"{name} {count:,}" for name, count in sorted(events.items()) if name not in fates)
     return "\n".join(
         [
-            f"**{max(sizes):,.0f} MiB at most**; grown over the second half: {growth(sizes):.0f} MiB.",
+            f"**{max(sizes):,.0f} MiB at most**; grown over the second half: {growth(sizes):.0f} MiB, with",
+            f"{looks[-1].subjects:,} subjects of at most {limits.groups * PARTITIONS:,}.",
             "",
             f"In the end: {fates}.",
             "",
