@@ -6,7 +6,7 @@ from driftline.config import LimitSettings
 
 def test_what_is_held_stays_bounded_far_beyond_all_limits() -> None:
     limits = LimitSettings.model_validate(
-        {"models": 8, "versions": 4, "segments": 6, "signals": 12, "groups": 12, "keep": "1h"}
+        {"models": 12, "versions": 4, "segments": 6, "signals": 12, "groups": 12, "keep": "1h"}
     )
     looks = list(run(limits=limits, learn="20 events", rounds=16, load=Load(240, 600_000)))
     middle, end = looks[len(looks) // 2], looks[-1]

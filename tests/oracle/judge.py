@@ -215,10 +215,11 @@ class Oracle:
         for record in records:
             for rank, (version, segment) in enumerate(record.groups):
                 parts[model, version, segment].append(tally_of(record, rank))
-        watched, more = self.places.admit(model, {subject: together(held) for subject, held in sorted(parts.items())})
+        tallies = {subject: together(held) for subject, held in sorted(parts.items())}
+        watched, more = self.places.admit(model, with_mix(tallies))
         self._note(model, at, more)
         if watched:
-            self.slices.append(Slice(end, start, model, with_mix(watched), mark))
+            self.slices.append(Slice(end, start, model, watched, mark))
 
     def _note(self, model: str, at: int | None, beyond: Mapping[str, int]) -> None:
         """Count what is beyond limits until a time, in the window that it is in or ends."""

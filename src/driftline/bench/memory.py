@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from driftline.bench.path import MIB, growth
+from driftline.bench.path import MIB
 from driftline.columns.times import LATEST
 from driftline.config import LimitSettings, Settings
 from driftline.log.api import Headers, Outgoing, Record, TopicPartition
@@ -68,7 +68,7 @@ never come again, shapes that change, and records that are none. The same proces
 what its checkpoints hold in the store. A minute of event time passes with every {FULL.records:,} records; how many come
 depends on the machine, and on what else runs there.
 
-Memory grows while places are taken and references are learned. It is bounded by the places, and by 512 MiB of what
+Memory grows while places are taken and references are learned. What ends it are the places, and 512 MiB of what
 references are learned from in each task.
 """
 
@@ -367,10 +367,12 @@ def _verdict(limits: LimitSettings, looks: Sequence[Seen]) -> str:
     events, sizes = looks[-1].events, [seen.rss_mib for seen in looks]
     fates = ", ".join(f"{name} {events[name]:,}" for name in ("consumed", "accepted", "refused", "watched"))
     beyond = ", ".join(f"{name} {count:,}" for name, count in sorted(events.items()) if name not in fates)
+    most, since = limits.groups * PARTITIONS, sizes[-1] - sizes[len(sizes) // 2]
+    room = "" if looks[-1].subjects > 0.9 * most else " Places were still free: this does not show where growth ends."
     return "\n".join(
         [
-            f"**{max(sizes):,.0f} MiB at most**; grown over the second half: {growth(sizes):.0f} MiB, with",
-            f"{looks[-1].subjects:,} subjects of at most {limits.groups * PARTITIONS:,}.",
+            f"**{max(sizes):,.0f} MiB at most**, {since:,.0f} MiB of them since the middle,",
+            f"with {looks[-1].subjects:,} subjects of at most {most:,}.{room}",
             "",
             f"In the end: {fates}.",
             "",
