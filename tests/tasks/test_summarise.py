@@ -396,3 +396,22 @@ def test_a_record_survives_its_encoding() -> None:
     for value, pane in zip([v for v in sent if v in {p.encode() for p in panes_of(sent)}], panes_of(sent), strict=True):
         assert isinstance(pane, PaneRecord)
         assert pane.encode() == value
+
+
+@pytest.mark.parametrize(
+    "predictions", [("yes", {"label": "no"}), (1.0, {"value": 2.0}), (True, {"label": False}), ({"value": None}, 1.0)]
+)
+def test_a_signal_that_is_spelled_in_two_ways_is_one_column(
+    predictions: tuple[object, ...],
+) -> None:
+    settings = summarise_settings(tags=lambda model: ("tenant",))
+    task, blobs = Summarise(settings, 0, 1), dict[str, bytes]()
+    values = [event(at, prediction=said, segment={"tenant": "a"}) for at, said in enumerate(predictions)]
+    assert task.process(values, [START] * len(values), len(values)) == []
+    task.emit()
+    stored(blobs, task)
+    again = Summarise(settings, 0, 1)
+    again.restore(blobs)
+    for each in (task, again):
+        each.end()
+    assert [record.encode() for record in again.emit()] == [record.encode() for record in task.emit()]
