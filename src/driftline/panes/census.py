@@ -33,8 +33,8 @@ def with_census(panes: Sequence[PaneRecord]) -> Iterator[PaneRecord]:
         slice_ = list(same)
         events: dict[str, int] = {}
         for pane in slice_:
-            if pane.model:
-                events[pane.model] = events.get(pane.model, 0) + _events(pane)
+            if pane.model and (counted := _events(pane)):  # a pane may hold no event, only how late some came
+                events[pane.model] = events.get(pane.model, 0) + counted
         if events:
             yield from _census(slice_[0], events)
         yield from slice_
