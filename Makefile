@@ -94,6 +94,10 @@ bench: setup services ## Measure the cost of an event on this machine
 client: setup ## Measure what `pip install driftline` brings to a service that publishes
 	@$(BIN)/python -m tests.client
 
+.PHONY: tables
+tables: setup ## Print what a row of a table costs in a backtest, start-up apart: ROWS=500000
+	@$(BIN)/python -m driftline.bench.tables --rows $(or $(ROWS),500000) $(ARGS)
+
 .PHONY: memory
 memory: setup ## Measure what a worker holds in memory far beyond all limits, and write docs/memory.md: MINUTES=10 SHARE=0.05
 	@$(BIN)/python -m driftline.bench.memory --minutes $(or $(MINUTES),10) --share $(or $(SHARE),1) --output docs/memory.md

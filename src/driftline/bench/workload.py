@@ -95,7 +95,7 @@ def _slice(
     times = START_MS + (np.arange(start, start + count) * 1_000) // EVENTS_A_SECOND
     times = np.maximum(times - random.integers(0, DISORDER_MS, count), START_MS)
     texts = np.datetime_as_string(times.astype("M8[ms]"), unit="ms").tolist()
-    rows = list(zip(*_features(count, random), strict=True))
+    rows = list(zip(*feature_columns(count, random), strict=True))
     scores = random.beta(2, 5, count).round(5).tolist()
     models = random.integers(0, workload.models, count).tolist()
     tenants = random.integers(0, max(workload.segments, 1), count).tolist()
@@ -111,7 +111,8 @@ def _slice(
     return Slice(random.integers(0, PARTITIONS, count).tolist(), keys, values, times.tolist())
 
 
-def _features(count: int, random: np.random.Generator) -> Iterator[list[Any]]:
+def feature_columns(count: int, random: np.random.Generator) -> Iterator[list[Any]]:
+    """Yield the values of each feature, in the order of `feature_names`."""
     for _, low, high, digits in NUMBERS:
         spread = random.beta(2, 3, count) * (high - low) + low
         column: list[Any] = (spread.astype(np.int64) if digits == 0 else spread.round(digits)).tolist()
