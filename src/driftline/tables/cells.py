@@ -24,6 +24,8 @@ TRUE, FALSE = ("true", "t", "yes", "y", "on", "1"), ("false", "f", "no", "n", "o
 """Booleans, in any case, where the reference says that the column holds booleans; else only true and false."""
 MOST_NAMED = 3
 _CODE = r"^[+-]?0\d"
+_WORD = "[:/a-df-zA-DF-Z]"
+"""In no number, however it is spelt."""
 _TIMES = "driftline times"
 
 
@@ -190,6 +192,9 @@ def _column(
     numeric = like is not None and like.is_numeric()
     if held["numbers"] == said:
         return _plain_numbers(told, cells, said, numeric=numeric)
+    likely = told.filter(~pl.col("cell").str.contains(_WORD))["times"].sum()
+    if not numeric and 2 * likely < said:  # dates and words: no need to try each as a number
+        return cells.as_text(nulls=bool(held["nulls"]))
     return _spelt_numbers(frame, told, cells, said, notes, numeric=numeric, comma=comma, nulls=bool(held["nulls"]))
 
 

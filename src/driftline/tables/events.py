@@ -99,8 +99,7 @@ def _batches(table: Table, mapping: ColumnMapping, named: Names, batch_rows: int
 
 def _ids(table: Table, mapping: ColumnMapping, rows: pl.DataFrame) -> list[str]:
     if mapping.id_column is None:
-        stem = table.stem
-        return [f"{stem}-{row}" for row in rows[_ROW].to_list()]
+        return rows.select(pl.lit(f"{table.stem}-") + pl.col(_ROW).cast(pl.String)).to_series().to_list()
     ids = rows.select(table.column(mapping.id_column).written).to_series()
     if ids.null_count():
         row = rows.filter(ids.is_null())[_ROW][0]
