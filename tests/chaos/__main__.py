@@ -37,7 +37,7 @@ from tests.chaos.verdict import as_it_came, differences, undisturbed
 
 WORKERS = 3
 A_SECOND = 400
-MOST_STALL_S = 30.0
+MAX_STALL_S = 30.0
 """How long a partition may stand still after a fault is over."""
 GIVE_UP_S = 120.0
 SHOWN = 10
@@ -123,12 +123,12 @@ def run(parts: Fleet, scene: Scene, runs: int, seed: int) -> list[str]:
             seen[name].recoveries.append(recovery)
             seen[name].pauses += pauses
             seen[name].read_again += read_again
-            seen[name].stalls += recovery > MOST_STALL_S
+            seen[name].stalls += recovery > MAX_STALL_S
         at = time.monotonic() - begin
         note = f"{number} (at {at:.0f} s): {' + '.join(names)}: {recovery:.1f} s, {read_again:,} records read again"
         print(note, file=sys.stderr, flush=True)
-        if recovery > MOST_STALL_S:
-            wrong.append(f"round {note}, longer than {MOST_STALL_S:g} s")
+        if recovery > MAX_STALL_S:
+            wrong.append(f"round {note}, longer than {MAX_STALL_S:g} s")
         if left:
             print(table(seen))
             return [*wrong, f"after {names} {left} stand still for {GIVE_UP_S:g} s"]

@@ -21,7 +21,7 @@ class Fault(Protocol[Scene]):
     def __call__(self, scene: Scene, chance: random.Random, /) -> None: ...
 
 
-LEAST_WORKERS, MOST_WORKERS = 3, 5
+MIN_WORKERS, MAX_WORKERS = 3, 5
 
 
 def _some_worker(parts: Fleet, chance: random.Random) -> WorkerProcess | None:
@@ -58,11 +58,11 @@ def replace_worker(parts: Parts, chance: random.Random) -> None:
 
 def scale(parts: Parts, chance: random.Random) -> None:
     """Add workers or take them away, within bounds."""
-    if len(parts.workers) <= LEAST_WORKERS:
-        for _ in range(chance.randint(1, MOST_WORKERS - LEAST_WORKERS)):
+    if len(parts.workers) <= MIN_WORKERS:
+        for _ in range(chance.randint(1, MAX_WORKERS - MIN_WORKERS)):
             parts.add_worker()
         return
-    for _ in range(len(parts.workers) - LEAST_WORKERS):
+    for _ in range(len(parts.workers) - MIN_WORKERS):
         worker = _some_worker(parts, chance)
         if worker is not None:
             worker.send(signal.SIGTERM)

@@ -32,7 +32,7 @@ from driftline.runtime.worker import Worker
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["tests.chaos.warm"])
-MOST_PARTITIONS = 64
+MAX_PARTITIONS = 64
 READ_AGAIN, RECORDS = 0, 1
 PLACES = 2
 """Of the shared numbers: records read again, records read, then the furthest position of each task."""
@@ -42,7 +42,7 @@ class Tally:
     """Numbers that all workers add to. Two that own the same partition for a moment may lose one another's sum."""
 
     def __init__(self) -> None:
-        self.numbers = RawArray(c_longlong, PLACES + 2 * MOST_PARTITIONS)
+        self.numbers = RawArray(c_longlong, PLACES + 2 * MAX_PARTITIONS)
 
     @property
     def read_again(self) -> int:
@@ -66,7 +66,7 @@ class Counted(Worker):
             key = (owned.partitions[0], owned.claim.epoch)
             position = owned.positions[topic]
             before = self._read.setdefault(key, owned.claim.offsets.get(topic, 0))
-            place = PLACES + owned.task.partition + (MOST_PARTITIONS if owned.stage.name == "judge" else 0)
+            place = PLACES + owned.task.partition + (MAX_PARTITIONS if owned.stage.name == "judge" else 0)
             self.numbers[READ_AGAIN] += max(min(self.numbers[place], position) - before, 0)
             self.numbers[RECORDS] += position - before
             self.numbers[place] = max(self.numbers[place], position)

@@ -1,6 +1,6 @@
 import pytest
 
-from driftline.cli.demo import Outcome
+from driftline.cli.demo import DemoResult
 from driftline.cli.demo_screen import Screen
 from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS
 from driftline.incidents.alerts import Alert, alert_of
@@ -17,8 +17,8 @@ def alert(opened: int) -> Alert:
     return alert_of(incident, group="driftline")
 
 
-def outcome(*opened: int, consumed: int = ROWS, accepted: int = ROWS) -> Outcome:
-    return Outcome(ROWS, SHIFT_MS, consumed, accepted, 10.0, [alert(time) for time in opened])
+def outcome(*opened: int, consumed: int = ROWS, accepted: int = ROWS) -> DemoResult:
+    return DemoResult(ROWS, SHIFT_MS, consumed, accepted, 10.0, [alert(time) for time in opened])
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def outcome(*opened: int, consumed: int = ROWS, accepted: int = ROWS) -> Outcome
         (outcome(SHIFT_MS + HOUR, accepted=ROWS - 1), "49,999 accepted"),
     ],
 )
-def test_a_demo_that_came_out_otherwise_has_failed(result: Outcome, fault: str) -> None:
+def test_a_demo_that_came_out_otherwise_has_failed(result: DemoResult, fault: str) -> None:
     assert fault in " ".join(result.faults())
 
 

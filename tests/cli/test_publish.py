@@ -110,4 +110,4 @@ def test_a_rate_is_kept_over_the_whole_and_small_waits_are_saved_up() -> None:
         pace.wait()
 
     assert now == pytest.approx(2.0, abs=0.011)
-    assert min(slept) >= Pace.LEAST_SLEEP_S
+    assert min(slept) >= Pace.MIN_SLEEP_S

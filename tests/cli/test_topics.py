@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from driftline.cli.topics import create_missing, mend
+from driftline.cli.topics import create_missing, fix_settings
 from driftline.config import Settings
 from driftline.errors import TopicError
 from driftline.log.api import APPEND_TIME, COPIES, CREATE_TIME, IN_SYNC, STAMPED_BY
@@ -119,7 +119,7 @@ def test_most_of_three_copies_or_more_must_have_a_record(copies: int, least: str
     if least is not None:
         assert f"of {copies} copies 1 must have a record" in told[0]
         assert f"--add-config min.insync.replicas={least})" in told[0]
-    mend(log, SETTINGS, ["predictions"])
+    fix_settings(log, SETTINGS, ["predictions"])
     assert log.topic_settings(["predictions"])["predictions"][IN_SYNC] == (least or "1")
     assert topic_warnings(SETTINGS, log.topic_settings(["predictions"])) == []
     assert {own[IN_SYNC] for own in creation_settings(SETTINGS, copies).values()} == {least or "1"}

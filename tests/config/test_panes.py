@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.config import ModelSettings, Settings, WindowSettings, format_duration
-from driftline.config.panes import LONGEST, SHORTEST, USUAL, pane_length
+from driftline.config.panes import MAX_LENGTH, MIN_LENGTH, USUAL_LENGTH, pane_length
 
 
 def model(**settings: object) -> ModelSettings:
@@ -38,9 +38,9 @@ def test_a_derived_pane_divides_every_window_and_no_longer_one_would_do(seconds:
     pane = pane_length(windows, None)
 
     common, least = gcd(*(window.size for window in windows)), min(window.size for window in windows)
-    limit = max(SHORTEST, min(least // 10, USUAL if least <= 60 * USUAL else least // 60))
+    limit = max(MIN_LENGTH, min(least // 10, USUAL_LENGTH if least <= 60 * USUAL_LENGTH else least // 60))
     assert common % pane == 0
-    assert SHORTEST <= pane <= LONGEST
+    assert MIN_LENGTH <= pane <= MAX_LENGTH
     assert not any(common % longer == 0 for longer in range(pane + 1000, limit + 1, 1000))
 
 

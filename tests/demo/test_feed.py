@@ -1,10 +1,10 @@
 from collections.abc import Iterator
 
-from driftline.demo.feed import LOOK_EVERY, MOST_UNREAD, Feed
+from driftline.demo.feed import LOOK_EVERY, MAX_UNREAD, Feed
 from driftline.log.memory import MemoryLog
 from driftline.tables import EncodedEvents
 
-EVENTS = 3 * MOST_UNREAD
+EVENTS = 3 * MAX_UNREAD
 
 
 def batches() -> Iterator[EncodedEvents]:
@@ -55,7 +55,7 @@ def test_everything_is_published_and_never_far_ahead_of_the_reader() -> None:
     feed.run(batches())
 
     assert feed.published == slow.end() == EVENTS
-    assert MOST_UNREAD - LOOK_EVERY <= slow.most_behind <= MOST_UNREAD
+    assert MAX_UNREAD - LOOK_EVERY <= slow.most_behind <= MAX_UNREAD
 
 
 def test_a_rate_is_kept() -> None:

@@ -7,15 +7,15 @@ import numpy as np
 
 from driftline.evidence.reference import Reference, build_reference
 from driftline.sketches.cells import CAP, from_buckets
+from driftline.sketches.group import EVENTS, ROLES, GroupSketch, Oddity, SignalRole, exact_categories
 from driftline.sketches.keys import category_key, number_keys
-from driftline.sketches.summary import EVENTS, ROLES, Oddity, Role, Summary, exact_categories
 
 Value = float | str | bool | None | EllipsisType
 Column = Sequence[Value] | np.ndarray[tuple[int], np.dtype[np.float64]]
 PANE_MS = 60_000
 
 
-def summarise(columns: Mapping[str, Column], events: int | None = None, cap: int = CAP) -> Summary:
+def summarise(columns: Mapping[str, Column], events: int | None = None, cap: int = CAP) -> GroupSketch:
     """Return the summary of events given by columns of equal length."""
     names = sorted(columns)
     events = max((len(column) for column in columns.values()), default=0) if events is None else events
@@ -24,7 +24,7 @@ def summarise(columns: Mapping[str, Column], events: int | None = None, cap: int
     for slot, name in enumerate(names, 1):
         column = columns[name]
         if isinstance(column, np.ndarray):
-            places.append(np.full(len(column), slot * ROLES + Role.NUMBERS))
+            places.append(np.full(len(column), slot * ROLES + SignalRole.NUMBERS))
             keys.append(number_keys(column.astype(np.float64)))
             continue
         told = [(slot * ROLES + role, key) for value in column for role, key in _cell(value, categories)]
@@ -34,21 +34,21 @@ def summarise(columns: Mapping[str, Column], events: int | None = None, cap: int
     ids, cell = np.unique(place, return_inverse=True)
     ones, none = np.ones(len(key), dtype=np.int64), np.zeros(len(key), dtype=np.int64)
     cells = from_buckets(ids, np.zeros(len(ids), dtype=np.int64), cell, key, ones, none, cap)
-    return Summary((EVENTS, *names), cells, exact_categories(cells, categories))
+    return GroupSketch((EVENTS, *names), cells, exact_categories(cells, categories))
 
 
 def _cell(value: Value, categories: dict[int, str]) -> list[tuple[int, int]]:
     if value is ...:
         return []
     if value is None:
-        return [(int(Role.ODDITIES), int(Oddity.NULL))]
+        return [(int(SignalRole.ODDITIES), int(Oddity.NULL))]
     if isinstance(value, float | int) and not isinstance(value, bool):
         if not np.isfinite(value):
-            return [(int(Role.ODDITIES), int(Oddity.NONFINITE))]
-        return [(int(Role.NUMBERS), int(number_keys(np.array([float(value)]))[0]))]
+            return [(int(SignalRole.ODDITIES), int(Oddity.NONFINITE))]
+        return [(int(SignalRole.NUMBERS), int(number_keys(np.array([float(value)]))[0]))]
     text = str(value).lower() if isinstance(value, bool) else value
     categories[category_key(text)] = text
-    return [(int(Role.BOOLEANS if isinstance(value, bool) else Role.STRINGS), category_key(text))]
+    return [(int(SignalRole.BOOLEANS if isinstance(value, bool) else SignalRole.STRINGS), category_key(text))]
 
 
 def reference_of(*panes: Mapping[str, Column], pane_ms: int = PANE_MS) -> Reference:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.detection.limits import run_length_interval
+from driftline.detection.simulated_limits import run_length_interval
 from driftline.evidence.baseline import CLIP, Baseline, Learned, Sizes
 from driftline.evidence.detectors import DETECTORS, Replayed
 

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.evidence.bins import LEAST_BIN_COUNT, Quality, bins_of
+from driftline.evidence.bins import MIN_BIN_COUNT, Quality, bins_of
 from driftline.evidence.novelty import seen_once
 from driftline.evidence.projection import Projection
-from driftline.evidence.signals import MOST_VALUES, Nature, expected_kinds, natures_of
+from driftline.evidence.signals import MAX_VALUES, Nature, expected_kinds, natures_of
+from driftline.sketches.group import SignalRole
 from driftline.sketches.keys import number_keys
-from driftline.sketches.summary import Role
 from tests.evidence.columns import reference_of, summarise
 
 floats = st.floats(allow_nan=False, allow_infinity=False)
@@ -31,7 +31,7 @@ def test_edges_are_round() -> None:
     values = np.random.default_rng(1).standard_normal(20_000)
     summary = summarise({"x": values})
     shift = int(summary.cells.shifts[1])
-    starts = bins_of(summary, 1, Role.NUMBERS, Nature.NUMBERS, seen_once(summary)).starts[1:]
+    starts = bins_of(summary, 1, SignalRole.NUMBERS, Nature.NUMBERS, seen_once(summary)).starts[1:]
     zeros = np.array([(int(key) & -int(key)).bit_length() - 1 for key in starts])
     assert (zeros >= shift).all(), "an edge inside a bucket"
     assert np.median(zeros) >= shift + 1, "no edge is rounder than the sketch"
@@ -62,7 +62,7 @@ def test_a_value_between_known_values_is_unseen_and_one_beyond_is_out_of_range()
 def test_any_numbers_fall_into_exactly_one_bin(reference: list[float], window: list[float]) -> None:
     summary = summarise({"x": reference})
     nature = natures_of(summary, [summary])[1]
-    bins = bins_of(summary, 1, Role.NUMBERS, nature, seen_once(summary))
+    bins = bins_of(summary, 1, SignalRole.NUMBERS, nature, seen_once(summary))
     assert bins.starts[0] == 0
     assert (np.diff(bins.starts) > 0).all()
     assert set(bins.fine.tolist()) == set(range(bins.fine_bins))
@@ -73,9 +73,9 @@ def test_any_numbers_fall_into_exactly_one_bin(reference: list[float], window: l
     assert (bins.quality[at] == Quality.EXPECTED).all(), "the reference is not within its own range"
     counts = np.bincount(bins.fine[at], minlength=bins.fine_bins)
     if nature is Nature.NUMBERS and bins.fine_bins > 1:
-        assert min(counts[0], counts[-1]) >= LEAST_BIN_COUNT
+        assert min(counts[0], counts[-1]) >= MIN_BIN_COUNT
     if nature is Nature.VALUES:
-        assert bins.fine_bins <= MOST_VALUES
+        assert bins.fine_bins <= MAX_VALUES
     projection = Projection(reference_of({"x": reference}))
     assert projection.totals(projection.project(summarise({"x": window})))[1] == len(window)
 
@@ -83,7 +83,7 @@ def test_any_numbers_fall_into_exactly_one_bin(reference: list[float], window: l
 def test_frequent_categories_have_their_own_bin_and_the_unseen_the_last() -> None:
     column = [name for number in range(60) for name in [f"c{number:02}"] * (60 - number)]
     summary = summarise({"x": column})
-    bins = bins_of(summary, 1, Role.STRINGS, Nature.CATEGORIES, seen_once(summary))
+    bins = bins_of(summary, 1, SignalRole.STRINGS, Nature.CATEGORIES, seen_once(summary))
     assert bins.labels[:3] == ("c00", "c01", "c02")
     assert bins.labels[-2:] == ("(rest)", "(unseen)")
     assert len(bins.evidence) == 10 + 8 + 1, "ten categories, the others in eight groups, and the unseen"
@@ -92,4 +92,4 @@ def test_frequent_categories_have_their_own_bin_and_the_unseen_the_last() -> Non
 
 def test_the_expected_kind_is_that_of_most_values() -> None:
     summary = summarise({"x": ["a", "b", 1.0, None], "y": [True, False, 1.0, ...], "z": [None, ..., None, ...]})
-    assert expected_kinds(summary).tolist() == [-1, Role.STRINGS, Role.BOOLEANS, -1]
+    assert expected_kinds(summary).tolist() == [-1, SignalRole.STRINGS, SignalRole.BOOLEANS, -1]

@@ -12,7 +12,7 @@ from driftline.evidence.conformance import check_detector
 from driftline.evidence.detectors import (
     DETECTORS,
     KEPT_SCORES,
-    MOST_SCORES,
+    MAX_SCORES,
     Fed,
     OnlineDetector,
     Replayed,
@@ -105,7 +105,7 @@ def test_what_is_not_finite_is_passed_over(name: str, bad: float) -> None:
 
 
 @names
-@given(st.integers(0, 2 * MOST_SCORES), steps, st.lists(sizes, min_size=1, max_size=5))
+@given(st.integers(0, 2 * MAX_SCORES), steps, st.lists(sizes, min_size=1, max_size=5))
 @settings(deadline=None, max_examples=40)
 def test_a_restored_detector_has_the_same_future(
     name: str, length: int, future: list[float], made_from: list[Sizes]
@@ -147,7 +147,7 @@ def test_a_chart_stored_before_it_learned_goes_on_and_learns_from_now_on() -> No
 @names
 def test_its_state_is_bounded(name: str) -> None:
     detector = replayed(name, "x")
-    for at in range(3 * MOST_SCORES):
+    for at in range(3 * MAX_SCORES):
         detector.update(0.0, at)
-        assert len(detector.snapshot().scores) <= MOST_SCORES
+        assert len(detector.snapshot().scores) <= MAX_SCORES
     assert len(detector.snapshot().scores) > KEPT_SCORES

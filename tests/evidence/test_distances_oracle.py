@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from driftline.evidence.bins import Bins
 from driftline.evidence.distances import effects
 from driftline.evidence.projection import Projection
-from driftline.sketches.summary import Role
+from driftline.sketches.group import SignalRole
 from tests.evidence.columns import reference_of, summarise
 from tests.oracle import distances as oracle
 from tests.oracle.summarise import category_key, number_key
@@ -64,7 +64,7 @@ def test_they_are_what_the_values_say(data: st.DataObject, values: st.SearchStra
     if chi_square is not None:
         assert found["chi2"] == close(chi_square[0])
         assert found["chi2_p"] == pytest.approx(chi_square[1], rel=1e-6, abs=1e-12)
-    if bins.role is not Role.NUMBERS:
+    if bins.role is not SignalRole.NUMBERS:
         assert {"kolmogorov_smirnov", "wasserstein", "shift"}.isdisjoint(found)
         return
     first, second = [float(value) for value in before], [float(value) for value in after]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from driftline.evidence.distances import effects
-from driftline.evidence.news import MOST_NAMES, News, factor_of, news_of
+from driftline.evidence.news import MAX_NAMES, News, factor_of, news_of
 from driftline.evidence.projection import Projection
 from driftline.sketches.keys import Ints
 from tests.evidence.columns import Column, reference_of, summarise
@@ -35,7 +35,7 @@ def test_new_fields_and_values_are_named_the_most_frequent_first() -> None:
 
 def test_names_are_bounded() -> None:
     found, _ = news({"x": INCOME[:100], "city": [f"city {at}" for at in range(100)]})
-    assert len(found.add(found).values["city"]) == MOST_NAMES
+    assert len(found.add(found).values["city"]) == MAX_NAMES
 
 
 def test_what_came_instead_of_numbers_is_told() -> None:

@@ -5,13 +5,13 @@ import pytest
 
 from driftline.detection.categories import RUNS, SIGNALS, Job, draw_reference, laws, measure
 from driftline.evidence.bins import Quality
-from driftline.evidence.novelty import LEAST_PARTS, seen_by_one_part
+from driftline.evidence.novelty import MIN_PARTS, seen_by_one_part
 from driftline.evidence.projection import Projection
 from driftline.evidence.reference import Reference, build_reference
 from driftline.evidence.seasons import Season
 from driftline.evidence.signals import Nature, cell_shift
+from driftline.sketches.group import SignalRole, combine
 from driftline.sketches.keys import Ints, category_key
-from driftline.sketches.summary import Role, combine
 from tests.evidence.columns import PANE_MS, reference_of, summarise
 
 
@@ -22,7 +22,7 @@ def test_what_was_seen_once_tells_how_much_is_new_also_in_coarsened_sketches(val
     keys: Ints = np.array([category_key(str(number)) for number in range(values)], dtype=np.int64)
     shares = np.full(values, (1 - new) / values)
     reference = draw_reference(Job(values, "uniform", new, 5_000), keys, shares, chance)
-    assert (cell_shift(reference.summary, 1, Role.STRINGS) > 0) == (values + 5_000 * new > 256)
+    assert (cell_shift(reference.summary, 1, SignalRole.STRINGS) > 0) == (values + 5_000 * new > 256)
     projection = Projection(reference)
     _, true = laws(projection, keys, shares, new)
     expected = projection.quality_shares[1:, Quality.UNSEEN]
@@ -51,7 +51,7 @@ def test_values_that_come_in_bursts_and_never_again_are_new_in_every_window() ->
 
 
 def test_in_fewer_panes_than_there_must_be_parts_one_event_is_a_part() -> None:
-    projection = Projection(_sessions(panes=LEAST_PARTS - 1, each=4))
+    projection = Projection(_sessions(panes=MIN_PARTS - 1, each=4))
     assert projection.quality_shares[1, Quality.UNSEEN] < 0.01
 
 

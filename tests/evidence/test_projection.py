@@ -9,8 +9,8 @@ from driftline.evidence.bins import Quality
 from driftline.evidence.projection import Projection, bucket_means
 from driftline.evidence.signals import Family
 from driftline.sketches.cells import CAP, from_buckets
+from driftline.sketches.group import GroupSketch, SignalRole, combine
 from driftline.sketches.keys import number_keys
-from driftline.sketches.summary import Role, Summary, combine
 from tests.evidence.columns import Column, Value, reference_of, summarise
 
 RNG = np.random.default_rng(5)
@@ -105,7 +105,7 @@ def test_a_coarser_window_of_numbers_stays_within_a_bin_of_the_truth(projection:
     coarse = projection.fine(projection.project(coarse_summary))
     assert coarse_summary.cells.shifts[1] > summarise({"features.a": window}).cells.shifts[1]
     assert coarse.sum() == exact.sum()
-    bucket = coarse_summary.cells.counts[coarse_summary.slice(1, Role.NUMBERS)].max()
+    bucket = coarse_summary.cells.counts[coarse_summary.slice(1, SignalRole.NUMBERS)].max()
     assert np.abs(np.cumsum(coarse) - np.cumsum(exact)).max() <= bucket
     quality = projection.quality(projection.project(coarse_summary))
     assert quality[1, Quality.OUT_OF_RANGE] <= 10
@@ -132,7 +132,7 @@ def test_a_coarsened_reference_knows_prefixes() -> None:
 def test_signals_in_another_order_count_alike(projection: Projection) -> None:
     window = summarise({"features.a": [0.5, 1.5], "features.b": ["Oslo", "Rome"]})
     ids = np.array([{0: 0, 5: 9, 10: 6}[cell] for cell in window.cells.ids.tolist()])
-    swapped = Summary(("events", "features.b", "features.a"), window.cells.renamed(ids), window.categories)
+    swapped = GroupSketch(("events", "features.b", "features.a"), window.cells.renamed(ids), window.categories)
     assert projection.project(swapped).tolist() == projection.project(window).tolist()
 
 

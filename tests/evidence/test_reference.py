@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from driftline.codec import pack, unpack
 from driftline.errors import InputError, StateCorrupt
 from driftline.evidence.projection import Projection
-from driftline.evidence.reference import MOST_PANES, Calibration, Reference, build_reference
-from driftline.sketches.summary import Summary
+from driftline.evidence.reference import MAX_PANES, Calibration, Reference, build_reference
+from driftline.sketches.group import GroupSketch
 from tests.evidence.columns import PANE_MS, reference_of, summarise
 
 CALIBRATION = {
@@ -24,7 +24,7 @@ CALIBRATION = {
 RNG = np.random.default_rng(8)
 
 
-def build(panes: list[tuple[int, Summary]]) -> Reference:
+def build(panes: list[tuple[int, GroupSketch]]) -> Reference:
     return build_reference(panes, model="m", version="1", segment="", pane_ms=PANE_MS, learned=True)
 
 
@@ -96,11 +96,11 @@ def test_no_event_is_refused() -> None:
 
 def test_only_the_newest_panes_are_kept() -> None:
     one = summarise({"x": [1.0]})
-    made = build([(start * PANE_MS, one) for start in range(MOST_PANES + 3)])
-    assert len(made.pane_starts) == MOST_PANES
+    made = build([(start * PANE_MS, one) for start in range(MAX_PANES + 3)])
+    assert len(made.pane_starts) == MAX_PANES
     assert made.pane_starts[0] == 3 * PANE_MS
     assert made.first == 0
-    assert made.events == MOST_PANES + 3
+    assert made.events == MAX_PANES + 3
 
 
 @pytest.mark.parametrize(

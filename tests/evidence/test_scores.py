@@ -10,7 +10,7 @@ from scipy.stats import binom, norm
 
 from driftline.evidence.projection import Projection
 from driftline.evidence.reference import Reference
-from driftline.evidence.scores import LEAST_EVENTS, Scores
+from driftline.evidence.scores import MIN_EVENTS, Scores
 from driftline.sketches.keys import Floats, Ints
 from tests.evidence.columns import Column, reference_of, summarise
 
@@ -81,7 +81,7 @@ def test_where_values_are_few_they_are_at_the_middle_of_each_jump(rate: float, n
     assert ((found - mean) ** 2 * shares).sum() < 1.01
 
 
-@given(st.integers(0, 2**32), st.sampled_from([2, 3, 8, 40]), st.integers(LEAST_EVENTS, 3_000))
+@given(st.integers(0, 2**32), st.sampled_from([2, 3, 8, 40]), st.integers(MIN_EVENTS, 3_000))
 def test_a_score_rises_with_any_value_of_the_pane(seed: int, values: int, n: int) -> None:
     chance = np.random.default_rng(seed)
     held = chance.multinomial(2_000, chance.dirichlet(np.full(values, 0.3))) + 5
@@ -141,7 +141,7 @@ def test_what_the_reference_never_saw_counts_as_far_as_its_rarest_or_further() -
 def test_a_pane_with_few_values_has_no_score_and_one_of_what_never_varies_has_none_to_speak_of() -> None:
     projection = projection_of(np.random.default_rng(1).standard_normal(500))
     scores = scores_of(projection)
-    assert np.isnan(scores.of(projection.project(summarise({"x": [1.0] * (LEAST_EVENTS - 1)})))[1])
-    assert np.isfinite(scores.of(projection.project(summarise({"x": [1e300] * LEAST_EVENTS})))[1])
+    assert np.isnan(scores.of(projection.project(summarise({"x": [1.0] * (MIN_EVENTS - 1)})))[1])
+    assert np.isfinite(scores.of(projection.project(summarise({"x": [1e300] * MIN_EVENTS})))[1])
     constant = projection_of(np.full(500, 3.0))
-    assert scores_of(constant).of(constant.project(summarise({"x": [3.0] * LEAST_EVENTS})))[1] == 0.0
+    assert scores_of(constant).of(constant.project(summarise({"x": [3.0] * MIN_EVENTS})))[1] == 0.0

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from driftline.evidence.signals import Nature, natures_of, weighted_moments
-from driftline.sketches.summary import combine
+from driftline.sketches.group import combine
 from tests.evidence.columns import Column, summarise
 
 RNG = np.random.default_rng(3)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from driftline.evidence.seasons import Season
-from driftline.evidence.volume import MOST_WINDOWS, Totals, Volume, VolumeEvidence, window_totals
+from driftline.evidence.volume import MAX_WINDOWS, Totals, Volume, VolumeEvidence, window_totals
 from tests.oracle.volume import Volume as PlainVolume
 
 RNG = np.random.default_rng(2)
@@ -127,4 +127,4 @@ def test_of_a_reference_that_one_wrong_date_makes_fifty_years_long_the_newest_wi
     year = 365 * 86_400
     starts = np.concatenate([[0], 50 * year * 1000 + np.arange(40) * 1000])
     indices, sums = window_totals(Totals(1000, starts, np.array([1] + [5] * 40)), 1000)
-    assert (len(indices), sums[-40:].tolist(), sums[:-40].sum()) == (MOST_WINDOWS, [5] * 40, 0)
+    assert (len(indices), sums[-40:].tolist(), sums[:-40].sum()) == (MAX_WINDOWS, [5] * 40, 0)

@@ -20,7 +20,7 @@ EVENTS_A_WORLD = 20_000
 EVENTS_A_STATE = 100
 """A hostile state costs about as much as so many events."""
 STATES_AT_ONCE = 200
-MOST_MEMORY_MB = 1_500
+MAX_MEMORY_MB = 1_500
 
 
 def main() -> int:
@@ -66,8 +66,8 @@ def main() -> int:
         f"fuzz: {states.total():,} hostile states: {states['refused']:,} refused as corrupt, {states['taken']:,} taken "
         f"and worked on; {memory:,} MB at most in a process, {time.monotonic() - begun:.0f} s"
     )
-    if memory > MOST_MEMORY_MB:
-        print(f"memory is above {MOST_MEMORY_MB} MB: something grows with the events")
+    if memory > MAX_MEMORY_MB:
+        print(f"memory is above {MAX_MEMORY_MB} MB: something grows with the events")
         return 1
     return 0
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from driftline.columns.batch import ColumnBatch
 from driftline.columns.reasons import Reason
+from driftline.sketches.group import ROLES, SignalRole
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import ROLES, Role
 
 Value = bytes | None
 _VERSION, _SEGMENT, _MODEL, _IGNORED = -1, -2, -3, -4
@@ -30,12 +30,14 @@ def facts(batch: ColumnBatch) -> Ints:
             parts.append(_part(rows, _SEGMENT, which * 2**20 + codes, fine))
         for slot, numbers in zip(columns.number_slots.tolist(), columns.numbers, strict=True):
             parts.append(
-                _part(rows, slot * ROLES + Role.NUMBERS, (numbers + 0.0).view(np.int64), fine & np.isfinite(numbers))
+                _part(
+                    rows, slot * ROLES + SignalRole.NUMBERS, (numbers + 0.0).view(np.int64), fine & np.isfinite(numbers)
+                )
             )
         for cell, keys in zip(columns.category_cells.tolist(), columns.categories, strict=True):
             parts.append(_part(rows, cell, keys, fine & (keys >= 0)))
         odd = columns.oddity_rows
-        cells = columns.oddity_slots * ROLES + Role.ODDITIES
+        cells = columns.oddity_slots * ROLES + SignalRole.ODDITIES
         parts.append(np.stack([rows[odd], cells, columns.oddity_keys], axis=1)[fine[odd]])
     if batch.ignored:
         rows, counts = np.array(sorted(batch.ignored.items()), dtype=np.int64).T

@@ -19,13 +19,13 @@ from driftline.columns.reasons import Reason
 from driftline.columns.shape import BAD_NAME, OTHER, TOO_MANY, Limits, plain_name
 from driftline.columns.times import BAD_TIME, NO_TIME, parse_time, unit_of
 from driftline.formats.event_shape import EventShape, pack_shapes, unpack_shapes
-from driftline.formats.shapes import Kind, Node, kind_of
+from driftline.formats.shapes import FieldKind, Node, kind_of
 from driftline.formats.speculation.identities import identities
 from driftline.formats.validate import validate
+from driftline.sketches.group import ROLES, Oddity, SignalRole
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import ROLES, Oddity, Role
 
-Found: TypeAlias = tuple[int, Role, Any]
+Found: TypeAlias = tuple[int, SignalRole, Any]
 """Slot, role and value: a number, the text of a category, or an oddity."""
 
 
@@ -145,13 +145,13 @@ class PlainDecoder:
         categories: dict[tuple[int, int], list[int]] = {}
         oddities: list[tuple[int, int, int]] = []
         for at, found in enumerate(held.found):
-            seen: dict[tuple[int, Role], int] = defaultdict(int)
+            seen: dict[tuple[int, SignalRole], int] = defaultdict(int)
             for slot, role, value in found:
                 times_seen = seen[slot, role]
                 seen[slot, role] += 1
-                if role is Role.ODDITIES:
+                if role is SignalRole.ODDITIES:
                     oddities.append((slot, value, at))
-                elif role is Role.NUMBERS:
+                elif role is SignalRole.NUMBERS:
                     numbers.setdefault((slot, times_seen), [MISSING_NUMBER] * size)[at] = value
                 else:
                     cell = slot * ROLES + role
@@ -202,7 +202,7 @@ def _watched(shape: EventShape, event: Mapping[str, Any]) -> Iterator[Found]:
     if isinstance(prediction, dict):
         yield from _walk(shape, shape.root.children["prediction"], "prediction", prediction, shape._limits.depth)
     elif prediction is not None:
-        number = kind_of(prediction) is Kind.NUMBER
+        number = kind_of(prediction) is FieldKind.NUMBER
         yield from _leaf(shape, "prediction.value" if number else "prediction.label", prediction)
     if "latency_ms" in event:
         yield from _leaf(shape, "latency_ms", event["latency_ms"])
@@ -224,18 +224,18 @@ def _leaf(shape: EventShape, path: str, value: object) -> Iterator[Found]:
     slot = shape.signals.get(path)
     length = shape.length_of(path)
     if isinstance(value, list) and length is not None:
-        yield length, Role.NUMBERS, float(len(value))
+        yield length, SignalRole.NUMBERS, float(len(value))
     if slot is None:
         return
     if value is None:
-        yield slot, Role.ODDITIES, int(Oddity.NULL)
+        yield slot, SignalRole.ODDITIES, int(Oddity.NULL)
     elif isinstance(value, bool):
-        yield slot, Role.BOOLEANS, value
+        yield slot, SignalRole.BOOLEANS, value
     elif isinstance(value, (int, float)):
-        yield slot, Role.NUMBERS, float(value)
+        yield slot, SignalRole.NUMBERS, float(value)
     elif isinstance(value, str):
-        yield slot, Role.STRINGS, value
+        yield slot, SignalRole.STRINGS, value
     elif isinstance(value, list):
-        yield slot, Role.ODDITIES, int(Oddity.LIST)
+        yield slot, SignalRole.ODDITIES, int(Oddity.LIST)
     else:
-        yield slot, Role.ODDITIES, int(Oddity.OBJECT)
+        yield slot, SignalRole.ODDITIES, int(Oddity.OBJECT)

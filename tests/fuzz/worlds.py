@@ -18,9 +18,9 @@ from driftline.columns.reasons import Reason
 from driftline.columns.shape import Limits
 from driftline.evidence.detectors import DETECTORS, USUAL
 from driftline.formats.native import NativeDecoder
-from driftline.incidents.budget import Budget
+from driftline.incidents.budget import AlarmBudget
 from driftline.tasks.judge import Judge
-from driftline.tasks.rules import JudgeSettings, LearnRule, ModelRules
+from driftline.tasks.model_rules import JudgeSettings, LearnRule, ModelRules
 from driftline.tasks.summarise import Summarise, SummariseSettings
 from tests.fuzz import producers
 from tests.fuzz.comparing import Value, difference, pieces, shrunk
@@ -295,7 +295,7 @@ def judge_settings() -> JudgeSettings:
     rules = ModelRules(
         windows=((60_000, 60_000),),
         pane_ms=PANE_MS,
-        budget=Budget(1.0, 86_400_000),
+        budget=AlarmBudget(1.0, 86_400_000),
         learn=LearnRule(60_000, 200),
         min_effect=0.02,
         min_events=20,

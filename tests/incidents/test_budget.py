@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.incidents.budget import KIND_SHARES, Budget
+from driftline.incidents.budget import KIND_SHARES, AlarmBudget
 
 DAY = 86_400_000
-budgets = st.builds(Budget, st.floats(0.01, 100), st.integers(60_000, 400 * DAY))
+budgets = st.builds(AlarmBudget, st.floats(0.01, 100), st.integers(60_000, 400 * DAY))
 
 
 @given(budgets, st.integers(1, 6), st.integers(0, 300), st.booleans())
-def test_the_parts_add_up_to_at_most_the_budget(budget: Budget, sizes: int, segments: int, segmented: bool) -> None:
+def test_the_parts_add_up_to_at_most_the_budget(
+    budget: AlarmBudget, sizes: int, segments: int, segmented: bool
+) -> None:
     ranks = [None, *range(1, segments + 1)] if segmented else [None]
     total = sum(
         budget.allowance(kind, sizes=sizes, segment_rank=rank, segmented=segmented)
@@ -27,7 +29,7 @@ def test_the_parts_add_up_to_at_most_the_budget(budget: Budget, sizes: int, segm
 
 
 @given(budgets, st.sampled_from(sorted(KIND_SHARES)), st.integers(60_000, DAY))
-def test_a_threshold_pays_for_its_part(budget: Budget, kind: str, size_ms: int) -> None:
+def test_a_threshold_pays_for_its_part(budget: AlarmBudget, kind: str, size_ms: int) -> None:
     """An e-value reaches c at most once in c windows: so many windows a period, over c, is what it costs."""
     share = next(share for share in KIND_SHARES if share == kind)
     allowance = budget.allowance(share, sizes=2, segment_rank=None, segmented=True)

@@ -84,7 +84,7 @@ def test_a_reader_sees_all_records_and_then_ends(any_backend: Backend) -> None:
 def test_a_reader_sees_the_last_record_however_little_a_poll_brings(
     each: int, backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("driftline.log.kafka_reader.MOST", 1)  # two records a poll
+    monkeypatch.setattr("driftline.log.kafka_reader.MAX_MESSAGES", 1)  # two records a poll
     topic = backend.topic("bits")
     fill(backend.log, topic, partitions=1, each=each)
     assert [offset for _, offset, _ in read_all(backend, topic)] == list(range(each))

@@ -15,7 +15,7 @@ from driftline.runtime.pausing import Pausing
 from driftline.runtime.stages import JudgeStage, SummariseStage
 from driftline.runtime.worker import Worker
 from driftline.state import commits, memory
-from driftline.state.connections import Clustered, OneServer, Watched
+from driftline.state.connections import Clustered, OneServer, SentinelMaster
 from driftline.state.memory import MemoryStore
 from driftline.tasks.judge import Judge
 from tests.mutations.places import Mutation
@@ -60,8 +60,8 @@ MUTATIONS = (
     Mutation(
         "store: a commit whose reply was lost is not known again",
         MemoryStore.commit,
-        "Committed(Outcome.ALREADY, _)",
-        "Committed(Outcome.STALE)",
+        "Committed(CommitOutcome.ALREADY, _)",
+        "Committed(CommitOutcome.STALE)",
         (STORES,),
     ),
     Mutation(
@@ -94,7 +94,7 @@ MUTATIONS = (
     ),
     Mutation(
         "Redis: sentinels are asked for new connections only",
-        Watched.client,
+        SentinelMaster.client,
         "now >= self._next_look",
         "False",
         (f"{FAILOVER}::TestSentinels::test_a_planned_failover_is_ridden_out",),

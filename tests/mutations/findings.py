@@ -7,7 +7,7 @@ from driftline.evidence.dispersion import Dispersion
 from driftline.evidence.evalues import Evidence
 from driftline.evidence.recovery import Recovery
 from driftline.incidents import alerts
-from driftline.incidents.budget import Budget
+from driftline.incidents.budget import AlarmBudget
 from driftline.panes.counting import Counting
 from driftline.panes.merging import PaneMerger
 from driftline.panes.open import OpenPanes
@@ -16,8 +16,8 @@ from driftline.sketches import packing
 from driftline.tables import times
 from driftline.tasks import event_time, following
 from driftline.tasks.following import Following
-from driftline.tasks.learning import Learner
 from driftline.tasks.overlaps import told_elsewhere
+from driftline.tasks.reference_learning import Learner
 from driftline.tasks.silence import Silences
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import Summarise
@@ -293,8 +293,8 @@ MUTATIONS = (
     Mutation(
         "a seasonal reference is made of one season",
         seasons,
-        "LEAST_SEASONS: Final = 2",
-        "LEAST_SEASONS: Final = 1",
+        "MIN_SEASONS: Final = 2",
+        "MIN_SEASONS: Final = 1",
         ("tests/tasks/test_seasons.py::test_two_seasons_are_learned_where_less_is_asked_for", SEASONS),
     ),
     Mutation(
@@ -320,7 +320,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a segment takes as much of the budget as all events",
-        Budget.allowance,
+        AlarmBudget.allowance,
         "part / 2 / (segment_rank * (segment_rank + 1))",
         "part / 2",
         (JUDGE_ORACLE,),

@@ -18,16 +18,16 @@ QUALITIES = (EXPECTED, NULL, MISSING, OTHER_KIND, OUT_OF_RANGE, UNSEEN)
 QUANTILES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
 FEWEST = 5
 """Values that an edge cuts off."""
-MOST_VALUES, OFTEN = 40, 5
+MAX_VALUES, OFTEN = 40, 5
 """A number has a bin for each value if it has at most 40, and each came five times on average."""
-MOST_CATEGORIES = 10
+MAX_CATEGORIES = 10
 FREQUENT = 0.001
 STANDS_OUT = 3
-MOST_GROUPS, GROUP_SHARE = 8, 0.05
-LEAST_PARTS = 16
+MAX_GROUPS, GROUP_SHARE = 8, 0.05
+MIN_PARTS = 16
 LATE = 0.01
-LEAST_PANES, GROWING = 8, 0.9
-LEAST_STRINGS = 50
+MIN_PANES, GROWING = 8, 0.9
+MIN_STRINGS = 50
 KEYS = 2**40
 NUMBER = ROLES["number"]
 
@@ -115,7 +115,7 @@ def _bins(
         return None if _hardly_repeats(counts, shift) else _categories(kind, counts, shift, alone)
     if _grows(name, panes):
         return None
-    few = len(counts) <= MOST_VALUES and sum(counts.values()) >= OFTEN * len(counts)
+    few = len(counts) <= MAX_VALUES and sum(counts.values()) >= OFTEN * len(counts)
     return _values(counts, shift, alone) if few and shift == 0 else _quantiles(counts, shift)
 
 
@@ -123,9 +123,9 @@ def _alone(
     counts: Mapping[int, int], shift: int, panes: Sequence[Mapping[int, int]], places: Sequence[int]
 ) -> frozenset[int]:
     """Return the buckets that one part alone held: of sixteen or more of equal length, or else one event."""
-    if len(set(places)) < LEAST_PARTS:
+    if len(set(places)) < MIN_PARTS:
         return frozenset(key for key, count in counts.items() if count == 1)
-    length = max(2**k for k in range(40) if len({place // 2**k for place in places}) >= LEAST_PARTS)
+    length = max(2**k for k in range(40) if len({place // 2**k for place in places}) >= MIN_PARTS)
     parts: dict[int, set[int]] = {key: set() for key in counts}
     for held, place in zip(panes, places, strict=True):
         for key in held:
@@ -138,13 +138,13 @@ def _grows(name: str, panes: Sequence[Tally]) -> bool:
     ranges = [sorted(pane.of(name, NUMBER)[1]) for pane in panes]
     ranges = [keys for keys in ranges if keys]
     grown = sum(after[0] > before[-1] for before, after in pairwise(ranges))
-    return len(ranges) - 1 >= LEAST_PANES and grown >= GROWING * (len(ranges) - 1)
+    return len(ranges) - 1 >= MIN_PANES and grown >= GROWING * (len(ranges) - 1)
 
 
 def _hardly_repeats(counts: Mapping[int, int], shift: int) -> bool:
     """Tell whether a string has, on average, less than one equal among the others."""
     n = sum(counts.values())
-    if n < LEAST_STRINGS:
+    if n < MIN_STRINGS:
         return False
     alike = sum(count * (count - 1) for count in counts.values()) / (n * (n - 1))
     chance = 2.0**shift / KEYS  # two different strings fall into one bucket
@@ -233,10 +233,10 @@ def _categories(role: int, counts: Counter[int], shift: int, alone: frozenset[in
     ranked, total = _ranked(counts), sum(counts.values())
     least = max(FREQUENT * total, FEWEST, STANDS_OUT * total / len(counts) if shift else 0)
     frequent = sum(count >= least for count in counts.values())
-    own = ranked[: min(frequent, MOST_CATEGORIES)]
+    own = ranked[: min(frequent, MAX_CATEGORIES)]
     rest = sorted(set(ranked) - set(own))
     whole = sum(counts[key] for key in rest)
-    most = max(1, min(MOST_GROUPS, int(whole / (GROUP_SHARE * total))))
+    most = max(1, min(MAX_GROUPS, int(whole / (GROUP_SHARE * total))))
     middles = [2 * sum(counts[before] for before in rest[:at]) + counts[key] for at, key in enumerate(rest)]
     numbers = [middle * most // (2 * whole) for middle in middles]
     bin_of = {key: at for at, key in enumerate(own)}

@@ -16,7 +16,7 @@ STRENGTHS = (1.0, 10.0, 100.0)
 HALF_LIVES = (1.0, 4.0, 16.0)
 TILTS = 4
 FARTHEST = 1.2
-MOST_TILT = 3.0
+MAX_TILT = 3.0
 FADING = 1 / 20
 GRID = 2.0**20
 BISECTIONS = 60
@@ -111,7 +111,7 @@ def tilts(shares: Sequence[float], radius: float) -> list[list[float]]:
         for step in range(TILTS):
             for sign in (1, -1):
                 far = [sign * nearest * grows**step * v for v in direction]
-                weights = [math.exp(min(max(each, -MOST_TILT), MOST_TILT)) for each in far]
+                weights = [math.exp(min(max(each, -MAX_TILT), MAX_TILT)) for each in far]
                 whole = sum(share * weight for share, weight in zip(shares, weights, strict=True))
                 found.append([weight / whole for weight in weights])
     return found

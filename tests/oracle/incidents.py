@@ -11,7 +11,7 @@ from tests.oracle.recovery import Recovery
 
 SHARES = {"data_drift": 0.4, "prediction_drift": 0.3, "data_quality": 0.2, "volume": 0.05, "mix": 0.05}
 NOTABLE = 3.0
-MOST_SIGNALS = 10
+MAX_SIGNALS = 10
 QUIET_WINDOWS = 3
 
 
@@ -130,11 +130,11 @@ class Incidents:
         """Take the signals that passed a fixed threshold in a window."""
         held = self.open.get("threshold")
         if held is None and passed:
-            signals = list(passed[:MOST_SIGNALS])
+            signals = list(passed[:MAX_SIGNALS])
             self.open["threshold"] = _Open("threshold", window.end, window.start, window.size, signals, signals)
             self._say("threshold", "firing", window)
         elif held is not None and held.size == window.size:
-            joining = [each for each in passed[:] if each not in held.signals][: MOST_SIGNALS - len(held.signals)]
+            joining = [each for each in passed[:] if each not in held.signals][: MAX_SIGNALS - len(held.signals)]
             if joining:
                 held.signals = held.members = [*joining, *held.signals]
                 held.update = tuple(joining), (), window.start
@@ -156,7 +156,7 @@ class Incidents:
         most = max(log_r.values())
         whole = sum(math.exp(each - most) for each in log_r.values())
         shares = {each: round(math.exp(log_r[each] - most) / whole, 2) for each in chosen}
-        held.signals = sorted(chosen[:MOST_SIGNALS], key=lambda each: (-shares[each], -seen.effect(each), each))
+        held.signals = sorted(chosen[:MAX_SIGNALS], key=lambda each: (-shares[each], -seen.effect(each), each))
         self._join(held, seen, chosen)
         held.critical = any(seen.lost(each) for each in held.signals)
         for evidence in seen.all_sizes:
@@ -227,9 +227,9 @@ class Incidents:
             held.members.remove(each)
             held.recovery.leave(each)
         staying = [each for each in held.signals if each not in (*fresh, *gone)]
-        held.signals = [*fresh, *staying][:MOST_SIGNALS]
+        held.signals = [*fresh, *staying][:MAX_SIGNALS]
         held.critical = any(seen.lost(each) for each in held.signals)
-        held.update = tuple(fresh[:MOST_SIGNALS]), tuple(gone[:MOST_SIGNALS]), began if fresh else None
+        held.update = tuple(fresh[:MAX_SIGNALS]), tuple(gone[:MAX_SIGNALS]), began if fresh else None
         self._say(seen.kind, "firing", seen.window)
 
     def _with_more_to_tell(self, held: _Open, seen: Weighed) -> list[str]:

@@ -12,7 +12,7 @@ from tests.oracle.summarise import ROLES, Content, category_key, sketch
 from tests.oracle.tally import Tally, tally_of, together
 
 NEVER = -(2**62)
-FEWEST_REFUSED = 20
+MIN_REFUSED = 20
 CAPACITY = {"too-many-models": "models", "too-many-versions": "versions"}
 CENSUS = "\x01"
 
@@ -251,7 +251,7 @@ class Oracle:
                 continue
             window = self._stream.pop(start)
             fates = {fact[5:]: n for fact, n in window.items() if fact.startswith("fate:") and fact != "fate:accepted"}
-            many = sum(fates.values()) > max(self.rules.dead_letter_share * window["records"], FEWEST_REFUSED - 1)
+            many = sum(fates.values()) > max(self.rules.dead_letter_share * window["records"], MIN_REFUSED - 1)
             self._decide("dead_letters", "", start, end, fates if many else {})
         for end, model in sorted(key for key in self._beyond if key[0] <= time):
             size = self._window_of(model)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from tests.oracle.reference import Reference
 from tests.oracle.tally import Tally, together
 
-MOST_SLICES = 256
+MAX_SLICES = 256
 
 
 @dataclass
@@ -23,7 +23,7 @@ class Learner:
         """Take a slice. Where there are too many, longer ones are made of them."""
         self.length = self.length or self.pane
         self._add(start, tally)
-        while len(self.slices) > MOST_SLICES:
+        while len(self.slices) > MAX_SLICES:
             self.length = longer(self.length, self.sizes)
             finer, self.slices = self.slices, {}
             for begin, held in finer.items():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 RARE = 0.1
 RISES, FALL = (1.5, 3.0), 1 / 3
 WEIGHT = 0.2
-MOST_TAIL = 0.05
+MAX_TAIL = 0.05
 BISECTIONS = 80
 
 
@@ -17,7 +17,7 @@ def guesses(
     up, down = [k for k in rising if shares[k] <= RARE], [k for k in falling if shares[k] <= RARE]
     if not up and not down:
         return []
-    ratio, each = 1 + math.sqrt(12.5 * min_effect), min(tail / (len(up) + len(down)), MOST_TAIL)
+    ratio, each = 1 + math.sqrt(12.5 * min_effect), min(tail / (len(up) + len(down)), MAX_TAIL)
     found = []
     for times in RISES:
         for k in up:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 DEEPEST = 64
-MOST_DIGITS = 4_300  # what Python reads
+MAX_DIGITS = 4_300  # what Python reads
 LATEST = 253_370_764_799_999  # 9998-12-31T23:59:59.999Z
 SCALAR = {"number", "string", "boolean", "null"}
 ALLOWED = {
@@ -57,7 +57,7 @@ def _float(text: str) -> float:
 
 
 def _int(text: str) -> int:
-    if len(text) > MOST_DIGITS:
+    if len(text) > MAX_DIGITS:
         raise OutOfRange(text)
     return int(text)
 

@@ -8,7 +8,7 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
-LEAST_WINDOWS = 8
+MIN_WINDOWS = 8
 SPAN = 10
 BISECTIONS = 40
 
@@ -25,7 +25,7 @@ def scales_of(places: Sequence[int], counts: Sequence[Sequence[int]]) -> list[in
             window = windows[place >> len(found)]
             for k, count in enumerate(row):
                 window[k] += count
-        if len(windows) < LEAST_WINDOWS:
+        if len(windows) < MIN_WINDOWS:
             return found
         # Rounded up, so that a last bit does not matter; what is a whole number of hundredths stays.
         found.append(math.ceil(_excess(list(windows.values())) * 100 - 1e-6))
@@ -44,7 +44,7 @@ def at(scales: Sequence[int], panes: int) -> float:
 def _excess(windows: Sequence[Sequence[int]]) -> float:
     """Return the largest eigenvalue of the covariance of (n_k - n p_k)/sqrt(n p_k), as it is without sampling error."""
     filled = [row for row in windows if sum(row)]
-    if len(filled) < LEAST_WINDOWS:
+    if len(filled) < MIN_WINDOWS:
         return 1.0
     total = sum(map(sum, filled))
     shares = [sum(row[k] for row in filled) / total for k in range(len(windows[0]))]

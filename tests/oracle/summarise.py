@@ -16,7 +16,7 @@ from typing import Any
 from tests.oracle.reading import BadTime, OtherUnit, ignored_in, name_of, read, time_of, usable, values_of
 
 KEPT_BITS = 40
-MOST_BUCKETS = 256
+MAX_BUCKETS = 256
 ROLES = {"oddity": 0, "number": 1, "string": 2, "boolean": 3}
 ODDITIES = {"event": 0, "null": 1, "array": 2, "object": 3}
 SHOWN = 80
@@ -45,7 +45,7 @@ def category_key(value: str) -> int:
 def sketch(seen: Counter[int]) -> tuple[int, Buckets]:
     """Return (shift, buckets): as few low bits are cleared as leave 256 different keys."""
     shift = 0
-    while len({key >> shift for key in seen}) > MOST_BUCKETS:
+    while len({key >> shift for key in seen}) > MAX_BUCKETS:
         shift += 1
     counts: Counter[int] = Counter()
     cleared: Counter[int] = Counter()

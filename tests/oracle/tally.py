@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from tests.oracle.summarise import MOST_BUCKETS, ROLES, Cell, Content
+from tests.oracle.summarise import MAX_BUCKETS, ROLES, Cell, Content
 
 ODDITY = ROLES["oddity"]
 EVENTS = "events"
@@ -46,7 +46,7 @@ def together(tallies: Iterable[Tally]) -> Tally:
     for cell in {cell for part in parts for cell in part.cells}:
         sketches = [part.cells[cell] for part in parts if cell in part.cells]
         shift = max(shift for shift, _ in sketches)
-        while len({key >> shift for _, counts in sketches for key in counts}) > MOST_BUCKETS:
+        while len({key >> shift for _, counts in sketches for key in counts}) > MAX_BUCKETS:
             shift += 1
         total: Counter[int] = Counter()
         for _, counts in sketches:

@@ -11,10 +11,10 @@ from tests.oracle.evidence import FADING, log_mean, log_sum
 from tests.oracle.incidents import Change, Window, log_threshold
 from tests.oracle.judge import alert_name, name
 
-LEAST_WINDOWS = 30
-MOST_WINDOWS = 20_000
-MOST_SLICES = 4_096
-MOST_MISSING = 1_000
+MIN_WINDOWS = 30
+MAX_WINDOWS = 20_000
+MAX_SLICES = 4_096
+MAX_MISSING = 1_000
 PARTS = (0.5, 0.75, 0.9, 1.0)
 GONE = 12
 
@@ -36,12 +36,12 @@ class Volume:
     def __init__(self, panes: Mapping[int, int], pane_ms: int, size: int, minded: float, allowance: float) -> None:
         """`panes` are the events in each pane of good times that had any, by start."""
         end = max(panes) + pane_ms
-        begin = max(-(-min(panes) // size) * size, (end // size - MOST_WINDOWS) * size)
+        begin = max(-(-min(panes) // size) * size, (end // size - MAX_WINDOWS) * size)
         sums: Counter[int] = Counter()
         for start, count in panes.items():
             sums[start // size * size] += count
         totals = sorted(sums[start] for start in range(begin, end - size + 1, size))
-        self.enough = len(totals) >= LEAST_WINDOWS and size % pane_ms == 0
+        self.enough = len(totals) >= MIN_WINDOWS and size % pane_ms == 0
         self._minded = 1 + minded
         if not self.enough:
             return
@@ -157,7 +157,7 @@ class Traffic:
         for size in self._evidence:
             begin = start // size * size
             self._counts[size][begin] += events
-            self._next[size] = max(self._next.get(size, begin), begin - MOST_MISSING * size)
+            self._next[size] = max(self._next.get(size, begin), begin - MAX_MISSING * size)
         self._heard = max(self._heard, end)
         for size in sorted(self._evidence):
             while self._next[size] + size <= self._heard:
@@ -191,7 +191,7 @@ class Traffic:
         self._learned[start // self._slice * self._slice] = (
             self._learned.get(start // self._slice * self._slice, 0) + events
         )
-        assert len(self._learned) <= MOST_SLICES, "longer slices are not redone"
+        assert len(self._learned) <= MAX_SLICES, "longer slices are not redone"
 
     def _adopt(self) -> None:
         if self._open is not None:

@@ -7,8 +7,8 @@ from driftline.panes.closing import Pane, pane_records
 from driftline.panes.groups import Naming, OpenGroup
 from driftline.panes.records import GROUP_STEP
 from driftline.sketches.cells import CAP, Cells, from_buckets, merge
+from driftline.sketches.group import EVENTS, ROLES, SignalRole
 from driftline.sketches.keys import number_keys
-from driftline.sketches.summary import EVENTS, ROLES, Role
 
 KAFKA_ALLOWS = 1_048_588
 SIGNALS, SEGMENTS = 40, 60
@@ -16,7 +16,7 @@ PANE = Pane(0, 1, 0, "m", 0, 60_000)
 RANDOM = np.random.default_rng(5)
 
 
-def cells(role: Role, keys: list[int], count: int) -> Cells:
+def cells(role: SignalRole, keys: list[int], count: int) -> Cells:
     """Return the cells of each signal of each segment, all with these keys, each key so many times."""
     ids = np.array(
         [group * GROUP_STEP + (1 + slot) * ROLES + role for group in range(SEGMENTS) for slot in range(SIGNALS)]
@@ -32,10 +32,10 @@ def numbers(size: int) -> list[int]:
     return keys
 
 
-COARSE = cells(Role.NUMBERS, numbers(5_000), 10**9)
-EXACT = cells(Role.NUMBERS, numbers(CAP), 1)
-REPEATED = cells(Role.NUMBERS, numbers(CAP), 10**9)
-STRINGS = cells(Role.STRINGS, RANDOM.integers(0, 1 << 40, CAP).tolist(), 10**9)
+COARSE = cells(SignalRole.NUMBERS, numbers(5_000), 10**9)
+EXACT = cells(SignalRole.NUMBERS, numbers(CAP), 1)
+REPEATED = cells(SignalRole.NUMBERS, numbers(CAP), 10**9)
+STRINGS = cells(SignalRole.STRINGS, RANDOM.integers(0, 1 << 40, CAP).tolist(), 10**9)
 
 
 @pytest.mark.parametrize(

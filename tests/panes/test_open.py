@@ -8,7 +8,7 @@ import pytest
 from driftline.config import Settings
 from driftline.panes import open as open_module
 from driftline.panes.waiting import CHUNKS
-from driftline.runtime.rules import summarise_settings
+from driftline.runtime.task_settings import summarise_settings
 from driftline.tasks.summarise import Summarise
 
 DAY = 86_400_000
@@ -65,7 +65,7 @@ def test_much_state_that_lasts_is_not_written_again_for_the_little_that_comes() 
 
 
 def test_no_chunk_grows_without_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(open_module, "MOST_MERGED", 20_000)
+    monkeypatch.setattr(open_module, "MAX_MERGED", 20_000)
     stored = Stored()
     for _ in range(6 * CHUNKS):
         stored.take(300, 6_000)

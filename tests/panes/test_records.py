@@ -13,8 +13,8 @@ from driftline.columns.signals import CODE_VERSION
 from driftline.errors import StateCorrupt
 from driftline.panes.records import GROUP_STEP, PANE_VERSION, Group, PaneRecord, Watermark, decode_record, split
 from driftline.sketches.cells import Cells, from_buckets
+from driftline.sketches.group import EVENTS, SignalRole
 from driftline.sketches.keys import category_key
-from driftline.sketches.summary import EVENTS, Role
 
 
 def pane(source: int = 0, start: int = 60_000, part: int = 0, events: int = 3) -> PaneRecord:
@@ -88,7 +88,7 @@ def test_what_stands_beside_the_events_comes_back_as_it_went() -> None:
     for name in Cells.__slots__:
         assert np.array_equal(getattr(again.cells, name), getattr(record.cells, name))
     assert again.signals == record.signals
-    assert again.summaries()[1][1].counts(2, Role.STRINGS) == {category_key("git:1"): 3}
+    assert again.summaries()[1][1].counts(2, SignalRole.STRINGS) == {category_key("git:1"): 3}
 
 
 def test_cells_beside_that_belong_to_a_field_are_refused() -> None:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from driftline.errors import StateCorrupt
 from driftline.panes import repeats
-from driftline.panes.repeats import SAMPLE, Repeats, Sample, sampled
+from driftline.panes.repeats import SAMPLE, IdSample, Repeats, sampled
+from driftline.sketches.group import ROLES, SignalRole
 from driftline.sketches.keys import Ints, key_numbers
-from driftline.sketches.summary import ROLES, Role
 
 STEP = 1 << 14
 SLOT = 5
@@ -40,7 +40,7 @@ def closed(of: Repeats, handles: set[int]) -> dict[int, tuple[int, int]]:
     found: dict[int, list[int]] = {}
     cell = np.repeat(cells.ids, cells.sizes).tolist()
     for at, value, count in zip(cell, key_numbers(cells.keys).tolist(), cells.counts.tolist(), strict=True):
-        assert at % STEP == SLOT * ROLES + Role.NUMBERS
+        assert at % STEP == SLOT * ROLES + SignalRole.NUMBERS
         found.setdefault(at // STEP, [0, 0])[int(value)] += count
     return {handle: (first, again) for handle, (first, again) in found.items()}
 
@@ -97,7 +97,7 @@ def test_chunks_that_are_merged_say_the_same(parts: list[Events], every: int) ->
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(0, 5), st.integers(1, 9)), min_size=1, max_size=40))
 def test_merging_is_exact_in_any_order(rows: list[tuple[int, int, int]]) -> None:
-    singly = [Sample(*(np.array([value], dtype=np.int64) for value in row)) for row in rows]
+    singly = [IdSample(*(np.array([value], dtype=np.int64) for value in row)) for row in rows]
     left = sampled([*singly[: len(rows) // 2], sampled(singly[len(rows) // 2 :])])
     right = sampled(reversed(singly))
     for name in ("handles", "ids", "counts"):

@@ -15,7 +15,7 @@ from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Basis, Kind
 from driftline.runtime.calibration import Calibrated, calibrate
 from driftline.runtime.local import backtest, build_references
-from driftline.runtime.rules import judge_settings, with_references
+from driftline.runtime.task_settings import judge_settings, with_references
 from driftline.tables import ColumnMapping, iter_events, open_table
 from tests.tasks.changes import HOUR, MINUTE, START
 

@@ -16,7 +16,7 @@ from driftline.panes.records import decode_record
 from driftline.runtime.local import backtest
 from driftline.runtime.stages import Output, StageKind
 from driftline.runtime.worker import Worker
-from driftline.state.api import Claim, Outcome, TaskId, TaskInfo
+from driftline.state.api import Claim, CommitOutcome, TaskId, TaskInfo
 from driftline.state.memory import MemoryStore
 from driftline.tables import EncodedEvents
 from tests.runtime.streams import START, Bench, Manual, events, settings
@@ -41,7 +41,7 @@ class Hooked(MemoryStore):
     def __post_init__(self) -> None:
         super().__init__()
 
-    def ack(self, claim: Claim, through: int) -> Outcome:
+    def ack(self, claim: Claim, through: int) -> CommitOutcome:
         self.acks += 1
         self.before_ack()
         return super().ack(claim, through)

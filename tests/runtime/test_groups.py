@@ -15,7 +15,7 @@ from driftline.log.api import Log, Outgoing, Record
 from driftline.log.kafka import KafkaLog
 from driftline.panes.records import Rebase
 from driftline.runtime.local import backtest
-from driftline.runtime.references import ask
+from driftline.runtime.rebasing import ask
 from driftline.runtime.views import subjects
 from driftline.runtime.worker import Worker
 from driftline.sandbox import Kafka

@@ -83,7 +83,7 @@ class Fleet:
 
     def skip(self, partition: int) -> None:
         task = TaskId(self.name, "summarise", partition)
-        plan = plan_skip(self.store, self.log, self.settings, task, "first", sound=False)
+        plan = plan_skip(self.store, self.log, self.settings, task, "first", force=False)
         carry_out(self.store, self.log, self.settings, plan, now_ms=int(time.time() * 1000))
 
     def partitions(self) -> list[dict[str, object]]:

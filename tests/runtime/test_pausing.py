@@ -18,7 +18,7 @@ from driftline.runtime.checkpoint import Prepared
 from driftline.runtime.local import backtest
 from driftline.runtime.pausing import RETRY_S, TELL_S
 from driftline.runtime.worker import CHECKPOINT_S, Worker
-from driftline.state.api import Claim, Commit, Committed, Outcome, TaskInfo
+from driftline.state.api import Claim, Commit, CommitOutcome, Committed, TaskInfo
 from driftline.state.memory import MemoryStore
 from driftline.tables import EncodedEvents
 from tests.runtime.streams import START, Bench, Manual, events, settings
@@ -66,7 +66,7 @@ class FailingStore(MemoryStore):
         self.on["commit"].check()
         return super().commit(claim, commit, now=now)
 
-    def ack(self, claim: Claim, through: int) -> Outcome:
+    def ack(self, claim: Claim, through: int) -> CommitOutcome:
         self.on["ack"].check()
         return super().ack(claim, through)
 

@@ -19,7 +19,7 @@ from driftline.log.api import Outgoing
 from driftline.log.kafka import KafkaLog
 from driftline.panes.records import Rebase
 from driftline.runtime.permissions import Allowed, Role, kafka_permissions, redis_rules
-from driftline.runtime.references import ask
+from driftline.runtime.rebasing import ask
 from driftline.runtime.startup import check_before_work
 from driftline.runtime.worker import Worker
 from driftline.sandbox import KafkaServer, RedisServer
@@ -160,7 +160,7 @@ def be_operator(settings: Settings, installation: Installation) -> None:
     try:
         task = TaskId(settings.group, "summarise", 0)
         store.claim(task, "worker", now=0)
-        state.reset_task(store, log, settings, task, sound=True, ask=False)
+        state.reset_task(store, log, settings, task, force=True, ask=False)
     finally:
         store.close()
 

@@ -13,7 +13,7 @@ from driftline.evidence.detectors import DETECTORS
 from driftline.log.api import Outgoing
 from driftline.runtime.local import backtest
 from driftline.runtime.plugins import detector
-from driftline.runtime.rules import judge_settings
+from driftline.runtime.task_settings import judge_settings
 from driftline.state.api import TaskId
 from tests.runtime.streams import Bench, events, settings
 from tests.tasks import changes

@@ -126,8 +126,8 @@ def test_a_damaged_state_holds_up_its_own_partition_only_until_it_is_reset(
     assert [task for task, state in states.items() if state.fault] == [BROKEN]
     assert states[BROKEN].as_json()["blobs"] == len(raw.hgetall(keys(BROKEN, "blobs")))
     with pytest.raises(InputError, match="can be read, and workers go on"):
-        reset_task(store, bench.log, bench.settings, OTHERS[0], sound=False, ask=False)
-    done = reset_task(store, bench.log, bench.settings, BROKEN, sound=False, ask=False)
+        reset_task(store, bench.log, bench.settings, OTHERS[0], force=False, ask=False)
+    done = reset_task(store, bench.log, bench.settings, BROKEN, force=False, ask=False)
     assert f"read predictions from 0 to {ends[1]} again" in done
     assert collect(bench.log, store, bench.settings, now_ms=0)["partitions"][1]["fault"] is None
 
@@ -200,6 +200,6 @@ def test_the_state_of_another_release_is_left_to_it(store: RedisStore, raw: "red
     steps(worker, manual, lambda: bool(worker.progress.set_aside))
     assert "has version 999" in next(iter(worker.progress.set_aside.values()))
     with pytest.raises(InputError, match=r"is not broken: .* run the release that wrote it"):
-        reset_task(store, bench.log, bench.settings, BROKEN, sound=False, ask=False)
+        reset_task(store, bench.log, bench.settings, BROKEN, force=False, ask=False)
     worker.stop()
     worker.run()

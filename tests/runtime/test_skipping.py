@@ -13,8 +13,8 @@ from driftline.observe import metrics
 from driftline.runtime.inputs import INPUTS, decode_inputs
 from driftline.runtime.owning import ASIDE_S
 from driftline.runtime.progress import samples
-from driftline.runtime.skipping import Plan, carry_out, plan_skip
-from driftline.state.api import Commit, Committed, Outcome, TaskId
+from driftline.runtime.skipping import SkipPlan, carry_out, plan_skip
+from driftline.state.api import Commit, CommitOutcome, Committed, TaskId
 from driftline.state.memory import MemoryStore
 from tests.cli.test_status import shown
 from tests.runtime.streams import Bench, Manual
@@ -37,12 +37,12 @@ from tests.runtime.test_lost_offsets import (
 NOW = 1_800_000_000_000
 
 
-def plan(bench: Bench, task: TaskId, to: str, *, sound: bool = False) -> Plan:
-    return plan_skip(bench.store, bench.log, bench.settings, task, to, sound=sound)
+def plan(bench: Bench, task: TaskId, to: str, *, force: bool = False) -> SkipPlan:
+    return plan_skip(bench.store, bench.log, bench.settings, task, to, force=force)
 
 
-def skip(bench: Bench, task: TaskId, to: str, *, sound: bool = False, now_ms: int = NOW) -> Plan:
-    made = plan(bench, task, to, sound=sound)
+def skip(bench: Bench, task: TaskId, to: str, *, force: bool = False, now_ms: int = NOW) -> SkipPlan:
+    made = plan(bench, task, to, force=force)
     carry_out(bench.store, bench.log, bench.settings, made, now_ms=now_ms)
     return made
 
@@ -151,10 +151,10 @@ def test_an_offset_that_can_be_read_from_is_left_only_when_that_is_meant() -> No
     healthy = OTHERS[0]
     with pytest.raises(InputError, match="can be read from, and workers go on there; add --force"):
         plan(bench, healthy, "latest")
-    assert plan(bench, healthy, "latest", sound=True).records == end(bench, healthy) - offset(bench, healthy)
+    assert plan(bench, healthy, "latest", force=True).records == end(bench, healthy) - offset(bench, healthy)
     for back in ("first", str(offset(bench, healthy))):
         with pytest.raises(InputError, match=r"nothing to skip.*state reset summarise 0 --force"):
-            plan(bench, healthy, back, sound=True)
+            plan(bench, healthy, back, force=True)
 
 
 def test_tasks_that_there_are_not() -> None:
@@ -168,10 +168,10 @@ def test_tasks_that_there_are_not() -> None:
 def test_a_task_that_moved_on_meanwhile_is_left_alone() -> None:
     bench, _, _ = passed_by_retention()
     healthy = OTHERS[0]
-    made = plan(bench, healthy, "latest", sound=True)
+    made = plan(bench, healthy, "latest", force=True)
     claim = bench.store.claim(healthy, "worker", now=0)
     step = Commit(claim.sequence, claim.offsets, {PREDICTIONS: made.offset + 1}, {})
-    assert bench.store.commit(claim, step, now=0).outcome is Outcome.OK
+    assert bench.store.commit(claim, step, now=0).outcome is CommitOutcome.OK
     with pytest.raises(InputError, match=f"moved on to offset {made.offset + 1} meanwhile, so nothing was skipped"):
         carry_out(bench.store, bench.log, bench.settings, made, now_ms=NOW)
     assert offset(bench, healthy) == made.offset + 1
@@ -203,7 +203,7 @@ def test_a_worker_that_owns_the_task_is_fenced_and_goes_on_at_the_new_offset() -
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: len(worker.progress.tasks) == 5)
     bench.publish(STREAM[HALF:])
-    made = skip(bench, OTHERS[0], "latest", sound=True)
+    made = skip(bench, OTHERS[0], "latest", force=True)
     steps([worker], manual, lambda: caught_up(bench, LOST, *OTHERS))
     for _ in range(30):
         worker.step()
@@ -301,7 +301,7 @@ def test_words_that_come_again_change_nothing(monkeypatch: pytest.MonkeyPatch) -
     bench, manual, _ = passed_by_retention()
     skip(bench, LOST, "first")
     acknowledged = bench.store.ack
-    monkeypatch.setattr(bench.store, "ack", lambda claim, through: Outcome.OK)
+    monkeypatch.setattr(bench.store, "ack", lambda claim, through: CommitOutcome.OK)
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: bool(alerts(bench)))
     worker.close()

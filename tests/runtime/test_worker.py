@@ -14,7 +14,7 @@ from driftline.panes.records import PaneRecord, Watermark, decode_record
 from driftline.runtime.local import backtest
 from driftline.runtime.stages import Output, StageKind
 from driftline.runtime.worker import Worker
-from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo
+from driftline.state.api import Claim, Commit, CommitOutcome, Committed, TaskId, TaskInfo
 from driftline.state.memory import MemoryStore
 from driftline.tables import EncodedEvents
 from tests.runtime.streams import MINUTE, PARTITIONS, START, Bench, Manual, events, settings
@@ -156,7 +156,7 @@ def test_a_store_that_went_back_makes_the_worker_read_again(expected: list[str])
         def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
             self.commits += 1
             if self.commits == 9:
-                return Committed(Outcome.STALE, detail="an earlier state came back")
+                return Committed(CommitOutcome.STALE, detail="an earlier state came back")
             return super().commit(claim, commit, now=now)
 
     bench = Bench(settings(checkpoint="1ms"), store=GoesBack())

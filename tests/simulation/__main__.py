@@ -17,7 +17,7 @@ from tests.simulation.faults import Fault, Kind
 from tests.simulation.running import Verdict, run, schedule_of, shrunken, trace_of, verdicts
 from tests.simulation.workloads import workloads
 
-MOST_TOLD = 3
+MAX_TOLD = 3
 """Failures that are cut down and printed."""
 LAST_LINES = 60
 """Lines of what happened that are printed."""
@@ -57,7 +57,7 @@ def _tell_all(first: int, count: int, processes: int) -> int:
                 print(f"\r{done}/{count}, {len(failed)} failed", end="", file=sys.stderr)
     except KeyboardInterrupt:
         print(f"interrupted after {done} of {count}")
-    for verdict in sorted(failed, key=lambda each: each.schedule.seed)[:MOST_TOLD]:
+    for verdict in sorted(failed, key=lambda each: each.schedule.seed)[:MAX_TOLD]:
         _tell_one(shrunken(verdict))
     print(f"{'fault':<12}{'struck':>8}")
     for kind in Kind:

@@ -9,7 +9,7 @@ from driftline.errors import DeliveryPending, DriftlineError, LogUnavailable, Pu
 from driftline.log.api import Batch, Outgoing, Polled, Reader, RebalanceListener, TopicPartition
 from driftline.log.memory import MemoryLog
 from driftline.log.memory_consumer import MemoryConsumer
-from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo, Word
+from driftline.state.api import Claim, Commit, CommitOutcome, Committed, TaskId, TaskInfo, Word
 from driftline.state.memory import MemoryStore
 
 T = TypeVar("T")
@@ -86,13 +86,13 @@ class SimulatedStore:
     def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
         def committed() -> Committed:
             answer = self._memory.commit(claim, commit, now=now)
-            if answer.outcome is Outcome.OK:
+            if answer.outcome is CommitOutcome.OK:
                 self._around.committed(commit.outbox)
             return answer
 
         return self._write("commit", committed)
 
-    def ack(self, claim: Claim, through: int) -> Outcome:
+    def ack(self, claim: Claim, through: int) -> CommitOutcome:
         return self._write("ack", lambda: self._memory.ack(claim, through))
 
     def tasks(self, group: str) -> list[TaskInfo]:

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from driftline.evidence.reference import Reference
 from driftline.panes import merging
 from driftline.panes.records import decode_record
-from driftline.tasks.watched import Watched
+from driftline.tasks.prepared_reference import PreparedReference
 from tests.simulation.faults import Fault, Kind, Schedule, draw, shrink
 from tests.simulation.outcome import Outcome, check, outcome_of
 from tests.simulation.workloads import workloads
@@ -102,16 +102,16 @@ def prepare() -> None:
     a record of the panes topic says, and a reference made ready. `make test` and a single schedule go without that.
     """
     logging.disable(logging.CRITICAL)
-    decoded, made_ready = lru_cache(20_000)(decode_record), Watched.of
-    by_address: dict[str, Watched] = {}
+    decoded, made_ready = lru_cache(20_000)(decode_record), PreparedReference.of
+    by_address: dict[str, PreparedReference] = {}
 
-    def ready(reference: Reference) -> Watched:
+    def ready(reference: Reference) -> PreparedReference:
         if reference.address not in by_address:
             by_address[reference.address] = made_ready(reference)
         return by_address[reference.address]
 
     setattr(merging, "decode_record", decoded)  # noqa: B010  types know that it is not meant to be replaced
-    setattr(Watched, "of", ready)  # noqa: B010
+    setattr(PreparedReference, "of", ready)  # noqa: B010
     for number in range(len(workloads())):
         undisturbed(number)
     gc.collect()

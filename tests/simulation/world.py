@@ -33,9 +33,9 @@ SESSION_S = 3.0
 """Virtual seconds after which the group notices that a member is gone."""
 RESTART_S = 1.0
 """Virtual seconds in which something starts a new worker in place of one that ended."""
-MOST_QUIET_S = 60.0 + ASIDE_S
+MAX_QUIET_S = 60.0 + ASIDE_S
 """Virtual seconds after the last fault within which everything must be done: else it has stalled."""
-MOST_WORKERS = 4
+MAX_WORKERS = 4
 _STORE = ("claim", "commit", "ack", "tasks", "read", "tell", "time_ms")
 _WRITES = 40
 """How many of the store's writes it can lose."""
@@ -160,8 +160,8 @@ class World:
             self._start()
         while not self._over():
             self.tick()
-            if self.time - self._last_fault > MOST_QUIET_S:
-                raise Stalled(f"not done {MOST_QUIET_S:g} s after the last fault: {self._standing()}")
+            if self.time - self._last_fault > MAX_QUIET_S:
+                raise Stalled(f"not done {MAX_QUIET_S:g} s after the last fault: {self._standing()}")
         self._faults.clear()
         while self._later:
             self._let_due(self._later[0][0])
@@ -171,8 +171,8 @@ class World:
         self._start()
         while not self._over():
             self.tick()
-            if self.time - self._last_fault > MOST_QUIET_S:
-                raise Stalled(f"the last worker is not done after {MOST_QUIET_S:g} s: {self._standing()}")
+            if self.time - self._last_fault > MAX_QUIET_S:
+                raise Stalled(f"the last worker is not done after {MAX_QUIET_S:g} s: {self._standing()}")
 
     def _settled(self) -> bool:
         topics = self.workload.settings.topics
@@ -321,7 +321,7 @@ class World:
                 for consumer in other.log.consumers:
                     consumer.inner.expire()
             case Kind.JOIN:
-                if len(self._processes) < MOST_WORKERS:
+                if len(self._processes) < MAX_WORKERS:
                     self._start()
             case Kind.STOP:
                 self._processes[fault.size % len(self._processes)].worker.stop()

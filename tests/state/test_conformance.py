@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from driftline.errors import StateError
-from driftline.state import Claim, Commit, Committed, Outcome, Store, TaskId, Word
+from driftline.state import Claim, Commit, CommitOutcome, Committed, Store, TaskId, Word
 from driftline.state.commits import MAX_COMMIT_BYTES, MAX_COMMIT_PARTS
 from tests.state.backends import Backend
 
@@ -40,7 +40,7 @@ def test_a_new_task_is_empty(store: Store) -> None:
 
 
 def test_a_claim_returns_what_was_committed(store: Store) -> None:
-    assert store.commit(claimed(store), STEP, now=2_000) == Committed(Outcome.OK, last_outbox=2)
+    assert store.commit(claimed(store), STEP, now=2_000) == Committed(CommitOutcome.OK, last_outbox=2)
     assert claimed(store, "worker-2") == Claim(
         TASK,
         "worker-2",
@@ -56,7 +56,7 @@ def test_blobs_are_kept_replaced_and_deleted(store: Store) -> None:
     claim = claimed(store)
     store.commit(claim, STEP, now=1)
     step = follow(STEP, writes={"panes": None, "counters": b"c2", "new": b"", "never there": None})
-    assert store.commit(claim, step, now=2).outcome is Outcome.OK
+    assert store.commit(claim, step, now=2).outcome is CommitOutcome.OK
     store.commit(claim, follow(step), now=3)
     assert claimed(store).blobs == {"counters": b"c2", "new": b""}
 
@@ -90,7 +90,7 @@ def test_tasks_whose_names_look_alike_are_apart(store: Store) -> None:
 def test_the_same_commit_again_was_already_done(store: Store) -> None:
     claim = claimed(store)
     store.commit(claim, STEP, now=1)
-    assert store.commit(claim, STEP, now=2) == Committed(Outcome.ALREADY, last_outbox=2)
+    assert store.commit(claim, STEP, now=2) == Committed(CommitOutcome.ALREADY, last_outbox=2)
     (info,) = store.tasks(TASK.group)
     assert (info.sequence, info.outbox, info.committed_at) == (1, 2, 1)
 
@@ -103,7 +103,7 @@ def test_another_commit_in_its_place_is_stale(backend: Backend, change: dict[str
     backend.store.commit(claim, STEP, now=1)
     before = backend.content()
     other: Commit = replace(STEP, **change)  # type: ignore[arg-type]
-    assert backend.store.commit(claim, other, now=2).outcome is Outcome.STALE
+    assert backend.store.commit(claim, other, now=2).outcome is CommitOutcome.STALE
     assert backend.content() == before
 
 
@@ -112,7 +112,7 @@ def test_a_commit_two_steps_back_is_stale(store: Store) -> None:
     store.commit(claim, STEP, now=1)
     store.commit(claim, follow(STEP), now=2)
     answer = store.commit(claim, STEP, now=3)
-    assert answer.outcome is Outcome.STALE
+    assert answer.outcome is CommitOutcome.STALE
     assert answer.detail == 'expected commit 0 at {}, found commit 2 at {"labels":9,"predictions":15}'
 
 
@@ -121,9 +121,12 @@ def test_offsets_that_differ_by_one_above_two_to_the_53rd_differ(backend: Backen
     first = Commit(0, {}, {"predictions": 2**53 + 1})
     backend.store.commit(claim, first, now=1)
     before = backend.content()
-    assert backend.store.commit(claim, replace(first, offsets={"predictions": 2**53}), now=2).outcome is Outcome.STALE
+    assert (
+        backend.store.commit(claim, replace(first, offsets={"predictions": 2**53}), now=2).outcome
+        is CommitOutcome.STALE
+    )
     next_step = Commit(1, {"predictions": 2**53}, {"predictions": 2**53 + 2})
-    assert backend.store.commit(claim, next_step, now=2).outcome is Outcome.STALE
+    assert backend.store.commit(claim, next_step, now=2).outcome is CommitOutcome.STALE
     assert backend.content() == before
     assert claimed(backend.store).offsets == {"predictions": 2**53 + 1}
 
@@ -132,7 +135,7 @@ def test_the_order_of_topics_does_not_matter(store: Store) -> None:
     claim = claimed(store)
     store.commit(claim, STEP, now=1)
     turned = follow(STEP, expected_offsets=dict(sorted(STEP.offsets.items())))
-    assert store.commit(claim, turned, now=2).outcome is Outcome.OK
+    assert store.commit(claim, turned, now=2).outcome is CommitOutcome.OK
 
 
 def test_an_earlier_claim_is_fenced(backend: Backend) -> None:
@@ -143,15 +146,17 @@ def test_an_earlier_claim_is_fenced(backend: Backend) -> None:
     before = backend.content()
     for step in (STEP, follow(STEP)):
         answer = store.commit(first, step, now=2)
-        assert answer == Committed(Outcome.FENCED, detail="claimed by worker-1 in epoch 1, found worker-2 in epoch 2")
-    assert store.ack(first, 2) is Outcome.FENCED
+        assert answer == Committed(
+            CommitOutcome.FENCED, detail="claimed by worker-1 in epoch 1, found worker-2 in epoch 2"
+        )
+    assert store.ack(first, 2) is CommitOutcome.FENCED
     assert backend.content() == before
 
 
 def test_an_earlier_claim_of_the_same_owner_is_fenced(store: Store) -> None:
     first = claimed(store)
     claimed(store)
-    assert store.commit(first, STEP, now=1).outcome is Outcome.FENCED
+    assert store.commit(first, STEP, now=1).outcome is CommitOutcome.FENCED
 
 
 def test_a_store_that_went_back_is_stale_to_the_same_claim(backend: Backend) -> None:
@@ -163,7 +168,7 @@ def test_a_store_that_went_back_is_stale_to_the_same_claim(backend: Backend) -> 
     store.commit(claim, second, now=2)
     restore()
     before = backend.content()
-    assert store.commit(claim, follow(second), now=3).outcome is Outcome.STALE
+    assert store.commit(claim, follow(second), now=3).outcome is CommitOutcome.STALE
     assert backend.content() == before
     again = claimed(store)
     assert (again.sequence, again.offsets, len(again.outbox)) == (1, STEP.offsets, 2)
@@ -177,8 +182,8 @@ def test_acknowledging_more_than_a_store_that_went_back_knows_keeps_later_number
     second = follow(STEP, outbox=[b"third"])
     store.commit(claim, second, now=2)
     restore()
-    assert store.ack(claim, 3) is Outcome.OK
-    assert store.commit(claim, second, now=3) == Committed(Outcome.OK, last_outbox=3)
+    assert store.ack(claim, 3) is CommitOutcome.OK
+    assert store.commit(claim, second, now=3) == Committed(CommitOutcome.OK, last_outbox=3)
     assert claimed(store).outbox == ((3, b"third"),)
 
 
@@ -187,8 +192,8 @@ def test_a_store_that_lost_the_claim_fences_it(backend: Backend) -> None:
     claim = claimed(backend.store)
     restore()
     before = backend.content()
-    assert backend.store.commit(claim, STEP, now=1).outcome is Outcome.FENCED
-    assert backend.store.ack(claim, 1) is Outcome.FENCED
+    assert backend.store.commit(claim, STEP, now=1).outcome is CommitOutcome.FENCED
+    assert backend.store.ack(claim, 1) is CommitOutcome.FENCED
     assert backend.content() == before
 
 
@@ -196,9 +201,9 @@ def test_acknowledged_records_are_dropped_once(store: Store) -> None:
     claim = claimed(store)
     store.commit(claim, STEP, now=1)
     for through, left in ((0, 2), (1, 1), (1, 1), (0, 1), (2, 0), (2, 0)):
-        assert store.ack(claim, through) is Outcome.OK
+        assert store.ack(claim, through) is CommitOutcome.OK
         assert store.tasks(TASK.group)[0].outbox == left
-    assert store.commit(claim, follow(STEP, outbox=[b"third"]), now=2) == Committed(Outcome.OK, last_outbox=3)
+    assert store.commit(claim, follow(STEP, outbox=[b"third"]), now=2) == Committed(CommitOutcome.OK, last_outbox=3)
     assert claimed(store).outbox == ((3, b"third"),)
 
 
@@ -206,7 +211,7 @@ def test_a_repeated_commit_is_known_after_its_records_were_acknowledged(store: S
     claim = claimed(store)
     store.commit(claim, STEP, now=1)
     store.ack(claim, 2)
-    assert store.commit(claim, STEP, now=2) == Committed(Outcome.ALREADY, last_outbox=2)
+    assert store.commit(claim, STEP, now=2) == Committed(CommitOutcome.ALREADY, last_outbox=2)
     assert claimed(store).outbox == ()
 
 
@@ -245,7 +250,7 @@ def test_a_forgotten_task_is_new(backend: Backend) -> None:
     backend.store.commit(claim, STEP, now=1)
     backend.store.forget(TASK)
     assert backend.content() == nothing
-    assert backend.store.commit(claim, follow(STEP), now=2).outcome is Outcome.FENCED
+    assert backend.store.commit(claim, follow(STEP), now=2).outcome is CommitOutcome.FENCED
     assert claimed(backend.store).sequence == 0
 
 
@@ -254,14 +259,14 @@ def test_ten_thousand_blobs_and_records_in_one_commit(store: Store) -> None:
     writes: dict[str, bytes | None] = {f"blob/{number}": b"%d" % number * 20 for number in range(10_000)}
     outbox = [b"%d" % number for number in range(1, 10_001)]
     step = replace(STEP, writes=writes, outbox=outbox)
-    assert store.commit(claim, step, now=1) == Committed(Outcome.OK, last_outbox=10_000)
-    assert store.commit(claim, step, now=1).outcome is Outcome.ALREADY
+    assert store.commit(claim, step, now=1) == Committed(CommitOutcome.OK, last_outbox=10_000)
+    assert store.commit(claim, step, now=1).outcome is CommitOutcome.ALREADY
     again = claimed(store)
     assert again.blobs == writes
     assert again.outbox == tuple(enumerate(outbox, 1))
-    assert store.ack(again, 9_999) is Outcome.OK
+    assert store.ack(again, 9_999) is CommitOutcome.OK
     deletes = follow(step, writes=dict.fromkeys(list(writes)[1:]))
-    assert store.commit(again, deletes, now=2).outcome is Outcome.OK
+    assert store.commit(again, deletes, now=2).outcome is CommitOutcome.OK
     last = claimed(store)
     assert (last.blobs, last.outbox) == ({"blob/0": b"0" * 20}, ((10_000, b"10000"),))
 

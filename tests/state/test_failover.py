@@ -9,7 +9,7 @@ import pytest
 
 from driftline.errors import StateDenied, StateUnavailable
 from driftline.sandbox import RedisNodes, RedisSentinels, RedisServer
-from driftline.state import Claim, Commit, Committed, Outcome, TaskId
+from driftline.state import Claim, Commit, CommitOutcome, Committed, TaskId
 from driftline.state.redis import RedisStore
 from tests.state.lossy import LossyRelay
 from tests.state.test_conformance import STEP, TASK, follow
@@ -64,7 +64,7 @@ class Caller:
             commit = Commit(sequence, self.claim.offsets, {"p": sequence + 1}, {"at": b"%d" % sequence})
             answer, said = patiently(lambda: self.store.commit(self.claim, commit, now=1))  # noqa: B023
             self.said += said
-            if answer.outcome in (Outcome.OK, Outcome.ALREADY):
+            if answer.outcome in (CommitOutcome.OK, CommitOutcome.ALREADY):
                 self.claim = replace(self.claim, sequence=sequence + 1, offsets=commit.offsets)
                 return
             self.claim = claimed(self.store)
@@ -121,7 +121,7 @@ class TestSentinels:
             with pytest.raises(StateUnavailable):
                 store.commit(claim, STEP, now=1)
             client.replicaof("NO", "ONE")
-        assert patiently(lambda: store.commit(claim, STEP, now=1))[0].outcome is Outcome.OK
+        assert patiently(lambda: store.commit(claim, STEP, now=1))[0].outcome is CommitOutcome.OK
         store.close()
         sentinels.wait_until_whole()
 
@@ -183,14 +183,14 @@ class TestCluster:
         claim = claimed(store)
         own_nodes.fail_over(own_nodes.owner_of(META))
         answer, _ = patiently(lambda: store.commit(claim, STEP, now=1))
-        assert answer.outcome is Outcome.OK
+        assert answer.outcome is CommitOutcome.OK
         master = own_nodes.owner_of(META)
         replica = own_nodes.replica_of(master)
         with master.connect() as client:
             client.wait(1, 5_000)
         master.kill()
         answer, said = patiently(lambda: store.commit(claim, follow(STEP), now=1))
-        assert answer.outcome is Outcome.OK
+        assert answer.outcome is CommitOutcome.OK
         assert said
         own_nodes.wait_for(replica)
         replica.kill()  # nobody is left who has these keys
@@ -207,7 +207,7 @@ class TestCluster:
             except StateUnavailable as away:
                 answers.append(str(away))
         replica.start()
-        assert patiently(lambda: store.commit(claim, last, now=2))[0].outcome is Outcome.OK
+        assert patiently(lambda: store.commit(claim, last, now=2))[0].outcome is CommitOutcome.OK
         store.close()
 
     def test_keys_that_move_are_followed(self, nodes: RedisNodes) -> None:
@@ -215,7 +215,7 @@ class TestCluster:
         store = RedisStore(nodes.url)
         store.forget(TASK)
         claim = claimed(store)
-        assert store.commit(claim, STEP, now=1).outcome is Outcome.OK
+        assert store.commit(claim, STEP, now=1).outcome is CommitOutcome.OK
         source = nodes.owner_of(META)
         target = next(server for server in nodes.servers[:3] if server is not source)
         with nodes.moving(META, source, target) as (move, settle):
@@ -224,11 +224,11 @@ class TestCluster:
                 store.commit(claim, follow(STEP), now=2)
             for part in ("blobs", "outbox"):
                 move(META.replace("meta", part))
-            assert store.commit(claim, follow(STEP), now=2).outcome is Outcome.OK
+            assert store.commit(claim, follow(STEP), now=2).outcome is CommitOutcome.OK
             assert [info.sequence for info in store.tasks("driftline")] == [2]
             settle()
         assert nodes.owner_of(META) is target
-        assert store.commit(claim, follow(follow(STEP)), now=3).outcome is Outcome.OK
+        assert store.commit(claim, follow(follow(STEP)), now=3).outcome is CommitOutcome.OK
         store.forget(TASK)
         store.close()
 
@@ -239,7 +239,10 @@ class TestCluster:
         replica = own_nodes.replica_of(first)
         first.kill()
         own_nodes.wait_for(replica)
-        assert patiently(lambda: store.commit(claim, STEP, now=1))[0].outcome in (Outcome.OK, Outcome.FENCED)
+        assert patiently(lambda: store.commit(claim, STEP, now=1))[0].outcome in (
+            CommitOutcome.OK,
+            CommitOutcome.FENCED,
+        )
         assert others[0].running
         store.close()
 

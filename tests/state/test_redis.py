@@ -13,7 +13,7 @@ import redis
 
 from driftline.errors import ConfigError, StateCorrupt, StateDenied, StateUnavailable
 from driftline.sandbox import RedisServer
-from driftline.state import Claim, Committed, Outcome, TaskId
+from driftline.state import Claim, CommitOutcome, Committed, TaskId
 from driftline.state.redis import RedisStore
 from tests.state.backends import RedisBackend
 from tests.state.lossy import LossyRelay
@@ -59,7 +59,7 @@ class TestLostReplies:
         assert relay.lost.is_set()
         stored = redis_backend.content()
         assert stored[META.encode()][b"sequence"] == b"1"
-        assert store.commit(claim, STEP, now=2) == Committed(Outcome.ALREADY, last_outbox=2)
+        assert store.commit(claim, STEP, now=2) == Committed(CommitOutcome.ALREADY, last_outbox=2)
         assert redis_backend.content() == stored
 
     def test_an_acknowledgement_whose_reply_was_lost_can_be_repeated(
@@ -70,7 +70,7 @@ class TestLostReplies:
         relay.lose_next_reply()
         with pytest.raises(StateUnavailable):
             store.ack(claim, 1)
-        assert store.ack(claim, 1) is Outcome.OK
+        assert store.ack(claim, 1) is CommitOutcome.OK
         assert claimed(store).outbox == ((2, b"second"),)
 
     def test_a_claim_whose_reply_was_lost_can_be_repeated(self, relay: LossyRelay, store: RedisStore) -> None:
@@ -81,14 +81,14 @@ class TestLostReplies:
             claimed(store)
         assert relay.lost.is_set()
         assert claimed(store).sequence == 1
-        assert store.commit(first, follow(STEP), now=2).outcome is Outcome.FENCED
+        assert store.commit(first, follow(STEP), now=2).outcome is CommitOutcome.FENCED
 
 
 def test_scripts_that_the_server_forgot_are_sent_again(redis_backend: RedisBackend) -> None:
     claim = redis_backend.store.claim(TASK, "w", now=0)
     redis_backend.raw.script_flush()
-    assert redis_backend.store.commit(claim, STEP, now=1).outcome is Outcome.OK
-    assert redis_backend.store.commit(claim, STEP, now=1).outcome is Outcome.ALREADY
+    assert redis_backend.store.commit(claim, STEP, now=1).outcome is CommitOutcome.OK
+    assert redis_backend.store.commit(claim, STEP, now=1).outcome is CommitOutcome.ALREADY
 
 
 def test_the_keys_of_a_task_share_a_hash_slot_whatever_its_names(redis_backend: RedisBackend) -> None:
@@ -150,9 +150,9 @@ def test_damaged_state_is_refused_and_left_as_it_is(redis_backend: RedisBackend,
     harm(redis_backend.raw)
     before = redis_backend.content()
     answer = store.commit(claim, follow(STEP, writes={"panes": b"x"}, outbox=[b"third"]), now=2)
-    assert answer.outcome is Outcome.CORRUPT
+    assert answer.outcome is CommitOutcome.CORRUPT
     assert says in answer.detail
-    assert store.ack(claim, 1) is Outcome.CORRUPT
+    assert store.ack(claim, 1) is CommitOutcome.CORRUPT
     with pytest.raises(StateCorrupt, match=r"Restore Redis from a backup, or delete driftline:\{") as refusal:
         store.claim(TASK, "w2", now=3)
     assert says in str(refusal.value)
@@ -193,7 +193,7 @@ class TestRefusals:
             backend.store.commit(claim, deletes_first, now=2)
         assert backend.content() == before
         backend.raw.config_set("maxmemory", "0")
-        assert backend.store.commit(claim, deletes_first, now=3).outcome is Outcome.OK
+        assert backend.store.commit(claim, deletes_first, now=3).outcome is CommitOutcome.OK
         backend.close()
 
     def test_a_redis_that_may_evict_is_denied(self, own_server: RedisServer) -> None:
@@ -216,7 +216,7 @@ class TestRefusals:
             backend.store.commit(claim, STEP, now=1)
         assert backend.content() == before
         backend.raw.replicaof("NO", "ONE")
-        assert backend.store.commit(claim, STEP, now=1).outcome is Outcome.OK
+        assert backend.store.commit(claim, STEP, now=1).outcome is CommitOutcome.OK
         backend.close()
 
     def test_who_was_told_that_it_is_a_replica_connects_anew_to_where_its_name_leads_by_now(
@@ -275,7 +275,7 @@ class TestRefusals:
         finally:
             os.kill(own_server.pid, signal.SIGCONT)
         # The server may run the commit that was waiting before this one or after it: both ways it is done once.
-        assert store.commit(claim, STEP, now=2).outcome in (Outcome.OK, Outcome.ALREADY)
+        assert store.commit(claim, STEP, now=2).outcome in (CommitOutcome.OK, CommitOutcome.ALREADY)
         assert store.tasks("driftline")[0].sequence == 1
         store.close()
 
@@ -305,5 +305,5 @@ def test_a_unix_socket_works(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
     with RedisServer(options={"unixsocket": str(path)}):
         store = RedisStore(f"unix://{path}?db=1")
-        assert store.commit(claimed(store), STEP, now=1).outcome is Outcome.OK
+        assert store.commit(claimed(store), STEP, now=1).outcome is CommitOutcome.OK
         store.close()

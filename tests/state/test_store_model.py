@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from driftline.state import Claim, Commit, Outcome, TaskId
+from driftline.state import Claim, Commit, CommitOutcome, TaskId
 from tests.state.backends import Backend, MemoryBackend, RedisBackend
 
 TASKS = (TaskId("g", "summarise", 0), TaskId("g", "judge", 0))
@@ -129,7 +129,7 @@ class Player:
         assert self.last is not None
         index, commit = self.last
         answer = self.backend.store.commit(self.claims[index], commit, now=now)
-        if answer.outcome in (Outcome.OK, Outcome.ALREADY):
+        if answer.outcome in (CommitOutcome.OK, CommitOutcome.ALREADY):
             self.reached[index] = (commit.expected_sequence + 1, dict(commit.offsets))
         return answer
 
@@ -146,5 +146,5 @@ def test_both_stores_answer_alike_and_hold_alike(redis_backend: RedisBackend, sc
         answer = real.play(step, now)
         assert answer == model.play(step, now), step
         assert real.stored() == model.stored(), step
-        if isinstance(step, Committing | Repeating) and answer and answer.outcome is not Outcome.OK:
+        if isinstance(step, Committing | Repeating) and answer and answer.outcome is not CommitOutcome.OK:
             assert redis_backend.content() == before

@@ -18,7 +18,7 @@ from driftline.config import Settings
 from driftline.errors import InputError
 from driftline.formats.native import NativeDecoder
 from driftline.runtime.local import rehearse
-from driftline.sketches.summary import ROLES
+from driftline.sketches.group import ROLES
 from driftline.tables import ColumnMapping, Table, iter_events, open_table, remarks
 
 MAPPING = ColumnMapping.build(model="m")

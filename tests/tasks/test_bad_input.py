@@ -10,8 +10,8 @@ from driftline.columns.reasons import Reason
 from driftline.columns.shape import Limits
 from driftline.columns.signals import DELAY
 from driftline.formats.event_shape import MAX_EXTRA_FIELDS
+from driftline.sketches.group import GroupSketch, SignalRole, combine
 from driftline.sketches.keys import category_key
-from driftline.sketches.summary import Role, Summary, combine
 from driftline.tasks.summarise import STREAM, Summarise
 from tests.tasks.streams import ROOMY, START, Run, Value, event, panes_of, stored, summarise_settings
 
@@ -114,11 +114,11 @@ def test_a_bad_record_is_refused_and_its_neighbours_count(name: str, learned: bo
     assert whole.events == counters.accepted - 12
 
 
-def all_events(pane: Any) -> list[tuple[Any, Summary]]:
+def all_events(pane: Any) -> list[tuple[Any, GroupSketch]]:
     return [(group, summary) for group, summary in pane.summaries() if not group.segment]
 
 
-def summary_of(run: Run, model: str = "m") -> Summary:
+def summary_of(run: Run, model: str = "m") -> GroupSketch:
     run.finish()
     return combine(summary for pane in panes_of(run.sent) if pane.model == model for _, summary in all_events(pane))
 
@@ -161,7 +161,7 @@ def test_the_last_of_repeated_names_counts_as_in_every_json_library() -> None:
     twice = raw('"latency_ms":1,"latency_ms":2')
     summary = summary_of(run_of(twice, twice, twice))
     slot = summary.signals.index("latency_ms")
-    assert list(summary.counts(slot, Role.NUMBERS).values()) == [3]
+    assert list(summary.counts(slot, SignalRole.NUMBERS).values()) == [3]
     run = run_of(text(), b'{"model":"n","event_time":%d,"features":{"x":1},"model":"m"}' % START)
     assert summary_of(run).events == 2
 
@@ -181,8 +181,8 @@ def test_ten_thousand_features_keep_the_first_and_count_the_rest() -> None:
     panes = [pane for pane in panes_of(run.sent) if pane.model == "m"]
     assert len(combine(summary for pane in panes for _, summary in pane.summaries()).signals) == 502
     stream = summary_of(run, STREAM)
-    assert stream.counts(2, Role.STRINGS) or stream.signals.index("beyond_limits")
-    facts = stream.counts(stream.signals.index("beyond_limits"), Role.STRINGS)
+    assert stream.counts(2, SignalRole.STRINGS) or stream.signals.index("beyond_limits")
+    facts = stream.counts(stream.signals.index("beyond_limits"), SignalRole.STRINGS)
     assert facts == {category_key("fields"): 2 * (10_000 - 499)}
 
 
@@ -216,7 +216,10 @@ def test_a_string_of_a_mebibyte_is_a_category_like_any_other() -> None:
     tracemalloc.stop()
     assert held < 8 << 20, "long values are not kept"
     summary = summary_of(run)
-    assert summary.counts(summary.signals.index("features.x"), Role.STRINGS)[category_key("7" + "y" * (1 << 20))] == 1
+    assert (
+        summary.counts(summary.signals.index("features.x"), SignalRole.STRINGS)[category_key("7" + "y" * (1 << 20))]
+        == 1
+    )
     assert max(map(len, summary.categories.values())) == 80
 
 

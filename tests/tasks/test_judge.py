@@ -15,7 +15,7 @@ from driftline.config import LimitSettings, Settings
 from driftline.incidents.incident import Kind, Status
 from driftline.panes.records import Watermark
 from driftline.runtime.local import Backtest, backtest
-from driftline.runtime.rules import judge_settings
+from driftline.runtime.task_settings import judge_settings
 from driftline.tasks.judge import SUBJECT_VERSION, Judge, Told
 from driftline.tasks.stored import StoredSubject
 from driftline.tasks.views import PaneCounters

@@ -13,9 +13,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from driftline.config import Settings
-from driftline.evidence.evalues import Evidence, Found
+from driftline.evidence.evalues import Evidence, WindowEvidence
 from driftline.panes.records import PaneRecord, decode_record
-from driftline.runtime.rules import judge_settings, summarise_settings
+from driftline.runtime.task_settings import judge_settings, summarise_settings
 from driftline.tasks.judge import Judge
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import Summarise
@@ -57,10 +57,10 @@ class Judged:
 def judged(how: Settings, log: Sequence[bytes]) -> Judged:
     """Judge a panes log. All windows and evidence are seen as they come."""
     found = Judged(Judge(judge_settings(how)), [])
-    updates: list[tuple[Evidence, Found, Any]] = []
+    updates: list[tuple[Evidence, WindowEvidence, Any]] = []
     original, updated = SubjectJudge._judge, Evidence.update
 
-    def update(self: Evidence, counts: Any) -> Found:
+    def update(self: Evidence, counts: Any) -> WindowEvidence:
         answer = updated(self, counts)
         of_rare = [self.rare.of(row).tolist() for row in range(len(self.shares))]
         updates.append((self, answer, [a + b for a, b in zip(self.log_r.T.tolist(), of_rare, strict=True)]))

@@ -14,7 +14,7 @@ from driftline.panes.records import PaneRecord, decode_record
 from driftline.runtime.outbox import decode_outgoing
 from driftline.sketches.packing import unpack_cells
 from driftline.tasks.judge import Judge
-from driftline.tasks.rules import JudgeSettings
+from driftline.tasks.model_rules import JudgeSettings
 from tests.fuzz.states import Blobs, Sample, header_of, samples, sealed
 from tests.fuzz.worlds import judge_settings
 

@@ -15,12 +15,12 @@ from driftline.evidence.profile import encode_profile
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.incidents.incident import Kind, Status
-from driftline.runtime.rules import judge_settings
+from driftline.runtime.task_settings import judge_settings
 from driftline.tasks.judge import SUBJECT_VERSION
 from driftline.tasks.stored import StoredSubject
 from tests.evidence.columns import reference_of
 from tests.tasks.changes import HOUR, START, Change, Event, Stream, panes_of, watching
-from tests.tasks.test_references import history, judging, kinds, run
+from tests.tasks.test_reference_choice import history, judging, kinds, run
 
 DAYS = 5
 CHANGED = START + 4 * 24 * HOUR

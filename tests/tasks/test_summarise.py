@@ -18,7 +18,7 @@ from driftline.columns.shape import Limits
 from driftline.columns.signals import REPEATED, is_beside
 from driftline.errors import ConfigError
 from driftline.panes.records import PaneRecord
-from driftline.sketches.summary import ROLES, combine
+from driftline.sketches.group import ROLES, combine
 from driftline.tasks.event_time import NEVER
 from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
 from tests.formats import records

@@ -10,7 +10,7 @@ from driftline.incidents.incident import Incident, Kind
 from driftline.incidents.severity import severity_of
 from driftline.incidents.words import TIMES
 from tests.tasks.changes import HOUR, START, Event, Stream, watching
-from tests.tasks.test_naming import opened
+from tests.tasks.test_levels import opened
 
 Faults = Callable[[Event, float, np.random.Generator], None]
 

@@ -14,9 +14,9 @@ import pytest
 from driftline.incidents.incident import Incident, Kind, Status
 from driftline.incidents.severity import severity_of
 from driftline.runtime.local import backtest
-from driftline.runtime.rules import judge_settings, with_references
+from driftline.runtime.task_settings import judge_settings, with_references
 from tests.tasks.changes import HOUR, START, Event, Stream, encoded, watching
-from tests.tasks.test_references import of_stream
+from tests.tasks.test_reference_choice import of_stream
 
 DAY = 24 * HOUR
 CHANGE = START + 2 * DAY

@@ -17,9 +17,9 @@ import msgspec
 
 from driftline.columns.shape import Limits
 from driftline.evidence.detectors import DETECTORS, USUAL
-from driftline.incidents.budget import Budget
+from driftline.incidents.budget import AlarmBudget
 from driftline.tasks.judge import Judge
-from driftline.tasks.rules import JudgeSettings, LearnRule, ModelRules
+from driftline.tasks.model_rules import JudgeSettings, LearnRule, ModelRules
 from driftline.tasks.summarise import Summarise, SummariseSettings
 
 FOLDER = Path(__file__).with_name("golden")
@@ -73,7 +73,7 @@ def judge_settings() -> JudgeSettings:
     rules = ModelRules(
         windows=((WINDOW_MS, WINDOW_MS), (4 * WINDOW_MS, 2 * WINDOW_MS)),
         pane_ms=PANE_MS,
-        budget=Budget(1.0, 86_400_000),
+        budget=AlarmBudget(1.0, 86_400_000),
         learn=LearnRule(4 * WINDOW_MS, 400),
         min_effect=0.02,
         min_events=20,

@@ -15,8 +15,8 @@ from driftline.panes import records, stored_rows
 from driftline.panes.census import is_census
 from driftline.panes.records import GROUP_STEP, PANE, WATERMARK, PaneRecord, Watermark, decode_record
 from driftline.sketches.cells import Cells
-from driftline.sketches.summary import ROLES
-from driftline.tasks import admission, learning, volume
+from driftline.sketches.group import ROLES
+from driftline.tasks import admission, reference_learning, volume
 from driftline.tasks import judge as judge_module
 from driftline.tasks import summarise as summarise_module
 from driftline.tasks.judge import SUBJECT_VERSION, Judge
@@ -33,7 +33,7 @@ def test_there_is_a_file_for_every_version_that_this_release_writes() -> None:
         ("shapes", event_shape.VERSION),
         ("judge", judge_module.VERSION),
         ("places", admission.VERSION),
-        ("slice", learning.SLICE_VERSION),
+        ("slice", reference_learning.SLICE_VERSION),
         ("subject", judge_module.SUBJECT_VERSION),
         ("rows", stored_rows.VERSION),
         ("cells", open_panes.VERSION),

@@ -27,7 +27,7 @@ from driftline.runtime.worker import Worker
 from driftline.state.redis import RedisStore
 from driftline.tables import EncodedEvents
 from driftline.tasks import judge as judge_module
-from driftline.tasks import learning
+from driftline.tasks import reference_learning
 from driftline.tasks import summarise as summarise_module
 from tests.fuzz.states import header_of, sealed
 from tests.runtime.streams import PARTITIONS, Bench, Manual, events, settings
@@ -41,7 +41,7 @@ WRITTEN = {
     "summarise": summarise_module.TASK_VERSION,
     "cells": open_panes.VERSION,
     "rows": stored_rows.VERSION,
-    "slice": learning.SLICE_VERSION,
+    "slice": reference_learning.SLICE_VERSION,
     "judge": judge_module.VERSION,
     "shapes": event_shape.VERSION,
     "pane": records.PANE_VERSION,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from driftline.incidents.incident import Incident
     from driftline.runtime.local import Backtest
     from driftline.tables import ColumnMapping, EncodedEvents, Table
-    from driftline.tasks.rules import JudgeSettings
+    from driftline.tasks.model_rules import JudgeSettings
 
 
 @mapping_options
@@ -186,7 +186,7 @@ def _compare_columns(table: "Table", reference: "Table", mapping: "ColumnMapping
 def _judging_by(settings: "Settings", table: "Table", mapping: "ColumnMapping", *, complete: bool) -> "JudgeSettings":
     from driftline.cli.terminal import progress
     from driftline.runtime.local import build_references
-    from driftline.runtime.rules import judge_settings, with_references
+    from driftline.runtime.task_settings import judge_settings, with_references
 
     with progress() as shown:
         bar = shown.add_task(f"{table.path.name} (reference)", total=table.rows)

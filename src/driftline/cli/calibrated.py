@@ -9,7 +9,7 @@ from driftline.evidence.dependence import ENOUGH_WINDOWS
 from driftline.incidents.words import number, span
 from driftline.runtime.calibration import Calibrated, Dependence
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 def as_json(found: Calibrated) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def as_text(found: Calibrated) -> str:
         f"{found.alarms.total()} alarms in {about(found.replayed_ms)} replayed over {found.passes} passes",
     ]
     if found.alarms:
-        led = ", ".join(f"{name} {count}" for name, count in found.alarms.most_common(MOST_NAMED))
+        led = ", ".join(f"{name} {count}" for name, count in found.alarms.most_common(MAX_NAMED))
         lines.append(f"          led by {led}")
     lines.append("")
     if found.guaranteed:
@@ -74,8 +74,8 @@ def _advice(found: Calibrated) -> list[str]:
     dependent = sorted(found.dependent, key=lambda each: (each.size, each.signal))
     for size, group in groupby(dependent, lambda each: each.size):
         held = list(group)
-        names = ", ".join(each.signal for each in held[:MOST_NAMED])
-        more = f" and {len(held) - MOST_NAMED} more" if len(held) > MOST_NAMED else ""
+        names = ", ".join(each.signal for each in held[:MAX_NAMED])
+        more = f" and {len(held) - MAX_NAMED} more" if len(held) > MAX_NAMED else ""
         lines.append(f"  windows of {format_duration(size)} ({names}{more}): {_help(found, held)}")
     if found.untold:
         sizes = " and ".join(format_duration(size) for size in found.untold)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 WORKERS = 2
 GROUP = "driftline-demo"
 """On an embedded broker, where nobody else is: ids are the same in each run."""
-MOST_S = 300.0
+MAX_S = 300.0
 """A demo that takes longer, beside the time that its events are spread over, has failed."""
 LOOK_S = 0.25
 """Between two looks at the workers' state; rich redraws the table as often."""
@@ -114,7 +114,7 @@ def demo(
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class DemoResult:
     """What came out of a demo."""
 
     published: int
@@ -233,7 +233,7 @@ def _run(
     as_json: bool,
     *,
     live: bool,
-) -> Outcome:
+) -> DemoResult:
     """Publish and watch at the same time, until all is judged."""
     from driftline.cli.connect import open_kafka, open_store
     from driftline.cli.demo_scenes import happening, replayed
@@ -282,7 +282,7 @@ def _run(
         begin = time.monotonic()
         with stopping_on_signals(threads.stop, settings.shutdown / 1000) as asked, threads:
             publisher.start()
-            _watch(settings, store, threads, scene, begin + MOST_S + scene.lasts_s, quiet=as_json)
+            _watch(settings, store, threads, scene, begin + MAX_S + scene.lasts_s, quiet=as_json)
         publisher.join()
         seconds = time.monotonic() - begin
         if asked.by is not None:
@@ -292,7 +292,7 @@ def _run(
             raise failures[0]
         consumed, accepted = _counted(settings, store)
         published = scene.published() if live else scene.rows
-        return Outcome(
+        return DemoResult(
             published, scene.shift, consumed, accepted, seconds, _opened(broker, settings), scene.after_pause()
         )
 
@@ -368,7 +368,7 @@ def _opened(broker: "Log", settings: "Settings") -> "list[Alert]":
     return sorted(found.values(), key=lambda alert: (alert.opened, alert.data.kind))
 
 
-def _print(result: Outcome, faults: list[str]) -> None:
+def _print(result: DemoResult, faults: list[str]) -> None:
     from rich.text import Text
 
     from driftline.cli.terminal import age, out

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from driftline.tasks.views import IncidentView, JudgeView, SignalView
 
 EVIDENCE_WIDTH = 24
-MOST_EVIDENCE = 24.0
+MAX_EVIDENCE = 24.0
 """Log e-value at the right end of the bar: odds of e^24 against nothing having changed."""
 
 
@@ -88,6 +88,6 @@ def _number(value: float | None) -> str:
 
 
 def _evidence(log_evidence: float) -> Text:
-    filled = round(min(max(log_evidence, 0.0), MOST_EVIDENCE) / MOST_EVIDENCE * EVIDENCE_WIDTH)
-    style = "red" if log_evidence > MOST_EVIDENCE / 2 else "yellow" if log_evidence > MOST_EVIDENCE / 4 else "green"
+    filled = round(min(max(log_evidence, 0.0), MAX_EVIDENCE) / MAX_EVIDENCE * EVIDENCE_WIDTH)
+    style = "red" if log_evidence > MAX_EVIDENCE / 2 else "yellow" if log_evidence > MAX_EVIDENCE / 4 else "green"
     return Text("█" * filled + "·" * (EVIDENCE_WIDTH - filled), style)

@@ -8,14 +8,14 @@ if TYPE_CHECKING:
 
 BARS = " ▁▂▃▄▅▆▇█"
 BAR_COUNT = 16
-MOST_CATEGORIES = 10
+MAX_CATEGORIES = 10
 """Categories listed by name in JSON."""
 
 
 def describe(reference: "Reference", projection: "Projection") -> list[dict[str, Any]]:
     """Return what is known of each signal, in plain values."""
     from driftline.evidence.bins import Quality
-    from driftline.sketches.summary import Role
+    from driftline.sketches.group import SignalRole
 
     quality = projection.quality(projection.reference)
     means = projection.means(projection.reference)
@@ -35,14 +35,14 @@ def describe(reference: "Reference", projection: "Projection") -> list[dict[str,
             "other_kinds": float(counts[Quality.OTHER_KIND]) / reference.events,
         }
         bins = projection.bins.get(slot)
-        if bins is not None and bins.role is Role.NUMBERS:
+        if bins is not None and bins.role is SignalRole.NUMBERS:
             row |= {"mean": float(means[slot]), "sd": float(projection.deviations[slot])}
             row["histogram"] = histogram(reference, slot)
         elif bins is not None:
             start = int(projection.fine_bounds[slot])
             fine = projection.reference[start : start + bins.fine_bins].tolist()
             shares = [(label, count / held) for label, count in zip(bins.labels, fine, strict=True) if count]
-            row["categories"] = dict(shares[:MOST_CATEGORIES])
+            row["categories"] = dict(shares[:MAX_CATEGORIES])
         found.append(row)
     return found
 
@@ -55,9 +55,9 @@ def histogram(reference: "Reference", slot: int, ends: tuple[float, float] | Non
     import numpy as np
 
     from driftline.evidence.projection import bucket_means
-    from driftline.sketches.summary import ROLES, Role
+    from driftline.sketches.group import ROLES, SignalRole
 
-    at = np.flatnonzero(reference.summary.cells.ids == slot * ROLES + Role.NUMBERS)
+    at = np.flatnonzero(reference.summary.cells.ids == slot * ROLES + SignalRole.NUMBERS)
     if not len(at):
         return None
     cell = reference.summary.cells.take(at)

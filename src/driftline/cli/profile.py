@@ -270,7 +270,7 @@ def diff(before: ProfileFile, after: ProfileFile, segment: SegmentOption = "", j
 
 def read(path: Path, segment: str) -> "Reference":
     """Return one reference of a profile file. Raises `InputError`."""
-    from driftline.runtime.rules import read_profile
+    from driftline.runtime.task_settings import read_profile
 
     references = read_profile(path)
     if segment not in references:

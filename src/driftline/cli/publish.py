@@ -111,7 +111,7 @@ def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"]) -> None:
 class Pace:
     """Holds a sender back to a number of events a second; None lets it run."""
 
-    LEAST_SLEEP_S = 0.01  # sleeping less costs more than it paces
+    MIN_SLEEP_S = 0.01  # sleeping less costs more than it paces
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Pace:
         if self._start is None:
             self._start = self._clock()
         ahead = self._start + self._sent / self._rate - self._clock()
-        if ahead >= self.LEAST_SLEEP_S:
+        if ahead >= self.MIN_SLEEP_S:
             self._sleep(ahead)
         self._sent += 1
 

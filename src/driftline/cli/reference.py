@@ -56,7 +56,7 @@ def history(
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
     from driftline.events import rfc3339
-    from driftline.runtime.references import chosen
+    from driftline.runtime.rebasing import chosen
     from driftline.runtime.views import subjects
 
     settings = load(config)
@@ -115,7 +115,7 @@ def rebase(
     from driftline.cli.connect import open_kafka
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
-    from driftline.runtime.references import ask, chosen
+    from driftline.runtime.rebasing import ask, chosen
     from driftline.runtime.views import subjects
 
     if profile is not None and learn is not None:
@@ -157,7 +157,7 @@ def save(
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
     from driftline.evidence.profile import encode_profile
-    from driftline.runtime.references import chosen, stored_references
+    from driftline.runtime.rebasing import chosen, stored_references
     from driftline.runtime.views import subjects
 
     settings = load(config)
@@ -194,7 +194,7 @@ def rebases(
     """Return the commands: one, or one for each reference of a profile. Raises `InputError`."""
     from driftline.config.notations import LearnSettings
     from driftline.panes.records import Rebase
-    from driftline.runtime.rules import learn_rule, read_profile
+    from driftline.runtime.task_settings import learn_rule, read_profile
 
     if profile is None:
         try:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from driftline.tasks.shown import Shown
 
 DISTANCES = {"psi": "PSI", "jensen_shannon": "JS", "kolmogorov_smirnov": "KS", "wasserstein": "Wasserstein"}
-MOST_NAMED = 3
+MAX_NAMED = 3
 """Categories on a line."""
 
 
@@ -43,7 +43,7 @@ def show(
     from driftline.cli.terminal import note, print_json
     from driftline.config import load
     from driftline.errors import ConfigError
-    from driftline.runtime.references import chosen
+    from driftline.runtime.rebasing import chosen
     from driftline.runtime.showing import last_windows
     from driftline.runtime.views import subjects
 
@@ -154,5 +154,5 @@ def _drawn(each: "Portrait") -> "Text":
         whole = [[*(round(share / top * 1_000) for share in shares), 1_000] for shares in (held.before, held.after)]
         before, after = (bars(heights)[:-1] for heights in whole)  # both in one scale
         return Text(f"{held.low:.3g} {before} {held.high:.3g} → {after}")
-    shares = list(each.categories.items())[:MOST_NAMED]
+    shares = list(each.categories.items())[:MAX_NAMED]
     return Text(", ".join(f"{label} {_change(before, after, '{:.0%}')}" for label, (before, after) in shares))

@@ -99,7 +99,7 @@ def reset(
     stage: Annotated[str, typer.Argument(help="summarise or judge.")],
     partition: Annotated[int, typer.Argument(help="The partition's number.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    sound: Annotated[bool, typer.Option("--force", help="Reset the task although its state can be read.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Reset the task although its state can be read.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Delete the stored state of one task, so that it starts again from the oldest record that Kafka has.
@@ -114,7 +114,7 @@ def reset(
     settings = load(config)
     store, log = _store(settings), open_kafka(settings)
     try:
-        found = reset_task(store, log, settings, TaskId(settings.group, stage, partition), sound=sound, ask=not yes)
+        found = reset_task(store, log, settings, TaskId(settings.group, stage, partition), force=force, ask=not yes)
     finally:
         store.close()
     out().print(f"{found}; a worker takes it up within a minute")
@@ -126,7 +126,7 @@ def skip(
     partition: Annotated[int, typer.Argument(help="The partition's number.")],
     to: Annotated[str, typer.Option("--to", help="Where the task goes on: first, latest, or an offset.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    sound: Annotated[bool, typer.Option("--force", help="Skip although the offset can be read.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Skip although the offset can be read.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Move a task to another offset, because Kafka no longer has its own.
@@ -148,7 +148,7 @@ def skip(
     settings = load(config)
     store, log = _store(settings), open_kafka(settings)
     try:
-        plan = plan_skip(store, log, settings, TaskId(settings.group, stage, partition), to, sound=sound)
+        plan = plan_skip(store, log, settings, TaskId(settings.group, stage, partition), to, force=force)
         err().print(Text(plan.fault or "its offset can be read", "red"))
         err().print(plan.words)
         if not yes and not typer.confirm("Do it?", err=True):
@@ -159,16 +159,16 @@ def skip(
     out().print(f"{stage} {partition}: {plan.records:,} records skipped; a worker goes on at {plan.to} within a minute")
 
 
-def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, sound: bool, ask: bool) -> str:
+def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, force: bool, ask: bool) -> str:
     """Delete what is stored of a task. Returns what was done. Raises `InputError`."""
     named = f"{task.stage} {task.partition}"
     infos = [info for info in store.tasks(settings.group) if info.task == task]
     if not infos:
         raise InputError(f"group {settings.group} has no stored state of {named}: see `driftline state check`")
     each = checked(store, log, settings, infos[0])
-    if each.other_release and not sound:
+    if each.other_release and not force:
         raise InputError(f"{named} is not broken: {each.fault}. Add --force to reset it all the same")
-    if not each.fault and not sound:
+    if not each.fault and not force:
         raise InputError(
             f"the state of {named} can be read, and workers go on with it. Add --force to reset it all the same"
         )

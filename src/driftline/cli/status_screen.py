@@ -11,7 +11,7 @@ from driftline.cli.terminal import age
 from driftline.cli.verdict import far_off
 from driftline.events import rfc3339
 
-MOST_SEGMENTS = 20
+MAX_SEGMENTS = 20
 """Segments of a model that are listed for people; programs get all of them."""
 
 
@@ -113,7 +113,7 @@ def _models(found: dict[str, Any]) -> "Table":
     for each in found["models"]:
         key = (each["model"], each["version"])
         shown[key] = shown.get(key, 0) + bool(each["segment"])
-        if shown[key] > MOST_SEGMENTS and not each["incidents"]:
+        if shown[key] > MAX_SEGMENTS and not each["incidents"]:
             continue
         window = each["window"]
         table.add_row(
@@ -126,7 +126,7 @@ def _models(found: dict[str, Any]) -> "Table":
             Text("; ".join(incident["summary"] for incident in each["incidents"]), "red"),
         )
     for (model, version), segments in shown.items():
-        if segments > MOST_SEGMENTS:
+        if segments > MAX_SEGMENTS:
             table.add_row(model, version, Text(f"{segments} segments in all", "dim"))
     return table
 

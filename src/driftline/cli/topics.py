@@ -69,7 +69,7 @@ def create(
     log = open_kafka(settings)
     create_missing(log, settings, partitions, pane_partitions, replication_factor)
     if fix:
-        mend(log, settings, [topic for _, topic in settings.topics.named()])
+        fix_settings(log, settings, [topic for _, topic in settings.topics.named()])
     _report(log, settings, json)
 
 
@@ -104,10 +104,10 @@ def create_missing(
         time.sleep(0.1)
     if replication_factor is None:
         with suppress(LogDenied):  # to create topics does not include to change them; what is found is told
-            mend(log, settings, list(wanted), {IN_SYNC})  # how many copies there are was the brokers' to decide
+            fix_settings(log, settings, list(wanted), {IN_SYNC})  # how many copies there are was the brokers' to decide
 
 
-def mend(log: Log, settings: Settings, topics: Sequence[str], names: Set[str] = TOLD.keys()) -> None:
+def fix_settings(log: Log, settings: Settings, topics: Sequence[str], names: Set[str] = TOLD.keys()) -> None:
     """Change what had better be otherwise of these topics, as far as it is about these settings, and say so."""
     for topic, wanted in mends(settings, log.topic_settings(topics)).items():
         changed = {name: value for name, value in wanted.items() if name in names}

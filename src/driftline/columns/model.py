@@ -1,6 +1,6 @@
 """Events of one model as typed columns.
 
-A column belongs to a signal's *cell* (its slot and role, see `sketches.summary`). Values that a cell does not hold are
+A column belongs to a signal's *cell* (its slot and role, see `sketches.group`). Values that a cell does not hold are
 marked in place: NaN for a null and +inf for a missing number, a negative key for a category that is not there.
 """
 
@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.columns.shape import OTHER, TOO_MANY, Shape
+from driftline.sketches.group import Oddity
 from driftline.sketches.keys import Floats, Ints
-from driftline.sketches.summary import Oddity
 
 UNNAMED = -9
 """Stands for the code of a version or segment that has none yet."""

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from driftline.codec import corrupt
 from driftline.columns.signals import DELAY, REPEATED
 from driftline.errors import ConfigError
-from driftline.sketches.summary import EVENTS
+from driftline.sketches.group import EVENTS
 
 SIGNAL_BITS, VERSION_BITS, SEGMENT_BITS = 12, 8, 14
 """Bits in which panes number their groups and cells."""

@@ -3,13 +3,13 @@
 from driftline.config.durations import format_duration, parse_duration
 from driftline.config.loading import Loaded, load, load_what_is_right, load_with_origins, missing_profiles
 from driftline.config.models import Metric, ModelSettings
-from driftline.config.notations import Budget, LearnSettings, WindowSettings
+from driftline.config.notations import FalseAlarmRate, LearnSettings, WindowSettings
 from driftline.config.settings import ALL_MODELS, LimitSettings, RedisSettings, Settings, TopicSettings
 from driftline.config.showing import masked, schema, show
 
 __all__ = [
     "ALL_MODELS",
-    "Budget",
+    "FalseAlarmRate",
     "LearnSettings",
     "LimitSettings",
     "Loaded",

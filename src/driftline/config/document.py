@@ -17,7 +17,7 @@ Path = tuple[str | int, ...]
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS = {"": None, "~": None, "null": None, "true": True, "True": True, "false": False, "False": False}
-_MOST_REPEATED = 10_000
+_MAX_REPEATED = 10_000
 """Values that aliases may repeat: enough for each model to share a block. Nested ones make billions of ten lines."""
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "seq", "map")}
 
@@ -84,10 +84,10 @@ class _Repeated:
             self.seen.add(id(node))
             return
         self.values += 1
-        if self.values > _MOST_REPEATED:
+        if self.values > _MAX_REPEATED:
             raise DocumentError(
                 f"{_place(node.start_mark)}: aliases of this and of what stands around it repeat more than "
-                f"{_MOST_REPEATED:,} values; write out what is meant"
+                f"{_MAX_REPEATED:,} values; write out what is meant"
             )
 
 

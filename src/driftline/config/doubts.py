@@ -22,7 +22,7 @@ from driftline.config.suiting import (
     learned_span,
 )
 
-LEAST_REFERENCE = 100
+MIN_REFERENCE = 100
 """Events of a reference that is recommended; by default 1,000 are learned from."""
 MANY_PANES = 2_000
 """So many take some seconds."""
@@ -54,7 +54,7 @@ def doubts(settings: Settings, model: str, events: int, span_ms: int, *, learned
         found.append(
             f"a reference is learned from the first {format_duration(_rounded(span))}: no window is left to be judged"
         )
-        instead = {**instead, "reference": f"learn {events // 2} events"} if events >= 2 * LEAST_REFERENCE else {}
+        instead = {**instead, "reference": f"learn {events // 2} events"} if events >= 2 * MIN_REFERENCE else {}
     if instead:
         name = model if model in settings.models else ALL_MODELS
         found.append(f"this suits the table: DRIFTLINE_MODELS='{dumps({name: instead})}'")

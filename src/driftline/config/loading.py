@@ -15,7 +15,7 @@ from driftline.config.settings import ALL_MODELS, Settings
 from driftline.errors import ConfigError
 
 DEFAULT_FILE = Path("driftline.yaml")
-MOST_BYTES = 1_000_000
+MAX_BYTES = 1_000_000
 """Of a configuration: ten thousand models, and some seconds to read."""
 
 
@@ -117,9 +117,9 @@ def _read(file: Path, named_by: str) -> document.Document:
     by = f" (named by {named_by})" if named_by else ""
     try:
         with file.open("rb") as stream:
-            text = stream.read(MOST_BYTES + 1)
-        if len(text) > MOST_BYTES:
-            raise ConfigError(f"{file}: has more than {MOST_BYTES:,} bytes{by}; is it the right file?")
+            text = stream.read(MAX_BYTES + 1)
+        if len(text) > MAX_BYTES:
+            raise ConfigError(f"{file}: has more than {MAX_BYTES:,} bytes{by}; is it the right file?")
         return document.parse_document(text.decode("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{file}: no such file{by}; correct the path, or leave it out to use the defaults") from None

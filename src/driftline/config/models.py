@@ -18,7 +18,7 @@ from pydantic import (
 
 from driftline.config.durations import PATTERN, PositiveDuration, format_duration, parse_duration
 from driftline.config.names import nearest
-from driftline.config.notations import Budget, BudgetText, LearnSettings, WindowSettings
+from driftline.config.notations import FalseAlarmRate, FalseAlarmRateText, LearnSettings, WindowSettings
 from driftline.config.panes import pane_length
 
 SEASONS = {"day": 86_400_000, "week": 7 * 86_400_000}
@@ -128,8 +128,8 @@ class ModelSettings(BaseModel):
     pane: PositiveDuration | None = Field(
         default=None, description="Length of the panes that windows are made of; derived from the windows if left out."
     )
-    false_alarms: BudgetText = Field(
-        default=Budget.parse("1 per 30d"), description="How many false alarms you accept in how long."
+    false_alarms: FalseAlarmRateText = Field(
+        default=FalseAlarmRate.parse("1 per 30d"), description="How many false alarms you accept in how long."
     )
     reference: Reference = Field(
         default=LearnSettings.parse("learn 1d"),

@@ -24,12 +24,12 @@ _LEARN_PERIOD = re.compile(r"learn (\S+)")
 _PREVIOUS = re.compile(r"previous (\S+)")
 
 
-LEAST_LEARNED = 1_000
+MIN_LEARNED = 1_000
 """Events below which a span that was to be learned from is extended: a reference of fewer says little."""
 _LEARN_EXAMPLES = "write learn 1d, learn 50000 events or previous 7d"
 
 
-class Budget(BaseModel):
+class FalseAlarmRate(BaseModel):
     """How many false incidents a model may open, on average: `1 per 30d`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,9 +38,9 @@ class Budget(BaseModel):
     period_ms: int
 
     @classmethod
-    def parse(cls, value: object) -> "Budget":
+    def parse(cls, value: object) -> "FalseAlarmRate":
         """Read `1 per 30d`. Raises ValueError."""
-        if isinstance(value, Budget):
+        if isinstance(value, FalseAlarmRate):
             return value
         found = _BUDGET.fullmatch(value) if isinstance(value, str) else None
         if found is None:
@@ -58,9 +58,9 @@ class Budget(BaseModel):
         return str(self)
 
 
-BudgetText = Annotated[
-    Budget,
-    BeforeValidator(Budget.parse),
+FalseAlarmRateText = Annotated[
+    FalseAlarmRate,
+    BeforeValidator(FalseAlarmRate.parse),
     WithJsonSchema({"type": "string", "pattern": f"^[0-9]+(\\.[0-9]+)? per {PATTERN}$", "examples": ["1 per 30d"]}),
 ]
 

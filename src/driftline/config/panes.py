@@ -6,11 +6,11 @@ from math import gcd, isqrt, log
 from driftline.config.durations import format_duration
 from driftline.config.notations import WindowSettings
 
-SHORTEST, USUAL, LONGEST = 1_000, 60_000, 3_600_000
+MIN_LENGTH, USUAL_LENGTH, MAX_LENGTH = 1_000, 60_000, 3_600_000
 """Milliseconds. Under a second a pane costs more than its events. A window closes with its last pane, however long
 that is; but what is immediate, a field that is gone, waits for the end of a pane."""
 
-FEWEST, MOST = 10, 60
+MIN_PANES, MAX_PANES = 10, 60
 """Panes in a window: enough to show when in it a change began, and no more than that for panes above a minute."""
 
 
@@ -27,11 +27,11 @@ def pane_length(windows: Sequence[WindowSettings], given: int | None) -> int:
         if common % given:
             raise ValueError(_misfit(windows, given, common))
         return given
-    limit = max(min(min(spans) // FEWEST, max(min(spans) // MOST, USUAL), LONGEST), SHORTEST)
+    limit = max(min(min(spans) // MIN_PANES, max(min(spans) // MAX_PANES, USUAL_LENGTH), MAX_LENGTH), MIN_LENGTH)
     length = max(divisor for divisor in _divisors(common) if divisor <= limit)
-    if length < SHORTEST:
+    if length < MIN_LENGTH:
         raise ValueError(
-            f"no pane of {format_duration(SHORTEST)} or more divides {_listed(windows)} "
+            f"no pane of {format_duration(MIN_LENGTH)} or more divides {_listed(windows)} "
             f"(the longest that does is {format_duration(length)}); use sizes in whole seconds, or set pane"
         )
     return length

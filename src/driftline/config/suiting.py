@@ -7,7 +7,7 @@ from typing import Any
 
 from driftline.config.durations import format_duration
 from driftline.config.models import ModelSettings
-from driftline.config.notations import LEAST_LEARNED, LearnSettings, WindowSettings
+from driftline.config.notations import MIN_LEARNED, LearnSettings, WindowSettings
 from driftline.config.settings import ALL_MODELS, Settings
 
 FEW, ENOUGH = 30, 500
@@ -110,7 +110,7 @@ def choose_pane(given: ModelSettings, windows: Sequence[WindowSettings], rate: R
 def learned_span(given: ModelSettings, rate: Rate) -> int:
     """Return how many milliseconds of these events a reference is learned from, where none is given."""
     learn = given.reference if isinstance(given.reference, LearnSettings) else LearnSettings.parse("learn 1d")
-    return max(learn.period_ms or 0, round((learn.events or LEAST_LEARNED) / max(rate.over(1), 1e-12)))
+    return max(learn.period_ms or 0, round((learn.events or MIN_LEARNED) / max(rate.over(1), 1e-12)))
 
 
 def as_windows(lengths: Sequence[int]) -> tuple[WindowSettings, ...]:

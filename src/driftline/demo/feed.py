@@ -1,7 +1,7 @@
 """Publishing without outrunning the readers.
 
 The embedded broker keeps 5 MiB of a partition, and forgets what a slow reader has not read yet. So the publisher waits
-while more than `MOST_UNREAD` of its events are not checkpointed: at 350 bytes an event and 4 partitions, 2 MiB each.
+while more than `MAX_UNREAD` of its events are not checkpointed: at 350 bytes an event and 4 partitions, 2 MiB each.
 """
 
 import time
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from driftline.log.api import Outgoing, Producer
 from driftline.tables import EncodedEvents
 
-MOST_UNREAD = 20_000
+MAX_UNREAD = 20_000
 LOOK_EVERY = 1_000
 """Events between two looks at the readers."""
 WAIT_S = 0.02
@@ -64,7 +64,7 @@ class Feed:
         self._producer.flush(FLUSH_S)
 
     def _wait(self) -> None:
-        while not self._stopped() and (self._too_early() or self.published - self._read() > MOST_UNREAD - LOOK_EVERY):
+        while not self._stopped() and (self._too_early() or self.published - self._read() > MAX_UNREAD - LOOK_EVERY):
             self._sleep(WAIT_S)
 
     def _too_early(self) -> bool:

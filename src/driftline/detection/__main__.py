@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from driftline.detection import categories, cost, lengths, matrix, power, published, real
-from driftline.detection.report import Given, Made, Section, table
+from driftline.detection.report import Given, Made, ReportSection, table
 
 PARTS: Final = ("tables", "matrix", "power", "real", "lengths", "cost", "categories")
 HEAD: Final = """# Detection
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if missed else 0
 
 
-def _sections(parts: Iterable[str], quick: bool, spread: Callable[..., Iterator[Any]]) -> Iterator[Section]:
+def _sections(parts: Iterable[str], quick: bool, spread: Callable[..., Iterator[Any]]) -> Iterator[ReportSection]:
     if "matrix" in parts:
         yield matrix.run(quick, spread)
     if "power" in parts:
@@ -75,7 +75,7 @@ def _sections(parts: Iterable[str], quick: bool, spread: Callable[..., Iterator[
         yield categories.run(quick, spread)
 
 
-def _page(sections: Iterable[Section], quick: bool) -> str:
+def _page(sections: Iterable[ReportSection], quick: bool) -> str:
     ordered = sorted(sections, key=lambda section: section.title)
     scale = "**This is a small run: its figures are rough.**" if quick else ""
     targets = [[name, "met" if met else "**missed**"] for part in ordered for name, met in part.targets.items()]

@@ -10,7 +10,7 @@ import numpy as np
 from river import drift
 
 from driftline.detection.monitor import Monitor
-from driftline.detection.report import Section, table
+from driftline.detection.report import ReportSection, table
 from driftline.sketches.keys import Ints
 
 EVENTS: Final = 1999
@@ -124,7 +124,7 @@ def by_budget(seeds: int) -> list[list[int]]:
     return found
 
 
-def abrupt_stream(seeds: int = SEEDS) -> Section:
+def abrupt_stream(seeds: int = SEEDS) -> ReportSection:
     """Measure every detector on every seed."""
     found = {name: [episodes(by_river(make, seed)) for seed in range(1, seeds + 1)] for name, make in RIVALS.items()}
     ours = [episodes(each) for each in by_budget(seeds)]
@@ -147,4 +147,4 @@ def abrupt_stream(seeds: int = SEEDS) -> Section:
     )
     text += table(["detector", "delay, known", "false, known", "delay, here", "false, here"], rows)
     full = {"table A: river's figures again": agree} if seeds == SEEDS else {}
-    return Section("A. An abrupt change of a binary stream", text, full)
+    return ReportSection("A. An abrupt change of a binary stream", text, full)

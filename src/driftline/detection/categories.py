@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from driftline.detection.monitor import Monitor
-from driftline.detection.report import Section, Spread, table
+from driftline.detection.report import ReportSection, Spread, table
 from driftline.detection.streams import Chance
 from driftline.evidence.bins import QUALITIES
 from driftline.evidence.projection import Projection
@@ -21,8 +21,8 @@ from driftline.evidence.rare import RareBins
 from driftline.evidence.reference import Reference, build_reference
 from driftline.runtime.calibration import poisson_interval
 from driftline.sketches.cells import from_buckets
+from driftline.sketches.group import EVENTS, ROLES, GroupSketch, SignalRole
 from driftline.sketches.keys import KEY_BITS, Floats, Ints, category_key
-from driftline.sketches.summary import EVENTS, ROLES, Role, Summary
 
 HORIZON: Final = 300
 """Windows a run; the budget is one false alarm in so many, for values and for their quality each."""
@@ -102,7 +102,7 @@ def draw_reference(job: Job, keys: Ints, shares: Floats, chance: Chance) -> Refe
     """Draw the values of all signals, and make a reference of them."""
     count = RUNS * SIGNALS
     names = (EVENTS, *(f"features.s{number:03}" for number in range(count)))
-    ids = np.concatenate(([0], np.arange(1, count + 1) * ROLES + Role.STRINGS)).astype(np.int64)
+    ids = np.concatenate(([0], np.arange(1, count + 1) * ROLES + SignalRole.STRINGS)).astype(np.int64)
     panes = []
     for start in range(0, job.size, PANE):
         drawn = np.append(keys, -1)[chance.choice(len(keys) + 1, size=(count, PANE), p=np.append(shares, job.new))]
@@ -110,7 +110,7 @@ def draw_reference(job: Job, keys: Ints, shares: Floats, chance: Chance) -> Refe
         ones = np.append(PANE, np.ones(drawn.size, dtype=np.int64))
         cell = np.concatenate(([0], 1 + np.repeat(np.arange(count), PANE)))
         cells = from_buckets(ids, np.zeros_like(ids), cell, np.append(0, drawn.reshape(-1)), ones, np.zeros_like(ones))
-        panes.append((start * 1_000, Summary(names, cells, {})))
+        panes.append((start * 1_000, GroupSketch(names, cells, {})))
     return build_reference(panes, model="m", version="", segment="", pane_ms=PANE * 1_000, learned=False)
 
 
@@ -132,7 +132,7 @@ def laws(projection: Projection, keys: Ints, shares: Floats, new: float) -> tupl
     return np.where(watched > 0, values / np.maximum(watched, 0.5), 0.0), quality / quality.sum(axis=1, keepdims=True)
 
 
-def run(quick: bool, spread: Spread[Job, Cell]) -> Section:
+def run(quick: bool, spread: Spread[Job, Cell]) -> ReportSection:
     """Run the sweep."""
     cells = {cell.job: cell for cell in spread(measure, jobs(quick))}
     within = [
@@ -153,7 +153,7 @@ def run(quick: bool, spread: Spread[Job, Cell]) -> Section:
         "\n\n"
     )
     text += table(["reference", "values", *(f"{shape}, {new * 100:g} % new" for shape, new in columns)], rows)
-    return Section(
+    return ReportSection(
         "(g) False alarms of categories", text, {} if quick else {"(g) every cell within its budget": all(within)}
     )
 

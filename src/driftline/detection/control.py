@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from driftline.detection.report import Section, table
+from driftline.detection.report import ReportSection, table
 from driftline.evidence.charts import cusum_arl, ewma_arl
 
 SHIFTS: Final = (0.0, 0.25, 0.5, 1.0, 2.0)
@@ -11,7 +11,7 @@ EWMA: Final = ("500", None, "31.3", "10.3", None)
 """As published, at SHIFTS (Montgomery 2012, tables 9.3 and 9.11); None where it was not."""
 
 
-def control_charts() -> Section:
+def control_charts() -> ReportSection:
     """Compare each published run length with the one computed here, rounded to as many digits."""
     rows = []
     agree = True
@@ -29,6 +29,6 @@ def control_charts() -> Section:
             cells.append(f"{told} → {value:.{digits}f}")
         rows.append([name, *cells])
     text = table(["chart", *(f"shift {shift:g}" for shift in SHIFTS)], rows)
-    return Section(
+    return ReportSection(
         "C. Control charts: average run length, published → computed", text, {"table C, to the last digit": agree}
     )

@@ -7,17 +7,17 @@ from typing import Final
 
 import numpy as np
 
-from driftline.detection.report import Section, Spread, table
+from driftline.detection.report import ReportSection, Spread, table
 from driftline.evidence.reference import build_reference
-from driftline.incidents.budget import Budget
+from driftline.incidents.budget import AlarmBudget
 from driftline.incidents.incident import Subject
 from driftline.sketches.cells import from_buckets
+from driftline.sketches.group import EVENTS, ROLES, GroupSketch, SignalRole
 from driftline.sketches.keys import Ints, number_keys
-from driftline.sketches.summary import EVENTS, ROLES, Role, Summary
 from driftline.tasks.adoption import Adoption, Origin
-from driftline.tasks.rules import LearnRule, ModelRules
+from driftline.tasks.model_rules import LearnRule, ModelRules
+from driftline.tasks.prepared_reference import PreparedReference
 from driftline.tasks.subjects import SubjectJudge
-from driftline.tasks.watched import Watched
 
 PROMISED_MS: Final = {100: 1.0, 1_000: 10.0}
 """CPU of a window by number of signals."""
@@ -66,14 +66,14 @@ def measure_cost(job: Job) -> Cost:
     rules = ModelRules(
         windows=((WINDOW_MS, WINDOW_MS),),
         pane_ms=WINDOW_MS,
-        budget=Budget(1.0, 30 * 86_400_000),
+        budget=AlarmBudget(1.0, 30 * 86_400_000),
         learn=LearnRule(0, 1),
         min_effect=0.02,
         min_events=1,
         segmented=False,
     )
     judge = SubjectJudge(Subject("m", "1", ""), rules, None)
-    judge.adopt(Watched.of(reference), Adoption(0, Origin.FILE, reference.address, reference.events))
+    judge.adopt(PreparedReference.of(reference), Adoption(0, Origin.FILE, reference.address, reference.events))
     slices, windows = [], []
     for start in range(0, (WARM + WINDOWS) * WINDOW_MS, WINDOW_MS):
         end, summary = start + WINDOW_MS, _summary(chance, job.signals, job.events)
@@ -86,11 +86,11 @@ def measure_cost(job: Job) -> Cost:
     return Cost(job, median(slices[WARM:]) * 1e3, median(windows[WARM:]) * 1e3)
 
 
-def _summary(chance: np.random.Generator, signals: int, events: int) -> Summary:
+def _summary(chance: np.random.Generator, signals: int, events: int) -> GroupSketch:
     """Return what Summarise makes of so many events."""
     names = (EVENTS, *(f"features.f{number:04}" for number in range(signals)), "prediction")
     keys = number_keys(chance.standard_normal((signals + 1) * events))
-    ids: Ints = np.concatenate(([0], np.arange(1, signals + 2) * ROLES + Role.NUMBERS)).astype(np.int64)
+    ids: Ints = np.concatenate(([0], np.arange(1, signals + 2) * ROLES + SignalRole.NUMBERS)).astype(np.int64)
     cells = from_buckets(
         ids,
         np.zeros(len(ids), dtype=np.int64),
@@ -99,10 +99,10 @@ def _summary(chance: np.random.Generator, signals: int, events: int) -> Summary:
         np.concatenate(([events], np.ones(len(keys), dtype=np.int64))),
         np.zeros(len(keys) + 1, dtype=np.int64),
     )
-    return Summary(names, cells, {})
+    return GroupSketch(names, cells, {})
 
 
-def run(quick: bool, spread: Spread[Job, Cost]) -> Section:
+def run(quick: bool, spread: Spread[Job, Cost]) -> ReportSection:
     """Measure models of 100 and 1,000 signals; a small run the former only. Nothing else runs meanwhile."""
     jobs = [Job(signals, events) for signals in PROMISED_MS for events in SIZES]
     found = [cost for job in (jobs[:1] if quick else jobs) for cost in spread(measure_cost, [job])]
@@ -124,4 +124,6 @@ def run(quick: bool, spread: Spread[Job, Cost]) -> Section:
     )
     text += table(["signals", "events a window", "a slice", "judging a window", "promised"], rows)
     met = all(cost.window_ms <= PROMISED_MS[cost.job.signals] for cost in found)
-    return Section("(e) What judging costs", text, {} if quick else {"(e) a window is judged as fast as promised": met})
+    return ReportSection(
+        "(e) What judging costs", text, {} if quick else {"(e) a window is judged as fast as promised": met}
+    )

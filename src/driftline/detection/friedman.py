@@ -16,8 +16,8 @@ from scipy.stats import norm
 
 from driftline.detection.abrupt import adwin
 from driftline.detection.monitor import Monitor, first_alarms
-from driftline.detection.report import Section, table
-from driftline.detection.rows import rows_of
+from driftline.detection.report import ReportSection, table
+from driftline.detection.simulated_references import rows_of
 from driftline.sketches.keys import Floats, Ints
 
 CHANGE: Final = 2500
@@ -140,7 +140,7 @@ def outcome(alarms: Ints) -> Outcome:
     return float(late.mean()), float((alarms < CHANGE).mean()), delay
 
 
-def friedman(trials: int = TRIALS) -> Section:
+def friedman(trials: int = TRIALS) -> ReportSection:
     """Measure every detector on every world."""
     rows = []
     ours_good = True
@@ -161,7 +161,9 @@ def friedman(trials: int = TRIALS) -> Section:
         "5,000 events; the others have no reference.\n\n"
     )
     text += table(["world: detector", "published", "river 0.26, known", "here"], rows)
-    return Section("B. Errors of a regression", text, {"table B: the evidence finds all, none too early": ours_good})
+    return ReportSection(
+        "B. Errors of a regression", text, {"table B: the evidence finds all, none too early": ours_good}
+    )
 
 
 def _shown(found: Outcome) -> str:

@@ -9,15 +9,15 @@ from typing import Any, Final
 
 import numpy as np
 
-from driftline.detection import references
-from driftline.detection.limits import kswin_detections
-from driftline.detection.report import Section, Spread, table
+from driftline.detection import reference_size
+from driftline.detection.report import ReportSection, Spread, table
 from driftline.detection.rivals import SLIDING, kswin_limit
-from driftline.detection.rows import category_projection_of, projection_of
 from driftline.detection.runs import ASKED, HORIZON, SHIFTS, SIGNALS, SURE, Cell, delay, detections, pane_scores
+from driftline.detection.simulated_limits import kswin_detections
+from driftline.detection.simulated_references import category_projection_of, projection_of
 from driftline.detection.streams import STREAMS, Chance, Stream
+from driftline.evidence.detector_limits import parameter_for
 from driftline.evidence.detectors import DETECTORS
-from driftline.evidence.limits import parameter_for
 from driftline.evidence.projection import Projection
 from driftline.evidence.scores import Scores
 from driftline.sketches.keys import Floats
@@ -128,11 +128,11 @@ def _traits(name: str, scores: Floats, runs: int, chance: Chance) -> Traits:
     return Traits(long, delays, (time.thread_time() - began) / COSTED * 1e6)
 
 
-def run(quick: bool, spread: Spread[Any, Any]) -> Section:
+def run(quick: bool, spread: Spread[Any, Any]) -> ReportSection:
     """Measure every shape; a small run one of them, in small panes."""
     shapes = [*SHAPES][1:2] if quick else [*SHAPES]
     made = list(spread(measure_lengths, [*(Job(shape, quick) for shape in shapes), Job(None, quick)]))
-    few = dict(references.measured(quick, spread))
+    few = dict(reference_size.measured(quick, spread))
     traits = made[-1].traits
     rows = [
         [shape, "10 to 1,000" if pane is None else f"{pane:,}", *(found.cells[pane, name].shown for name in DETECTORS)]
@@ -175,9 +175,9 @@ def run(quick: bool, spread: Spread[Any, Any]) -> Section:
         f"not within {HORIZON}), and CPU microseconds a pane.\n\n"
         + table(["detector", "run length", *(f"shift {shift:g}" for shift in SHIFTS), "cost"], others)
         + "\n\n"
-        + references.told(few)
+        + reference_size.told(few)
     )
-    return Section("(f) Detectors: run lengths", text, {"(f) run lengths at least as long as asked": met})
+    return ReportSection("(f) Detectors: run lengths", text, {"(f) run lengths at least as long as asked": met})
 
 
 def _pooled(cells: Sequence[Cell]) -> Cell:

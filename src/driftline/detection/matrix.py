@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from driftline.detection.monitor import Monitor
-from driftline.detection.report import Section, Spread, table
-from driftline.detection.rows import Rows, category_rows, rows_of
+from driftline.detection.report import ReportSection, Spread, table
+from driftline.detection.simulated_references import SimulatedReferences, category_rows, rows_of
 from driftline.detection.streams import STREAMS, Chance, Stream, Walk
 from driftline.evidence.dependence import DEPENDENT, ENOUGH_WINDOWS, lag_correlations
 from driftline.evidence.dispersion import STEPS, Dispersion, measure
@@ -30,7 +30,7 @@ RUNS: Final = {
 could not show a rate within 1.5 times the budget, even without an alarm."""
 MANY: Final = {1_000: ("normal", "binary, .3", "AR(0.5)"), 50_000: ("normal",)}
 """Streams that are run with 1,000 signals too, by size of the reference: 100 million values take a minute to sketch."""
-MOST_VALUES: Final = 40_000_000
+MAX_VALUES: Final = 40_000_000
 """Values that one cell of dependent events may draw; a larger one is left out."""
 CHUNK: Final = 6_000_000
 """Values of a reference that are sketched at once."""
@@ -92,7 +92,7 @@ def measure_cells(job: Job) -> list[Cell]:
     for window in WINDOWS:
         if walk is None:
             found.append(_cell(job, window, learned, _independent(stream, chance, learned, window)))
-        elif HORIZON * window * count <= MOST_VALUES:
+        elif HORIZON * window * count <= MAX_VALUES:
             found.append(_cell(job, window, learned, _dependent(walk, learned, window)))
     return found
 
@@ -101,7 +101,7 @@ def measure_cells(job: Job) -> list[Cell]:
 class Learned:
     """References of all signals: bins, shares, and how much the reference's own panes of 50 events vary and depend."""
 
-    rows: Rows
+    rows: SimulatedReferences
     spread: Dispersion
     lags: Ints
     """See `dependence.lag_correlations`."""
@@ -119,7 +119,7 @@ class Learned:
 
 def learn(stream: Stream, chance: Chance, count: int, size: int, walk: Walk | None = None) -> Learned:
     """Draw references and make what a model's own would be: by the same code, some signals at a time."""
-    parts: list[Rows] = []
+    parts: list[SimulatedReferences] = []
     panes: list[Ints] = []
     present: list[Ints] = []
     step = count if walk is not None else max(1, CHUNK // size)
@@ -141,23 +141,23 @@ def learn(stream: Stream, chance: Chance, count: int, size: int, walk: Walk | No
     return Learned(rows, spread, lags, np.concatenate(present), size)
 
 
-def _in_parts(values: Floats) -> Rows:
+def _in_parts(values: Floats) -> SimulatedReferences:
     step = max(1, CHUNK // values.shape[1])
     return joined([rows_of(values[start : start + step]) for start in range(0, len(values), step)])
 
 
-def _by_pane(rows: Rows, values: Floats) -> Ints:
+def _by_pane(rows: SimulatedReferences, values: Floats) -> Ints:
     """Count a reference's values by pane: shape (panes, signals, K)."""
     return np.stack(
         [rows.counts(values[:, start : start + PANE]) for start in range(0, values.shape[1] - PANE + 1, PANE)]
     )
 
 
-def joined(parts: Sequence[Rows]) -> Rows:
+def joined(parts: Sequence[SimulatedReferences]) -> SimulatedReferences:
     """Put references side by side."""
     width = max(part.width for part in parts)
     edges = max(part.edges.shape[1] for part in parts)
-    return Rows(
+    return SimulatedReferences(
         np.concatenate(
             [np.pad(p.edges, ((0, 0), (0, edges - p.edges.shape[1])), constant_values=np.inf) for p in parts]
         ),
@@ -234,7 +234,7 @@ def _cell(job: Job, window: int, learned: Learned, draw: Callable[[], Ints]) -> 
     return Cell(job, window, alarms, stream.independent or learned.independent(window))
 
 
-def no_drift(cells: Iterable[Cell], quick: bool) -> Section:
+def no_drift(cells: Iterable[Cell], quick: bool) -> ReportSection:
     """Write the matrix."""
     found = {(cell.job, cell.window): cell for cell in cells}
     ordered = sorted({job for job, _ in found}, key=lambda job: (job.stream, job.size, job.signals))
@@ -269,7 +269,7 @@ def no_drift(cells: Iterable[Cell], quick: bool) -> Section:
         "\n\n"
     )
     text += table(["stream", "reference", "signals", "runs", *(f"windows of {w:,}" for w in WINDOWS)], rows)
-    return Section(
+    return ReportSection(
         "(a) False alarms where nothing changes",
         text,
         {} if quick else {"(a) every guaranteed cell within its budget": good == len(guaranteed)},
@@ -293,6 +293,6 @@ def _shown(cell: Cell | None) -> str:
     return f"{cell.alarms / cell.job.runs:.2f} [{low:.2f}, {high:.2f}]{mark}{fault}"
 
 
-def run(quick: bool, spread: Spread[Job, list[Cell]]) -> Section:
+def run(quick: bool, spread: Spread[Job, list[Cell]]) -> ReportSection:
     """Run the matrix; `spread` maps over the jobs, on as many cores as there are."""
     return no_drift([cell for cells in spread(measure_cells, jobs(quick)) for cell in cells], quick)

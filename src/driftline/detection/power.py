@@ -12,9 +12,9 @@ from scipy.special import ndtr
 from driftline.detection import rivals
 from driftline.detection.changes import CHANGES, Before, Change, Share, before_of
 from driftline.detection.monitor import Monitor
-from driftline.detection.report import Section, Spread, table
-from driftline.detection.rivals import HORIZON, MOST_EVENTS, PERIOD, SETTLED, WINDOW, Chance, Effort
-from driftline.detection.rows import rows_of
+from driftline.detection.report import ReportSection, Spread, table
+from driftline.detection.rivals import HORIZON, MAX_EVENTS, PERIOD, SETTLED, WINDOW, Chance, Effort
+from driftline.detection.simulated_references import rows_of
 from driftline.evidence.evalues import Evidence, log_mean_rows
 from driftline.evidence.rare import RareBins
 from driftline.sketches.keys import Floats, Ints
@@ -72,20 +72,20 @@ class Delays:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ChangeDelays:
     """All detectors on one change."""
 
     change: int
     delays: tuple[Delays, ...]
 
 
-def measure_change(job: Job) -> Found:
+def measure_change(job: Job) -> ChangeDelays:
     """Measure one change by every detector."""
     change, effort = CHANGES[job.change], QUICK if job.quick else FULL
     chance = np.random.default_rng(zlib.crc32(change.name.encode()))
     found = [_ours(change, setting, effort, chance) for setting in SETTINGS]
     found += [*_by_event(change, effort, chance), *_by_window(change, effort, chance)]
-    return Found(job.change, tuple(found))
+    return ChangeDelays(job.change, tuple(found))
 
 
 def _by_event(change: Change, effort: Effort, chance: Chance) -> list[Delays]:
@@ -119,10 +119,10 @@ def _by_window(change: Change, effort: Effort, chance: Chance) -> list[Delays]:
     """Measure the tests of each window."""
     level = rivals.KS_LEVEL
     begins = rivals.beginnings(effort.runs, chance)
-    p_values = rivals.ks_p_values(change, begins, chance, MOST_EVENTS // WINDOW)
+    p_values = rivals.ks_p_values(change, begins, chance, MAX_EVENTS // WINDOW)
     before, after = shares_before(before_of(change)), shares_after(change)
     reference = chance.multinomial(REFERENCE, before)
-    windows = chance.multinomial(WINDOW, after, size=(effort.runs, MOST_EVENTS // WINDOW))
+    windows = chance.multinomial(WINDOW, after, size=(effort.runs, MAX_EVENTS // WINDOW))
     windows[:, 0] = _mixed(WINDOW, WINDOW - begins, before, after, chance)
     values = rivals.psi_values(windows, reference)
     null = rivals.psi_values(chance.multinomial(WINDOW, before, size=5_000 * effort.null_streams), reference)
@@ -254,7 +254,7 @@ def _highest(before: Before, signals: int, setting: Setting, effort: Effort) -> 
 def _delays(change: Change, signals: int, log_c: float, setting: Setting, effort: Effort, chance: Chance) -> Floats:
     """Return the delays in events when one signal of so many changes; alarms before the change are dropped.
 
-    Once more than half have alarmed, and none of the others can be as soon, those are left at MOST_EVENTS: they cannot
+    Once more than half have alarmed, and none of the others can be as soon, those are left at MAX_EVENTS: they cannot
     move the median.
     """
     before, after = shares_before(before_of(change)), shares_after(change)
@@ -269,22 +269,22 @@ def _delays(change: Change, signals: int, log_c: float, setting: Setting, effort
         min_effect=setting.min_effect,
         rare=_rare(before_of(change), rows),
     )
-    found = np.full(runs, float(MOST_EVENTS))
-    for window in range(-(SETTLED // setting.window), MOST_EVENTS // setting.window):
+    found = np.full(runs, float(MAX_EVENTS))
+    for window in range(-(SETTLED // setting.window), MAX_EVENTS // setting.window):
         passed = (window + 1) * setting.window
         changed = np.clip(passed - begins, 0, setting.window)
         monitor.log_c = np.where(changed > 0, log_c, np.inf)
         counts = chance.multinomial(setting.window, before, size=rows)
         counts[::signals] = _mixed(setting.window, changed, before, after, chance)
         alarms = monitor.update(counts)
-        first = alarms & (found == MOST_EVENTS)
+        first = alarms & (found == MAX_EVENTS)
         found[first] = passed - begins[first]
         if np.median(found) < passed - begins.max():
             break
     return found
 
 
-def run(quick: bool, spread: Spread[Job, Found]) -> Section:
+def run(quick: bool, spread: Spread[Job, ChangeDelays]) -> ReportSection:
     """Measure all changes."""
     chosen = (1,) if quick else range(len(CHANGES))
     found = list(spread(measure_change, [Job(number, quick) for number in chosen]))
@@ -293,7 +293,7 @@ def run(quick: bool, spread: Spread[Job, Found]) -> Section:
     target = f"(b) {SETTINGS[0].name}: sooner than ADWIN and the KS tests in nine of ten cells"
     text = (
         f"One signal of d changes, for good. A cell is the median delay until that is found, in events, of {runs} "
-        f"runs; `—`: not within {MOST_EVENTS:,} events in most runs. *Driftline "
+        f"runs; `—`: not within {MAX_EVENTS:,} events in most runs. *Driftline "
         "20 / 0* judges windows of 20 events, with a `min_effect` of 0: it looks for any change, as the others do. "
         f"With the usual {SETTINGS[1].min_effect:g} it is told not to mind changes up to that χ², which is written "
         "beside each; so it takes longer to be sure of one that is little greater. KS and PSI test windows of "
@@ -339,10 +339,10 @@ def run(quick: bool, spread: Spread[Job, Found]) -> Section:
             for place, signals in enumerate(SIGNALS)
         ],
     )
-    return Section("(b) Power", text, {} if quick else {target: verdicts[0][1] >= TARGET})
+    return ReportSection("(b) Power", text, {} if quick else {target: verdicts[0][1] >= TARGET})
 
 
-def _verdict(found: list[Found], setting: Setting) -> tuple[str, float]:
+def _verdict(found: list[ChangeDelays], setting: Setting) -> tuple[str, float]:
     """Tell in which cells, at equal rates, a setting is not sooner than the soonest of BEATEN; and the share where."""
     won, worse = 0, []
     for each in found:
@@ -373,8 +373,8 @@ def _kind(before: Before) -> str:
 
 def _row(delays: list[float]) -> list[str]:
     soonest = min(delays)
-    return [f"**{_shown(delay)}**" if delay == soonest < MOST_EVENTS else _shown(delay) for delay in delays]
+    return [f"**{_shown(delay)}**" if delay == soonest < MAX_EVENTS else _shown(delay) for delay in delays]
 
 
 def _shown(delay: float) -> str:
-    return "—" if delay >= MOST_EVENTS else f"{delay:,.0f}"
+    return "—" if delay >= MAX_EVENTS else f"{delay:,.0f}"

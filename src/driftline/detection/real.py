@@ -15,11 +15,11 @@ from driftline.demo import packages
 from driftline.demo.dataset import COLUMNS, FOLDER, SHIFT_MS, car_loans
 from driftline.demo.dataset import PACKAGE as CAR_LOANS
 from driftline.demo.packages import Package
-from driftline.detection.report import Section, Spread, table
+from driftline.detection.report import ReportSection, Spread, table
 from driftline.events import rfc3339
 from driftline.incidents.incident import Incident, Status
 from driftline.runtime.local import Backtest, backtest, build_references
-from driftline.runtime.rules import judge_settings, with_references
+from driftline.runtime.task_settings import judge_settings, with_references
 from driftline.tables import ColumnMapping, iter_events, open_table
 
 AGAIN: Final = "make detection"
@@ -56,7 +56,7 @@ FLIGHTS: Final = Package(
     again=AGAIN,
 )
 DAY: Final = timedelta(days=1)
-MOST_SHOWN: Final = 12
+MAX_SHOWN: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ SETS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DataSetResult:
     """What `backtest` said of one data set."""
 
     number: int
@@ -226,7 +226,7 @@ class Found:
     summaries: Mapping[str, str]
 
 
-def run_set(number: int) -> Found:
+def run_set(number: int) -> DataSetResult:
     """Backtest one data set."""
     ready = SETS[number].prepare()
     settings = Settings.model_validate(ready.settings)
@@ -239,7 +239,7 @@ def run_set(number: int) -> Found:
     opening: dict[str, str] = {}
     for incident in result.incidents:
         opening.setdefault(incident.id, incident.summary)
-    return Found(number, result.events, result.windows, tuple(result.latest), opening)
+    return DataSetResult(number, result.events, result.windows, tuple(result.latest), opening)
 
 
 def write_data(folder: Path, sets: Sequence[DataSet] = SETS) -> list[str]:
@@ -257,7 +257,7 @@ def write_data(folder: Path, sets: Sequence[DataSet] = SETS) -> list[str]:
     return commands
 
 
-def run(quick: bool, spread: Spread[int, Found]) -> Section:
+def run(quick: bool, spread: Spread[int, DataSetResult]) -> ReportSection:
     """Backtest all data sets; a small run only the first."""
     found = list(spread(run_set, [0] if quick else list(range(len(SETS)))))
     again = (
@@ -265,18 +265,18 @@ def run(quick: bool, spread: Spread[int, Found]) -> Section:
         "prints the `driftline backtest` commands that judge them again."
     )
     parts = [again, *(_told(each) for each in found)]
-    return Section(
+    return ReportSection(
         "(d) Real data", "\n\n".join(parts), {"(d) car loans: one incident, of the shift": _loans_met(found)}
     )
 
 
-def _loans_met(found: Sequence[Found]) -> bool:
+def _loans_met(found: Sequence[DataSetResult]) -> bool:
     incidents = [i for each in found if each.number == 0 for i in each.incidents]
     soon = [i for i in incidents if SHIFT_MS < i.opened <= SHIFT_MS + 3 * DAY.total_seconds() * 1000]
     return bool(soon) and not any(i.opened <= SHIFT_MS for i in incidents)
 
 
-def _told(found: Found) -> str:
+def _told(found: DataSetResult) -> str:
     data = SETS[found.number]
     rows = [
         [
@@ -284,7 +284,7 @@ def _told(found: Found) -> str:
             "" if incident.status is not Status.RESOLVED else rfc3339(incident.window.end)[:10],
             found.summaries[incident.id].replace("|", "/"),
         ]
-        for incident in found.incidents[:MOST_SHOWN]
+        for incident in found.incidents[:MAX_SHOWN]
     ]
     lines = [f"### {data.name}", data.about, f"*What a person sees:* {data.reading}"]
     noun = "incident" if len(found.incidents) == 1 else "incidents"
@@ -294,6 +294,6 @@ def _told(found: Found) -> str:
     lines.append(told)
     if rows:
         lines.append(table(["opened", "resolved", "what happened"], rows).replace("---:", "---"))
-    if len(found.incidents) > MOST_SHOWN:
-        lines.append(f"And {len(found.incidents) - MOST_SHOWN} more.")
+    if len(found.incidents) > MAX_SHOWN:
+        lines.append(f"And {len(found.incidents) - MAX_SHOWN} more.")
     return "\n\n".join(lines)

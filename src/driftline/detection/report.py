@@ -11,7 +11,7 @@ Spread = Callable[[Callable[[Given], Made], list[Given]], Iterator[Made]]
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class ReportSection:
     """One part of the page: what was measured, and which targets it met."""
 
     title: str

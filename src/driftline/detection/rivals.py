@@ -20,7 +20,7 @@ WINDOW: Final = 100
 PERIOD: Final = 300
 """Windows in which all signals together may raise one false alarm."""
 HORIZON: Final = PERIOD * WINDOW
-MOST_EVENTS: Final = 20_000
+MAX_EVENTS: Final = 20_000
 """Events after the change that a detector is given."""
 SETTLED: Final = 1_000
 """Events before the change that an online detector is given."""
@@ -49,13 +49,13 @@ def beginnings(runs: int, chance: Chance) -> Ints:
 
 
 def adwin_delays(change: Change, delta: float, effort: Effort, chance: Chance) -> Floats:
-    """Return delays of ADWIN(delta), events; those without an alarm are MOST_EVENTS."""
-    found = np.full(effort.runs, float(MOST_EVENTS))
+    """Return delays of ADWIN(delta), events; those without an alarm are MAX_EVENTS."""
+    found = np.full(effort.runs, float(MAX_EVENTS))
     for run, begins in enumerate(beginnings(effort.runs, chance).tolist()):
         detector = adwin(delta)
         for value in draw(change, chance, (SETTLED + begins,), changed=False).tolist():
             detector.update(value)
-        for at, value in enumerate(draw(change, chance, (MOST_EVENTS,), changed=True).tolist(), 1):
+        for at, value in enumerate(draw(change, chance, (MAX_EVENTS,), changed=True).tolist(), 1):
             detector.update(value)
             if detector.drift_detected:
                 found[run] = at
@@ -142,12 +142,12 @@ def page_hinkley_delays(change: Change, threshold: float, effort: Effort, chance
     detectors = PageHinkleys(effort.runs)
     for values in draw(change, chance, (SETTLED, effort.runs), changed=False):
         held = detectors.update(values)
-    found = np.where(held > threshold, 0.0, float(MOST_EVENTS))
-    for block in range(MOST_EVENTS // 100):
+    found = np.where(held > threshold, 0.0, float(MAX_EVENTS))
+    for block in range(MAX_EVENTS // 100):
         for at, values in enumerate(draw(change, chance, (100, effort.runs), changed=True), 1):
-            passed = (detectors.update(values) > threshold) & (found == MOST_EVENTS)
+            passed = (detectors.update(values) > threshold) & (found == MAX_EVENTS)
             found[passed] = block * 100 + at
-        if (found < MOST_EVENTS).all():
+        if (found < MAX_EVENTS).all():
             break
     return found
 
@@ -207,12 +207,12 @@ def kswin_highest(before: Before, streams: int) -> tuple[float, ...]:
 
 
 def kswin_delays(change: Change, threshold: float, effort: Effort, chance: Chance) -> Floats:
-    """Return delays of KSWIN, which forgets a change after 100 events: those that did not find it are MOST_EVENTS."""
+    """Return delays of KSWIN, which forgets a change after 100 events: those that did not find it are MAX_EVENTS."""
     window = draw(change, chance, (effort.runs, SLIDING), changed=False)
-    found = np.full(effort.runs, float(MOST_EVENTS))
+    found = np.full(effort.runs, float(MAX_EVENTS))
     for at in range(1, 3 * SLIDING + 1):
         window = np.concatenate((window[:, 1:], draw(change, chance, (effort.runs, 1), changed=True)), axis=1)
-        passed = (kswin_statistics(window, chance) >= threshold - 1e-9) & (found == MOST_EVENTS)
+        passed = (kswin_statistics(window, chance) >= threshold - 1e-9) & (found == MAX_EVENTS)
         found[passed] = at
     return found
 
@@ -281,4 +281,4 @@ def psi_threshold(null_values: Floats, signals: int) -> float:
 
 def _first(rejected: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], begins: Ints) -> Floats:
     delays = (rejected.argmax(axis=1) + 1) * WINDOW - begins
-    return np.where(rejected.any(axis=1), delays, MOST_EVENTS).astype(np.float64)
+    return np.where(rejected.any(axis=1), delays, MAX_EVENTS).astype(np.float64)

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from driftline.detection.limits import run_length_interval
+from driftline.detection.simulated_limits import run_length_interval
 from driftline.detection.streams import Chance
 from driftline.evidence.baseline import Sizes
 from driftline.evidence.detectors import DETECTORS, KNOWN, Replayed

@@ -13,8 +13,8 @@ import scipy
 from driftline.compiled import compiled, inlined
 from driftline.sketches.keys import Floats, Ints
 
-MOST_TAIL: Final = 0.05
-MOST_STEPS: Final = 40
+MAX_TAIL: Final = 0.05
+MAX_STEPS: Final = 40
 """Three to five are usual; a window far from the reference takes up to fifteen."""
 CLOSE: Final = 1e-3
 """A search ends with a step that gained less than this many nats: the next would gain about 1e-5 at most."""
@@ -36,7 +36,7 @@ def ball_radius(
     or twice its mean, over the reference's effective size m / φ. `signals` share the allowance; else all rows do.
     """
     freedom = np.maximum((shares > 0).sum(axis=1) - 1, 1).astype(np.float64)
-    tail = min(allowance / (10 * max(signals or len(shares), 1)), MOST_TAIL)
+    tail = min(allowance / (10 * max(signals or len(shares), 1)), MAX_TAIL)
     error = np.maximum(scipy.special.chdtri(freedom, tail), 2 * freedom)
     return np.asarray(np.maximum(error * dispersion / np.maximum(sizes, 1), min_effect))
 
@@ -103,7 +103,7 @@ def _if_one_bin_stands_out(p: float, u: float, limit: float) -> float:
 def _bound(counts: Floats, shares: Floats, row: int, ratio: Floats, n: float, limit: float, log_a: float) -> float:
     """Return the least value of the Lagrangian that is found, looking from log a on."""
     low, high = -FURTHEST, FURTHEST
-    for step in range(MOST_STEPS):
+    for step in range(MAX_STEPS):
         a = math.exp(log_a)
         first, second, curvature = 0.0, 0.0, 0.0
         for k in range(len(ratio)):

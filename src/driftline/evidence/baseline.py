@@ -26,7 +26,7 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 CLIP: Final = 4.0
-MOST: Final = 2**53
+MAX_TOTAL: Final = 2**53
 """Values beyond which state is not to be believed: up to here all sums of sizes are exact."""
 
 
@@ -64,7 +64,7 @@ class Baseline:
 
     def __init__(self, learned: Iterable[Learned] = ()) -> None:
         self._learned = {held.phase: held for held in learned}
-        if not all(abs(held.total) < MOST and 0 < held.values < MOST for held in self._learned.values()):
+        if not all(abs(held.total) < MAX_TOTAL and 0 < held.values < MAX_TOTAL for held in self._learned.values()):
             raise ValueError("no panes can have added this to a mean")
 
     def compare(self, score: float, sizes: Sizes) -> float:

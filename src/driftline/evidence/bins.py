@@ -21,26 +21,26 @@ from enum import IntEnum
 import numpy as np
 
 from driftline.evidence.signals import Family, Nature, cell_shift, family_of
+from driftline.sketches.group import GroupSketch, SignalRole
 from driftline.sketches.keys import KEY_BITS, Bools, Ints, key_numbers, number_keys
-from driftline.sketches.summary import Role, Summary
 
 EVIDENCE_QUANTILES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
 FINE_QUANTILES = (0.001, 0.005, 0.025, *(k / 40 for k in range(2, 39) if k % 4), 0.975, 0.995, 0.999)
 """Cut in addition to the evidence bins' own edges."""
-MOST_FINE_CATEGORIES = 30
-MOST_EVIDENCE_CATEGORIES = 10
-LEAST_CATEGORY_SHARE = 0.001
+MAX_FINE_CATEGORIES = 30
+MAX_EVIDENCE_CATEGORIES = 10
+MIN_CATEGORY_SHARE = 0.001
 """Rarer categories have no evidence bin of their own: alone they would say nothing in windows of thousands."""
 STANDS_OUT = 3
 """Times what a bucket holds on average, from which on one of a coarsened sketch holds a frequent category."""
-MOST_GROUPS = 8
+MAX_GROUPS = 8
 """Evidence bins of the other categories, which are put together by their hashes: so one among thousands that becomes
 frequent shows in one of these, though all of them together are as frequent as before."""
-LEAST_GROUP_SHARE = 0.05
+MIN_GROUP_SHARE = 0.05
 """Share of the reference's values that a group holds, about, if there is more than one."""
 LATE_SHARE = 0.01
 """Share of the reference's events that may have come later than what is not yet late."""
-LEAST_BIN_COUNT = 5
+MIN_BIN_COUNT = 5
 """A quantile edge cuts off at least so many values of the reference, and a category with a bin of its own has as many.
 """
 
@@ -71,7 +71,7 @@ class Bins:
     bin j.
     """
 
-    role: Role
+    role: SignalRole
     starts: Ints
     fine: Ints
     quality: Ints
@@ -92,7 +92,7 @@ class Bins:
         return len(self.labels)
 
 
-def bins_of(summary: Summary, slot: int, role: Role, nature: Nature, alone: Bools) -> Bins:
+def bins_of(summary: GroupSketch, slot: int, role: SignalRole, nature: Nature, alone: Bools) -> Bins:
     """Choose the bins of a signal whose values are expected in the cell `role`.
 
     `alone` marks the buckets of the summary that one part of the reference alone held.
@@ -119,7 +119,7 @@ def _quantile_bins(keys: Ints, counts: Ints, width: int) -> Bins:
     outside = (starts < first) | (starts >= beyond)
     numbers = key_numbers(edges)
     return Bins(
-        role=Role.NUMBERS,
+        role=SignalRole.NUMBERS,
         starts=starts,
         fine=fine.astype(np.int64),
         quality=np.where(outside, int(Quality.OUT_OF_RANGE), int(Quality.EXPECTED)),
@@ -138,7 +138,7 @@ def _value_bins(keys: Ints, counts: Ints, alone: Bools) -> Bins:
     quality = np.where(seen, int(Quality.EXPECTED), np.where(outside, int(Quality.OUT_OF_RANGE), int(Quality.UNSEEN)))
     evidence = _evidence_runs(counts)
     return Bins(
-        role=Role.NUMBERS,
+        role=SignalRole.NUMBERS,
         starts=starts,
         fine=fine.astype(np.int64),
         quality=quality,
@@ -170,17 +170,17 @@ def _arrival_bins(keys: Ints, counts: Ints) -> Bins:
     )
 
 
-def _category_bins(keys: Ints, counts: Ints, alone: Bools, width: int, role: Role, summary: Summary) -> Bins:
+def _category_bins(keys: Ints, counts: Ints, alone: Bools, width: int, role: SignalRole, summary: GroupSketch) -> Bins:
     """The most frequent categories, the rest by groups, and all that the reference has never seen.
 
     fine bins    own …, own │ frequent ones and the rest of group 0 │ … of group 1 │ … │ unseen
     """
     order = np.lexsort((keys, -counts))
-    frequent = (counts >= LEAST_CATEGORY_SHARE * counts.sum()) & (counts >= LEAST_BIN_COUNT)
+    frequent = (counts >= MIN_CATEGORY_SHARE * counts.sum()) & (counts >= MIN_BIN_COUNT)
     if width > 1:
         frequent &= counts * len(counts) >= STANDS_OUT * counts.sum()
-    own = order[: min(int(frequent.sum()), MOST_EVIDENCE_CATEGORIES)]
-    named = order[len(own) : MOST_FINE_CATEGORIES]
+    own = order[: min(int(frequent.sum()), MAX_EVIDENCE_CATEGORIES)]
+    named = order[len(own) : MAX_FINE_CATEGORIES]
     rest = np.sort(order[len(own) :])  # in the order of the keys
     group = np.full(len(keys), -1, dtype=np.int64)
     group[rest] = _groups(counts[rest], int(counts.sum()))
@@ -218,9 +218,9 @@ def _category_bins(keys: Ints, counts: Ints, alone: Bools, width: int, role: Rol
 def _groups(counts: Ints, total: int) -> Ints:
     """Return the group of each of the other categories, given in the order of their hashes: neighbours, equally full.
 
-    Groups are few: each holds about LEAST_GROUP_SHARE of all values or more.
+    Groups are few: each holds about MIN_GROUP_SHARE of all values or more.
     """
-    most = max(1, min(MOST_GROUPS, int(counts.sum() / (LEAST_GROUP_SHARE * total))))
+    most = max(1, min(MAX_GROUPS, int(counts.sum() / (MIN_GROUP_SHARE * total))))
     middles = 2 * np.cumsum(counts) - counts
     found: Ints = np.unique(middles * most // max(2 * int(counts.sum()), 1), return_inverse=True)[1]
     return found
@@ -254,7 +254,7 @@ def _round_edges(keys: Ints, below: Ints, total: int, width: int, quantiles: tup
         last = int(np.searchsorted(below, (wanted + tolerance) * total, side="right")) - 1
         if last < first:
             first = last = _nearest(below, wanted * total)
-        if first < 0 or below[first] < LEAST_BIN_COUNT or total - below[last] < LEAST_BIN_COUNT:
+        if first < 0 or below[first] < MIN_BIN_COUNT or total - below[last] < MIN_BIN_COUNT:
             continue
         edge = _roundest(int(keys[first]) + width, int(keys[last + 1]))
         cuts.setdefault(int(np.searchsorted(keys, edge)), edge)

@@ -26,7 +26,7 @@ from driftline.evidence.detectors import Maker
 
 RUN_LENGTH: Final = 2_000.0
 SCORES: Final = 40_000
-MOST_FALSE: Final = 2.0
+MAX_FALSE: Final = 2.0
 """Times as many false detections as its run length says."""
 SHIFT: Final = 2.0
 SOON: Final = 40
@@ -41,7 +41,7 @@ def check_detector(make: Maker, *, seed: int = 1) -> None:
     """
     chance = np.random.default_rng(seed)
     false = _detections(make, chance.standard_normal(SCORES).tolist())
-    allowed = MOST_FALSE * SCORES / RUN_LENGTH
+    allowed = MAX_FALSE * SCORES / RUN_LENGTH
     assert len(false) <= allowed, f"{len(false)} false detections in {SCORES} scores, where {allowed:g} are acceptable"
     for sign in (1.0, -1.0):
         calm = (0.5 * chance.standard_normal(200)).tolist()

@@ -7,8 +7,8 @@ import numpy as np
 from driftline.evidence.bins import REST, UNSEEN, Bins
 from driftline.evidence.projection import Projection
 from driftline.evidence.signals import Nature
+from driftline.sketches.group import SignalRole
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import Role
 
 MEAN_TELLS = 0.25
 """Standard deviations: where the mean moved by so much it tells the change; else the part of the range does that moved.
@@ -16,7 +16,7 @@ MEAN_TELLS = 0.25
 
 
 EXPECTED = 10
-MOST_GONE = 10
+MAX_GONE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def contrast(projection: Projection, vector: Ints, slot: int, excess: float = 0.
     counts = [projection.fine(side)[part] for side in (projection.reference, vector)]
     if not all(side.sum() for side in counts):
         return None
-    numeric = bins.role is Role.NUMBERS
+    numeric = bins.role is SignalRole.NUMBERS
     if numeric:
         before, after = (float(projection.means(side)[slot]) for side in (projection.reference, vector))
         after += excess / int(counts[1].sum())
@@ -65,13 +65,13 @@ def vanished(projection: Projection, vector: Ints, slot: int) -> dict[str, float
     The most frequent come first. A category of which EXPECTED are awaited is missing by chance once in e^10 times.
     """
     bins = projection.bins.get(slot)
-    if bins is None or bins.role is Role.NUMBERS:
+    if bins is None or bins.role is SignalRole.NUMBERS:
         return {}
     part = slice(int(projection.fine_bounds[slot]), int(projection.fine_bounds[slot + 1]))
     before, after = (projection.fine(side)[part] for side in (projection.reference, vector))
     shares = before / max(int(before.sum()), 1)
     found = np.flatnonzero((after == 0) & (shares * after.sum() >= EXPECTED))
-    chosen = found[np.lexsort((found, -shares[found]))][:MOST_GONE].tolist()
+    chosen = found[np.lexsort((found, -shares[found]))][:MAX_GONE].tolist()
     return {bins.labels[at]: float(shares[at]) for at in chosen if bins.labels[at] not in (REST, UNSEEN)}
 
 

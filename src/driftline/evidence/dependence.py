@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from driftline.evidence.dispersion import LEAST_WINDOWS, STEPS
+from driftline.evidence.dispersion import MIN_WINDOWS, STEPS
 from driftline.sketches.keys import Floats, Ints
 
 DEPENDENT: Final = 0.2
@@ -33,7 +33,7 @@ def lag_correlations(indices: Ints, counts: Ints | Floats) -> Ints:
     scale = 1
     while len(counts):
         windows, starts = np.unique(indices // scale, return_index=True)
-        if len(windows) < LEAST_WINDOWS:
+        if len(windows) < MIN_WINDOWS:
             break
         found.append(surely_correlated(_scores(np.add.reduceat(counts, starts, axis=0)), windows, 1))
         scale *= 2

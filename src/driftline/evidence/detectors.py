@@ -6,7 +6,7 @@ others was found by simulation (`limits`). Scores are made to be standard normal
 the reference's mean for what is usual, they are freed of that one's own error (`baseline`).
 
 A river detector keeps private state that no release promises to keep. So none of it is stored: a detector here is
-the scores that it was fed, at most `MOST_SCORES` since it last started afresh, and is rebuilt by feeding them again.
+the scores that it was fed, at most `MAX_SCORES` since it last started afresh, and is rebuilt by feeding them again.
 Another release of river may see a change in them elsewhere: state says which release it was (`RIVER`).
 
 river's detectors take half a second to import, scipy.stats with them, so they are imported once one is made.
@@ -23,12 +23,12 @@ import river
 
 from driftline.evidence.baseline import Baseline, Learned, Sizes
 from driftline.evidence.charts import Cusum, Ewma, cusum_arl, ewma_arl, limit_for
-from driftline.evidence.limits import parameter_for
+from driftline.evidence.detector_limits import parameter_for
 
 RIVER: Final = str(river.__version__)  # type: ignore[attr-defined]  # it is imported there, and not listed
-MOST_SCORES: Final = 512
+MAX_SCORES: Final = 512
 KEPT_SCORES: Final = 256
-"""On reaching MOST_SCORES a detector starts afresh from the newest KEPT_SCORES."""
+"""On reaching MAX_SCORES a detector starts afresh from the newest KEPT_SCORES."""
 EPISODE: Final = 64
 """A detection within so many scores of the one before is of the same change: a chart tells it again and again."""
 HINKLEY_SLACK: Final = 0.25
@@ -184,7 +184,7 @@ class Replayed:
 
     def __init__(self, name: str, signal: str, make: Callable[[], OnlineDetector], fed: Fed | None = None) -> None:
         fed = fed or Fed()
-        if len(fed.scores) > MOST_SCORES or not np.isfinite(fed.scores).all():
+        if len(fed.scores) > MAX_SCORES or not np.isfinite(fed.scores).all():
             raise ValueError(f"a detector {name[:80]!r} cannot have been fed these {len(fed.scores)} scores")
         self.name = name
         self.signal = signal
@@ -205,7 +205,7 @@ class Replayed:
         """
         if not math.isfinite(score):
             return None
-        if len(self._scores) >= MOST_SCORES:
+        if len(self._scores) >= MAX_SCORES:
             self._begin(self._scores[-KEPT_SCORES:])
         if self.compares_with_reference:
             score = self._baseline.compare(score, sizes)

@@ -10,7 +10,7 @@ import numpy as np
 
 from driftline.sketches.keys import Floats, Ints
 
-LEAST_WINDOWS = 8
+MIN_WINDOWS = 8
 """Windows that a scale needs: fewer say nothing about their variance."""
 SPAN = 10
 """A window's dispersion is the greatest at scales from its own length to so many times it."""
@@ -49,7 +49,7 @@ def measure(indices: Ints, counts: Ints | Floats) -> Dispersion:
     scale = 1
     while len(counts):
         windows, starts = np.unique(indices // scale, return_index=True)
-        if len(windows) < LEAST_WINDOWS:
+        if len(windows) < MIN_WINDOWS:
             break
         found.append(_excess(np.add.reduceat(counts, starts, axis=0)))
         scale *= 2
@@ -73,7 +73,7 @@ def _excess(counts: Ints | Floats) -> Ints:
     largest = np.linalg.eigvalsh(covariance)[:, -1]
     freedom = np.maximum((shares[0] > 0).sum(axis=1) - 1, 1)
     phi = unbiased(largest, freedom / np.maximum(windows, 1))
-    return np.where(windows >= LEAST_WINDOWS, np.ceil(phi * STEPS - 1e-6), STEPS).astype(np.int64)
+    return np.where(windows >= MIN_WINDOWS, np.ceil(phi * STEPS - 1e-6), STEPS).astype(np.int64)
 
 
 def unbiased(largest: Floats, ratio: Floats) -> Floats:

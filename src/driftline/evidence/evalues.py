@@ -61,14 +61,14 @@ SPOKEN: Final = 3.0
 """Log R from which on a guess about a rare bin is believed to say what the change is like."""
 EARLIER_TILTS: Final = (0, 12)
 """How many tilts earlier releases had."""
-LEAST: Final = -1e300
+MIN_LOG: Final = -1e300
 """Stands for the log of 0 where another is subtracted from it."""
 
 Snapshot = dict[str, Floats]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
+class WindowEvidence:
     """What one window added, in natural logarithms per signal."""
 
     window: Floats
@@ -119,7 +119,7 @@ class Evidence:
         """Log of M, the mean of R over signals and guesses; -inf before the first window."""
         return log_mean(self.rare.joined(log_mean_rows(self.log_r), self.rare.log_r)) if self.log_r.size else -np.inf
 
-    def update(self, counts: Ints) -> Found:
+    def update(self, counts: Ints) -> WindowEvidence:
         """Add one window's counts (shape: signals, K). A signal without values changes nothing but R <- R + 1."""
         floats = self.tempered(counts)
         learning = self._learning.log_likelihood(floats) - most_likely(floats, self.shares, self.radius)
@@ -130,7 +130,7 @@ class Evidence:
         self.rare.add(of_rare)
         window, total = np.empty(len(floats)), np.empty(len(floats))
         _accumulate(gained, self.log_r, window, total)
-        return Found(self.rare.joined(window, of_rare) + 1 / FADING, self.rare.joined(total, self.rare.log_r))
+        return WindowEvidence(self.rare.joined(window, of_rare) + 1 / FADING, self.rare.joined(total, self.rare.log_r))
 
     def tempered(self, counts: Ints) -> Floats:
         """Return counts as so many independent events would be worth."""
@@ -187,7 +187,7 @@ def _lessened(logs: Floats) -> Floats:
 def _accumulate(gained: Floats, log_r: Floats, window: Floats, total: Floats) -> None:
     """Do R <- (R + 1) L with log L = `gained` (shapes: guesses, signals), and fill in the logs of the means of both."""
     for signal in range(log_r.shape[1]):
-        best, most = LEAST, LEAST
+        best, most = MIN_LOG, MIN_LOG
         for guess in range(len(log_r)):
             held, new = log_r[guess, signal], gained[guess, signal]
             log_r[guess, signal] = max(held, 0.0) + math.log1p(math.exp(-abs(held))) + new
@@ -207,6 +207,6 @@ def log_mean(logs: Floats) -> float:
 
 def log_mean_rows(logs: Floats) -> Floats:
     """Return the log of the mean of exp(logs) over the first axis."""
-    top = np.maximum(logs.max(axis=0), LEAST)
+    top = np.maximum(logs.max(axis=0), MIN_LOG)
     with np.errstate(divide="ignore"):
         return np.asarray(top + np.log(np.add.reduce(np.exp(logs - top), axis=0) / len(logs)))

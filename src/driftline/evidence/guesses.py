@@ -26,7 +26,7 @@ FARTHEST_TILT: Final = 1.2
 """How far tilts go: from the ball's radius η to 1.2 in so many equal ratios. A tilt by t looks for a shift by t + η
 standard deviations, and finds one by half or twice that about as soon. Larger changes show in one window anyhow.
 """
-MOST_TILT: Final = 3.0
+MAX_TILT: Final = 3.0
 """The greatest change of a bin's log odds."""
 LEARNING: Final = len(STRENGTHS) + 1
 TILTS: Final = 4 * TILT_STEPS
@@ -97,7 +97,7 @@ def tilts(shares: Floats, radius: Floats) -> Floats:
         for step in range(TILT_STEPS):
             far = nearest * ratio**step * direction
             for sign in (1.0, -1.0):
-                weights = np.exp(np.clip(sign * far, -MOST_TILT, MOST_TILT))
+                weights = np.exp(np.clip(sign * far, -MAX_TILT, MAX_TILT))
                 total = (shares * weights).sum(axis=1, keepdims=True)
                 found.append(np.where(shares > 0, weights / np.where(total > 0, total, 1.0) - 1, 0.0))
     return np.stack(found)

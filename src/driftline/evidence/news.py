@@ -15,10 +15,10 @@ from driftline.columns.signals import is_beside
 from driftline.evidence.bins import REST, Quality
 from driftline.evidence.projection import Projection, bucket_means
 from driftline.evidence.signals import Family
+from driftline.sketches.group import EVENTS, ROLES, GroupSketch, Oddity, SignalRole
 from driftline.sketches.keys import Floats, Ints
-from driftline.sketches.summary import EVENTS, ROLES, Oddity, Role, Summary
 
-MOST_NAMES: Final = 32
+MAX_NAMES: Final = 32
 """Names kept of a signal, and new fields."""
 MOSTLY: Final = 0.5
 """Share of a slice's numbers that are out of range where it is asked whether their unit is another."""
@@ -30,11 +30,11 @@ CLIPPED: Final = 1e-3
 """Standard deviations, on average, by which a vector's sums may be wrong."""
 FEWEST: Final = 20
 """Numbers from which on it is asked whether they were multiplied."""
-LEAST_FACTOR: Final = math.log(2)
+MIN_FACTOR: Final = math.log(2)
 """Log of the least factor that is told, if it is none of FACTORS."""
-MOST_ERROR: Final = 0.15
+MAX_ERROR: Final = 0.15
 """Of the log of such a factor: with few values a shift looks like one."""
-KINDS: Final = {Role.NUMBERS: "number", Role.STRINGS: "text", Role.BOOLEANS: "boolean"}
+KINDS: Final = {SignalRole.NUMBERS: "number", SignalRole.STRINGS: "text", SignalRole.BOOLEANS: "boolean"}
 ODD_KINDS: Final = {Oddity.LIST: "list", Oddity.OBJECT: "object", Oddity.NONFINITE: "no finite number"}
 FACTORS: Final = tuple(
     each
@@ -105,7 +105,7 @@ class News(msgspec.Struct, array_like=True):
         )
 
 
-def news_of(projection: Projection, summary: Summary, vector: Ints) -> News:
+def news_of(projection: Projection, summary: GroupSketch, vector: Ints) -> News:
     """Return what there is to tell of a slice beside its vector."""
     quality = projection.quality(vector)
     slots = {name: slot for slot, name in enumerate(summary.signals)}
@@ -129,7 +129,7 @@ def news_of(projection: Projection, summary: Summary, vector: Ints) -> News:
         bins = projection.bins.get(slot)
         if bins is None or projection.families[slot] is Family.ARRIVAL:
             continue
-        if bins.role is not Role.NUMBERS:
+        if bins.role is not SignalRole.NUMBERS:
             values = _values(projection, summary, slot, slots[name])
             if values:
                 found.values[name] = values
@@ -138,7 +138,7 @@ def news_of(projection: Projection, summary: Summary, vector: Ints) -> News:
     return found
 
 
-def _values(projection: Projection, summary: Summary, slot: int, own: int) -> dict[str, int]:
+def _values(projection: Projection, summary: GroupSketch, slot: int, own: int) -> dict[str, int]:
     """Return the named values of a slice that are in no bin of their own."""
     bins = projection.bins[slot]
     part = summary.slice(own, bins.role)
@@ -155,23 +155,23 @@ def _values(projection: Projection, summary: Summary, slot: int, own: int) -> di
     return _most(named)
 
 
-def _kinds(projection: Projection, summary: Summary, slot: int, own: int) -> dict[str, int]:
+def _kinds(projection: Projection, summary: GroupSketch, slot: int, own: int) -> dict[str, int]:
     usual = projection.role_of(slot)
     found = {word: sum(summary.counts(own, role).values()) for role, word in KINDS.items() if role != usual}
-    odd = summary.counts(own, Role.ODDITIES)
+    odd = summary.counts(own, SignalRole.ODDITIES)
     found |= {word: odd.get(int(oddity), 0) for oddity, word in ODD_KINDS.items()}
     return {word: n for word, n in found.items() if n}
 
 
 def _numbers(
-    found: News, projection: Projection, summary: Summary, slot: int, own: int, mean: float, *, moved: bool
+    found: News, projection: Projection, summary: GroupSketch, slot: int, own: int, mean: float, *, moved: bool
 ) -> None:
     """Note what numbers add to the sums beyond the vector's, how large they are, and which out of range repeat.
 
     `mean` is the vector's, and `moved` says that it is elsewhere.
     """
     name, bins = projection.signals[slot], projection.bins[slot]
-    at = np.flatnonzero(summary.cells.ids == own * ROLES + Role.NUMBERS)
+    at = np.flatnonzero(summary.cells.ids == own * ROLES + SignalRole.NUMBERS)
     if not len(at):
         return
     cell = summary.cells.take(at)
@@ -203,7 +203,7 @@ def _written(value: float) -> str:
     return f"{float(close):.9g}"
 
 
-def factor_of(reference: Summary, slot: int, news: News, name: str, values: int) -> tuple[float, float] | None:
+def factor_of(reference: GroupSketch, slot: int, news: News, name: str, values: int) -> tuple[float, float] | None:
     """Return by what numbers of a window were multiplied, and the share of them; None where that does not explain them.
 
     It does where the logarithms of all values, or of all that are out of range, are as widely spread as the
@@ -215,7 +215,7 @@ def factor_of(reference: Summary, slot: int, news: News, name: str, values: int)
         name: of the signal.
         values: how many numbers the window held.
     """
-    at = int(np.searchsorted(reference.cells.ids, slot * ROLES + Role.NUMBERS))
+    at = int(np.searchsorted(reference.cells.ids, slot * ROLES + SignalRole.NUMBERS))
     cell = reference.cells.take(np.array([at], dtype=np.int64))
     before = _logs(bucket_means(cell), cell.counts)
     for after, whole in ((news.logs.get(name), True), (news.far.get(name), False)):
@@ -238,7 +238,7 @@ def _factor(before: Logs, after: Logs) -> float | None:
     known = next((known for known in FACTORS if abs(math.log(factor / known)) <= error), None)
     if known is not None:
         return known
-    return factor if abs(away) >= LEAST_FACTOR and error <= MOST_ERROR else None
+    return factor if abs(away) >= MIN_FACTOR and error <= MAX_ERROR else None
 
 
 def _logs(means: Floats, counts: Ints) -> Logs:
@@ -247,8 +247,8 @@ def _logs(means: Floats, counts: Ints) -> Logs:
     return Logs(int(counts.sum()), int(n.sum()), float((logs * n).sum()), float((logs**2 * n).sum()))
 
 
-def _events_with(summary: Summary, slot: int) -> int:
-    return sum(sum(summary.counts(slot, role).values()) for role in Role)
+def _events_with(summary: GroupSketch, slot: int) -> int:
+    return sum(sum(summary.counts(slot, role).values()) for role in SignalRole)
 
 
 def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
@@ -265,4 +265,4 @@ def _each(one: Mapping[str, dict[str, int]], other: Mapping[str, dict[str, int]]
 
 def _most(counts: Mapping[str, int]) -> dict[str, int]:
     """Return the most frequent names, these first."""
-    return dict(sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MOST_NAMES])
+    return dict(sorted(counts.items(), key=lambda each: (-each[1], each[0]))[:MAX_NAMES])

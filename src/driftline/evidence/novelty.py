@@ -14,19 +14,19 @@ from typing import Final
 import numpy as np
 
 from driftline.evidence.signals import Family, Nature, family_of
+from driftline.sketches.group import ROLES, GroupSketch, SignalRole
 from driftline.sketches.keys import KEY_BITS, Bools, Ints
-from driftline.sketches.summary import ROLES, Role, Summary
 
-LEAST_PARTS: Final = 16
+MIN_PARTS: Final = 16
 """Parts of a reference, at least, if they are longer than one event. There are fewer than twice as many."""
 
 
-def seen_once(whole: Summary) -> Bools:
+def seen_once(whole: GroupSketch) -> Bools:
     """Mark the buckets of one value: what one event alone held."""
     return np.asarray(whole.cells.counts == 1)
 
 
-def seen_by_one_part(whole: Summary, natures: Sequence[Nature], panes: Sequence[tuple[int, Summary]]) -> Bools:
+def seen_by_one_part(whole: GroupSketch, natures: Sequence[Nature], panes: Sequence[tuple[int, GroupSketch]]) -> Bools:
     """Mark the buckets that one part alone held: of one value, and those of categories and of numbers of few values.
 
     Args:
@@ -43,7 +43,7 @@ def seen_by_one_part(whole: Summary, natures: Sequence[Nature], panes: Sequence[
     shifts = np.zeros(len(slots) * ROLES, dtype=np.int64)
     shifts[whole.cells.ids] = whole.cells.shifts
     for part, (_, pane) in zip(parts.tolist(), panes, strict=True):
-        chosen = np.flatnonzero(pane.cells.ids % ROLES != Role.ODDITIES)
+        chosen = np.flatnonzero(pane.cells.ids % ROLES != SignalRole.ODDITIES)
         cells = pane.cells.take(chosen)
         of_pane = np.array([slots[name] for name in pane.signals], dtype=np.int64)
         ids = of_pane[cells.ids // ROLES] * ROLES + cells.ids % ROLES
@@ -58,11 +58,11 @@ def seen_by_one_part(whole: Summary, natures: Sequence[Nature], panes: Sequence[
 
 
 def _parts(places: Ints) -> Ints | None:
-    """Return the part of each pane: the longest of 1, 2, 4, … panes of which there are LEAST_PARTS; None for fewer."""
+    """Return the part of each pane: the longest of 1, 2, 4, … panes of which there are MIN_PARTS; None for fewer."""
     scale = 0
-    if len(np.unique(places)) < LEAST_PARTS:
+    if len(np.unique(places)) < MIN_PARTS:
         return None
-    while len(np.unique(places >> scale + 1)) >= LEAST_PARTS:
+    while len(np.unique(places >> scale + 1)) >= MIN_PARTS:
         scale += 1
     return places >> scale
 

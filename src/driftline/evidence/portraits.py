@@ -14,11 +14,11 @@ from driftline.evidence.bins import Bins
 from driftline.evidence.distances import effects
 from driftline.evidence.projection import Projection
 from driftline.evidence.signals import Nature
+from driftline.sketches.group import SignalRole
 from driftline.sketches.keys import Floats, Ints, key_numbers
-from driftline.sketches.summary import Role
 
 BARS: Final = 16
-MOST_CATEGORIES: Final = 10
+MAX_CATEGORIES: Final = 10
 TAIL: Final = 0.01
 """Share of the reference's values that the outer bars hold on each side, about."""
 
@@ -57,7 +57,7 @@ def portraits(projection: Projection, vector: Ints, excess: Mapping[str, float])
             continue
         bins = projection.bins.get(slot)
         before, after = (_fine(projection, held, slot) for held in (projection.reference, vector))
-        numbers = bins is not None and bins.role is Role.NUMBERS
+        numbers = bins is not None and bins.role is SignalRole.NUMBERS
         found.append(
             Portrait(
                 name,
@@ -139,4 +139,4 @@ def _categories(bins: Bins, before: Ints, after: Ints) -> dict[str, tuple[float,
         held = shares.get(label, (0.0, 0.0))
         shares[label] = held[0] + old, held[1] + new
     ranked = sorted(shares, key=lambda label: (-max(shares[label]), label))
-    return {label: shares[label] for label in ranked[:MOST_CATEGORIES] if max(shares[label])}
+    return {label: shares[label] for label in ranked[:MAX_CATEGORIES] if max(shares[label])}

@@ -14,12 +14,12 @@ from typing import Protocol
 import numpy as np
 
 from driftline.columns.signals import is_beside
-from driftline.evidence.bins import MOST_EVIDENCE_CATEGORIES, QUALITIES, Bins, Quality, bins_of
+from driftline.evidence.bins import MAX_EVIDENCE_CATEGORIES, QUALITIES, Bins, Quality, bins_of
 from driftline.evidence.rare import RareBins
 from driftline.evidence.signals import Family, Nature, expected_kinds, family_of, weighted_moments
 from driftline.sketches.cells import Cells
+from driftline.sketches.group import ROLES, GroupSketch, Oddity, SignalRole
 from driftline.sketches.keys import KEY_BITS, Bools, Floats, Ints
-from driftline.sketches.summary import ROLES, Oddity, Role, Summary
 
 SUM_BITS = 20
 """Value sums count in units of the reference's standard deviation (rounded down to a power of two) x 2^-20."""
@@ -35,7 +35,7 @@ class Profiled(Protocol):
     """What a projection needs of a reference."""
 
     @property
-    def summary(self) -> Summary: ...
+    def summary(self) -> GroupSketch: ...
     @property
     def natures(self) -> tuple[Nature, ...]: ...
     @property
@@ -58,7 +58,7 @@ class Projection:
         self._arrivals = np.array([family is Family.ARRIVAL for family in self.families])
         kinds = self._kinds = expected_kinds(summary)
         self.bins: Mapping[int, Bins] = {
-            slot: bins_of(summary, slot, Role(int(kinds[slot])), nature, reference.alone)
+            slot: bins_of(summary, slot, SignalRole(int(kinds[slot])), nature, reference.alone)
             for slot, nature in enumerate(natures)
             if nature not in (Nature.EMPTY, Nature.IDENTIFIER)
         }
@@ -84,7 +84,7 @@ class Projection:
 
     # -- counting ---------------------------------------------------------------------------------------------------
 
-    def project(self, summary: Summary, *, as_seen_by_others: bool = False) -> Ints:
+    def project(self, summary: GroupSketch, *, as_seen_by_others: bool = False) -> Ints:
         """Return the vector of a summary (shape: width).
 
         Fields that the reference does not know are counted in row EVENTS, but for those beside the events' content.
@@ -170,7 +170,7 @@ class Projection:
     def grouped(self) -> bool:
         """Whether some categories are in groups: earlier releases made none, and their bins had another order."""
         bins = [each for each in self.bins.values() if each.unseen is not None]
-        most = MOST_EVIDENCE_CATEGORIES + 1
+        most = MAX_EVIDENCE_CATEGORIES + 1
         return any(len(each.evidence) < each.fine_bins or len(each.evidence) > most for each in bins)
 
     @property
@@ -214,18 +214,18 @@ class Projection:
         """Return the mean of each signal's numbers (..., signals); NaN where it is not numeric or had none."""
         sums = vectors[..., self._sums_at : self.width].astype(np.float64)
         totals = self.totals(vectors).astype(np.float64)
-        units = self._units[int(Role.NUMBERS) :: ROLES]
+        units = self._units[int(SignalRole.NUMBERS) :: ROLES]
         known = (totals > 0) & (units > 0)
         means = np.divide(sums, totals, out=np.full_like(sums, np.nan), where=known)
-        return means * units + self._centres[int(Role.NUMBERS) :: ROLES]
+        return means * units + self._centres[int(SignalRole.NUMBERS) :: ROLES]
 
     def rows(self, family: Family) -> Ints:
         """Return the slots of a family whose values are compared with the reference."""
         return np.array([slot for slot in self.bins if self.families[slot] is family], dtype=np.int64)
 
-    def role_of(self, slot: int) -> Role | None:
+    def role_of(self, slot: int) -> SignalRole | None:
         """Return the cell that held most of a signal's values; None where there were none."""
-        return Role(int(self._kinds[slot])) if self._kinds[slot] >= 0 else None
+        return SignalRole(int(self._kinds[slot])) if self._kinds[slot] >= 0 else None
 
     @property
     def quality_rows(self) -> Ints:
@@ -244,10 +244,10 @@ class Projection:
         waste = self.width
         for slot in range(len(self.signals)):
             columns = self._quality_at + slot * QUALITIES
-            for role in Role:
+            for role in SignalRole:
                 bins = self.bins.get(slot)
                 alone = np.zeros(1, dtype=np.bool_)
-                if role is Role.ODDITIES:
+                if role is SignalRole.ODDITIES:
                     starts = np.array([Oddity.EVENT, Oddity.NULL, Oddity.NULL + 1], dtype=np.int64)
                     first = Quality.EXPECTED if slot == 0 else waste - columns
                     kind = np.array([first, Quality.NULL, Quality.OTHER_KIND], dtype=np.int64)
@@ -278,7 +278,7 @@ class Projection:
         self._evidence_starts = np.concatenate([none, *starts])
         self._evidence_cells = np.concatenate([none, *places])
 
-    def _lay_sums(self, summary: Summary) -> None:
+    def _lay_sums(self, summary: GroupSketch) -> None:
         self._units = np.zeros(len(self.signals) * ROLES)
         self._centres = np.zeros(len(self.signals) * ROLES)
         self.deviations = np.full(len(self.signals), np.nan)
@@ -294,14 +294,14 @@ class Projection:
             kept = keys[:1] if self.natures[slot] is Nature.NUMBERS else keys[frequent_first]
             self._seen_starts[at], self._seen_sizes[at] = sum(map(len, seen)), len(kept)
             seen.append(kept)
-            if bins.role is Role.NUMBERS:
+            if bins.role is SignalRole.NUMBERS:
                 mean, deviation = self._moments(summary, slot)
                 self.deviations[slot] = deviation
                 self._centres[at], self._units[at] = _fixed_point(mean, deviation)
         self._seen = np.concatenate([np.zeros(0, dtype=np.int64), *seen])
 
-    def _moments(self, summary: Summary, slot: int) -> tuple[float, float]:
-        at = int(np.searchsorted(summary.cells.ids, slot * ROLES + Role.NUMBERS))
+    def _moments(self, summary: GroupSketch, slot: int) -> tuple[float, float]:
+        at = int(np.searchsorted(summary.cells.ids, slot * ROLES + SignalRole.NUMBERS))
         cell = summary.cells.take(np.array([at], dtype=np.int64))
         return weighted_moments(bucket_means(cell), cell.counts)
 
@@ -317,7 +317,7 @@ class Projection:
         pseudo = np.full((len(self.signals), QUALITIES), 0.5)
         for slot in range(len(self.signals)):
             found = self.bins.get(slot)
-            numeric = found is not None and found.role is Role.NUMBERS
+            numeric = found is not None and found.role is SignalRole.NUMBERS
             pseudo[slot, Quality.OUT_OF_RANGE] = 2.0 if numeric else 0.0  # one new extreme at either end
             pseudo[slot, Quality.UNSEEN] = 0.5 if found is not None and found.can_be_unseen else 0.0
         pseudo[0] = 0.0
@@ -333,14 +333,14 @@ class Projection:
         self.rare = RareBins.of(self.shares, may_rise=single, may_fall=lasting)
         """Those of the evidence bins. Of qualities none: what is out of range beside a drift would be told twice."""
 
-    def _represent(self, summary: Summary) -> None:
+    def _represent(self, summary: GroupSketch) -> None:
         """Find what stands for each fine bin: for numbers the standardised mean of the reference's values in it."""
         self.representatives = np.full(self._quality_at, np.nan)
         """Mean of the reference's values in each fine bin, in standard deviations from its mean; NaN for categories."""
         for slot, bins in self.bins.items():
-            if bins.role is not Role.NUMBERS:
+            if bins.role is not SignalRole.NUMBERS:
                 continue
-            at = int(np.searchsorted(summary.cells.ids, slot * ROLES + Role.NUMBERS))
+            at = int(np.searchsorted(summary.cells.ids, slot * ROLES + SignalRole.NUMBERS))
             cell = summary.cells.take(np.array([at], dtype=np.int64))
             mean, deviation = weighted_moments(bucket_means(cell), cell.counts)
             fine = bins.fine[np.searchsorted(bins.starts, cell.keys, side="right") - 1]

@@ -29,10 +29,10 @@ FALLS: Final = (1 / 3,)
 """What is guessed of a bin's share: so many times its bound."""
 WEIGHT: Final = 0.2
 """Of a signal's evidence, what all guesses about its rare bins weigh together, if there are any."""
-LEAST_PART: Final = 0.01
+MIN_PART: Final = 0.01
 """Times `min_effect`: nobody minds a share that rises to no more."""
-MOST_TAIL: Final = 0.05
-LEAST_BOUND: Final = 1e-300
+MAX_TAIL: Final = 0.05
+MIN_BOUND: Final = 1e-300
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,12 +81,12 @@ class Rare:
 
         up, down = np.nonzero(bins.rising), np.nonzero(bins.falling)
         bounds = np.bincount(np.concatenate((up[0], down[0])), minlength=len(shares))
-        each = np.minimum(tail / np.maximum(bounds, 1), MOST_TAIL)
+        each = np.minimum(tail / np.maximum(bounds, 1), MAX_TAIL)
         m = np.maximum(sizes / dispersion, 1e-9)
         ratio = relative_change(min_effect)
         p, known = shares[up], m[up[0]]
         confident = betaincinv(p * known + 1, np.maximum(known * (1 - p), 1e-9), 1 - each[up[0]])
-        upper = np.minimum(np.maximum(np.maximum(ratio * p, confident), LEAST_PART * min_effect), 1 - 1e-9)
+        upper = np.minimum(np.maximum(np.maximum(ratio * p, confident), MIN_PART * min_effect), 1 - 1e-9)
         p, known = shares[down], m[down[0]]
         confident = betaincinv(np.maximum(p * known - 0.5, 1e-9), known * (1 - p) + 1, each[down[0]])
         lower = np.minimum(p / ratio, confident)
@@ -98,9 +98,7 @@ class Rare:
         guess = np.concatenate([*(np.minimum(times * upper, (1 + upper) / 2) for times in RISES),
                                 *(times * lower for times in FALLS)])  # fmt: skip
         times = np.repeat((*RISES, *FALLS), [len(upper)] * len(RISES) + [len(lower)] * len(FALLS))
-        self._hit = np.log(
-            np.minimum(times, guess / np.maximum(bound, LEAST_BOUND)), where=times > 1, out=np.log(times)
-        )
+        self._hit = np.log(np.minimum(times, guess / np.maximum(bound, MIN_BOUND)), where=times > 1, out=np.log(times))
         self._missed = np.log1p(-guess) - np.log1p(-bound)
         self._likeness = guess / np.maximum(shares[self._signal, self._bin], 1e-300)
         self._guesses = np.bincount(self._signal, minlength=len(shares))

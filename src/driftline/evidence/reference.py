@@ -15,17 +15,17 @@ from driftline.evidence.dependence import DEPENDENT, ENOUGH_WINDOWS, lag_correla
 from driftline.evidence.dispersion import STEPS, Dispersion, measure
 from driftline.evidence.novelty import seen_by_one_part, seen_once
 from driftline.evidence.projection import Projection
-from driftline.evidence.seasons import LEAST_SEASONS, NO_SEASON, Season, deseasoned, slot_length
+from driftline.evidence.seasons import MIN_SEASONS, NO_SEASON, Season, deseasoned, slot_length
 from driftline.evidence.signals import Nature, cell_shift, expected_kinds, natures_of
 from driftline.evidence.volume import Totals
 from driftline.evidence.zones import zone_names
 from driftline.sketches.cells import CAP, Cells
+from driftline.sketches.group import EVENTS, ROLES, GroupSketch, SignalRole, combine
 from driftline.sketches.keys import KEY_BITS, Bools, Floats, Ints
-from driftline.sketches.summary import EVENTS, ROLES, Role, Summary, combine
 
 KIND: Final = "reference"
 VERSION: Final = 1
-MOST_PANES: Final = 4096
+MAX_PANES: Final = 4096
 """Panes whose event counts are kept, the newest; also those from which dispersion is measured."""
 _CELLS: Final = ("ids", "shifts", "sizes", "keys", "counts", "offsets")
 
@@ -62,13 +62,13 @@ class Reference:
     first: int
     last: int
     """Start of the first and of the last pane."""
-    summary: Summary
+    summary: GroupSketch
     """All panes merged."""
     natures: tuple[Nature, ...]
     """How each signal of `summary` is watched."""
     pane_starts: Ints
     pane_counts: Ints
-    """Events in each pane, for the newest MOST_PANES panes that had any."""
+    """Events in each pane, for the newest MAX_PANES panes that had any."""
     alone: Bools
     """Marks the buckets of `summary` that one part of the reference alone held: see `novelty`."""
     value_spread: Dispersion = field(default_factory=lambda: _unmeasured(0))
@@ -176,7 +176,7 @@ class Reference:
         _check(header, arrays)
         names = dict(zip(arrays["named"].tolist(), header.names, strict=True))
         signals = len(header.signals)
-        summary = Summary(header.signals, Cells(*(arrays[name] for name in _CELLS)), names)
+        summary = GroupSketch(header.signals, Cells(*(arrays[name] for name in _CELLS)), names)
         read = cls(
             model=header.model,
             version=header.version,
@@ -206,7 +206,7 @@ class Reference:
 
 
 def build_reference(
-    panes: Sequence[tuple[int, Summary]],
+    panes: Sequence[tuple[int, GroupSketch]],
     *,
     model: str,
     version: str,
@@ -220,7 +220,7 @@ def build_reference(
 
     Raises `InputError` if the panes hold no event, or span less than two seasons where a season is given.
     """
-    by_start: dict[int, list[Summary]] = {}
+    by_start: dict[int, list[GroupSketch]] = {}
     for start, summary in panes:
         by_start.setdefault(start, []).append(summary)
     merged = [(start, combine(by_start[start])) for start in sorted(by_start)]
@@ -228,7 +228,7 @@ def build_reference(
     if not merged:
         raise InputError(f"a reference for model {model!r} needs events: the table or span given holds none")
     whole = combine(summary for _, summary in merged)
-    newest = merged[-MOST_PANES:]
+    newest = merged[-MAX_PANES:]
     natures = natures_of(whole, [summary for _, summary in merged])
     draft = Reference(
         model=model,
@@ -271,9 +271,9 @@ def _by_phase(
     """Return the vectors of a season's slots, and the panes' evidence and quality counts without the season."""
     span = draft.last + draft.pane_ms - draft.first
     length = slot_length(season.length, draft.pane_ms)
-    if length is None or span < LEAST_SEASONS * season.length:
+    if length is None or span < MIN_SEASONS * season.length:
         raise InputError(
-            f"a seasonal reference for model {draft.model!r} needs {LEAST_SEASONS} whole seasons of {season.length} "
+            f"a seasonal reference for model {draft.model!r} needs {MIN_SEASONS} whole seasons of {season.length} "
             f"ms, in panes that divide them: the events given span {span} ms in panes of {draft.pane_ms} ms"
         )
     slots = season.local(starts, draft.pane_ms) % season.length // length
@@ -343,7 +343,7 @@ def _check(header: _Header, arrays: dict[str, Ints]) -> None:
         and (header.calibration is None or _is_measured(header.calibration))
     )
     if sound:
-        sound = _natures_fit(header, Summary(header.signals, Cells(*(arrays[name] for name in _CELLS)), {}))
+        sound = _natures_fit(header, GroupSketch(header.signals, Cells(*(arrays[name] for name in _CELLS)), {}))
     if not sound:
         raise StateCorrupt("a reference profile contradicts itself: its parts do not fit. Build or learn it again")
 
@@ -365,13 +365,13 @@ def _is_measured(found: Calibration) -> bool:
     return found.budget > 0 and found.period_ms > 0 and 0 <= found.low <= found.rate <= found.high < float("inf")
 
 
-def _natures_fit(header: _Header, summary: Summary) -> bool:
+def _natures_fit(header: _Header, summary: GroupSketch) -> bool:
     """Tell whether each signal can be watched as its nature says."""
     for slot, (kind, nature) in enumerate(zip(expected_kinds(summary).tolist(), header.natures, strict=True)):
         if kind < 0:
             allowed = {Nature.EMPTY}
-        elif kind == Role.NUMBERS:
-            exact = cell_shift(summary, slot, Role.NUMBERS) == 0
+        elif kind == SignalRole.NUMBERS:
+            exact = cell_shift(summary, slot, SignalRole.NUMBERS) == 0
             allowed = {Nature.NUMBERS, Nature.IDENTIFIER} | ({Nature.VALUES} if exact else set())
         else:
             allowed = {Nature.CATEGORIES, Nature.IDENTIFIER}

@@ -22,10 +22,10 @@ import numpy as np
 import scipy
 
 from driftline.evidence.projection import Projection
+from driftline.sketches.group import SignalRole
 from driftline.sketches.keys import Floats, Ints
-from driftline.sketches.summary import Role
 
-LEAST_EVENTS: Final = 10
+MIN_EVENTS: Final = 10
 """A pane with fewer values of a signal has no score: its mean says too little."""
 CLIP: Final = 4.0
 """Standard deviations: one outlier must not look like a change of the mean."""
@@ -37,7 +37,7 @@ FINEST: Final = 0.4
 """It is evenly spaced where that is less than e^.4, and by equal ratios beyond."""
 POINTS: Final = 65
 """With twice as many no share of a tail up to four deviations changes by more than 3 %."""
-LEAST_VARIANCE: Final = 1e-9
+MIN_VARIANCE: Final = 1e-9
 """A tilt that leaves less of the variance than that is at an end."""
 _LN_2: Final = float(np.log(2.0))
 
@@ -64,7 +64,7 @@ class Scores:
         for slot, bins in projection.bins.items():
             part = slice(int(projection.fine_bounds[slot]), int(projection.fine_bounds[slot + 1]))
             raw = projection.representatives[part]
-            if bins.role is not Role.NUMBERS:
+            if bins.role is not SignalRole.NUMBERS:
                 raw = -np.log((counts[part] + 0.5) / (counts[part] + 0.5).sum())
             weights = _standardised(np.clip(_standardised(raw, counts[part]), -CLIP, CLIP), counts[part])
             self._weights[part] = _rounded(weights)
@@ -85,9 +85,9 @@ class Scores:
             sums = np.add.reduceat(weighted, self._projection.fine_bounds[self._slots])
             totals = self._projection.totals(vector)[self._slots]
             found = np.zeros(len(sums))
-            n = np.maximum(totals[self._varied], LEAST_EVENTS)
+            n = np.maximum(totals[self._varied], MIN_EVENTS)
             found[self._varied] = _rounded(self._curves.normal(sums[self._varied] / n, n) / self._scale)
-            enough = totals >= LEAST_EVENTS
+            enough = totals >= MIN_EVENTS
             scores[self._slots[enough]] = found[enough]
         return scores
 
@@ -119,21 +119,21 @@ def _curve(weights: Floats, counts: Ints) -> _Curve:
     total = tilted.sum(axis=1)
     means = tilted @ values / total
     variances = (tilted * (values - means[:, None]) ** 2).sum(axis=1) / total
-    known = variances > LEAST_VARIANCE
+    known = variances > MIN_VARIANCE
     a = np.sign(tilts) * np.sqrt(np.maximum(2 * (tilts * means - np.log(total) - highest), 0.0))
-    ratios = tilts * np.sqrt(np.maximum(variances, LEAST_VARIANCE))
+    ratios = tilts * np.sqrt(np.maximum(variances, MIN_VARIANCE))
     slope, bend = np.ones(POINTS), np.full(POINTS, values**3 @ shares / 6)  # as they are in the middle
     off = tilts != 0
     slope[off], bend[off] = a[off] / means[off], np.log(ratios[off] / a[off]) / a[off]
     ends = np.array([values.min(), values.max()])
-    rising = _rising(np.sqrt(LEAST_EVENTS) * a + bend / np.sqrt(LEAST_EVENTS), middle)
+    rising = _rising(np.sqrt(MIN_EVENTS) * a + bend / np.sqrt(MIN_EVENTS), middle)
     log_ends = np.log([shares[values == end].sum() for end in ends])
     end_slopes = np.sqrt(-2 * log_ends) / np.abs(ends)
     return _Curve(
         np.concatenate((ends[:1], means[known], ends[1:])),
         _rounded(np.concatenate((end_slopes[:1], slope[known], end_slopes[1:]))),
         _rounded(np.pad(bend[known], 1, mode="edge")),
-        _rounded(np.abs(means[rising] - ends) * LEAST_EVENTS),
+        _rounded(np.abs(means[rising] - ends) * MIN_EVENTS),
         _rounded(log_ends),
     )
 

@@ -23,7 +23,7 @@ from driftline.sketches.keys import Floats, Ints
 
 SHORTEST_SLOT: Final = 3_600_000
 """Milliseconds: shorter slots would hold too few of the reference's events."""
-LEAST_SEASONS: Final = 2
+MIN_SEASONS: Final = 2
 """One season cannot tell how much the same hour differs from one season to the next."""
 
 

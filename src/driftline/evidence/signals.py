@@ -7,17 +7,17 @@ import numpy as np
 
 from driftline.columns.signals import SEGMENT
 from driftline.sketches.cells import Cells
+from driftline.sketches.group import ROLES, GroupSketch, SignalRole
 from driftline.sketches.keys import KEY_BITS, Floats, Ints
-from driftline.sketches.summary import ROLES, Role, Summary
 
-MOST_VALUES = 40
+MAX_VALUES = 40
 """A number with at most so many distinct values, each seen `REPEATS` times or more on average, gets a bin per value."""
 REPEATS = 5
 
-LEAST_PANES = 8
+MIN_PANES = 8
 """Consecutive panes needed before a number is believed to grow for ever."""
 GROWING_SHARE = 0.9
-LEAST_STRINGS = 50
+MIN_STRINGS = 50
 """Strings needed before they are believed never to repeat."""
 
 
@@ -62,16 +62,16 @@ def family_of(name: str) -> Family:
     return Family.OUTPUT if name == "prediction" or name.startswith("prediction.") else Family.SERVICE
 
 
-def expected_kinds(summary: Summary) -> Ints:
+def expected_kinds(summary: GroupSketch) -> Ints:
     """Return for each signal the role of the cell that holds most of its values; -1 where there is none."""
     totals = np.zeros((len(summary.signals), ROLES), dtype=np.int64)
     totals.reshape(-1)[summary.cells.ids] = summary.cells.totals()
-    totals[:, Role.ODDITIES] = 0
+    totals[:, SignalRole.ODDITIES] = 0
     kinds = totals.argmax(axis=1)
     return np.where(totals.any(axis=1), kinds, -1).astype(np.int64)
 
 
-def natures_of(summary: Summary, panes: Sequence[Summary]) -> tuple[Nature, ...]:
+def natures_of(summary: GroupSketch, panes: Sequence[GroupSketch]) -> tuple[Nature, ...]:
     """Return the nature of each signal of `summary`, which is the merge of these panes in time order."""
     kinds = expected_kinds(summary)
     growing = _growing(summary, panes)
@@ -81,26 +81,26 @@ def natures_of(summary: Summary, panes: Sequence[Summary]) -> tuple[Nature, ...]
             natures.append(Nature.EMPTY)
         elif family_of(summary.signals[slot]) is Family.ARRIVAL:
             natures.append(Nature.VALUES)
-        elif kind == Role.NUMBERS:
+        elif kind == SignalRole.NUMBERS:
             natures.append(Nature.IDENTIFIER if growing[slot] else _nature_of_numbers(summary, slot))
         else:
-            natures.append(Nature.IDENTIFIER if _hardly_repeats(summary, slot, Role(kind)) else Nature.CATEGORIES)
+            natures.append(Nature.IDENTIFIER if _hardly_repeats(summary, slot, SignalRole(kind)) else Nature.CATEGORIES)
     return tuple(natures)
 
 
-def cell_shift(summary: Summary, slot: int, role: Role) -> int:
+def cell_shift(summary: GroupSketch, slot: int, role: SignalRole) -> int:
     """Return the shift of one cell; 0 if nothing was counted in it."""
     at = np.flatnonzero(summary.cells.ids == slot * ROLES + role)
     return int(summary.cells.shifts[at[0]]) if len(at) else 0
 
 
-def _nature_of_numbers(summary: Summary, slot: int) -> Nature:
-    counts = summary.cells.counts[summary.slice(slot, Role.NUMBERS)]
-    few = len(counts) <= MOST_VALUES and int(counts.sum()) >= REPEATS * len(counts)
-    return Nature.VALUES if few and cell_shift(summary, slot, Role.NUMBERS) == 0 else Nature.NUMBERS
+def _nature_of_numbers(summary: GroupSketch, slot: int) -> Nature:
+    counts = summary.cells.counts[summary.slice(slot, SignalRole.NUMBERS)]
+    few = len(counts) <= MAX_VALUES and int(counts.sum()) >= REPEATS * len(counts)
+    return Nature.VALUES if few and cell_shift(summary, slot, SignalRole.NUMBERS) == 0 else Nature.NUMBERS
 
 
-def _hardly_repeats(summary: Summary, slot: int, role: Role) -> bool:
+def _hardly_repeats(summary: GroupSketch, slot: int, role: SignalRole) -> bool:
     """Tell whether a string shares its value, on average, with less than one other string of the reference.
 
     Two of n strings fall into one of M hash prefixes with probability s + (1 - s)/M, where s is the probability that
@@ -110,7 +110,7 @@ def _hardly_repeats(summary: Summary, slot: int, role: Role) -> bool:
     """
     counts = summary.cells.counts[summary.slice(slot, role)].astype(np.float64)
     n = float(counts.sum())
-    if n < LEAST_STRINGS:
+    if n < MIN_STRINGS:
         return False
     prefixes = 2.0 ** (KEY_BITS - cell_shift(summary, slot, role))
     together = float((counts * (counts - 1)).sum()) / (n * (n - 1))
@@ -118,7 +118,7 @@ def _hardly_repeats(summary: Summary, slot: int, role: Role) -> bool:
     return (n - 1) * equal < 1.0
 
 
-def _growing(summary: Summary, panes: Sequence[Summary]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _growing(summary: GroupSketch, panes: Sequence[GroupSketch]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Mark the signals whose numbers, pane by pane, lie above all numbers of the pane before."""
     signals = len(summary.signals)
     slots = {name: slot for slot, name in enumerate(summary.signals)}
@@ -131,12 +131,12 @@ def _growing(summary: Summary, panes: Sequence[Summary]) -> np.ndarray[tuple[int
         pairs[slot] += before >= 0
         grown[slot] += (before >= 0) & (lowest > before)
         latest[slot] = highest
-    return (pairs >= LEAST_PANES) & (grown >= GROWING_SHARE * pairs)
+    return (pairs >= MIN_PANES) & (grown >= GROWING_SHARE * pairs)
 
 
 def _ranges(cells: Cells, slots: Ints) -> tuple[Ints, Ints, Ints]:
     """Return (slot, lowest key, highest key) of the number cells."""
-    numbers = np.flatnonzero(cells.ids % ROLES == Role.NUMBERS)
+    numbers = np.flatnonzero(cells.ids % ROLES == SignalRole.NUMBERS)
     bounds = cells.bounds
     return slots[cells.ids[numbers] // ROLES], cells.keys[bounds[numbers]], cells.keys[bounds[numbers + 1] - 1]
 

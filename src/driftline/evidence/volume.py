@@ -29,9 +29,9 @@ from driftline.evidence.evalues import FADING, log_mean
 from driftline.evidence.seasons import NO_SEASON, Season
 from driftline.sketches.keys import Bools, Floats, Ints
 
-LEAST_WINDOWS: Final = 30
+MIN_WINDOWS: Final = 30
 """Reference windows of the size in question that a judgement needs; with fewer, volume is not judged."""
-MOST_WINDOWS: Final = 20_000
+MAX_WINDOWS: Final = 20_000
 """Windows of a reference that are looked at, the newest: one event that is dated 1970 makes it fifty years long."""
 LIMITS: Final = (0.5, 0.75, 0.9, 1.0)
 """Parts of the reference's totals that an upper limit is above, and a lower one below."""
@@ -41,7 +41,7 @@ NOTABLE: Final = 3.0
 """Log e-value that the reference's own worst run of windows may reach."""
 STEEP: Final = 3.0
 """Times as far from the median as the farthest total of the reference, in logarithms."""
-LEAST_STEEP: Final = 0.6
+MIN_STEEP: Final = 0.6
 """Log of the least factor that is steep, 1.8, beyond the change that nobody minds."""
 
 
@@ -75,7 +75,7 @@ class Volume:
         indices, sums = window_totals(totals, window_ms)
         self.windows = len(sums)
         """Whole windows of this size in the reference."""
-        self.enough = self.windows >= LEAST_WINDOWS and window_ms % totals.pane_ms == 0
+        self.enough = self.windows >= MIN_WINDOWS and window_ms % totals.pane_ms == 0
         self._window_ms, self._season = window_ms, totals.season
         self._slots = _windows_a_season(totals.season, window_ms)
         phases = self._phases(indices)
@@ -143,7 +143,7 @@ class Volume:
         moved, farthest = _far(self.scaled(events, start), self.median), _far(self._most, self.median)
         if moved < 0:
             farthest = -_far(self._least, self.median)
-        return abs(moved) >= max(STEEP * farthest, LEAST_STEEP + float(np.log(self._shrink)))
+        return abs(moved) >= max(STEEP * farthest, MIN_STEEP + float(np.log(self._shrink)))
 
     def _phase(self, start: int) -> int:
         return int(self._phases(np.array([start // self._window_ms], dtype=np.int64))[0])
@@ -223,14 +223,14 @@ def _independent(indices: Ints, totals: Ints) -> bool:
 def window_totals(totals: Totals, window_ms: int) -> tuple[Ints, Ints]:
     """Return (index, events) of the windows that lie wholly within the reference's kept panes, quiet ones included.
 
-    Of more than MOST_WINDOWS these are the newest.
+    Of more than MAX_WINDOWS these are the newest.
 
     A window's index is its start / window_ms; windows start at multiples of their length.
     """
     starts, counts = totals.starts, totals.counts
     first = -(-int(starts[0]) // window_ms)
     end = (int(starts[-1]) + totals.pane_ms) // window_ms
-    first = max(first, end - MOST_WINDOWS)
+    first = max(first, end - MAX_WINDOWS)
     indices = np.arange(first, max(end, first), dtype=np.int64)
     sums = np.zeros(len(indices), dtype=np.int64)
     at = starts // window_ms - first

@@ -14,9 +14,9 @@ from driftline.columns.model import UNNAMED, ModelColumns, Oddities, nulls, oddi
 from driftline.columns.shape import plain_name
 from driftline.columns.signals import CODE_VERSION
 from driftline.formats.event_shape import EventShape
-from driftline.formats.shapes import CODE, Kind, Node, kind_of
+from driftline.formats.shapes import CODE, FieldKind, Node, kind_of
+from driftline.sketches.group import ROLES, Oddity, SignalRole
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import ROLES, Oddity, Role
 
 
 @dataclass(slots=True)
@@ -33,13 +33,13 @@ class _Builder:
     def field(self, node: Node, values: Sequence[Any], path: str, at: Ints | None) -> None:
         """Take in one field's values; `at` are their rows, None for all."""
         kinds = node.kinds & _PRESENT
-        if kinds == Kind.NUMBER:
-            self._one_kind(Kind.NUMBER, path, values, at)
-        elif kinds == Kind.STRING:
-            self._one_kind(Kind.STRING, path, values, at)
-        elif kinds == Kind.BOOLEAN:
-            self._one_kind(Kind.BOOLEAN, path, values, at)
-        elif kinds == Kind.OBJECT and len(set(map(type, values))) == 1 and isinstance(values[0], Struct):
+        if kinds == FieldKind.NUMBER:
+            self._one_kind(FieldKind.NUMBER, path, values, at)
+        elif kinds == FieldKind.STRING:
+            self._one_kind(FieldKind.STRING, path, values, at)
+        elif kinds == FieldKind.BOOLEAN:
+            self._one_kind(FieldKind.BOOLEAN, path, values, at)
+        elif kinds == FieldKind.OBJECT and len(set(map(type, values))) == 1 and isinstance(values[0], Struct):
             self.object(node, values, path, at)
         else:
             self.mixed(node, values, path, at)
@@ -52,7 +52,7 @@ class _Builder:
         self.slots.append(slot)
         self.numbers.append(values)
 
-    def add_categories(self, slot: int, role: Role, values: Sequence[Any], at: Ints | None) -> None:
+    def add_categories(self, slot: int, role: SignalRole, values: Sequence[Any], at: Ints | None) -> None:
         column = np.fromiter(map(self.keys.__getitem__, values), dtype=np.int64, count=len(values))
         absent = np.flatnonzero(column == NULL_KEY)
         if len(absent):
@@ -75,7 +75,7 @@ class _Builder:
 
     def mixed(self, node: Node, values: Sequence[Any], path: str, at: Ints | None) -> None:
         """Take in a field that has held several kinds, value by value."""
-        found: dict[Kind, tuple[list[int], list[Any]]] = {}
+        found: dict[FieldKind, tuple[list[int], list[Any]]] = {}
         objects: dict[type, tuple[list[int], list[Any]]] = {}
         for row, value in enumerate(values):
             if value is UNSET or value == MISSING_NUMBER:
@@ -91,29 +91,29 @@ class _Builder:
         for places, held in objects.values():
             self.object(node, held, path, _rows(places, at))
 
-    def _one_kind(self, kind: Kind, path: str, held: Sequence[Any], rows: Ints | None) -> None:
+    def _one_kind(self, kind: FieldKind, path: str, held: Sequence[Any], rows: Ints | None) -> None:
         signal = path
         if path == "prediction":
-            if kind is Kind.NULL:
+            if kind is FieldKind.NULL:
                 return  # no prediction at all: nobody can know whether a value or a label is missing
             held = [UNSET if value is None else value for value in held]
             signal = "prediction.label"
-            if kind is Kind.NUMBER:
+            if kind is FieldKind.NUMBER:
                 signal = "prediction.value"
                 held = [MISSING_NUMBER if value is UNSET else value for value in held]
         slot = self.shape.signals.get(signal)
-        if kind is Kind.LIST:
+        if kind is FieldKind.LIST:
             length = self.shape.length_of(path)
             if length is not None:
                 self.add_numbers(length, [float(len(value)) for value in held], rows)
         if slot is None:
             return
-        if kind is Kind.NUMBER:
+        if kind is FieldKind.NUMBER:
             self.add_numbers(slot, held, rows)
-        elif kind is Kind.STRING:
-            self.add_categories(slot, Role.STRINGS, held, rows)
-        elif kind is Kind.BOOLEAN:
-            self.add_categories(slot, Role.BOOLEANS, held, rows)
+        elif kind is FieldKind.STRING:
+            self.add_categories(slot, SignalRole.STRINGS, held, rows)
+        elif kind is FieldKind.BOOLEAN:
+            self.add_categories(slot, SignalRole.BOOLEANS, held, rows)
         elif rows is not None:
             self.oddities.append((np.full(len(rows), slot), _ODDITIES[kind], rows))
 
@@ -134,13 +134,13 @@ class _Builder:
         )
 
 
-_PRESENT = ~(Kind.NULL | Kind.ABSENT)
-_ODDITIES = {Kind.NULL: Oddity.NULL, Kind.LIST: Oddity.LIST, Kind.OPAQUE: Oddity.OBJECT}
+_PRESENT = ~(FieldKind.NULL | FieldKind.ABSENT)
+_ODDITIES = {FieldKind.NULL: Oddity.NULL, FieldKind.LIST: Oddity.LIST, FieldKind.OPAQUE: Oddity.OBJECT}
 
 
-def _row_kind(value: object) -> Kind:
+def _row_kind(value: object) -> FieldKind:
     kind = kind_of(value)
-    return Kind.OPAQUE if kind is Kind.OBJECT else kind
+    return FieldKind.OPAQUE if kind is FieldKind.OBJECT else kind
 
 
 def _rows(places: list[int], at: Ints | None) -> Ints:
@@ -155,14 +155,14 @@ def to_columns(shape: EventShape, events: Sequence[Any], rows: Ints, keys: Categ
     features = [event.features for event in events]
     predictions = [event.prediction for event in events]
     if "features" in root:
-        if root["features"].kinds == Kind.OBJECT:
+        if root["features"].kinds == FieldKind.OBJECT:
             build.object(root["features"], features, "features", None)
         else:
             held = [at for at, value in enumerate(features) if isinstance(value, Struct)]
             build.object(root["features"], [features[at] for at in held], "features", _rows(held, None))
     if "prediction" in root:
         node = root["prediction"]
-        if node.kinds == Kind.OBJECT:
+        if node.kinds == FieldKind.OBJECT:
             build.object(node, predictions, "prediction", None)
         else:
             build.field(node, predictions, "prediction", None)

@@ -8,7 +8,17 @@ import msgspec
 from driftline.codec import Count, pack, unpack
 from driftline.columns.shape import Limits, Shape, usable_name
 from driftline.columns.signals import CODE_VERSION
-from driftline.formats.shapes import BODY, CODE, IDENTITY, Kind, Node, StoredNode, decode_node, encode_node, kind_of
+from driftline.formats.shapes import (
+    BODY,
+    CODE,
+    IDENTITY,
+    FieldKind,
+    Node,
+    StoredNode,
+    decode_node,
+    encode_node,
+    kind_of,
+)
 
 VERSION = 2
 """1 had no names that were let go."""
@@ -26,7 +36,7 @@ class EventShape(Shape):
 
     def __init__(self, model: str, limits: Limits, tags: tuple[str, ...]) -> None:
         super().__init__(model, limits, tags)
-        self.root = Node(Kind.OBJECT)
+        self.root = Node(FieldKind.OBJECT)
         self.generation = 0
         """Counts what was learned: struct types of an earlier generation are out of date."""
         self._fields = 0
@@ -51,14 +61,14 @@ class EventShape(Shape):
                 ignored += self._expect(self.root, name, value, ())
         for name in BODY:
             if name not in event:
-                self._hold(self._child(self.root, name), Kind.ABSENT)
+                self._hold(self._child(self.root, name), FieldKind.ABSENT)
         return ignored
 
     @property
     def may_be_empty(self) -> bool:
         """Whether events without features were accepted, and events without a prediction: one may then lack both."""
         held = [self.root.children.get(name) for name in BODY]
-        return all(node is not None and node.kinds & (Kind.ABSENT | Kind.NULL) for node in held)
+        return all(node is not None and node.kinds & (FieldKind.ABSENT | FieldKind.NULL) for node in held)
 
     def _child(self, parent: Node, name: str) -> Node:
         node = parent.children.get(name)
@@ -67,7 +77,7 @@ class EventShape(Shape):
             self.generation += 1
         return node
 
-    def _hold(self, node: Node, kind: Kind) -> bool:
+    def _hold(self, node: Node, kind: FieldKind) -> bool:
         """Note that a field held this kind. Returns whether that is new."""
         if node.kinds & kind:
             return False
@@ -77,20 +87,22 @@ class EventShape(Shape):
 
     def _learn(self, node: Node, value: object, path: str, depth: int) -> int:
         kind = kind_of(value)
-        if kind is Kind.OBJECT and depth == 0:
-            kind = Kind.OPAQUE
+        if kind is FieldKind.OBJECT and depth == 0:
+            kind = FieldKind.OPAQUE
         if self._hold(node, kind) and path != "features":
             watched = [
                 self.watch(signal) for signal in signals_of(path, kind) if signal == path or signal not in self._paths
             ]
             held = int(kind)
             if kind in _NULLABLE and path != "prediction":
-                held |= Kind.NULL  # the same signals: no need to look at the first null of every field of every model
+                held |= (
+                    FieldKind.NULL
+                )  # the same signals: no need to look at the first null of every field of every model
                 node.kinds |= held
             if not all(watched):
                 node.beyond |= held
         ignored = 1 if node.beyond & kind else 0
-        if kind is Kind.OBJECT:
+        if kind is FieldKind.OBJECT:
             fields: Mapping[str, Any] = value  # type: ignore[assignment]
             for name, below in fields.items():
                 if name not in node.children:
@@ -130,7 +142,7 @@ class EventShape(Shape):
         node = self._child(parent, name)
         kind = kind_of(value)
         self._hold(node, kind)
-        if kind is Kind.OBJECT:
+        if kind is FieldKind.OBJECT:
             fields: Mapping[str, Any] = value  # type: ignore[assignment]
             return sum(self._expect(node, below, inner, (*above, name)) for below, inner in fields.items())
         return 0
@@ -177,7 +189,7 @@ _Stored = tuple[str, StoredNode, list[str], list[str], list[str], tuple[Count, C
 
 LENGTH = ".length"
 """What the signal of a list's length ends with."""
-_NULLABLE = (Kind.NUMBER, Kind.STRING, Kind.BOOLEAN)
+_NULLABLE = (FieldKind.NUMBER, FieldKind.STRING, FieldKind.BOOLEAN)
 
 
 def _below(node: Node, path: str) -> Iterator[str]:
@@ -186,7 +198,7 @@ def _below(node: Node, path: str) -> Iterator[str]:
         yield from _below(child, f"{path}.{name}")
 
 
-def signals_of(path: str, kind: Kind) -> tuple[str, ...]:
+def signals_of(path: str, kind: FieldKind) -> tuple[str, ...]:
     """Return the signals to which a value of this kind at this path contributes.
 
     A scalar prediction is watched under the same name as in an object: a number as its value, the rest as its label.
@@ -195,9 +207,9 @@ def signals_of(path: str, kind: Kind) -> tuple[str, ...]:
     (('prediction.value',), ('features.tags', 'features.tags.length'))
     """
     if path == "prediction":
-        if kind in (Kind.OBJECT, Kind.NULL):
+        if kind in (FieldKind.OBJECT, FieldKind.NULL):
             return ()
-        return ("prediction.value",) if kind is Kind.NUMBER else ("prediction.label",)
-    if kind is Kind.OBJECT:
+        return ("prediction.value",) if kind is FieldKind.NUMBER else ("prediction.label",)
+    if kind is FieldKind.OBJECT:
         return ()
-    return (path, path + LENGTH) if kind is Kind.LIST else (path,)
+    return (path, path + LENGTH) if kind is FieldKind.LIST else (path,)

@@ -22,7 +22,7 @@ from msgspec import UNSET, UnsetType
 from driftline.columns.categories import MISSING_NUMBER
 
 
-class Kind(IntEnum):
+class FieldKind(IntEnum):
     """Kinds of value that a field has held, as bits of an int (an IntFlag's own arithmetic costs a microsecond)."""
 
     NUMBER = 1
@@ -35,21 +35,21 @@ class Kind(IntEnum):
     ABSENT = 128  # was not there (recorded for the envelope's fields only)
 
 
-def kind_of(value: object) -> Kind:
+def kind_of(value: object) -> FieldKind:
     """Return the kind of a decoded JSON value.
 
     >>> kind_of(True), kind_of([1])
     (<Kind.BOOLEAN: 4>, <Kind.LIST: 8>)
     """
     if value is None:
-        return Kind.NULL
+        return FieldKind.NULL
     if isinstance(value, bool):
-        return Kind.BOOLEAN
+        return FieldKind.BOOLEAN
     if isinstance(value, (int, float)):
-        return Kind.NUMBER
+        return FieldKind.NUMBER
     if isinstance(value, str):
-        return Kind.STRING
-    return Kind.LIST if isinstance(value, list) else Kind.OBJECT
+        return FieldKind.STRING
+    return FieldKind.LIST if isinstance(value, list) else FieldKind.OBJECT
 
 
 @dataclass(slots=True)
@@ -70,8 +70,8 @@ def field_type(node: Node, *, strict: bool) -> tuple[Any, Any]:
 
     A field that has only been null may hold numbers next: its rows are then read as the numbers' are.
     """
-    kinds = node.kinds & ~(Kind.NULL | Kind.ABSENT)
-    if kinds == Kind.NUMBER and not node.beyond & Kind.NUMBER:
+    kinds = node.kinds & ~(FieldKind.NULL | FieldKind.ABSENT)
+    if kinds == FieldKind.NUMBER and not node.beyond & FieldKind.NUMBER:
         return present_type(node, strict=strict), MISSING_NUMBER
     return UnsetType | present_type(node, strict=strict), UNSET if kinds else MISSING_NUMBER
 
@@ -82,18 +82,20 @@ def present_type(node: Node, *, strict: bool) -> Any:
     A strict type never contains Any: what it accepts was validated to the last byte.
     """
     kinds = node.kinds & ~node.beyond if strict else node.kinds
-    union: Any = None if kinds & Kind.NULL or not strict else UnsetType  # JSON writes no UNSET: it stands for nothing
-    if kinds & Kind.NUMBER:
+    union: Any = (
+        None if kinds & FieldKind.NULL or not strict else UnsetType
+    )  # JSON writes no UNSET: it stands for nothing
+    if kinds & FieldKind.NUMBER:
         union = float | union
-    if kinds & Kind.STRING:
+    if kinds & FieldKind.STRING:
         union = str | union
-    if kinds & Kind.BOOLEAN:
+    if kinds & FieldKind.BOOLEAN:
         union = bool | union
-    if kinds & Kind.LIST:
+    if kinds & FieldKind.LIST:
         union = (list[bool | float | str | None] if strict else list[Any]) | union
-    if kinds & Kind.OPAQUE and not strict:
+    if kinds & FieldKind.OPAQUE and not strict:
         union = dict[str, Any] | union
-    elif kinds & Kind.OBJECT:
+    elif kinds & FieldKind.OBJECT:
         union = object_type(node, strict=strict) | union
     return union
 
@@ -134,8 +136,8 @@ def event_type(root: Node, model: str, *, strict: bool) -> Row:
         (name, scalar, None) for name in ("event_id", "event_time", "model_version")
     ]
     for name in WATCHED:
-        node = root.children.get(name) or Node(Kind.ABSENT)
-        if strict and name in BODY and not node.kinds & Kind.ABSENT:
+        node = root.children.get(name) or Node(FieldKind.ABSENT)
+        if strict and name in BODY and not node.kinds & FieldKind.ABSENT:
             fields.append((name, present_type(node, strict=True)))
         else:
             fields.append((name, *field_type(node, strict=strict)))

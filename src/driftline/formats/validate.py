@@ -9,21 +9,21 @@ import msgspec
 
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import Limits, usable_name
-from driftline.formats.shapes import BODY, Kind, kind_of
+from driftline.formats.shapes import BODY, FieldKind, kind_of
 
 MAX_DEPTH = 64
 """Objects and arrays nested deeper are refused. A stated limit, so that the answer does not depend on free stack."""
 
-_SCALAR = Kind.NUMBER | Kind.STRING | Kind.BOOLEAN | Kind.NULL
+_SCALAR = FieldKind.NUMBER | FieldKind.STRING | FieldKind.BOOLEAN | FieldKind.NULL
 _TYPES = {
-    "event_id": Kind.STRING | Kind.NUMBER | Kind.NULL,
-    "event_time": Kind.STRING | Kind.NUMBER | Kind.NULL,
-    "model_version": Kind.STRING | Kind.NUMBER | Kind.NULL,
-    "features": Kind.OBJECT | Kind.NULL,
-    "prediction": _SCALAR | Kind.OBJECT,
-    "segment": Kind.OBJECT | Kind.NULL,
-    "tags": Kind.OBJECT | Kind.NULL,
-    "latency_ms": Kind.NUMBER | Kind.NULL,
+    "event_id": FieldKind.STRING | FieldKind.NUMBER | FieldKind.NULL,
+    "event_time": FieldKind.STRING | FieldKind.NUMBER | FieldKind.NULL,
+    "model_version": FieldKind.STRING | FieldKind.NUMBER | FieldKind.NULL,
+    "features": FieldKind.OBJECT | FieldKind.NULL,
+    "prediction": _SCALAR | FieldKind.OBJECT,
+    "segment": FieldKind.OBJECT | FieldKind.NULL,
+    "tags": FieldKind.OBJECT | FieldKind.NULL,
+    "latency_ms": FieldKind.NUMBER | FieldKind.NULL,
 }
 
 

@@ -24,7 +24,7 @@ KIND_SHARES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class AlarmBudget:
     """At most `count` false alarms in `period_ms` milliseconds of event time, for one version of a model."""
 
     count: float

@@ -13,7 +13,7 @@ from math import log
 from typing import Final
 
 from driftline.incidents.incident import Incident, Kind
-from driftline.sketches.summary import EVENTS
+from driftline.sketches.group import EVENTS
 
 CRITICAL: Final = "critical"
 WARNING: Final = "warning"
@@ -22,7 +22,7 @@ SEVERITIES: Final = (CRITICAL, WARNING, INFO)
 """Most urgent first."""
 PAGES: Final = frozenset({Kind.DEAD_LETTERS, Kind.SILENCE, Kind.SKIPPED})
 """Kinds that page whatever their size."""
-MOST_OF_THEM: Final = 2.0
+MAX_OF_THEM: Final = 2.0
 """Times as many events, or as few, from which on their number pages."""
 LOSS: Final = 0.1
 """Share of a signal's values that is lost, above the reference's, from which on that pages."""
@@ -35,7 +35,7 @@ SERVICE: Final = ("latency_ms",)
 def severity_of(incident: Incident) -> str:
     """Return one of SEVERITIES."""
     if incident.kind is Kind.VOLUME:
-        return CRITICAL if _factor(incident) >= MOST_OF_THEM else WARNING
+        return CRITICAL if _factor(incident) >= MAX_OF_THEM else WARNING
     if incident.kind is Kind.RELEASE:
         return INFO
     if incident.kind is Kind.DATA_QUALITY:

@@ -6,7 +6,7 @@ from math import log
 from driftline.columns.signals import DELAY, REPEATED
 from driftline.events import rfc3339
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Update
-from driftline.sketches.summary import EVENTS
+from driftline.sketches.group import EVENTS
 
 KIND_WORDS = {
     Kind.DATA_DRIFT: "inputs moved away from the reference",
@@ -43,7 +43,7 @@ _ARRIVALS = {
 }
 """What a share of bad values is called where it is about how events came."""
 _AHEAD = "ahead of their time"
-MOST_PARTS = 3
+MAX_PARTS = 3
 NEARLY_ALL = 0.99
 NOTEWORTHY = 0.05
 """Share of a signal's values from which on a further fault of theirs is told."""
@@ -53,8 +53,8 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 def sentence(incident: Incident) -> str:
     """Return what a person understands at 3 a.m. of an incident's last change."""
     if incident.status is Status.RESOLVED:
-        names = ", ".join(_short(signal.name) for signal in incident.signals[:MOST_PARTS])
-        more = len(incident.signals) + incident.others - MOST_PARTS
+        names = ", ".join(_short(signal.name) for signal in incident.signals[:MAX_PARTS])
+        more = len(incident.signals) + incident.others - MAX_PARTS
         return f"{incident.subject}: back to normal: {BACK_WORDS[incident.kind]} ({names}{_more(more)})."
     if incident.update is not None:
         return _summarise_update(incident, incident.update)
@@ -104,8 +104,8 @@ def _summarise_update(incident: Incident, update: Update) -> str:
 
 
 def _parts(signals: Sequence[Signal], kind: Kind, others: int = 0) -> str:
-    parts = [describe(signal, kind) for signal in signals[:MOST_PARTS]]
-    more = len(signals) + others - MOST_PARTS
+    parts = [describe(signal, kind) for signal in signals[:MAX_PARTS]]
+    more = len(signals) + others - MAX_PARTS
     return "; ".join([*parts, f"and {more} more"] if more > 0 else parts)
 
 
@@ -207,7 +207,7 @@ def describe(signal: Signal, kind: Kind) -> str:
 def _names(signal: Signal) -> str:
     """Return names with their shares, the most frequent first."""
     told = [f"{_short(name)} ({percent(share)})" for name, share in signal.named.items()]
-    return ", ".join(told[:MOST_PARTS]) + _more(len(told) - MOST_PARTS)
+    return ", ".join(told[:MAX_PARTS]) + _more(len(told) - MAX_PARTS)
 
 
 def _times(signal: Signal) -> str:
@@ -222,7 +222,7 @@ def _times(signal: Signal) -> str:
 def _gone(signal: Signal) -> str:
     """Return the categories that come no more."""
     told = [f"{_short(name)} (was {percent(share)})" for name, share in signal.gone.items()]
-    return f", gone: {', '.join(told[:MOST_PARTS])}{_more(len(told) - MOST_PARTS)}" if told else ""
+    return f", gone: {', '.join(told[:MAX_PARTS])}{_more(len(told) - MAX_PARTS)}" if told else ""
 
 
 def _called(signal: Signal, what: str) -> str:

@@ -10,7 +10,7 @@ from driftline.log.kafka_batch import record_of
 from driftline.log.kafka_errors import UNREACHABLE, as_driftline, client_logger, error_of, refused
 from driftline.log.kafka_settings import CONSUMER_OWNED, CONSUMER_PREFERRED, Settings
 
-MOST = 10_000
+MAX_MESSAGES = 10_000
 """Records in one poll."""
 
 
@@ -41,7 +41,7 @@ class KafkaReader:
             return []
         try:
             messages = self._client.consume(1, timeout_s)
-            messages += self._client.consume(MOST, 0.01) if messages else []
+            messages += self._client.consume(MAX_MESSAGES, 0.01) if messages else []
         except KafkaException as exception:
             raise as_driftline(error_of(exception), f"read topic {self._topic}") from exception
         records = []

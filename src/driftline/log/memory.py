@@ -18,7 +18,7 @@ from driftline.log.api import (
 )
 from driftline.log.memory_cluster import Cluster, now_ms
 from driftline.log.memory_consumer import MemoryConsumer
-from driftline.log.memory_group import Group
+from driftline.log.memory_group import MemoryGroup
 
 DEFAULTS = {COPIES: "1", IN_SYNC: "1", STAMPED_BY: CREATE_TIME}
 MAX_RECORD_BYTES = 1_000_000
@@ -45,7 +45,7 @@ class MemoryLog:
     ) -> MemoryConsumer:
         """Join `group` and subscribe to `topics`; see `driftline.log.api.Log.consumer`."""
         with self._cluster.changed:
-            found = self._cluster.groups.setdefault(group, Group())
+            found = self._cluster.groups.setdefault(group, MemoryGroup())
         return MemoryConsumer(self._cluster, found, topics, listener, follow)
 
     def producer(self) -> "MemoryProducer":

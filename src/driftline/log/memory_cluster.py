@@ -7,7 +7,7 @@ from threading import Condition
 
 from driftline.errors import TopicError
 from driftline.log.api import Record, TopicPartition
-from driftline.log.memory_group import Group
+from driftline.log.memory_group import MemoryGroup
 
 
 def now_ms() -> int:
@@ -53,7 +53,7 @@ class Cluster:
         self.topics: dict[str, list[Partition]] = {}
         self.ids: dict[str, str] = {}
         self.settings: dict[str, dict[str, str]] = {}
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, MemoryGroup] = {}
 
     def partition(self, source: TopicPartition) -> Partition:
         """Return a partition.

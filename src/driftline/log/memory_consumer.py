@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from driftline.log.api import Headers, Polled, RebalanceListener, Record, TopicPartition
 from driftline.log.memory_cluster import Cluster
-from driftline.log.memory_group import Group
+from driftline.log.memory_group import MemoryGroup
 
 Tell = Callable[[Sequence[TopicPartition]], None]
 
@@ -36,7 +36,7 @@ class MemoryConsumer:
     def __init__(
         self,
         cluster: Cluster,
-        group: Group,
+        group: MemoryGroup,
         topics: Sequence[str],
         listener: RebalanceListener,
         follow: Mapping[str, Sequence[str]],

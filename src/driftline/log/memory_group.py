@@ -32,7 +32,7 @@ def balanced(
 
 
 @dataclass(slots=True)
-class Group:
+class MemoryGroup:
     """Members, what they subscribe to, what each holds and what each should hold. Guarded by the cluster's lock."""
 
     subscriptions: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -17,7 +17,7 @@ NO_DELAY = -1
 """The record has no timestamp."""
 NO_OWN_TIME = -2
 """The event has no time of its own: it was given its record's."""
-_MOST_BITS = 48
+_MAX_BITS = 48
 """Of the seconds between two times."""
 
 
@@ -45,12 +45,12 @@ def delays_of(times: Ints, stamps: Ints) -> Ints:
     gaps = stamps - times
     sizes = np.abs(gaps)
     if (sizes < AT_ONCE_MS).all():  # nearly always
-        return np.full(len(gaps), _KEYS[_MOST_BITS])
+        return np.full(len(gaps), _KEYS[_MAX_BITS])
     bits = np.frexp(sizes // 1_000)[1].astype(np.int64)
-    keys: Ints = _KEYS[_MOST_BITS + np.where(sizes < AT_ONCE_MS, 0, np.sign(gaps) * bits)]
+    keys: Ints = _KEYS[_MAX_BITS + np.where(sizes < AT_ONCE_MS, 0, np.sign(gaps) * bits)]
     return keys
 
 
-_POWERS = 2.0 ** np.arange(_MOST_BITS)
+_POWERS = 2.0 ** np.arange(_MAX_BITS)
 _KEYS = number_keys(np.concatenate([-_POWERS[::-1], [0.0], _POWERS]))
 """The keys of seconds by their bits: those of so many bits before the event's time, none, and after it."""

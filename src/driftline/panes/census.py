@@ -13,8 +13,8 @@ import numpy as np
 
 from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
 from driftline.sketches.cells import Cells
+from driftline.sketches.group import EVENTS, Oddity
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import EVENTS, Oddity
 
 _CENSUS = "\x01"
 """What its name begins with, before the length of its panes. No model has a control character in its name."""

@@ -19,8 +19,8 @@ from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
 from driftline.panes.rows import Rows
 from driftline.sketches.buckets import SORTED
 from driftline.sketches.cells import CAP, Cells, concatenated, empty, merge
+from driftline.sketches.group import EVENTS, ROLES, category_cells, exact_categories
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import EVENTS, ROLES, category_cells, exact_categories
 
 BYTES_A_RECORD = 240_000
 """What a record of the panes topic may weigh by the estimates below. At worst, if all names are in a script of four

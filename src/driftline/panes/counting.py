@@ -8,10 +8,10 @@ from driftline.compiled import compiled
 from driftline.panes.rows import Rows
 from driftline.sketches.buckets import SORTED
 from driftline.sketches.cells import Cells, empty, from_rows
+from driftline.sketches.group import ROLES, SignalRole
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import ROLES, Role
 
-_EVENTS = int(Role.ODDITIES)
+_EVENTS = int(SignalRole.ODDITIES)
 """The cell that counts the rows themselves, under `Oddity.EVENT`, the first key."""
 
 
@@ -49,7 +49,7 @@ class Counting:
         in_order = len(pieces) == len(places) == 1 and bool((np.diff(places[0]) == 1).all())
         self._keys = pieces[0] if in_order and not sorted_in_place else _arranged(pieces, places, total)
         odd, line = np.unique(rows.oddity_slots, return_inverse=True)
-        cells = np.concatenate([[_EVENTS], odd * ROLES + Role.ODDITIES, rows.cells])
+        cells = np.concatenate([[_EVENTS], odd * ROLES + SignalRole.ODDITIES, rows.cells])
         columns = np.concatenate([-1 - np.arange(1 + len(odd)), np.arange(len(rows.cells))])
         if slots is not None:
             cells = slots[cells // ROLES] * ROLES + cells % ROLES

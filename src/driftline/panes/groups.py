@@ -9,7 +9,7 @@ import msgspec
 from driftline.codec import Count, Span, Time
 from driftline.columns.shape import SEGMENT_BITS, VERSION_BITS
 
-MOST_HANDLES = 2**48
+MAX_HANDLES = 2**48
 """A group's handle and its cells share an int64."""
 PANE_SHIFT = VERSION_BITS + SEGMENT_BITS
 """A *place* is `pane << PANE_SHIFT | version << SEGMENT_BITS | segment`: it orders a model's groups by time."""
@@ -18,7 +18,7 @@ PANE_SHIFT = VERSION_BITS + SEGMENT_BITS
 class OpenGroup(msgspec.Struct, frozen=True, array_like=True):
     """A (version, segment) of a model in one pane; its cells have ids from `handle * GROUP_STEP`."""
 
-    handle: Annotated[int, msgspec.Meta(ge=0, lt=MOST_HANDLES)]
+    handle: Annotated[int, msgspec.Meta(ge=0, lt=MAX_HANDLES)]
     model: str
     start: Time
     length: Span

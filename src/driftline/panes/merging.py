@@ -24,7 +24,7 @@ from driftline.columns.times import BAD_TIME
 from driftline.panes.mix import with_mix
 from driftline.panes.records import Group, PaneRecord, Watermark, decode_record
 from driftline.panes.sources import FIRST_TOPIC, source_number, topic_and_partition
-from driftline.sketches.summary import Summary, combine
+from driftline.sketches.group import GroupSketch, combine
 
 NEVER = BAD_TIME
 
@@ -50,7 +50,7 @@ class Slice:
     model: str
     start: int
     end: int
-    groups: Mapping[Group, Summary]
+    groups: Mapping[Group, GroupSketch]
 
 
 @dataclass(slots=True)
@@ -214,8 +214,8 @@ class PaneMerger:
         heapify(self._order)
 
 
-def _combined(records: Sequence[PaneRecord]) -> dict[Group, Summary]:
-    groups: dict[Group, list[Summary]] = {}
+def _combined(records: Sequence[PaneRecord]) -> dict[Group, GroupSketch]:
+    groups: dict[Group, list[GroupSketch]] = {}
     for record in records:
         for group, summary in record.summaries():
             groups.setdefault(group, []).append(summary)

@@ -14,11 +14,11 @@ import numpy as np
 from driftline.columns.signals import SEGMENT
 from driftline.panes.records import Group
 from driftline.sketches.cells import Cells, concatenated, from_buckets
+from driftline.sketches.group import ROLES, GroupSketch, SignalRole
 from driftline.sketches.keys import category_key
-from driftline.sketches.summary import ROLES, Role, Summary
 
 
-def with_mix(groups: Mapping[Group, Summary]) -> dict[Group, Summary]:
+def with_mix(groups: Mapping[Group, GroupSketch]) -> dict[Group, GroupSketch]:
     """Return the groups of a model's slice with the mix of its segments, if there are any."""
     found = dict(groups)
     tags: dict[str, Counter[str]] = {}
@@ -33,15 +33,15 @@ def with_mix(groups: Mapping[Group, Summary]) -> dict[Group, Summary]:
     return found
 
 
-def _beside(summary: Summary, tags: Mapping[str, Mapping[str, int]]) -> Summary:
+def _beside(summary: GroupSketch, tags: Mapping[str, Mapping[str, int]]) -> GroupSketch:
     names = {category_key(value): value for counts in tags.values() for value in counts}
     signals = (*summary.signals, *(f"{SEGMENT}{tag}" for tag in sorted(tags)))
     mixed = [_counted(len(summary.signals) + at, tags[tag]) for at, tag in enumerate(sorted(tags))]
-    return Summary(signals, concatenated([summary.cells, *mixed]), {**summary.categories, **names})
+    return GroupSketch(signals, concatenated([summary.cells, *mixed]), {**summary.categories, **names})
 
 
 def _counted(slot: int, counts: Mapping[str, int]) -> Cells:
     keys = np.array([category_key(value) for value in counts], dtype=np.int64)
     none = np.zeros(len(keys), dtype=np.int64)
-    ids = np.array([slot * ROLES + Role.STRINGS], dtype=np.int64)
+    ids = np.array([slot * ROLES + SignalRole.STRINGS], dtype=np.int64)
     return from_buckets(ids, none[:1], none, keys, np.array(list(counts.values()), dtype=np.int64), none)

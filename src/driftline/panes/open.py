@@ -25,20 +25,20 @@ from driftline.columns.signals import DELAY, REPEATED
 from driftline.panes.arrivals import Arrivals
 from driftline.panes.closing import Pane, pane_records
 from driftline.panes.counting import Counting
-from driftline.panes.groups import MOST_HANDLES, PANE_SHIFT, Naming, OpenGroup
+from driftline.panes.groups import MAX_HANDLES, PANE_SHIFT, Naming, OpenGroup
 from driftline.panes.records import GROUP_STEP, PaneRecord
 from driftline.panes.repeats import Repeats
 from driftline.panes.rows import Rows, joined, rows_of
 from driftline.panes.stored_rows import unpack_rows
-from driftline.panes.waiting import ANY_PANE, CHUNKS, MOST_ROWS, MOST_VALUES, Kept, Waiting, to_join
+from driftline.panes.waiting import ANY_PANE, CHUNKS, MAX_ROWS, MAX_VALUES, Kept, Waiting, to_join
 from driftline.sketches.cells import Cells, empty, from_buckets, merge
+from driftline.sketches.group import ROLES, SignalRole, exact_categories
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import ROLES, Role, exact_categories
 
 VERSION = 3
 """1 had no sample of event ids, 2 no cells that keys say all of."""
-MOST_MERGED = 2_000_000
+MAX_MERGED = 2_000_000
 """Buckets of a chunk, some 20 MB, beyond which it is left as it is: a commit has to stay below 64 MiB."""
 ROWS_A_LAYOUT, ROWS_WAITING = 4_000, 40_000
 """Rows of one model, and of all, that wait to be counted. Counting costs a fixed 200 µs beside its tenth of a µs a row:
@@ -100,8 +100,8 @@ class OpenPanes:
             waiting = self._waiting.add(ANY_PANE, rows)
             if columns.segments or waiting >= ROWS_A_LAYOUT:
                 self._count_alike((rows.layout, ANY_PANE))
-        most = max(ROWS_WAITING, min(ROWS_A_SEGMENT * len(columns.shape.segments), MOST_ROWS))
-        if self._waiting.rows >= most or self._waiting.values >= MOST_VALUES:
+        most = max(ROWS_WAITING, min(ROWS_A_SEGMENT * len(columns.shape.segments), MAX_ROWS))
+        if self._waiting.rows >= most or self._waiting.values >= MAX_VALUES:
             self._count()
 
     def _count(self) -> None:
@@ -151,7 +151,7 @@ class OpenPanes:
         places, group = np.unique(panes << PANE_SHIFT | versions << SEGMENT_BITS, return_inverse=True)
         handles = np.array([self._handle(shape.model, place, pane_ms) for place in places.tolist()], dtype=np.int64)
         ids, cell = np.unique(handles, return_inverse=True)
-        cells = ids * GROUP_STEP + shape.signals[DELAY] * ROLES + Role.NUMBERS
+        cells = ids * GROUP_STEP + shape.signals[DELAY] * ROLES + SignalRole.NUMBERS
         none = np.zeros(len(delays), dtype=np.int64)
         self.take(from_buckets(cells, np.zeros_like(cells), cell[group], delays, none + 1, none))
 
@@ -278,7 +278,7 @@ class OpenPanes:
         joining: list[str] = []
         if len(self._chunks) >= CHUNKS:
             sizes = {name: len(cells.keys) for name, cells in self._chunks.items()}
-            joining = to_join(sizes, len(self._merged.keys), MOST_MERGED)
+            joining = to_join(sizes, len(self._merged.keys), MAX_MERGED)
             writes.update(dict.fromkeys(joining))
             self._merged = merge([self._merged, *(self._chunks.pop(name) for name in joining)])
         if len(self._merged):
@@ -383,5 +383,5 @@ def _present(codes: Ints) -> list[int]:
 
 
 _StoredHeard = dict[str, tuple[list[Count], list[Count]]]
-_NextHandle = Annotated[int, msgspec.Meta(ge=0, le=MOST_HANDLES // 2)]  # as many are left as were ever given
+_NextHandle = Annotated[int, msgspec.Meta(ge=0, le=MAX_HANDLES // 2)]  # as many are left as were ever given
 _Stored = tuple[_NextHandle, Count, list[OpenGroup], list[str]]

@@ -17,9 +17,9 @@ import numpy as np
 from driftline.codec import LAST, Count, Mark, Span, Time, corrupt, pack, unpack
 from driftline.panes.sources import topic_and_partition
 from driftline.sketches.cells import Cells, concatenated
+from driftline.sketches.group import EVENTS, ROLES, GroupSketch, exact_categories
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import EVENTS, ROLES, Summary, exact_categories
 
 VERSION = 1
 PANE_VERSION = 3
@@ -81,17 +81,17 @@ class PaneRecord:
         ]  # fmt: skip
         return pack(PANE, PANE_VERSION, value, pack_cells(self.cells))
 
-    def summaries(self) -> list[tuple[Group, Summary]]:
+    def summaries(self) -> list[tuple[Group, GroupSketch]]:
         """Return each group with what was seen of it."""
         if len(self.groups) == 1:
-            return [(self.groups[0], Summary(self.signals, self.cells, self.categories))]
+            return [(self.groups[0], GroupSketch(self.signals, self.cells, self.categories))]
         found = []
         rank = self.cells.ids // GROUP_STEP
         for index, group in enumerate(self.groups):
             chosen = (rank == index).nonzero()[0]
             part = self.cells.take(chosen)
             cells = Cells(part.ids % GROUP_STEP, part.shifts, part.sizes, part.keys, part.counts, part.offsets)
-            found.append((group, Summary(self.signals, cells, exact_categories(cells, self.categories))))
+            found.append((group, GroupSketch(self.signals, cells, exact_categories(cells, self.categories))))
         return found
 
 

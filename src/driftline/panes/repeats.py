@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from driftline.codec import corrupt
 from driftline.sketches.cells import Cells, from_buckets
+from driftline.sketches.group import ROLES, SignalRole
 from driftline.sketches.keys import Ints, number_keys
-from driftline.sketches.packing import MOST_VALUES
-from driftline.sketches.summary import ROLES, Role
+from driftline.sketches.packing import MAX_VALUES
 
 SAMPLE = 256
 """Ids kept of a pane, some 4 kB. A window of ten panes then shows a share of 1 % as 26 repeats."""
@@ -28,7 +28,7 @@ _NAMES = ("id_handles", "ids", "id_counts")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sample:
+class IdSample:
     """Ids of groups, by handle and id, with how often each occurred: parallel arrays."""
 
     handles: Ints
@@ -38,10 +38,10 @@ class Sample:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def of(self, handles: Ints, *, inside: bool = True) -> "Sample":
+    def of(self, handles: Ints, *, inside: bool = True) -> "IdSample":
         """Return the part of these groups, or of all others."""
         chosen = np.isin(self.handles, handles) == inside
-        return self if chosen.all() else Sample(self.handles[chosen], self.ids[chosen], self.counts[chosen])
+        return self if chosen.all() else IdSample(self.handles[chosen], self.ids[chosen], self.counts[chosen])
 
     @property
     def full(self) -> tuple[Ints, Ints]:
@@ -51,12 +51,12 @@ class Sample:
         return self.handles[chosen], self.ids[chosen]
 
 
-def sampled(parts: Iterable[Sample]) -> Sample:
+def sampled(parts: Iterable[IdSample]) -> IdSample:
     """Return of each group the SAMPLE least ids that are in any of the parts, with all their occurrences."""
     held = [(part.handles, part.ids, part.counts) for part in parts]
     handles, ids, counts = (np.concatenate(arrays) for arrays in zip(*held, strict=True))
     if not len(ids):
-        return Sample(handles, ids, counts)
+        return IdSample(handles, ids, counts)
     order = np.lexsort((ids, handles))
     handles, ids = handles[order], ids[order]
     begins_group = np.diff(handles, prepend=-1) != 0
@@ -65,7 +65,7 @@ def sampled(parts: Iterable[Sample]) -> Sample:
     number = np.arange(len(firsts))
     group = np.maximum.accumulate(np.where(begins_group[firsts], number, 0))
     kept = number - group < SAMPLE
-    return Sample(handles[firsts[kept]], ids[firsts[kept]], sums[kept])
+    return IdSample(handles[firsts[kept]], ids[firsts[kept]], sums[kept])
 
 
 class Repeats:
@@ -73,9 +73,9 @@ class Repeats:
 
     def __init__(self) -> None:
         self._fresh = _nothing()
-        self._pending: list[Sample] = []
+        self._pending: list[IdSample] = []
         self._pending_ids = 0
-        self._chunks: dict[str, Sample] = {}
+        self._chunks: dict[str, IdSample] = {}
         self._limits: dict[int, int] = {}
         """Of groups whose sample is full an id that no kept one is above. It only spares work."""
 
@@ -91,7 +91,7 @@ class Repeats:
             few = found[found <= np.partition(found, 2 * SAMPLE)[2 * SAMPLE]]
             if len(np.unique(few)) >= SAMPLE:
                 found, which, self._limits[int(handles[0])] = few, which[: len(few)], int(few.max())
-        self._pending.append(Sample(which, found, np.ones_like(found)))
+        self._pending.append(IdSample(which, found, np.ones_like(found)))
         self._pending_ids += len(found)
         if self._pending_ids > max(PENDING, len(self._fresh)):
             self._merge()
@@ -115,7 +115,7 @@ class Repeats:
         self._chunks[name] = chunk
         return dict(zip(_NAMES, (chunk.handles, chunk.ids, chunk.counts), strict=True))
 
-    def drop(self, name: str) -> Sample:
+    def drop(self, name: str) -> IdSample:
         """Take out a chunk."""
         return self._chunks.pop(name, _nothing())
 
@@ -126,9 +126,9 @@ class Repeats:
         held = [arrays.get(found, np.zeros(0)) for found in _NAMES]
         sound = len({len(array) for array in held}) == 1 and all(array.dtype == np.int64 for array in held)
         sound = sound and all((array >= least).all() for array, least in zip(held, (0, 0, 1), strict=True))
-        if not sound or held[2].astype(np.float64).sum() > MOST_VALUES:
+        if not sound or held[2].astype(np.float64).sum() > MAX_VALUES:
             raise corrupt("cells", "the sample of event ids contradicts itself")
-        self._chunks[name] = sampled([Sample(*held).of(handles)])
+        self._chunks[name] = sampled([IdSample(*held).of(handles)])
 
     def close(self, slots: Mapping[int, int], step: int) -> Cells:
         """Take out groups, given with their signal's slot. Returns their cells: 0 is an id's first event, 1 another.
@@ -145,7 +145,7 @@ class Repeats:
         held, starts, distinct = np.unique(whole.handles, return_index=True, return_counts=True)
         repeated = np.add.reduceat(whole.counts, starts) - distinct if len(held) else distinct
         slot: Ints = np.array([slots[handle] for handle in held.tolist()], dtype=np.int64)
-        ids = held * step + slot * ROLES + int(Role.NUMBERS)
+        ids = held * step + slot * ROLES + int(SignalRole.NUMBERS)
         twice = np.flatnonzero(repeated)
         cell = np.concatenate([np.arange(len(held)), twice])
         keys = np.repeat(number_keys(np.array([0.0, 1.0])), [len(held), len(twice)])
@@ -153,6 +153,6 @@ class Repeats:
         return from_buckets(ids, np.zeros_like(ids), cell, keys, counts, np.zeros_like(keys))
 
 
-def _nothing() -> Sample:
+def _nothing() -> IdSample:
     none = np.zeros(0, dtype=np.int64)
-    return Sample(none, none, none)
+    return IdSample(none, none, none)

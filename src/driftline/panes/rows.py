@@ -10,8 +10,8 @@ from driftline.columns.shape import Shape
 from driftline.columns.signals import DELAY
 from driftline.panes.arrivals import NO_OWN_TIME, Arrivals
 from driftline.sketches.buckets import number_keys_into
+from driftline.sketches.group import ROLES, Oddity, SignalRole
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import ROLES, Oddity, Role
 
 Layout = tuple[int, bytes]
 
@@ -63,7 +63,11 @@ def rows_of(columns: ModelColumns, chosen: Ints | None, times: Ints, arrivals: A
     np.maximum(arrivals.delays, -1, out=keys[-1])
     delay = columns.shape.signals[DELAY]
     cells = np.concatenate(
-        [columns.number_slots * ROLES + Role.NUMBERS, columns.category_cells, [delay * ROLES + Role.NUMBERS]]
+        [
+            columns.number_slots * ROLES + SignalRole.NUMBERS,
+            columns.category_cells,
+            [delay * ROLES + SignalRole.NUMBERS],
+        ]
     )
     # Copies: rows may wait for a minute, and a view would keep all that was decoded with them.
     versions, segments = columns.versions[at], [codes[at] for codes in columns.segments]

@@ -16,8 +16,8 @@ from driftline.columns.shape import Shape
 from driftline.compiled import compiled, signed
 from driftline.panes.rows import Rows, joined, oddities_of
 from driftline.sketches.buckets import ODDITY_KEYS, number_keys_into
+from driftline.sketches.group import ROLES, SignalRole
 from driftline.sketches.keys import KEY_BITS, NO_KEY, Floats, Ints
-from driftline.sketches.summary import ROLES, Role
 
 VERSION: Final = 3
 """1 stored numbers as float64 and each category's key in 8 bytes, and did not say how events came. 2 had no
@@ -55,7 +55,7 @@ def _look_up(column: Ints, found: Ints, table: Ints, codes: NDArray[np.uint8]) -
 def pack_rows(pieces: Sequence[Rows], categories: Mapping[int, str]) -> bytes:
     """Encode rows, alike in layout, for the state, with the names of their categories."""
     rows = joined(pieces, keys=False)
-    named = rows.cells % ROLES >= Role.STRINGS
+    named = rows.cells % ROLES >= SignalRole.STRINGS
     found: Ints = np.empty(FEW, dtype=np.int64)
     codes = np.empty((len(rows.cells), len(rows.times)), dtype=np.uint8)
     narrow: list[int] = []
@@ -114,7 +114,7 @@ def unpack_rows(blob: bytes, name: str, shapes: Mapping[str, Shape]) -> tuple[Ro
         and (chosen is None or _within(chosen, size))
         and bool((arrays["times"] >= 0).all())
         and _within(cells, len(shape.signals) * ROLES)
-        and bool((cells % ROLES != Role.ODDITIES).all())
+        and bool((cells % ROLES != SignalRole.ODDITIES).all())
         and _within(keys, 1 << KEY_BITS, least=-2)
         and _within(oddities[0], len(shape.signals), least=1)
         and _within(oddities[1], ODDITY_KEYS)
@@ -157,7 +157,7 @@ def _keys_of_1(found: Unpacked) -> tuple[Ints, Ints, Ints]:
     categories = arrays["categories"].reshape(len(arrays["category_cells"]), size)
     keys: Ints = np.empty((len(numbers), size), dtype=np.int64)
     number_keys_into(numbers, numbers.view(np.int64), np.arange(size), keys)
-    cells = np.concatenate([arrays["number_slots"] * ROLES + Role.NUMBERS, arrays["category_cells"]])
+    cells = np.concatenate([arrays["number_slots"] * ROLES + SignalRole.NUMBERS, arrays["category_cells"]])
     return cells, np.concatenate([keys, categories]), arrays["rows"]
 
 

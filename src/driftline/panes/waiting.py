@@ -19,9 +19,9 @@ CHUNKS: Final = 8
 than `TIER` times as large as they are together: much state that lasts is not written again for the little that comes.
 """
 TIER: Final = 4
-MOST_ROWS: Final = 300_000
+MAX_ROWS: Final = 300_000
 """Rows that wait, and rows of a stored chunk."""
-MOST_VALUES: Final = 6_000_000
+MAX_VALUES: Final = 6_000_000
 """Values that wait, in 48 MB; stored, they take 30 MB at most."""
 PIECE_ROWS: Final = 2_000
 """Rows of a piece, on average, below which pieces are joined when they are stored: so a slow stream, of which a few
@@ -92,7 +92,7 @@ class Waiting:
                 stored[rows.stored] += len(rows.times)
             new = stored.pop("", 0)
             if new:
-                joining = {"", *(to_join(stored, new, MOST_ROWS) if len(stored) >= CHUNKS else [])}
+                joining = {"", *(to_join(stored, new, MAX_ROWS) if len(stored) >= CHUNKS else [])}
                 whole = name()
                 writing = [replace(rows, stored=whole) for rows in alike if rows.stored in joining]
                 if sum(len(rows.times) for rows in writing) < PIECE_ROWS * len(writing):

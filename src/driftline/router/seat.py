@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from driftline.errors import StateError, StateUnavailable
 from driftline.router.desk import Desk
-from driftline.state.api import Claim, Commit, Outcome, Store, TaskId
+from driftline.state.api import Claim, Commit, CommitOutcome, Store, TaskId
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,7 @@ class Seat:
         claim, commit = self._claim, self._pending
         now = await asyncio.to_thread(self._store.time_ms)
         answer = await asyncio.to_thread(lambda: self._store.commit(claim, commit, now=now))
-        if answer.outcome not in (Outcome.OK, Outcome.ALREADY):
+        if answer.outcome not in (CommitOutcome.OK, CommitOutcome.ALREADY):
             raise Unseated(
                 "another router has taken over, so this one ends; start it again, and it stands by"
                 f" ({answer.detail or answer.outcome.value})"

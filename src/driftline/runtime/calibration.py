@@ -32,17 +32,17 @@ from driftline.incidents.budget import KIND_SHARES
 from driftline.incidents.incident import Incident, Status
 from driftline.panes.records import PaneRecord, Watermark
 from driftline.runtime.local import slices_of, table_panes
-from driftline.runtime.rules import judge_settings, with_references
+from driftline.runtime.task_settings import judge_settings, with_references
+from driftline.sketches.group import GroupSketch
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import Summary
 from driftline.tables import ColumnMapping, Table
 from driftline.tasks.judge import Judge
-from driftline.tasks.rules import JudgeSettings
+from driftline.tasks.model_rules import JudgeSettings
 
 BLOCKS = 20
 """A table is cut into about so many blocks, if they hold BLOCK_WINDOWS of the longest windows each."""
 BLOCK_WINDOWS = 10
-LEAST_BLOCKS = 4
+MIN_BLOCKS = 4
 PASSES = 20
 CONFIDENCE = 0.95
 
@@ -209,10 +209,10 @@ def _block_ms(panes: Sequence[PaneRecord], unit: int, longest: int) -> int:
     """Return how long a block is: whole windows of every size, and whole seasons. Raises `InputError`."""
     span = panes[-1].end - panes[0].start
     least = -(-BLOCK_WINDOWS * longest // unit) * unit
-    if span < (LEAST_BLOCKS + 1) * least:
+    if span < (MIN_BLOCKS + 1) * least:
         raise InputError(
             f"the table spans {format_duration(span)}; to calibrate windows of {format_duration(longest)} it needs "
-            f"{format_duration((LEAST_BLOCKS + 1) * least)}: name a longer table, or configure shorter windows"
+            f"{format_duration((MIN_BLOCKS + 1) * least)}: name a longer table, or configure shorter windows"
         )
     return max(span // BLOCKS // unit * unit, least)
 
@@ -250,7 +250,7 @@ def _references(
     panes: Sequence[PaneRecord], model: str, pane_ms: int, season_ms: int, *, complete: bool
 ) -> list[Reference]:
     """Build a reference of each group. Versions are told apart as the pipeline does."""
-    slices: dict[tuple[str, str], list[tuple[int, Summary]]] = {}
+    slices: dict[tuple[str, str], list[tuple[int, GroupSketch]]] = {}
     for (_, start), groups in slices_of(panes).items():
         for group, summary in groups.items():
             slices.setdefault((group.version, group.segment), []).append((start, summary))

@@ -8,7 +8,7 @@ from driftline.config.models import SEASONS
 from driftline.errors import InputError
 from driftline.log.kafka_checking import setting_faults
 from driftline.runtime.plugins import detector, input_format
-from driftline.runtime.rules import profile_faults
+from driftline.runtime.task_settings import profile_faults
 from driftline.state.address import parse_redis_url
 
 
@@ -64,12 +64,12 @@ def _season_faults(settings: Settings) -> Iterator[str]:
         learned = model.reference
         if not written or model.season is None or not isinstance(learned, LearnSettings) or learned.period_ms is None:
             continue
-        from driftline.evidence.seasons import LEAST_SEASONS  # it counts, and what counts takes half a second to load
+        from driftline.evidence.seasons import MIN_SEASONS  # it counts, and what counts takes half a second to load
 
-        needed = LEAST_SEASONS * SEASONS[model.season]
+        needed = MIN_SEASONS * SEASONS[model.season]
         if learned.period_ms < needed:
             verb = "previous" if learned.renewed else "learn"
             yield (
-                f"models.{name}.season: {model.season} needs a reference of {LEAST_SEASONS} {model.season}s or more, "
+                f"models.{name}.season: {model.season} needs a reference of {MIN_SEASONS} {model.season}s or more, "
                 f'and "{learned}" is shorter; write reference: {verb} {format_duration(needed)}'
             )

@@ -25,7 +25,7 @@ from driftline.log.api import Batch, Consumer, Headers, Outgoing, Producer, Reco
 from driftline.runtime.inputs import INPUTS, Input, decode_inputs, encode_inputs, lost_offset, named_as
 from driftline.runtime.outbox import decode_outgoing, encode_outgoing
 from driftline.runtime.stages import Stage
-from driftline.state.api import Claim, Commit, Outcome, Store, TaskId
+from driftline.state.api import Claim, Commit, CommitOutcome, Store, TaskId
 
 log = logging.getLogger(__name__)
 
@@ -324,15 +324,15 @@ class Checkpointer:
         """Deliver the dead letters of pending checkpoints, which may not be committed before."""
         self._deliver([(owned, owned.pending.dead_letters) for owned in tasks if owned.pending is not None])
 
-    def commit(self, owned: Owned, now: float) -> Outcome:
+    def commit(self, owned: Owned, now: float) -> CommitOutcome:
         """Commit the pending checkpoint. Raises `StateCorrupt` besides."""
         assert owned.pending is not None
         pending = owned.pending
         answer = self._store.commit(owned.claim, pending.commit, now=self._clock_ms())
-        if answer.outcome is Outcome.CORRUPT:
+        if answer.outcome is CommitOutcome.CORRUPT:
             raise corrupt(name(owned.task), answer.detail)
         owned.pending = None
-        if answer.outcome in (Outcome.OK, Outcome.ALREADY):
+        if answer.outcome in (CommitOutcome.OK, CommitOutcome.ALREADY):
             owned.sequence += 1
             owned.committed = dict(pending.commit.offsets)
             owned.stored_inputs = pending.inputs

@@ -13,20 +13,20 @@ from driftline.incidents.incident import Incident, Status
 from driftline.panes.census import is_census
 from driftline.panes.mix import with_mix
 from driftline.panes.records import Group, PaneRecord, Watermark
-from driftline.runtime.rules import judge_settings, summarise_settings
-from driftline.sketches.summary import Summary, combine
+from driftline.runtime.task_settings import judge_settings, summarise_settings
+from driftline.sketches.group import GroupSketch, combine
 from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events, time_span
 from driftline.tasks.judge import Judge
-from driftline.tasks.learning import longer_slice
-from driftline.tasks.rules import JudgeSettings
+from driftline.tasks.model_rules import JudgeSettings
+from driftline.tasks.reference_learning import longer_slice
 from driftline.tasks.shown import Shown
 from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
 
-MOST_SLICES = 2_000
+MAX_SLICES = 2_000
 """Slices of a reference's time: enough to see how windows vary. A year of sparse events does not make a pane each."""
 NOT_KNOWN = -1
 """The timestamp of a record that has none: a table tells when events were sent only where a column says so."""
-LEAST_OF_A_SEGMENT = 1_000
+MIN_OF_A_SEGMENT = 1_000
 """Events that a segment needs for a reference of its own."""
 
 
@@ -109,17 +109,17 @@ def build_references(
     def length(model: str) -> int:
         own = settings.model(model)
         pane_ms = own.pane_ms
-        while span > MOST_SLICES * pane_ms:
+        while span > MAX_SLICES * pane_ms:
             pane_ms = longer_slice(pane_ms, [window.size for window in own.windows])
         return pane_ms
 
-    slices: dict[tuple[str, str, str], list[tuple[int, Summary]]] = {}
+    slices: dict[tuple[str, str, str], list[tuple[int, GroupSketch]]] = {}
     for (model, start), groups in slices_of(table_panes(settings, table, mapping, length, progress)).items():
         for group, summary in groups.items():
             slices.setdefault((model, group.version, group.segment), []).append((start, summary))
     references = []
     for (model, version, segment), held in sorted(slices.items()):
-        if segment and sum(summary.events for _, summary in held) < LEAST_OF_A_SEGMENT:
+        if segment and sum(summary.events for _, summary in held) < MIN_OF_A_SEGMENT:
             continue
         references.append(
             build_reference(
@@ -136,9 +136,9 @@ def build_references(
     return references
 
 
-def slices_of(panes: Iterable[PaneRecord]) -> dict[tuple[str, int], dict[Group, Summary]]:
+def slices_of(panes: Iterable[PaneRecord]) -> dict[tuple[str, int], dict[Group, GroupSketch]]:
     """Return by (model, start) what each group held, with the mix of segments."""
-    parts: dict[tuple[str, int], dict[Group, list[Summary]]] = {}
+    parts: dict[tuple[str, int], dict[Group, list[GroupSketch]]] = {}
     for record in panes:
         for group, summary in record.summaries():
             parts.setdefault((record.model, record.start), {}).setdefault(group, []).append(summary)

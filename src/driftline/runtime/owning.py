@@ -20,7 +20,7 @@ from driftline.runtime.clock import Clock
 from driftline.runtime.inputs import created_anew, lost_offset
 from driftline.runtime.progress import Progress
 from driftline.runtime.stages import StageKind
-from driftline.state.api import Outcome, Store, TaskId
+from driftline.state.api import CommitOutcome, Store, TaskId
 
 log = logging.getLogger(__name__)
 
@@ -275,7 +275,7 @@ class OwnedTasks:
             held = info and (info.owner, info.epoch, info.sequence, info.outbox)
             if held != (owned.claim.owner, owned.claim.epoch, owned.sequence, 0):
                 log.warning("%s: the store lost its last commit: starting again from what it has", name(owned.task))
-                self._progress.restarts[Outcome.STALE.value] += 1
+                self._progress.restarts[CommitOutcome.STALE.value] += 1
                 self.reclaim(owned)
 
     def _show(self) -> None:

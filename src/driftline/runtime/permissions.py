@@ -9,7 +9,7 @@ from enum import Enum
 
 from driftline.config import Settings
 from driftline.runtime.stage_names import input_topics
-from driftline.state.address import Kind, parse_redis_url
+from driftline.state.address import RedisKind, parse_redis_url
 from driftline.state.permissions import CLUSTER, READER, SENTINEL, WORKER, rules
 
 
@@ -69,7 +69,7 @@ def redis_rules(settings: Settings, role: Role) -> str:
     commands = READER if role is Role.READER else WORKER
     if settings.redis.url is not None:
         address = parse_redis_url(settings.redis.url.get_secret_value())
-        commands = (*commands, *(CLUSTER if address.kind is Kind.CLUSTER else ()))
+        commands = (*commands, *(CLUSTER if address.kind is RedisKind.CLUSTER else ()))
         commands = (*commands, *(("select",) if address.options.get("db") else ()))
     keys = "".join(f"\\{letter}" if letter in "*?[]\\" else letter for letter in settings.redis.prefix)
     return f"on >PASSWORD ~{keys}:* {rules(*commands)}"
@@ -78,7 +78,7 @@ def redis_rules(settings: Settings, role: Role) -> str:
 def sentinel_rules(settings: Settings, role: Role) -> str:
     """Return the rules of a user of the sentinels, where redis.url names some."""
     url = settings.redis.url
-    watched = url is not None and parse_redis_url(url.get_secret_value()).kind is Kind.SENTINELS
+    watched = url is not None and parse_redis_url(url.get_secret_value()).kind is RedisKind.SENTINELS
     return f"on >PASSWORD {rules(*SENTINEL)}" if watched and role is not Role.PUBLISHER else ""
 
 

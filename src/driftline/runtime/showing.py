@@ -6,14 +6,14 @@ import msgspec
 
 from driftline.codec import corrupt_if_it_fails, unpack
 from driftline.incidents.incident import digest
-from driftline.runtime.references import stored_references
+from driftline.runtime.rebasing import stored_references
 from driftline.runtime.stage_names import JUDGE
 from driftline.state.api import Store
 from driftline.tasks.judge import READ_SUBJECTS
+from driftline.tasks.prepared_reference import PreparedReference
 from driftline.tasks.shown import Shown, show
 from driftline.tasks.stored import StoredSubject, last_counted
 from driftline.tasks.views import SubjectView
-from driftline.tasks.watched import Watched
 
 
 def last_windows(store: Store, group: str, subjects: Sequence[SubjectView]) -> list[Shown]:
@@ -28,7 +28,7 @@ def last_windows(store: Store, group: str, subjects: Sequence[SubjectView]) -> l
                     held = unpack(blob, "subject", READ_SUBJECTS)
                     stored = msgspec.convert(held.value, StoredSubject)
                     if stored.reference in references:
-                        watched = Watched.of(references[stored.reference])
+                        watched = PreparedReference.of(references[stored.reference])
                         last = last_counted(stored, held.arrays, watched)
                         if last is not None:
                             found.append(show(stored.subject, watched, last))

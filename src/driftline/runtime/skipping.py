@@ -15,7 +15,7 @@ from driftline.runtime.outbox import encode_outgoing, sent_by
 from driftline.runtime.stage_names import JUDGE
 from driftline.runtime.stages import StageKind, panes_partition, pipeline
 from driftline.runtime.topics import input_partitions
-from driftline.state.api import Commit, Outcome, Store, TaskId, TaskInfo
+from driftline.state.api import Commit, CommitOutcome, Store, TaskId, TaskInfo
 from driftline.tasks.summarise import STREAM
 
 FIRST, LATEST = "first", "latest"
@@ -23,7 +23,7 @@ OWNER = "driftline state skip"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SkipPlan:
     """Where a task is, where it would go on, and what that leaves out."""
 
     info: TaskInfo
@@ -63,7 +63,7 @@ class Plan:
         return f"{task.stage} {task.partition} goes on at {cost}. {kept}"
 
 
-def plan_skip(store: Store, log: Log, settings: Settings, task: TaskId, to: str, *, sound: bool) -> Plan:
+def plan_skip(store: Store, log: Log, settings: Settings, task: TaskId, to: str, *, force: bool) -> SkipPlan:
     """Work out what a skip would do. Raises `InputError` for one that makes no sense, or that is not needed.
 
     Args:
@@ -90,7 +90,7 @@ def plan_skip(store: Store, log: Log, settings: Settings, task: TaskId, to: str,
     offset, topic_id = info.offsets[topic], log.topic_ids([topic]).get(topic, "")
     held = decode_inputs(store.read(task, INPUTS)).get(topic, Input())
     fault = lost_offset(task, topic, offset, held, topic_id, bounds)
-    if fault is None and not sound:
+    if fault is None and not force:
         raise InputError(
             f"offset {offset} of topic {topic}, partition {task.partition}, can be read from, and workers go on there; "
             "add --force to skip all the same"
@@ -109,10 +109,10 @@ def plan_skip(store: Store, log: Log, settings: Settings, task: TaskId, to: str,
         )
     read_to = first if anew else min(offset, end if held.ended is None else held.ended)
     records, again = max(0, there - read_to), max(0, read_to - there)
-    return Plan(info, kind, topic, topic_id, offset, there, records, again, anew, str(fault or ""))
+    return SkipPlan(info, kind, topic, topic_id, offset, there, records, again, anew, str(fault or ""))
 
 
-def carry_out(store: Store, log: Log, settings: Settings, plan: Plan, *, now_ms: int) -> None:
+def carry_out(store: Store, log: Log, settings: Settings, plan: SkipPlan, *, now_ms: int) -> None:
     """Do it, unless the task has moved on since.
 
     Raises `InputError` where it has, and `StateError` where a worker was faster: nothing has changed then.
@@ -139,12 +139,12 @@ def carry_out(store: Store, log: Log, settings: Settings, plan: Plan, *, now_ms:
         outbox=[encode_outgoing(record) for record in (*stage.output().records, _word(log, settings, plan, now_ms))],
     )
     done = store.commit(claim, commit, now=now_ms)
-    if done.outcome not in (Outcome.OK, Outcome.ALREADY):
+    if done.outcome not in (CommitOutcome.OK, CommitOutcome.ALREADY):
         raise StateError(f"{named} was not moved, a worker was faster ({done.detail}). Run the command again")
     store.note(task, "")
 
 
-def _word(log: Log, settings: Settings, plan: Plan, now_ms: int) -> Outgoing:
+def _word(log: Log, settings: Settings, plan: SkipPlan, now_ms: int) -> Outgoing:
     """Return the record of the panes log that tells of it, for the Judge that watches the stream itself."""
     task = plan.info.task
     skip = Skip(

@@ -26,18 +26,18 @@ from driftline.panes.records import PaneRecord
 from driftline.panes.sources import source_number
 from driftline.runtime.outbox import dead_letter, sender, sent_by
 from driftline.runtime.plugins import input_format
-from driftline.runtime.rules import judge_settings, summarise_settings
 from driftline.runtime.stage_names import JUDGE, summarising, topic_numbers
+from driftline.runtime.task_settings import judge_settings, summarise_settings
 from driftline.tasks.event_time import NEVER
 from driftline.tasks.judge import Judge
-from driftline.tasks.rules import JudgeSettings
+from driftline.tasks.model_rules import JudgeSettings
 from driftline.tasks.summarise import Summarise, SummariseSettings
 from driftline.tasks.views import OthersView, SummariseView
 
 log = logging.getLogger(__name__)
 
 ALERT_HEADERS = (("content-type", CONTENT_TYPE.encode()),)
-MOST_OTHERS = 20
+MAX_OTHERS = 20
 """Other groups that are told apart by name."""
 
 
@@ -263,7 +263,7 @@ class JudgeStage:
             self._alive.append(Outgoing(self._topics.alerts, dog.key.encode(), dog.encode(time), headers=ALERT_HEADERS))
 
     def _leave_alone(self, group: str) -> None:
-        self.others[group if group in self.others or len(self.others) < MOST_OTHERS else "(more)"] += 1
+        self.others[group if group in self.others or len(self.others) < MAX_OTHERS else "(more)"] += 1
         if not self._told_of_others:
             self._told_of_others = True
             log.warning(

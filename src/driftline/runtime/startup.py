@@ -5,12 +5,12 @@ from collections.abc import Callable
 from driftline.config import Settings, format_duration, missing_profiles
 from driftline.errors import ConfigError, TopicError
 from driftline.log.api import Log
-from driftline.runtime.rules import judge_settings
 from driftline.runtime.stage_names import SUMMARISE
+from driftline.runtime.task_settings import judge_settings
 from driftline.runtime.topics import topic_faults, topic_warnings
 from driftline.state.api import Store
 
-MOST_SKEW_MS = 5_000
+MAX_SKEW_MS = 5_000
 """Clocks further apart than this make ages and lags in `status` misleading. Results do not depend on any clock."""
 
 
@@ -58,7 +58,7 @@ def check_order(settings: Settings, store: Store) -> None:
 def clock_warnings(store: Store, now_ms: int) -> list[str]:
     """Compare this machine's clock with the store's."""
     skew = now_ms - store.time_ms()
-    if abs(skew) <= MOST_SKEW_MS:
+    if abs(skew) <= MAX_SKEW_MS:
         return []
     direction = "ahead of" if skew > 0 else "behind"
     return [

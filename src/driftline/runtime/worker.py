@@ -22,7 +22,7 @@ from driftline.runtime.owning import OwnedTasks
 from driftline.runtime.pausing import AWAY, RETRY_S, Pausing
 from driftline.runtime.progress import Progress, samples
 from driftline.runtime.stages import StageKind, pipeline
-from driftline.state.api import Outcome, Store
+from driftline.state.api import CommitOutcome, Store
 from driftline.tasks.warming import warm_up
 
 log = logging.getLogger(__name__)
@@ -317,7 +317,7 @@ class Worker:
         except StateCorrupt as error:
             self._tasks.give_up(owned, error)
             return
-        if outcome in (Outcome.OK, Outcome.ALREADY):
+        if outcome in (CommitOutcome.OK, CommitOutcome.ALREADY):
             stage = owned.stage.name
             self.progress.checkpoints[stage] += 1
             self.progress.bytes[stage] += pending.size

@@ -31,7 +31,7 @@ from driftline.sketches.classes import (
 )
 from driftline.sketches.keys import KEY_BITS, Ints
 
-MOST_VALUES = 2.0**52
+MAX_VALUES = 2.0**52
 """Values in stored sketches: far more than come, and few enough for sums over many sketches."""
 CLASSES = (NARROW, MIDDLE, WIDE, PLAIN)
 _LOW_BITS = 32
@@ -91,7 +91,7 @@ def unpack_cells(arrays: Mapping[str, NDArray[Any]]) -> Cells:
         if fault:
             raise corrupt("sketches", _FAULTS[fault])
         starts = starts[cells:]
-    if out[1].sum(dtype=np.float64) > MOST_VALUES:
+    if out[1].sum(dtype=np.float64) > MAX_VALUES:
         raise corrupt("sketches", "there are more values than can be counted")
     return Cells(ids, shifts, sizes, *out)
 

@@ -3,7 +3,7 @@
 `driftline.state.redis` has `RedisStore`, and is imported only by those who need redis-py.
 """
 
-from driftline.state.api import Claim, Commit, Committed, Outcome, Store, TaskId, TaskInfo, Word
+from driftline.state.api import Claim, Commit, CommitOutcome, Committed, Store, TaskId, TaskInfo, Word
 from driftline.state.memory import MemoryStore
 
-__all__ = ["Claim", "Commit", "Committed", "MemoryStore", "Outcome", "Store", "TaskId", "TaskInfo", "Word"]
+__all__ = ["Claim", "Commit", "CommitOutcome", "Committed", "MemoryStore", "Store", "TaskId", "TaskInfo", "Word"]

@@ -20,7 +20,7 @@ _FORMS: Final = (
 _ESCAPES: Final = "in a password, write / as %2F, # as %23, ? as %3F, @ as %40 and & as %26"
 
 
-class Kind(Enum):
+class RedisKind(Enum):
     """What an address leads to."""
 
     SERVER = "server"
@@ -29,10 +29,10 @@ class Kind(Enum):
 
 
 _KINDS: Final = {
-    "redis": Kind.SERVER,
-    "unix": Kind.SERVER,
-    "redis+sentinel": Kind.SENTINELS,
-    "redis+cluster": Kind.CLUSTER,
+    "redis": RedisKind.SERVER,
+    "unix": RedisKind.SERVER,
+    "redis+sentinel": RedisKind.SENTINELS,
+    "redis+cluster": RedisKind.CLUSTER,
 }
 
 
@@ -42,7 +42,7 @@ class RedisAddress:
 
     name: str
     """For people: "Redis at host:6379/0"."""
-    kind: Kind
+    kind: RedisKind
     options: dict[str, Any] = field(repr=False)
     """Keyword arguments for redis-py's connections to a server with keys; the password is among them."""
     tls: bool = False
@@ -77,7 +77,7 @@ def parse_redis_url(url: str) -> RedisAddress:
         raise _refused("names no host", _ESCAPES)
     if any(port == 0 for _, port in places):
         raise _refused("names port 0, to which nobody can connect")
-    if len(places) > 1 and kind is Kind.SERVER:
+    if len(places) > 1 and kind is RedisKind.SERVER:
         raise _refused("names several hosts, which only redis+sentinel:// and redis+cluster:// take")
     path = unquote(parts.path).strip("/")
     sentinel_options: dict[str, Any] = {}
@@ -87,9 +87,9 @@ def parse_redis_url(url: str) -> RedisAddress:
     if parts.scheme == "unix":
         place = options["path"] = unquote(parts.path)
         database = query.pop("db", "0")
-    elif kind is Kind.SERVER:
+    elif kind is RedisKind.SERVER:
         options |= {"host": places[0][0], "port": places[0][1]}
-    elif kind is Kind.SENTINELS:
+    elif kind is RedisKind.SENTINELS:
         service, _, database = path.partition("/")
         if not service:
             raise _refused(
@@ -102,7 +102,7 @@ def parse_redis_url(url: str) -> RedisAddress:
         allowed = (*allowed, *_SENTINEL_OPTIONS)
     if not (database.isascii() and database.isdecimal()):
         raise _refused("does not end in a database number")
-    if kind is Kind.CLUSTER and int(database):
+    if kind is RedisKind.CLUSTER and int(database):
         raise _refused("names a database, and a cluster has database 0 only: leave it out, and use redis.prefix")
     for name in query:
         if name not in allowed:
@@ -111,13 +111,13 @@ def parse_redis_url(url: str) -> RedisAddress:
             )
             raise _refused(f"has an option that is not known, or one twice; {takes}")
     options |= _login(parts) | query
-    sentinel_options |= query if kind is Kind.SENTINELS else {}
-    if kind is not Kind.CLUSTER:
+    sentinel_options |= query if kind is RedisKind.SENTINELS else {}
+    if kind is not RedisKind.CLUSTER:
         options["db"] = int(database)
     name = {
-        Kind.SERVER: f"Redis at {place}/{int(database)}",
-        Kind.SENTINELS: f"Redis service {service}/{int(database)} of the sentinels at {place}",
-        Kind.CLUSTER: f"Redis Cluster at {place}",
+        RedisKind.SERVER: f"Redis at {place}/{int(database)}",
+        RedisKind.SENTINELS: f"Redis service {service}/{int(database)} of the sentinels at {place}",
+        RedisKind.CLUSTER: f"Redis Cluster at {place}",
     }[kind]
     return RedisAddress(name, kind, options, tls, places, service, sentinel_options)
 

@@ -20,7 +20,7 @@ class TaskId:
     partition: int
 
 
-class Outcome(Enum):
+class CommitOutcome(Enum):
     """The answer to a commit or an acknowledgement."""
 
     OK = "ok"
@@ -64,7 +64,7 @@ class Commit:
 class Committed:
     """What came of a commit."""
 
-    outcome: Outcome
+    outcome: CommitOutcome
     last_outbox: int = 0
     """The highest outbox number given out so far (OK and ALREADY only)."""
     detail: str = ""
@@ -127,7 +127,7 @@ class Store(Protocol):
         """
         ...
 
-    def ack(self, claim: Claim, through: int) -> Outcome:
+    def ack(self, claim: Claim, through: int) -> CommitOutcome:
         """Drop outbox entries numbered `through` and lower. OK, FENCED or CORRUPT; repeating it is harmless.
 
         In a store that went back, `through` may be above the last number given out: those numbers are given out again.

@@ -21,7 +21,7 @@ from redis.sentinel import (
 )
 
 from driftline.errors import StateDenied
-from driftline.state.address import Kind, RedisAddress
+from driftline.state.address import RedisAddress, RedisKind
 from driftline.state.permissions import SENTINEL, rules
 
 Client = redis.Redis | RedisCluster
@@ -66,11 +66,11 @@ def connections(address: RedisAddress, *, connect_timeout_s: float, command_time
         "driver_info": None,
     }
     match address.kind:
-        case Kind.SERVER:
+        case RedisKind.SERVER:
             return OneServer(address, common)
-        case Kind.SENTINELS:
-            return Watched(address, common)
-        case Kind.CLUSTER:
+        case RedisKind.SENTINELS:
+            return SentinelMaster(address, common)
+        case RedisKind.CLUSTER:
             return Clustered(address, common)
 
 
@@ -114,7 +114,7 @@ class OneServer:
         self._client.connection_pool.disconnect()
 
 
-class Watched:
+class SentinelMaster:
     """Whatever server the sentinels call the master of a service.
 
     They are asked for each new connection, and now and then: a master that was replaced as planned is told so after ten

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo, Word
+from driftline.state.api import Claim, Commit, CommitOutcome, Committed, TaskId, TaskInfo, Word
 from driftline.state.commits import decode_offsets, encode_offsets, fingerprint
 
 
@@ -61,16 +61,16 @@ class MemoryStore:
         with self._lock:
             stored = self._stored.get(claim.task)
             if (fenced := _fenced(stored, claim)) or stored is None:
-                return Committed(Outcome.FENCED, detail=fenced)
+                return Committed(CommitOutcome.FENCED, detail=fenced)
             found = (stored.sequence, stored.offsets)
             if found == (commit.expected_sequence + 1, offsets) and stored.fingerprint == name:
-                return Committed(Outcome.ALREADY, stored.outbox_last)
+                return Committed(CommitOutcome.ALREADY, stored.outbox_last)
             if found != (commit.expected_sequence, expected):
                 detail = (
                     f"expected commit {commit.expected_sequence} at {expected}, "
                     f"found commit {stored.sequence} at {stored.offsets}"
                 )
-                return Committed(Outcome.STALE, detail=detail)
+                return Committed(CommitOutcome.STALE, detail=detail)
             blobs = dict(stored.blobs)
             for blob, value in commit.writes.items():
                 if value is None:
@@ -89,17 +89,17 @@ class MemoryStore:
                 outbox_last=last,
                 committed_at=now,
             )
-            return Committed(Outcome.OK, last)
+            return Committed(CommitOutcome.OK, last)
 
-    def ack(self, claim: Claim, through: int) -> Outcome:
+    def ack(self, claim: Claim, through: int) -> CommitOutcome:
         """Drop outbox entries numbered `through` and lower."""
         with self._lock:
             stored = self._stored.get(claim.task)
             if _fenced(stored, claim) or stored is None:
-                return Outcome.FENCED
+                return CommitOutcome.FENCED
             left = tuple(entry for entry in stored.outbox if entry[0] > through)
             self._stored[claim.task] = replace(stored, outbox=left)
-            return Outcome.OK
+            return CommitOutcome.OK
 
     def tasks(self, group: str) -> list[TaskInfo]:
         """List the stored tasks of a group, in order."""

@@ -24,8 +24,8 @@ import msgspec
 import redis
 
 from driftline.errors import ConfigError, StateCorrupt, StateDenied, StateUnavailable
-from driftline.state.address import Kind, parse_redis_url
-from driftline.state.api import Claim, Commit, Committed, Outcome, TaskId, TaskInfo, Word
+from driftline.state.address import RedisKind, parse_redis_url
+from driftline.state.api import Claim, Commit, CommitOutcome, Committed, TaskId, TaskInfo, Word
 from driftline.state.commits import decode_offsets, encode_offsets, fingerprint
 from driftline.state.connections import Client, connections
 from driftline.state.refusals import ONE_NODE, REPLICA, refusals_explained
@@ -76,7 +76,7 @@ class RedisStore:
         address = parse_redis_url(url)
         self._place = address.name
         self._prefix = prefix
-        self._in_cluster = address.kind is Kind.CLUSTER
+        self._in_cluster = address.kind is RedisKind.CLUSTER
         self._connections = connections(
             address, connect_timeout_s=connect_timeout_s, command_timeout_s=command_timeout_s
         )
@@ -168,13 +168,13 @@ class RedisStore:
                 *commit.outbox,
             )
         outcome, outbox_last, detail = _texts(reply)
-        return Committed(Outcome(outcome), int(outbox_last), detail)
+        return Committed(CommitOutcome(outcome), int(outbox_last), detail)
 
-    def ack(self, claim: Claim, through: int) -> Outcome:
+    def ack(self, claim: Claim, through: int) -> CommitOutcome:
         """Drop outbox entries numbered `through` and lower."""
         with self._explained():
             outcome, _ = _texts(self._run(_ACK, self._keys(claim.task), claim.owner, claim.epoch, through))
-        return Outcome(outcome)
+        return CommitOutcome(outcome)
 
     def tasks(self, group: str) -> list[TaskInfo]:
         """List the stored tasks of a group, in order."""

@@ -22,7 +22,7 @@ from driftline.tables.table import Column
 
 TRUE, FALSE = ("true", "t", "yes", "y", "on", "1"), ("false", "f", "no", "n", "off", "0")
 """Booleans, in any case, where the reference says that the column holds booleans; else only true and false."""
-MOST_NAMED = 3
+MAX_NAMED = 3
 _CODE = r"^[+-]?0\d"
 _WORD = "[:/a-df-zA-DF-Z]"
 """In no number, however it is spelt."""
@@ -250,10 +250,10 @@ def _spelt_numbers(
 def _spoilers(frame: pl.LazyFrame, cells: _Cells, spoil: pl.DataFrame, said: int) -> str:
     number, words = int(spoil["times"].sum()), spoil["cell"].to_list()
     rows = frame.with_row_index("driftline row", offset=1).filter(cells.bare == words[0]).select("driftline row")
-    more = f" and {len(words) - MOST_NAMED} others" if len(words) > MOST_NAMED else ""
+    more = f" and {len(words) - MAX_NAMED} others" if len(words) > MAX_NAMED else ""
     return (
         f"{cells.name}: {number:,} of {said:,} cells {'is' if number == 1 else 'are'} no number, and stay text: "
-        f"{_quoted(words[:MOST_NAMED])}{more} (the first in row {rows.first().collect().item():,})"
+        f"{_quoted(words[:MAX_NAMED])}{more} (the first in row {rows.first().collect().item():,})"
     )
 
 

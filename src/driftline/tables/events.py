@@ -9,8 +9,8 @@ import polars as pl
 
 from driftline.errors import InputError
 from driftline.tables.mapping import ColumnMapping
-from driftline.tables.naming import Names
 from driftline.tables.predictions import prediction_of
+from driftline.tables.subjects_of_rows import Names
 from driftline.tables.table import Table, input_errors
 from driftline.tables.times import epoch_milliseconds
 from driftline.tables.watching import features_of

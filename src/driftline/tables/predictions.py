@@ -9,7 +9,7 @@ from driftline.errors import InputError
 from driftline.tables.mapping import ColumnMapping
 from driftline.tables.table import Table, class_name, input_errors
 
-MOST_CLASSES = 100
+MAX_CLASSES = 100
 """Numbers with more distinct values than this are a measured quantity, not the names of classes."""
 
 _POSITIVE_NAMES = ("1", "true", "yes", "y", "t", "positive", "pos")
@@ -90,7 +90,7 @@ def _classified(label: str | None, score: float | None, positive: str | None) ->
 
 def _positive_class(means: pl.DataFrame, column: str, *, numbers: bool) -> str | None:
     """Return the class that the score belongs to; None if it is that of whichever class was predicted."""
-    if means.height > MOST_CLASSES and numbers:
+    if means.height > MAX_CLASSES and numbers:
         raise InputError(
             f'--score-column: "{column}" has {means.height} different numbers, so it is a quantity and not a class; '
             "a score goes with a class: leave one of the two options out"

@@ -13,7 +13,7 @@ from driftline.tables.table import Table
 
 PANDAS_INDEX = re.compile(r"Unnamed: \d+(_level_\d+)?|__index_level_\d+__|level_\d+")
 """Names that pandas gives to its index when a table is written, or read again."""
-MOST_NAMED = 10
+MAX_NAMED = 10
 
 
 def features_of(table: Table, mapping: ColumnMapping) -> tuple[str, ...]:
@@ -42,9 +42,7 @@ def remarks(table: Table, mapping: ColumnMapping) -> list[str]:
     ]
     lists = [".".join(path) for path, dtype in paths if isinstance(dtype, (pl.List, pl.Array))]
     if lists:
-        named = ", ".join(lists[:MOST_NAMED]) + (
-            f" and {len(lists) - MOST_NAMED} more" if len(lists) > MOST_NAMED else ""
-        )
+        named = ", ".join(lists[:MAX_NAMED]) + (f" and {len(lists) - MAX_NAMED} more" if len(lists) > MAX_NAMED else "")
         found.append(f"of lists only the length is watched ({named}): give elements columns of their own to watch them")
     return found
 

@@ -21,7 +21,7 @@ from driftline.columns.signals import is_beside
 from driftline.incidents.incident import Subject, digest
 from driftline.panes.merging import Slice
 from driftline.panes.records import Group
-from driftline.sketches.summary import EVENTS, ROLES, Summary
+from driftline.sketches.group import EVENTS, ROLES, GroupSketch
 from driftline.tasks.capacity import FEW, Capacity
 from driftline.tasks.places import Places
 
@@ -54,7 +54,7 @@ class _OfModel:
 class Admitted:
     """What is watched of a slice, and who lost a place to what is new in it."""
 
-    groups: Mapping[Group, Summary]
+    groups: Mapping[Group, GroupSketch]
     versions: Collection[str] = ()
     segments: Collection[str] = ()
     subjects: Collection[Subject] = ()
@@ -153,8 +153,13 @@ class Admission:
         return Admitted(kept, versions, segments, subjects, model, gone)
 
     def _signals(
-        self, piece: Slice, at: int, places: Places[str], whole: Iterable[Summary], groups: Mapping[Group, Summary]
-    ) -> Mapping[Group, Summary]:
+        self,
+        piece: Slice,
+        at: int,
+        places: Places[str],
+        whole: Iterable[GroupSketch],
+        groups: Mapping[Group, GroupSketch],
+    ) -> Mapping[Group, GroupSketch]:
         """Return groups without the signals that have no place."""
         places.take({name for summary in whole for name in summary.signals if _is_field(name)}, piece.end)
         beyond = Counter[str]()

@@ -4,8 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
-MOST_ADOPTIONS = 50
-MOST_OF_A_SEGMENT = 5
+MAX_ADOPTIONS = 50
+MAX_OF_A_SEGMENT = 5
 """Entries of a trail that are kept, the newest: there may be a thousand segments, and the view holds all trails."""
 
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from driftline.columns.shape import plain_name
 from driftline.columns.signals import CODE_VERSION
+from driftline.sketches.group import GroupSketch, SignalRole
 from driftline.sketches.keys import key_numbers
-from driftline.sketches.summary import Role, Summary
 
-MOST_CODES = 20
+MAX_CODES = 20
 """Values remembered, the newest. A slice that holds more says nothing: they name something else than the code."""
 
 
@@ -33,18 +33,18 @@ class CodeVersions:
         self.since: dict[str, int] = dict(since or {})
         self.last: dict[str, int] = dict(last or {})
 
-    def take(self, start: int, summary: Summary) -> None:
+    def take(self, start: int, summary: GroupSketch) -> None:
         """Note what a slice holds."""
         if CODE_VERSION not in summary.signals:
             return
         found = _values(summary)
-        if len(found) > MOST_CODES:
+        if len(found) > MAX_CODES:
             return
         for code in found:
             if code not in self.since or start - self.last.get(code, start) > self._absence:
                 self.since[code] = start
             self.last[code] = start
-        while len(self.since) > MOST_CODES:
+        while len(self.since) > MAX_CODES:
             oldest = min(self.since, key=lambda code: (self.last.get(code, 0), code))
             del self.since[oldest]
             self.last.pop(oldest, None)
@@ -59,9 +59,9 @@ class CodeVersions:
         return max(found)[1] if found else ""
 
 
-def _values(summary: Summary) -> list[str]:
+def _values(summary: GroupSketch) -> list[str]:
     """Return the tag's values; a build's number as it is written."""
     slot = summary.signals.index(CODE_VERSION)
-    named = [summary.categories.get(key, f"#{key:010x}") for key in summary.counts(slot, Role.STRINGS)]
-    keys = np.array(list(summary.counts(slot, Role.NUMBERS)), dtype=np.int64)
+    named = [summary.categories.get(key, f"#{key:010x}") for key in summary.counts(slot, SignalRole.STRINGS)]
+    keys = np.array(list(summary.counts(slot, SignalRole.NUMBERS)), dtype=np.int64)
     return named + [plain_name(number) for number in key_numbers(keys).tolist()]

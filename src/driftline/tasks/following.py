@@ -10,7 +10,7 @@ import numpy as np
 
 from driftline.columns.signals import is_beside
 from driftline.evidence.bins import Quality
-from driftline.evidence.evalues import Evidence, Found, log_mean
+from driftline.evidence.evalues import Evidence, WindowEvidence, log_mean
 from driftline.evidence.onset import Onset
 from driftline.evidence.recovery import Recovery
 from driftline.evidence.sorts import above, risen
@@ -18,17 +18,17 @@ from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject
 from driftline.incidents.severity import LOSS, SERVICE, WARNING, severity_of
 from driftline.incidents.words import effect_size, sentence
 from driftline.sketches.keys import Bools, Floats, Ints
+from driftline.tasks.model_rules import ModelRules
+from driftline.tasks.prepared_reference import PreparedReference, metric, rounded
 from driftline.tasks.promise import promise
-from driftline.tasks.rules import ModelRules
-from driftline.tasks.seen import Seen
-from driftline.tasks.watched import Watched, metric, rounded
+from driftline.tasks.seen import SeenWindow
 
 NOTABLE = 3.0
 """Log e-value (e^3 = 20): of one window, it makes a signal part of an incident that opens with it; of the windows since
 one last spoke, it says that a signal has not come back."""
 LOST = [Quality.NULL, Quality.MISSING, Quality.OTHER_KIND, Quality.OUT_OF_RANGE]
 """What is critical if there is much of it; the last one is not of the service's own measures."""
-MOST_SIGNALS = 10
+MAX_SIGNALS = 10
 """In an alert. All that joined are followed."""
 
 
@@ -44,7 +44,7 @@ class Weighed:
         log_c: the threshold of log M.
     """
 
-    found: Found
+    found: WindowEvidence
     broken: Bools
     evidence: Evidence
     onset: Onset
@@ -55,7 +55,7 @@ class Weighed:
         self.evidence.reset(rows)
         window, total = self.found.window.copy(), self.found.total.copy()
         window[rows], total[rows] = -np.inf, -np.inf
-        return replace(self, found=Found(window, total))
+        return replace(self, found=WindowEvidence(window, total))
 
 
 class Following:
@@ -76,14 +76,14 @@ class Following:
         """Return the rows of the signals of an open incident."""
         return self._recoveries[kind].rows if kind in self._recoveries else np.zeros(0, dtype=np.int64)
 
-    def begin(self, kind: Kind, seen: Seen, weighed: Weighed) -> Incident:
+    def begin(self, kind: Kind, seen: SeenWindow, weighed: Weighed) -> Incident:
         """Open an incident of the signals with the most evidence; what is broken comes first."""
         found, broken, evidence = weighed.found, weighed.broken, weighed.evidence
         chosen = _chosen(found.total, found.window, broken)
         names = seen.view.names(kind)
         shares = np.exp(found.total - np.logaddexp.reduce(found.total))
         signals = []
-        for at in chosen[:MOST_SIGNALS].tolist():
+        for at in chosen[:MAX_SIGNALS].tolist():
             signal = seen.signal(kind, names[at], float(found.total[at]))
             signals.append(msgspec.structs.replace(signal, share=rounded(float(shares[at]))))
         signals.sort(key=lambda signal: (-round(signal.share, 2), -effect_size(signal), signal.name))
@@ -94,7 +94,7 @@ class Following:
             incident.false_alarms = None
         return incident
 
-    def follow(self, incident: Incident, seen: Seen, weighed: Weighed) -> bool:
+    def follow(self, incident: Incident, seen: SeenWindow, weighed: Weighed) -> bool:
         """Look at a further window of an open incident. Returns whether there is something to tell.
 
         Signals join it by the evidence that would open an incident without them: that of its own counts as nothing.
@@ -133,23 +133,29 @@ class Following:
         return True
 
     def _update(
-        self, incident: Incident, seen: Seen, found: Found, fresh: Ints, released: Ints, began: int | None
+        self,
+        incident: Incident,
+        seen: SeenWindow,
+        found: WindowEvidence,
+        fresh: Ints,
+        released: Ints,
+        began: int | None,
     ) -> None:
         """Say of an open incident what joined it, as rows in their order, and what came back."""
         kind, names = incident.kind, seen.view.names(incident.kind)
         members = self._recoveries[kind].rows
         back, joined = [names[row] for row in released.tolist()], [names[row] for row in fresh.tolist()]
         staying = {held.name: held for held in incident.signals if held.name not in (*back, *joined)}
-        signals = [seen.signal(kind, names[row], float(found.total[row])) for row in fresh[:MOST_SIGNALS].tolist()]
-        for name in list(staying)[: MOST_SIGNALS - len(signals)]:
+        signals = [seen.signal(kind, names[row], float(found.total[row])) for row in fresh[:MAX_SIGNALS].tolist()]
+        for name in list(staying)[: MAX_SIGNALS - len(signals)]:
             now = seen.signal(kind, name, staying[name].evidence)
             signals.append(msgspec.structs.replace(now, share=staying[name].share))
         incident.signals, incident.others = signals, len(members) - len(signals)
         incident.window = seen.window
-        incident.update = Update(seen.window.end, joined[:MOST_SIGNALS], back[:MOST_SIGNALS], began)
+        incident.update = Update(seen.window.end, joined[:MAX_SIGNALS], back[:MAX_SIGNALS], began)
         incident.summary = sentence(incident)
 
-    def compare(self, seen: Seen) -> Incident | None:
+    def compare(self, seen: SeenWindow) -> Incident | None:
         """Compare a window with the thresholds that the user fixed."""
         measured = seen.effects()
         passed: list[Signal] = []
@@ -161,11 +167,11 @@ class Following:
                 passed.append(seen.signal(Kind.THRESHOLD, name, 0.0))
         incident = self.open.get(Kind.THRESHOLD)
         if incident is None:
-            return self._start(Kind.THRESHOLD, seen, passed[:MOST_SIGNALS], seen.window.start) if passed else None
+            return self._start(Kind.THRESHOLD, seen, passed[:MAX_SIGNALS], seen.window.start) if passed else None
         if incident.window.size != seen.window.size:
             return None
         known = {signal.name for signal in incident.signals}
-        joining = [signal for signal in passed if signal.name not in known][: MOST_SIGNALS - len(known)]
+        joining = [signal for signal in passed if signal.name not in known][: MAX_SIGNALS - len(known)]
         if joining:
             incident.signals, incident.window = [*joining, *incident.signals], seen.window
             names = [signal.name for signal in joining]
@@ -199,7 +205,7 @@ class Following:
         """Let go of what was seen of the signals since incidents opened."""
         self._recoveries = {}
 
-    def _start(self, kind: Kind, seen: Seen, signals: list[Signal], began: int | None) -> Incident:
+    def _start(self, kind: Kind, seen: SeenWindow, signals: list[Signal], began: int | None) -> Incident:
         incident = Incident(
             subject=self._subject,
             kind=kind,
@@ -217,7 +223,7 @@ class Following:
         self.open[kind] = incident
         return incident
 
-    def _resolve(self, incident: Incident, seen: Seen) -> None:
+    def _resolve(self, incident: Incident, seen: SeenWindow) -> None:
         self._finish(incident, seen.window)
         incident.summary = sentence(incident)
 
@@ -237,13 +243,13 @@ class Following:
             for name, array in recovery.snapshot().items()
         }
 
-    def restore(self, kind: Kind, evidence: Evidence, view: Watched, held: Mapping[str, Any]) -> None:
+    def restore(self, kind: Kind, evidence: Evidence, view: PreparedReference, held: Mapping[str, Any]) -> None:
         """Take up what was seen of the signals of an open incident."""
         incident = self.open[kind]
         rows, bins = _rows(incident, view), evidence.shares.shape[1]
         self._recoveries[kind] = Recovery.restored(held, rows, incident.quiet, bins)
 
-    def _recovery(self, incident: Incident, evidence: Evidence, view: Watched) -> Recovery:
+    def _recovery(self, incident: Incident, evidence: Evidence, view: PreparedReference) -> Recovery:
         """Return what was seen of an incident's signals since it opened; it begins now if nothing is known of that."""
         if incident.kind not in self._recoveries:
             rows = _rows(incident, view)
@@ -252,7 +258,7 @@ class Following:
         return self._recoveries[incident.kind]
 
 
-def _rows(incident: Incident, view: Watched) -> Ints:
+def _rows(incident: Incident, view: PreparedReference) -> Ints:
     """Return the rows of an incident's signals, less those that the present reference does not know."""
     rows = {name: row for row, name in enumerate(view.names(incident.kind))}
     return np.array([rows[signal.name] for signal in incident.signals if signal.name in rows], dtype=np.int64)
@@ -265,7 +271,7 @@ def _chosen(total: Floats, window: Floats, broken: Bools) -> Ints:
     return chosen[np.lexsort((chosen, -total[chosen], ~broken[chosen]))]
 
 
-def _told(kind: Kind, seen: Seen, weighed: Weighed, rows: Ints) -> Bools:
+def _told(kind: Kind, seen: SeenWindow, weighed: Weighed, rows: Ints) -> Bools:
     """Mark the sorts of fault that an alert tells of signals: what is notable in this window, and moved most.
 
     EXPECTED stands for those that are broken: nothing as expected is left.
@@ -282,7 +288,7 @@ def _told(kind: Kind, seen: Seen, weighed: Weighed, rows: Ints) -> Bools:
     return found
 
 
-def _with_more_to_tell(incident: Incident, seen: Seen, weighed: Weighed, recovery: Recovery) -> Ints:
+def _with_more_to_tell(incident: Incident, seen: SeenWindow, weighed: Weighed, recovery: Recovery) -> Ints:
     """Return the signals with a fault of a sort that was not told, or so much of it by now that it is critical."""
     if incident.kind is not Kind.DATA_QUALITY:
         return np.zeros(0, dtype=np.int64)

@@ -22,14 +22,14 @@ from driftline.incidents.incident import Incident, Kind, Status, Subject, digest
 from driftline.panes.census import is_census
 from driftline.panes.merging import PaneMerger, Slice
 from driftline.panes.records import Group, PaneRecord, Rebase, Skip, Watermark, decode_command
-from driftline.sketches.summary import Summary
+from driftline.sketches.group import GroupSketch
 from driftline.tasks.admission import Admission
 from driftline.tasks.capacity import Capacity
-from driftline.tasks.learning import LEAST_SLICES, Packed
-from driftline.tasks.naming import name_change
-from driftline.tasks.references import References
+from driftline.tasks.levels import name_change
+from driftline.tasks.model_rules import JudgeSettings, ModelRules
+from driftline.tasks.reference_choice import References
+from driftline.tasks.reference_learning import MIN_SLICES, Packed
 from driftline.tasks.releases import Releases
-from driftline.tasks.rules import JudgeSettings, ModelRules
 from driftline.tasks.shown import Shown, show
 from driftline.tasks.silence import Silences, Usual, usual_pace
 from driftline.tasks.skips import Skips
@@ -50,9 +50,9 @@ it: they go on from these scores, and learn from now on (`evidence.baseline`). 4
 counted, and put all categories but ten into one bin. 5 knew no news, counted quiet windows of whole incidents, and told
 what was out of range twice: by its quality and by its drift."""
 READ_SUBJECTS = (1, 2, 3, 4, 5, SUBJECT_VERSION)
-MOST_SHOWN = 20_000
+MAX_SHOWN = 20_000
 """Signals that `status` shows of one task: some 6 MB, written with each checkpoint."""
-MOST_LEARNING = 512 << 20
+MAX_LEARNING = 512 << 20
 """Bytes of slices from which references are being learned. A busy model's of a day are 6 MB."""
 DETECTORS = "detectors"
 """The blob that says which release of river fed the detectors. State of before there was one has none."""
@@ -264,7 +264,7 @@ class Judge:
         gone = self._admission.count(census, at, tell=self._tells_of_models)
         self._let_go([subject for subject in self._subjects if subject.model in gone] if gone else [])
 
-    def _admit(self, piece: Slice, at: int) -> Mapping[Group, Summary]:
+    def _admit(self, piece: Slice, at: int) -> Mapping[Group, GroupSketch]:
         """Return what is watched of a slice; those whose places it takes are let go. See `_count`."""
         admitted = self._admission.admit(piece, at)
         self._let_go(admitted.driven_out(self._subjects))
@@ -301,7 +301,7 @@ class Judge:
                 self._hear(piece)
         self._late += not taken
 
-    def _learn(self, judge: SubjectJudge, piece: Slice, summary: Summary) -> Reference | None:
+    def _learn(self, judge: SubjectJudge, piece: Slice, summary: GroupSketch) -> Reference | None:
         """Give a subject its slice. If references that are being learned take too much, those that take most take less.
 
         Returns the reference that this slice completed.
@@ -309,8 +309,8 @@ class Judge:
         before = judge.learner.bytes
         reference = judge.take(piece.start, piece.end, summary)
         self._learning += judge.learner.bytes - before
-        while self._learning > MOST_LEARNING:
-            large = [other for other in self._subjects.values() if len(other.learner.slices) > LEAST_SLICES]
+        while self._learning > MAX_LEARNING:
+            large = [other for other in self._subjects.values() if len(other.learner.slices) > MIN_SLICES]
             if not large:
                 break
             most = max(large, key=lambda other: (other.learner.bytes, other.subject))
@@ -469,7 +469,7 @@ class Judge:
 
     def view(self) -> JudgeView:
         """Return what it tells the world: of many subjects the signals with the most evidence."""
-        shown = max(MOST_SHOWN // max(len(self._subjects), 1), 1)
+        shown = max(MAX_SHOWN // max(len(self._subjects), 1), 1)
         sources = self._merger.sources
         return JudgeView(
             mark=self._merger.mark,

@@ -16,14 +16,16 @@ from driftline.incidents.incident import Kind
 from driftline.incidents.severity import LOSS
 from driftline.sketches.keys import Bools, Ints
 from driftline.tasks.following import NOTABLE, Weighed
-from driftline.tasks.seen import Seen
+from driftline.tasks.seen import SeenWindow
 
 FREE = frozenset({Family.OUTPUT, Family.SERVICE})
 ABOUT = 0.8
 """Of two that are about the same evidence, the quality tells: a new category is one more bin to both."""
 
 
-def told_elsewhere(seen: Seen, weighed: Mapping[Kind, Weighed], members: Callable[[Kind], Ints]) -> dict[Kind, Bools]:
+def told_elsewhere(
+    seen: SeenWindow, weighed: Mapping[Kind, Weighed], members: Callable[[Kind], Ints]
+) -> dict[Kind, Bools]:
     """Mark by kind the signals whose change in this window is told by another kind.
 
     `members` returns the signals of a kind's open incident, as rows: what it told is not told again by the other kind,

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import msgspec
 
 from driftline.incidents.incident import Basis, FalseAlarms, Kind, Signal
-from driftline.tasks.rules import ModelRules
-from driftline.tasks.seen import Seen
+from driftline.tasks.model_rules import ModelRules
+from driftline.tasks.seen import SeenWindow
 
-LEAST_SHARE = 0.01
+MIN_SHARE = 0.01
 """Of an incident's evidence, for a signal to count among those that opened it."""
 
 
-def promise(seen: Seen, rules: ModelRules, kind: Kind, signals: Sequence[Signal]) -> FalseAlarms | None:
+def promise(seen: SeenWindow, rules: ModelRules, kind: Kind, signals: Sequence[Signal]) -> FalseAlarms | None:
     """Return the budget and its basis for the signals that an incident's evidence comes from; None for a threshold.
 
     Only they count: their evidence alone reaches the incident's threshold, and the budget holds for any set of signals
@@ -25,7 +25,7 @@ def promise(seen: Seen, rules: ModelRules, kind: Kind, signals: Sequence[Signal]
     wanted = (rules.windows, budget.count, budget.period_ms)
     if measured is not None and (measured.windows, measured.budget, measured.period_ms) != wanted:
         measured = None
-    names = [signal.name for signal in signals if signal.share >= LEAST_SHARE]
+    names = [signal.name for signal in signals if signal.share >= MIN_SHARE]
     refuted = measured is not None and measured.refutes
     if seen.view.independent(names, seen.window.size) and not refuted:
         return found

@@ -20,10 +20,10 @@ from driftline.codec import Count, Time
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import percent, summarise_incident
-from driftline.tasks.rules import ModelRules
+from driftline.tasks.model_rules import ModelRules
 
 VERSION_SIGNAL = "model_version"
-MOST_NAMED = 10
+MAX_NAMED = 10
 """Versions of which a release tells the shares, the new ones first."""
 GONE = 12
 """Longest windows without an answer, while others answer, after which a version is gone: if it comes back, that is a
@@ -90,7 +90,7 @@ class Releases:
         after = held.before
         order = sorted({*before, *after}, key=lambda version: (version not in new, -after.get(version, 0), version))
         signals = []
-        for version in order[:MOST_NAMED]:
+        for version in order[:MAX_NAMED]:
             old, now = (counts.get(version, 0) / sum(counts.values()) for counts in (before, after))
             effects = {"share_before": float(f"{old:.6g}"), "share_after": float(f"{now:.6g}")}
             told = _named(version), percent(old), percent(now)

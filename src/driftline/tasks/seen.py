@@ -17,18 +17,18 @@ from driftline.incidents.words import (
     number,
     percent,
 )
+from driftline.sketches.group import EVENTS, SignalRole
 from driftline.sketches.keys import Ints, category_key
-from driftline.sketches.summary import EVENTS, Role
-from driftline.tasks.watched import Watched, rounded, rounded_all
+from driftline.tasks.prepared_reference import PreparedReference, rounded, rounded_all
 
-MOST_NAMED = 10
+MAX_NAMED = 10
 """Names in an alert."""
 RISEN = 2.0
 """Times its share in the reference from which on a category is named that has no bin of its own."""
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenWindow:
     """What one window held.
 
     Args:
@@ -38,7 +38,7 @@ class Seen:
         news: what the vector cannot say.
     """
 
-    view: Watched
+    view: PreparedReference
     vector: Ints
     window: Window
     news: News = field(default_factory=News)
@@ -71,7 +71,7 @@ class Seen:
             elif what in (NEVER_SEEN, OUT_OF_RANGE):
                 named = self._shares(self._new_values(name))
             if name in self.news.kinds:
-                expected = KINDS.get(projection.role_of(slot) or Role.ODDITIES, "value")
+                expected = KINDS.get(projection.role_of(slot) or SignalRole.ODDITIES, "value")
                 became = f"{expected} → {max(self.news.kinds[name].items(), key=lambda each: each[1])[0]}"
             if what != OUT_OF_RANGE:
                 factor = None
@@ -82,7 +82,7 @@ class Seen:
                 values = int(projection.totals(self.vector)[slot])
                 shares = {value: count / values for value, count in self.news.values.get(name, {}).items()}
                 risen = {value: n for value, n in shares.items() if n > RISEN * self._before(slot, value)[0]}
-                named = {value: rounded(share) for value, share in list(risen.items())[:MOST_NAMED]}
+                named = {value: rounded(share) for value, share in list(risen.items())[:MAX_NAMED]}
                 if named:
                     what, share = next(iter(named.items()))
                     before, after = self._before(slot, what)[1], percent(share)
@@ -110,7 +110,7 @@ class Seen:
 
     def _shares(self, counts: Mapping[str, int]) -> dict[str, float]:
         """Return the shares of the window's events that the most frequent names had."""
-        return {name: rounded(count / max(self.window.count, 1)) for name, count in list(counts.items())[:MOST_NAMED]}
+        return {name: rounded(count / max(self.window.count, 1)) for name, count in list(counts.items())[:MAX_NAMED]}
 
     def _before(self, slot: int, category: str) -> tuple[float, str]:
         """Return the share of the reference's values that a category had at most, that of its bucket; and in words."""

@@ -7,7 +7,7 @@ from driftline.evidence.portraits import Portrait, portraits
 from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Subject, Window
 from driftline.sketches.keys import Ints
-from driftline.tasks.watched import Watched
+from driftline.tasks.prepared_reference import PreparedReference
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Shown:
     portraits: list[Portrait]
 
 
-def show(subject: Subject, watched: Watched, last: Counted) -> Shown:
+def show(subject: Subject, watched: PreparedReference, last: Counted) -> Shown:
     """Compare a window with what it was compared with when it was judged: the same phase of a season."""
     window = last.window
     projection = watched.at(window.start, window.size).projection

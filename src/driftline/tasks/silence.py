@@ -23,7 +23,7 @@ from driftline.evidence.volume import Totals
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import pace, summarise_silence
-from driftline.tasks.rules import ModelRules
+from driftline.tasks.model_rules import ModelRules
 
 PAUSES = 2
 """A silence is so many times as long as the longest pause that is known, and as the model's shortest window."""

@@ -11,9 +11,9 @@ from driftline.evidence.detectors import Fed
 from driftline.evidence.news import News
 from driftline.incidents.incident import Incident, Subject, Window
 from driftline.tasks.adoption import Adoption
-from driftline.tasks.rules import LearnRule
+from driftline.tasks.model_rules import LearnRule
+from driftline.tasks.prepared_reference import PreparedReference
 from driftline.tasks.shown import Counted
-from driftline.tasks.watched import Watched
 
 
 class Trail(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ def under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
-def last_counted(stored: StoredSubject, arrays: Mapping[str, Any], watched: Watched) -> Counted | None:
+def last_counted(stored: StoredSubject, arrays: Mapping[str, Any], watched: PreparedReference) -> Counted | None:
     """Return the window that was judged last; None where none was, or by a release that did not store it.
 
     Raises `StateCorrupt` where it does not fit its reference.

@@ -11,11 +11,11 @@ import msgspec
 from driftline.codec import Count, Time
 from driftline.columns.reasons import Reason
 from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
+from driftline.sketches.group import GroupSketch, SignalRole
 from driftline.sketches.keys import category_key
-from driftline.sketches.summary import Role, Summary
 from driftline.tasks.capacity import Capacity, opened, resolve
 
-FEWEST = 20
+MIN_LOST = 20
 """Refused records in a window below which no incident opens, whatever their share."""
 
 
@@ -37,13 +37,13 @@ class StreamJudge:
         self._capacity = capacity
         self._windows: dict[int, dict[str, int]] = {}
 
-    def take(self, start: int, end: int, summary: Summary) -> None:
+    def take(self, start: int, end: int, summary: GroupSketch) -> None:
         """Take in a slice of the stream's own panes."""
         window = self._windows.setdefault(start - start % self._window_ms, {})
         window["records"] = window.get("records", 0) + summary.events
         facts: dict[str, list[tuple[str, int]]] = {name: [] for name in summary.signals}
         for slot, name in enumerate(summary.signals):
-            for key, count in summary.counts(slot, Role.STRINGS).items():
+            for key, count in summary.counts(slot, SignalRole.STRINGS).items():
                 facts[name].append((summary.categories.get(key) or _LABELS.get(key, "unknown"), count))
         for fate, count in facts.get("fate", []):
             window[f"fate:{fate}"] = window.get(f"fate:{fate}", 0) + count
@@ -55,7 +55,7 @@ class StreamJudge:
             limit, _, named = name.partition(": ")
             self._capacity.note("", limit, end, 0, [named])
 
-    def supplement(self, start: int, end: int, summary: Summary, mark: int) -> bool:
+    def supplement(self, start: int, end: int, summary: GroupSketch, mark: int) -> bool:
         """Take in what came for a slice that was taken before. Returns False where its window was judged."""
         if start - start % self._window_ms + self._window_ms <= mark:
             return False
@@ -80,7 +80,7 @@ class StreamJudge:
                 if name.startswith("fate:") and name != f"fate:{Reason.ACCEPTED.label}"
             }
             lost = sum(refused.values())
-            bad = lost >= FEWEST and lost > self._share * records
+            bad = lost >= MIN_LOST and lost > self._share * records
             if bad and self.incident is None:
                 ranked = sorted(refused.items(), key=lambda item: (-item[1], item[0]))
                 signals = [Signal(name, 0.0, {"count": float(count)}) for name, count in ranked]

@@ -25,24 +25,24 @@ from driftline.evidence.seasons import carried
 from driftline.incidents.budget import KIND_SHARES
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.panes.windows import window_starts
+from driftline.sketches.group import GroupSketch
 from driftline.sketches.keys import Bools, Ints
-from driftline.sketches.summary import Summary
-from driftline.tasks.adoption import MOST_ADOPTIONS, MOST_OF_A_SEGMENT, Adoption, Origin
+from driftline.tasks.adoption import MAX_ADOPTIONS, MAX_OF_A_SEGMENT, Adoption, Origin
 from driftline.tasks.codes import CodeVersions
 from driftline.tasks.following import NOTABLE, Following, Weighed
-from driftline.tasks.learning import Learner
+from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.overlaps import told_elsewhere
-from driftline.tasks.rules import ModelRules
-from driftline.tasks.seen import Seen
+from driftline.tasks.prepared_reference import PreparedReference, rounded, rounded_all
+from driftline.tasks.reference_learning import Learner
+from driftline.tasks.seen import SeenWindow
 from driftline.tasks.shown import Counted
 from driftline.tasks.stored import StoredSubject, Trail, last_counted, under
-from driftline.tasks.watched import Watched, rounded, rounded_all
 
 OWN_KINDS = tuple(kind for kind in KIND_SHARES if kind is not Kind.VOLUME)
 """Kinds of a version or a segment. How many events there are is a matter of the whole model (see `volume`)."""
 SHOWN = (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT)
 """Kinds whose signals are measured for `status`, strongest evidence first."""
-MOST_SHOWN = 50
+MAX_SHOWN = 50
 RECENT = 20
 """Windows before an incident in which a detection is taken to be of the same change."""
 
@@ -71,8 +71,8 @@ class SubjectJudge:
         self.codes = CodeVersions(rules.longest_window)
         self.heard = 0
         """The end of the newest slice."""
-        self.watched: Watched | None = None
-        self._seen: Seen | None = None
+        self.watched: PreparedReference | None = None
+        self._seen: SeenWindow | None = None
         """The window judged last; None after a restart."""
         self.last: Counted | None = None
         """What it held, also after a restart."""
@@ -87,13 +87,13 @@ class SubjectJudge:
         self._onsets: dict[tuple[int, Kind], Onset] = {}
         self._detectors: list[Replayed] = []
 
-    def adopt(self, watched: Watched | None, adoption: Adoption) -> list[Incident]:
+    def adopt(self, watched: PreparedReference | None, adoption: Adoption) -> list[Incident]:
         """Compare with another reference, or with none while one is learned; the audit trail says since when and why.
 
         Returns the incidents that were open: compared with the reference before, they are over.
         """
         closed = self.following.close_all(self.last_window, f"the reference changed ({adoption.origin})")
-        self.history = [*self.history, adoption][-(MOST_OF_A_SEGMENT if self.subject.segment else MOST_ADOPTIONS) :]
+        self.history = [*self.history, adoption][-(MAX_OF_A_SEGMENT if self.subject.segment else MAX_ADOPTIONS) :]
         self._measured, self._totals = [], {}
         if watched is None:
             self.watched = None
@@ -107,7 +107,7 @@ class SubjectJudge:
         """Where the reference in force comes from."""
         return self.history[-1].origin if self.history else Origin.LEARNING
 
-    def watch(self, watched: Watched, since: int) -> None:
+    def watch(self, watched: PreparedReference, since: int) -> None:
         """Compare with this reference all slices that start at or after `since`."""
         self.watched = watched
         self.last = None
@@ -137,12 +137,12 @@ class SubjectJudge:
             Replayed(name, signal, partial(make, run_length), fed.get((name, signal))) for name, signal, make in chosen
         ]
 
-    def _fresh_evidence(self, kind: Kind, size: int, view: Watched) -> Evidence | None:
+    def _fresh_evidence(self, kind: Kind, size: int, view: PreparedReference) -> Evidence | None:
         if kind is Kind.MIX and self.subject.segment:
             return None
         return view.evidence(kind, size, self._allowance(kind), self._rules.min_effect)
 
-    def _turn(self, size: int, start: int) -> Watched:
+    def _turn(self, size: int, start: int) -> PreparedReference:
         """Return what the window that starts at `start` is compared with: the phase of the season that it is in."""
         assert self.watched is not None
         view = self.watched.at(start, size)
@@ -158,7 +158,7 @@ class SubjectJudge:
         rules = self._rules
         return rules.budget.allowance(kind, sizes=len(rules.windows), segment_rank=self.rank, segmented=rules.segmented)
 
-    def take(self, start: int, end: int, summary: Summary) -> Reference | None:
+    def take(self, start: int, end: int, summary: GroupSketch) -> Reference | None:
         """Take in a slice. Returns the reference if this slice completed its learning: then call `adopt`."""
         self.heard = end
         self.codes.take(start, summary)
@@ -181,7 +181,7 @@ class SubjectJudge:
                     detector.update(score, start, sizes.get(detector.signal, KNOWN))
         return learned
 
-    def supplement(self, start: int, end: int, summary: Summary, mark: int) -> bool:
+    def supplement(self, start: int, end: int, summary: GroupSketch, mark: int) -> bool:
         """Take in what came for a slice that was taken before; windows that end at or before `mark` were judged.
 
         Returns False where it belongs to one of those.
@@ -261,7 +261,7 @@ class SubjectJudge:
     def _judge(self, vector: Ints, news: News, start: int, size: int) -> list[Incident]:
         assert self.watched is not None
         window = Window(start, start + size, self.watched.projection.events(vector))
-        seen = self._seen = Seen(self._turn(size, start), vector, window, news)
+        seen = self._seen = SeenWindow(self._turn(size, start), vector, window, news)
         self.last, self.last_window, self._measured = Counted(window, vector, news), window, None
         changed: list[Incident | None] = []
         enough = window.count >= self._rules.min_events
@@ -281,7 +281,7 @@ class SubjectJudge:
                 self._began(incident)
         return found
 
-    def _weigh(self, kind: Kind, seen: Seen, evidence: Evidence) -> Weighed:
+    def _weigh(self, kind: Kind, seen: SeenWindow, evidence: Evidence) -> Weighed:
         """Add a window to the evidence."""
         size, onset = seen.window.size, self._onsets[seen.window.size, kind]
         counts = seen.counts(kind)
@@ -292,7 +292,7 @@ class SubjectJudge:
         threshold = self._rules.budget.log_threshold(self._allowance(kind), size)
         return Weighed(found, broken, evidence, onset, threshold)
 
-    def _decide(self, kind: Kind, seen: Seen, weighed: Weighed, elsewhere: Bools) -> Incident | None:
+    def _decide(self, kind: Kind, seen: SeenWindow, weighed: Weighed, elsewhere: Bools) -> Incident | None:
         """Return the incident that a window opens, changes or resolves; what is told elsewhere joins none."""
         elsewhere[self.following.members(kind)] = False
         if elsewhere.any():
@@ -332,7 +332,7 @@ class SubjectJudge:
             self._measured = []
             if not self.subject.segment:
                 found, signals = self._seen.effects(), self._seen.view.projection.signals
-                strongest = sorted(self._totals.items(), key=lambda held: (-held[1], held[0]))[:MOST_SHOWN]
+                strongest = sorted(self._totals.items(), key=lambda held: (-held[1], held[0]))[:MAX_SHOWN]
                 self._measured = [
                     Signal(name, rounded(total), rounded_all(found.of(signals.index(name))))
                     for name, total in strongest
@@ -380,7 +380,7 @@ class SubjectJudge:
         )
         return value, arrays
 
-    def restore(self, stored: StoredSubject, arrays: Mapping[str, Any], watched: Watched | None) -> None:
+    def restore(self, stored: StoredSubject, arrays: Mapping[str, Any], watched: PreparedReference | None) -> None:
         """Take up a snapshot. `watched` is the reference it names, or another one: then evidence starts anew.
 
         Windows and evidence of sizes that are no longer asked for are let go. Raises `StateCorrupt`, or what a wrong
@@ -414,7 +414,9 @@ class SubjectJudge:
         fed = {(name, signal): held for name, signal, held in stored.detectors}
         self._detectors = self._make_detectors(list(dict.fromkeys(held.signal for held in self._detectors)), fed)
 
-    def _restore_counted(self, stored: StoredSubject, arrays: Mapping[str, Any], watched: Watched, layout: str) -> None:
+    def _restore_counted(
+        self, stored: StoredSubject, arrays: Mapping[str, Any], watched: PreparedReference, layout: str
+    ) -> None:
         """Take up windows and evidence; where no layout is known, only evidence of as many bins as today's."""
         for number, key in enumerate(stored.windows):
             vector: Ints = arrays[f"window/{number}"]

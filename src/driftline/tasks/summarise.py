@@ -36,8 +36,8 @@ from driftline.panes.groups import Naming
 from driftline.panes.open import OpenPanes
 from driftline.panes.records import GROUP_STEP, PaneRecord, Watermark
 from driftline.sketches.cells import from_buckets
+from driftline.sketches.group import ROLES, Oddity, SignalRole
 from driftline.sketches.keys import Bools, Ints
-from driftline.sketches.summary import ROLES, Oddity, Role
 from driftline.tasks.event_time import NEVER, EventTime
 
 TASK_VERSION = 6
@@ -55,7 +55,7 @@ NAMES = 3
 _STREAM_SIGNALS = ("events", "fate", "beyond_limits", "beyond_names")
 FEW = 3
 """Names of one limit that a pane of the stream tells."""
-MOST_FACTS = 1_000
+MAX_FACTS = 1_000
 """Fates and names that are remembered."""
 LOOK = 20_000
 """Records after each of which it is seen whether places are to be given back: so that batches do not show."""
@@ -295,9 +295,9 @@ class Summarise:
         buckets: list[tuple[int, int, int]] = []
         for (pane, slot, name), number in found.items():
             start = self._panes.open(STREAM, pane * length, length) * GROUP_STEP
-            buckets.append((start + slot * ROLES + Role.STRINGS, self._stream_keys[name], number))
+            buckets.append((start + slot * ROLES + SignalRole.STRINGS, self._stream_keys[name], number))
             if slot == FATE:
-                buckets.append((start + Role.ODDITIES, Oddity.EVENT, number))
+                buckets.append((start + SignalRole.ODDITIES, Oddity.EVENT, number))
         if buckets:
             cells, keys, counts = np.ascontiguousarray(np.array(buckets, dtype=np.int64).T)
             ids, cell = np.unique(cells, return_inverse=True)
@@ -365,7 +365,7 @@ class Summarise:
         self._flushes += self._idle
         first = until // self._settings.stream_pane_ms
         self._named = {pane: held for pane, held in self._named.items() if pane < 0 or pane >= first}
-        if len(self._stream_keys.names) > MOST_FACTS:
+        if len(self._stream_keys.names) > MAX_FACTS:
             self._stream_keys.trim(self._panes.category_keys())
         return list(with_census(panes))
 

@@ -21,26 +21,26 @@ import numpy as np
 from driftline.codec import Count, Span, Time, corrupt, pack, unpack
 from driftline.evidence.onset import Onset
 from driftline.evidence.reference import Reference
-from driftline.evidence.seasons import LEAST_SEASONS, Season
+from driftline.evidence.seasons import MIN_SEASONS, Season
 from driftline.evidence.volume import Totals, Volume, VolumeEvidence
 from driftline.evidence.zones import zone_names
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Window, digest
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import number, summarise_incident
 from driftline.panes.records import Rebase
-from driftline.sketches.summary import EVENTS
-from driftline.tasks.adoption import MOST_OF_A_SEGMENT, Origin
-from driftline.tasks.learning import longer_slice
-from driftline.tasks.rules import LearnRule, ModelRules
+from driftline.sketches.group import EVENTS
+from driftline.tasks.adoption import MAX_OF_A_SEGMENT, Origin
+from driftline.tasks.model_rules import LearnRule, ModelRules
+from driftline.tasks.prepared_reference import rounded
+from driftline.tasks.reference_learning import longer_slice
 from driftline.tasks.silence import Usual, usual_pace
-from driftline.tasks.watched import rounded
 
 VERSION = 1
-MOST_SLICES = 4_096
+MAX_SLICES = 4_096
 """Slices kept while learning. When there are more, neighbours are merged into longer ones."""
 QUIET_WINDOWS = 3
 """Usual windows in a row, nearer to what was usual than half of the change, after which an incident resolves."""
-MOST_MISSING = 1_000
+MAX_MISSING = 1_000
 """Windows without events that are weighed when events return: after that, nothing new can be learned from silence."""
 
 
@@ -118,7 +118,7 @@ class VolumeJudge:
         for size in self._evidence:
             held = self._open[size]
             place = start - start % size
-            earliest = place - MOST_MISSING * size
+            earliest = place - MAX_MISSING * size
             for missing in range(max(max(held, default=place), earliest), place, size):
                 held.setdefault(missing, 0)
             for forgotten in [window for window in held if window < earliest]:
@@ -155,13 +155,13 @@ class VolumeJudge:
         """Count a slice of good times. Returns whether there is enough to learn from."""
         self._note(start, events)
         rule = self._state.rule
-        span = max(rule.span_ms, LEAST_SEASONS * self._season.length)
+        span = max(rule.span_ms, MIN_SEASONS * self._season.length)
         return end - min(self._learned) >= span and sum(self._learned.values()) >= rule.events
 
     def _note(self, start: int, events: int) -> None:
         place = start - start % self._slice_ms
         self._learned[place] = self._learned.get(place, 0) + events
-        while len(self._learned) > MOST_SLICES:
+        while len(self._learned) > MAX_SLICES:
             self._slice_ms = longer_slice(self._slice_ms, self._sizes)
             finer, self._learned = self._learned, {}
             for begin, held in finer.items():
@@ -187,7 +187,7 @@ class VolumeJudge:
         reference = Reference.decode(command.reference) if command.reference else None
         if reference is not None and not reference.complete:
             return []
-        self._state.commands = [*self._state.commands, asked][-MOST_OF_A_SEGMENT:]
+        self._state.commands = [*self._state.commands, asked][-MAX_OF_A_SEGMENT:]
         self._learned, self._slice_ms = {}, self._rules.pane_ms
         self._state.learning = reference is None
         if command.learn is not None:

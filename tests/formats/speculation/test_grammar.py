@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.formats.shapes import Kind
+from driftline.formats.shapes import FieldKind
 from driftline.formats.speculation.grammar import END, START, Grammar, Path, parts_of
 
 
@@ -14,10 +14,10 @@ def test_a_record_is_pieces_and_values() -> None:
     assert found is not None
     parts, last = found
     assert [(part.piece, part.path, part.kind) for part in parts] == [
-        (b'{ "model":"m", "event_id": ', ("event_id",), Kind.NUMBER),
-        (b',"features":{"x":', ("features", "x"), Kind.NUMBER),
-        (b',"geo":{"lat":', ("features", "geo", "lat"), Kind.NULL),
-        (b'}} ,"ok":', ("ok",), Kind.BOOLEAN),
+        (b'{ "model":"m", "event_id": ', ("event_id",), FieldKind.NUMBER),
+        (b',"features":{"x":', ("features", "x"), FieldKind.NUMBER),
+        (b',"geo":{"lat":', ("features", "geo", "lat"), FieldKind.NULL),
+        (b'}} ,"ok":', ("ok",), FieldKind.BOOLEAN),
     ]
     assert last == b"}"
 

@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from driftline.formats.event_shape import EventShape
-from driftline.formats.shapes import BODY, Kind, Node
+from driftline.formats.shapes import BODY, FieldKind, Node
 from driftline.formats.shapes import CODE as CODE_PATH
 from driftline.formats.speculation.grammar import END, START, Grammar, Part, Path
 from driftline.formats.speculation.walk import BOOLEANS, CODE, ID, NUMBERS, PASSED, STRINGS, TIME, VALUE
+from driftline.sketches.group import ROLES, SignalRole
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import ROLES, Role
 
-_SCALARS = Kind.NUMBER | Kind.STRING | Kind.NULL
-_BITS = ((Kind.NUMBER, NUMBERS), (Kind.STRING, STRINGS), (Kind.BOOLEAN, BOOLEANS))
+_SCALARS = FieldKind.NUMBER | FieldKind.STRING | FieldKind.NULL
+_BITS = ((FieldKind.NUMBER, NUMBERS), (FieldKind.STRING, STRINGS), (FieldKind.BOOLEAN, BOOLEANS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def field_at(shape: EventShape, path: Path) -> Field | None:
     if path == ("event_id",):
         return Field(ID, _SCALARS)
     if path == ("event_time",):
-        return Field(TIME, Kind.STRING | Kind.NUMBER)
+        return Field(TIME, FieldKind.STRING | FieldKind.NUMBER)
     if path == ("model_version",):
         return Field(CODE, _SCALARS, code=0)
     node: Node | None = shape.root
@@ -52,7 +52,7 @@ def field_at(shape: EventShape, path: Path) -> Field | None:
         return None
     number, category = ".".join(path), ".".join(path)
     if path == ("prediction",):  # null there is no prediction at all
-        number, category, kinds = "prediction.value", "prediction.label", kinds & ~Kind.NULL
+        number, category, kinds = "prediction.value", "prediction.label", kinds & ~FieldKind.NULL
     return Field(VALUE, kinds, shape.signals.get(number, -1), shape.signals.get(category, -1))
 
 
@@ -66,7 +66,7 @@ def describes(shape: EventShape, parts: Sequence[Part]) -> bool:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class FieldPlan:
     """A model's grammars compiled; positions count from 0 within it. See `walk.Grammars` for the arrays."""
 
     numbers: int
@@ -86,16 +86,16 @@ class Plan:
     pieces: bytes
 
 
-def plan(shape: EventShape, grammars: Sequence[Grammar]) -> Plan:
+def plan(shape: EventShape, grammars: Sequence[Grammar]) -> FieldPlan:
     """Lay out the columns of a model and compile its grammars."""
     paths = list(dict.fromkeys(path for grammar in grammars for path in grammar.order))
     held = {path: found for path in paths if (found := field_at(shape, path)) is not None}
     numbers, strings, booleans = (
         [path for path, found in held.items() if found.role == VALUE and found.kinds & kind]
-        for kind in (Kind.NUMBER, Kind.STRING, Kind.BOOLEAN)
+        for kind in (FieldKind.NUMBER, FieldKind.STRING, FieldKind.BOOLEAN)
     )
     # What has only been null has a column of numbers, as in the careful decoder.
-    numbers += [path for path, found in held.items() if found.role == VALUE and found.kinds == Kind.NULL]
+    numbers += [path for path, found in held.items() if found.role == VALUE and found.kinds == FieldKind.NULL]
     codes = [path for path, found in held.items() if found.role == CODE]
     column = iter(range(len(numbers) + len(strings) + len(booleans) + len(codes)))
     number_of, string_of, boolean_of, code_of = (
@@ -109,7 +109,7 @@ def plan(shape: EventShape, grammars: Sequence[Grammar]) -> Plan:
             code_of.get(path, string_of.get(path, -1)),
             boolean_of.get(path, -1),
             int(sum(path in columns for columns in (number_of, string_of, boolean_of)) > 1),
-            int(bool(found.kinds & Kind.NULL)),
+            int(bool(found.kinds & FieldKind.NULL)),
         )
         for path, found in held.items()
     }
@@ -130,14 +130,14 @@ def plan(shape: EventShape, grammars: Sequence[Grammar]) -> Plan:
                 pieces += piece
             edges_from.append(len(edges))
     code_columns = {held[path].code: at for path, at in code_of.items()}
-    return Plan(
+    return FieldPlan(
         numbers=len(numbers),
         codes=len(numbers) + len(strings) + len(booleans),
         width=len(numbers) + len(strings) + len(booleans) + len(codes),
         number_slots=np.array([held[path].number_slot for path in numbers], dtype=np.int64),
         category_cells=np.array(
-            [held[path].category_slot * ROLES + Role.STRINGS for path in strings]
-            + [held[path].category_slot * ROLES + Role.BOOLEANS for path in booleans],
+            [held[path].category_slot * ROLES + SignalRole.STRINGS for path in strings]
+            + [held[path].category_slot * ROLES + SignalRole.BOOLEANS for path in booleans],
             dtype=np.int64,
         ),
         body=np.flatnonzero([path[0] in BODY for path in (*numbers, *strings, *booleans)]),

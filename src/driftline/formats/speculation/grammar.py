@@ -15,12 +15,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from driftline.formats.shapes import Kind
+from driftline.formats.shapes import FieldKind
 
 Path = tuple[str, ...]
 START: Path = ()
 END: Path = ("\n",)
-MOST_EDGES = 1_000
+MAX_EDGES = 1_000
 """Of one grammar: of a model with fields that come and go, the usual sequences are learned, the rest read with care."""
 
 
@@ -30,11 +30,11 @@ class Part:
 
     piece: bytes
     path: Path
-    kind: Kind
+    kind: FieldKind
 
 
 _LEXEME = re.compile(rb'[ \t\n\r]*([{}\[\],:]|"(?:[^"\\]|\\.)*"|[^ \t\n\r{}\[\],:"]+)', re.DOTALL)
-_KINDS = {b'"': Kind.STRING, b"t": Kind.BOOLEAN, b"f": Kind.BOOLEAN, b"n": Kind.NULL}
+_KINDS = {b'"': FieldKind.STRING, b"t": FieldKind.BOOLEAN, b"f": FieldKind.BOOLEAN, b"n": FieldKind.NULL}
 
 
 def parts_of(record: bytes) -> tuple[list[Part], bytes] | None:
@@ -80,7 +80,7 @@ def parts_of(record: bytes) -> tuple[list[Part], bytes] | None:
             name = None
             if path == ("model",):
                 continue
-            parts.append(Part(record[begin : found.start(1)], path, _KINDS.get(text[:1], Kind.NUMBER)))
+            parts.append(Part(record[begin : found.start(1)], path, _KINDS.get(text[:1], FieldKind.NUMBER)))
             begin = found.end()
     return parts, record[begin:]
 
@@ -102,7 +102,7 @@ class Grammar:
         before, size = START, self.size
         for piece, path in [*((part.piece, part.path) for part in parts), (last, END)]:
             known = self.edges.setdefault(before, {})
-            if (piece, path) not in known and self.size < MOST_EDGES:
+            if (piece, path) not in known and self.size < MAX_EDGES:
                 known[piece, path] = None
                 self.size += 1
             before = path

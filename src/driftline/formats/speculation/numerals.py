@@ -12,7 +12,7 @@ import numpy as np
 
 from driftline.compiled import Word, inlined, signed
 
-_LEAST, _MOST = -342, 308
+_MIN_EXPONENT, _MAX_POWER_OF_TEN = -342, 308
 """Exponents outside are zeros and infinities."""
 _EXACT_POWERS: Final = np.array([float(10**power) for power in range(23)])
 _EXACT_INTEGER: Final = np.uint64(1 << 53)
@@ -21,7 +21,7 @@ _EXACT_INTEGER: Final = np.uint64(1 << 53)
 def _powers_of_five() -> np.ndarray[tuple[int, int], np.dtype[np.uint64]]:
     """Return for each exponent the 128 highest bits of 5^q as (high, low); reciprocals are rounded up."""
     rows = []
-    for exponent in range(_LEAST, _MOST + 1):
+    for exponent in range(_MIN_EXPONENT, _MAX_POWER_OF_TEN + 1):
         power = 5 ** abs(exponent)
         if exponent >= 0:
             bits = power.bit_length()

@@ -21,13 +21,13 @@ from driftline.columns.categories import NULL_KEY, CategoryKeys
 from driftline.columns.model import UNNAMED, ModelColumns, nulls, oddity_columns
 from driftline.formats.columns import segment_text
 from driftline.formats.event_shape import EventShape
-from driftline.formats.speculation.fields import Plan, describes, plan
+from driftline.formats.speculation.fields import FieldPlan, describes, plan
 from driftline.formats.speculation.grammar import Grammar, parts_of
 from driftline.formats.speculation.scanning import ROOM
-from driftline.formats.speculation.tokens import MOST, NO_TOKEN, Tokens
-from driftline.formats.speculation.walk import Found, Grammars, walk
+from driftline.formats.speculation.tokens import MAX_TOKENS, NO_TOKEN, Tokens
+from driftline.formats.speculation.walk import Grammars, WalkedRecords, walk
+from driftline.sketches.group import ROLES
 from driftline.sketches.keys import Ints
-from driftline.sketches.summary import ROLES
 
 VARIANTS = 4
 """Grammars of one model: producers that write its fields in different orders."""
@@ -50,7 +50,7 @@ class _Model:
         self.shape = shape
         self.grammars: list[Grammar] = []
         self.patience = PATIENCE
-        self._plan: Plan | None = None
+        self._plan: FieldPlan | None = None
         self._codes: list[dict[int, int]] = []
         self.forget_codes()
 
@@ -86,7 +86,7 @@ class _Model:
         return self._codes[which]
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> FieldPlan:
         """The grammars compiled."""
         if self._plan is None:
             self._plan = plan(self.shape, self.grammars)
@@ -154,12 +154,12 @@ class SpeculativeReader:
         np.copyto(ids, found.ids, where=models >= 0)
         return read, np.flatnonzero(models < 0)
 
-    def _walk(self, values: Sequence[bytes | None], ready: "_Ready") -> Found:
+    def _walk(self, values: Sequence[bytes | None], ready: "_Ready") -> WalkedRecords:
         size, known = len(values), len(self._tokens)
         apart = size + 8 * (size % 64 == 0)  # columns 2^n bytes apart would share the cache's sets
         numbers = np.empty((ready.width, apart), dtype=np.float64)
         taken, times, ids = (np.empty(size, dtype=np.int64) for _ in range(3))
-        found = Found(taken, times, ids, numbers, numbers.view(np.int64))
+        found = WalkedRecords(taken, times, ids, numbers, numbers.view(np.int64))
         for first in range(0, size, RECORDS_A_WALK):
             text, bounds = _joined(values[first : first + RECORDS_A_WALK])
             walk(text, bounds, first, ready.grammars, self._tokens.table, found)
@@ -172,7 +172,7 @@ class SpeculativeReader:
                 found.taken[rows[np.isin(held, refused).any(axis=0)]] = -1
         return found
 
-    def _columns(self, model: _Model, rows: Ints, found: Found) -> ModelColumns:
+    def _columns(self, model: _Model, rows: Ints, found: WalkedRecords) -> ModelColumns:
         layout = model.plan
         chosen: Any = slice(0, len(rows)) if len(rows) == rows[-1] + 1 else rows  # all rows: views
         numbers = found.numbers[: layout.numbers, chosen]
@@ -225,7 +225,7 @@ class _Ready:
 def _lay_out(models: list[_Model], tokens: Tokens) -> _Ready | None:
     if not models:
         return None
-    first = np.full(MOST, -1, dtype=np.int32)
+    first = np.full(MAX_TOKENS, -1, dtype=np.int32)
     following: list[int] = []
     for model in models:
         token = tokens.number(b'"%b"' % model.shape.model.encode("utf-8", "surrogatepass"))
@@ -268,7 +268,7 @@ def _looked_up(known: Mapping[int, int], held: Ints, tokens: int) -> Ints:
     return table[held]
 
 
-def _unwatchable(model: _Model, rows: Ints, found: Found) -> NDArray[np.bool_]:
+def _unwatchable(model: _Model, rows: Ints, found: WalkedRecords) -> NDArray[np.bool_]:
     """Tell which rows have neither features nor a prediction: each can be left out, but not both."""
     numbers, body = model.plan.numbers, model.plan.body
     missing = np.isposinf(found.numbers[body[body < numbers]][:, rows]).all(axis=0)

@@ -20,7 +20,7 @@ QUOTE, POINT, MINUS, PLUS, ZERO, NINE = b'".-+09'
 _BACKSLASH, _COLON, _E, _Z = b"\\:eZ"
 _EIGHTS, _HIGHS = 0x0101010101010101, 0x8080808080808080
 _QUOTES, _BACKSLASHES, _BLANKS = _U(QUOTE * _EIGHTS), _U(_BACKSLASH * _EIGHTS), _U(0x20 * _EIGHTS)
-_MOST_POWER: Final = 100_000
+_MAX_POWER: Final = 100_000
 
 
 @inlined
@@ -133,7 +133,7 @@ def _power(at: int) -> tuple[int, int]:
         byte = byte_at(at)
     power, first = 0, at
     while ZERO <= byte <= NINE:
-        power = min(power * 10 + byte - ZERO, _MOST_POWER)
+        power = min(power * 10 + byte - ZERO, _MAX_POWER)
         at += 1
         byte = byte_at(at)
     return (at, sign * power) if at > first else (FAILED, 0)

@@ -13,7 +13,7 @@ from driftline.formats.speculation.scanning import ROOM, same
 from driftline.sketches.keys import Ints
 
 SLOTS: Final = 1 << 18
-MOST: Final = 1 << 17
+MAX_TOKENS: Final = 1 << 17
 BYTES: Final = 1 << 22
 """Room for tokens; records that bring more in one batch are read by the careful decoder."""
 LONGEST: Final = 128
@@ -27,7 +27,7 @@ _MIX = np.uint64(0x9E3779B97F4A7C15)
 _U = np.uint64
 
 
-class Table(NamedTuple):
+class TokenTable(NamedTuple):
     """Where tokens are found by their bytes: open addressing, at a load of at most one half."""
 
     slots: NDArray[np.int32]
@@ -71,7 +71,7 @@ def find(at: int, size: int, slots: int, spans: int, held: int) -> tuple[int, in
 
 
 @compiled
-def enter(at: int, size: int, slot: int, plain: bool, table: Table) -> int:
+def enter(at: int, size: int, slot: int, plain: bool, table: TokenTable) -> int:
     """Give a new token a number and return it; a negative one where there is no room."""
     number, start = table.used[0], table.used[1]
     if number >= len(table.spans) or start + size + ROOM > len(table.held):
@@ -86,7 +86,7 @@ def enter(at: int, size: int, slot: int, plain: bool, table: Table) -> int:
 
 
 @compiled
-def _number(text: Bytes, size: int, table: Table) -> int:
+def _number(text: Bytes, size: int, table: TokenTable) -> int:
     at = address(text)
     number, slot = find(at, size, address(table.slots), address(table.spans), address(table.held))
     return number if number >= 0 else enter(at, size, slot, True, table)
@@ -96,14 +96,14 @@ class Tokens:
     """The tokens seen lately, and the category keys that they stand for. Some 8 MB."""
 
     def __init__(self) -> None:
-        self.table = Table(
+        self.table = TokenTable(
             np.empty(SLOTS, dtype=np.int32),
-            np.zeros(MOST, dtype=np.int64),
+            np.zeros(MAX_TOKENS, dtype=np.int64),
             np.zeros(BYTES, dtype=np.uint8),
             np.zeros(2, dtype=np.int64),
-            np.zeros(MOST, dtype=np.uint8),
+            np.zeros(MAX_TOKENS, dtype=np.uint8),
         )
-        self._keys: Ints = np.empty(MOST, dtype=np.int64)
+        self._keys: Ints = np.empty(MAX_TOKENS, dtype=np.int64)
         self.clear()
 
     def __len__(self) -> int:
@@ -122,7 +122,7 @@ class Tokens:
     def crowded(self) -> bool:
         """Whether it is time to `clear`."""
         tokens, size = self.table.used.tolist()
-        return bool(tokens > MOST * 3 // 4 or size > BYTES * 3 // 4)
+        return bool(tokens > MAX_TOKENS * 3 // 4 or size > BYTES * 3 // 4)
 
     def number(self, text: bytes) -> int:
         """Return a token's number, a new one if need be; negative where there is no room."""

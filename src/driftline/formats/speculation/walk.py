@@ -33,7 +33,7 @@ from driftline.formats.speculation.tokens import (
     NO_TOKEN,
     NULL_TOKEN,
     TRUE_TOKEN,
-    Table,
+    TokenTable,
     enter,
     find,
 )
@@ -56,7 +56,7 @@ _MODEL, _TRUE, _FALSE, _NULL = (
 _FOUR, _FIVE = _U(2**32 - 1), _U(2**40 - 1)
 _NAN = int(np.array([np.nan]).view(np.int64)[0])
 _GREATEST = _U(2**63 - 1)
-_MOST_EXPONENT = 280
+_MAX_EXPONENT = 280
 
 
 class Grammars(NamedTuple):
@@ -77,7 +77,7 @@ class Grammars(NamedTuple):
     pieces: Bytes
 
 
-class Found(NamedTuple):
+class WalkedRecords(NamedTuple):
     """What is found, by row."""
 
     taken: Ints
@@ -91,7 +91,7 @@ class Found(NamedTuple):
 
 
 @compiled
-def walk(text: Bytes, bounds: Ints, first: int, grammars: Grammars, table: Table, found: Found) -> None:
+def walk(text: Bytes, bounds: Ints, first: int, grammars: Grammars, table: TokenTable, found: WalkedRecords) -> None:
     """Read the records that begin at `bounds` (their end is its last) into the rows from `first` on."""
     firsts, following, starts, fields, edges_from, edges, _ = grammars
     taken, times, ids, numbers, tokens = found
@@ -269,6 +269,6 @@ def _pass(at: int, stop: int, kinds: int, null: int) -> int:
     if byte == _T or byte == _F:  # noqa: SIM109 (a tuple is slower)
         return _word_end(at, byte) if kinds & BOOLEANS else FAILED
     end, _, digits, exponent, whole = numeral(at, stop)
-    if not kinds & NUMBERS or exponent > _MOST_EXPONENT or (whole and digits > _GREATEST):
+    if not kinds & NUMBERS or exponent > _MAX_EXPONENT or (whole and digits > _GREATEST):
         return FAILED
     return end

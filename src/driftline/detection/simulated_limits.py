@@ -1,4 +1,4 @@
-"""`python -m driftline.detection.limits`: measure the run lengths that `evidence/limits.py` has, and print them.
+"""`python -m driftline.detection.simulated_limits`: measure and print the run lengths of `evidence/detector_limits.py`.
 
 No theorem says how often ADWIN, HDDM and KSWIN are wrong: only how often at most, which is many times as much. So they
 are fed independent standard normal scores, as Driftline feeds them, until they have been wrong often enough.

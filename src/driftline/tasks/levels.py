@@ -16,7 +16,7 @@ SCHEMA = 0.5
 changed: some missing values are a matter of data."""
 GONE = 0.01
 ALONE = 3.0
-MOST_FIELDS = 3
+MAX_FIELDS = 3
 """Changes of the schema that are named."""
 
 
@@ -106,4 +106,4 @@ def _schema_changes(
             found.append(
                 f"{short} became {max(kinds, key=lambda kind: kinds[kind])}" if kinds else f"{short} has another type"
             )
-    return found[:MOST_FIELDS]
+    return found[:MAX_FIELDS]

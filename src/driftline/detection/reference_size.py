@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from driftline.detection.report import Spread, table
-from driftline.detection.rows import projection_of
 from driftline.detection.runs import ASKED, CALM, HORIZON, SHIFTS, SIGNALS, Cell, delay, detections, pane_scores, shown
+from driftline.detection.simulated_references import projection_of
 from driftline.detection.streams import STREAMS, Chance
 from driftline.evidence.baseline import Sizes
 from driftline.evidence.charts import cusum_arl, ewma_arl, limit_for

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from driftline.detection.rows import category_rows, rows_of
+from driftline.detection.simulated_references import category_rows, rows_of
 from driftline.evidence.projection import Projection
 from tests.evidence.columns import Column, reference_of, summarise
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftline.evidence.detector_limits import RUN_LENGTHS, parameter_for
 from driftline.evidence.detectors import DETECTORS, Replayed
-from driftline.evidence.limits import RUN_LENGTHS, parameter_for
 
 simulated = pytest.mark.parametrize("name", RUN_LENGTHS)
 

@@ -8,14 +8,14 @@ import pytest
 from driftline.config import Settings
 from driftline.events import rfc3339
 from driftline.incidents.incident import Incident, Kind, Status
-from driftline.runtime.rules import judge_settings
-from driftline.tasks.codes import MOST_CODES, CodeVersions
+from driftline.runtime.task_settings import judge_settings
+from driftline.tasks.codes import MAX_CODES, CodeVersions
 from driftline.tasks.judge import Judge
 from tests.alerts import check_alert
 from tests.evidence.columns import summarise
 from tests.tasks import changes
 from tests.tasks.changes import HOUR, MINUTE, START, Change, Event, Stream, panes_of, watching
-from tests.tasks.test_references import released
+from tests.tasks.test_reference_choice import released
 
 BEGAN = START + 8 * HOUR
 
@@ -204,15 +204,15 @@ def took(codes: CodeVersions, slices: Sequence[Sequence[str]]) -> CodeVersions:
 
 
 def test_the_newest_code_versions_are_remembered() -> None:
-    codes = took(CodeVersions(1), [[f"git:{number}", "git:0"] for number in range(MOST_CODES + 5)])
-    assert len(codes.since) == len(codes.last) == MOST_CODES
+    codes = took(CodeVersions(1), [[f"git:{number}", "git:0"] for number in range(MAX_CODES + 5)])
+    assert len(codes.since) == len(codes.last) == MAX_CODES
     assert "git:0" in codes.since
-    assert codes.came_in(MOST_CODES, MOST_CODES + 2) == f"git:{MOST_CODES + 1}"
+    assert codes.came_in(MAX_CODES, MAX_CODES + 2) == f"git:{MAX_CODES + 1}"
     assert CodeVersions(1, {"a": 5}).came_in(0, 10) == "", "what was there from the first event on did not come"
 
 
 def test_a_tag_that_differs_from_event_to_event_names_no_code() -> None:
-    often = [f"run-{number}" for number in range(MOST_CODES + 1)]
+    often = [f"run-{number}" for number in range(MAX_CODES + 1)]
     codes = took(CodeVersions(2), [["git:1"], often, ["git:1"]])
     assert codes.since == {"git:1": 0}
 

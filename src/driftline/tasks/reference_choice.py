@@ -21,10 +21,10 @@ from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Incident, Subject, digest
 from driftline.panes.records import Rebase
 from driftline.tasks.adoption import Adoption, Origin
-from driftline.tasks.rules import LearnRule, ModelRules
+from driftline.tasks.model_rules import LearnRule, ModelRules
+from driftline.tasks.prepared_reference import PreparedReference
 from driftline.tasks.stored import StoredSubject
 from driftline.tasks.subjects import SubjectJudge
-from driftline.tasks.watched import Watched
 
 
 class References:
@@ -38,7 +38,7 @@ class References:
         self.touched: set[Subject] = set()
         """Subjects whose reference changed since the caller last cleared it."""
         self._subjects = subjects
-        self._ready: dict[str, Watched] = {}
+        self._ready: dict[str, PreparedReference] = {}
         self._stored: set[str] = set()
         self._changed = False
 
@@ -129,11 +129,11 @@ class References:
         self.touched.add(judge.subject)
         self._changed = True
 
-    def _prepared(self, reference: Reference) -> Watched:
+    def _prepared(self, reference: Reference) -> PreparedReference:
         """Return a reference made ready: that costs milliseconds, so all subjects that it serves share it."""
         address = reference.address
         if address not in self._ready:
-            self._ready[address] = Watched.of(reference)
+            self._ready[address] = PreparedReference.of(reference)
         return self._ready[address]
 
     def checkpoint(self) -> dict[str, bytes | None]:

@@ -10,12 +10,12 @@ from driftline.evidence.projection import Projection
 from driftline.evidence.rare import RareBins
 from driftline.evidence.signals import Nature, natures_of
 from driftline.sketches.cells import from_buckets
+from driftline.sketches.group import EVENTS, ROLES, GroupSketch, SignalRole
 from driftline.sketches.keys import Bools, Floats, Ints, category_key, key_numbers, number_keys
-from driftline.sketches.summary import EVENTS, ROLES, Role, Summary
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class SimulatedReferences:
     """Bins and shares of signals (shapes: signals, K and signals)."""
 
     edges: Floats
@@ -53,12 +53,12 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class _Plain:
-    summary: Summary
+    summary: GroupSketch
     natures: tuple[Nature, ...]
     alone: Bools
 
 
-def rows_of(values: Floats) -> Rows:
+def rows_of(values: Floats) -> SimulatedReferences:
     """Make the reference of signals of numbers (shape: signals, m); NaN is missing."""
     return _rows(projection_of(values), None)
 
@@ -68,10 +68,10 @@ def projection_of(values: Floats) -> Projection:
     signals, m = values.shape
     cell, at = np.nonzero(~np.isnan(values))
     keys = number_keys(np.ascontiguousarray(values[cell, at]))
-    return _projection(signals, m, cell.astype(np.int64), keys, Role.NUMBERS, {})
+    return _projection(signals, m, cell.astype(np.int64), keys, SignalRole.NUMBERS, {})
 
 
-def category_rows(codes: Ints, names: int) -> Rows:
+def category_rows(codes: Ints, names: int) -> SimulatedReferences:
     """Make the reference of signals of categories, given as codes below `names` (shape: signals, m)."""
     return _rows(category_projection_of(codes, names), np.array(list(_categories(names)), dtype=np.int64))
 
@@ -82,7 +82,7 @@ def category_projection_of(codes: Ints, names: int) -> Projection:
     categories = _categories(names)
     key_of = np.array(list(categories), dtype=np.int64)
     cell = np.repeat(np.arange(signals, dtype=np.int64), m)
-    return _projection(signals, m, cell, key_of[codes].reshape(-1), Role.STRINGS, categories)
+    return _projection(signals, m, cell, key_of[codes].reshape(-1), SignalRole.STRINGS, categories)
 
 
 def _categories(names: int) -> dict[int, str]:
@@ -90,7 +90,9 @@ def _categories(names: int) -> dict[int, str]:
     return {category_key(text): text for text in (f"category {code}" for code in range(names))}
 
 
-def _projection(signals: int, m: int, cell: Ints, keys: Ints, role: Role, categories: dict[int, str]) -> Projection:
+def _projection(
+    signals: int, m: int, cell: Ints, keys: Ints, role: SignalRole, categories: dict[int, str]
+) -> Projection:
     ids = np.concatenate(([0], np.arange(1, signals + 1) * ROLES + role)).astype(np.int64)
     counts = np.concatenate(([m], np.ones(len(keys), dtype=np.int64)))
     cells = from_buckets(
@@ -102,11 +104,11 @@ def _projection(signals: int, m: int, cell: Ints, keys: Ints, role: Role, catego
         np.zeros(len(counts), dtype=np.int64),
     )
     names = (EVENTS, *(f"s{number:05}" for number in range(signals)))
-    summary = Summary(names, cells, categories)
+    summary = GroupSketch(names, cells, categories)
     return Projection(_Plain(summary, natures_of(summary, []), seen_once(summary)))
 
 
-def _rows(projection: Projection, codes: Ints | None) -> Rows:
+def _rows(projection: Projection, codes: Ints | None) -> SimulatedReferences:
     """Return the evidence bins; `codes` are the categories' keys, by code."""
     edges = []
     for slot in range(1, len(projection.signals)):
@@ -122,7 +124,7 @@ def _rows(projection: Projection, codes: Ints | None) -> Rows:
     outside = Quality.OUT_OF_RANGE if codes is None else Quality.UNSEEN
     beyond = projection.quality_shares[1:, [Quality.EXPECTED, outside]]
     beyond = beyond / beyond.sum(axis=1, keepdims=True)
-    return Rows(
+    return SimulatedReferences(
         np.array(edges),
         projection.shares[1:],
         projection.sizes[1:],

@@ -7,15 +7,15 @@ from pathlib import Path
 from driftline.columns.shape import CODES, Limits
 from driftline.config import ALL_MODELS, Settings
 from driftline.config.durations import format_duration
-from driftline.config.notations import LEAST_LEARNED, LearnSettings
+from driftline.config.notations import MIN_LEARNED, LearnSettings
 from driftline.errors import InputError, StateCorrupt
 from driftline.evidence.profile import decode_profile
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
-from driftline.incidents.budget import Budget
+from driftline.incidents.budget import AlarmBudget
 from driftline.runtime.plugins import detector
 from driftline.runtime.stage_names import topic_numbers
-from driftline.tasks.rules import JudgeSettings, LearnRule, ModelRules
+from driftline.tasks.model_rules import JudgeSettings, LearnRule, ModelRules
 from driftline.tasks.summarise import STREAM, SummariseSettings
 
 
@@ -141,7 +141,7 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
     return ModelRules(
         windows=tuple((window.size, window.hop) for window in own.windows),
         pane_ms=own.pane_ms,
-        budget=Budget(own.false_alarms.count, own.false_alarms.period_ms),
+        budget=AlarmBudget(own.false_alarms.count, own.false_alarms.period_ms),
         learn=learn_rule(own.reference),
         min_effect=own.min_effect,
         min_volume_change=own.min_volume_change,
@@ -165,7 +165,7 @@ def learn_rule(reference: Path | LearnSettings) -> LearnRule:
     """Return how a reference is learned where none is given."""
     default = LearnSettings.parse("learn 1d")
     learn = reference if isinstance(reference, LearnSettings) else default  # segments that the file does not have
-    return LearnRule(learn.period_ms or 0, learn.events or LEAST_LEARNED, learn.renewed)
+    return LearnRule(learn.period_ms or 0, learn.events or MIN_LEARNED, learn.renewed)
 
 
 def read_profile(path: Path) -> dict[str, Reference]:

@@ -17,7 +17,7 @@ EVENTS = "events"
 """The name of slot 0: its oddities cell counts the events themselves, under key 0."""
 
 
-class Role(IntEnum):
+class SignalRole(IntEnum):
     """The four cells of a signal. A cell's id is `slot * ROLES + role`."""
 
     ODDITIES = 0
@@ -26,7 +26,7 @@ class Role(IntEnum):
     BOOLEANS = 3
 
 
-ROLES = len(Role)
+ROLES = len(SignalRole)
 
 
 class Oddity(IntEnum):
@@ -40,7 +40,7 @@ class Oddity(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Summary:
+class GroupSketch:
     """Sketches by signal. `signals[slot]` names the cells `slot * ROLES + role`; slot 0 is EVENTS.
 
     `categories` names the keys of string and boolean cells whose shift is 0; a coarsened cell has no names.
@@ -53,9 +53,9 @@ class Summary:
     @property
     def events(self) -> int:
         """How many events were counted."""
-        return self.counts(0, Role.ODDITIES).get(int(Oddity.EVENT), 0)
+        return self.counts(0, SignalRole.ODDITIES).get(int(Oddity.EVENT), 0)
 
-    def without(self, signals: Container[str]) -> "Summary":
+    def without(self, signals: Container[str]) -> "GroupSketch":
         """Return what was seen of the other signals."""
         kept = [slot for slot, name in enumerate(self.signals) if name not in signals]
         slots: Ints = np.full(len(self.signals), -1, dtype=np.int64)
@@ -63,9 +63,9 @@ class Summary:
         ids = slots[self.cells.ids // ROLES] * ROLES + self.cells.ids % ROLES
         chosen = np.flatnonzero(ids >= 0)
         cells = self.cells.take(chosen).renamed(ids[chosen])
-        return Summary(tuple(self.signals[slot] for slot in kept), cells, exact_categories(cells, self.categories))
+        return GroupSketch(tuple(self.signals[slot] for slot in kept), cells, exact_categories(cells, self.categories))
 
-    def slice(self, slot: int, role: Role) -> slice:
+    def slice(self, slot: int, role: SignalRole) -> slice:
         """Return where the buckets of one cell stand in `cells.keys` and `cells.counts`; empty if there are none."""
         wanted = slot * ROLES + role
         at = int(np.searchsorted(self.cells.ids, wanted))
@@ -74,13 +74,13 @@ class Summary:
         start = int(self.cells.sizes[:at].sum())
         return slice(start, start + int(self.cells.sizes[at]))
 
-    def counts(self, slot: int, role: Role) -> dict[int, int]:
+    def counts(self, slot: int, role: SignalRole) -> dict[int, int]:
         """Return bucket key -> count of one cell."""
         part = self.slice(slot, role)
         return dict(zip(self.cells.keys[part].tolist(), self.cells.counts[part].tolist(), strict=True))
 
 
-def combine(summaries: Iterable[Summary]) -> Summary:
+def combine(summaries: Iterable[GroupSketch]) -> GroupSketch:
     """Merge summaries whose signals may differ; signals come out sorted by name after EVENTS."""
     parts = list(summaries)
     names = sorted({name for part in parts for name in part.signals if name != EVENTS})
@@ -90,17 +90,17 @@ def combine(summaries: Iterable[Summary]) -> Summary:
     slots = {name: slot for slot, name in enumerate(signals)}
     cells = merge([_moved(part, slots) for part in parts]) if parts else empty()
     categories = {key: name for part in parts for key, name in part.categories.items()}
-    return Summary(signals, cells, exact_categories(cells, categories))
+    return GroupSketch(signals, cells, exact_categories(cells, categories))
 
 
-def _moved(part: Summary, slots: Mapping[str, int]) -> Cells:
+def _moved(part: GroupSketch, slots: Mapping[str, int]) -> Cells:
     target = np.array([slots[name] for name in part.signals], dtype=np.int64)
     return part.cells.renamed(target[part.cells.ids // ROLES] * ROLES + part.cells.ids % ROLES)
 
 
 def category_cells(ids: Ints) -> Ints:
     """Return the positions of the string and boolean cells among these ids."""
-    return np.flatnonzero(ids % ROLES >= Role.STRINGS)
+    return np.flatnonzero(ids % ROLES >= SignalRole.STRINGS)
 
 
 def exact_categories(cells: Cells, categories: Mapping[int, str]) -> dict[int, str]:

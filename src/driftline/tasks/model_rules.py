@@ -8,7 +8,7 @@ from driftline.columns.shape import Limits
 from driftline.evidence.detectors import DETECTORS, USUAL, Maker
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
-from driftline.incidents.budget import Budget
+from driftline.incidents.budget import AlarmBudget
 from driftline.panes.sources import FIRST_TOPIC
 
 
@@ -30,7 +30,7 @@ class ModelRules:
     windows: tuple[tuple[int, int], ...]
     """(size, every): tumbling where they are equal, hopping otherwise."""
     pane_ms: int
-    budget: Budget
+    budget: AlarmBudget
     learn: LearnRule
     min_effect: float
     min_events: int

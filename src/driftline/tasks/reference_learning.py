@@ -11,12 +11,12 @@ import msgspec
 
 from driftline.codec import corrupt, pack, unpack
 from driftline.evidence.reference import Reference, build_reference
-from driftline.evidence.seasons import LEAST_SEASONS
+from driftline.evidence.seasons import MIN_SEASONS
 from driftline.incidents.incident import Subject
 from driftline.sketches.cells import Cells
+from driftline.sketches.group import EVENTS, ROLES, GroupSketch, combine
 from driftline.sketches.packing import pack_cells, unpack_cells
-from driftline.sketches.summary import EVENTS, ROLES, Summary, combine
-from driftline.tasks.rules import ModelRules
+from driftline.tasks.model_rules import ModelRules
 
 LEARNING_SLICES = 256
 """Slices kept while learning. When there are more, neighbours are merged into longer ones."""
@@ -24,7 +24,7 @@ SEASONAL_SLICES = 672
 """For a seasonal reference, which must tell the hours of up to four weeks apart."""
 
 
-LEAST_SLICES = 8
+MIN_SLICES = 8
 """Slices to which a learner is not asked to go below, however little room there is."""
 SLICE_VERSION = 2
 """1 knew no cells that keys say all of."""
@@ -38,7 +38,7 @@ class Packed:
     data: bytes
 
     @classmethod
-    def of(cls, summary: Summary) -> "Packed":
+    def of(cls, summary: GroupSketch) -> "Packed":
         """Pack a summary."""
         value = [summary.signals, summary.categories]
         return cls(summary.events, pack("slice", SLICE_VERSION, value, pack_cells(summary.cells)))
@@ -48,12 +48,12 @@ class Packed:
         """Take up what was stored. Raises `StateCorrupt`."""
         return cls(_unpacked(data).events, data)
 
-    def summary(self) -> Summary:
+    def summary(self) -> GroupSketch:
         """Undo `of`."""
         return _unpacked(self.data)
 
 
-def _unpacked(data: bytes) -> Summary:
+def _unpacked(data: bytes) -> GroupSketch:
     found = unpack(data, "slice", (1, SLICE_VERSION))
     signals, categories = msgspec.convert(found.value, tuple[tuple[str, ...], dict[int, str]])
     cells: Cells = unpack_cells(found.arrays)
@@ -61,7 +61,7 @@ def _unpacked(data: bytes) -> Summary:
         raise corrupt("slice", "its signals are not each there once, after the events")
     if len(cells) and int(cells.ids[-1]) >= len(signals) * ROLES:
         raise corrupt("slice", "a cell belongs to no signal")
-    return Summary(signals, cells, categories)
+    return GroupSketch(signals, cells, categories)
 
 
 class Learner:
@@ -83,15 +83,15 @@ class Learner:
         """Events collected so far."""
         return sum(held.events for held in self.slices.values())
 
-    def take(self, start: int, end: int, summary: Summary) -> bool:
+    def take(self, start: int, end: int, summary: GroupSketch) -> bool:
         """Take in a slice. Returns whether there is enough to learn from."""
         self._add(start - start % self.slice_ms, summary)
         while len(self.slices) > (SEASONAL_SLICES if self._season.length else LEARNING_SLICES):
             self.join_slices()
-        span = max(self.rule.span_ms, LEAST_SEASONS * self._season.length)
+        span = max(self.rule.span_ms, MIN_SEASONS * self._season.length)
         return end - min(self.slices) >= span and self.events >= self.rule.events
 
-    def supplement(self, start: int, summary: Summary) -> None:
+    def supplement(self, start: int, summary: GroupSketch) -> None:
         """Take in what came for a slice that was taken before, if it is one of those that are collected."""
         if start >= min(self.slices, default=start):
             self._add(start - start % self.slice_ms, summary)
@@ -107,7 +107,7 @@ class Learner:
         for begin, parts in longer.items():
             self.put(begin, parts[0] if len(parts) == 1 else Packed.of(combine(part.summary() for part in parts)))
 
-    def _add(self, start: int, summary: Summary) -> None:
+    def _add(self, start: int, summary: GroupSketch) -> None:
         held = self.slices.get(start)
         self.put(start, Packed.of(summary if held is None else combine([held.summary(), summary])))
 

@@ -30,7 +30,7 @@ METRICS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class PreparedReference:
     """A reference made ready: computed once, shared by all subjects that are compared with it."""
 
     reference: Reference
@@ -39,10 +39,10 @@ class Watched:
     rows: Mapping[Kind, Ints]
     phase: tuple[int, int] = (0, 0)
     """(first slot, number of slots) of the season that this is a view of; (0, 0) for the whole."""
-    _views: dict[tuple[int, int], "Watched"] = field(default_factory=dict)
+    _views: dict[tuple[int, int], "PreparedReference"] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, reference: Reference) -> "Watched":
+    def of(cls, reference: Reference) -> "PreparedReference":
         """Prepare a reference."""
         projection = Projection(reference)
         inputs = np.concatenate([projection.rows(Family.INPUTS), projection.rows(Family.SERVICE)])
@@ -54,7 +54,7 @@ class Watched:
         }
         return cls(reference, projection, Scores(projection, reference.value_dispersion(1)), rows)
 
-    def at(self, start: int, size: int) -> "Watched":
+    def at(self, start: int, size: int) -> "PreparedReference":
         """Return what a window is compared with: the same phase of the reference's season, if it has one."""
         reference = self.reference
         if not reference.season_ms:

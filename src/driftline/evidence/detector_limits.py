@@ -16,8 +16,8 @@ RUN_LENGTHS: Final[Mapping[str, Mapping[float, float]]] = {
     "hddm_w": {0.3: 177, 0.1: 1.04e03, 0.05: 4.76e03, 0.03: 1.48e04},
     "kswin": {0.00655: 374, 0.00253: 728, 0.0009: 1.67e03, 0.000293: 4.34e03, 8.74e-05: 1.27e04, 2.37e-05: 4.88e04},
 }
-"""Run lengths by detector and parameter: the lower 95 % limits of what `python -m driftline.detection.limits` measures,
-which prints these lines."""
+"""Run lengths by detector and parameter: the lower 95 % limits of what
+`python -m driftline.detection.simulated_limits` measures, which prints these lines."""
 
 
 def parameter_for(name: str, run_length: float) -> float:

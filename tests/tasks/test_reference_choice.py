@@ -16,10 +16,10 @@ from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Kind, Status, Subject
 from driftline.panes.census import is_census
 from driftline.panes.records import Rebase, Watermark, decode_command, decode_record
-from driftline.runtime.rules import judge_settings
-from driftline.tasks.adoption import MOST_ADOPTIONS, MOST_OF_A_SEGMENT, Adoption, Origin
+from driftline.runtime.task_settings import judge_settings
+from driftline.tasks.adoption import MAX_ADOPTIONS, MAX_OF_A_SEGMENT, Adoption, Origin
 from driftline.tasks.judge import Judge, Told
-from driftline.tasks.rules import JudgeSettings, ModelRules
+from driftline.tasks.model_rules import JudgeSettings, ModelRules
 from driftline.tasks.subjects import SubjectJudge
 from tests.alerts import check_alert
 from tests.panes.test_merging import interleave
@@ -214,7 +214,7 @@ def test_an_incident_is_closed_when_the_next_period_begins() -> None:
 
 
 def test_the_newest_entries_of_a_trail_are_kept() -> None:
-    for segment, most in (("", MOST_ADOPTIONS), ("tenant=a", MOST_OF_A_SEGMENT)):
+    for segment, most in (("", MAX_ADOPTIONS), ("tenant=a", MAX_OF_A_SEGMENT)):
         judge = SubjectJudge(Subject("m", "", segment), judge_settings(watching()).rules("m"), None)
         for at in range(most + 3):
             judge.adopt(None, Adoption(at, Origin.LEARNING, ""))
