@@ -1,6 +1,6 @@
 """The window that was judged last, for people to look at: `driftline show`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from driftline.evidence.news import News
 from driftline.evidence.portraits import Portrait, portraits
@@ -26,7 +26,7 @@ class Shown:
 
     subject: Subject
     window: Window
-    reference: Reference
+    reference: Reference = field(compare=False)  # compares by identity; what differs shows in the portraits
     portraits: list[Portrait]
 
 
