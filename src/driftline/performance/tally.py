@@ -1,0 +1,131 @@
+"""Counts by bucket that add up, merge and subtract exactly.
+
+A tally's rows are what was counted: in which group (a model, version and segment; a cohort), as what (a key, see
+`outcomes`), how many, with what weight, and the first two moments of their places in the bucket. All are integers, and
+what sums to nothing has no row. So a tally is a function of the multiset of what was added less what was taken away:
+any order, any batching and any tree of merges give the same arrays.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from driftline import codec
+from driftline.sketches.keys import Bools, Floats, Ints
+
+WEIGHT_UNIT: Final = 256
+"""Weights are counted in 256ths."""
+LEAST_WEIGHT, MOST_WEIGHT = 1 / WEIGHT_UNIT, 256.0
+KIND: Final = "tally"
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tally:
+    """Rows in the order of their groups and keys; each pair is there once. All arrays run parallel."""
+
+    groups: Ints
+    keys: Ints
+    counts: Ints
+    weights: Ints
+    """In 256ths."""
+    firsts: Ints
+    """Sum of weight times place in the bucket."""
+    seconds: Ints
+    """Sum of weight times place squared. In fine buckets there is room for 2^29 rows of weight 1 in each."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __neg__(self) -> "Tally":
+        return Tally(self.groups, self.keys, -self.counts, -self.weights, -self.firsts, -self.seconds)
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return merged([self, other])
+
+    def __sub__(self, other: "Tally") -> "Tally":
+        return merged([self, -other])
+
+    def take(self, rows: Bools | Ints) -> "Tally":
+        """Return some rows, given in ascending order or by a mask."""
+        return Tally(*(getattr(self, name)[rows] for name in Tally.__slots__))
+
+    def regrouped(self, groups: Ints) -> "Tally":
+        """Return the same rows with the group `groups[g]` for g; what gets the same group is merged."""
+        return _together([Tally(groups[self.groups], *(getattr(self, name) for name in Tally.__slots__[1:]))])
+
+    def packed(self) -> bytes:
+        """Return it as bytes."""
+        return codec.pack(KIND, VERSION, None, {name: getattr(self, name) for name in Tally.__slots__})
+
+
+def empty() -> Tally:
+    """Return the tally of nothing."""
+    none = np.zeros(0, dtype=np.int64)
+    return Tally(none, none, none, none, none, none)
+
+
+def counted(groups: Ints, keys: Ints, offsets: Ints, weights: Ints, signs: Ints) -> Tally:
+    """Return the tally of rows, in any order, repeated or not.
+
+    Args:
+        groups: the group of each, 0 or more.
+        keys: as what it counts.
+        offsets: its place in its bucket.
+        weights: its weight, in 256ths.
+        signs: 1 for what is added, -1 for what is taken away.
+    """
+    signed = signs * weights
+    first = signed * offsets
+    return _together([Tally(groups, keys, signs, signed, first, first * offsets)])
+
+
+def merged(parts: Sequence[Tally]) -> Tally:
+    """Return the tally of all that was counted in any of the parts.
+
+    >>> one = np.ones(2, dtype=np.int64)
+    >>> part = counted(0 * one, np.array([7, 9]), 0 * one, 256 * one, one)
+    >>> len(merged([part, part])), merged([part, part]).counts, len(part - part)
+    (2, array([2, 2]), 0)
+    """
+    held = [part for part in parts if len(part)]
+    return held[0] if len(held) == 1 else _together(held)
+
+
+def unpacked(data: bytes) -> Tally:
+    """Return what `Tally.packed` wrote. Raises `StateCorrupt` for anything else."""
+    read = codec.unpack(data, KIND, (VERSION,))
+    with codec.corrupt_if_it_fails(KIND):
+        msgspec.convert(read.value, None)
+        tally = Tally(**read.arrays)
+        columns = [getattr(tally, name) for name in Tally.__slots__]
+        if any(column.dtype != np.int64 or len(column) != len(tally) for column in columns):
+            raise ValueError("its columns are not integers of one length")
+        steps, same = np.diff(tally.keys), np.diff(tally.groups) == 0
+        if (np.diff(tally.groups) < 0).any() or (steps[same] <= 0).any() or (tally.groups[:1] < 0).any():
+            raise ValueError("its rows are not in order")
+    return tally
+
+
+def units(weights: Floats) -> Ints:
+    """Return weights in 256ths. Raises `ValueError` for one that is not between 1/256 and 256."""
+    if not ((weights >= LEAST_WEIGHT) & (weights <= MOST_WEIGHT)).all():
+        raise ValueError(f"a weight is between 1/{WEIGHT_UNIT} and {MOST_WEIGHT:g}: scale the weights of all outcomes")
+    return np.rint(weights * WEIGHT_UNIT).astype(np.int64)
+
+
+def _together(parts: Sequence[Tally]) -> Tally:
+    if not parts:
+        return empty()
+    groups, keys, *columns = (np.concatenate([getattr(part, name) for part in parts]) for name in Tally.__slots__)
+    if not len(keys):
+        return empty()
+    order = np.lexsort((keys, groups))
+    groups, keys = groups[order], keys[order]
+    starts = np.flatnonzero(np.concatenate(([True], (np.diff(groups) != 0) | (np.diff(keys) != 0))))
+    sums = [np.add.reduceat(column[order], starts) for column in columns]
+    kept = np.logical_or.reduce([column != 0 for column in sums])
+    return Tally(groups[starts][kept], keys[starts][kept], *(column[kept] for column in sums))
