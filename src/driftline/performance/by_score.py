@@ -8,6 +8,7 @@ Reliability, resolution and calibration error are of bins, of about equal mass a
 to a bucket they would measure nothing but chance.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,7 @@ from driftline.performance.outcomes import (
     NO_SCORE,
     NOT,
     POSITIVE,
+    UNKNOWN,
     Series,
     bucket_of,
     effective,
@@ -33,6 +35,8 @@ from driftline.performance.tally import WEIGHT_UNIT, Tally
 from driftline.sketches.keys import Bools, Floats, Ints
 
 BINS: Final = 10
+Likely = Callable[[Floats], Floats]
+"""How probable the class is at each score."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,8 +96,12 @@ def confidences(tally: Tally, groups: int, worth: Floats) -> Curve:
     return curve_of(tally.take(chosen & (bucket_of(keys) != NO_SCORE)), groups, Series.CLASSES, worth)
 
 
-def curve_of(scored: Tally, groups: int, series: Series, worth: Floats) -> Curve:
-    """Return the curve of rows that all count one class."""
+def curve_of(scored: Tally, groups: int, series: Series, worth: Floats, likely: Likely | None = None) -> Curve:
+    """Return the curve of rows that all count one class.
+
+    What has no label yet (UNKNOWN) counts in part as the class, and in part as not: `likely` says how probable the
+    class is at a score. Without it there is nothing of that kind among the rows.
+    """
     grid, buckets = GRIDS[series], bucket_of(scored.keys)
     order = np.lexsort((buckets, scored.groups))
     pairs = np.stack([scored.groups[order], buckets[order]])
@@ -102,23 +110,29 @@ def curve_of(scored: Tally, groups: int, series: Series, worth: Floats) -> Curve
     at = np.empty(len(order), dtype=np.int64)
     at[order] = np.cumsum(new) - 1
     group, bucket = pairs[:, new]
-    sums = np.zeros((4, 2, len(group)), dtype=np.int64)
-    truth = truth_of(scored.keys)
+    sums = np.zeros((4, 3, len(group)), dtype=np.int64)
     for line, column in enumerate((scored.weights, scored.firsts, scored.seconds, scored.counts)):
-        np.add.at(sums[line], (truth, at), column)
-    weight, first, second, count = sums
-    held = np.where(weight != 0, weight, 1)
-    place = first / held
-    spread = np.maximum(second / held - place**2, 0)
-    middle, step = grid.values(bucket)
-    rest, back = grid.complements(bucket) if grid.probabilities else (1 - middle, -step)
-    low, high = grid.edges(bucket)
+        np.add.at(sums[line], (truth_of(scored.keys), at), column)
     both = sums.sum(axis=1)
     mean = both[1] // np.where(both[0] != 0, both[0], 1)
     tied = (mean * both[0] == both[1]) & (mean * both[1] == both[2])
+    middle, step = grid.values(bucket)
+    floats = sums.astype(np.float64)
+    if likely is not None:
+        unknown = floats[:, UNKNOWN]
+        chance = likely(middle + step * unknown[1] / np.where(unknown[0] != 0, unknown[0], 1))
+        floats[:, NOT] += unknown * (1 - chance)
+        floats[:, IS] += unknown * chance
+    weight, first, second, count = floats[:, :UNKNOWN]
+    held = np.where(weight != 0, weight, 1)
+    place = first / held
+    spread = np.maximum(second / held - place**2, 0)
+    rest, back = grid.complements(bucket) if grid.probabilities else (1 - middle, -step)
+    low, high = grid.edges(bucket)
+    one = weight[IS] / WEIGHT_UNIT / np.where(count[IS] > 0, count[IS], 1)
     return Curve(
         groups, group, bucket, weight / WEIGHT_UNIT, middle + step * place, rest + back * place, step**2 * spread,
-        weight[IS] / WEIGHT_UNIT / np.maximum(count[IS], 1), tied, high - low, worth,
+        one, tied, high - low, worth,
     )  # fmt: skip
 
 
@@ -287,25 +301,28 @@ def binned(curve: Curve, bins: int = BINS) -> Binned:
     return Binned(weights, scores, rates, curve.worth)
 
 
+def chance_error(bins: Binned) -> Floats:
+    """Return the calibration error that chance alone would show, on the mean: |normal| has mean √(2/π) deviations."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        part = bins.weights / bins.total[:, None]
+        variance = bins.rates * (1 - bins.rates) / (bins.weights * bins.worth[:, None])
+        return np.asarray(np.nansum(part * np.sqrt(variance * 2 / np.pi), axis=1))
+
+
 def calibration_error(bins: Binned, confidence: float = CONFIDENCE) -> Measured:
     """Return the expected calibration error: the mean of |score - rate| over bins of equal mass.
 
     Nixon and others 2019 (arXiv 1904.01685), "Measuring calibration in deep learning". Chance alone makes it positive:
-    the interval's lower end takes off what a perfectly calibrated model would show (|normal| has mean √(2/π)).
+    the interval's lower end takes that off (`chance_error`).
     """
     total = bins.total
     with np.errstate(divide="ignore", invalid="ignore"):
         part = bins.weights / total[:, None]
-        gap = bins.scores - bins.rates
         variance = bins.rates * (1 - bins.rates) / (bins.weights * bins.worth[:, None])
-        values = np.nansum(part * np.abs(gap), axis=1)
+        values = np.where(total > 0, np.nansum(part * np.abs(bins.scores - bins.rates), axis=1), np.nan)
         reach = normal_quantile(confidence) * np.sqrt(np.nansum(part**2 * variance, axis=1))
-        chance = np.nansum(part * np.sqrt(variance * 2 / np.pi), axis=1)
-    undefined = np.where(total > 0, 0, np.nan)
-    return Measured(
-        values + undefined, np.maximum(values - chance - reach, 0) + undefined,
-        np.minimum(values + reach, 1) + undefined, np.full(len(total), 2 * ROUNDING),
-    )  # fmt: skip
+    low = np.maximum(values - chance_error(bins) - reach, 0)
+    return Measured(values, low, np.minimum(values + reach, 1), np.full(len(total), 2 * ROUNDING))
 
 
 def murphy(bins: Binned, confidence: float = CONFIDENCE) -> dict[str, Measured]:

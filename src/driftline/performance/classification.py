@@ -4,8 +4,7 @@ Precision, recall and F1 are of class 1 where there are two, and means over clas
 scikit-learn, over the classes that were predicted or true, a share of nothing counting as 0.
 """
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -15,8 +14,6 @@ from driftline.performance.intervals import CONFIDENCE, Measured, mean_like, sha
 from driftline.performance.outcomes import IS, POSITIVE, Series, effective, first_of, second_of, series_of, truth_of
 from driftline.performance.tally import WEIGHT_UNIT, Tally
 from driftline.sketches.keys import Floats
-
-MACRO: Final = ("precision_macro", "recall_macro", "f1_macro")
 
 
 def confusion(tally: Tally, groups: int, classes: int = 2) -> Floats:
@@ -113,6 +110,16 @@ def business_value(table: Floats, worth: Floats, matrix: Floats, confidence: flo
     return mean_like(values, variance, total * worth, confidence)
 
 
+def by_table(
+    table: Floats, worth: Floats, costs: Floats | None = None, confidence: float = CONFIDENCE
+) -> dict[str, Measured]:
+    """Return what goes by which class was predicted and which is true."""
+    found = {"accuracy": accuracy(table, worth, confidence), **macro(table, worth, confidence)}
+    if costs is not None:
+        found["value"] = business_value(table, worth, costs, confidence)
+    return found | (of_class(table, worth, POSITIVE, confidence) if table.shape[1] == 2 else {})
+
+
 def measured(
     tally: Tally, groups: int, classes: int = 2, *, costs: Floats | None = None, confidence: float = CONFIDENCE
 ) -> Mapping[str, Measured]:
@@ -131,46 +138,45 @@ def measured(
     >>> found["accuracy"].values, found["brier"].values.round(6), found["auroc"].low.round(2)
     (array([1.]), array([0.0925]), array([0.39]))
     """
-    table, worth = confusion(tally, groups, classes), effective(tally, groups)
-    found = {"accuracy": accuracy(table, worth, confidence), **macro(table, worth, confidence)}
-    if costs is not None:
-        found["value"] = business_value(table, worth, costs, confidence)
+    worth = effective(tally, groups)
+    found = by_table(confusion(tally, groups, classes), worth, costs, confidence)
     if classes == 2:
-        found |= of_class(table, worth, POSITIVE, confidence)
         kinds = set(series_of(tally.keys).tolist())
         series = next((each for each in (Series.SCORES, Series.MARGINS) if each in kinds), Series.CLASSES)
-        return found | _by_one_score(by_score.curve(tally, groups, series), series, confidence)
-    return found | _by_many_scores(tally, groups, classes, worth, confidence)
+        curve = by_score.curve(tally, groups, series)
+        found |= by_one_score(curve, series, confidence)
+        if series is not Series.MARGINS:
+            bins = by_score.binned(curve)
+            found["calibration_error"] = by_score.calibration_error(bins, confidence)
+            found |= by_score.murphy(bins, confidence)
+        return found
+    curves = [by_score.curve(tally, groups, Series.CLASSES, each) for each in range(classes)]
+    sure = by_score.binned(by_score.confidences(tally, groups, worth))
+    return found | {
+        **by_many_scores(curves, worth, confidence),
+        "calibration_error": by_score.calibration_error(sure, confidence),
+    }
 
 
-def _by_one_score(curve: by_score.Curve, series: Series, confidence: float) -> dict[str, Measured]:
+def by_one_score(curve: by_score.Curve, series: Series, confidence: float = CONFIDENCE) -> dict[str, Measured]:
+    """Return what goes by the score of one of two classes: ranks, and of probabilities the mean losses."""
     found = {
         "auroc": by_score.auroc(curve, confidence),
         "average_precision": by_score.average_precision(curve, confidence),
     }
     if series is Series.MARGINS:
         return found
-    bins = by_score.binned(curve)
-    return found | {
-        "log_loss": by_score.log_loss(curve, confidence),
-        "brier": by_score.brier(curve, confidence),
-        "calibration_error": by_score.calibration_error(bins, confidence),
-        **by_score.murphy(bins, confidence),
-    }
+    return found | {"log_loss": by_score.log_loss(curve, confidence), "brier": by_score.brier(curve, confidence)}
 
 
-def _by_many_scores(tally: Tally, groups: int, classes: int, worth: Floats, confidence: float) -> dict[str, Measured]:
+def by_many_scores(
+    curves: Sequence[by_score.Curve], worth: Floats, confidence: float = CONFIDENCE
+) -> dict[str, Measured]:
     """Return what goes by the scores of more than two classes, each against the rest."""
-    curves = [by_score.curve(tally, groups, Series.CLASSES, each) for each in range(classes)]
-    areas = [by_score.auroc(each, confidence) for each in curves]
-    precisions = [by_score.average_precision(each, confidence) for each in curves]
     return {
-        "auroc_macro": _mean_of(areas),
-        "average_precision_macro": _mean_of(precisions),
+        "auroc_macro": _mean_of([by_score.auroc(each, confidence) for each in curves]),
+        "average_precision_macro": _mean_of([by_score.average_precision(each, confidence) for each in curves]),
         **_losses(curves, worth, confidence),
-        "calibration_error": by_score.calibration_error(
-            by_score.binned(by_score.confidences(tally, groups, worth)), confidence
-        ),
     }
 
 
@@ -179,7 +185,7 @@ def _mean_of(parts: list[Measured]) -> Measured:
     return Measured(*(np.mean([getattr(each, name) for each in parts], axis=0) for name in Measured.__slots__))
 
 
-def _losses(curves: list[by_score.Curve], worth: Floats, confidence: float) -> dict[str, Measured]:
+def _losses(curves: Sequence[by_score.Curve], worth: Floats, confidence: float) -> dict[str, Measured]:
     """Return log loss and Brier's score; the latter is the sum over classes, twice that of two classes' one score."""
     total = sum(each.totals[IS] for each in curves)
     logs = [by_score.losses(each) for each in curves]

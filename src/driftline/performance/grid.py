@@ -102,7 +102,8 @@ def _number_places(values: Floats) -> Ints:
 
 
 def _numbers(places: Ints) -> Floats:
-    return np.asarray(np.copysign((np.abs(places) << _DROPPED).view(np.float64), places))
+    values: Floats = np.copysign((np.abs(places) << _DROPPED).view(np.float64), places)
+    return values
 
 
 def _probabilities(places: Ints) -> Floats:

@@ -38,6 +38,7 @@ POSITIVE: Final = 1
 """The class whose score is counted, where there are two."""
 
 _BUCKET_BITS, _TRUTH_BITS, _CLASS_BITS = 26, 2, 14
+_TRUTHS: Final = np.int64(((1 << _TRUTH_BITS) - 1) << _BUCKET_BITS)
 NO_SCORE: Final = -(1 << (_BUCKET_BITS - 1))
 """Stands for the bucket of a score that is missing."""
 
@@ -162,7 +163,7 @@ def key(series: int, first: Ints, second: Ints, truth: Ints | int, buckets: Ints
 
 def series_of(keys: Ints) -> Ints:
     """Return the series of each key."""
-    return keys >> (_BUCKET_BITS + _TRUTH_BITS + 2 * _CLASS_BITS)
+    return np.asarray(keys >> (_BUCKET_BITS + _TRUTH_BITS + 2 * _CLASS_BITS))
 
 
 def first_of(keys: Ints) -> Ints:
@@ -177,7 +178,8 @@ def second_of(keys: Ints) -> Ints:
 
 def prediction_of(keys: Ints) -> Ints:
     """Return the bucket of the prediction, in ERRORS."""
-    return np.asarray((first_of(keys) << _CLASS_BITS | second_of(keys)) + NO_SCORE)
+    bucket: Ints = (first_of(keys) << _CLASS_BITS | second_of(keys)) + NO_SCORE
+    return bucket
 
 
 def truth_of(keys: Ints) -> Ints:
@@ -190,6 +192,11 @@ def bucket_of(keys: Ints) -> Ints:
     return (keys & ((1 << _BUCKET_BITS) - 1)) + NO_SCORE
 
 
+def without_labels(tally: Tally) -> Tally:
+    """Return rows of classes as if no label had come yet."""
+    return tally.rekeyed(tally.keys & ~_TRUTHS | np.int64(UNKNOWN << _BUCKET_BITS))
+
+
 def moments(tally: Tally, grid: Grid) -> tuple[Floats, Floats, Floats]:
     """Return the weight, mean and variance of the values of each row (NaN where the weight is 0)."""
     weight = tally.weights / WEIGHT_UNIT
@@ -197,7 +204,8 @@ def moments(tally: Tally, grid: Grid) -> tuple[Floats, Floats, Floats]:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         place = tally.firsts / tally.weights
         spread = np.maximum(tally.seconds / tally.weights - place**2, 0)
-        return weight, middle + step * place, step**2 * spread
+        mean: Floats = middle + step * place
+        return weight, mean, step**2 * spread
 
 
 def effective(tally: Tally, groups: int) -> Floats:
@@ -216,7 +224,7 @@ def effective(tally: Tally, groups: int) -> Floats:
 def labelled(tally: Tally, groups: int) -> Ints:
     """Return how many outcomes each group has."""
     lone = tally.take(_once(tally))
-    return np.bincount(lone.groups, lone.counts, groups).astype(np.int64)
+    return np.asarray(np.bincount(lone.groups, lone.counts, groups), dtype=np.int64)
 
 
 def waiting(tally: Tally, groups: int) -> Ints:
@@ -224,7 +232,7 @@ def waiting(tally: Tally, groups: int) -> Ints:
     series, truth = series_of(tally.keys), truth_of(tally.keys)
     of_class = (truth == UNKNOWN) & ((series != Series.CLASSES) | (first_of(tally.keys) == 0))
     lone = tally.take(of_class | (series == Series.PENDING))
-    return np.bincount(lone.groups, lone.counts, groups).astype(np.int64)
+    return np.asarray(np.bincount(lone.groups, lone.counts, groups), dtype=np.int64)
 
 
 def _once(tally: Tally) -> Bools:

@@ -57,6 +57,10 @@ class Tally:
         """Return the same rows with the group `groups[g]` for g; what gets the same group is merged."""
         return _together([Tally(groups[self.groups], *(getattr(self, name) for name in Tally.__slots__[1:]))])
 
+    def rekeyed(self, keys: Ints) -> "Tally":
+        """Return the same rows with other keys; what gets the same key is merged."""
+        return _together([Tally(self.groups, keys, self.counts, self.weights, self.firsts, self.seconds)])
+
     def packed(self) -> bytes:
         """Return it as bytes."""
         return codec.pack(KIND, VERSION, None, {name: getattr(self, name) for name in Tally.__slots__})
