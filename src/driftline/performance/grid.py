@@ -107,8 +107,8 @@ def _numbers(places: Ints) -> Floats:
 
 
 def _probabilities(places: Ints) -> Floats:
-    near = np.maximum(_HALF - np.abs(places), 0) << _DROPPED
-    return np.where(places > 0, 1 - near.view(np.float64), near.view(np.float64))
+    near: Floats = (np.maximum(_HALF - np.abs(places), 0) << _DROPPED).view(np.float64)
+    return np.where(places > 0, 1 - near, near)
 
 
 _HALF: Final = int(np.array([0.5]).view(np.int64)[0] >> _DROPPED)

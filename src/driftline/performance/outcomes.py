@@ -218,7 +218,8 @@ def effective(tally: Tally, groups: int) -> Floats:
     lone = tally.take(_once(tally))
     total = np.bincount(lone.groups, lone.weights, groups)
     squares = np.bincount(extra.groups, extra.firsts, groups) + WEIGHT_UNIT * total
-    return np.divide(WEIGHT_UNIT * total, squares, out=np.ones(groups), where=squares > 0)
+    worth: Floats = np.divide(WEIGHT_UNIT * total, squares, out=np.ones(groups), where=squares > 0)
+    return worth
 
 
 def labelled(tally: Tally, groups: int) -> Ints:
@@ -239,7 +240,7 @@ def _once(tally: Tally) -> Bools:
     """Tell of rows which to count, that each outcome is counted once."""
     series, truth = series_of(tally.keys), truth_of(tally.keys)
     two = ((series == Series.SCORES) | (series == Series.MARGINS)) & (truth != UNKNOWN)
-    return np.asarray(two | ((series == Series.CLASSES) & (truth == IS)) | (series == Series.TRUTHS))
+    return np.asarray(two | ((series == Series.CLASSES) & (truth == IS)) | (series == Series.ERRORS))
 
 
 def _buckets(grid: Grid, scores: Floats) -> tuple[Ints, Ints]:
