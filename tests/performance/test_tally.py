@@ -115,20 +115,38 @@ def test_state_comes_back_as_it_was(kind: Callable[[int], Counting], seed: int) 
     assert _same(unpacked(tally.packed()), tally)
 
 
-@pytest.mark.parametrize("name", Tally.__slots__)
+def _read(tally: Tally) -> codec.Unpacked:
+    return codec.unpack(tally.packed(), KIND, (VERSION,))
+
+
+@pytest.mark.parametrize("name", list(_read(empty()).arrays))
 def test_state_with_a_column_missing_is_corrupt(name: str) -> None:
-    tally = _binary(1)(np.arange(200), 1)
-    arrays = {each: getattr(tally, each) for each in Tally.__slots__ if each != name}
+    read = _read(_binary(1)(np.arange(200), 1))
+    arrays = {each: column for each, column in read.arrays.items() if each != name}
     with pytest.raises(StateCorrupt):
-        unpacked(codec.pack(KIND, VERSION, None, arrays))
+        unpacked(codec.pack(KIND, VERSION, read.value, arrays))
 
 
-@pytest.mark.parametrize("rows", [[1, 0], [0, 0]])
-def test_state_whose_rows_are_out_of_order_is_corrupt(rows: list[int]) -> None:
-    tally = _binary(1)(np.arange(200), 1)
-    mixed = Tally(*(getattr(tally, each)[rows] for each in Tally.__slots__))
+@pytest.mark.parametrize(
+    ("name", "value"), [("cell", 9_999), ("cell", -1), ("groups", -1), ("groups", 9), ("low", -(2**25)), ("low", 2**60)]
+)
+def test_state_whose_rows_cannot_be_is_corrupt(name: str, value: int) -> None:
+    read = _read(_binary(1)(np.arange(200), 1))
+    read.arrays[name][3] = value
     with pytest.raises(StateCorrupt):
-        unpacked(mixed.packed())
+        unpacked(codec.pack(KIND, VERSION, read.value, read.arrays))
+
+
+@pytest.mark.parametrize("unit", [0, -1, None, "256"])
+def test_state_of_no_unit_is_corrupt(unit: object) -> None:
+    with pytest.raises(StateCorrupt):
+        unpacked(codec.pack(KIND, VERSION, unit, _read(_binary(1)(np.arange(200), 1)).arrays))
+
+
+def test_an_outcome_takes_few_bytes() -> None:
+    rows = draw(1, 10_000)
+    tally = classified(rows.groups, rows.predicted, rows.truths, rows.scores)
+    assert len(tally.packed()) < 16 * len(tally) < 12_000
 
 
 @pytest.mark.parametrize("weight", [0.0, -1.0, 300.0, float("nan"), float("inf")])

@@ -8,7 +8,7 @@ any order, any batching and any tree of merges give the same arrays.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
@@ -21,6 +21,9 @@ WEIGHT_UNIT: Final = 256
 LEAST_WEIGHT, MOST_WEIGHT = 1 / WEIGHT_UNIT, 256.0
 KIND: Final = "tally"
 VERSION: Final = 1
+_LOW: Final = 26
+"""Bits of a key that are stored by themselves: above these, keys are alike for many rows."""
+_MIDDLE: Final = 1 << (_LOW - 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,8 +65,25 @@ class Tally:
         return _together([Tally(self.groups, keys, self.counts, self.weights, self.firsts, self.seconds)])
 
     def packed(self) -> bytes:
-        """Return it as bytes."""
-        return codec.pack(KIND, VERSION, None, {name: getattr(self, name) for name in Tally.__slots__})
+        """Return it as bytes: few, where weights are 1 and most buckets hold one outcome."""
+        sums = np.concatenate([self.weights, self.firsts, self.seconds])
+        unit = max(int(np.gcd.reduce(sums)) if len(sums) else 1, 1)  # 256 where all weights are 1
+        weights, firsts, seconds = self.weights // unit, self.firsts // unit, self.seconds // unit
+        extra = weights - self.counts
+        seconds = seconds - _square_of_one(self.counts, extra, firsts)
+        cells, cell = np.unique(self.keys >> _LOW, return_inverse=True)
+        arrays = {
+            "groups": self.groups,
+            "cells": cells,
+            "cell": cell.astype(np.int64),
+            "low": (self.keys & ((1 << _LOW) - 1)) - _MIDDLE,
+            "counts": self.counts,
+            "extra": extra,
+            "firsts": firsts,
+            "seconds": seconds & 0xFFFF_FFFF,
+            "seconds_high": seconds >> 32,
+        }
+        return codec.pack(KIND, VERSION, unit, arrays)
 
 
 def empty() -> Tally:
@@ -103,15 +123,26 @@ def unpacked(data: bytes) -> Tally:
     """Return what `Tally.packed` wrote. Raises `StateCorrupt` for anything else."""
     read = codec.unpack(data, KIND, (VERSION,))
     with codec.corrupt_if_it_fails(KIND):
-        msgspec.convert(read.value, None)
-        tally = Tally(**read.arrays)
-        columns = [getattr(tally, name) for name in Tally.__slots__]
-        if any(column.dtype != np.int64 or len(column) != len(tally) for column in columns):
+        unit = msgspec.convert(read.value, Annotated[int, msgspec.Meta(ge=1, le=2**62)])
+        arrays = read.arrays
+        names = ("groups", "cell", "low", "counts", "extra", "firsts", "seconds", "seconds_high")
+        groups, cell, low, counts, extra, firsts, seconds, high = (arrays[name] for name in names)
+        if any(arrays[name].dtype != np.int64 or len(arrays[name]) != len(cell) for name in names):
             raise ValueError("its columns are not integers of one length")
-        steps, same = np.diff(tally.keys), np.diff(tally.groups) == 0
-        if (np.diff(tally.groups) < 0).any() or (steps[same] <= 0).any() or (tally.groups[:1] < 0).any():
+        if arrays["cells"].dtype != np.int64 or (cell < 0).any() or (groups < 0).any():
+            raise ValueError("its rows are of no cell or group")
+        keys = (arrays["cells"][cell] << _LOW) + low + _MIDDLE
+        seconds = (high << 32) + seconds + _square_of_one(counts, extra, firsts)
+        tally = Tally(groups, keys, counts, (extra + counts) * unit, firsts * unit, seconds * unit)
+        steps, same = np.diff(keys), np.diff(groups) == 0
+        if (np.diff(groups) < 0).any() or (steps[same] <= 0).any():
             raise ValueError("its rows are not in order")
     return tally
+
+
+def _square_of_one(counts: Ints, extra: Ints, firsts: Ints) -> Ints:
+    """Return what the sum of squares is where one outcome of weight 1 is all there is; else 0."""
+    return np.where((counts == 1) & (extra == 0), firsts * firsts, 0)
 
 
 def units(weights: Floats) -> Ints:
