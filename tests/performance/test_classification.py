@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from sklearn import metrics  # type: ignore[import-untyped]
 from sklearn.calibration import calibration_curve  # type: ignore[import-untyped]
 
-from driftline.performance import by_score
+from driftline.performance.by_score import curve
 from driftline.performance.classification import business_value, confusion, measured
 from driftline.performance.intervals import Measured
 from driftline.performance.outcomes import WAITING, classified
+from driftline.performance.reliability import binned
 from driftline.sketches.keys import Floats
 from tests.performance.drawn import Classified, decimals, draw, seeds, sharp
 
@@ -133,7 +134,7 @@ def test_parts_of_brier_and_calibration_error_are_those_of_the_bins(seed: int, s
 
 def test_bins_of_equal_mass_are_scikit_learn_s_where_scores_are_fine() -> None:
     rows = draw(5, 20_000)
-    bins = by_score.binned(by_score.curve(_tally(rows, False), 1))
+    bins = binned(curve(_tally(rows, False), 1))
     rates, scores = calibration_curve(rows.truths, rows.scores, n_bins=10, strategy="quantile")
     np.testing.assert_allclose(bins.rates[0], rates, atol=0.02)
     np.testing.assert_allclose(bins.scores[0], scores, atol=0.01)
@@ -186,6 +187,23 @@ def test_without_scores_what_is_right_is_known_all_the_same() -> None:
     found = measured(classified(rows.groups, rows.predicted, rows.truths), 1)
     _near(found["accuracy"], metrics.accuracy_score(rows.truths, rows.predicted))
     assert np.isnan(found["auroc"].values[0])
+
+
+def test_where_only_the_predicted_class_has_a_score_ranks_are_not_known() -> None:
+    rows = draw(4, 300, classes=3)
+    scores = np.where(np.arange(3) == rows.predicted[:, None], rows.scores, np.nan)
+    found = measured(classified(rows.groups, rows.predicted, rows.truths, scores), 1, 3)
+    whole = measured(_tally(rows, False), 1, 3)
+    assert np.isnan([found[name].values[0] for name in ("auroc_macro", "log_loss", "brier")]).all()
+    for name in ("accuracy", "f1_macro", "calibration_error"):
+        assert found[name].values[0] == whole[name].values[0]
+
+
+def test_two_columns_of_scores_are_as_good_as_one() -> None:
+    rows = draw(4, 300)
+    both = np.stack([1 - rows.scores, rows.scores], axis=1)
+    one = classified(rows.groups, rows.predicted, rows.truths, rows.scores)
+    assert np.array_equal(classified(rows.groups, rows.predicted, rows.truths, both).keys, one.keys)
 
 
 def test_margins_have_ranks_and_no_losses() -> None:

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from sklearn.isotonic import IsotonicRegression  # type: ignore[import-untyped]
 
 from driftline.performance import classification
 from driftline.performance.by_score import curve
 from driftline.performance.calibration import calibrated
-from driftline.performance.estimated import calibrations, estimated
+from driftline.performance.estimated import calibrations, estimated, gap
 from driftline.performance.outcomes import WAITING, Series, classified, without_labels
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Floats, Ints
@@ -138,6 +138,7 @@ def test_what_moved_inputs_do_is_foreseen_and_a_changed_concept_is_not() -> None
 
 
 @given(seeds)
+@settings(max_examples=30)
 def test_a_book_in_flight_goes_from_the_estimate_to_what_was_measured(seed: int) -> None:
     rows = draw(seed, 400, decimals=2)
     if len(set(rows.truths.tolist())) < 2:
@@ -171,6 +172,30 @@ def test_an_estimate_does_not_depend_on_labels_that_came() -> None:
     assert {name: each.values.tolist() for name, each in one.items()} == {
         name: each.values.tolist() for name, each in other.items()
     }
+
+
+def test_the_gap_is_0_until_the_concept_changes() -> None:
+    rng = np.random.default_rng(8)
+    zero, later = np.zeros(20_000, dtype=np.int64), np.zeros(5_000, dtype=np.int64)
+    known = calibrations(classified(zero, *_calibrated_world(rng, 20_000)))
+    predicted, truths, scores = _calibrated_world(rng, 5_000, skew=2)
+    turned = truths ^ (rng.random(5_000) < 0.15)
+    waits = classified(later, predicted, np.full(5_000, WAITING), np.full(5_000, 0.99))
+    same, other = (gap(classified(later, predicted, each, scores) + waits, 1, known) for each in (truths, turned))
+    for name in ("accuracy", "auroc", "f1", "brier"):
+        assert same[name].low[0] <= 0 <= same[name].high[0], name
+        assert not other[name].low[0] <= 0 <= other[name].high[0], name
+    assert other["accuracy"].values[0] > 0.05
+
+
+def test_an_estimate_of_many_classes_needs_each_one_s_score() -> None:
+    rows = draw(4, 300, classes=3)
+    scores = np.where(np.arange(3) == rows.predicted[:, None], rows.scores, np.nan)
+    with pytest.raises(ValueError, match="needs the score of each class"):
+        calibrations(classified(rows.groups, rows.predicted, rows.truths, scores), Series.CLASSES, 3)
+    known = calibrations(classified(rows.groups, rows.predicted, rows.truths, rows.scores), Series.CLASSES, 3)
+    waits = classified(rows.groups, rows.predicted, np.full(300, WAITING), scores)
+    assert np.isnan(estimated(waits, 1, known, series=Series.CLASSES)["accuracy"].values[0])
 
 
 def test_nothing_can_be_learned_from_no_labels() -> None:

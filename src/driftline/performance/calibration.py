@@ -1,8 +1,8 @@
 """How probable a class is at a score, learned from outcomes: isotonic regression of the outcomes on the score.
 
 A score is used as it is where it is a probability already: where the expected calibration error is no more than what a
-perfectly calibrated model would show by chance (`by_score.chance_error`). NannyML asks whether calibration lowers the
-error over stratified splits of the rows; a tally has no rows to split.
+perfectly calibrated model would show by chance (`reliability.chance_error`). NannyML asks whether calibration lowers
+the error over stratified splits of the rows; a tally has no rows to split.
 """
 
 from dataclasses import dataclass
@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy
 
-from driftline.performance.by_score import Curve, binned, calibration_error, chance_error
+from driftline.performance.by_score import Curve
 from driftline.performance.outcomes import IS
+from driftline.performance.reliability import binned, calibration_error, chance_error
 from driftline.sketches.keys import Floats, Ints
 
 

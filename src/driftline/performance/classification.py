@@ -5,15 +5,30 @@ scikit-learn, over the classes that were predicted or true, a share of nothing c
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
-from driftline.performance import by_score
+from driftline.performance import by_score, reliability
 from driftline.performance.grid import ROUNDING
 from driftline.performance.intervals import CONFIDENCE, Measured, mean_like, share
-from driftline.performance.outcomes import IS, POSITIVE, Series, effective, first_of, second_of, series_of, truth_of
+from driftline.performance.outcomes import (
+    IS,
+    POSITIVE,
+    Series,
+    all_scored,
+    effective,
+    first_of,
+    labelled,
+    second_of,
+    series_of,
+    truth_of,
+    with_any,
+)
 from driftline.performance.tally import WEIGHT_UNIT, Tally
 from driftline.sketches.keys import Floats
+
+COLUMNS: Final = ("values", "low", "high", "error")
 
 
 def confusion(tally: Tally, groups: int, classes: int = 2) -> Floats:
@@ -120,6 +135,7 @@ def by_table(
     return found | (of_class(table, worth, POSITIVE, confidence) if table.shape[1] == 2 else {})
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
 def measured(
     tally: Tally, groups: int, classes: int = 2, *, costs: Floats | None = None, confidence: float = CONFIDENCE
 ) -> Mapping[str, Measured]:
@@ -138,23 +154,25 @@ def measured(
     >>> found["accuracy"].values, found["brier"].values.round(6), found["auroc"].low.round(2)
     (array([1.]), array([0.0925]), array([0.39]))
     """
+    tally = with_any(tally, labelled(tally, groups))
     worth = effective(tally, groups)
     found = by_table(confusion(tally, groups, classes), worth, costs, confidence)
     if classes == 2:
         kinds = set(series_of(tally.keys).tolist())
-        series = next((each for each in (Series.SCORES, Series.MARGINS) if each in kinds), Series.CLASSES)
+        series = Series.MARGINS if Series.MARGINS in kinds else Series.SCORES
         curve = by_score.curve(tally, groups, series)
         found |= by_one_score(curve, series, confidence)
         if series is not Series.MARGINS:
-            bins = by_score.binned(curve)
-            found["calibration_error"] = by_score.calibration_error(bins, confidence)
-            found |= by_score.murphy(bins, confidence)
+            bins = reliability.binned(curve)
+            found["calibration_error"] = reliability.calibration_error(bins, confidence)
+            found |= reliability.murphy(bins, confidence)
         return found
+    came = tally.take(truth_of(tally.keys) <= IS)
     curves = [by_score.curve(tally, groups, Series.CLASSES, each) for each in range(classes)]
-    sure = by_score.binned(by_score.confidences(tally, groups, worth))
+    sure = reliability.binned(by_score.confidences(tally, groups, worth))
     return found | {
-        **by_many_scores(curves, worth, confidence),
-        "calibration_error": by_score.calibration_error(sure, confidence),
+        **by_many_scores(curves, worth, all_scored(came, groups, classes), confidence),
+        "calibration_error": reliability.calibration_error(sure, confidence),
     }
 
 
@@ -170,19 +188,23 @@ def by_one_score(curve: by_score.Curve, series: Series, confidence: float = CONF
 
 
 def by_many_scores(
-    curves: Sequence[by_score.Curve], worth: Floats, confidence: float = CONFIDENCE
+    curves: Sequence[by_score.Curve], worth: Floats, scored: Floats, confidence: float = CONFIDENCE
 ) -> dict[str, Measured]:
-    """Return what goes by the scores of more than two classes, each against the rest."""
-    return {
+    """Return what goes by the scores of more than two classes, each against the rest.
+
+    NaN where not all classes have scores (`scored`), as where that of the predicted class alone is known.
+    """
+    found = {
         "auroc_macro": _mean_of([by_score.auroc(each, confidence) for each in curves]),
         "average_precision_macro": _mean_of([by_score.average_precision(each, confidence) for each in curves]),
         **_losses(curves, worth, confidence),
     }
+    return {name: Measured(*(getattr(each, column) + scored for column in COLUMNS)) for name, each in found.items()}
 
 
 def _mean_of(parts: list[Measured]) -> Measured:
     """Return the mean over classes; at worst all of them err together, so the interval is the mean of theirs."""
-    return Measured(*(np.mean([getattr(each, name) for each in parts], axis=0) for name in Measured.__slots__))
+    return Measured(*(np.mean([getattr(each, name) for each in parts], axis=0) for name in COLUMNS))
 
 
 def _losses(curves: Sequence[by_score.Curve], worth: Floats, confidence: float) -> dict[str, Measured]:

@@ -1,10 +1,9 @@
 """Evidence that outcomes have changed, given the score: the inputs may be as before; what they mean is not.
 
 A reference says how often the class came at each score (or how often a prediction of that size erred by much): rates r
-in a few bins. While nothing changes, each outcome in bin b comes with a probability within r_b ± d_b, whatever the
+in a few bins (`rates`). While nothing changes, outcomes in bin b come with a probability within r_b ± d_b, whatever the
 scores are: so inputs that move are no evidence here, nor are labels that come for some scores only. d covers the
-reference's own sampling error and changes that nobody minds. Where scores move within a bin its rate moves along the
-calibration's curve. E-values against all of that box at once, E[L | past] <= 1:
+reference's own sampling error and changes that nobody minds. E-values against all of that box, E[L | past] <= 1:
 
     L = Π (q/r')^y ((1-q)/(1-r'))^(1-y)     for a guess q made before; r' is the point of the box nearest to q
 
@@ -23,19 +22,14 @@ between signals. Outcomes that depend on one another are counted as so many inde
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import scipy
 
-from driftline.performance.by_score import Curve
-from driftline.performance.calibration import Calibration, calibrated
-from driftline.performance.outcomes import IS, Series, bucket_of, effective, prediction_of, series_of
-from driftline.performance.tally import WEIGHT_UNIT, Tally
-from driftline.sketches.keys import Floats, Ints
+from driftline.performance.rates import Seen
+from driftline.sketches.keys import Floats
 
-BINS: Final = 10
 MIN_EFFECT: Final = 0.01
 """χ² of a bin's outcomes that nobody minds: at a rate of .5 a change of .05, at .1 one of .03."""
 SHIFTS: Final = (-2.0, -1.0, -0.5, -0.25, 0.25, 0.5, 1.0, 2.0)
@@ -50,107 +44,10 @@ PRIOR: Final = 4.0
 """Outcomes of the reference that stand in for a bin that the past windows hardly held."""
 FADING: Final = 20.0
 """Each e-value is lessened by e^(-1/20), as those of inputs are: R stays below 20 where windows say nothing."""
+GRID: Final = 2.0**20
+"""Log e-values are rounded to 2^-20, so that processors whose logarithms differ in the last bit agree."""
 LEAST_RATE: Final = 1e-6
 GUESSES: Final = len(STRENGTHS) + len(SHIFTS) + len(TURNS) + len(HALF_LIVES)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Rates:
-    """How often a reference's outcomes came, by bin of the score. Bin b begins at bucket `starts[b]`."""
-
-    starts: Ints
-    rates: Floats
-    sizes: Floats
-    """How many independent outcomes each rate is of."""
-    foreseen: Floats
-    """What `likely` says of the bin's scores, on the mean."""
-    likely: Calibration | None
-    """How rates go within a bin; None where they are taken as alike."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """Outcomes of a window by bin (all shapes: groups, bins), as so many as their weights are worth."""
-
-    hits: Floats
-    """Those that are what the rates are of."""
-    counts: Floats
-    rates: Floats
-    """What the reference says of their scores."""
-
-
-def rates_by_score(reference: Curve, bins: int = BINS) -> Rates:
-    """Learn from the outcomes of one group how often they are the class, in bins of about equal mass."""
-    likely = calibrated(reference)
-    mass = reference.weights.sum(axis=0)
-    starts, at = _bins(reference.bucket, mass, bins)
-    total = np.bincount(at, mass, len(starts))
-    foreseen = np.bincount(at, _foreseen(reference, likely), len(starts)) / total
-    rates = np.bincount(at, reference.weights[IS], len(starts)) / total
-    return Rates(starts, rates, total * reference.worth[0], foreseen, likely)
-
-
-def seen_by_score(window: Curve, known: Rates) -> Seen:
-    """Count the outcomes of each group by bin of the score."""
-    if known.likely is None:
-        raise ValueError("these rates are of predictions, not of scores: see `seen_by_prediction`")
-    worth = window.worth[window.group]
-    mass, sure = window.weights.sum(axis=0) * worth, _foreseen(window, known.likely) * worth
-    columns = (window.weights[IS] * worth, mass, sure)
-    hits, counts, foreseen = (_by_bin(window.group, window.bucket, window.groups, each, known) for each in columns)
-    mean = np.divide(foreseen, counts, out=np.broadcast_to(known.foreseen, counts.shape).copy(), where=counts > 0)
-    return Seen(hits, counts, np.clip(known.rates + mean - known.foreseen, 0, 1))
-
-
-def _foreseen(curve: Curve, likely: Calibration) -> Floats:
-    """Return how many outcomes of each row are the class, by the calibration."""
-    return np.asarray((curve.weights * likely(curve.means)).sum(axis=0))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ErrorRates:
-    """How often predictions of a number erred by much, and to which side, by bin of the prediction."""
-
-    far: Rates
-    """Errors as large as `limit` says, or larger."""
-    above: Rates
-    """Predictions above the truth."""
-    limit: Ints
-    """The bucket of |error| from which on it is large, for each bin of the prediction: about the reference's median."""
-
-
-def rates_by_prediction(reference: Tally, bins: int = BINS) -> ErrorRates:
-    """Learn from a reference of one group how its errors go by the prediction."""
-    rows, group = _errors(reference)
-    if not len(rows) or group.any():
-        raise ValueError("rates are learned from the outcomes of one group: wait for labels")
-    bucket, weight, size = prediction_of(rows.keys), rows.weights / WEIGHT_UNIT, _size(rows)
-    order = np.argsort(bucket, kind="stable")
-    starts, at = _bins(bucket[order], weight[order], bins)
-    bin_ = np.empty(len(order), dtype=np.int64)
-    bin_[order] = at
-    limit = np.array([_median(size[bin_ == each], weight[bin_ == each]) for each in range(len(starts))])
-    total = np.bincount(bin_, weight, len(starts))
-    sizes = np.asarray(total * effective(reference, 1)[0], dtype=np.float64)
-    far, above = size >= limit[bin_], bucket_of(rows.keys) >= 0
-    learned: list[Rates] = []
-    for chosen in (far, above):
-        rates = np.asarray(np.bincount(bin_, weight * chosen, len(starts)) / total, dtype=np.float64)
-        learned.append(Rates(starts, rates, sizes, rates, None))
-    return ErrorRates(learned[0], learned[1], limit)
-
-
-def seen_by_prediction(window: Tally, groups: int, known: ErrorRates) -> tuple[Seen, Seen]:
-    """Count the errors of each group by bin of the prediction: those that are far, and those above the truth."""
-    rows, group = _errors(window)
-    bucket, weight = prediction_of(rows.keys), rows.weights / WEIGHT_UNIT * effective(window, groups)[group]
-    counts = _by_bin(group, bucket, groups, weight, known.far)
-    far = _size(rows) >= known.limit[_bin(bucket, known.far)]
-    found = []
-    for of, chosen in ((known.far, far), (known.above, bucket_of(rows.keys) >= 0)):
-        hits = _by_bin(group, bucket, groups, weight * chosen, of)
-        found.append(Seen(hits, counts, np.broadcast_to(of.rates, counts.shape)))
-    return found[0], found[1]
 
 
 class Concept:
@@ -202,7 +99,7 @@ class Concept:
         low, high = _box(rates, self._worth, self._tail, self._min_effect)
         guesses = np.concatenate((_guesses(rates, self._worth), self._as_in_the_past(rates)))
         gained = np.concatenate((_learning(hits, counts, rates, low, high), _fixed(guesses, hits, counts, low, high)))
-        self.log_r = np.logaddexp(self.log_r, 0) + gained - 1 / FADING
+        self.log_r = np.logaddexp(self.log_r, 0) + np.rint((gained - 1 / FADING) * GRID) / GRID
         for at, half_life in enumerate(HALF_LIVES):
             self._past[at] = 0.5 ** (1 / half_life) * self._past[at] + np.stack([hits, counts, counts * rates])
         return np.array([_log_mean(self.log_r[:, signal]) for signal in range(len(rates))])
@@ -268,51 +165,3 @@ def _guesses(rates: Floats, worth: Floats) -> Floats:
 
 def _log_mean(logs: Floats) -> float:
     return float(scipy.special.logsumexp(logs)) - math.log(len(logs)) if np.isfinite(logs).any() else -math.inf
-
-
-def standard_score(seen: Seen, dispersion: float = 1.0) -> Floats:
-    """Return by how many standard deviations each group has more hits than foreseen.
-
-    About standard normal while nothing changes, whatever the scores are: what the online detectors are fed (ADWIN,
-    Page-Hinkley, HDDM). Spiegelhalter 1986 (Statistics in Medicine 5, p. 421). NaN without outcomes.
-    """
-    spread = (seen.counts * seen.rates * (1 - seen.rates)).sum(axis=1) * dispersion
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((seen.hits - seen.counts * seen.rates).sum(axis=1) / np.sqrt(spread))
-
-
-def _bins(bucket: Ints, mass: Floats, bins: int) -> tuple[Ints, Ints]:
-    """Return the first buckets of bins of about equal mass, and the bin of each row; buckets ascend."""
-    before = np.cumsum(mass) - mass
-    first = np.searchsorted(bucket, bucket)  # rows of one bucket stay together
-    wanted = np.minimum(before[first] / mass.sum() * bins, bins - 1).astype(np.int64)
-    _, rows, at = np.unique(wanted, return_index=True, return_inverse=True)
-    return bucket[rows], at.astype(np.int64)
-
-
-def _bin(bucket: Ints, known: Rates) -> Ints:
-    """Return the bin of each bucket; what is below the reference's first counts to the first."""
-    return np.maximum(np.searchsorted(known.starts, bucket, side="right") - 1, 0).astype(np.int64)
-
-
-def _by_bin(group: Ints, bucket: Ints, groups: int, values: Floats, known: Rates) -> Floats:
-    """Return the sum of values by group and bin."""
-    bins = len(known.starts)
-    found = np.bincount(group * bins + _bin(bucket, known), values, groups * bins)
-    return np.asarray(found.reshape(groups, bins), dtype=np.float64)
-
-
-def _errors(tally: Tally) -> tuple[Tally, Ints]:
-    rows = tally.take(series_of(tally.keys) == Series.ERRORS)
-    return rows, rows.groups
-
-
-def _size(rows: Tally) -> Ints:
-    """Return the bucket of |error|: buckets of negative numbers mirror those of positive ones."""
-    bucket = bucket_of(rows.keys)
-    return np.where(bucket < 0, -1 - bucket, bucket)
-
-
-def _median(size: Ints, weight: Floats) -> int:
-    order = np.argsort(size)
-    return int(size[order][np.searchsorted(np.cumsum(weight[order]), weight.sum() / 2)])

@@ -29,13 +29,17 @@ from driftline.performance.outcomes import (
     POSITIVE,
     UNKNOWN,
     Series,
+    all_scored,
     bucket_of,
     effective,
     first_of,
+    labelled,
     moments,
     second_of,
     series_of,
     truth_of,
+    waiting,
+    with_any,
     without_labels,
 )
 from driftline.performance.tally import Tally
@@ -53,10 +57,15 @@ BLIND: Final = (
 
 def calibrations(reference: Tally, series: Series = Series.SCORES, classes: int = 2) -> tuple[Calibration, ...]:
     """Learn from a reference's outcomes, of one group: of two classes that of class 1, of more those of each."""
-    margins = series is Series.MARGINS
-    return tuple(calibrated(curve(reference, 1, series, each), always=margins) for each in classes_of(series, classes))
+    if series is Series.CLASSES and np.isnan(all_scored(reference, 1, classes)[0]):
+        raise ValueError("an estimate needs the score of each class: some classes have none for many outcomes")
+    return tuple(
+        calibrated(curve(reference, 1, series, each), always=series is Series.MARGINS)
+        for each in classes_of(series, classes)
+    )
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
 def estimated(
     tally: Tally,
     groups: int,
@@ -85,7 +94,9 @@ def estimated(
     >>> float(estimated(waits, 1, [as_it_is])["accuracy"].values[0].round(4))
     0.7449
     """
+    tally = with_any(tally, labelled(tally, groups) + waiting(tally, groups))
     keys = tally.keys
+    scored = all_scored(tally, groups, max(len(known), 2))
     rows = tally.take((series_of(keys) == series) & (bucket_of(keys) != NO_SCORE))
     if not arrived:
         rows = without_labels(rows)
@@ -94,11 +105,36 @@ def estimated(
     sampled = effective(tally, groups)
     worths = [_worth(part, groups, series, each, sampled) for part, each in zip(parts, known, strict=True)]
     curves = [curve_of(p, groups, series, w, each) for p, w, each in zip(parts, worths, known, strict=True)]
-    table, worth = _table(parts, groups, series, known), np.min(worths, axis=0)
+    table, worth = _table(parts, groups, series, known) + scored[:, None, None], np.min(worths, axis=0)
     found = classification.by_table(table, worth, costs, confidence)
     if series is Series.CLASSES:
-        return found | classification.by_many_scores(curves, worth, confidence)
+        return found | classification.by_many_scores(curves, worth, scored, confidence)
     return found | classification.by_one_score(curves[0], series, confidence)
+
+
+def gap(
+    tally: Tally,
+    groups: int,
+    known: Sequence[Calibration],
+    *,
+    series: Series = Series.SCORES,
+    costs: Floats | None = None,
+    confidence: float = BAND,
+) -> Mapping[str, Measured]:
+    """Return estimated less realised, both of the outcomes whose labels have come.
+
+    The interval holds 0 while a score means what it meant in the reference: where it does not, the concept has changed.
+    For arguments see `estimated`. (For evidence within a budget see `concept`.)
+    """
+    came = tally.take(truth_of(tally.keys) <= IS)
+    likely = estimated(came, groups, known, series=series, costs=costs, confidence=confidence)
+    real = classification.measured(came, groups, max(len(known), 2), costs=costs)
+    return {name: _less(each, real[name]) for name, each in likely.items()}
+
+
+def _less(likely: Measured, real: Measured) -> Measured:
+    values, low, high = (each - real.values for each in (likely.values, likely.low, likely.high))
+    return Measured(values, low, high, likely.error + real.error)
 
 
 def classes_of(series: Series, classes: int) -> Sequence[int]:

@@ -19,9 +19,12 @@ from driftline.performance.outcomes import (
     Series,
     bucket_of,
     effective,
+    labelled,
     moments,
     prediction_of,
     series_of,
+    waiting,
+    with_any,
 )
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Floats, Ints
@@ -83,6 +86,7 @@ def errors_by_prediction(reference: Tally) -> Errors:
     )  # fmt: skip
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
 def expected(tally: Tally, groups: int, known: Errors, confidence: float = BAND) -> Mapping[str, Measured]:
     """Return mae, rmse and bias to expect of each group's predictions, those with labels and those without.
 
@@ -96,6 +100,7 @@ def expected(tally: Tally, groups: int, known: Errors, confidence: float = BAND)
     >>> expected(waits, 1, known)["mae"].values
     array([3.25])
     """
+    tally = with_any(tally, labelled(tally, groups) + waiting(tally, groups))
     group, bin_, weight = _by_bin(tally, known)
     bins = len(known.first)
     of = np.bincount(group * bins + bin_, weight, groups * bins).reshape(groups, bins)

@@ -34,6 +34,8 @@ WAITING: Final = -1
 """As a truth: no label has come yet."""
 NOT, IS, UNKNOWN = 0, 1, 2
 """Whether the label is the class."""
+SCORED: Final = 0.99
+"""Of so many outcomes a class must have a score, for anything to go by it."""
 POSITIVE: Final = 1
 """The class whose score is counted, where there are two."""
 
@@ -101,6 +103,8 @@ def classified(
     """
     _check_classes(predicted, truths)
     rows, found = len(groups), scores
+    if found is not None and found.ndim == 2 and found.shape[1] == 2:
+        found = found[:, POSITIVE]
     if found is None or found.ndim == 1:
         series = Series.SCORES if probabilities else Series.MARGINS
         classes, found = np.array([POSITIVE]), np.full(rows, np.nan) if found is None else found
@@ -115,7 +119,10 @@ def classified(
     buckets, offsets = _buckets(GRIDS[series], found)
     truth = np.where(truths[:, None] < 0, UNKNOWN, np.where(truths[:, None] == classes, IS, NOT))
     keys = key(series, np.broadcast_to(classes, (rows, each)), predicted[:, None], truth, buckets.reshape(rows, each))
-    return _counted(np.repeat(groups, each), keys.reshape(-1), offsets, each, weights, signs, groups, truths >= 0)
+    units_, signs_, known = _units(weights, rows), _signs(signs, rows), truths >= 0
+    repeated = [np.repeat(column, each) for column in (groups, units_, signs_)]
+    tally = counted(repeated[0], keys.reshape(-1), offsets, repeated[1], repeated[2])
+    return tally + _squares(groups[known], units_[known], signs_[known])
 
 
 def regressed(
@@ -236,6 +243,20 @@ def waiting(tally: Tally, groups: int) -> Ints:
     return np.asarray(np.bincount(lone.groups, lone.counts, groups), dtype=np.int64)
 
 
+def all_scored(tally: Tally, groups: int, classes: int) -> Floats:
+    """Return 0 for groups of whose outcomes nearly all have a score of each class, and NaN for others."""
+    rows = tally.take(series_of(tally.keys) == Series.CLASSES)
+    cell, scored = rows.groups * classes + first_of(rows.keys), bucket_of(rows.keys) != NO_SCORE
+    every = np.bincount(cell, rows.weights, groups * classes)
+    some = np.bincount(cell[scored], rows.weights[scored], groups * classes)
+    return np.where((some >= SCORED * every).reshape(groups, classes).all(axis=1), 0.0, np.nan)
+
+
+def with_any(tally: Tally, counts: Ints) -> Tally:
+    """Return the rows of groups that have a count above 0; in others a correction came before what it corrects."""
+    return tally.take((counts > 0)[tally.groups])
+
+
 def _once(tally: Tally) -> Bools:
     """Tell of rows which to count, that each outcome is counted once."""
     series, truth = series_of(tally.keys), truth_of(tally.keys)
@@ -247,22 +268,6 @@ def _buckets(grid: Grid, scores: Floats) -> tuple[Ints, Ints]:
     good = (scores >= 0) & (scores <= 1) if grid.probabilities else np.isfinite(scores)
     buckets, offsets = grid.buckets(np.where(good, scores, 0.0))
     return np.where(good, buckets, NO_SCORE), np.where(good, offsets, 0)
-
-
-def _counted(
-    groups: Ints,
-    keys: Ints,
-    offsets: Ints,
-    each: int,
-    weights: Floats | None,
-    signs: Ints | None,
-    of: Ints,
-    known: Bools,
-) -> Tally:
-    rows = len(of)
-    units_, signs_ = _units(weights, rows), _signs(signs, rows)
-    tally = counted(groups, keys, offsets, np.repeat(units_, each), np.repeat(signs_, each))
-    return tally + _squares(of[known], units_[known], signs_[known])
 
 
 def _squares(groups: Ints, weights: Ints, signs: Ints) -> Tally:

@@ -15,14 +15,17 @@ from driftline.performance.outcomes import (
     PREDICTIONS,
     Series,
     effective,
+    labelled,
     moments,
     prediction_of,
     series_of,
+    with_any,
 )
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Floats
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
 def measured(
     tally: Tally, groups: int, quantiles: Sequence[float] = (), confidence: float = CONFIDENCE
 ) -> Mapping[str, Measured]:
@@ -44,6 +47,7 @@ def measured(
     >>> found["quantile_0.9"].values.round(6)
     array([0.95])
     """
+    tally = with_any(tally, labelled(tally, groups))
     errors = tally.take(series_of(tally.keys) == Series.ERRORS)
     weight, error, within = moments(errors, GRIDS[Series.ERRORS])
     group, worth = errors.groups, effective(tally, groups)

@@ -231,7 +231,7 @@ def _cells(rows: Tally, once: Tally, groups: int, classes: int, bins: int) -> In
     """Return the stratum of each row; bins are of about equal mass among the predictions that `once` counts."""
     place, predicted = _places(rows, classes), _places(once, classes)
     order = np.argsort(predicted, kind="stable")
-    sorted_, mass = predicted[order], once.counts[order].astype(np.float64)
+    sorted_, mass = predicted[order], np.maximum(once.counts[order], 0).astype(np.float64)
     own = sorted_ >> _PLACE_BITS
     starts = np.searchsorted(own, np.arange(groups * classes))
     below = np.cumsum(mass) - mass
