@@ -57,10 +57,15 @@ class Prices:
 
 
 def car_loans() -> tuple[Rows, Rows]:
+    before, after = car_loan_tables()
+    return _two(before, "y_pred_proba", "y_pred", "repaid"), _two(after, "y_pred_proba", "y_pred", "repaid")
+
+
+def car_loan_tables() -> tuple[pl.DataFrame, pl.DataFrame]:
     later = _read("synthetic_car_loan_analysis.csv").join(
         _read("synthetic_car_loan_analysis_target.csv"), on="id", maintain_order="left"
     )
-    return _two(_read(REFERENCE), "y_pred_proba", "y_pred", "repaid"), _two(later, "y_pred_proba", "y_pred", "repaid")
+    return _read(REFERENCE), later
 
 
 def census() -> tuple[Rows, Rows]:

@@ -154,3 +154,10 @@ def test_completeness_by_age_takes_cohorts_that_reached_it() -> None:
     assert found.values.tolist() == [0.1, 0.5, 0.9]
     assert found.low[0] > 0.07
     assert found.high[2] < 0.95
+
+
+def test_a_stratum_in_which_nothing_waits_is_known_however_few_labels_it_has() -> None:
+    guess = np.array([1] * 3 + [0] * 97)
+    truths = np.where(np.arange(100) < 60, guess, WAITING)
+    rows = classified(0 * guess, guess, truths, np.where(guess == 1, 0.9, 0.2))
+    assert judged(strata(rows, 1, bins=1))[0].verdict in (Verdict.ALIKE, Verdict.WEIGHTED)

@@ -26,6 +26,7 @@ COMMANDS = (
     Command("show", "driftline.cli.show:show", "Show a model's signals now beside their reference.", WATCH),
     Command("router", "driftline.cli.router:app", "Deliver alerts to people: chat, pagers, mail, webhooks.", WATCH),
     Command("backtest", "driftline.cli.backtest:backtest", "Find out what would have fired on a past table.", WATCH),
+    Command("performance", "driftline.cli.performance:performance", "Find out whether a model still works.", WATCH),
     Command("publish", "driftline.cli.publish:publish", "Publish a table of past predictions as events.", FEED),
     Command("dead-letters", "driftline.cli.dead_letters:app", "List rejected records; publish them again.", FEED),
     Command("state", "driftline.cli.state:app", "Check the stored state; skip a lost offset; reset.", SET_UP),

@@ -1,7 +1,7 @@
 """The options that name a table's columns, defined once for every command that reads a table."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,6 +58,9 @@ _OPTIONS: dict[str, Any] = {
         str | None, _option("feature-columns", "Columns of inputs: a,b (default: all other columns).", metavar="NAMES")
     ],
 }
+_WITHOUT_NAME: dict[str, Any] = {
+    "model": Annotated[str | None, _option("model", "The one model of --model-column whose rows are looked at.")]
+}
 _LISTS = ("segment_columns", "feature_columns")
 _MAPPING = Annotated[
     Path | None,
@@ -80,26 +83,34 @@ def opened(path: Path, mapping: "ColumnMapping", like: "Table | None" = None) ->
     return table
 
 
-def mapping_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the column options. It declares `mapping: ColumnMapping` and receives them checked, as one."""
+def mapping_options(
+    command: Callable[..., Any], *, only: Sequence[str] = tuple(_OPTIONS), named: bool = True
+) -> Callable[..., Any]:
+    """Give a command the column options. It declares `mapping: ColumnMapping` and receives them checked, as one.
+
+    Args:
+        command: the command's function.
+        only: the options that it needs; a file of --mapping may hold all of them.
+        named: whether the model must have a name.
+    """
 
     @wraps(command)
     def with_mapping(*, mapping_file: Path | None, **arguments: Any) -> Any:
         from driftline.tables.mapping import ColumnMapping  # pydantic: not needed for --help
 
-        options = {name: arguments.pop(name) for name in _OPTIONS}
+        options = {name: arguments.pop(name) for name in only}
         for name in _LISTS:
-            if options[name] is not None:
+            if options.get(name) is not None:
                 options[name] = tuple(part.strip() for part in options[name].split(",") if part.strip())
-        return command(mapping=ColumnMapping.build(mapping_file, **options), **arguments)
+        build = ColumnMapping.build if named else ColumnMapping.columns
+        return command(mapping=build(mapping_file, **options), **arguments)
 
+    annotations = _OPTIONS if named else _OPTIONS | _WITHOUT_NAME
     keyword = inspect.Parameter.KEYWORD_ONLY
     own = inspect.signature(command).parameters.values()
     parameters = [parameter.replace(kind=keyword) for parameter in own if parameter.name != "mapping"]
     parameters.append(inspect.Parameter("mapping_file", keyword, default=None, annotation=_MAPPING))
-    parameters += [
-        inspect.Parameter(name, keyword, default=None, annotation=annotation) for name, annotation in _OPTIONS.items()
-    ]
+    parameters += [inspect.Parameter(name, keyword, default=None, annotation=annotations[name]) for name in only]
     with_mapping.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     with_mapping.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return with_mapping

@@ -14,4 +14,7 @@ expected_error  a regression's errors from its predictions alone
 selective       labels that come for some predictions sooner, or only
 rates           how often outcomes come, given the score or the prediction
 concept         evidence within a budget that they come otherwise than they did
+kinds           what is predicted, and which of all this goes with it
+study           windows against their reference: estimated, realised, and which of them left its band
+telling         what a study found, in sentences
 """

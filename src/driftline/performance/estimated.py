@@ -21,7 +21,7 @@ import numpy as np
 from driftline.performance import classification
 from driftline.performance.by_score import curve, curve_of
 from driftline.performance.calibration import Calibration, calibrated
-from driftline.performance.intervals import Measured
+from driftline.performance.intervals import Measured, less
 from driftline.performance.outcomes import (
     GRIDS,
     IS,
@@ -129,12 +129,7 @@ def gap(
     came = tally.take(truth_of(tally.keys) <= IS)
     likely = estimated(came, groups, known, series=series, costs=costs, confidence=confidence)
     real = classification.measured(came, groups, max(len(known), 2), costs=costs)
-    return {name: _less(each, real[name]) for name, each in likely.items()}
-
-
-def _less(likely: Measured, real: Measured) -> Measured:
-    values, low, high = (each - real.values for each in (likely.values, likely.low, likely.high))
-    return Measured(values, low, high, likely.error + real.error)
+    return {name: less(each, real[name]) for name, each in likely.items()}
 
 
 def classes_of(series: Series, classes: int) -> Sequence[int]:

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from driftline.performance.estimated import BAND
-from driftline.performance.intervals import Measured, mean_like
+from driftline.performance.intervals import Measured, less, mean_like
 from driftline.performance.outcomes import (
     GRIDS,
     PREDICTIONS,
@@ -26,6 +26,7 @@ from driftline.performance.outcomes import (
     waiting,
     with_any,
 )
+from driftline.performance.regression import measured
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Floats, Ints
 
@@ -115,6 +116,13 @@ def expected(tally: Tally, groups: int, known: Errors, confidence: float = BAND)
             "rmse": mean_like(np.sqrt(square), noise / (4 * square), n, confidence, least=0),
             "bias": _mean(share @ known.bias, square, n, confidence),
         }
+
+
+def gap(tally: Tally, groups: int, known: Errors, confidence: float = BAND) -> Mapping[str, Measured]:
+    """Return expected less realised, both of the predictions whose labels have come (see `estimated.gap`)."""
+    came = tally.take(series_of(tally.keys) != Series.PENDING)
+    real = measured(came, groups)
+    return {name: less(each, real[name]) for name, each in expected(came, groups, known, confidence).items()}
 
 
 def unknown_share(tally: Tally, groups: int, known: Errors) -> Floats:

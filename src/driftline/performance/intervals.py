@@ -29,6 +29,12 @@ class Measured:
     """At most so far the value is from that of the rows themselves, whose scores a bucket does not tell apart."""
 
 
+def less(one: Measured, other: Measured) -> Measured:
+    """Return one less the value of the other, with the interval of the one."""
+    values, low, high = (each - other.values for each in (one.values, one.low, one.high))
+    return Measured(values, low, high, one.error + other.error)
+
+
 def normal_quantile(confidence: float) -> float:
     """Return how many standard errors a two-sided interval reaches to each side.
 

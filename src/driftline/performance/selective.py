@@ -68,8 +68,8 @@ class Strata:
 
     @property
     def known(self) -> Bools:
-        """Whether a stratum has labels enough, or nothing in it."""
-        return np.asarray((self.labelled >= LEAST_LABELS) | (self.labelled + self.waiting == 0))
+        """Whether a stratum has labels enough for what waits in it, or nothing waits."""
+        return np.asarray((self.labelled >= LEAST_LABELS) | (self.waiting == 0))
 
     def coverage(self, confidence: float = CONFIDENCE) -> Measured:
         """Return the share of predictions whose label has come."""

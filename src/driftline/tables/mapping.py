@@ -45,6 +45,14 @@ class ColumnMapping(BaseModel):
 
     @classmethod
     def build(cls, file: Path | None = None, **options: Any) -> Self:
+        """Return `columns`, of a model that has a name. Raises InputError with one line per fault."""
+        mapping = cls.columns(file, **options)
+        if mapping.model is None and mapping.model_column is None:
+            raise InputError("--model: is missing; name the model, or by --model-column the column that holds it")
+        return mapping
+
+    @classmethod
+    def columns(cls, file: Path | None = None, **options: Any) -> Self:
         """Read a YAML file, if one is given, and lay the options that are not None over it.
 
         Raises InputError with one line per fault.
@@ -56,13 +64,10 @@ class ColumnMapping(BaseModel):
             return f"{file}, line {written.lines[path]}" if path in written.lines and path[0] not in given else ""
 
         try:
-            mapping = cls.model_validate({**written.data, **given})
+            return cls.model_validate({**written.data, **given})
         except ValidationError as error:
             lines = fault_lines(error, cls, origin)
             raise InputError("\n".join(_as_option(line) for line in lines)) from None
-        if mapping.model is None and mapping.model_column is None:
-            raise InputError("--model: is missing; name the model, or by --model-column the column that holds it")
-        return mapping
 
     def features(self, columns: Sequence[str]) -> tuple[str, ...]:
         """Return the feature columns, given the table's columns. Raises InputError where the two do not fit."""

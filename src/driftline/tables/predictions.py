@@ -61,7 +61,7 @@ def _classes(table: Table, mapping: ColumnMapping, column: str, score_column: st
         )
         by_model = means.drop_nulls("class").collect().partition_by("model", as_dict=True)
     positive = {
-        key[0]: _positive_class(found, column, numbers=held.dtype.is_numeric()) for key, found in by_model.items()
+        key[0]: positive_class(found, column, numbers=held.dtype.is_numeric()) for key, found in by_model.items()
     }
 
     def predictions(batch: pl.DataFrame) -> list[Any]:
@@ -88,7 +88,7 @@ def _classified(label: str | None, score: float | None, positive: str | None) ->
     return {"proba": {named: score}} if label is None else {"label": label, "proba": {named: score}}
 
 
-def _positive_class(means: pl.DataFrame, column: str, *, numbers: bool) -> str | None:
+def positive_class(means: pl.DataFrame, column: str, *, numbers: bool) -> str | None:
     """Return the class that the score belongs to; None if it is that of whichever class was predicted."""
     if means.height > MAX_CLASSES and numbers:
         raise InputError(

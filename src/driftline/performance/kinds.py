@@ -1,0 +1,171 @@
+"""What a model predicts, and which tallies, metrics and estimates go with it: a class, or a number."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from driftline.performance import classification, estimated, expected_error, regression
+from driftline.performance.calibration import Calibration
+from driftline.performance.intervals import CONFIDENCE, Measured
+from driftline.performance.outcomes import WAITING, Series, classified, regressed
+from driftline.performance.tally import Tally
+from driftline.sketches.keys import Bools, Floats, Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """Predictions in the order of their times, with labels or still without. All arrays run parallel."""
+
+    times: Ints | None
+    """Epoch milliseconds, ascending."""
+    predicted: Ints | Floats
+    """Codes of classes, or numbers."""
+    truths: Ints | Floats
+    """As `predicted`; WAITING, or NaN, where no label has come."""
+    scores: Floats | None = None
+    """Of class 1, or of each class; NaN where there is none."""
+
+    def __len__(self) -> int:
+        return len(self.predicted)
+
+    @property
+    def labelled(self) -> Bools:
+        """Which have a label."""
+        waits = self.truths == WAITING if self.truths.dtype == np.int64 else np.isnan(self.truths)
+        return np.asarray(~waits)
+
+    def take(self, rows: Bools) -> "Outcomes":
+        """Return some of them."""
+        times = None if self.times is None else self.times[rows]
+        scores = None if self.scores is None else self.scores[rows]
+        return Outcomes(times, self.predicted[rows], self.truths[rows], scores)
+
+
+class Estimator(Protocol):
+    """What was learned from a reference."""
+
+    def estimated(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
+        """Return what to expect of each group before its labels come."""
+
+    def gap(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
+        """Return estimated less realised, where labels have come."""
+
+
+class Kind(Protocol):
+    """A class or a number."""
+
+    @property
+    def classes(self) -> int:
+        """How many classes there are; 1 for numbers."""
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """Names of the metrics that are shown unless others are asked for."""
+
+    @property
+    def blind(self) -> str:
+        """What estimates cannot see."""
+
+    def tally(self, outcomes: Outcomes, groups: Ints) -> Tally:
+        """Count outcomes, each in its group."""
+
+    def measured(self, tally: Tally, groups: int, confidence: float = CONFIDENCE) -> Mapping[str, Measured]:
+        """Return the metrics of what has labels."""
+
+    def learned(self, reference: Tally) -> Estimator:
+        """Learn from the outcomes of one group."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Classes:
+    """One of some classes, with scores."""
+
+    names: tuple[str, ...]
+    """By code; of two, the second is the one that scores are of."""
+    series: Series
+    costs: Floats | None = None
+    """What an outcome is worth, by true and predicted class."""
+
+    @property
+    def classes(self) -> int:
+        """How many there are."""
+        return len(self.names)
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """AUROC and accuracy, and money where it is known what outcomes cost."""
+        area = "auroc_macro" if self.series is Series.CLASSES else "auroc"
+        return (area, "accuracy", *(() if self.costs is None else ("value",)))
+
+    @property
+    def blind(self) -> str:
+        """What estimates cannot see."""
+        return estimated.BLIND
+
+    def tally(self, outcomes: Outcomes, groups: Ints) -> Tally:
+        """Count outcomes, each in its group."""
+        predicted, truths = outcomes.predicted.astype(np.int64), outcomes.truths.astype(np.int64)
+        probabilities = self.series is not Series.MARGINS
+        return classified(groups, predicted, truths, outcomes.scores, probabilities=probabilities)
+
+    def measured(self, tally: Tally, groups: int, confidence: float = CONFIDENCE) -> Mapping[str, Measured]:
+        """Return the metrics of what has labels."""
+        return classification.measured(tally, groups, self.classes, costs=self.costs, confidence=confidence)
+
+    def learned(self, reference: Tally) -> "ByScore":
+        """Learn how probable each class is at its score."""
+        return ByScore(self, estimated.calibrations(reference, self.series, self.classes))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByScore:
+    """Estimates by calibrated scores."""
+
+    kind: Classes
+    known: tuple[Calibration, ...]
+
+    def estimated(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
+        """Return what to expect of each group before its labels come."""
+        return estimated.estimated(tally, groups, self.known, series=self.kind.series, costs=self.kind.costs)
+
+    def gap(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
+        """Return estimated less realised, where labels have come."""
+        return estimated.gap(tally, groups, self.known, series=self.kind.series, costs=self.kind.costs)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A number."""
+
+    classes: int = 1
+    usual: tuple[str, ...] = ("mae", "rmse")
+    blind: str = expected_error.BLIND
+
+    def tally(self, outcomes: Outcomes, groups: Ints) -> Tally:
+        """Count outcomes, each in its group."""
+        return regressed(groups, outcomes.predicted.astype(np.float64), outcomes.truths.astype(np.float64))
+
+    def measured(self, tally: Tally, groups: int, confidence: float = CONFIDENCE) -> Mapping[str, Measured]:
+        """Return the metrics of what has labels."""
+        return regression.measured(tally, groups, confidence=confidence)
+
+    def learned(self, reference: Tally) -> "ByPrediction":
+        """Learn how predictions of each size err."""
+        return ByPrediction(expected_error.errors_by_prediction(reference))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ByPrediction:
+    """Estimates by the size of the prediction."""
+
+    known: expected_error.Errors
+
+    def estimated(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
+        """Return what to expect of each group before its labels come."""
+        return expected_error.expected(tally, groups, self.known)
+
+    def gap(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
+        """Return estimated less realised, where labels have come."""
+        return expected_error.gap(tally, groups, self.known)

@@ -1,0 +1,168 @@
+"""Windows of predictions against a reference: what was estimated, what labels say, and which of them left its band.
+
+The band is where a metric lies in 99.7% of windows while nothing changes: 3 standard errors of the reference's
+value and of a window of that size. Where the reference's own windows vary by more than chance, it is as much wider.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from driftline.performance.estimated import BAND
+from driftline.performance.intervals import CONFIDENCE, Measured, normal_quantile
+from driftline.performance.kinds import Kind, Outcomes
+from driftline.performance.outcomes import effective, labelled, waiting
+from driftline.performance.selective import LEAST_LABELS, Judged, Verdict, judged, reweighted, strata
+from driftline.performance.tally import Tally
+from driftline.sketches.keys import Bools, Floats, Ints
+
+MIN_CHUNKS: Final = 5
+"""The reference's windows that it takes to say how much windows vary."""
+LOSSES: Final = frozenset({"mae", "rmse", "mape", "log_loss", "brier", "calibration_error"})
+"""Metrics of which less is better; they have no value below 0."""
+SIGNED: Final = frozenset({"bias", "value", "r2"})
+"""Metrics that may be below 0. All others lie between 0 and 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Followed:
+    """One metric, window by window (all shapes: windows)."""
+
+    name: str
+    reference: float
+    low: Floats
+    """The reference's band, for a window with all its labels."""
+    high: Floats
+    estimated: Measured
+    """NaN where the metric has no estimate."""
+    realised: Measured
+    """NaN where labels do not tell it."""
+    estimate_left: Bools
+    """Whether the estimate is outside the band."""
+    realised_left: Bools
+    """Whether the labels' is outside the band of so many labels."""
+    unforeseen: Bools
+    """Whether labels contradict the estimate that was made of the very predictions: outcomes have changed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Study:
+    """What was found."""
+
+    predictions: Ints
+    labels: Ints
+    selection: tuple[Judged, ...]
+    """What the labels of each window stand for."""
+    metrics: tuple[Followed, ...]
+
+
+def study(
+    kind: Kind, reference: Outcomes, outcomes: Outcomes, windows: Ints, metrics: Sequence[str] | None = None
+) -> Study:
+    """Follow metrics through windows.
+
+    Args:
+        kind: what is predicted.
+        reference: outcomes with labels, of a time when the model worked.
+        outcomes: those to look at.
+        windows: the window of each, from 0 on without a gap, ascending.
+        metrics: their names; None for the usual ones.
+
+    Raises `ValueError` for a metric that there is not, and for a reference with too little to learn from.
+    """
+    names = kind.usual if metrics is None else tuple(dict.fromkeys(metrics))
+    many = int(windows[-1]) + 1
+    whole = kind.tally(reference, np.zeros(len(reference), dtype=np.int64))
+    tally = kind.tally(outcomes, windows)
+    learned, before = kind.learned(whole), kind.measured(whole, 1)
+    if unknown := [name for name in names if name not in before]:
+        raise ValueError(f'there is no metric "{unknown[0]}" here; there are {", ".join(sorted(before))}')
+    came, all_ = labelled(tally, many), labelled(tally, many) + waiting(tally, many)
+    selection = _selection(tally, many, kind.classes, came, all_, frozenset(names))
+    real, worth = _realised(kind, tally, many, selection)
+    likely, gap = learned.estimated(tally, many), learned.gap(tally, many)
+    chunks = max(len(reference) // max(int(np.median(all_)), 1), 1)
+    varied = kind.measured(kind.tally(reference, np.arange(len(reference)) * chunks // len(reference)), chunks)
+    none = np.full(many, np.nan)
+    nothing = Measured(none, none, none, none)
+    followed = []
+    for name in names:
+        spread = _deviation(before[name])[0] * np.sqrt(_dispersion(varied[name]))
+        here, there = (_bounds(name, before[name].values[0], spread, len(reference), n) for n in (all_, came * worth))
+        estimate, truth = likely.get(name, nothing), _without(real[name], name, selection)
+        off = gap.get(name, nothing)
+        followed.append(
+            Followed(
+                name, float(before[name].values[0]), *here, estimate, truth,
+                estimate_left=_outside(estimate.values, here), realised_left=_outside(truth.values, there),
+                unforeseen=((off.low > 0) | (off.high < 0)) & ~np.isnan(truth.values) & (came >= LEAST_LABELS),
+            )
+        )  # fmt: skip
+    return Study(all_, came, selection, tuple(followed))
+
+
+def _selection(
+    tally: Tally, groups: int, classes: int, came: Ints, all_: Ints, names: frozenset[str]
+) -> tuple[Judged, ...]:
+    """Say what labels stand for: all predictions where none waits, else as `selective` finds."""
+    complete = Judged(Verdict.ALIKE, frozenset(), "all labels have come")
+    found = judged(strata(tally, groups, classes), names)
+    return tuple(complete if came[group] == all_[group] else found[group] for group in range(groups))
+
+
+def _realised(
+    kind: Kind, tally: Tally, groups: int, selection: Sequence[Judged]
+) -> tuple[Mapping[str, Measured], Floats]:
+    """Return metrics by the labels, and how many independent outcomes a label is worth."""
+    plain, worth = kind.measured(tally, groups), effective(tally, groups)
+    weighs = np.array([each.verdict is Verdict.WEIGHTED for each in selection])
+    if not weighs.any():
+        return plain, worth
+    again = reweighted(tally.take(weighs[tally.groups]), groups, kind.classes)
+    other = kind.measured(again, groups)
+    none = np.full(groups, np.nan)
+    found = {
+        name: Measured(
+            *(
+                np.where(weighs, getattr(other[name], column) if name in other else none, getattr(each, column))
+                for column in ("values", "low", "high", "error")
+            )
+        )
+        for name, each in plain.items()
+    }
+    return found, np.where(weighs, effective(again, groups), worth)
+
+
+def _without(real: Measured, name: str, selection: Sequence[Judged]) -> Measured:
+    hidden = np.where([name in each.unknowable for each in selection], np.nan, 0.0)
+    return Measured(*(each + hidden for each in (real.values, real.low, real.high, real.error)))
+
+
+def _deviation(found: Measured) -> Floats:
+    """Return the standard error that an interval tells."""
+    return np.asarray((found.high - found.low) / (2 * normal_quantile(CONFIDENCE)))
+
+
+def _dispersion(varied: Measured) -> float:
+    """Return how much more the reference's own windows vary than chance has them: 1 or more."""
+    values, squares = varied.values, _deviation(varied) ** 2
+    held = np.isfinite(values) & (squares > 0)
+    if held.sum() < MIN_CHUNKS:
+        return 1.0
+    return max(1.0, float(values[held].var(ddof=1) / squares[held].mean()))
+
+
+def _bounds(name: str, value: float, spread: float, size: int, counts: Ints | Floats) -> tuple[Floats, Floats]:
+    """Return the band for windows of these counts."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        reach = normal_quantile(BAND) * spread * np.sqrt(1 + size / counts)
+    low, high = value - reach, value + reach
+    if name not in SIGNED:
+        low = np.maximum(low, 0)
+    return low, high if name in SIGNED | LOSSES else np.minimum(high, 1)
+
+
+def _outside(values: Floats, band: tuple[Floats, Floats]) -> Bools:
+    return np.asarray((values < band[0]) | (values > band[1]))
