@@ -1,5 +1,7 @@
 """Volume: one observation a window against the reference's own windows."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -98,6 +100,16 @@ def test_the_oracle_has_the_same_limits_and_guesses() -> None:
             assert mine.gains(count, 0).tolist() == pytest.approx(plain.gains(count), abs=1e-6)
             assert mine.is_steep(count, 0) == plain.is_steep(count)
             assert mine.is_usual(count, 0) == plain.is_usual(count)
+
+
+@pytest.mark.parametrize("cut", [lambda counts: [3, *counts], lambda counts: [*counts, 3]])
+def test_a_window_that_a_reference_begins_or_ends_in_hides_no_change(cut: Callable[[list[int]], list[int]]) -> None:
+    """Panes are as long as windows, and of the outermost one a part alone was seen."""
+    whole = RNG.poisson(100, 144).tolist()
+    assert volume(cut(whole)).is_steep(20, 0)
+    assert not volume([*whole[:70], 3, *whole[70:]]).is_steep(20, 0), "within it, so few are nothing new"
+    plain = PlainVolume({at * 1000: n for at, n in enumerate(cut(whole))}, 1000, 1000, 0.25, ALLOWANCE)
+    assert volume(cut(whole)).gains(50, 0).tolist() == pytest.approx(plain.gains(50), abs=1e-6)
 
 
 def test_windows_that_wander_or_that_are_too_few_are_not_called_independent() -> None:

@@ -40,7 +40,11 @@ class Volume:
         sums: Counter[int] = Counter()
         for start, count in panes.items():
             sums[start // size * size] += count
-        totals = sorted(sums[start] for start in range(begin, end - size + 1, size))
+        places = list(range(begin, end - size + 1, size))
+        for edge in (0, -1):  # the reference may have begun, or ended, within a pane
+            if len(places) > 1 and sums[places[edge]] < min(sums[place] for place in places if place != places[edge]):
+                del places[edge]
+        totals = sorted(sums[start] for start in places)
         self.enough = len(totals) >= MIN_WINDOWS and size % pane_ms == 0
         self._minded = 1 + minded
         if not self.enough:
@@ -48,8 +52,7 @@ class Volume:
         self.median, self._least, self._most = float(median(totals)), totals[0], totals[-1]
         self.limits = _limits(totals, allowance)
         self.powers = [1.0] * len(self.limits)
-        runs = [self._worst(number, [sums[start] for start in range(begin, end - size + 1, size)])
-                for number in range(len(self.limits))]  # fmt: skip
+        runs = [self._worst(number, [sums[start] for start in places]) for number in range(len(self.limits))]
         self.powers = [1 / max(run / 3, 1.0) for run in runs]
 
     def _worst(self, number: int, totals: Sequence[int]) -> float:

@@ -221,3 +221,36 @@ def test_a_table_says_how_many_events_to_expect_only_where_it_holds_all(complete
     sample = replace(of_stream(Stream(hours=7, a_minute=3)), complete=complete)
     found = backtest(how, encoded(stream.events()), judging=with_references(judge_settings(how), [sample])).latest
     assert [incident.kind for incident in found] == ([Kind.VOLUME] if complete else [])
+
+
+COARSE = {**HOW, "pane": "1h"}
+"""Panes as long as windows, as a table with few events gets them."""
+ENDS = CHANGE + 5 * HOUR
+
+
+def until(end: int, number: Callable[[int], float] = exactly) -> Iterator[tuple[int, bytes]]:
+    return (event for event in events(3, number) if event[0] < end)
+
+
+@pytest.mark.parametrize("minutes", [1, 10, 30, 47])
+def test_a_window_that_the_end_of_a_table_cuts_off_says_nothing_of_volume(minutes: int) -> None:
+    assert told(until(ENDS + minutes * HOUR // 60), **COARSE) == []
+
+
+def few_at_the_end(time: int) -> float:
+    return A_WINDOW if time < ENDS - HOUR else 10
+
+
+@pytest.mark.parametrize("minutes", [0, 10, 30])
+def test_few_events_before_the_end_of_a_table_are_told(minutes: int) -> None:
+    """In the last window that it holds, and in the one before that which it ends in."""
+    (volume,) = told(until(ENDS + minutes * HOUR // 60, few_at_the_end), **COARSE)
+    assert (volume.kind, volume.opened, volume.window.count) == (Kind.VOLUME, ENDS, 10)
+
+
+def test_a_table_goes_as_far_as_the_last_event_of_any_model() -> None:
+    """So a model whose events end earlier is told."""
+    other = [(time, value.replace(b'"model":"m"', b'"model":"other"')) for time, value in until(ENDS + HOUR)]
+    both = sorted([*until(ENDS + 10 * HOUR // 60), *other], key=lambda event: event[0])
+    (volume,) = told(iter(both), **COARSE)
+    assert (volume.kind, volume.subject.model, volume.window.start) == (Kind.VOLUME, "m", ENDS)

@@ -72,7 +72,7 @@ class Volume:
     """
 
     def __init__(self, totals: Totals, window_ms: int, min_change: float, allowance: float) -> None:
-        indices, sums = window_totals(totals, window_ms)
+        indices, sums = _surely_whole(*window_totals(totals, window_ms))
         self.windows = len(sums)
         """Whole windows of this size in the reference."""
         self.enough = self.windows >= MIN_WINDOWS and window_ms % totals.pane_ms == 0
@@ -218,6 +218,15 @@ def _independent(indices: Ints, totals: Ints) -> bool:
         return False
     sure = surely_correlated((totals - totals.mean())[:, None], indices, 1)
     return bool(sure[0] <= DEPENDENT * STEPS)
+
+
+def _surely_whole(indices: Ints, totals: Ints) -> tuple[Ints, Ints]:
+    """Leave out the first and the last window if they hold less than all others: their panes may be cut off."""
+    if len(totals) > 1 and totals[0] < totals[1:].min():
+        indices, totals = indices[1:], totals[1:]
+    if len(totals) > 1 and totals[-1] < totals[:-1].min():
+        indices, totals = indices[:-1], totals[:-1]
+    return indices, totals
 
 
 def window_totals(totals: Totals, window_ms: int) -> tuple[Ints, Ints]:

@@ -65,7 +65,7 @@ def backtest(
     result = Backtest()
     # The stream's windows are sums: panes as long as they are say the same, at a fraction of the cost.
     summarising = replace(summarise_settings(settings), stream_pane_ms=judging.stream_window_ms)
-    for record in _pane_records(summarising, batches, result, progress):
+    for record in _pane_records(summarising, batches, result, progress, judge.input_ends):
         judge.process([record])
         result.incidents.extend(alert.incident for alert in judge.emit())
     result.windows, result.shown = judge.counters.windows, judge.shown()
@@ -73,8 +73,13 @@ def backtest(
 
 
 def _pane_records(
-    settings: SummariseSettings, batches: Iterable[EncodedEvents], result: Backtest, progress: Callable[[int], None]
+    settings: SummariseSettings,
+    batches: Iterable[EncodedEvents],
+    result: Backtest,
+    progress: Callable[[int], None],
+    ends: Callable[[int], None] = lambda newest: None,
 ) -> Iterator[PaneRecord | Watermark]:
+    """Yield what Summarise sends. `ends` is told the time of the newest event ahead of the panes that are cut off."""
     task = Summarise(settings, 0, 1)
     for batch in batches:
         if batch.times is None:
@@ -84,6 +89,7 @@ def _pane_records(
         yield from task.emit()
         progress(result.events)
     task.end()
+    ends(task.newest)
     yield from task.emit()
     counters = task.counters
     result.counters.update({"consumed": counters.consumed, "accepted": counters.accepted, **counters.refused})

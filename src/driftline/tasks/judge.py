@@ -139,6 +139,13 @@ class Judge:
                 unreadable.append((at, str(error)))
         return unreadable
 
+    def input_ends(self, newest: int) -> None:
+        """Say that there is nothing after the newest event, and no clock that would tell how long nothing came.
+
+        A table ends so, a stream never does. Call it ahead of the panes that the end cut off.
+        """
+        self._volumes.input_end = newest
+
     def _advance(self) -> None:
         for time, slices in self._merger.advance(self._next_deadline):
             self._forget_the_silent(time)

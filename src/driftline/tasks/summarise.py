@@ -226,8 +226,12 @@ class Summarise:
     @property
     def watermark(self) -> int:
         """Nothing that belongs to a pane which ends at or before this time is counted any more."""
-        newest = self._event_time.newest
-        return NEVER if newest == NEVER else newest - self._settings.max_out_of_orderness
+        return NEVER if self.newest == NEVER else self.newest - self._settings.max_out_of_orderness
+
+    @property
+    def newest(self) -> int:
+        """The greatest event time that is believed."""
+        return self._event_time.newest
 
     def _count(self, columns: ModelColumns, times: Ints, fine: Bools, arrivals: Arrivals) -> None:
         chosen = fine[columns.rows]

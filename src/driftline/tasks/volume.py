@@ -7,6 +7,9 @@ A window is complete once a slice has come that ends with it, or later: so what 
 waits for the next event, or for the word of its silence (see `silence`), which tells it better. Then nothing is said
 of its volume: neither of the windows without events, nor of those in which they ended and began again.
 
+Of the last window of a table nothing is said either, if the table ends so early in it that this alone may be a change
+to mind: only its last event tells how far it goes.
+
 What a table says of volume counts only where it is complete. Otherwise volume is learned from the stream, by the rule
 for references, beside a reference of a file too.
 """
@@ -19,6 +22,7 @@ import msgspec
 import numpy as np
 
 from driftline.codec import Count, Span, Time, corrupt, pack, unpack
+from driftline.columns.times import LATEST
 from driftline.evidence.onset import Onset
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import MIN_SEASONS, Season
@@ -84,6 +88,8 @@ class VolumeJudge:
         self._onsets: dict[int, Onset] = {}
         self.pace: Usual | None = None
         """How often events usually come; None while that is being learned."""
+        self.input_end = LATEST
+        """See `Volumes`."""
 
     def begin(self, version: str) -> None:
         """Take a given reference's word for how many events there are, if it says so."""
@@ -130,11 +136,17 @@ class VolumeJudge:
             for window in complete:
                 total = self._open[size].pop(window)
                 self._open[size].setdefault(window + size, 0)
-                if window >= self._state.since and (found := self._judge(size, window, total)) is not None:
+                if window < self._state.since or self._is_cut_off(size, window):
+                    continue
+                if (found := self._judge(size, window, total)) is not None:
                     changed.append(found)
         if self._state.learning and self._learn(start, end, events):
             changed += self._adopt()
         return changed
+
+    def _is_cut_off(self, size: int, start: int) -> bool:
+        """Tell whether so much of a window is behind the end of the input that this alone may be a change to mind."""
+        return (self.input_end - start) * (1 + self._rules.min_volume_change) < size
 
     def supplement(self, start: int, end: int, events: int) -> None:
         """Take in what came for a slice that was taken before, where its windows are not complete."""
@@ -334,6 +346,8 @@ class Volumes:
 
     rules: Callable[[str], ModelRules]
     judges: dict[str, VolumeJudge] = field(default_factory=dict)
+    input_end: int = LATEST
+    """The time of the last event, of all models, once the input is known to end with it. A table ends so."""
     _touched: set[str] = field(default_factory=set)
     _forgotten: set[str] = field(default_factory=set)
 
@@ -344,6 +358,7 @@ class Volumes:
         if judge is None:
             judge = self.judges[model] = VolumeJudge(model, self.rules(model))
             judge.begin(version)
+        judge.input_end = self.input_end
         return judge
 
     def obey(self, command: Rebase) -> list[Incident]:
