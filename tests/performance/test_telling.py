@@ -1,5 +1,7 @@
 """Sentences say what happened, when, and whether labels agree."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,10 @@ def _followed(
             _followed([0.9] * 4, [0.9, 0.9, 0.62, 0.9], unforeseen=2, name="brier"),
             "Brier's score: the inputs are as before, as far as the estimate sees them; outcomes are not: "
             "0.900 → 0.620 (better) since July, which no estimate can see; since August it is back in the band.",
+        ),
+        (
+            replace(_followed([0.9, 0.8, 0.8, 0.8], [0.9, 0.8, NONE, NONE]), realised_left=np.zeros(4, dtype=np.bool_)),
+            "AUROC was estimated to fall from 0.900 to 0.800 on June; labels say 0.800, and are too few to confirm it.",
         ),
         (
             _followed([0.9] * 4, [0.9, 0.9, 0.9, 0.84]),

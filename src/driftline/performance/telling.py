@@ -51,10 +51,11 @@ def sentence(found: Followed, when: Sequence[str]) -> str:
     estimated, by_labels = _first(found.estimate_left), _first(found.realised_left)
     if changed.any() and _first(changed) < estimated:
         at = _first(changed)
-        what = "better" if (truth[at] < found.reference) == (found.name in LOSSES) else "worse"
+        good = (truth[at] < found.reference) == (found.name in LOSSES)
+        what = "" if found.name == "bias" else " (better)" if good else " (worse)"
         return (
             f"{name}: the inputs are as before, as far as the estimate sees them; outcomes are not: "
-            f"{written(found.reference)} → {written(truth[at])} ({what}) since {when[at]}, which no estimate can see"
+            f"{written(found.reference)} → {written(truth[at])}{what} since {when[at]}, which no estimate can see"
             f"{_back(found.realised_left, truth, at, when)}."
         )
     if estimated < len(when):
@@ -125,6 +126,8 @@ def _confirmed(found: Followed, at: int, when: Sequence[str]) -> str:
         return f"; labels{of} say {how}: {written(truth[one])}, so more has changed than the estimate sees"
     if found.realised_left[one]:
         return f"; labels{of} confirm it: {written(truth[one])}"
+    if not found.low[one] <= truth[one] <= found.high[one]:
+        return f"; labels{of} say {written(truth[one])}, and are too few to confirm it"
     return f"; labels{of} say {written(truth[one])}, which is within the reference's band"
 
 
