@@ -33,6 +33,11 @@ def test_new_fields_and_values_are_named_the_most_frequent_first() -> None:
     assert list(found.values["city"].items()) == [("Lyon", 7), ("Rome", 3)]
 
 
+def test_a_field_called_length_is_a_field_where_there_is_no_list() -> None:
+    found, _ = news({"x": INCOME[:10], "x.length": [1.0] * 10, "box.length": [2.0] * 9 + [...]})
+    assert found.fields == {"x.length": 10, "box.length": 9}
+
+
 def test_names_are_bounded() -> None:
     found, _ = news({"x": INCOME[:100], "city": [f"city {at}" for at in range(100)]})
     assert len(found.add(found).values["city"]) == MAX_NAMES

@@ -41,9 +41,11 @@ def _places(signal: Signal, role: int, key: int, shift: int, by_others: bool) ->
 
 
 def _with_unknown_fields(tally: Tally, signals: Mapping[str, Signal]) -> int:
-    """Return how many events, at least, had a field that the reference does not know."""
+    """Return how many events, at least, had a field that the reference does not know. A list's length is no field."""
     beside = ("tags", "arrival", "segment")
-    unknown = {name for name, _ in tally.cells if name not in signals and family_of(name) not in beside}
+    lists = {name for (name, role), (_, found) in tally.cells.items() if role == ODDITY and ODDITIES["array"] in found}
+    lengths = {f"{name}.length" for name in lists}
+    unknown = {name for name, _ in tally.cells if name not in {*signals, *lengths} and family_of(name) not in beside}
     totals = [sum(sum(tally.of(name, role)[1].values()) for role in ROLES.values()) for name in unknown]
     return max(totals, default=0)
 

@@ -147,6 +147,22 @@ ONE_ALERT: dict[str, tuple[Callable[[Event, Any], None], tuple[Kind, str, str]]]
         lambda event, chance: event["features"].update(member=int(event["features"]["member"])),
         (Kind.DATA_QUALITY, "critical", "member 0 % → 100 % boolean → number."),
     ),
+    "a list instead of a number": (
+        lambda event, chance: event["features"].update(x=[event["features"]["x"]]),
+        (
+            Kind.DATA_QUALITY,
+            "critical",
+            "00Z: x 0 % → 100 % number → list. Code: the schema changed: x became list.",
+        ),
+    ),
+    "a new list": (
+        lambda event, chance: event["features"].update(tags=["a", "b"]),
+        (Kind.DATA_QUALITY, "warning", "new field: tags (100 %). Code: the schema changed: tags is new."),
+    ),
+    "a number that no longer changes": (
+        lambda event, chance: event["features"].update(x=0.25),
+        (Kind.DATA_DRIFT, "warning", "x always 0.25 (was at most "),
+    ),
     "a new field": (
         lambda event, chance: event["features"].update(channel="web"),
         (Kind.DATA_QUALITY, "warning", "new field: channel (100 %). Code: the schema changed: channel is new."),

@@ -8,6 +8,8 @@ REPEATED = "arrival.repeated"
 """Of a sample of the events: 1 where an event of the same id came before in the pane, else 0."""
 SEGMENT = "segment."
 """Begins the name of a signal that says whose an event is: the value of a segment tag."""
+LENGTH = ".length"
+"""Ends the name of a signal that says how long a list is: that of the list stands before it."""
 _BESIDE = ("tags.", "arrival.", SEGMENT)
 
 

@@ -11,10 +11,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from driftline.columns.signals import is_beside
 from driftline.evidence.bins import REST, Quality
-from driftline.evidence.projection import Projection, bucket_means
-from driftline.evidence.signals import Family
+from driftline.evidence.projection import Projection, bucket_means, new_fields
+from driftline.evidence.signals import Family, Nature
 from driftline.sketches.group import EVENTS, ROLES, GroupSketch, Oddity, SignalRole
 from driftline.sketches.keys import Floats, Ints
 
@@ -28,6 +27,8 @@ OFTEN: Final = 0.25
 """Share of a slice's numbers out of range from which on one is named."""
 CLIPPED: Final = 1e-3
 """Standard deviations, on average, by which a vector's sums may be wrong."""
+MIN_SAME: Final = 3
+"""Equal numbers of a slice from which on they are noted."""
 FEWEST: Final = 20
 """Numbers from which on it is asked whether they were multiplied."""
 MIN_FACTOR: Final = math.log(2)
@@ -86,9 +87,11 @@ class News(msgspec.Struct, array_like=True):
     """Of slices whose numbers are elsewhere."""
     far: dict[str, Logs] = {}
     """Of numbers out of range."""
+    same: dict[str, dict[str, int]] = {}
+    """Numbers that most of a slice's values are, where the reference's hardly repeat."""
 
     def __bool__(self) -> bool:
-        return any((self.fields, self.values, self.kinds, self.excess, self.logs, self.far))
+        return any((self.fields, self.values, self.kinds, self.excess, self.logs, self.far, self.same))
 
     def add(self, other: "News") -> "News":
         """Return the news of both; of too many names the most frequent."""
@@ -102,6 +105,7 @@ class News(msgspec.Struct, array_like=True):
             },
             _sum_of(self.logs, other.logs),
             _sum_of(self.far, other.far),
+            _each(self.same, other.same),
         )
 
 
@@ -109,11 +113,10 @@ def news_of(projection: Projection, summary: GroupSketch, vector: Ints) -> News:
     """Return what there is to tell of a slice beside its vector."""
     quality = projection.quality(vector)
     slots = {name: slot for slot, name in enumerate(summary.signals)}
-    found = News({}, {}, {}, {}, {}, {})
+    found = News({}, {}, {}, {}, {}, {}, {})
     if quality[0, Quality.UNSEEN]:
-        known = set(projection.signals)
-        fields = {name: _events_with(summary, slot) for name, slot in slots.items() if name not in known}
-        found.fields = _most({name: n for name, n in fields.items() if n and not is_beside(name)})
+        fields = {name: _events_with(summary, slot) for name, slot in new_fields(projection, summary).items()}
+        found.fields = _most({name: n for name, n in fields.items() if n})
     other_kind = quality[:, Quality.OTHER_KIND] > 0
     new = quality[:, Quality.UNSEEN] + quality[:, Quality.OUT_OF_RANGE] > FEW * quality.sum(axis=1)
     means = projection.means(vector)
@@ -135,7 +138,27 @@ def news_of(projection: Projection, summary: GroupSketch, vector: Ints) -> News:
                 found.values[name] = values
         elif new[slot] or moved[slot]:
             _numbers(found, projection, summary, slot, slots[name], float(means[slot]), moved=bool(moved[slot]))
+    _repeated(found, projection, summary)
     return found
+
+
+def _repeated(found: News, projection: Projection, summary: GroupSketch) -> None:
+    """Note numbers that most of the values of a slice are, though the reference's are of many sizes."""
+    cells = summary.cells
+    if not len(cells):
+        return
+    known = {name: slot for slot, name in enumerate(projection.signals)}
+    most, totals = np.maximum.reduceat(cells.counts, cells.bounds[:-1]), cells.totals()
+    numbers = (cells.ids % ROLES == SignalRole.NUMBERS) & (most > MOSTLY * totals) & (most >= MIN_SAME)
+    for at in np.flatnonzero(numbers).tolist():
+        name = summary.signals[int(cells.ids[at]) // ROLES]
+        slot = known.get(name)
+        if slot is None or projection.natures[slot] is not Nature.NUMBERS:
+            continue
+        cell = cells.take(np.array([at], dtype=np.int64))
+        top = int(cell.counts.argmax())
+        if cell.offsets[top] % cell.counts[top] == 0:
+            found.same[name] = {_written(float(bucket_means(cell)[top])): int(cell.counts[top])}
 
 
 def _values(projection: Projection, summary: GroupSketch, slot: int, own: int) -> dict[str, int]:

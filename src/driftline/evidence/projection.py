@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 
-from driftline.columns.signals import is_beside
+from driftline.columns.signals import LENGTH, is_beside
 from driftline.evidence.bins import MAX_EVIDENCE_CATEGORIES, QUALITIES, Bins, Quality, bins_of
 from driftline.evidence.rare import RareBins
 from driftline.evidence.signals import Family, Nature, expected_kinds, family_of, weighted_moments
@@ -88,6 +88,7 @@ class Projection:
         """Return the vector of a summary (shape: width).
 
         Fields that the reference does not know are counted in row EVENTS, but for those beside the events' content.
+        A list's length is no field.
 
         `as_seen_by_others` is for the reference itself and for its panes: what one of its parts alone held counts as
         never seen, as it would for a reference without that part.
@@ -98,7 +99,7 @@ class Projection:
         unknown = 0
         if slot.min(initial=0) < 0:
             known = slot_of_cell >= 0
-            fields = np.array([not is_beside(name) for name in summary.signals])
+            fields = np.array([_is_field(name, summary) for name in summary.signals])
             unknown = _most_present(cells, ~known & fields[cells.ids // ROLES])
             cells, slot_of_cell = cells.take(np.flatnonzero(known)), slot_of_cell[known]
         ids = slot_of_cell * ROLES + cells.ids % ROLES
@@ -379,6 +380,22 @@ def _smoothed(counts: Ints, pseudo: Floats) -> tuple[Floats, Ints]:
     return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0), counts.sum(axis=-1)
 
 
+def new_fields(projection: Projection, summary: GroupSketch) -> Mapping[str, int]:
+    """Return the slots in a summary of the fields that a projection's reference does not know, by name."""
+    known = set(projection.signals)
+    return {name: slot for slot, name in enumerate(summary.signals) if name not in known and _is_field(name, summary)}
+
+
+def _is_field(name: str, summary: GroupSketch) -> bool:
+    """Tell whether a signal is a field of its own: it stands in the events' content, and is not the length of a list.
+
+    That a field is a list, newly, is told of the field.
+    """
+    if name.endswith(LENGTH) and (field := name.removesuffix(LENGTH)) in summary.signals:
+        return int(Oddity.LIST) not in summary.counts(summary.signals.index(field), SignalRole.ODDITIES)
+    return not is_beside(name)
+
+
 def _most_present(cells: Cells, chosen: Bools) -> int:
     """Return how many events, at least, carried one of the signals whose cells are chosen."""
     at = np.flatnonzero(chosen)
@@ -387,4 +404,4 @@ def _most_present(cells: Cells, chosen: Bools) -> int:
     return int(np.bincount(cells.ids[at] // ROLES, weights=cells.totals()[at]).max())
 
 
-__all__ = ["Projection", "Quality", "bucket_means"]
+__all__ = ["Projection", "Quality", "bucket_means", "new_fields"]

@@ -7,7 +7,7 @@ import msgspec
 
 from driftline.codec import Count, pack, unpack
 from driftline.columns.shape import Limits, Shape, usable_name
-from driftline.columns.signals import CODE_VERSION
+from driftline.columns.signals import CODE_VERSION, LENGTH
 from driftline.formats.shapes import (
     BODY,
     CODE,
@@ -187,8 +187,6 @@ def unpack_shapes(blob: bytes, limits: Limits, tags_of: Callable[[str], tuple[st
 
 _Stored = tuple[str, StoredNode, list[str], list[str], list[str], tuple[Count, Count]]
 
-LENGTH = ".length"
-"""What the signal of a list's length ends with."""
 _NULLABLE = (FieldKind.NUMBER, FieldKind.STRING, FieldKind.BOOLEAN)
 
 

@@ -198,6 +198,8 @@ def describe(signal: Signal, kind: Kind) -> str:
     if signal.what:
         joint = ":" if signal.after.endswith("%") else ""
         moved = f"{signal.what}{joint} {signal.before} → {signal.after}"
+        if signal.after == percent(1.0):
+            moved = f"always {signal.what} (was {signal.before})"
         return f"{name} {moved}{_times(signal)}{_gone(signal)}{size}"
     if "mean_before" in effects and "mean_after" in effects:
         return f"{name} mean {number(effects['mean_before'])} → {number(effects['mean_after'])}{size}"

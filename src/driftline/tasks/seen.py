@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from driftline.evidence.bins import REST, UNSEEN
 from driftline.evidence.contrast import Contrast, contrast, vanished
 from driftline.evidence.distances import Effects, effects
-from driftline.evidence.news import KINDS, OFTEN, News, factor_of
+from driftline.evidence.news import KINDS, MOSTLY, OFTEN, News, factor_of
 from driftline.evidence.signals import cell_shift
 from driftline.incidents.incident import Kind, Signal, Window
 from driftline.incidents.words import (
@@ -18,7 +20,7 @@ from driftline.incidents.words import (
     percent,
 )
 from driftline.sketches.group import EVENTS, SignalRole
-from driftline.sketches.keys import Ints, category_key
+from driftline.sketches.keys import Ints, category_key, number_keys
 from driftline.tasks.prepared_reference import PreparedReference, rounded, rounded_all
 
 MAX_NAMED = 10
@@ -77,7 +79,7 @@ class SeenWindow:
                 factor = None
         else:
             moved = contrast(projection, self.vector, slot, self.news.excess.get(name, 0.0))
-            before, after, what = _moved(moved)
+            before, after, what = self._one_number(slot, name) or _moved(moved)
             if moved is not None and moved.what in (REST, UNSEEN) and moved.after > moved.before:
                 values = int(projection.totals(self.vector)[slot])
                 shares = {value: count / values for value, count in self.news.values.get(name, {}).items()}
@@ -112,11 +114,23 @@ class SeenWindow:
         """Return the shares of the window's events that the most frequent names had."""
         return {name: rounded(count / max(self.window.count, 1)) for name, count in list(counts.items())[:MAX_NAMED]}
 
+    def _one_number(self, slot: int, name: str) -> tuple[str, str, str] | None:
+        """Return (before, after, number) where most numbers are the same one; None where they are not."""
+        values = int(self.view.projection.totals(self.vector)[slot])
+        number_of, count = max(self.news.same.get(name, {}).items(), key=lambda each: each[1], default=("", 0))
+        if count <= MOSTLY * values:
+            return None
+        key = int(number_keys(np.array([float(number_of)]))[0])
+        before, told = self._share_of(slot, key, SignalRole.NUMBERS)
+        return (told, percent(count / values), number_of) if count > RISEN * before * values else None
+
     def _before(self, slot: int, category: str) -> tuple[float, str]:
         """Return the share of the reference's values that a category had at most, that of its bucket; and in words."""
-        bins, summary = self.view.projection.bins[slot], self.view.reference.summary
-        key, shift = category_key(category), cell_shift(summary, slot, bins.role)
-        counts = summary.counts(slot, bins.role)
+        return self._share_of(slot, category_key(category), self.view.projection.bins[slot].role)
+
+    def _share_of(self, slot: int, key: int, role: SignalRole) -> tuple[float, str]:
+        summary = self.view.reference.summary
+        shift, counts = cell_shift(summary, slot, role), summary.counts(slot, role)
         share = counts.get(key >> shift << shift, 0) / max(sum(counts.values()), 1)
         return share, f"at most {percent(share)}" if share and shift else percent(share)
 
