@@ -39,6 +39,9 @@ class Slice:
     start: int
     model: str
     tallies: dict[Subject, Tally]
+    """Of those that have places."""
+    events: dict[str, int]
+    """By version, of all that came."""
     mark: int | None = None
     """Of a supplement: how far all windows had been judged when it came. It comes after all that happens until then."""
 
@@ -79,25 +82,26 @@ def alert_name(key: str, opened: int, status: str, end: int) -> str:
     return name(name(key, str(opened)), status, str(end))
 
 
-def with_mix(tallies: dict[Subject, Tally]) -> dict[Subject, Tally]:
-    """Return what was seen of a model, with whose events these were beside the version that had the most of them."""
+def with_mix(watched: dict[Subject, Tally], came: Mapping[Subject, Tally]) -> dict[Subject, Tally]:
+    """Return what is watched of a model, with whose events came beside the version that had the most of them."""
     values: dict[str, Counter[str]] = defaultdict(Counter)
-    for (_, _, segment), tally in tallies.items():
+    for (_, _, segment), tally in came.items():
         if segment:
             tag, _, value = segment.partition("=")
             values[tag][value] += tally.events
-    most = max(
-        (subject for subject in tallies if not subject[2]), key=lambda subject: (tallies[subject].events, subject[1])
-    )
+    wholes = [subject for subject in watched if not subject[2]]
+    if not wholes:
+        return watched
+    most = max(wholes, key=lambda subject: (watched[subject].events, subject[1]))
     for tag, counts in values.items():
         seen: Counter[int] = Counter()
         for value, count in counts.items():
             seen[category_key(value)] += count
         shift, buckets = sketch(seen)
-        held = tallies[most]
+        held = watched[most]
         mixed = {(f"segment.{tag}", ROLES["string"]): (shift, Counter({key: n for key, n, _ in buckets}))}
-        tallies[most] = Tally({*held.signals, f"segment.{tag}"}, {**held.cells, **mixed})
-    return tallies
+        watched[most] = Tally({*held.signals, f"segment.{tag}"}, {**held.cells, **mixed})
+    return watched
 
 
 @dataclass
@@ -216,10 +220,11 @@ class Oracle:
             for rank, (version, segment) in enumerate(record.groups):
                 parts[model, version, segment].append(tally_of(record, rank))
         tallies = {subject: together(held) for subject, held in sorted(parts.items())}
-        watched, more = self.places.admit(model, with_mix(tallies))
+        watched, more = self.places.admit(model, tallies)
         self._note(model, at, more)
-        if watched:
-            self.slices.append(Slice(end, start, model, watched, mark))
+        if model in self.places.models:
+            events = {version: tally.events for (_, version, segment), tally in tallies.items() if not segment}
+            self.slices.append(Slice(end, start, model, with_mix(watched, tallies), events, mark))
 
     def _note(self, model: str, at: int | None, beyond: Mapping[str, int]) -> None:
         """Count what is beyond limits until a time, in the window that it is in or ends."""

@@ -283,7 +283,7 @@ class Releases:
             self._judge()
             self._start = begin
         self._start = begin if self._start is None else self._start
-        self._counts.update(events)
+        self._counts.update(+Counter(events))
         if end >= self._start + self._size:
             self._judge()
             self._start += self._size

@@ -123,7 +123,7 @@ class Watching:
     def _due(self) -> dict[str, int]:
         """Return when each model is silent, as far as is known."""
         found = {}
-        for model in {model for model, _, segment in self.subjects if not segment}:
+        for model in self.heard:
             rules, heard = self.rules(model), self.heard[model]
             alike = [each for (name, _, segment), each in self.subjects.items() if name == model and not segment]
             known = [each for each in alike if each.reference is not None]
@@ -169,7 +169,7 @@ class Watching:
             whole &= self.subjects[subject].supplement(piece.start, piece.end, piece.tallies[subject], mark)
         self.late += not whole
         self.heard[piece.model] = max(self.heard[piece.model], piece.end)
-        self._traffic_of(piece).supplement(piece.start, piece.end, sum(_by_version(piece).values()))
+        self._traffic_of(piece).supplement(piece.start, piece.end, sum(piece.events.values()))
         self._speak(piece.model, piece.end)
 
     def _take(self, piece: Slice) -> None:
@@ -188,14 +188,13 @@ class Watching:
                     borrower = self.subjects[other]
                     if other[:2] == (model, version) and other[2] and borrower.origin in ("", "the model's"):
                         borrower.adopt(watched.reference, watched.since, "the model's")
-        versions = _by_version(piece)
         self.heard[piece.model] = piece.end
         if piece.model not in self.releases:
             rules = self._traffic_rules(piece.model)
             longest = max(size for size, _ in self.rules(piece.model).windows)
             self.releases[piece.model] = Releases(rules, longest, self.changes.append)
-        self.releases[piece.model].take(piece.start, piece.end, versions)
-        self._traffic_of(piece).take(piece.start, piece.end, sum(versions.values()))
+        self.releases[piece.model].take(piece.start, piece.end, piece.events)
+        self._traffic_of(piece).take(piece.start, piece.end, sum(piece.events.values()))
         self._speak(piece.model, piece.end)
 
     def _traffic_of(self, piece: Slice) -> Traffic:
@@ -403,7 +402,3 @@ def faults(reference: Reference, found: Counted, name: str) -> Iterator[tuple[st
 
 def _six_digits(value: float) -> float:
     return float(f"{value:.6g}")
-
-
-def _by_version(piece: Slice) -> dict[str, int]:
-    return {version: tally.events for (_, version, segment), tally in piece.tallies.items() if not segment}

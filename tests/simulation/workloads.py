@@ -65,6 +65,7 @@ def _events(
     models: str = "m",
     bad: float = 0.0,
     tenants: str = "",
+    versions: str = "",
     late: float = 0.0,
     returns: float = 1.0,
     grows_at: int | None = None,
@@ -89,6 +90,8 @@ def _events(
             event["prediction"] = chance.choice([0.1, 0.2, 0.9][2 * moved :])
         if tenants:
             event["segment"] = {"tenant": chance.choice(tenants)}
+        if versions:
+            event["model_version"] = chance.choice(versions)
         value: bytes | None = json.dumps(event).encode()
         if chance.random() < bad:
             value = chance.choice([None, b"{", b"[]", b'{"features":{"x":1}}', value[:40] if value else None])
@@ -109,7 +112,7 @@ def workloads() -> tuple[Workload, ...]:
     drifts = _settings()
     tagged = _settings(segments=["tenant"], windows=[{"size": "1m", "every": "30s"}], pane="30s")
     bounded = _settings(thresholds={"*": {"psi": 0.5}}, false_alarms="0.001 per 1h")
-    limited = _settings(limits={"models": 2, "segments": 2}, segments=["tenant"])
+    limited = _settings(limits={"models": 2, "versions": 2, "segments": 2}, segments=["tenant"])
     hours = _settings(idle_timeout="400ms", windows=["1m"], pane="1m", reference="learn 12 events")
     return (
         _workload("one partition", drifts, _events(1, 120, 1, returns=0.65), 1),
@@ -119,7 +122,7 @@ def workloads() -> tuple[Workload, ...]:
         _workload("segments", tagged, _events(5, 60, 2, tenants="pq", late=0.05), 2),
         _workload("three partitions", bounded, _events(6, 60, 3, late=0.1, bad=0.1), 3),
         _workload("a growing topic", drifts, _events(7, 64, 1, bad=0.05, grows_at=30), 1, grows=True),
-        _workload("beyond limits", limited, _events(10, 150, 3, models="mmmmmmnop", tenants="abcd"), 3),
+        _workload("beyond limits", limited, _events(10, 150, 3, models="mmmmmmnop", tenants="abcd", versions="123"), 3),
         _workload("pauses", _settings(idle_timeout="400ms"), _events(8, 64, 2, bad=0.05), 2, pauses=True),
         _workload("pauses in long panes", hours, _events(9, 90, 2, returns=0.7), 2, pauses=True),
     )

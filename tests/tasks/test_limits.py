@@ -224,6 +224,18 @@ def test_groups_bound_what_one_task_holds() -> None:
     assert found.accepted == found.events["watched"] + found.events["groups"]
 
 
+def test_a_model_none_of_whose_groups_has_a_place_is_silent_when_it_is_whatever_restarts() -> None:
+    """Its number of events and its silence are matters of the model, which has a place."""
+    first, second = [name for name in map(str, range(40)) if panes_partition(name, JUDGES) == 0][:2]
+    events = stream(1_200, lambda at: {"model": second if at % 2 and at < 800 else first}, step=10_000)
+    settings = settings_of({"*": {**STAR, "reference": "learn 200 events"}}, groups=1)
+    found = run(settings, events)
+    assert (found.events["watched"], found.events["groups"]) == (800, 400)
+    silences = [each for each in found.incidents if each.kind is Kind.SILENCE]
+    assert [(each.subject.model, each.status) for each in silences] == [(second, Status.FIRING)]
+    assert outcome(run(settings, events, restarts=40)) == outcome(found)
+
+
 def weekly(number: int) -> dict[str, Any]:
     return {"model_version": f"2026.{number // 70}", "segment": {"tenant": "always"}}
 

@@ -11,10 +11,12 @@ import msgspec
 import numpy as np
 import pytest
 
+from driftline.config import Settings
 from driftline.incidents.incident import Incident, Kind, Status
 from driftline.incidents.severity import severity_of
 from driftline.runtime.local import backtest
 from driftline.runtime.task_settings import judge_settings, with_references
+from driftline.tables import EncodedEvents
 from tests.tasks.changes import HOUR, START, Event, Stream, encoded, watching
 from tests.tasks.test_reference_choice import of_stream
 
@@ -100,6 +102,49 @@ def test_a_release_says_the_shares() -> None:
     assert "version 1: 100 % → " in began.summary
 
 
+def limited(stream: Iterator[tuple[int, bytes]], limits: dict[str, object], **how: object) -> list[Incident]:
+    """Return each incident once but those about the limits, as it stood at the end."""
+    settings = {"models": {"*": {**HOW, **how}}, "max_out_of_orderness": "5s", "limits": limits}
+    found = backtest(Settings.model_validate(settings), encoded(stream)).latest
+    assert any(incident.kind is Kind.CAPACITY for incident in found)
+    return [incident for incident in found if incident.kind is not Kind.CAPACITY]
+
+
+@pytest.mark.parametrize("versions", [CANARY, GREEN, BACK])
+def test_a_version_without_a_place_is_a_release_like_any_other_and_its_events_are_the_models(versions: Shares) -> None:
+    """The limit bounds what is weighed apart: the model has not fewer events for it, and is not silent."""
+    (release,) = limited(events(3.5, versions=versions), {"versions": 1})
+    (as_without,) = told(events(3.5, versions=versions))
+    assert (release.kind, release.opened, release.window) == (Kind.RELEASE, as_without.opened, as_without.window)
+    assert (release.status, release.signals) == (as_without.status, as_without.signals)
+
+
+def test_what_is_usual_for_a_model_outlives_the_version_that_loses_its_place() -> None:
+    fewer = events(4, lambda time: A_WINDOW * (0.3 if time >= CHANGE + DAY else 1), versions=GREEN)
+    found = limited(fewer, {"versions": 1, "keep": "6h"})
+    assert {incident.kind for incident in found} == {Kind.RELEASE, Kind.VOLUME}
+    volume = next(incident for incident in found if incident.kind is Kind.VOLUME)
+    assert CHANGE + DAY < volume.opened <= CHANGE + DAY + WINDOW
+    assert volume.status is Status.FIRING
+
+
+@pytest.mark.parametrize("model", ["m", "n"])
+def test_a_version_all_of_whose_events_are_too_late_is_no_release(model: str) -> None:
+    """Nor is the first that answers in time a release after it, where the model begins so."""
+    rows = []
+    for at, (time, value) in enumerate(events(1, number=exactly)):
+        rows.append((value, time, time))
+        other = {**msgspec.json.decode(value), "model": model, "event_id": str(at)}
+        other |= {"model_version": "2"} if time < START + DAY / 2 or model == "m" else {}
+        late = 6 * HOUR if other["model_version"] == "2" else 0
+        if at % 5 == 0 and time > START + late:  # few, or they would be taken for a majority that knows the time
+            rows.append((msgspec.json.encode(other | {"event_time": time - late}), time - late, time))
+    values, times, stamps = map(list, zip(*rows, strict=True))
+    result = backtest(watching(**HOW), [EncodedEvents([b""] * len(rows), values, times, stamps)])
+    assert result.counters["late"] > 0, result.counters
+    assert {incident.kind for incident in result.latest} == {Kind.DEAD_LETTERS}
+
+
 def three(time: int) -> dict[str, float]:
     return {"acme": 0.5, "birch": 0.3, "cedar": 0.2}
 
@@ -143,6 +188,12 @@ def test_a_canary_that_answers_one_tenant_alone_is_no_other_mix() -> None:
         event["model_version"] = "2" if time >= CHANGE and event["segment"]["tenant"] == "birch" else "1"
         stream.append((time, msgspec.json.encode(event)))
     assert {found.kind for found in told(iter(stream), segments=["tenant"])} == {Kind.RELEASE}
+
+
+def test_the_mix_of_segments_is_told_though_most_events_are_of_a_version_without_a_place() -> None:
+    stream = events(3, versions=lambda time: {"1": 0.3, "2": 0.7}, tenants=acme_leaves)
+    (mix,) = limited(stream, {"versions": 1}, segments=["tenant"])
+    assert (mix.kind, mix.subject.version, mix.signals[0].name) == (Kind.MIX, "1", "segment.tenant")
 
 
 def test_tenants_who_send_as_ever_tell_nothing() -> None:

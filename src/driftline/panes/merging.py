@@ -21,7 +21,6 @@ import msgspec
 
 from driftline.codec import Count, Mark, Time, corrupt
 from driftline.columns.times import BAD_TIME
-from driftline.panes.mix import with_mix
 from driftline.panes.records import Group, PaneRecord, Watermark, decode_record
 from driftline.panes.sources import FIRST_TOPIC, source_number, topic_and_partition
 from driftline.sketches.group import GroupSketch, combine
@@ -219,7 +218,7 @@ def _combined(records: Sequence[PaneRecord]) -> dict[Group, GroupSketch]:
     for record in records:
         for group, summary in record.summaries():
             groups.setdefault(group, []).append(summary)
-    return with_mix({group: combine(groups[group]) for group in sorted(groups)})
+    return {group: combine(groups[group]) for group in sorted(groups)}
 
 
 _SOME = msgspec.Meta(min_length=1)

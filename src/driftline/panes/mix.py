@@ -3,7 +3,7 @@
 Segments are counted apart. Put together, they are the values of one more category, `segment.tenant` of tag `tenant`,
 and are compared with a reference like any other. Versions share the model's events too, in ways that are no news of
 where these come from: a canary may answer one tenant alone. So the mix is the model's, over all versions, and stands
-beside the version that has the most events of a slice.
+beside the version that has the most events of a slice, among those that are watched.
 """
 
 from collections import Counter
@@ -18,11 +18,11 @@ from driftline.sketches.group import ROLES, GroupSketch, SignalRole
 from driftline.sketches.keys import category_key
 
 
-def with_mix(groups: Mapping[Group, GroupSketch]) -> dict[Group, GroupSketch]:
-    """Return the groups of a model's slice with the mix of its segments, if there are any."""
+def with_mix(groups: Mapping[Group, GroupSketch], *, of: Mapping[Group, GroupSketch]) -> dict[Group, GroupSketch]:
+    """Return these groups of a model's slice with the mix of all segments `of` the slice, if there are any."""
     found = dict(groups)
     tags: dict[str, Counter[str]] = {}
-    for group, summary in groups.items():
+    for group, summary in of.items():
         if group.segment:
             tag, _, value = group.segment.partition("=")
             tags.setdefault(tag, Counter())[value] += summary.events

@@ -148,10 +148,10 @@ def slices_of(panes: Iterable[PaneRecord]) -> dict[tuple[str, int], dict[Group, 
     for record in panes:
         for group, summary in record.summaries():
             parts.setdefault((record.model, record.start), {}).setdefault(group, []).append(summary)
-    return {
-        place: with_mix({group: combine(held) for group, held in sorted(groups.items())})
-        for place, groups in parts.items()
+    slices = {
+        place: {group: combine(held) for group, held in sorted(groups.items())} for place, groups in parts.items()
     }
+    return {place: with_mix(groups, of=groups) for place, groups in slices.items()}
 
 
 def table_panes(

@@ -4,13 +4,16 @@
     versions, segments, signals  of a model: all of its panes come to one task
     groups                       (model, version, segment)s of this task: what bounds its memory
 
+A limit bounds what is weighed apart. How many events a model has, which versions answer them, whose they are and
+whether it is silent are matters of the model: they are taken of all that came, if the model has a place.
+
 Names get places in order of event time, so nothing depends on which source or record came first, and keep them
 (`places`). What is beyond is counted by the limit, and told (`capacity`).
 """
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -20,6 +23,7 @@ from driftline.columns.shape import OTHER, Limits
 from driftline.columns.signals import is_beside
 from driftline.incidents.incident import Subject, digest
 from driftline.panes.merging import Slice
+from driftline.panes.mix import with_mix
 from driftline.panes.records import Group
 from driftline.sketches.group import EVENTS, ROLES, GroupSketch
 from driftline.tasks.capacity import FEW, Capacity
@@ -55,6 +59,8 @@ class Admitted:
     """What is watched of a slice, and who lost a place to what is new in it."""
 
     groups: Mapping[Group, GroupSketch]
+    events: Mapping[str, int] = field(default_factory=dict)
+    """How many events each version answered, also those that have no place; of a model without one, nothing."""
     versions: Collection[str] = ()
     segments: Collection[str] = ()
     subjects: Collection[Subject] = ()
@@ -122,7 +128,7 @@ class Admission:
             gone = self._hear([model], end)
         if model not in self.models:
             self.unwatched["models"] += sum(summary.events for summary in whole.values())
-            return Admitted({})
+            return Admitted({}, models=gone)
         self._touched.add(model)
         places = self._of.setdefault(model, _OfModel(self._limits))
         versions = places.versions.take({group.version for group in piece.groups}, end)
@@ -149,8 +155,9 @@ class Admission:
         for limit, names in beyond.items():
             self._tell(model, limit, at, names)
             self.unwatched[limit] += names.total() if limit != "groups" else 0
-        kept = self._signals(piece, at, places.signals, whole.values(), groups)
-        return Admitted(kept, versions, segments, subjects, model, gone)
+        kept = with_mix(self._signals(piece, at, places.signals, whole.values(), groups), of=piece.groups)
+        events = {version: summary.events for version, summary in whole.items()}
+        return Admitted(kept, events, versions, segments, subjects, model, gone)
 
     def _signals(
         self,

@@ -7,7 +7,7 @@ names. So the same panes give the same alerts, whatever the sources' pace and wh
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from driftline.panes.census import is_census
 from driftline.panes.merging import PaneMerger, Slice
 from driftline.panes.records import Group, PaneRecord, Rebase, Skip, Watermark, decode_command
 from driftline.sketches.group import GroupSketch
-from driftline.tasks.admission import Admission
+from driftline.tasks.admission import Admission, Admitted
 from driftline.tasks.capacity import Capacity
 from driftline.tasks.levels import name_change
 from driftline.tasks.model_rules import JudgeSettings, ModelRules
@@ -252,7 +252,7 @@ class Judge:
             return
         admitted = self._admit(piece, piece.end)
         learned: list[tuple[SubjectJudge, Reference]] = []
-        for group, summary in admitted.items():
+        for group, summary in admitted.groups.items():
             judge = self._heard_of(piece, group)
             reference = self._learn(judge, piece, summary)
             if reference is not None:
@@ -260,8 +260,7 @@ class Judge:
             self._schedule(judge)
         for judge, reference in reversed(learned):  # segments first: one that learned its own needs not borrow
             self._tell(self._references.learned(judge, reference, piece.end))
-        if admitted:
-            versions = _by_version(piece)
+        if versions := admitted.events:
             self._tell(self._releases.take(piece.model, piece.start, piece.end, versions))
             self._tell(self._volume_of(piece, versions).take(piece.start, piece.end, sum(versions.values())))
             self._hear(piece)
@@ -269,13 +268,13 @@ class Judge:
     def _count(self, census: Slice, at: int) -> None:
         """Hear which models there are, of all partitions; what is beyond the limit counts at this time."""
         gone = self._admission.count(census, at, tell=self._tells_of_models)
-        self._let_go([subject for subject in self._subjects if subject.model in gone] if gone else [])
+        self._let_go([subject for subject in self._subjects if subject.model in gone] if gone else [], gone)
 
-    def _admit(self, piece: Slice, at: int) -> Mapping[Group, GroupSketch]:
+    def _admit(self, piece: Slice, at: int) -> Admitted:
         """Return what is watched of a slice; those whose places it takes are let go. See `_count`."""
         admitted = self._admission.admit(piece, at)
-        self._let_go(admitted.driven_out(self._subjects))
-        return admitted.groups
+        self._let_go(admitted.driven_out(self._subjects), admitted.models)
+        return admitted
 
     def _heard_of(self, piece: Slice, group: Group) -> SubjectJudge:
         """Return who judges a group of this slice."""
@@ -296,14 +295,13 @@ class Judge:
                 taken &= self._stream.supplement(piece.start, piece.end, summary, mark)
         else:
             admitted = self._admit(piece, mark + 1)
-            for group, summary in admitted.items():
+            for group, summary in admitted.groups.items():
                 judge = self._heard_of(piece, group)
                 before = judge.learner.bytes
                 taken &= judge.supplement(piece.start, piece.end, summary, mark)
                 self._learning += judge.learner.bytes - before
                 self._schedule(judge)
-            if admitted:
-                versions = _by_version(piece)
+            if versions := admitted.events:
                 self._volume_of(piece, versions).supplement(piece.start, piece.end, sum(versions.values()))
                 self._hear(piece)
         self._late += not taken
@@ -327,8 +325,8 @@ class Judge:
             self._touched.add(most.subject)
         return reference
 
-    def _let_go(self, subjects: Sequence[Subject]) -> None:
-        """Forget subjects whose places others have now."""
+    def _let_go(self, subjects: Sequence[Subject], models: Collection[str]) -> None:
+        """Forget subjects and models whose places others have now."""
         for subject in subjects:
             judge = self._subjects.pop(subject)
             self._learning -= judge.learner.bytes
@@ -347,16 +345,13 @@ class Judge:
         for model, version in {(subject.model, subject.version) for subject in subjects}:
             if not any((other.model, other.version) == (model, version) for other in self._subjects):
                 self._ranks.pop((model, version), None)
+        for model in sorted(models):
+            self._rules.pop(model, None)
+            self._releases.forget(model)
+            self._tell(self._volumes.forget(model))
+            self._tell(self._silences.forget(model, self._merger.mark) if model in self._silences else [])
         for model in sorted({subject.model for subject in subjects}):
-            left = [other for other in self._subjects if other.model == model]
-            if not left:
-                self._rules.pop(model, None)
-            if any(not other.segment for other in left):
-                self._compare_pace(model)
-            else:
-                self._releases.forget(model)
-                self._tell(self._volumes.forget(model))
-                self._tell(self._silences.forget(model, self._merger.mark) if model in self._silences else [])
+            self._compare_pace(model)
 
     def _begin(self, subject: Subject, start: int) -> SubjectJudge:
         rank = None
@@ -546,6 +541,8 @@ class Judge:
                 if not subject.segment:
                     self._silences.hear(subject.model, judge.heard, self._pace(subject.model))
             self._silences.restore(silences)
+            for model in self._volumes.judges:  # one may be heard of though none of its versions has a place
+                self._compare_pace(model)
 
     def _restore_subject(self, name: str, blobs: Mapping[str, bytes]) -> None:
         found = unpack(blobs[f"subject/{name}"], "subject", READ_SUBJECTS)
@@ -574,11 +571,6 @@ def _know_supplements(state: Any) -> None:
         source.append(source[1])
     state.append(counters[2])
     state.insert(2, [])
-
-
-def _by_version(piece: Slice) -> dict[str, int]:
-    """Return how many events each version answered."""
-    return {group.version: summary.events for group, summary in piece.groups.items() if not group.segment}
 
 
 def subject_parts(subject: Subject) -> tuple[str, str, str]:

@@ -8,7 +8,8 @@ false-alarm budget, and pages nobody. Whether the new version answers alike is a
                                     │ told: 2 came       │ over: version 1 is gone
 
 A rollback ends it likewise. Blue and green, a canary that grows, and a rollback are so one incident each. Versions that
-are there in a model's first window are no release, nor is it one that a model goes on after a pause.
+are there in a model's first window are no release, nor is it one that a model goes on after a pause. A version whose
+events are all too late answers nothing; one that has no place within the limits answers like any other.
 """
 
 from collections.abc import Callable, Mapping
@@ -63,7 +64,8 @@ class Releases:
         if changed or start >= held.start + size:
             held.start, held.counts = start - start % size, {}
         for version, count in events.items():
-            held.counts[version] = held.counts.get(version, 0) + count
+            if count:  # a pane may hold nothing but how late some events came
+                held.counts[version] = held.counts.get(version, 0) + count
         if end >= held.start + size:
             changed += self._judge(model, held, size)
             held.start, held.counts = held.start + size, {}
