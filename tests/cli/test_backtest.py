@@ -175,3 +175,14 @@ def test_windows_and_panes_suit_a_sparse_table_and_the_same_settings_find_the_sa
     assert json.dumps(found["chosen"]) in done.err
     assert "data_drift" in {incident["kind"] for incident in found["incidents"]}
     assert asked.json == [{**found, "chosen": {}}]
+
+
+def test_a_tag_that_is_not_watched_is_said_to_be_none(driftline: Driftline, tmp_path: Path) -> None:
+    path = tmp_path / "tagged.parquet"
+    pl.read_parquet(table(path, 3)).with_columns(tenant=pl.lit("a")).write_parquet(path)
+    tagged = ("backtest", path, *COLUMNS, "--segment-columns", "tenant")
+    said = 'no value of tenant is watched by itself: that takes {"segments": ["tenant"]}'
+
+    assert said in driftline(*tagged, "--json").err.replace("\n", " ")
+    named = driftline(*tagged, "--json", DRIFTLINE_MODELS="{'*': {segments: [tenant]}}")
+    assert "no value of" not in named.err

@@ -2,12 +2,13 @@
 
 import json
 import re
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
 from driftline.config import Settings
-from driftline.config.doubts import doubts
+from driftline.config.doubts import doubts, unwatched
 from driftline.config.suiting import DAY, HOUR, MINUTE, suited
 
 SPARSE = (52_560, 365 * DAY)
@@ -85,3 +86,19 @@ def test_without_a_configuration_that_suits_none_is_named() -> None:
         "a window of 1h holds 6 events on average: too few to tell anything, and of fewer than 30 it is not judged"
     ]
     assert said(20, DAY) == []
+
+
+@pytest.mark.parametrize(
+    ("models", "told"),
+    [
+        ({}, 'tenant, region is watched by itself: that takes {"segments": ["tenant", "region"]} * "*"'),
+        ({"churn": {"segments": ["tenant"]}}, 'region is * {"segments": ["tenant", "region"]} * "churn"'),
+        ({"*": {"segments": ["region", "tenant"]}}, None),
+        ({"other": {"segments": ["region", "tenant"]}}, None),
+    ],
+)
+def test_tags_that_the_configuration_does_not_name_are_told(models: dict[str, Any], told: str | None) -> None:
+    found = unwatched(Settings.model_validate({"models": models}), "churn", ("tenant", "region"))
+    assert len(found) == (told is not None)
+    for line in found:
+        assert fnmatchcase(line, f"no value of {str(told).replace('[', '[[]')}")

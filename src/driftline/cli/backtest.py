@@ -60,7 +60,7 @@ def backtest(
     from driftline.cli.show import print_shown
     from driftline.cli.terminal import age, note, print_json, progress
     from driftline.config import ALL_MODELS, load
-    from driftline.config.doubts import doubts
+    from driftline.config.doubts import doubts, unwatched
     from driftline.config.suiting import as_models, suited
     from driftline.runtime.local import backtest as run_backtest
     from driftline.runtime.local import still_firing
@@ -78,7 +78,10 @@ def backtest(
             f"windows and panes are as long as suits {read.rows:,} events in {age(lasts)}. For the same from "
             f"`driftline run`: DRIFTLINE_MODELS='{dumps(as_models(chosen))}'"
         )
-    for doubt in doubts(settings, mapping.model or ALL_MODELS, read.rows, lasts, learned=like is None):
+    about = mapping.model or ALL_MODELS
+    for doubt in doubts(settings, about, read.rows, lasts, learned=like is None):
+        note(doubt)
+    for doubt in unwatched(settings, about, mapping.segment_columns):
         note(doubt)
     judging = None if like is None else _judging_by(settings, like, mapping, complete=complete)
     span = Span()

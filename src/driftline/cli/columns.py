@@ -51,7 +51,9 @@ _OPTIONS: dict[str, Any] = {
     "segment_columns": Annotated[
         str | None,
         _option(
-            "segment-columns", "Columns of tags; each of their values is watched as a segment: a,b.", metavar="NAMES"
+            "segment-columns",
+            "Columns of tags: a,b. If the configuration names them as segments, each of their values is watched.",
+            metavar="NAMES",
         ),
     ],
     "feature_columns": Annotated[

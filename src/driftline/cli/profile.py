@@ -76,9 +76,13 @@ def build(
 
 
 def _built(settings: "Settings", table: "Table", mapping: "ColumnMapping", *, complete: bool) -> "list[Reference]":
-    from driftline.cli.terminal import progress
+    from driftline.cli.terminal import note, progress
+    from driftline.config import ALL_MODELS
+    from driftline.config.doubts import unwatched
     from driftline.runtime.local import build_references
 
+    for doubt in unwatched(settings, mapping.model or ALL_MODELS, mapping.segment_columns):
+        note(doubt)
     with progress() as shown:
         task = shown.add_task("reading", total=table.rows)
         references = build_references(

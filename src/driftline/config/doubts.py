@@ -1,5 +1,6 @@
 """What makes the backtest of a table slow, or senseless, and the configuration to use instead: known before it runs."""
 
+from collections.abc import Sequence
 from json import dumps
 from typing import Any
 
@@ -59,6 +60,18 @@ def doubts(settings: Settings, model: str, events: int, span_ms: int, *, learned
         name = model if model in settings.models else ALL_MODELS
         found.append(f"this suits the table: DRIFTLINE_MODELS='{dumps({name: instead})}'")
     return found
+
+
+def unwatched(settings: Settings, model: str, tags: Sequence[str]) -> list[str]:
+    """Return which tags of a table the configuration does not name as segments, in a line; none if it names all."""
+    watched = {tag for own in (settings.model(model), *settings.models.values()) for tag in own.segments}
+    unnamed = [tag for tag in tags if tag not in watched]
+    if not unnamed:
+        return []
+    name = model if model in settings.models else ALL_MODELS
+    wanted = dumps({"segments": [*settings.model(model).segments, *unnamed]})
+    where = f"in the configuration, under models, {dumps(name)}"
+    return [f"no value of {', '.join(unnamed)} is watched by itself: that takes {wanted} {where}"]
 
 
 def _fault(window_ms: int, min_events: int, rate: Rate) -> str | None:
