@@ -171,10 +171,15 @@ def content_of(pane: Pane, source: int, sources: int, flushes: int = 0) -> Conte
 CENSUS = "\x01"
 
 
-def census_of(panes: Sequence[Pane], source: int, sources: int, flushes: int) -> Content:
-    """Return what is told to every task of Judge: how many events each model has in panes of one slice of time."""
+def census_of(panes: Sequence[Pane], source: int, sources: int, flushes: int) -> Content | None:
+    """Return what is told to every task of Judge: how many events each model has in panes of one slice of time.
+
+    None where no model has any: of some it may only be known how late theirs came.
+    """
     first = panes[0]
-    events = {pane.model: sum_of_events(pane) for pane in panes if pane.model}
+    events = {pane.model: counted for pane in panes if pane.model and (counted := sum_of_events(pane))}
+    if not events:
+        return None
     cells = [(rank, 0, 0, 0, [(0, events[model], 0)]) for rank, model in enumerate(sorted(events))]
     groups = [(model, "") for model in sorted(events)]
     name = f"{CENSUS}{first.length}"
@@ -183,7 +188,8 @@ def census_of(panes: Sequence[Pane], source: int, sources: int, flushes: int) ->
 
 def sum_of_events(pane: Pane) -> int:
     """Return how many events were counted, of all versions."""
-    return sum(cells["events", ROLES["oddity"]][0] for (_, segment), cells in pane.groups.items() if not segment)
+    whole = (cells for (_, segment), cells in pane.groups.items() if not segment)
+    return sum(cells["events", ROLES["oddity"]][0] for cells in whole if ("events", ROLES["oddity"]) in cells)
 
 
 @dataclass(frozen=True)
@@ -392,8 +398,9 @@ class Oracle:
         due = sorted((self.open.pop(key) for key in keys), key=lambda pane: (pane.end, pane.start, pane.model))
         for _, same in groupby(due, key=lambda pane: (pane.end, pane.start)):
             panes = list(same)
-            if any(pane.model for pane in panes):
-                self.sent.append(census_of(panes, self.source, self.sources, self.flushes))
+            census = census_of(panes, self.source, self.sources, self.flushes)
+            if census is not None:
+                self.sent.append(census)
             self.sent.extend(content_of(pane, self.source, self.sources, self.flushes) for pane in panes)
 
     @property
