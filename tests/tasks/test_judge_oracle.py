@@ -250,6 +250,7 @@ FIRES = {
         World([worlds.gone, worlds.typed_otherwise, worlds.other_scores]),
         {("data_quality", "firing"), ("prediction_drift", "firing")},
     ),
+    "a number is a list": (World([worlds.listed]), {("data_quality", "firing"), ("data_quality", "resolved")}),
     "fewer events": (
         World([worlds.fewer], model={"windows": ["4m"]}),
         {("volume", "firing"), ("volume", "resolved")},

@@ -58,6 +58,10 @@ def typed_otherwise(event: dict[str, Any], chance: random.Random) -> None:
         event["features"]["x"] = str(event["features"]["x"])
 
 
+def listed(event: dict[str, Any], chance: random.Random) -> None:
+    event["features"]["x"] = [event["features"]["x"]]
+
+
 def renamed(event: dict[str, Any], chance: random.Random) -> None:
     event["features"]["age_years"] = event["features"].pop("age")
 
@@ -93,7 +97,7 @@ def silent(event: dict[str, Any], chance: random.Random) -> None:
 
 Change = Callable[[dict[str, Any], random.Random], None]
 CHANGES: tuple[Change, ...] = (
-    shifted, scaled, moved, more, gone, sometimes_null, typed_otherwise, renamed, other_scores, slower, late,
+    shifted, scaled, moved, more, gone, sometimes_null, typed_otherwise, listed, renamed, other_scores, slower, late,
     without_time, repeated, fewer, silent,
 )  # fmt: skip
 """In an order in which any of them can be applied together."""
