@@ -82,10 +82,18 @@ def test_a_sparse_table_that_is_short() -> None:
 
 
 def test_without_a_configuration_that_suits_none_is_named() -> None:
-    assert said(52_560, 365 * DAY, {"*": {"windows": ["1h"], "season": "day"}}) == [
+    assert said(52_560, 365 * DAY, {"*": {"windows": ["1h"], "season": "day", "timezone": "UTC"}}) == [
         "a window of 1h holds 6 events on average: too few to tell anything, and of fewer than 30 it is not judged"
     ]
     assert said(20, DAY) == []
+
+
+@pytest.mark.parametrize(
+    ("clocks", "told"), [({}, True), ({"timezone": "UTC"}, False), ({"timezone": "Europe/Oslo"}, False)]
+)
+def test_a_season_without_a_time_zone_is_told_to_go_by_utc(clocks: dict[str, str], told: bool) -> None:
+    found = said(8_640_000, 100 * DAY, {"*": {"season": "day"}, "churn": clocks}, learned=False)
+    assert [line.startswith("hours of the season are UTC's") for line in found] == [True] * told
 
 
 @pytest.mark.parametrize(

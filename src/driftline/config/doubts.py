@@ -59,7 +59,7 @@ def doubts(settings: Settings, model: str, events: int, span_ms: int, *, learned
     if instead:
         name = model if model in settings.models else ALL_MODELS
         found.append(f"this suits the table: DRIFTLINE_MODELS='{dumps({name: instead})}'")
-    return found
+    return [*_by_the_clock(given), *found]
 
 
 def unwatched(settings: Settings, model: str, tags: Sequence[str]) -> list[str]:
@@ -72,6 +72,15 @@ def unwatched(settings: Settings, model: str, tags: Sequence[str]) -> list[str]:
     wanted = dumps({"segments": [*settings.model(model).segments, *unnamed]})
     where = f"in the configuration, under models, {dumps(name)}"
     return [f"no value of {', '.join(unnamed)} is watched by itself: that takes {wanted} {where}"]
+
+
+def _by_the_clock(given: ModelSettings) -> list[str]:
+    if given.season is None or "timezone" in given.model_fields_set:
+        return []
+    return [
+        "hours of the season are UTC's: where people put their clocks forward or back, theirs are one off afterwards. "
+        "Write timezone: Europe/Oslo, or whose clocks your events follow; timezone: UTC if nobody's"
+    ]
 
 
 def _fault(window_ms: int, min_events: int, rate: Rate) -> str | None:
