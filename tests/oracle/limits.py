@@ -40,7 +40,8 @@ class Places:
         beyond: Counter[str] = Counter()
         if model not in self.models:
             return {}, beyond
-        _seat(self.versions[model], {version for _, version, _ in tallies}, self.most.versions)
+        answering = {version for (_, version, _), tally in tallies.items() if tally.events}
+        _seat(self.versions[model], answering, self.most.versions)
         _seat(self.segments[model], {segment for *_, segment in tallies if _of_its_own(segment)}, self.most.segments)
         watched = {}
         for subject, tally in tallies.items():

@@ -129,8 +129,8 @@ def test_what_is_usual_for_a_model_outlives_the_version_that_loses_its_place() -
 
 
 @pytest.mark.parametrize("model", ["m", "n"])
-def test_a_version_all_of_whose_events_are_too_late_is_no_release(model: str) -> None:
-    """Nor is the first that answers in time a release after it, where the model begins so."""
+def test_a_version_all_of_whose_events_are_too_late_is_no_release_and_takes_no_place(model: str) -> None:
+    """Nor is the first that answers in time a release after it, or without a place, where the model begins so."""
     rows = []
     for at, (time, value) in enumerate(events(1, number=exactly)):
         rows.append((value, time, time))
@@ -140,7 +140,9 @@ def test_a_version_all_of_whose_events_are_too_late_is_no_release(model: str) ->
         if at % 5 == 0 and time > START + late:  # few, or they would be taken for a majority that knows the time
             rows.append((msgspec.json.encode(other | {"event_time": time - late}), time - late, time))
     values, times, stamps = map(list, zip(*rows, strict=True))
-    result = backtest(watching(**HOW), [EncodedEvents([b""] * len(rows), values, times, stamps)])
+    how = watching(**HOW)
+    limited = how.model_copy(update={"limits": how.limits.model_copy(update={"versions": 1})})
+    result = backtest(limited, [EncodedEvents([b""] * len(rows), values, times, stamps)])
     assert result.counters["late"] > 0, result.counters
     assert {incident.kind for incident in result.latest} == {Kind.DEAD_LETTERS}
 

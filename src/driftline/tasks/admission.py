@@ -123,15 +123,17 @@ class Admission:
         """Return what of a model's slice is watched. What is not counts at the time `at`."""
         model, end = piece.model, piece.end
         whole = {group.version: summary for group, summary in piece.groups.items() if not group.segment}
+        events = {version: summary.events for version, summary in whole.items()}
+        answering = [version for version, count in events.items() if count]  # of others all events came too late
         gone: list[str] = []
-        if model not in self.models:  # it has no place, or it was sent by a release that knew no census
+        if model not in self.models and answering:  # it has no place, or a release that knew no census sent it
             gone = self._hear([model], end)
         if model not in self.models:
-            self.unwatched["models"] += sum(summary.events for summary in whole.values())
+            self.unwatched["models"] += sum(events.values())
             return Admitted({}, models=gone)
         self._touched.add(model)
         places = self._of.setdefault(model, _OfModel(self._limits))
-        versions = places.versions.take({group.version for group in piece.groups}, end)
+        versions = places.versions.take(answering, end)
         segments = places.segments.take(filter(_has_place, {group.segment for group in piece.groups}), end)
         admitted, beyond = {}, {limit: Counter[str]() for limit in ("versions", "segments", "groups")}
         for group, summary in piece.groups.items():
@@ -156,7 +158,6 @@ class Admission:
             self._tell(model, limit, at, names)
             self.unwatched[limit] += names.total() if limit != "groups" else 0
         kept = with_mix(self._signals(piece, at, places.signals, whole.values(), groups), of=piece.groups)
-        events = {version: summary.events for version, summary in whole.items()}
         return Admitted(kept, events, versions, segments, subjects, model, gone)
 
     def _signals(
@@ -184,7 +185,7 @@ class Admission:
 
     def _tell(self, model: str, limit: str, at: int, beyond: Mapping[str, int]) -> None:
         """Tell how much is beyond a limit, and some of the names, those with the most first."""
-        if beyond:
+        if any(beyond.values()):
             most = sorted(beyond, key=lambda name: (-beyond[name], name))[:FEW]
             self._capacity.note(model, limit, at, sum(beyond.values()), most)
 
