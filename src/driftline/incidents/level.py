@@ -74,7 +74,7 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
     if facts.kind is Kind.RELEASE:
         return Level.MODEL, "another version of the model answers"
     if facts.kind is Kind.MIX:
-        return Level.ENVIRONMENT, "the events come from others than before"
+        return Level.ENVIRONMENT, "traffic moved between segments"
     if facts.kind is Kind.SILENCE:
         return Level.ENVIRONMENT, "nothing comes from any model" if facts.nothing_comes else "other models go on"
     if facts.code_version:
