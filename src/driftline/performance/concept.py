@@ -46,7 +46,7 @@ FADING: Final = 20.0
 """Each e-value is lessened by e^(-1/20), as those of inputs are: R stays below 20 where windows say nothing."""
 GRID: Final = 2.0**20
 """Log e-values are rounded to 2^-20, so that processors whose logarithms differ in the last bit agree."""
-LEAST_RATE: Final = 1e-6
+MIN_RATE: Final = 1e-6
 GUESSES: Final = len(STRENGTHS) + len(SHIFTS) + len(TURNS) + len(HALF_LIVES)
 
 
@@ -127,7 +127,7 @@ class Concept:
 
 def _fixed(guesses: Floats, hits: Floats, counts: Floats, low: Floats, high: Floats) -> Floats:
     """Return log L of guesses (shape: guesses, signals, bins) against the nearest rates of the box."""
-    guesses = np.clip(guesses, LEAST_RATE, 1 - LEAST_RATE)
+    guesses = np.clip(guesses, MIN_RATE, 1 - MIN_RATE)
     nearest = np.clip(guesses, low, high)
     won, lost = np.log(guesses / nearest), np.log1p(-guesses) - np.log1p(-nearest)
     return np.asarray((hits * won + (counts - hits) * lost).sum(axis=2))
@@ -151,7 +151,7 @@ def _box(rates: Floats, worth: Floats, tail: float, min_effect: float) -> tuple[
     reach = z / (1 + z**2 / worth) * np.sqrt(rates * (1 - rates) / worth + z**2 / (4 * worth**2))
     effect = np.sqrt(min_effect * rates * (1 - rates))
     low, high = np.minimum(middle - reach, rates - effect), np.maximum(middle + reach, rates + effect)
-    return np.clip(low, LEAST_RATE, 1 - LEAST_RATE), np.clip(high, LEAST_RATE, 1 - LEAST_RATE)
+    return np.clip(low, MIN_RATE, 1 - MIN_RATE), np.clip(high, MIN_RATE, 1 - MIN_RATE)
 
 
 def _guesses(rates: Floats, worth: Floats) -> Floats:

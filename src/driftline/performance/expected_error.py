@@ -31,7 +31,7 @@ from driftline.performance.tally import Tally
 from driftline.sketches.keys import Floats, Ints
 
 LEAST: Final = 100.0
-MOST_BINS: Final = 50
+MAX_BINS: Final = 50
 """A bin holds a fiftieth of the reference's outcomes, or 100 if that is more."""
 BLIND: Final = (
     "An estimate takes for granted that predictions of one size err as they did in the reference. It sees when there "
@@ -65,7 +65,7 @@ def errors_by_prediction(reference: Tally) -> Errors:
     weight, error, variance = moments(rows, GRIDS[Series.ERRORS])
     bucket, at = np.unique(prediction_of(rows.keys), return_inverse=True)
     mass = np.bincount(at, weight)
-    wanted = max(LEAST, float(mass.sum()) / MOST_BINS)
+    wanted = max(LEAST, float(mass.sum()) / MAX_BINS)
     starts = [0]
     held, left = 0.0, float(mass.sum())
     for position, each in enumerate(mass.tolist()):

@@ -29,7 +29,7 @@ from driftline.performance.grid import Grid
 from driftline.performance.tally import WEIGHT_UNIT, Tally, counted, merged, units
 from driftline.sketches.keys import Bools, Floats, Ints
 
-MOST_CLASSES: Final = 1 << 14
+MAX_CLASSES: Final = 1 << 14
 WAITING: Final = -1
 """As a truth: no label has come yet."""
 NOT, IS, UNKNOWN = 0, 1, 2
@@ -158,7 +158,7 @@ def regressed(
 
 def _numbers(series: Series, values: Floats, first: Ints, groups: Ints, weights: Ints, signs: Ints) -> Tally:
     buckets, offsets = GRIDS[series].buckets(values)
-    keys = key(series, first >> _CLASS_BITS, first & (MOST_CLASSES - 1), NOT, buckets)
+    keys = key(series, first >> _CLASS_BITS, first & (MAX_CLASSES - 1), NOT, buckets)
     return counted(groups, keys, offsets, weights, signs)
 
 
@@ -175,12 +175,12 @@ def series_of(keys: Ints) -> Ints:
 
 def first_of(keys: Ints) -> Ints:
     """Return the class that was scored."""
-    return (keys >> (_BUCKET_BITS + _TRUTH_BITS + _CLASS_BITS)) & (MOST_CLASSES - 1)
+    return (keys >> (_BUCKET_BITS + _TRUTH_BITS + _CLASS_BITS)) & (MAX_CLASSES - 1)
 
 
 def second_of(keys: Ints) -> Ints:
     """Return the class that was predicted."""
-    return (keys >> (_BUCKET_BITS + _TRUTH_BITS)) & (MOST_CLASSES - 1)
+    return (keys >> (_BUCKET_BITS + _TRUTH_BITS)) & (MAX_CLASSES - 1)
 
 
 def prediction_of(keys: Ints) -> Ints:
@@ -287,5 +287,5 @@ def _signs(signs: Ints | None, rows: int) -> Ints:
 
 
 def _check_classes(predicted: Ints, truths: Ints) -> None:
-    if min(predicted.min(initial=0), truths.min(initial=0) - WAITING) < 0 or predicted.max(initial=0) >= MOST_CLASSES:
-        raise ValueError(f"a class is a code from 0 to {MOST_CLASSES - 1}, and a truth that has not come is {WAITING}")
+    if min(predicted.min(initial=0), truths.min(initial=0) - WAITING) < 0 or predicted.max(initial=0) >= MAX_CLASSES:
+        raise ValueError(f"a class is a code from 0 to {MAX_CLASSES - 1}, and a truth that has not come is {WAITING}")

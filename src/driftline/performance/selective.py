@@ -34,7 +34,7 @@ from driftline.performance.tally import WEIGHT_UNIT, Tally, merged
 from driftline.sketches.keys import Bools, Floats, Ints
 
 BINS: Final = 10
-LEAST_LABELS: Final = 10
+MIN_LABELS: Final = 10
 """A stratum with fewer is not known."""
 SMALL: Final = 0.01
 """Predictions in strata that are not known may be so many of all, and nothing is said."""
@@ -69,7 +69,7 @@ class Strata:
     @property
     def known(self) -> Bools:
         """Whether a stratum has labels enough for what waits in it, or nothing waits."""
-        return np.asarray((self.labelled >= LEAST_LABELS) | (self.waiting == 0))
+        return np.asarray((self.labelled >= MIN_LABELS) | (self.waiting == 0))
 
     def coverage(self, confidence: float = CONFIDENCE) -> Measured:
         """Return the share of predictions whose label has come."""
@@ -134,7 +134,7 @@ def judged(found: Strata, metrics: frozenset[str] = frozenset()) -> list[Judged]
 
 
 def _judged(unknown: Floats, labels: int, came: Ints, waits: Ints, metrics: frozenset[str]) -> Judged:
-    if labels < LEAST_LABELS:
+    if labels < MIN_LABELS:
         return Judged(Verdict.NONE, metrics, f"{labels} labels have come: wait for more")
     if unknown.sum() > SMALL:
         spared = OF_PREDICTED if len(unknown) == 2 and unknown[1] <= SMALL else frozenset()

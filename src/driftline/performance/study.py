@@ -14,7 +14,7 @@ from driftline.performance.estimated import BAND
 from driftline.performance.intervals import CONFIDENCE, Measured, normal_quantile
 from driftline.performance.kinds import Kind, Outcomes
 from driftline.performance.outcomes import effective, labelled, waiting
-from driftline.performance.selective import LEAST_LABELS, Judged, Verdict, judged, reweighted, strata
+from driftline.performance.selective import MIN_LABELS, Judged, Verdict, judged, reweighted, strata
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Bools, Floats, Ints
 
@@ -97,7 +97,7 @@ def study(
             Followed(
                 name, float(before[name].values[0]), *here, estimate, truth,
                 estimate_left=_outside(estimate.values, here), realised_left=_outside(truth.values, there),
-                unforeseen=((off.low > 0) | (off.high < 0)) & ~np.isnan(truth.values) & (came >= LEAST_LABELS),
+                unforeseen=((off.low > 0) | (off.high < 0)) & ~np.isnan(truth.values) & (came >= MIN_LABELS),
             )
         )  # fmt: skip
     return Study(all_, came, selection, tuple(followed))

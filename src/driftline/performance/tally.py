@@ -18,7 +18,7 @@ from driftline.sketches.keys import Bools, Floats, Ints
 
 WEIGHT_UNIT: Final = 256
 """Weights are counted in 256ths."""
-LEAST_WEIGHT, MOST_WEIGHT = 1 / WEIGHT_UNIT, 256.0
+MIN_WEIGHT, MAX_WEIGHT = 1 / WEIGHT_UNIT, 256.0
 KIND: Final = "tally"
 VERSION: Final = 1
 _LOW: Final = 26
@@ -147,8 +147,8 @@ def _square_of_one(counts: Ints, extra: Ints, firsts: Ints) -> Ints:
 
 def units(weights: Floats) -> Ints:
     """Return weights in 256ths. Raises `ValueError` for one that is not between 1/256 and 256."""
-    if not ((weights >= LEAST_WEIGHT) & (weights <= MOST_WEIGHT)).all():
-        raise ValueError(f"a weight is between 1/{WEIGHT_UNIT} and {MOST_WEIGHT:g}: scale the weights of all outcomes")
+    if not ((weights >= MIN_WEIGHT) & (weights <= MAX_WEIGHT)).all():
+        raise ValueError(f"a weight is between 1/{WEIGHT_UNIT} and {MAX_WEIGHT:g}: scale the weights of all outcomes")
     return np.rint(weights * WEIGHT_UNIT).astype(np.int64)
 
 
