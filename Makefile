@@ -33,7 +33,7 @@ test: setup services ## Run all tests, with a real Kafka and Redis
 	@$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # What is pure or reads files: a change there is tried in about a minute.
-UNIT = columns config formats incidents panes publisher sketches tables
+UNIT = columns config formats incidents panes performance publisher router sketches tables
 
 .PHONY: unit
 unit: setup ## Run the tests that need no server
