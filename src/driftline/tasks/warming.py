@@ -5,9 +5,13 @@ from functools import cache
 import numpy as np
 
 from driftline.columns.shape import Limits
-from driftline.evidence.ball import most_likely
+from driftline.evidence.detectors import DETECTORS, USUAL
+from driftline.evidence.evalues import Evidence
 from driftline.formats.native import CHUNK
 from driftline.tasks.summarise import Summarise, SummariseSettings
+
+RUN_LENGTH = 1_000.0
+"""Of detectors that are made only so that their library is loaded."""
 
 
 @cache
@@ -27,4 +31,7 @@ def warm_up() -> None:
         Summarise(settings, 0, 1).restore(stored)
         task.end()
         task.emit()
-    most_likely(np.ones((1, 2)), np.full((1, 2), 0.5), np.zeros(1))
+    half, ones = np.full((1, 2), 0.5), np.ones((1, 2), dtype=np.int64)
+    Evidence(half, np.ones(1, dtype=np.int64), dispersion=np.ones(1), allowance=1.0).update(ones)
+    for name in USUAL:
+        DETECTORS[name](RUN_LENGTH)
