@@ -28,7 +28,7 @@ def start_s(*arguments: str | Path, **env: str) -> float:
 
 @pytest.mark.parametrize(
     ("arguments", "budget_s"),
-    [(["--help"], 0.3), (["run", "--help"], 0.8), (["config", "check"], 0.7), (["state", "reset", "--help"], 0.8)],
+    [(["--help"], 0.3), (["run", "--help"], 0.8), (["config", "check"], 0.5), (["state", "reset", "--help"], 0.8)],
     ids=str,
 )
 def test_a_command_that_asks_nobody_starts_at_once(arguments: list[str], budget_s: float) -> None:

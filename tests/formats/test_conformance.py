@@ -13,7 +13,7 @@ from driftline.columns.batch import ColumnBatch, Headers
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import Limits
 from driftline.formats.api import Format
-from driftline.formats.listed import FORMATS
+from driftline.formats.listed import FORMATS, listed
 from driftline.panes.census import is_census
 from driftline.tasks.summarise import Summarise
 from tests.formats import records
@@ -42,7 +42,7 @@ every_format = pytest.mark.parametrize("name", FORMATS)
 
 
 def made(name: str, limits: Limits = SMALL) -> Format:
-    return FORMATS[name](limits, lambda model: ("tenant", "land"))
+    return listed(name)(limits, lambda model: ("tenant", "land"))
 
 
 def unread() -> Sequence[Headers]:
@@ -135,7 +135,7 @@ def test_both_axes_hold_together_whatever_comes(name: str, values: Values) -> No
 @given(events=records.streams, cuts=st.lists(st.integers(0, 99), max_size=3))
 def test_counters_are_exact_on_both_axes(name: str, events: Values, cuts: list[int]) -> None:
     values = SPELLED[name](events)
-    config = replace(summarise_settings(limits=SMALL), format=FORMATS[name])
+    config = replace(summarise_settings(limits=SMALL), format=listed(name))
     runs = [Run(Summarise(config, 0, 1)) for _ in range(2)]
     runs[0].feed(values, [START] * len(values))
     for piece in split(values, cuts):
@@ -163,7 +163,7 @@ def lines(*times: int) -> bytes:
 
 
 def counted(*values: bytes) -> Run:
-    run = Run(Summarise(replace(summarise_settings(), format=FORMATS["ndjson"]), 0, 1))
+    run = Run(Summarise(replace(summarise_settings(), format=listed("ndjson")), 0, 1))
     run.feed(values, [START + 60_000] * len(values))
     run.finish()
     return run

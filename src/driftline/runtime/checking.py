@@ -6,9 +6,8 @@ from pathlib import Path
 from driftline.config import ALL_MODELS, LearnSettings, Settings, format_duration, missing_profiles
 from driftline.config.models import SEASONS
 from driftline.errors import InputError
+from driftline.formats.listed import FORMATS
 from driftline.log.kafka_checking import setting_faults
-from driftline.runtime.plugins import detector, input_format
-from driftline.runtime.task_settings import profile_faults
 from driftline.state.address import parse_redis_url
 
 
@@ -18,7 +17,7 @@ def faults_of(settings: Settings) -> list[str]:
         *setting_faults(settings.kafka),
         *_redis_faults(settings),
         *missing_profiles(settings),
-        *profile_faults(settings),
+        *_profile_faults(settings),
         *_detector_faults(settings),
         *_format_faults(settings),
         *_season_faults(settings),
@@ -37,10 +36,20 @@ def _redis_faults(settings: Settings) -> Iterator[str]:
             yield f"redis.url: {name} names a file that does not exist; correct the path"
 
 
+def _profile_faults(settings: Settings) -> list[str]:
+    if not any(settings.model(name).profiles for name in settings.models):
+        return []
+    from driftline.runtime.task_settings import profile_faults  # what reads profiles takes half a second to load
+
+    return profile_faults(settings)
+
+
 def _detector_faults(settings: Settings) -> Iterator[str]:
     for name, model in settings.models.items():
         for signal, detectors in model.detectors.items():
             for each in detectors:
+                from driftline.runtime.plugins import detector
+
                 try:
                     detector(each)
                 except InputError as error:
@@ -49,6 +58,10 @@ def _detector_faults(settings: Settings) -> Iterator[str]:
 
 def _format_faults(settings: Settings) -> Iterator[str]:
     for at, each in enumerate(settings.topics.predictions):
+        if each.format in FORMATS:
+            continue  # loading it takes half a second
+        from driftline.runtime.plugins import input_format
+
         try:
             input_format(each.format)
         except InputError as error:

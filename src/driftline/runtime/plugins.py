@@ -1,31 +1,36 @@
 """Detectors and formats that installed packages offer, by their entry points."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any
 
 from driftline.config.names import nearest
 from driftline.errors import InputError
 from driftline.evidence.detectors import DETECTORS, Maker
-from driftline.formats.api import MakeFormat
-from driftline.formats.listed import FORMATS
+from driftline.formats.listed import FORMATS, listed
 
-_T = TypeVar("_T")
+if TYPE_CHECKING:
+    from driftline.formats.api import MakeFormat
 
 
 def detector(name: str) -> Maker:
     """Return what makes a detector: one of ours, or else one that a package offers. Raises `InputError`."""
-    return _offered("detectors", "a detector", name, DETECTORS)
+    if name in DETECTORS:
+        return DETECTORS[name]
+    make: Maker = _offered("detectors", "a detector", name, DETECTORS)
+    return make
 
 
-def input_format(name: str) -> MakeFormat:
+def input_format(name: str) -> "MakeFormat":
     """Return what makes a format: one of ours, or else one that a package offers. Raises `InputError`."""
-    return _offered("formats", "a format", name, FORMATS)
+    if name in FORMATS:
+        return listed(name)
+    make: MakeFormat = _offered("formats", "a format", name, FORMATS)
+    return make
 
 
-def _offered(kind: str, one: str, name: str, ours: Mapping[str, _T]) -> _T:
-    if name in ours:
-        return ours[name]
+def _offered(kind: str, one: str, name: str, ours: Iterable[str]) -> Any:
+    """Return what a package offers under a name that is none of ours."""
     group = f"driftline.{kind}"
     offered = entry_points(group=group)
     if name not in offered.names:
@@ -35,9 +40,8 @@ def _offered(kind: str, one: str, name: str, ours: Mapping[str, _T]) -> _T:
             f"package that offers it under the entry points of {group}"
         )
     try:
-        make: _T = offered[name].load()
+        return offered[name].load()
     except Exception as error:  # a package of someone else's may fail in any way as it is imported
         raise InputError(
             f'{kind}: "{name}" cannot be loaded ({type(error).__name__}: {error}); fix {offered[name].value}'
         ) from error
-    return make
