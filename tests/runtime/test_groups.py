@@ -10,7 +10,8 @@ import pytest
 
 from driftline.cli.status import collect
 from driftline.config import Settings
-from driftline.incidents.alerts import alert_id, alert_source
+from driftline.incidents.alerts import alert_id
+from driftline.incidents.cloud_events import alert_source
 from driftline.log.api import Log, Outgoing, Record
 from driftline.log.kafka import KafkaLog
 from driftline.panes.records import Rebase

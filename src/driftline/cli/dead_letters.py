@@ -18,8 +18,8 @@ from driftline.cli.terminal import err, note, out, print_json
 from driftline.config import Settings, load
 from driftline.events import rfc3339
 from driftline.log.api import Log, Outgoing, Record
+from driftline.log.reading import read_whole
 
-POLL_S = 0.5
 FLUSH_S = 60.0
 SHOWN_VALUE = 60
 OWN_HEADERS = "driftline-"
@@ -162,15 +162,10 @@ def dead_letters(log: Log, settings: Settings, reason: str | None) -> Iterator[D
 
     Another group on the same topics refuses the same records by its own settings: those are its own to replay.
     """
-    reader = log.read(settings.topics.dead_letters)
-    try:
-        while not reader.at_end:
-            for _, _, time, record in reader.poll(POLL_S):
-                letter = read_dead_letter(record, time)
-                if letter.group in (None, settings.group) and reason in (None, letter.reason):
-                    yield letter
-    finally:
-        reader.close()
+    for time, record in read_whole(log, settings.topics.dead_letters):
+        letter = read_dead_letter(record, time)
+        if letter.group in (None, settings.group) and reason in (None, letter.reason):
+            yield letter
 
 
 def read_dead_letter(record: Record, time: int) -> DeadLetter:

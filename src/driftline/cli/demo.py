@@ -354,17 +354,13 @@ def _counted(settings: "Settings", store: "Store") -> tuple[int, int]:
 def _opened(broker: "Log", settings: "Settings") -> "list[Alert]":
     """Read back the alerts that were published; return those that opened an incident, each once."""
     from driftline.incidents.alerts import decode_alert
+    from driftline.log.reading import read_whole
 
-    reader = broker.read(settings.topics.alerts)
     found: dict[str, Alert] = {}
-    try:
-        while not reader.at_end:
-            for *_, record in reader.poll(LOOK_S):
-                alert = decode_alert(record.value)
-                if alert is not None and alert.firing:
-                    found[alert.id] = alert
-    finally:
-        reader.close()
+    for _, record in read_whole(broker, settings.topics.alerts):
+        alert = decode_alert(record.value)
+        if alert is not None and alert.firing and alert.data.update is None:
+            found[alert.id] = alert
     return sorted(found.values(), key=lambda alert: (alert.opened, alert.data.kind))
 
 

@@ -1,7 +1,6 @@
 """`driftline alerts ack`, `silence` and others: what people say of incidents, as records in the alerts topic."""
 
 import getpass
-import time
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -15,16 +14,19 @@ from driftline.cli.terminal import out, print_json
 from driftline.config import Settings, format_duration, load, parse_duration
 from driftline.errors import InputError
 from driftline.events import rfc3339
-from driftline.incidents.alerts import CONTENT_TYPE, Alert
+from driftline.incidents.alerts import Alert
+from driftline.incidents.cloud_events import CONTENT_TYPE
 from driftline.incidents.incident import digest
 from driftline.incidents.matching import Matcher, all_match, labels_of
 from driftline.incidents.responses import Acknowledgement, Responses, Silence, response_of
 from driftline.incidents.standing import Incidents
 from driftline.log.api import Log, Outgoing
+from driftline.log.reading import read_whole
+from driftline.runtime.clock import Clock
 
 ID_SHOWN = 8
 """Digits of an incident's id that are shown, and enough to name it."""
-POLL_S, PUBLISH_S = 0.5, 10.0
+PUBLISH_S = 10.0
 
 Incident = Annotated[str, typer.Argument(metavar="INCIDENT", help="Its id, or the first digits: see driftline alerts.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for those who read it later.")]
@@ -39,7 +41,7 @@ def ack(incident: Incident, why: Why = "", by: By = None, config: ConfigOption =
     """
     settings = load(config)
     log = open_kafka(settings)
-    alert = _named(_standing(log, settings), incident)
+    alert = _named(standing_in(log, settings), incident)
     _say(log, settings, Acknowledgement(alert.data.incident, by or getpass.getuser(), why, _now()))
     out().print(f"acknowledged: {alert.data.summary}")
 
@@ -73,7 +75,7 @@ def silence(
     log, now, who = open_kafka(settings), _now(), by or getpass.getuser()
     word = Silence(digest(settings.group, who, str(now), *parsed), parsed, who, why, now, now + length_ms)
     _say(log, settings, word)
-    firing = [each for each in _standing(log, settings).alerts() if _matches(each, word)]
+    firing = [each for each in standing_in(log, settings).alerts() if _matches(each, word)]
     out().print(
         f"silence {word.id[:ID_SHOWN]} until {rfc3339(word.until)}; {len(firing)} incidents that fire now match"
     )
@@ -92,7 +94,7 @@ def unsilence(
     """
     settings = load(config)
     log, now = open_kafka(settings), _now()
-    known = [each for each in _standing(log, settings).responses.active(now) if each.id.startswith(silence)]
+    known = [each for each in standing_in(log, settings).responses.active(now) if each.id.startswith(silence)]
     if len(known) != 1:
         found = "no silence that holds" if not known else f"{len(known)} silences"
         raise InputError(f'"{silence}" names {found}; see driftline alerts silences')
@@ -108,7 +110,7 @@ def silences(config: ConfigOption = None, json: JsonOption = False) -> None:
     $ driftline alerts silences
     """
     settings = load(config)
-    held = _standing(open_kafka(settings), settings).responses.active(_now())
+    held = standing_in(open_kafka(settings), settings).responses.active(_now())
     if json:
         print_json([msgspec.to_builtins(each) for each in held])
         return
@@ -130,7 +132,7 @@ def show(incident: Incident, config: ConfigOption = None, json: JsonOption = Fal
     """
     settings = load(config)
     log = open_kafka(settings)
-    standing = _standing(log, settings)
+    standing = standing_in(log, settings)
     alert = _named(standing, incident, resolved=True)
     changes = [each for each in standing.changes if each.data.incident == alert.data.incident]
     word = standing.responses.acknowledged.get(alert.data.incident)
@@ -169,15 +171,11 @@ def _named(standing: Incidents, incident: str, *, resolved: bool = False) -> Ale
     raise InputError(f'"{incident}" names {amount}; write more of the id that driftline alerts shows')
 
 
-def _standing(log: Log, settings: Settings) -> Incidents:
+def standing_in(log: Log, settings: Settings) -> Incidents:
+    """Return the group's incidents, with each of their changes and what was said of them, as the topic has them now."""
     standing = Incidents(settings.group, keep=True)
-    reader = log.read(settings.topics.alerts)
-    try:
-        while not reader.at_end:
-            for *_, record in reader.poll(POLL_S):
-                standing.update(record.key, record.value)
-    finally:
-        reader.close()
+    for _, record in read_whole(log, settings.topics.alerts):
+        standing.update(record.key, record.value)
     return standing
 
 
@@ -192,5 +190,4 @@ def _say(log: Log, settings: Settings, word: Acknowledgement | Silence) -> None:
         producer.close()
 
 
-def _now() -> int:
-    return time.time_ns() // 1_000_000
+_now = Clock().wall_ms

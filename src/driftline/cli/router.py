@@ -19,6 +19,7 @@ from driftline.config import Settings, load
 from driftline.config.names import nearest
 from driftline.errors import ConfigError, InputError
 from driftline.observe.logs import LogFormat, set_up_logging
+from driftline.runtime.clock import Clock
 
 if TYPE_CHECKING:
     from driftline.incidents.alerts import Alert
@@ -180,17 +181,10 @@ def _labels(given: list[str], routing: "Routing") -> dict[str, str]:
 
 
 def _open(settings: Settings, routing: "Routing") -> "list[tuple[Alert, dict[str, str]]]":
+    from driftline.cli.responding import standing_in
     from driftline.incidents.matching import labels_of
-    from driftline.incidents.standing import Incidents
 
-    incidents = Incidents(settings.group)
-    reader = open_kafka(settings).read(settings.topics.alerts)
-    try:
-        while not reader.at_end:
-            for *_, record in reader.poll(0.5):
-                incidents.update(record.key, record.value)
-    finally:
-        reader.close()
+    incidents = standing_in(open_kafka(settings), settings)
     return [(alert, labels_of(alert, routing.owned(alert.data.model))) for alert in incidents.alerts()]
 
 
@@ -218,5 +212,4 @@ def _owner() -> str:
     return owner_name()
 
 
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000
+_wall_ms = Clock().wall_ms

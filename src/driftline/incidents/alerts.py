@@ -5,17 +5,14 @@ decodes them here, so that a field has one name and one type on both sides.
 """
 
 from datetime import datetime
-from typing import Literal
-from urllib.parse import quote
 
 import msgspec
 
 from driftline.events import rfc3339
+from driftline.incidents.cloud_events import CloudEvent, alert_source
 from driftline.incidents.incident import FalseAlarms, Incident, Kind, Signal, Status, digest
 from driftline.incidents.severity import severity_of
 
-CONTENT_TYPE = "application/cloudevents+json"
-"""Of the records in Kafka: each is a whole CloudEvent."""
 TYPE_PREFIX = "io.driftline.incident."
 UPDATED = "updated"
 """Ends the type of an alert of an incident that was open already, and still is; else its status does."""
@@ -63,8 +60,8 @@ class AlertData(msgspec.Struct, frozen=True):
     update: AlertUpdate | None = None
 
 
-class Alert(msgspec.Struct, frozen=True):
-    """One change of an incident, as it is published.
+class Alert(CloudEvent, frozen=True):
+    """One change of an incident, as it is published. Its partition key is the incident's fingerprint.
 
     >>> from driftline.incidents.incident import Incident, Subject, Window
     >>> window = Window(0, 60_000, 12)
@@ -76,16 +73,6 @@ class Alert(msgspec.Struct, frozen=True):
     True
     """
 
-    specversion: Literal["1.0"]
-    id: str
-    source: str
-    type: str
-    subject: str
-    time: str
-    datacontenttype: Literal["application/json"]
-    dataschema: str
-    partitionkey: str
-    """The incident's fingerprint."""
     severity: str
     data: AlertData
 
@@ -103,15 +90,6 @@ class Alert(msgspec.Struct, frozen=True):
     def changed(self) -> int:
         """When it changed, in epoch milliseconds of event time."""
         return _milliseconds(self.time)
-
-    @property
-    def key(self) -> bytes:
-        """The key of its record: a compacted topic keeps the latest state of each fingerprint."""
-        return self.partitionkey.encode()
-
-    def encode(self) -> bytes:
-        """Return the value of its record."""
-        return msgspec.json.encode(self)
 
 
 def alert_of(incident: Incident, *, group: str) -> Alert:
@@ -167,15 +145,6 @@ def decode_alert(value: bytes | None) -> Alert | None:
 def alert_id(incident: Incident) -> str:
     """Return the id of the alert of an incident's last change."""
     return digest(incident.id, incident.status, str(incident.window.end))
-
-
-def alert_source(group: str) -> str:
-    """Return the `source` of all alerts of a group: a URI reference.
-
-    >>> alert_source("fraud / eu")
-    '/driftline/fraud%20%2F%20eu'
-    """
-    return f"/driftline/{quote(group, safe='')}"
 
 
 def _milliseconds(time: str) -> int:

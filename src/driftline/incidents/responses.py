@@ -5,12 +5,11 @@ the latest word on each incident and of each silence.
 """
 
 from collections.abc import Container
-from typing import Literal
 
 import msgspec
 
 from driftline.events import rfc3339
-from driftline.incidents.alerts import alert_source
+from driftline.incidents.cloud_events import CloudEvent, alert_source
 from driftline.incidents.incident import digest
 
 RESPONSE_PREFIX = "io.driftline.response."
@@ -50,7 +49,7 @@ class Silence(msgspec.Struct, frozen=True, tag="silence", tag_field="response"):
         return self.id
 
 
-class Response(msgspec.Struct, frozen=True):
+class Response(CloudEvent, frozen=True):
     """What was said, as it is published.
 
     >>> word = Acknowledgement("0" * 32, "ada", "new price list", 0)
@@ -59,25 +58,7 @@ class Response(msgspec.Struct, frozen=True):
     True
     """
 
-    specversion: Literal["1.0"]
-    id: str
-    source: str
-    type: str
-    subject: str
-    time: str
-    datacontenttype: Literal["application/json"]
-    dataschema: str
-    partitionkey: str
     data: Acknowledgement | Silence
-
-    @property
-    def key(self) -> bytes:
-        """The key of its record."""
-        return self.partitionkey.encode()
-
-    def encode(self) -> bytes:
-        """Return the value of its record."""
-        return msgspec.json.encode(self)
 
 
 def response_of(word: Acknowledgement | Silence, *, group: str) -> Response:

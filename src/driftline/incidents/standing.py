@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from driftline.incidents.alerts import Alert, alert_source, decode_alert
+from driftline.incidents.alerts import Alert, decode_alert
+from driftline.incidents.cloud_events import alert_source
 from driftline.incidents.responses import Responses, decode_response
 from driftline.incidents.severity import urgency
 from driftline.incidents.watchdog import WATCHDOG_TYPE

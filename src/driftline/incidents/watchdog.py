@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 
 from driftline.events import rfc3339
-from driftline.incidents.alerts import alert_source
+from driftline.incidents.cloud_events import alert_source
 from driftline.incidents.incident import digest
 
 WATCHDOG_TYPE = "io.driftline.watchdog"

@@ -17,9 +17,11 @@ from typing import Any
 import faust
 
 from driftline.errors import ConfigError, LogUnavailable, StateUnavailable
-from driftline.incidents.alerts import Alert, alert_source, decode_alert
+from driftline.incidents.alerts import Alert, decode_alert
+from driftline.incidents.cloud_events import alert_source
 from driftline.incidents.responses import Acknowledgement, Silence, decode_response
 from driftline.log.api import Log
+from driftline.log.reading import read_whole
 from driftline.router.deliveries import Deliveries
 from driftline.router.desk import Desk
 from driftline.router.seat import Seat
@@ -33,7 +35,6 @@ LOOK_ALONE_S = 5.0
 """The same while Faust is not a member of its group yet."""
 SESSION_S = 10
 RETRY_S = 1.0
-POLL_S = 0.5
 STOP_S = 10.0
 """Longest wait for deliveries that are under way when the router stops."""
 
@@ -149,17 +150,12 @@ class Router:
 
     def _read(self) -> tuple[list[tuple[Alert, int]], list[Acknowledgement | Silence]]:
         found, said = [], []
-        reader = self._log.read(self._topic)
-        try:
-            while not reader.at_end:
-                for _, _, published, record in reader.poll(POLL_S):
-                    alert, word = self._own(record.value), self._word(record.value)
-                    if alert is not None:
-                        found.append((alert, published))
-                    elif word is not None:
-                        said.append(word)
-        finally:
-            reader.close()
+        for published, record in read_whole(self._log, self._topic):
+            alert, word = self._own(record.value), self._word(record.value)
+            if alert is not None:
+                found.append((alert, published))
+            elif word is not None:
+                said.append(word)
         return sorted(found, key=lambda each: each[1]), said
 
 

@@ -12,8 +12,6 @@ from zoneinfo import ZoneInfo
 
 from driftline.incidents.matching import Labels, Matcher, all_match
 
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
 
 @dataclass(frozen=True, slots=True)
 class Hours:

@@ -16,7 +16,7 @@ import msgspec
 from driftline.codec import corrupt_if_it_fails
 from driftline.config import Settings
 from driftline.config.inputs import InputTopic
-from driftline.incidents.alerts import CONTENT_TYPE
+from driftline.incidents.cloud_events import CONTENT_TYPE
 from driftline.incidents.watchdog import Watchdog
 from driftline.log.api import Batch, Outgoing
 from driftline.observe import metrics

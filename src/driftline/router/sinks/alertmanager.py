@@ -14,23 +14,18 @@ from driftline.config.sinks import revealed
 from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert
 from driftline.router.notification import Notification
-from driftline.router.sinks.http import Http
+from driftline.router.sinks.http import HttpSink
 from driftline.router.sinks.webhook import as_alertmanager
 
 
-class AlertmanagerSink:
+class AlertmanagerSink(HttpSink[Settings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = (
         "at least once; the same labels name the same alert, so a repeated one changes nothing; told again each minute"
     )
-    tells_resolved: ClassVar[bool] = True
     refresh_ms: ClassVar[int | None] = 60_000
     stale_after: ClassVar[timedelta] = timedelta(minutes=5)
-
-    def __init__(self, settings: Settings, name: str) -> None:
-        self._settings = settings
-        self._http = Http(settings.timeout / 1000)
 
     async def deliver(self, notification: Notification) -> str:
         """Post the group's alerts."""
@@ -50,7 +45,3 @@ class AlertmanagerSink:
             "startsAt": min(alert.data.opened, rfc3339(int(now.timestamp() * 1000))),
             "endsAt": rfc3339(int(end.timestamp() * 1000)),
         }
-
-    async def close(self) -> None:
-        """Close connections."""
-        await self._http.close()

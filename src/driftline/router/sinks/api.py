@@ -6,8 +6,6 @@ can be configured, made as `Sink(settings, name)`.
 
 from typing import Any, ClassVar, Protocol
 
-from pydantic import BaseModel
-
 from driftline.router.notification import Notification
 
 
@@ -45,9 +43,3 @@ class Sink(Protocol):
     async def close(self) -> None:
         """Give back connections."""
         ...
-
-
-class SinkSettings(BaseModel):
-    """What every sink's settings are made of."""
-
-    model_config = {"frozen": True, "extra": "forbid"}

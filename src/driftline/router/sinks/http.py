@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import ClassVar, Generic, TypeVar
 
 import aiohttp
 
+from driftline.config.sinks import SinkSection
 from driftline.router.sinks.api import Later, Never
+from driftline.router.texts import Texts
 
 TIMEOUT_S = 15.0
 MAX_ANSWER = 2_000
@@ -46,6 +49,26 @@ class Http:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+_Settings = TypeVar("_Settings", bound=SinkSection)
+
+
+class HttpSink(Generic[_Settings]):
+    """What sinks that post have in common: settings, words, and a connection that is kept."""
+
+    tells_resolved: ClassVar[bool] = True
+    refresh_ms: ClassVar[int | None] = None
+
+    def __init__(self, settings: _Settings, name: str) -> None:
+        self._settings = settings
+        self._name = name
+        self._texts = Texts.of_settings(settings)
+        self._http = Http(settings.timeout / 1000)
+
+    async def close(self) -> None:
+        """Close connections."""
+        await self._http.close()
 
 
 def _judge(status: int, said: bytes, retry_after: str | None) -> None:

@@ -8,25 +8,18 @@ from driftline.config.sinks import OpsgenieSink as Settings
 from driftline.config.sinks import revealed
 from driftline.incidents.severity import CRITICAL, WARNING
 from driftline.router.notification import Notification
-from driftline.router.sinks.http import Http
-from driftline.router.texts import Texts, facts
+from driftline.router.sinks.http import HttpSink
+from driftline.router.texts import facts
 
 MAX_MESSAGE, MAX_DESCRIPTION = 130, 15_000
 """Opsgenie's own limits, in characters."""
 _PRIORITIES = {CRITICAL: "P1", WARNING: "P3"}
 
 
-class OpsgenieSink:
+class OpsgenieSink(HttpSink[Settings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = "at least once, in order; the alias is the group's, so a repeated alert is counted there"
-    tells_resolved: ClassVar[bool] = True
-    refresh_ms: ClassVar[int | None] = None
-
-    def __init__(self, settings: Settings, name: str) -> None:
-        self._settings = settings
-        self._texts = Texts.of_settings(settings)
-        self._http = Http(settings.timeout / 1000)
 
     async def deliver(self, notification: Notification) -> str:
         """Create the alert, or close it."""
@@ -51,7 +44,3 @@ class OpsgenieSink:
             "tags": sorted({alert.data.kind.value for alert in notification.alerts}),
             "details": dict(facts(first)),
         }
-
-    async def close(self) -> None:
-        """Close connections."""
-        await self._http.close()

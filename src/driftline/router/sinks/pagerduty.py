@@ -7,27 +7,20 @@ import msgspec
 from driftline.config.sinks import PagerDutySink as Settings
 from driftline.config.sinks import revealed
 from driftline.router.notification import Notification
-from driftline.router.sinks.http import Http
-from driftline.router.texts import Texts, facts
+from driftline.router.sinks.http import HttpSink
+from driftline.router.texts import facts
 
 MAX_SUMMARY = 1_024
 MAX_DETAILS = 20
 """Incidents in the details: an event may have 512 kB."""
 
 
-class PagerDutySink:
+class PagerDutySink(HttpSink[Settings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = (
         "at least once, in order; the dedup key is the group's, so a repeated event changes nothing"
     )
-    tells_resolved: ClassVar[bool] = True
-    refresh_ms: ClassVar[int | None] = None
-
-    def __init__(self, settings: Settings, name: str) -> None:
-        self._settings = settings
-        self._texts = Texts.of_settings(settings)
-        self._http = Http(settings.timeout / 1000)
 
     async def deliver(self, notification: Notification) -> str:
         """Trigger or resolve."""
@@ -60,7 +53,3 @@ class PagerDutySink:
             "custom_details": {"incidents": details, "more": notification.more},
         }
         return {**common, "event_action": "trigger", "payload": payload}
-
-    async def close(self) -> None:
-        """Close connections."""
-        await self._http.close()

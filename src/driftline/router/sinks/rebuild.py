@@ -16,16 +16,18 @@ import msgspec
 from driftline.config.sinks import RebuildSink as Settings
 from driftline.errors import LogError
 from driftline.events import rfc3339
-from driftline.incidents.alerts import CONTENT_TYPE, Alert
+from driftline.incidents.alerts import Alert
+from driftline.incidents.cloud_events import CONTENT_TYPE
 from driftline.incidents.incident import Kind, digest
 from driftline.log.api import Log, Outgoing
+from driftline.log.reading import read_whole
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Later
 
 TYPE = "io.driftline.rebuild"
 SCHEMA = "https://driftline.dev/schemas/rebuild-1.json"
 DRIFT = frozenset({Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT, Kind.THRESHOLD})
-POLL_S, PUBLISH_S = 0.5, 10.0
+PUBLISH_S = 10.0
 
 
 class Rebuild(msgspec.Struct, frozen=True):
@@ -92,18 +94,13 @@ class RebuildSink:
     def _read(self) -> dict[str, int]:
         """Return when each model was asked for last, in epoch milliseconds."""
         asked: dict[str, int] = {}
-        reader = self._log.read(self._settings.topic)
-        try:
-            while not reader.at_end:
-                for *_, record in reader.poll(POLL_S):
-                    try:
-                        held = msgspec.json.decode(record.value or b"null", type=dict[str, Any])
-                        at = int(datetime.fromisoformat(held["time"]).timestamp() * 1000)
-                        asked[held["data"]["model"]] = at
-                    except (msgspec.DecodeError, KeyError, TypeError, ValueError):
-                        continue  # of somebody else
-        finally:
-            reader.close()
+        for _, record in read_whole(self._log, self._settings.topic):
+            try:
+                held = msgspec.json.decode(record.value or b"null", type=dict[str, Any])
+                at = int(datetime.fromisoformat(held["time"]).timestamp() * 1000)
+                asked[held["data"]["model"]] = at
+            except (msgspec.DecodeError, KeyError, TypeError, ValueError):
+                continue  # of somebody else
         return asked
 
     async def close(self) -> None:

@@ -8,8 +8,8 @@ from driftline.config.sinks import SlackSink as Settings
 from driftline.config.sinks import revealed
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Later, Never
-from driftline.router.sinks.http import Http
-from driftline.router.texts import Text, Texts, facts
+from driftline.router.sinks.http import HttpSink
+from driftline.router.texts import Text, facts
 
 MAX_HEADER, MAX_TEXT, MAX_FIELDS = 150, 3_000, 10
 """Slack's own limits of a header, of a text and of the fields in a section."""
@@ -17,19 +17,12 @@ REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_too_long", 
 """Errors that say that the message itself is wrong."""
 
 
-class SlackSink:
+class SlackSink(HttpSink[Settings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = (
         "at least once, in order; Slack knows no idempotency key, so a message whose answer was lost comes twice"
     )
-    tells_resolved: ClassVar[bool] = True
-    refresh_ms: ClassVar[int | None] = None
-
-    def __init__(self, settings: Settings, name: str) -> None:
-        self._settings = settings
-        self._texts = Texts.of_settings(settings)
-        self._http = Http(settings.timeout / 1000)
 
     async def deliver(self, notification: Notification) -> str:
         """Post a message; return its `ts`, by which Slack names it."""
@@ -50,10 +43,6 @@ class SlackSink:
             content_type="application/json; charset=utf-8",
         )
         return _thread_of(said)
-
-    async def close(self) -> None:
-        """Close connections."""
-        await self._http.close()
 
 
 class _Answer(msgspec.Struct):

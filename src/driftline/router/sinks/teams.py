@@ -7,24 +7,17 @@ import msgspec
 from driftline.config.sinks import TeamsSink as Settings
 from driftline.config.sinks import revealed
 from driftline.router.notification import Notification
-from driftline.router.sinks.http import Http
-from driftline.router.texts import Text, Texts, facts
+from driftline.router.sinks.http import HttpSink
+from driftline.router.texts import Text, facts
 
 MAX_TEXT = 5_000
 """Characters of text: a card may have 28 kB in all."""
 
 
-class TeamsSink:
+class TeamsSink(HttpSink[Settings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = "at least once, in order; a card whose answer was lost comes twice"
-    tells_resolved: ClassVar[bool] = True
-    refresh_ms: ClassVar[int | None] = None
-
-    def __init__(self, settings: Settings, name: str) -> None:
-        self._settings = settings
-        self._texts = Texts.of_settings(settings)
-        self._http = Http(settings.timeout / 1000)
 
     async def deliver(self, notification: Notification) -> str:
         """Post a card."""
@@ -33,10 +26,6 @@ class TeamsSink:
             revealed(self._settings.url), msgspec.json.encode(card), {"Idempotency-Key": notification.key}
         )
         return ""
-
-    async def close(self) -> None:
-        """Close connections."""
-        await self._http.close()
 
 
 def message(notification: Notification, words: Text) -> dict[str, Any]:

@@ -18,26 +18,22 @@ from driftline.config.sinks import revealed
 from driftline.incidents.alerts import Alert
 from driftline.incidents.matching import labels_of
 from driftline.router.notification import Notification
-from driftline.router.sinks.http import Http
+from driftline.router.sinks.http import HttpSink
 
 NOT_OVER = "0001-01-01T00:00:00Z"
 """What Alertmanager writes where an alert has no end."""
 
 
-class WebhookSink:
+class WebhookSink(HttpSink[Settings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = (
         "at least once, in order for each group; a repeated delivery has the same Idempotency-Key and body"
     )
-    tells_resolved: ClassVar[bool] = True
-    refresh_ms: ClassVar[int | None] = None
 
     def __init__(self, settings: Settings, name: str, clock: Callable[[], float] = time.time) -> None:
-        self._settings = settings
-        self._name = name
+        super().__init__(settings, name)
         self._clock = clock
-        self._http = Http(settings.timeout / 1000)
 
     async def deliver(self, notification: Notification) -> str:
         """Post the group."""
@@ -49,10 +45,6 @@ class WebhookSink:
             headers["X-Driftline-Signature"] = signature(revealed(self._settings.secret), stamp, body)
         await self._http.post(revealed(self._settings.url), body, headers)
         return ""
-
-    async def close(self) -> None:
-        """Close connections."""
-        await self._http.close()
 
 
 def signature(secret: str, stamp: str, body: bytes) -> str:
