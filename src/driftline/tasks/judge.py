@@ -37,7 +37,8 @@ from driftline.tasks.stored import StoredSubject
 from driftline.tasks.stream import StreamJudge
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import STREAM
-from driftline.tasks.views import IncidentView, JudgeView, PaneCounters, SignalView, SourceView, SubjectView, WindowView
+from driftline.tasks.viewing import incident_view, subject_view
+from driftline.tasks.views import JudgeView, PaneCounters, SourceView
 from driftline.tasks.volume import VolumeJudge, Volumes
 
 VERSION = 4
@@ -477,11 +478,11 @@ class Judge:
             mark=self._merger.mark,
             counters=self.counters,
             sources={str(number): SourceView(sources[number].time, sources[number].idle) for number in sorted(sources)},
-            subjects=[_view_of(self._subjects[subject], shown) for subject in sorted(self._subjects)],
+            subjects=[subject_view(self._subjects[subject], shown) for subject in sorted(self._subjects)],
             events=self.events,
-            silences=[_incident_view(silence.incident, model) for model, silence in self._silences.open.items()],
-            stream=[_incident_view(incident) for incident in self._certain()],
-            traffic=[_incident_view(incident, incident.subject.model) for incident in self._traffic()],
+            silences=[incident_view(silence.incident, model) for model, silence in self._silences.open.items()],
+            stream=[incident_view(incident) for incident in self._certain()],
+            traffic=[incident_view(incident, incident.subject.model) for incident in self._traffic()],
         )
 
     def shown(self) -> list[Shown]:
@@ -576,29 +577,3 @@ def _know_supplements(state: Any) -> None:
 def subject_parts(subject: Subject) -> tuple[str, str, str]:
     """Return the three names of a subject."""
     return subject.model, subject.version, subject.segment
-
-
-def _view_of(judge: SubjectJudge, shown: int) -> SubjectView:
-    subject, window = judge.subject, judge.last_window
-    return SubjectView(
-        model=subject.model,
-        version=subject.version,
-        segment=subject.segment,
-        reference=judge.watched.reference.address if judge.watched else None,
-        learned_events=judge.learner.events,
-        history=list(judge.history),
-        window=None if window is None else WindowView(window.start, window.end, window.count),
-        signals=[SignalView(each.name, each.evidence, dict(each.effects)) for each in judge.measured()[:shown]],
-        incidents=[_incident_view(incident, subject.model) for incident in judge.following.open.values()],
-    )
-
-
-def _incident_view(incident: Incident, model: str = "") -> IncidentView:
-    return IncidentView(
-        model=model,
-        id=incident.id,
-        kind=incident.kind.value,
-        opened=incident.opened,
-        signals=[signal.name for signal in incident.signals],
-        summary=incident.summary,
-    )
