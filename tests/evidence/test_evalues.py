@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
+from driftline.evidence.alternatives import ALTERNATIVES, TILTS, Dirichlets, Fixed, Past, tilts
 from driftline.evidence.ball import ball_radius, most_likely
 from driftline.evidence.evalues import EARLIER_TILTS, FADING, Evidence, log_mean_rows
-from driftline.evidence.guesses import GUESSES, TILTS, Dirichlets, Fixed, Past, tilts
 from driftline.sketches.keys import Floats, Ints
 from tests.oracle.evidence import likeliest
 
@@ -205,7 +205,7 @@ def _unit_directions(p: Floats, angles: Floats) -> list[Floats]:
     return [np.cos(angle) * basis[0] + np.sin(angle) * second for angle in angles]
 
 
-def test_ratios_of_past_guesses_have_mean_at_most_one_exactly() -> None:
+def test_ratios_of_past_alternatives_have_mean_at_most_one_exactly() -> None:
     """Every sequence of four events, its probability on the ball's edge times its e-value: the sum is the mean."""
     shares = np.array([0.2, 0.3, 0.5])
     radius = np.array([0.05])
@@ -256,7 +256,7 @@ def test_evidence_stored_when_there_were_other_tilts_or_none_is_taken_up(tilts_t
     evidence = Evidence(shares, np.array([1000]), dispersion=np.ones(1), allowance=0.1)
     evidence.update(np.array([[40, 20, 20, 20]]))
     snapshot = evidence.snapshot()
-    kept = snapshot["log_r"][: GUESSES - TILTS]
+    kept = snapshot["log_r"][: ALTERNATIVES - TILTS]
     old = {**snapshot, "log_r": np.concatenate((kept, np.ones(tilts_then)))}
     restored = Evidence(shares, np.array([1000]), dispersion=np.ones(1), allowance=0.1)
     restored.restore(old)

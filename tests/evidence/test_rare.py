@@ -1,4 +1,4 @@
-"""Rare bins: what counts as a change of them, and that guesses about them are e-values."""
+"""Rare bins: what counts as a change of them, and that alternatives about them are e-values."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,9 @@ def test_less_than_half_as_much_again_is_no_change(share: float) -> None:
     seed=st.integers(0, 2**32),
 )
 @settings(max_examples=60)
-def test_within_the_bounds_no_guess_gains_on_average(counts: list[int], effect: float, phi: float, seed: int) -> None:
+def test_within_the_bounds_no_alternative_gains_on_average(
+    counts: list[int], effect: float, phi: float, seed: int
+) -> None:
     weights = np.array([counts]) + 0.5
     shares, size = weights / weights.sum(), np.array([max(sum(counts), 1)])
     everything = np.ones(shares.shape, dtype=np.bool_)

@@ -92,7 +92,7 @@ def test_a_little_more_is_told_where_all_matters() -> None:
     assert found_after(volume([100] * 144, min_change=0.0), [102] * 40) is not None
 
 
-def test_the_oracle_has_the_same_limits_and_guesses() -> None:
+def test_the_oracle_has_the_same_limits_and_alternatives() -> None:
     for shape in (RNG.poisson(100, 144).tolist(), [100] * 60, [0, 5, 90] * 30):
         mine = volume(shape)
         plain = PlainVolume({k * 1000: n for k, n in enumerate(shape) if n}, 1000, 1000, 0.25, ALLOWANCE)

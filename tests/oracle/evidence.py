@@ -1,7 +1,7 @@
-"""E-values of a window, and what they add up to, once more in plain Python: one signal and one guess after the other.
+"""E-values of a window, and what they add up to, once more in plain Python, one signal and one alternative at a time.
 
-From docs/statistics.md, "Evidence": the ball, the twenty-three guesses, and R <- (R + 1) L. The best distribution of
-the ball is found by bisection, and the normal and χ² quantiles are the standard library's and again a bisection.
+From docs/statistics.md, "Evidence": the ball, the twenty-three alternatives, and R <- (R + 1) L. The best distribution
+of the ball is found by bisection, and the normal and χ² quantiles are the standard library's and again a bisection.
 """
 
 import math
@@ -90,10 +90,10 @@ def dirichlet(counts: Sequence[float], alphas: Sequence[float]) -> float:
     return found
 
 
-def ratio(counts: Sequence[float], guess: Sequence[float], shares: Sequence[float], radius: float) -> float:
-    """Return log L of a guess q that is given as q/p: Σ n ln(q/p) - N ln(1 + η sd(q/p))."""
-    deviation = math.sqrt(sum(share * (each - 1) ** 2 for share, each in zip(shares, guess, strict=True)))
-    found = sum(count * math.log(each) for count, each in zip(counts, guess, strict=True))
+def ratio(counts: Sequence[float], alternative: Sequence[float], shares: Sequence[float], radius: float) -> float:
+    """Return log L of an alternative q that is given as q/p: Σ n ln(q/p) - N ln(1 + η sd(q/p))."""
+    deviation = math.sqrt(sum(share * (each - 1) ** 2 for share, each in zip(shares, alternative, strict=True)))
+    found = sum(count * math.log(each) for count, each in zip(counts, alternative, strict=True))
     return found - sum(counts) * math.log(1 + math.sqrt(radius) * deviation)
 
 
@@ -134,11 +134,11 @@ class SignalEvidence:
     past: list[list[float]] = field(init=False)
     """For each half-life the counts of past windows."""
     log_r: list[float] = field(init=False)
-    """R of each guess: four that learn in the window, three from past windows, sixteen tilts."""
+    """R of each alternative: four that learn in the window, three from past windows, sixteen tilts."""
     rare_log_r: list[float] = field(init=False)
-    """R of each guess about a rare bin."""
+    """R of each alternative about a rare bin."""
     log_e: float = 0.0
-    """Of the newest window, the mean of all guesses."""
+    """Of the newest window, the mean of all alternatives."""
     rise: float = 0.0
     """Page's sum of these: a change began when it last left 0."""
     left: int = 0
@@ -219,7 +219,7 @@ class Evidence:
 
     @property
     def log_m(self) -> float:
-        """Return log M, M being the mean of R over signals and guesses."""
+        """Return log M, M being the mean of R over signals and alternatives."""
         return log_mean([each.log_total for each in self.signals.values()])
 
     @property
@@ -239,7 +239,7 @@ class Evidence:
 
 
 def weighed(logs: Sequence[float], of_rare: Sequence[float]) -> float:
-    """Return the log of the mean of all guesses; those about rare bins weigh a fifth together, if there are any."""
+    """Return the log of the mean of all alternatives; those about rare bins have a fifth of the weight."""
     if not of_rare:
         return log_mean(logs)
     part = log_mean(of_rare) + math.log(rare.WEIGHT)

@@ -1,4 +1,4 @@
-"""Guesses about the rare bins of one signal, once more in plain Python: docs/statistics.md, "Rare values"."""
+"""Alternatives about the rare bins of one signal, once more in plain Python: docs/statistics.md, "Rare values"."""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ MAX_TAIL = 0.05
 BISECTIONS = 80
 
 
-def guesses(
+def alternatives(
     shares: Sequence[float], m: float, rising: Sequence[int], falling: Sequence[int], tail: float, min_effect: float
 ) -> list[tuple[int, float, float]]:
-    """Return (bin, bound, guessed share): first of all that may rise, by times the bound, then of all that may fall."""
+    """Return (bin, bound, alternative): first for bins that may rise, by multiple of the bound, then that may fall."""
     up, down = [k for k in rising if shares[k] <= RARE], [k for k in falling if shares[k] <= RARE]
     if not up and not down:
         return []
@@ -31,9 +31,9 @@ def guesses(
     return found
 
 
-def gain(counts: Sequence[float], guess: tuple[int, float, float]) -> float:
-    """Return log L of one guess."""
-    k, bound, share = guess
+def gain(counts: Sequence[float], alternative: tuple[int, float, float]) -> float:
+    """Return log L of one alternative."""
+    k, bound, share = alternative
     n, others = counts[k], sum(counts) - counts[k]
     times = math.log(share / bound) if share > bound else math.log(FALL)  # the lower bound may be next to 0
     return n * times + others * (math.log1p(-share) - math.log1p(-bound))

@@ -8,7 +8,7 @@ from tests.oracle import spread
 from tests.oracle.bins import EXPECTED, OUT_OF_RANGE, QUALITIES, UNSEEN, Signal, signals_of
 from tests.oracle.counting import Counted, by_quality, counted, in_bins
 from tests.oracle.evidence import Evidence, Known, SignalEvidence, ball_radius
-from tests.oracle.rare import guesses
+from tests.oracle.rare import alternatives
 from tests.oracle.tally import EVENTS, Tally, together
 
 FAMILIES = {"data_drift": ("features", "service"), "prediction_drift": ("output",), "mix": ("segment",)}
@@ -75,7 +75,7 @@ class Reference:
             name: SignalEvidence(
                 each,
                 ball_radius(each, allowance, len(known), min_effect),
-                guesses(
+                alternatives(
                     each.shares,
                     max(each.size / each.dispersion, 1e-9),
                     each.rising,

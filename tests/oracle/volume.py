@@ -21,13 +21,13 @@ GONE = 12
 
 @dataclass(frozen=True)
 class Limit:
-    """A total that a window may be beyond, and how a guess sees that."""
+    """A total that a window may be beyond, and how an alternative sees that."""
 
     above: bool
     at: float
     often: float
     """u: no more often than so, by the reference."""
-    guess: float
+    alternative: float
 
 
 class Volume:
@@ -67,11 +67,11 @@ class Volume:
         limit = self.limits[number]
         beyond = total / self._minded > limit.at if limit.above else total * self._minded < limit.at
         if beyond:
-            return math.log(limit.guess / limit.often)
-        return math.log1p(-limit.guess) - math.log1p(-limit.often)
+            return math.log(limit.alternative / limit.often)
+        return math.log1p(-limit.alternative) - math.log1p(-limit.often)
 
     def gains(self, events: int) -> list[float]:
-        """Return log L of each guess."""
+        """Return log L of each alternative."""
         return [self._says(number, events) * power - FADING for number, power in enumerate(self.powers)]
 
     def is_usual(self, events: int) -> bool:

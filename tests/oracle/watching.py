@@ -60,7 +60,7 @@ class Row:
     radius: float
     log_e: float
     log_r: Sequence[float]
-    """Of each guess."""
+    """Of each alternative."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from tests.tasks.streams import Run
 from tests.tasks.worlds import World
 
 LEARNING = len(STRENGTHS) + 1
-"""Guesses whose e-values have the best distribution of the ball below the line; they come first."""
+"""Alternatives whose e-values have the best distribution of the ball below the line; they come first."""
 STEP = 1 / GRID + 1e-7
 """Log e-values are rounded to this grid. The logarithms of the two may differ in a last bit, and where the value lies
 between two steps, each may take another. The bounds of rare bins are found in two ways, and differ in late digits."""
@@ -131,7 +131,7 @@ def compare(how: Settings, found: Judged, records: Sequence[Content | Mark]) -> 
 
 
 def check_evidence(found: Judged, watching: Watching) -> None:
-    """Compare what each signal is compared with, and every e-value of every guess."""
+    """Compare what each signal is compared with, and every e-value of every alternative."""
     assert found.weighed.keys() == watching.weighed.keys()
     weighed: Counter[tuple[Any, str, int]] = Counter()
     for (window, kind), expected in watching.weighed.items():

@@ -2,8 +2,8 @@
 
 What counts is that a window lies beyond what windows usually hold, *after* a change that nobody minds was taken back:
 with d = `min_volume_change`, n / (1 + d) must be above an upper limit, or n (1 + d) below a lower one. Limits are the
-reference's median, quartile, decile and extreme on each side. For each limit there are guesses q of how often windows
-lie beyond it, above u, the upper confidence bound of how often they do by the reference:
+reference's median, quartile, decile and extreme on each side. For each limit there are alternatives q of how often
+windows lie beyond it, above u, the upper confidence bound of how often they do by the reference:
 
     L = q/u for a window beyond the limit, (1 - q)/(1 - u) for one that is not
 
@@ -11,8 +11,8 @@ is an e-value: its mean grows with the true probability, and is 1 at u. If all t
 totals with that taken back are beyond a limit no more often than the reference's. Runs of e-values add up as ever:
 R <- (R + 1) L (see `evalues`).
 
-Totals that stay for hours (a night, a weekend) come in runs. So a guess's L is taken to the power 1/φ, which keeps it
-an e-value, where φ is such that the reference's own worst run says no more than NOTABLE.
+Totals that stay for hours (a night, a weekend) come in runs. So an alternative's L is taken to the power 1/φ, which
+keeps it an e-value, where φ is such that the reference's own worst run says no more than NOTABLE.
 
 One total alone tells a *steep* change: see `Volume.is_steep`.
 """
@@ -36,7 +36,7 @@ MAX_WINDOWS: Final = 20_000
 LIMITS: Final = (0.5, 0.75, 0.9, 1.0)
 """Parts of the reference's totals that an upper limit is above, and a lower one below."""
 OFTEN: Final = 0.95
-"""Guesses q: beyond the limit so often, or u^(1/2), which is often enough for windows that are so now and then."""
+"""Alternatives q: beyond the limit so often, or u^(1/2), which is often enough for windows that are so now and then."""
 NOTABLE: Final = 3.0
 """Log e-value that the reference's own worst run of windows may reach."""
 STEEP: Final = 3.0
@@ -99,9 +99,9 @@ class Volume:
         beyond = np.stack([ordered[:, None] > self._limits[0], ordered[:, None] < self._limits[1]]).sum(axis=1)
         tail = min(allowance / (10 * beyond.size), 0.05)
         bound = np.minimum(betaincinv(beyond + 1.0, np.maximum(len(ordered) - beyond, 1e-9), 1 - tail), 1 - 1e-6)
-        guesses = np.stack([np.sqrt(bound), np.maximum(OFTEN, (1 + bound) / 2)])
-        self._hit = np.log(guesses / bound).reshape(len(guesses), -1)
-        self._missed = (np.log1p(-guesses) - np.log1p(-bound)).reshape(len(guesses), -1)
+        alternatives = np.stack([np.sqrt(bound), np.maximum(OFTEN, (1 + bound) / 2)])
+        self._hit = np.log(alternatives / bound).reshape(len(alternatives), -1)
+        self._missed = (np.log1p(-alternatives) - np.log1p(-bound)).reshape(len(alternatives), -1)
         gained = np.concatenate([[np.zeros(self._hit.size)], self._raw(np.tile(sums, 2).astype(np.float64))])
         run = np.cumsum(gained, axis=0)
         worst = (run - np.minimum.accumulate(run, axis=0)).max(axis=0)
@@ -117,7 +117,7 @@ class Volume:
         return events * float(self._levels.mean()) / level if level > 0 else float(events)
 
     def gains(self, events: int, start: int) -> Floats:
-        """Return log L of each guess for the window that starts at `start`."""
+        """Return log L of each alternative for the window that starts at `start`."""
         return np.asarray(self._raw(np.array([self.scaled(events, start)]))[0] * self._powers - 1 / FADING)
 
     def _raw(self, totals: Floats) -> Floats:
@@ -160,15 +160,15 @@ class VolumeEvidence:
     def __init__(self, volume: Volume) -> None:
         self.volume = volume
         self.log_r = np.full(4 * len(LIMITS), -np.inf)
-        """Log R of each guess."""
+        """Log R of each alternative."""
 
     @property
     def log_m(self) -> float:
-        """Log of the mean of R over guesses."""
+        """Log of the mean of R over alternatives."""
         return log_mean(self.log_r)
 
     def update(self, events: int, start: int) -> float:
-        """Take a window. Returns its own log e-value, the mean over guesses."""
+        """Take a window. Returns its own log e-value, the mean over alternatives."""
         gained = self.volume.gains(events, start)
         self.log_r = np.logaddexp(self.log_r, 0.0) + gained
         return log_mean(gained) + 1 / FADING
@@ -178,7 +178,7 @@ class VolumeEvidence:
         self.log_r[:] = -np.inf
 
     def restore(self, held: Mapping[str, Floats], name: str) -> None:
-        """Take up what was stored of it, if it is of as many guesses."""
+        """Take up what was stored of it, if it is of as many alternatives."""
         if name in held and held[name].shape == self.log_r.shape:
             self.log_r = held[name].astype(np.float64)
 

@@ -5,19 +5,20 @@ in a few bins (`rates`). While nothing changes, outcomes in bin b come with a pr
 scores are: so inputs that move are no evidence here, nor are labels that come for some scores only. d covers the
 reference's own sampling error and changes that nobody minds. E-values against all of that box, E[L | past] <= 1:
 
-    L = Π (q/r')^y ((1-q)/(1-r'))^(1-y)     for a guess q made before; r' is the point of the box nearest to q
+    L = Π (q/r')^y ((1-q)/(1-r'))^(1-y)     for an alternative q made before; r' is the point of the box nearest to q
 
 is at most 1 in expectation everywhere in the box, for in each bin it is linear in the true rate, 1 at r', and falls
 towards the other side (r' is the reverse information projection: Grünwald, de Heide and Koolen 2024, JRSS B 86,
-p. 1091). Guesses are shifts and turns of the reference's curve, which add up small changes, and the rates of past
+p. 1091). Alternatives are shifts and turns of the reference's curve, which add up small changes, and the rates of past
 windows. And a mixture that learns within the window sees a large change in the first one that has it:
 
     L = Π BetaBinomial(hits; a, b) / max { Π r'^hits (1-r')^misses : r' in the box }
 
 by universal inference (Wasserman, Ramdas and Balakrishnan 2020, PNAS 117, section 2). E-values add up as those of
-inputs do: R <- (R + 1) L for each signal and guess, M is the mean of R, and an incident opens when M >= c, windows a
-period by the false incidents allowed in it; then R <- 0. So false incidents are no more than that, under any dependence
-between signals. Outcomes that depend on one another are counted as so many independent ones (`dispersion`).
+inputs do: R <- (R + 1) L for each signal and alternative, M is the mean of R, and an incident opens when M >= c, where
+c is the number of windows in a period over the false incidents allowed in it. Then R <- 0. So false incidents are no
+more than that, under any dependence between signals. Outcomes that depend on one another are counted as so many
+independent ones (`dispersion`).
 """
 
 import math
@@ -33,11 +34,11 @@ from driftline.sketches.keys import Floats
 MIN_EFFECT: Final = 0.01
 """χ² of a bin's outcomes that nobody minds: at a rate of .5 a change of .05, at .1 one of .03."""
 SHIFTS: Final = (-2.0, -1.0, -0.5, -0.25, 0.25, 0.5, 1.0, 2.0)
-"""Guesses: by how much the logits of all rates are moved."""
+"""Alternatives: by how much the logits of all rates are moved."""
 TURNS: Final = (-1.0, 0.0, 0.5, 1.5, 2.0)
-"""Guesses: by what the logits' distances from the reference's mean are multiplied; -1 turns the model round."""
+"""Alternatives: by what the logits' distances from the reference's mean are multiplied; -1 turns the model round."""
 HALF_LIVES: Final = (1.0, 4.0, 16.0)
-"""In windows: of the past that is guessed to go on."""
+"""Half-lives, in windows, of the past rates that serve as alternatives."""
 STRENGTHS: Final = (2.0, 20.0, 200.0)
 """Outcomes that the mixtures' priors around the reference are worth in each bin."""
 PRIOR: Final = 4.0
@@ -47,7 +48,7 @@ FADING: Final = 20.0
 GRID: Final = 2.0**20
 """Log e-values are rounded to 2^-20, so that processors whose logarithms differ in the last bit agree."""
 MIN_RATE: Final = 1e-6
-GUESSES: Final = len(STRENGTHS) + len(SHIFTS) + len(TURNS) + len(HALF_LIVES)
+ALTERNATIVES: Final = len(STRENGTHS) + len(SHIFTS) + len(TURNS) + len(HALF_LIVES)
 
 
 class Concept:
@@ -79,12 +80,12 @@ class Concept:
         self._worth = np.maximum(sizes / self.dispersion[:, None], 1.0)
         self._tail, self._min_effect = allowance / (10 * max(sizes.size, 1)), min_effect
         self._past = np.zeros((len(HALF_LIVES), 3, *sizes.shape))
-        self.log_r = np.full((GUESSES, signals), -np.inf)
-        """Log R of each guess and signal."""
+        self.log_r = np.full((ALTERNATIVES, signals), -np.inf)
+        """Log R of each alternative and signal."""
 
     @property
     def log_m(self) -> float:
-        """Log of M, the mean of R over signals and guesses; -inf before the first window."""
+        """Log of M, the mean of R over signals and alternatives; -inf before the first window."""
         return float(_log_mean(self.log_r.reshape(-1)))
 
     def update(self, seen: Seen) -> Floats:
@@ -97,8 +98,10 @@ class Concept:
         # A rate of 0 or 1 is known to half an outcome of its reference only.
         rates = (seen.rates * self.sizes + 0.5) / (self.sizes + 1)
         low, high = _box(rates, self._worth, self._tail, self._min_effect)
-        guesses = np.concatenate((_guesses(rates, self._worth), self._as_in_the_past(rates)))
-        gained = np.concatenate((_learning(hits, counts, rates, low, high), _fixed(guesses, hits, counts, low, high)))
+        alternatives = np.concatenate((_alternatives(rates, self._worth), self._as_in_the_past(rates)))
+        gained = np.concatenate(
+            (_learning(hits, counts, rates, low, high), _fixed(alternatives, hits, counts, low, high))
+        )
         self.log_r = np.logaddexp(self.log_r, 0) + np.rint((gained - 1 / FADING) * GRID) / GRID
         for at, half_life in enumerate(HALF_LIVES):
             self._past[at] = 0.5 ** (1 / half_life) * self._past[at] + np.stack([hits, counts, counts * rates])
@@ -118,18 +121,18 @@ class Concept:
         self._past = snapshot["past"].reshape(self._past.shape).copy()
 
     def _as_in_the_past(self, rates: Floats) -> Floats:
-        """Guess that rates are as far from the foreseen as in past windows (shape: half-lives, signals, bins)."""
+        """Return rates as far from the expected ones as in past windows (shape: half-lives, signals, bins)."""
         hits, counts, foreseen = self._past[:, 0], self._past[:, 1], self._past[:, 2]
         was = scipy.special.logit((hits + PRIOR * rates) / (counts + PRIOR))
         away = was - scipy.special.logit((foreseen + PRIOR * rates) / (counts + PRIOR))
         return np.asarray(scipy.special.expit(scipy.special.logit(rates) + away))
 
 
-def _fixed(guesses: Floats, hits: Floats, counts: Floats, low: Floats, high: Floats) -> Floats:
-    """Return log L of guesses (shape: guesses, signals, bins) against the nearest rates of the box."""
-    guesses = np.clip(guesses, MIN_RATE, 1 - MIN_RATE)
-    nearest = np.clip(guesses, low, high)
-    won, lost = np.log(guesses / nearest), np.log1p(-guesses) - np.log1p(-nearest)
+def _fixed(alternatives: Floats, hits: Floats, counts: Floats, low: Floats, high: Floats) -> Floats:
+    """Return log L of alternatives (shape: alternatives, signals, bins) against the nearest rates of the box."""
+    alternatives = np.clip(alternatives, MIN_RATE, 1 - MIN_RATE)
+    nearest = np.clip(alternatives, low, high)
+    won, lost = np.log(alternatives / nearest), np.log1p(-alternatives) - np.log1p(-nearest)
     return np.asarray((hits * won + (counts - hits) * lost).sum(axis=2))
 
 
@@ -154,8 +157,8 @@ def _box(rates: Floats, worth: Floats, tail: float, min_effect: float) -> tuple[
     return np.clip(low, MIN_RATE, 1 - MIN_RATE), np.clip(high, MIN_RATE, 1 - MIN_RATE)
 
 
-def _guesses(rates: Floats, worth: Floats) -> Floats:
-    """Return the reference's curve shifted and turned (shape: guesses, signals, bins)."""
+def _alternatives(rates: Floats, worth: Floats) -> Floats:
+    """Return the reference's curve shifted and turned (shape: alternatives, signals, bins)."""
     logits = scipy.special.logit(rates)
     middle = scipy.special.logit((rates * worth).sum(axis=1, keepdims=True) / worth.sum(axis=1, keepdims=True))
     shifted = [logits + shift for shift in SHIFTS]

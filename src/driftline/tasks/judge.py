@@ -46,10 +46,11 @@ VERSION = 4
 number of events of its own, and it knew no releases."""
 SUBJECT_VERSION = 6
 """1 had no trail of references. 2 compared nothing with how events came, did not note when code was last seen, and had
-other tilts (`evidence.guesses`). 3 fed charts how far panes are from the reference's mean, whatever panes had added to
-it: they go on from these scores, and learn from now on (`evidence.baseline`). 4 did not say by which layout it was
-counted, and put all categories but ten into one bin. 5 knew no news, counted quiet windows of whole incidents, and told
-what was out of range twice: by its quality and by its drift."""
+other tilts (`evidence.alternatives`). 3 fed charts how far panes are from the reference's mean, whatever panes had
+added to it: they go on from these scores, and learn from now on (`evidence.baseline`). 4 did not say by which layout it
+was counted, and put all categories but ten into one bin. 5 knew no news, counted quiet windows of whole incidents, and
+told what was out of range twice: by its quality and by its drift.
+"""
 READ_SUBJECTS = (1, 2, 3, 4, 5, SUBJECT_VERSION)
 MAX_SHOWN = 20_000
 """Signals that `status` shows of one task: some 6 MB, written with each checkpoint."""

@@ -1,11 +1,11 @@
-"""Guesses of what a window may look like if its signal has changed, made before its events came.
+"""Alternatives: distributions that a window may have if its signal has changed, fixed before its events came.
 
-Three kinds. Each is good where the others are not:
+There are three kinds, and each finds what the others miss:
 
-- *tilts*: the reference with its bins reweighted along a line, towards higher or lower values, or towards the tails or
-  the middle. Nothing is learned, so nothing is paid for learning: they find the usual small shifts.
-- *from the past*: the shares of past windows. They find small changes of any form that stay.
-- *learning*: Dirichlet mixtures, which learn within the window. They find any large change at once.
+- *Tilts* are the reference with its bins reweighted along one direction: towards higher or lower values, or towards the
+  tails or the middle. They learn nothing, so they pay nothing for learning, and they find the usual small shifts.
+- Alternatives *from the past* are the shares of past windows. They find small changes of any form that last.
+- Alternatives that *learn* within the window are Dirichlet mixtures. They find any large change at once.
 """
 
 import math
@@ -18,23 +18,23 @@ from driftline.compiled import compiled
 from driftline.sketches.keys import Floats
 
 STRENGTHS: Final = (1.0, 10.0, 100.0)
-"""Guesses around the reference: Dirichlet(strength x K x p); and one with heavy tails, Dirichlet(1/2) over all bins."""
+"""Learning alternatives near the reference: Dirichlet(strength x K x p). One more is spread wide: Dirichlet(1/2)."""
 HALF_LIVES: Final = (1.0, 4.0, 16.0)
-"""Guesses from the past: shares of counts that lose half their weight in so many windows, drawn towards p."""
+"""Alternatives from the past: shares of counts with these half-lives in windows, shrunk towards p."""
 TILT_STEPS: Final = 4
 FARTHEST_TILT: Final = 1.2
-"""How far tilts go: from the ball's radius η to 1.2 in so many equal ratios. A tilt by t looks for a shift by t + η
-standard deviations, and finds one by half or twice that about as soon. Larger changes show in one window anyhow.
+"""Tilts go from the ball's radius η to 1.2 in TILT_STEPS steps of equal ratio. A tilt by t looks for a shift by t + η
+standard deviations, and finds half or twice that about as soon. Larger changes show within one window anyway.
 """
 MAX_TILT: Final = 3.0
-"""The greatest change of a bin's log odds."""
+"""The largest change of the logarithm of a bin's share."""
 LEARNING: Final = len(STRENGTHS) + 1
 TILTS: Final = 4 * TILT_STEPS
-GUESSES: Final = LEARNING + len(HALF_LIVES) + TILTS
+ALTERNATIVES: Final = LEARNING + len(HALF_LIVES) + TILTS
 
 
 def dirichlets(shares: Floats) -> Floats:
-    """Return the parameters of the learning guesses (shape: guesses, signals, K); 0 where a bin cannot be."""
+    """Return the parameters of the learning alternatives (shape: alternatives, signals, K); 0 for impossible bins."""
     bins = (shares > 0).sum(axis=1, keepdims=True)
     around = [strength * bins * shares for strength in STRENGTHS]
     return np.stack([*around, np.where(shares > 0, 0.5, 0.0)])
@@ -44,7 +44,7 @@ class Dirichlets:
     """Log probabilities of counts under Dirichlet mixtures of multinomials.
 
     Args:
-        alphas: shape (guesses, signals, K); 0 where a bin cannot be.
+        alphas: shape (alternatives, signals, K); 0 for impossible bins.
     """
 
     def __init__(self, alphas: Floats) -> None:
@@ -55,9 +55,10 @@ class Dirichlets:
         self._total_alone = scipy.special.gammaln(self._total)
 
     def log_likelihood(self, counts: Floats) -> Floats:
-        """Return the log probability of a sequence of events with these counts (shape: guesses, signals).
+        """Return the log probability of a sequence of events with these counts (shape: alternatives, signals).
 
-        lnΓ(A) - lnΓ(A + n) + Σ lnΓ(a_k + n_k) - lnΓ(a_k), with A = Σ a_k.
+        lnΓ(A) - lnΓ(A + n) + Σ lnΓ(a_k + n_k) - lnΓ(a_k), with A = Σ a_k (Mosimann 1962, Biometrika 49, p. 65, without
+        the multinomial coefficient: the probability is that of one sequence).
         """
         found = np.zeros(self._total.shape)
         _mixtures(self._alphas, self._alone, self._total, self._total_alone, np.ascontiguousarray(counts), found)
@@ -66,25 +67,28 @@ class Dirichlets:
 
 @compiled
 def _mixtures(alphas: Floats, alone: Floats, total: Floats, total_alone: Floats, counts: Floats, found: Floats) -> None:
-    """Fill in `found`. Most bins of data quality are empty: they cost nothing."""
+    """Fill in `found`. Most bins of data quality are empty, and are skipped."""
     for signal in range(len(counts)):
         n = 0.0
         for k in range(counts.shape[1]):
             n += counts[signal, k]
-        for guess in range(len(alphas)):
-            logs = total_alone[guess, signal] - math.lgamma(total[guess, signal] + n)
+        for alternative in range(len(alphas)):
+            logs = total_alone[alternative, signal] - math.lgamma(total[alternative, signal] + n)
             for k in range(counts.shape[1]):
-                if counts[signal, k] > 0 and alphas[guess, signal, k] > 0:
-                    logs += math.lgamma(alphas[guess, signal, k] + counts[signal, k]) - alone[guess, signal, k]
-            found[guess, signal] = logs
+                if counts[signal, k] > 0 and alphas[alternative, signal, k] > 0:
+                    logs += (
+                        math.lgamma(alphas[alternative, signal, k] + counts[signal, k]) - alone[alternative, signal, k]
+                    )
+            found[alternative, signal] = logs
 
 
 def tilts(shares: Floats, radius: Floats) -> Floats:
-    """Return q/p - 1 of the tilts (shape: guesses, signals, K): q is proportional to p exp(±t v) for each distance t.
+    """Return q/p - 1 of the tilts (shape: alternatives, signals, K), where q is proportional to p exp(±t v).
 
-    v is of unit variance under p: the normal score of a bin's middle rank (van der Waerden 1952), which is the most
-    powerful direction for a shift of a normal, and its square freed of it, for a change of scale. Bins are in the order
-    of their values; for categories in that of their frequency, so there the tilts are towards frequent or rare ones.
+    v has unit variance under p. One v is the normal score of a bin's middle rank (van der Waerden 1952), the most
+    powerful direction for a shift of a normal distribution. The other is its square, made orthogonal to the first, for
+    a change of scale. Bins are in the order of their values. Categories are in the order of their frequency, so their
+    tilts lean towards frequent or rare ones.
     """
     middle = np.clip(np.cumsum(shares, axis=1) - shares / 2, 1e-9, 1 - 1e-9)
     score = np.where(shares > 0, scipy.special.ndtri(middle), 0.0)
@@ -111,7 +115,7 @@ def _standardised(values: Floats, shares: Floats) -> Floats:
 
 
 class Past:
-    """E-values of guesses from the past windows, and what these held.
+    """E-values of the alternatives from past windows, and the counts of those windows.
 
     Args:
         shares: p (shape: signals, K).
@@ -128,35 +132,34 @@ class Past:
         self._decay = np.exp2(-1.0 / np.array(HALF_LIVES))[:, None, None]
 
     def log_ratio(self, counts: Floats) -> Floats:
-        """Return Σ n log(q/p) - N log(1 + η sd_p(q/p)) (shape: guesses, signals).
+        """Return Σ n log(q/p) - N log(1 + η sd_p(q/p)) (shape: alternatives, signals).
 
-        With d = χ(past shares ‖ p), the guess q goes the part 1 - η/d - (K-1)/(M d²) of the way from p to the shares
-        of M past events: what makes the expected log L greatest when d² holds (K-1)/M of noise. It is always less than
-        1, so q > 0.
+        With d = χ(past shares ‖ p), q lies the fraction 1 - η/d - (K-1)/(M d²) of the way from p to the shares of M
+        past events. That maximises the expected log L if (K-1)/M of d² is noise. It is always below 1, so q > 0.
         """
         found = np.zeros(self.counts.shape[:2])
         _ratios(self.counts, self._inverse, self._freedom, self._radius, np.ascontiguousarray(counts), found)
         return found
 
     def add(self, counts: Floats) -> None:
-        """Take in a window."""
+        """Add a window's counts."""
         self.counts *= self._decay
         self.counts += counts
 
 
 @compiled
 def _ratios(past: Floats, inverse: Floats, freedom: Floats, radius: Floats, counts: Floats, found: Floats) -> None:
-    """Fill in `found`, zeros, where past windows were far enough from p (inverse: 1/p, 0 where a bin cannot be)."""
+    """Fill in `found`, which is all zeros, where past windows were far enough from p (inverse: 1/p, or 0)."""
     for signal in range(len(counts)):
         events = 0.0
         for k in range(counts.shape[1]):
             events += counts[signal, k]
         eta = math.sqrt(radius[signal])
-        for guess in range(len(past)):
+        for alternative in range(len(past)):
             n, second = 0.0, 0.0
             for k in range(counts.shape[1]):
-                n += past[guess, signal, k]
-                second += past[guess, signal, k] ** 2 * inverse[signal, k]
+                n += past[alternative, signal, k]
+                second += past[alternative, signal, k] ** 2 * inverse[signal, k]
             if n <= 0:
                 continue
             distance = max(second / n**2 - 1, 0.0)
@@ -167,16 +170,16 @@ def _ratios(past: Floats, inverse: Floats, freedom: Floats, radius: Floats, coun
             logs = 0.0
             for k in range(counts.shape[1]):
                 if inverse[signal, k] > 0:
-                    away = past[guess, signal, k] * inverse[signal, k] / n - 1
+                    away = past[alternative, signal, k] * inverse[signal, k] / n - 1
                     logs += counts[signal, k] * math.log1p(part * away)
-            found[guess, signal] = logs - events * math.log1p(eta * part * math.sqrt(distance))
+            found[alternative, signal] = logs - events * math.log1p(eta * part * math.sqrt(distance))
 
 
 class Fixed:
-    """E-values of guesses that never change: their logarithms are taken once.
+    """E-values of alternatives that never change. Their logarithms are computed once.
 
     Args:
-        away: q/p - 1 (shape: guesses, signals, K).
+        away: q/p - 1 (shape: alternatives, signals, K).
         shares: p (shape: signals, K).
         radius: η² (shape: signals).
     """
@@ -186,5 +189,5 @@ class Fixed:
         self._each = np.log1p(away) - np.log1p(np.sqrt(radius) * deviation)[..., None]
 
     def log_ratio(self, counts: Floats) -> Floats:
-        """Return Σ n log(q/p) - N log(1 + η sd_p(q/p)) (shape: guesses, signals)."""
+        """Return Σ n log(q/p) - N log(1 + η sd_p(q/p)) (shape: alternatives, signals)."""
         return np.asarray(np.einsum("gsk,sk->gs", self._each, counts))
