@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,32 @@ def test_each_model_of_a_table_has_its_own_positive_class() -> None:
     found = decoded(list(iter_events(table(columns), mapping)))
 
     assert [list(event["prediction"]["proba"]) for event in found] == [["yes"], ["yes"], ["cat"], ["cat"]]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "named"),
+    [
+        (["no", "yes"], ["0", "1", "no", "yes"], "yes"),  # labels that are renamed half-way
+        (["no", "yes"], ["no", "no"], "yes"),  # nobody was predicted positive
+        (["cat", "dog"], ["dog", "dog"], "cat"),
+        (["a", "b", "c"], ["a", "b"], None),  # the score of the predicted class, as before
+    ],
+)
+def test_a_score_has_the_name_that_it_had_in_the_table_it_is_compared_with(
+    before: list[str], now: list[str], named: str | None
+) -> None:
+    def scored(classes: list[str]) -> Table:
+        return table({"p": classes, "s": [0.9 - number / 10 for number in range(len(classes))]})
+
+    compared = replace(scored(now), like=scored(before))
+    mapping = ColumnMapping.build(model="m", prediction_column="p", score_column="s")
+    found = decoded(list(iter_events(compared, mapping)))
+
+    assert [list(event["prediction"]["proba"]) for event in found] == [[named or each] for each in now]
+
+
+@pytest.mark.parametrize(("only", "named"), [("no", "yes"), ("False", "True"), ("0", "1"), ("NEG", "POS")])
+def test_where_all_were_predicted_negative_the_score_is_that_of_the_positive_class(only: str, named: str) -> None:
+    assert predictions({"p": [only], "s": [0.2]}, prediction_column="p", score_column="s") == [
+        {"label": only, "proba": {named: 0.2}}
+    ]

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,7 +80,7 @@ def opened(path: Path, mapping: "ColumnMapping", like: "Table | None" = None) ->
     from driftline.cli.terminal import note
     from driftline.tables import open_table, remarks
 
-    table = open_table(path, None if like is None else like.schema)
+    table = replace(open_table(path, None if like is None else like.schema), like=like)
     for remark in remarks(table, mapping):
         note(f"{path.name}: {remark}")
     return table

@@ -12,7 +12,10 @@ from driftline.tables.table import Table, class_name, input_errors
 MAX_CLASSES = 100
 """Numbers with more distinct values than this are a measured quantity, not the names of classes."""
 
-_POSITIVE_NAMES = ("1", "true", "yes", "y", "t", "positive", "pos")
+_POSITIVE = {
+    "1": "0", "true": "false", "yes": "no", "y": "n", "t": "f", "positive": "negative", "pos": "neg",
+}  # fmt: skip
+"""Names of positive classes, and what the other class is called beside each."""
 
 Prediction = Callable[[pl.DataFrame], list[Any]]
 """From a batch of rows to their predictions."""
@@ -23,8 +26,9 @@ def prediction_of(table: Table, mapping: ColumnMapping) -> Prediction | None:
 
     A prediction with a score beside it is a class: `{"label": "1", "proba": {"1": 0.8}}`, the score being that of the
     positive class (of two classes of a model the one named 1, true, yes or positive, else the one whose mean score is
-    higher), or, with more than two classes, that of the predicted one. A prediction alone is a number, text, boolean or
-    object as it stands; a score alone is `{"value": 0.8}`. Raises InputError for lists: they are no prediction.
+    higher), or, with more than two classes, that of the predicted one. Where the table is compared with another, the
+    other one's classes decide, for a signal must have one name in both. A prediction alone is a number, text, boolean
+    or object as it stands; a score alone is `{"value": 0.8}`. Raises InputError for lists: they are no prediction.
     """
     prediction, score = mapping.prediction_column, mapping.score_column
     for option, column in (("--prediction-column", prediction), ("--score-column", score)):
@@ -51,18 +55,10 @@ def _classes(table: Table, mapping: ColumnMapping, column: str, score_column: st
         raise InputError(
             f'--score-column: "{column}" holds {held.dtype}, and a score goes with a class: leave one of the two out'
         )
-    name, score = class_name(held.value, held.dtype), scored.value.cast(pl.Float64)
-    model = (
-        pl.lit(mapping.model, pl.String) if mapping.model_column is None else table.column(mapping.model_column).written
-    )
-    with input_errors(table.path):
-        means = table.frame.group_by(model.alias("model"), name.alias("class")).agg(
-            score.fill_nan(None).mean().alias("score")
-        )
-        by_model = means.drop_nulls("class").collect().partition_by("model", as_dict=True)
-    positive = {
-        key[0]: positive_class(found, column, numbers=held.dtype.is_numeric()) for key, found in by_model.items()
-    }
+    name, score, model = _read(table, mapping, column, score_column)
+    positive = _positive_classes(table, mapping, column, score_column)
+    if table.like is not None:
+        positive |= _positive_classes(table.like, mapping, column, score_column)
 
     def predictions(batch: pl.DataFrame) -> list[Any]:
         models, labels, scores = batch.select(
@@ -81,6 +77,27 @@ def _classes(table: Table, mapping: ColumnMapping, column: str, score_column: st
     return predictions
 
 
+def _read(table: Table, mapping: ColumnMapping, column: str, score_column: str) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+    """Return the class, the score and the model of each row."""
+    held, scored = table.column(column), table.column(score_column)
+    model = (
+        pl.lit(mapping.model, pl.String) if mapping.model_column is None else table.column(mapping.model_column).written
+    )
+    return class_name(held.value, held.dtype), scored.value.cast(pl.Float64), model
+
+
+def _positive_classes(table: Table, mapping: ColumnMapping, column: str, score_column: str) -> dict[object, str | None]:
+    """Return by model the class that its scores belong to; None where that is the predicted one."""
+    name, score, model = _read(table, mapping, column, score_column)
+    with input_errors(table.path):
+        means = table.frame.group_by(model.alias("model"), name.alias("class")).agg(
+            score.fill_nan(None).mean().alias("score")
+        )
+        by_model = means.drop_nulls("class").collect().partition_by("model", as_dict=True)
+    numbers = table.column(column).dtype.is_numeric()
+    return {key[0]: positive_class(found, column, numbers=numbers) for key, found in by_model.items()}
+
+
 def _classified(label: str | None, score: float | None, positive: str | None) -> dict[str, Any] | None:
     named = positive if positive is not None else label
     if _missing(score) or named is None:
@@ -96,13 +113,14 @@ def positive_class(means: pl.DataFrame, column: str, *, numbers: bool) -> str | 
             "a score goes with a class: leave one of the two options out"
         )
     classes: list[str] = sorted(means["class"].to_list())
-    for known in _POSITIVE_NAMES:
-        if len(classes) <= 2 and (found := next((one for one in classes if one.lower() == known), None)):
-            return found
     if len(classes) > 2:
         return None
-    if set(classes) <= {"0", "false"} and classes:
-        return "1" if "0" in classes else "true"
+    for known in _POSITIVE:
+        if found := next((one for one in classes if one.lower() == known), None):
+            return found
+    for known, other in _POSITIVE.items():
+        if [one.lower() for one in classes] == [other]:  # none was predicted positive
+            return known.upper() if classes[0].isupper() else known.title() if classes[0].istitle() else known
     ranked = means.fill_null(0).sort("score", "class", descending=True)["class"].to_list()
     return ranked[0] if len(ranked) == 2 else None
 

@@ -38,6 +38,8 @@ class Table:
     """Columns whose values are not simply those of the frame."""
     notes: tuple[str, ...] = ()
     """What a person should know of how it was read."""
+    like: "Table | None" = None
+    """The table that it is compared with, if there is one."""
     times: dict[str, pl.Series] = field(default_factory=dict, compare=False)
     """Time columns that were read, as `times.epoch_milliseconds` returns them: more than one step needs them."""
 
