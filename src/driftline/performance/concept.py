@@ -48,6 +48,9 @@ FADING: Final = 20.0
 GRID: Final = 2.0**20
 """Log e-values are rounded to 2^-20, so that processors whose logarithms differ in the last bit agree."""
 MIN_RATE: Final = 1e-6
+BACK: Final = math.log(100)
+QUIET_WINDOWS: Final = 3
+"""After a change was told, before it may be over."""
 ALTERNATIVES: Final = len(STRENGTHS) + len(SHIFTS) + len(TURNS) + len(HALF_LIVES)
 
 
@@ -82,6 +85,8 @@ class Concept:
         self._past = np.zeros((len(HALF_LIVES), 3, *sizes.shape))
         self.log_r = np.full((ALTERNATIVES, signals), -np.inf)
         """Log R of each alternative and signal."""
+        self.gained = np.zeros(signals)
+        """Log of each signal's e-value in the last window: the mean over its alternatives."""
 
     @property
     def log_m(self) -> float:
@@ -102,6 +107,7 @@ class Concept:
         gained = np.concatenate(
             (_learning(hits, counts, rates, low, high), _fixed(alternatives, hits, counts, low, high))
         )
+        self.gained = np.array([_log_mean(gained[:, signal]) for signal in range(len(rates))])
         self.log_r = np.logaddexp(self.log_r, 0) + np.rint((gained - 1 / FADING) * GRID) / GRID
         for at, half_life in enumerate(HALF_LIVES):
             self._past[at] = 0.5 ** (1 / half_life) * self._past[at] + np.stack([hits, counts, counts * rates])
@@ -110,6 +116,12 @@ class Concept:
     def reset(self) -> None:
         """Forget the evidence, as at an incident; not what the past windows looked like."""
         self.log_r[:] = -np.inf
+
+    @property
+    def away(self) -> Floats:
+        """How far, in logits, the rates of the last few windows are from those foreseen (shape: signals, bins)."""
+        hits, counts, foreseen = self._past[HALF_LIVES.index(4.0)]
+        return _away(hits, counts, foreseen, (foreseen + 0.5) / (counts + 1))
 
     def snapshot(self) -> dict[str, Floats]:
         """Return its state as flat arrays."""
@@ -123,9 +135,7 @@ class Concept:
     def _as_in_the_past(self, rates: Floats) -> Floats:
         """Return rates as far from the expected ones as in past windows (shape: half-lives, signals, bins)."""
         hits, counts, foreseen = self._past[:, 0], self._past[:, 1], self._past[:, 2]
-        was = scipy.special.logit((hits + PRIOR * rates) / (counts + PRIOR))
-        away = was - scipy.special.logit((foreseen + PRIOR * rates) / (counts + PRIOR))
-        return np.asarray(scipy.special.expit(scipy.special.logit(rates) + away))
+        return np.asarray(scipy.special.expit(scipy.special.logit(rates) + _away(hits, counts, foreseen, rates)))
 
 
 def _fixed(alternatives: Floats, hits: Floats, counts: Floats, low: Floats, high: Floats) -> Floats:
@@ -166,5 +176,44 @@ def _alternatives(rates: Floats, worth: Floats) -> Floats:
     return np.asarray(scipy.special.expit(np.stack([*shifted, *turned])))
 
 
+def _away(hits: Floats, counts: Floats, foreseen: Floats, rates: Floats) -> Floats:
+    """Return by how much the logit of what came is above that of what was foreseen; nearly 0 where little came."""
+    was, due = ((each + PRIOR * rates) / (counts + PRIOR) for each in (hits, foreseen))
+    return np.asarray(scipy.special.logit(was) - scipy.special.logit(due))
+
+
 def _log_mean(logs: Floats) -> float:
     return float(scipy.special.logsumexp(logs)) - math.log(len(logs)) if np.isfinite(logs).any() else -math.inf
+
+
+class Recovery:
+    """Evidence that rates are as foreseen again, after they had moved so far (in logits; shape: signals, bins).
+
+    By Page's sum of log likelihood ratios of the rates foreseen against those half way to where they were: it reaches
+    log c at most once in c windows, on average, while half of the change or more is still there.
+
+    >>> moved = Recovery(np.full((1, 1), 1.0))
+    >>> for _ in range(4):
+    ...     moved.update(Seen(np.array([[500.0]]), np.array([[1000.0]]), np.array([[0.5]])), np.ones(1))
+    >>> moved.back
+    True
+    """
+
+    def __init__(self, away: Floats, total: float = 0.0, windows: int = 0) -> None:
+        self.away, self.total, self.windows = away, total, windows
+
+    def update(self, seen: Seen, dispersion: Floats) -> None:
+        """Add one window."""
+        counts = np.maximum(seen.counts, 0) / dispersion[:, None]
+        hits = np.clip(seen.hits / dispersion[:, None], 0, counts)
+        rates = np.clip(seen.rates, MIN_RATE, 1 - MIN_RATE)
+        moved = scipy.special.expit(scipy.special.logit(rates) + self.away)
+        half = (rates + moved) / 2
+        gained = hits * np.log(rates / half) + (counts - hits) * np.log((1 - rates) / (1 - half))
+        self.total = max(0.0, self.total + float(np.rint(gained.sum() * GRID) / GRID))
+        self.windows += 1
+
+    @property
+    def back(self) -> bool:
+        """Whether they are: by the evidence, and in three windows at least."""
+        return self.total >= BACK and self.windows >= QUIET_WINDOWS

@@ -204,6 +204,18 @@ def without_labels(tally: Tally) -> Tally:
     return tally.rekeyed(tally.keys & ~_TRUTHS | np.int64(UNKNOWN << _BUCKET_BITS))
 
 
+def arrived(tally: Tally) -> Tally:
+    """Return what is of predictions whose label has come."""
+    return tally.take((truth_of(tally.keys) != UNKNOWN) & (series_of(tally.keys) != Series.PENDING))
+
+
+def of_classes(tally: Tally, classes: int) -> Tally:
+    """Return what is of so many classes: others have come since they were learned."""
+    series = series_of(tally.keys)
+    other = (first_of(tally.keys) >= classes) | (second_of(tally.keys) >= classes)
+    return tally.take(~other | (series > Series.CLASSES))
+
+
 def moments(tally: Tally, grid: Grid) -> tuple[Floats, Floats, Floats]:
     """Return the weight, mean and variance of the values of each row (NaN where the weight is 0)."""
     weight = tally.weights / WEIGHT_UNIT

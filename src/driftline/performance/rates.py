@@ -117,6 +117,48 @@ def seen_by_prediction(window: Tally, groups: int, known: ErrorRates) -> tuple[S
     return found[0], found[1]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LargeErrors:
+    """How often predictions of a number err by more than half of the reference's do, by bin of the prediction."""
+
+    limit: int
+    """The bucket of |error| from which on it is large: the reference's median."""
+    likely: Rates
+
+    def seen(self, window: Tally) -> tuple[Floats, Floats]:
+        """Return how many of one group's errors are large, and how many there are (shape: 1)."""
+        rows, _ = _errors(window)
+        weight = rows.weights / WEIGHT_UNIT * effective(window, 1)[0]
+        return np.array([weight[_size(rows) >= self.limit].sum()]), np.array([weight.sum()])
+
+    def expected(self, window: Tally) -> tuple[Floats, Floats]:
+        """Return how many errors of one group's predictions are likely to be large, with labels and without."""
+        series = series_of(window.keys)
+        rows = window.take((series == Series.ERRORS) | (series == Series.PENDING))
+        with_label = series_of(rows.keys) == Series.ERRORS
+        bucket = np.where(with_label, prediction_of(rows.keys), bucket_of(rows.keys))
+        weight = rows.weights / WEIGHT_UNIT
+        return np.array([(weight * self.likely.rates[_bin(bucket, self.likely)]).sum()]), np.array([weight.sum()])
+
+
+def large_errors(reference: Tally, bins: int = BINS) -> LargeErrors:
+    """Learn from a reference of one group what a large error is, and how often it comes by the prediction.
+
+    Raises `ValueError` where there are no outcomes.
+    """
+    rows, _ = _errors(reference)
+    if not len(rows):
+        raise ValueError("rates are learned from the outcomes of one group: wait for labels")
+    bucket, weight, size = prediction_of(rows.keys), rows.weights / WEIGHT_UNIT, _size(rows)
+    limit = _median(size, weight)
+    order = np.argsort(bucket, kind="stable")
+    starts, at = _bins(bucket[order], weight[order], bins)
+    large = (size >= limit)[order]
+    total = np.bincount(at, weight[order], len(starts))
+    rates = np.asarray(np.bincount(at, weight[order] * large, len(starts)) / total, dtype=np.float64)
+    return LargeErrors(limit, Rates(starts, rates, total * effective(reference, 1)[0], rates, None))
+
+
 def standard_score(seen: Seen, dispersion: float = 1.0) -> Floats:
     """Return by how many standard deviations each group has more hits than foreseen.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from driftline.performance.estimated import BAND
 from driftline.performance.intervals import CONFIDENCE, Measured, normal_quantile
-from driftline.performance.kinds import Kind, Outcomes
+from driftline.performance.kinds import Estimator, Kind, Outcomes
 from driftline.performance.outcomes import effective, labelled, waiting
 from driftline.performance.selective import MIN_LABELS, Judged, Verdict, judged, reweighted, strata
 from driftline.performance.tally import Tally
@@ -58,6 +58,62 @@ class Study:
     metrics: tuple[Followed, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Yardstick:
+    """What a reference says of windows: where metrics lie while nothing changes, and what to expect without labels."""
+
+    kind: Kind
+    size: int
+    """Outcomes that it was learned from."""
+    learned: Estimator | None
+    """None where nothing can be estimated, as without scores."""
+    values: Mapping[str, float]
+    """By metric, of those that are followed."""
+    spreads: Mapping[str, float]
+    """Standard errors of these values: wider, where the reference's own windows vary by more than chance."""
+
+    def study(self, tally: Tally, groups: int) -> Study:
+        """Follow the metrics through windows, each a group."""
+        came, all_ = labelled(tally, groups), labelled(tally, groups) + waiting(tally, groups)
+        selection = _selection(tally, groups, self.kind.classes, came, all_, frozenset(self.values))
+        real, worth = _realised(self.kind, tally, groups, selection)
+        likely = self.learned.estimated(tally, groups) if self.learned else {}
+        gap = self.learned.gap(tally, groups) if self.learned else {}
+        none = np.full(groups, np.nan)
+        nothing = Measured(none, none, none, none)
+        followed = []
+        for name, before in self.values.items():
+            here, there = (_bounds(name, before, self.spreads[name], self.size, n) for n in (all_, came * worth))
+            estimate, truth = likely.get(name, nothing), _without(real[name], name, selection)
+            off = gap.get(name, nothing)
+            followed.append(
+                Followed(
+                    name, before, *here, estimate, truth,
+                    estimate_left=_outside(estimate.values, here), realised_left=_outside(truth.values, there),
+                    unforeseen=((off.low > 0) | (off.high < 0)) & ~np.isnan(truth.values) & (came >= MIN_LABELS),
+                )
+            )  # fmt: skip
+        return Study(all_, came, selection, tuple(followed))
+
+
+def yardstick(
+    kind: Kind, reference: Tally, stretches: int, names: Sequence[str], learned: Estimator | None
+) -> Yardstick:
+    """Learn from outcomes with labels, by stretches of time: each a group.
+
+    Raises `ValueError` for a metric that there is not.
+    """
+    whole = reference.regrouped(np.zeros(stretches, dtype=np.int64))
+    before, varied = kind.measured(whole, 1), kind.measured(reference, stretches)
+    if unknown := [name for name in names if name not in before]:
+        raise ValueError(f'there is no metric "{unknown[0]}" here; there are {", ".join(sorted(before))}')
+    spreads = {
+        name: float(_deviation(before[name])[0] * np.sqrt(_dispersion(varied[name]))) for name in dict.fromkeys(names)
+    }
+    values = {name: float(before[name].values[0]) for name in spreads}
+    return Yardstick(kind, int(labelled(whole, 1)[0]), learned, values, spreads)
+
+
 def study(
     kind: Kind, reference: Outcomes, outcomes: Outcomes, windows: Ints, metrics: Sequence[str] | None = None
 ) -> Study:
@@ -72,35 +128,12 @@ def study(
 
     Raises `ValueError` for a metric that there is not, and for a reference with too little to learn from.
     """
-    names = kind.usual if metrics is None else tuple(dict.fromkeys(metrics))
-    many = int(windows[-1]) + 1
-    whole = kind.tally(reference, np.zeros(len(reference), dtype=np.int64))
-    tally = kind.tally(outcomes, windows)
-    learned, before = kind.learned(whole), kind.measured(whole, 1)
-    if unknown := [name for name in names if name not in before]:
-        raise ValueError(f'there is no metric "{unknown[0]}" here; there are {", ".join(sorted(before))}')
-    came, all_ = labelled(tally, many), labelled(tally, many) + waiting(tally, many)
-    selection = _selection(tally, many, kind.classes, came, all_, frozenset(names))
-    real, worth = _realised(kind, tally, many, selection)
-    likely, gap = learned.estimated(tally, many), learned.gap(tally, many)
-    chunks = max(len(reference) // max(int(np.median(all_)), 1), 1)
-    varied = kind.measured(kind.tally(reference, np.arange(len(reference)) * chunks // len(reference)), chunks)
-    none = np.full(many, np.nan)
-    nothing = Measured(none, none, none, none)
-    followed = []
-    for name in names:
-        spread = _deviation(before[name])[0] * np.sqrt(_dispersion(varied[name]))
-        here, there = (_bounds(name, before[name].values[0], spread, len(reference), n) for n in (all_, came * worth))
-        estimate, truth = likely.get(name, nothing), _without(real[name], name, selection)
-        off = gap.get(name, nothing)
-        followed.append(
-            Followed(
-                name, float(before[name].values[0]), *here, estimate, truth,
-                estimate_left=_outside(estimate.values, here), realised_left=_outside(truth.values, there),
-                unforeseen=((off.low > 0) | (off.high < 0)) & ~np.isnan(truth.values) & (came >= MIN_LABELS),
-            )
-        )  # fmt: skip
-    return Study(all_, came, selection, tuple(followed))
+    tally, many = kind.tally(outcomes, windows), int(windows[-1]) + 1
+    stretches = max(len(reference) // max(int(np.median(labelled(tally, many) + waiting(tally, many))), 1), 1)
+    known = kind.tally(reference, np.arange(len(reference)) * stretches // len(reference))
+    learned = kind.learned(known.regrouped(np.zeros(stretches, dtype=np.int64)))
+    names = kind.usual if metrics is None else metrics
+    return yardstick(kind, known, stretches, names, learned).study(tally, many)
 
 
 def _selection(
