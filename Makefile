@@ -40,7 +40,7 @@ unit: setup ## Run the tests that need no server
 	@$(BIN)/pytest -n 2 --dist loadfile -m "not real" $(UNIT:%=tests/%) tests/test_codec.py tests/test_imports.py $(ARGS)
 
 .PHONY: chaos
-chaos: setup services ## Kill and cut workers, Kafka and Redis at random: RUNS=200 kills of workers, SEED=1
+chaos: setup services ## Kill and cut workers, routers, Kafka and Redis at random: RUNS=200 kills of workers, SEED=1
 	@$(BIN)/python -m tests.chaos --runs $(or $(RUNS),200) --seed $(or $(SEED),1)
 
 .PHONY: stress

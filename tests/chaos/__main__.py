@@ -1,10 +1,11 @@
 """`make chaos RUNS=200 SEED=7`: workers, Kafka and Redis fail at random moments while data is published.
 
-There are two scenes. In the first, Kafka and Redis are away for a while, or slow; in the second both have copies that
-take their place: three brokers, and a Redis that sentinels fail over.
+There are three scenes. In the first, Kafka and Redis are away for a while, or slow; in the second both have copies that
+take their place: three brokers, and a Redis that sentinels fail over. In the third, routers deliver alerts (`routers`).
 
-In the end the counters balance, and panes, dead letters and alerts are those of an undisturbed run over the records
-that are in Kafka. Which faults come, when and how long, is the seed's; what the processes were doing then is not.
+In the end of the first two the counters balance, and panes, dead letters and alerts are those of an undisturbed run
+over the records that are in Kafka. Which faults come, when and how long, is the seed's; what the processes were doing
+then is not.
 
 Each round is told as it ends, and every so often what all came to. SIGTERM to this process makes the present round the
 last one: what was done until then is compared.
@@ -19,20 +20,19 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from threading import Event
 from typing import Any
 
 from driftline.demo.dataset import car_loans
-from tests.chaos import copies, faults
-from tests.chaos.faults import Fault, rounds
+from tests.chaos import copies, faults, routers
+from tests.chaos.faults import Fault, rounds, together
 from tests.chaos.fleet import Fleet
 from tests.chaos.parts import running_parts
 from tests.chaos.publishing import Publishing, endless
+from tests.chaos.seen import Seen, paused, table
 from tests.chaos.verdict import as_it_came, differences, undisturbed
 
 WORKERS = 3
@@ -43,18 +43,6 @@ GIVE_UP_S = 120.0
 SHOWN = 10
 ROUNDS_A_TABLE = 20
 """Rounds after which the table so far is told."""
-
-
-@dataclass
-class Seen:
-    """What one kind of fault came to."""
-
-    times: int = 0
-    recoveries: list[float] = field(default_factory=list)
-    pauses: list[float] = field(default_factory=list)
-    """How long each worker paused that did."""
-    read_again: int = 0
-    stalls: int = 0
 
 
 @dataclass(frozen=True)
@@ -71,6 +59,8 @@ SCENES = {
     "away": Scene(running_parts, faults.FAULTS, lambda runs: runs),
     "copies": Scene(copies.running_copies, copies.FAULTS, lambda runs: max(1, runs // 10)),
 }
+ROUTER = "router"
+FAULTS = [name for scene in SCENES.values() for name in scene.faults]
 
 
 def main() -> int:
@@ -79,15 +69,14 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=200, help="kills of workers; a tenth as many of each other fault")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", action="store_true", help="keep the workers' logs")
-    parser.add_argument("--scene", choices=SCENES, action="append", help="this one; both if left out")
+    parser.add_argument("--scene", choices=(*SCENES, ROUTER), action="append", help="this one; all if left out")
     asked = parser.parse_args()
     wrong: list[str] = []
-    for name in asked.scene or SCENES:
+    for name in asked.scene or (*SCENES, ROUTER):
         folder = Path(tempfile.mkdtemp(prefix="driftline-chaos-"))
-        begin, scene = time.monotonic(), SCENES[name]
+        begin = time.monotonic()
         try:
-            with scene.running(folder, car_loans(), workers=WORKERS) as fleet:
-                wrong += [f"scene {name}: {each}" for each in run(fleet, scene, asked.runs, asked.seed)]
+            wrong += [f"scene {name}: {each}" for each in play(name, asked.runs, asked.seed, folder)]
         finally:
             if not asked.keep:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -97,6 +86,14 @@ def main() -> int:
     if len(wrong) > SHOWN:
         print(f"and {len(wrong) - SHOWN} more")
     return 1 if wrong else 0
+
+
+def play(name: str, runs: int, seed: int, folder: Path) -> list[str]:
+    """Play one scene. Returns what is wrong."""
+    if name == ROUTER:
+        return routers.play(runs, seed, folder)
+    with SCENES[name].running(folder, car_loans(), workers=WORKERS) as fleet:
+        return run(fleet, SCENES[name], runs, seed)
 
 
 def run(parts: Fleet, scene: Scene, runs: int, seed: int) -> list[str]:
@@ -119,21 +116,17 @@ def run(parts: Fleet, scene: Scene, runs: int, seed: int) -> list[str]:
         recovery, read_again, left = _round(parts, [scene.faults[name] for name in names], chance)
         pauses = [float(seconds) for seconds in (parts.pauses() - before).elements()]
         for name in names:
-            seen[name].times += 1
-            seen[name].recoveries.append(recovery)
-            seen[name].pauses += pauses
-            seen[name].read_again += read_again
-            seen[name].stalls += recovery > MAX_STALL_S
+            seen[name].take(recovery, read_again, pauses)
         at = time.monotonic() - begin
         note = f"{number} (at {at:.0f} s): {' + '.join(names)}: {recovery:.1f} s, {read_again:,} records read again"
         print(note, file=sys.stderr, flush=True)
         if recovery > MAX_STALL_S:
             wrong.append(f"round {note}, longer than {MAX_STALL_S:g} s")
         if left:
-            print(table(seen))
+            print(table(seen, FAULTS))
             return [*wrong, f"after {names} {left} stand still for {GIVE_UP_S:g} s"]
         if number % ROUNDS_A_TABLE == 0:
-            print(table(seen), file=sys.stderr, flush=True)
+            print(table(seen, FAULTS), file=sys.stderr, flush=True)
         if ending.is_set():
             print(f"asked to end after {number} of {len(planned)} rounds")
             break
@@ -146,22 +139,11 @@ def _round(
 ) -> tuple[float, int, list[tuple[str, int]]]:
     """Do some faults at the same time. Return the seconds until all went on, and how many records were read again."""
     before = parts.tally.read_again
-    with ThreadPoolExecutor(len(faults)) as pool:
-        done = []
-        for fault in faults:
-            own = random.Random(chance.random())
-            done.append(pool.submit(_at_some_moment, parts, fault, own))
-        for each in done:
-            each.result()
+    together(faults, parts, chance)
     parts.look_after()
     ends = parts.ends()
     recovery, left = parts.until_past(ends, GIVE_UP_S)
     return recovery, parts.tally.read_again - before, left
-
-
-def _at_some_moment(parts: Fleet, fault: Fault[Any], chance: random.Random) -> None:
-    time.sleep(chance.uniform(0, 1.0))
-    fault(parts, chance)
 
 
 def _settle(parts: Fleet, publishing: Publishing, seen: dict[str, Seen]) -> list[str]:
@@ -181,7 +163,7 @@ def _settle(parts: Fleet, publishing: Publishing, seen: dict[str, Seen]) -> list
     with parts.store() as store:
         found = as_it_came(log, store, settings)
     found_differences = differences(expected, found, ends)
-    print(table(seen), paused(seen), sep="\n")
+    print(table(seen, FAULTS), paused(seen, FAULTS), sep="\n")
     accepted = sum(int(str(counters["accepted"])) for counters in found.counters.values())
     print(
         f"{sum(ends.values()):,} records: {accepted:,} accepted, {sum(ends.values()) - accepted:,} refused; "
@@ -195,31 +177,6 @@ def _settle(parts: Fleet, publishing: Publishing, seen: dict[str, Seen]) -> list
     print(f"Kafka's client brought records again {dropped} times, and had to be asked again {missed} times")
     print(f"differences from an undisturbed run: {len(found_differences)}")
     return wrong + parts.deaths + found_differences
-
-
-def table(seen: dict[str, Seen]) -> str:
-    """Return what came of each kind of fault. A round of several faults counts for each of them."""
-    lines = ["| fault | times | recovery p50 | max | records read again |", "|---|---|---|---|---|"]
-    for name, each in _in_order(seen):
-        lines.append(
-            f"| {name} | {each.times} | {median(each.recoveries):.1f} s | {max(each.recoveries):.1f} s "
-            f"| {each.read_again:,} |"
-        )
-    return "\n".join(lines)
-
-
-def paused(seen: dict[str, Seen]) -> str:
-    """Return for how long workers paused, by kind of fault: each worker that did counts."""
-    lines = ["| workers paused after | times | p50 | longest |", "|---|---|---|---|"]
-    for name, each in _in_order(seen):
-        if each.pauses:
-            lines.append(f"| {name} | {len(each.pauses)} | {median(each.pauses):.1f} s | {max(each.pauses):.1f} s |")
-    return "\n".join(lines)
-
-
-def _in_order(seen: dict[str, Seen]) -> list[tuple[str, Seen]]:
-    names = [name for scene in SCENES.values() for name in scene.faults]
-    return sorted(seen.items(), key=lambda item: names.index(item[0]))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,9 @@
 import random
 import signal
 import time
-from collections.abc import Collection, Mapping
-from typing import Protocol, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
 
 import redis
 
@@ -12,7 +13,7 @@ from tests.chaos.fleet import SESSION_S, Fleet
 from tests.chaos.parts import Parts
 from tests.chaos.workers import WorkerProcess
 
-Scene = TypeVar("Scene", bound=Fleet, contravariant=True)
+Scene = TypeVar("Scene", contravariant=True)
 
 
 class Fault(Protocol[Scene]):
@@ -146,9 +147,11 @@ FAULTS: Mapping[str, Fault[Parts]] = {
 }
 
 
-def rounds(faults: Collection[str], kills: int, others: int, chance: random.Random) -> list[list[str]]:
-    """Return which faults come, and which of them together: so many kills of workers, and so many of each other one."""
-    deck = [KILL] * kills + [name for name in faults if name != KILL for _ in range(others)]
+def rounds(
+    faults: Collection[str], kills: int, others: int, chance: random.Random, kill: str = KILL
+) -> list[list[str]]:
+    """Return which faults come, and which of them together: so many kills, and so many of each other one."""
+    deck = [kill] * kills + [name for name in faults if name != kill for _ in range(others)]
     chance.shuffle(deck)
     found: list[list[str]] = []
     for name in deck:
@@ -165,3 +168,15 @@ def _may_join(name: str, others: list[str]) -> bool:
     if name == KILL:
         return all(other == KILL or not other.startswith("worker") for other in others)
     return name.split()[0].rstrip(":s") not in {other.split()[0].rstrip(":s") for other in others}
+
+
+def together(faults: Sequence[Fault[Any]], scene: object, chance: random.Random) -> None:
+    """Do some faults at the same time, each at a moment of its own; return when all are over."""
+    with ThreadPoolExecutor(len(faults)) as pool:
+        for each in [pool.submit(_at_some_moment, fault, scene, random.Random(chance.random())) for fault in faults]:
+            each.result()
+
+
+def _at_some_moment(fault: Fault[Any], scene: object, chance: random.Random) -> None:
+    time.sleep(chance.uniform(0, 1.0))
+    fault(scene, chance)
