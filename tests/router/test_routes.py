@@ -10,7 +10,7 @@ from driftline.incidents.matching import labels_of
 from driftline.router.building import routing_of
 from driftline.router.planning import planned
 from driftline.router.routes import Hours
-from tests.router.changes import NOW, change
+from tests.router.changes import MINUTE, NOW, change
 
 WEBHOOK = {"type": "webhook", "url": "http://localhost/hook"}
 TREE = RouterSettings.model_validate(
@@ -98,3 +98,17 @@ def test_broken_data_holds_back_the_drift_that_it_causes() -> None:
     ]
     found = {(each.labels["kind"], each.labels.get("tenant")): each.held_back for each in planned(routing, alerts, NOW)}
     assert found == {("data_quality", None): False, ("data_drift", None): True, ("data_drift", "acme"): False}
+
+
+def test_a_route_takes_from_its_parent_how_long_it_waits() -> None:
+    parent = {"sink": "ops", "pending": "5m", "escalate_after": "30m", "routes": [{}, {"pending": "0s"}]}
+    first, second = routing_of(
+        RouterSettings.model_validate({"sinks": {"ops": WEBHOOK}, "route": parent})
+    ).root.children
+    assert (first.pending, first.escalate_after) == (5 * MINUTE, 30 * MINUTE)
+    assert (second.pending, second.escalate_after) == (0, 30 * MINUTE)
+
+
+def test_what_returns_is_remembered_for_as_long_as_it_counts() -> None:
+    with pytest.raises(ValueError, match=r"returns.within \(8d\) is longer than remember \(1w\)"):
+        RouterSettings.model_validate({"returns": {"within": "8d"}})

@@ -1,11 +1,11 @@
 """Settings of the router: where alerts go, when, and what keeps them back."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from driftline.config.durations import Duration, PositiveDuration
+from driftline.config.durations import Duration, PositiveDuration, format_duration
 from driftline.config.sinks import AnySink
 
 Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -50,6 +50,10 @@ class RouteSettings(RoutingSection):
     group_wait: Duration | None = Field(default=None, description="Wait before a group is told first.")
     group_interval: PositiveDuration | None = Field(default=None, description="Wait before news of a group are told.")
     repeat_interval: PositiveDuration | None = Field(default=None, description="Tell again what fires still.")
+    pending: Duration | None = Field(default=None, description="Tell only of incidents that last at least so long.")
+    escalate_after: PositiveDuration | None = Field(
+        default=None, description="Raise an incident's severity by one if nobody has acknowledged it for so long."
+    )
     mute: tuple[Name, ...] | None = Field(default=None, description="Names of `hours` in which nothing goes out.")
     goes_on: bool = Field(default=False, alias="continue", description="Go on to the next route, too.")
     routes: "tuple[RouteSettings, ...]" = ()
@@ -61,6 +65,13 @@ class InhibitSettings(RoutingSection):
     source: Matchers
     target: Matchers
     equal: tuple[Name, ...] = Field(default=("model",), description="Labels that both must have alike.")
+
+
+class ReturnsSettings(RoutingSection):
+    """When an incident that ends and opens again, and again, is told no more."""
+
+    times: int = Field(default=3, ge=1, description="So many of one kind and subject are told one by one.")
+    within: PositiveDuration = Field(default=43_200_000, description="In a span of so long.")
 
 
 QUALITY_FIRST = InhibitSettings(
@@ -79,8 +90,20 @@ class RouterSettings(RoutingSection):
     inhibit: tuple[InhibitSettings, ...] = Field(
         default=(QUALITY_FIRST,), description="What is kept back while something else fires."
     )
+    returns: ReturnsSettings = Field(
+        default=ReturnsSettings(), description="When what keeps coming back is told no more."
+    )
     hours: dict[Name, HoursSettings] = Field(default={}, description="Hours of the week, by names of your own.")
     labels: dict[Name, dict[Name, str]] = Field(
         default={}, description="Labels by model, such as churn: {team: growth}; `*` is for all others."
     )
     remember: PositiveDuration = Field(default=604_800_000, description="How long what is over is remembered.")
+
+    @model_validator(mode="after")
+    def _remembers_long_enough(self) -> Self:
+        if self.returns.within > self.remember:
+            raise ValueError(
+                f"returns.within ({format_duration(self.returns.within)}) is longer than remember "
+                f"({format_duration(self.remember)}); make it shorter, or remember longer"
+            )
+        return self

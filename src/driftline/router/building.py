@@ -6,6 +6,7 @@ from driftline.config.names import nearest
 from driftline.config.routing import DAYS, HoursSettings, RouterSettings, RouteSettings
 from driftline.errors import ConfigError
 from driftline.incidents.matching import Matcher
+from driftline.router.patience import Limit
 from driftline.router.routes import Hours, Inhibition, Route, Routing
 
 GROUP_WAIT, GROUP_INTERVAL, REPEAT_INTERVAL = 30_000, 300_000, 4 * 3_600_000
@@ -30,7 +31,8 @@ def routing_of(settings: RouterSettings) -> Routing:
     ]
     if faults:
         raise ConfigError("\n".join(faults))
-    return Routing(built, tuple(inhibitions), settings.labels)
+    returns = Limit(settings.returns.times, settings.returns.within)
+    return Routing(built, tuple(inhibitions), settings.labels, returns)
 
 
 def _route(
@@ -62,6 +64,8 @@ def _route(
         repeat_interval=given.repeat_interval or parent.repeat_interval,
         mute=mute,
         goes_on=given.goes_on,
+        pending=parent.pending if given.pending is None else given.pending,
+        escalate_after=given.escalate_after or parent.escalate_after,
     )
     children = tuple(
         _route(f"{path}.routes[{number}]", each, here, settings, hours, faults)

@@ -25,24 +25,12 @@ from driftline.incidents.matching import Labels, Matcher, all_match, labels_of
 from driftline.incidents.responses import Acknowledgement, Responses, Silence
 from driftline.incidents.severity import urgency
 from driftline.router.notification import MAX_ALERTS, Notification
+from driftline.router.patience import Held, Returns, more_severe
 from driftline.router.routes import Route, Routing
 
 NEVER_TOLD = ""
 MAX_WAITING = 50
 """Groups of a route that wait for their first notification. In a storm what comes beyond is told together."""
-
-
-class Held(msgspec.Struct):
-    """An incident: its changes that some sink has not heard of, and the last one."""
-
-    changes: list[Alert]
-    arrived: int
-    """When the last change was published, in epoch milliseconds."""
-
-    @property
-    def latest(self) -> Alert:
-        """The incident as it stands."""
-        return self.changes[-1]
 
 
 class Sending(msgspec.Struct):
@@ -123,6 +111,7 @@ class Desk:
         self._new: defaultdict[str, set[str]] = defaultdict(set)
         """By route, the groups that wait for their first notification."""
         self._responses = Responses()
+        self._returns = Returns(routing.returns)
         self._dirty: set[str] = set()
 
     # what comes in
@@ -139,8 +128,11 @@ class Desk:
         if held is not None and _place(alert) <= _place(held.latest):
             return False
         if held is None:
-            held = self._incidents[alert.data.incident] = Held([alert], published)
+            held = self._incidents[alert.data.incident] = Held([alert], published, published)
+            self._returns.note(alert, published)
+            held.changes = [alert] = [self._returns.remarked(alert, held)]
         else:
+            alert = more_severe(alert) if held.raised else alert
             held.changes.append(alert)
             held.arrived = published
         self._dirty.add(f"incident/{alert.data.incident}")
@@ -206,6 +198,7 @@ class Desk:
         if self._routing.inhibitions:
             firing = [self._labels(held.latest) for held in self._incidents.values() if held.latest.firing]
         inhibited, silenced = self._routing.holding_back(firing), self._silenced(now)
+        self._escalate(now, silenced)
 
         def held_back(labels: Labels) -> bool:
             return inhibited(labels) or silenced(labels)
@@ -220,10 +213,22 @@ class Desk:
                 found.append(self._notification(group, group.sending))
         return sorted(found, key=lambda each: (urgency(each.severity), not each.firing, each.at, each.key))
 
+    def _escalate(self, now: int, silenced: Callable[[Labels], bool]) -> None:
+        """Raise the severity of what people heard of and nobody acknowledged for as long as a route of it says."""
+        for incident, held in self._incidents.items():
+            if held.told is None or held.raised or not held.latest.firing or self._attended(incident):
+                continue
+            routes = (self._routes[self._groups[name].route] for name in self._by_incident.get(incident, ()))
+            after = min((each.escalate_after for each in routes if each.escalate_after is not None), default=None)
+            if after is not None and now >= held.told + after and not silenced(self._labels(held.latest)):
+                held.escalate(after)
+                self._dirty.add(f"incident/{incident}")
+                self._assign(held.latest, now)
+
     def _plan(self, name: str, group: Group, now: int, held_back: Callable[[Labels], bool]) -> None:
         """Write down what is to go out next for a group, if it is time; let go of a group that is done."""
         route, rules = self._routes[group.route], self._sinks[group.sink]
-        fresh = self._untold(name, group, held_back, rules)
+        fresh = self._untold(name, group, now, held_back)
         if not fresh and not any(self._incidents[member].latest.firing for member in group.members):
             self._let_go(name)
             return
@@ -250,15 +255,17 @@ class Desk:
     def _attended(self, incident: str) -> bool:
         return incident in self._responses.acknowledged
 
-    def _untold(self, name: str, group: Group, held_back: Callable[[Labels], bool], rules: SinkRules) -> list[str]:
+    def _untold(self, name: str, group: Group, now: int, held_back: Callable[[Labels], bool]) -> list[str]:
         """Return the incidents that the sink knows otherwise, or not at all; note those that it need not know of."""
-        fresh = []
+        fresh, rules, pending = [], self._sinks[group.sink], self._routes[group.route].pending
         for member, change in list(group.members.items()):
             held = self._incidents[member]
             latest = held.latest
             if change == latest.id:
                 continue
-            back = held_back(self._labels(latest))
+            back = held_back(self._labels(latest)) or (
+                change == NEVER_TOLD and (held.lasted(now) < pending or self._returns.too_often(held, now))
+            )
             over = not latest.firing
             needless = over and (
                 not rules.tells_resolved
@@ -317,7 +324,12 @@ class Desk:
             group.last, group.sending = now, None
             group.thread = group.thread or thread
             self._dirty.add(f"group/{name}")
+            escalates = self._routes[group.route].escalate_after is not None
             for incident in sending.told:
+                held = self._incidents[incident]
+                if escalates and held.told is None:
+                    held.told = now
+                    self._dirty.add(f"incident/{incident}")
                 self._trim(incident)
 
     def refuse(self, notification: Notification, title: str, reason: str, now: int) -> None:
@@ -355,6 +367,7 @@ class Desk:
             grouped = self._by_incident.get(incident)
             if not grouped and not held.latest.firing and held.arrived < now - self._remember:
                 del self._incidents[incident]
+                self._returns.forget(held.latest)
                 self._by_incident.pop(incident, None)
                 self._dirty.add(f"incident/{incident}")
         if self._responses.forget(self._incidents, now - self._remember):
@@ -396,7 +409,8 @@ class Desk:
             for name, blob in sorted(blobs.items()):
                 kind, _, key = name.partition("/")
                 if kind == "incident":
-                    self._incidents[key] = msgspec.json.decode(blob, type=Held)
+                    held = self._incidents[key] = msgspec.json.decode(blob, type=Held)
+                    self._returns.note(held.latest, held.since)
                 elif kind == "group":
                     self._groups[key] = msgspec.json.decode(blob, type=Group)
                 elif kind == "responses":

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from driftline.incidents.matching import Labels, Matcher, all_match
+from driftline.router.patience import Limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,10 @@ class Route:
     repeat_interval: int | None
     mute: tuple[Hours, ...]
     goes_on: bool
+    pending: int = 0
+    """An incident that was over before it had lasted so long is not told."""
+    escalate_after: int | None = None
+    """What this route's sink was told of and nobody acknowledged for so long is more severe by one from then on."""
     children: tuple["Route", ...] = ()
 
     def muted(self, now: int) -> bool:
@@ -97,6 +102,8 @@ class Routing:
     inhibitions: tuple[Inhibition, ...]
     labels: Mapping[str, Mapping[str, str]]
     """Configured labels by model; `*` is for all others."""
+    returns: Limit | None = None
+    """When what keeps coming back is told no more."""
 
     def owned(self, model: str) -> Mapping[str, str]:
         """Return the labels that are configured for a model."""

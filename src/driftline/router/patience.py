@@ -1,0 +1,103 @@
+"""How long an incident must last to be told, and what becomes of one that nobody looks after, or that comes back.
+
+Times are those of the clock on the wall, in epoch milliseconds: of when an incident's changes were published, and of
+when people heard of it. So a stream that is replayed or late does not count its own past as somebody's neglect.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import msgspec
+
+from driftline.config import format_duration
+from driftline.incidents.alerts import Alert
+from driftline.incidents.incident import digest
+from driftline.incidents.severity import SEVERITIES, urgency
+
+
+class Held(msgspec.Struct):
+    """An incident: its changes that some sink has not heard of, and the last one."""
+
+    changes: list[Alert]
+    arrived: int
+    """When the last change was published, in epoch milliseconds."""
+    since: int = 0
+    """When the first one was."""
+    told: int | None = None
+    """When a sink heard of it whose route escalates."""
+    raised: bool = False
+    """Whether it is more severe by one than it says, because nobody acknowledged it."""
+
+    @property
+    def latest(self) -> Alert:
+        """The incident as it stands."""
+        return self.changes[-1]
+
+    def lasted(self, now: int) -> int:
+        """Return how long it has been known to fire, or was."""
+        return (now if self.latest.firing else self.arrived) - self.since
+
+    def escalate(self, after: int) -> None:
+        """Raise its severity by one from now on, and say so in a change of its own."""
+        said = f"{self.latest.data.summary} Nobody acknowledged it for {format_duration(after)}."
+        data = msgspec.structs.replace(self.latest.data, summary=said)
+        change = msgspec.structs.replace(self.latest, id=digest(self.latest.id, "escalated"), data=data)
+        self.changes.append(more_severe(change))
+        self.raised = True
+
+
+def more_severe(alert: Alert) -> Alert:
+    """Return an alert whose severity is the next higher one.
+
+    >>> SEVERITIES[max(urgency("warning") - 1, 0)]
+    'critical'
+    """
+    return msgspec.structs.replace(alert, severity=SEVERITIES[max(urgency(alert.severity) - 1, 0)])
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """So many incidents of one kind and subject are told one by one if they open within a span (milliseconds)."""
+
+    times: int
+    within: int
+
+
+class Returns:
+    """Which incidents are the same one that comes back. Without a limit, each is told."""
+
+    def __init__(self, limit: Limit | None) -> None:
+        self._limit = limit
+        self._opened: defaultdict[str, dict[str, int]] = defaultdict(dict)
+        """By fingerprint, when each of its incidents was first published."""
+
+    def note(self, alert: Alert, since: int) -> None:
+        """Note an incident."""
+        self._opened[alert.partitionkey].setdefault(alert.data.incident, since)
+
+    def forget(self, alert: Alert) -> None:
+        """Let go of an incident."""
+        held = self._opened.get(alert.partitionkey, {})
+        held.pop(alert.data.incident, None)
+        if not held:
+            self._opened.pop(alert.partitionkey, None)
+
+    def too_often(self, held: Held, now: int) -> bool:
+        """Tell whether so many came within the span before now that this one is not told unless it outlasts it."""
+        return self._limit is not None and self._count(held, now) > self._limit.times
+
+    def remarked(self, alert: Alert, held: Held) -> Alert:
+        """Return an alert that opens an incident, with how often it came back if that was too often."""
+        limit = self._limit
+        count = 0 if limit is None else self._count(held, held.since)
+        if limit is None or limit.times == 1 or count < limit.times:
+            return alert
+        said = f"{alert.data.summary} It keeps coming back: {count} times within {format_duration(limit.within)}"
+        said += "; from now on it is told only if it lasts." if count == limit.times else "."
+        return msgspec.structs.replace(alert, data=msgspec.structs.replace(alert.data, summary=said))
+
+    def _count(self, held: Held, now: int) -> int:
+        """Return how many of its kind and subject opened up to it, in the span before now; itself included."""
+        assert self._limit is not None
+        opened = self._opened.get(held.latest.partitionkey, {}).values()
+        return sum(now - self._limit.within < each <= held.since for each in opened)
