@@ -84,7 +84,7 @@ upgrade: setup services ## Roll from an earlier commit to this one: FROM=HEAD~1
 
 .PHONY: golden
 golden: setup ## Keep a file of state as this release writes it, if a version rose
-	@$(BIN)/python -m tests.upgrade.golden
+	@$(BIN)/python -m tests.upgrade.golden $(ARGS)
 
 .PHONY: bench
 bench: setup services ## Measure the cost of an event on this machine

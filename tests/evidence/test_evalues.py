@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from driftline.evidence.alternatives import ALTERNATIVES, TILTS, Dirichlets, Fixed, Past, tilts
+from driftline.evidence.alternatives import TILTS, Dirichlets, Fixed, Past, tilts
 from driftline.evidence.ball import ball_radius, most_likely
-from driftline.evidence.evalues import EARLIER_TILTS, FADING, Evidence, log_mean_rows
+from driftline.evidence.evalues import FADING, Evidence, log_mean_rows
 from driftline.sketches.keys import Floats, Ints
 from tests.oracle.evidence import likeliest
 
@@ -248,22 +248,6 @@ def test_a_restart_changes_no_bit(windows: list[list[int]], cut: int) -> None:
     assert np.isfinite(through.log_m)
     for name, array in through.snapshot().items():
         assert array.tobytes() == stopped.snapshot()[name].tobytes()
-
-
-@pytest.mark.parametrize("tilts_then", EARLIER_TILTS)
-def test_evidence_stored_when_there_were_other_tilts_or_none_is_taken_up(tilts_then: int) -> None:
-    shares = np.array([[0.1, 0.2, 0.3, 0.4]])
-    evidence = Evidence(shares, np.array([1000]), dispersion=np.ones(1), allowance=0.1)
-    evidence.update(np.array([[40, 20, 20, 20]]))
-    snapshot = evidence.snapshot()
-    kept = snapshot["log_r"][: ALTERNATIVES - TILTS]
-    old = {**snapshot, "log_r": np.concatenate((kept, np.ones(tilts_then)))}
-    restored = Evidence(shares, np.array([1000]), dispersion=np.ones(1), allowance=0.1)
-    restored.restore(old)
-    assert restored.log_r[:-TILTS].tolist() == evidence.log_r[:-TILTS].tolist()
-    assert (restored.log_r[-TILTS:] == -np.inf).all()
-    with pytest.raises(ValueError, match="reshape"):
-        restored.restore({**snapshot, "log_r": np.zeros(3)})
 
 
 def test_a_window_without_values_says_nothing() -> None:

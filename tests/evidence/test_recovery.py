@@ -86,7 +86,7 @@ def test_a_restart_changes_no_bit() -> None:
     lived.join(np.array([5]), np.array([[3.0, 0.7]]), np.array([[True, False]]))
     counts = np.array([[12.0, 11.0], [1.0, 9.0]])
     lived.take(p, counts, np.ones((2, 2)), np.array([False, False]))
-    restored = Recovery.restored(lived.snapshot(), np.zeros(0, dtype=np.int64), 0, 2)
+    restored = Recovery.restored(lived.snapshot(), 2)
     for each in (lived, restored):
         each.take(p, counts, np.ones((2, 2)), np.array([False, True]))
         each.take(p, counts, np.ones((2, 2)), np.array([False, False]))
@@ -107,13 +107,3 @@ def test_one_signal_is_let_go_while_another_is_followed() -> None:
     recovery.release(recovery.back(silent))
     assert recovery.rows.tolist() == [1]
     assert {len(array) for name, array in recovery.snapshot().items() if name in ("rows", "quiet", "log_b")} == {1}
-
-
-def test_what_an_earlier_release_stored_is_taken_up() -> None:
-    held = {"likeness": np.array([1.6, 0.4]), "log_b": np.array([2.0])}
-    recovery = Recovery.restored(held, np.array([7]), 2, 2)
-    assert recovery.rows.tolist() == [7]
-    assert recovery.told.all(), "nobody knows which sorts were told"
-    p, usual = np.array([[0.5, 0.5]]), np.array([[500.0, 500.0]])
-    recovery.take(p, usual, usual / 1000 / p, CALM)
-    assert recovery.back(np.zeros(1)).all(), "it was quiet for two windows before"

@@ -113,13 +113,6 @@ def test_two_groups_that_find_the_same_share_no_key_and_no_id() -> None:
     assert first["data"]["incident"] != second["data"]["incident"]
 
 
-def test_an_incident_that_an_earlier_release_opened_keeps_its_key() -> None:
-    before = msgspec.json.decode(msgspec.json.encode(incident()), type=dict)
-    del before["group"]
-    again = msgspec.convert(before, Incident)
-    assert again.fingerprint == digest("churn", "3", "tenant=acme", "data_drift") == incident().fingerprint
-
-
 @given(st.lists(st.text(), max_size=4), st.lists(st.text(), max_size=4))
 def test_no_two_lists_of_names_share_a_digest(left: list[str], right: list[str]) -> None:
     assert (digest(*left) == digest(*right)) == (left == right)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.codec import pack, unpack
+from driftline.codec import pack
 from driftline.columns.signals import CODE_VERSION
 from driftline.errors import StateCorrupt
-from driftline.panes.records import GROUP_STEP, PANE_VERSION, Group, PaneRecord, Watermark, decode_record, split
+from driftline.panes.records import GROUP_STEP, Group, PaneRecord, Watermark, decode_record, split
 from driftline.sketches.cells import Cells, from_buckets
 from driftline.sketches.group import EVENTS, SignalRole
 from driftline.sketches.keys import category_key
@@ -89,12 +89,3 @@ def test_what_stands_beside_the_events_comes_back_as_it_went() -> None:
         assert np.array_equal(getattr(again.cells, name), getattr(record.cells, name))
     assert again.signals == record.signals
     assert again.summaries()[1][1].counts(2, SignalRole.STRINGS) == {category_key("git:1"): 3}
-
-
-def test_cells_beside_that_belong_to_a_field_are_refused() -> None:
-    """Version 1 had them in arrays of their own."""
-    written = unpack(tagged().encode(), "pane", (PANE_VERSION,))
-    value = [*written.value[:8], [EVENTS, "features.x"], written.value[9], [CODE_VERSION]]
-    twice = {**written.arrays, **{f"beside/{name}": array for name, array in written.arrays.items()}}
-    with pytest.raises(StateCorrupt, match="twice"):
-        decode_record(pack("pane", 1, value, twice))

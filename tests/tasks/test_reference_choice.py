@@ -6,7 +6,6 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-import msgspec
 import pytest
 from msgspec import to_builtins
 
@@ -322,27 +321,3 @@ def test_a_models_name_is_not_taken_for_a_kind_of_record(model: str) -> None:
     assert decode_command(rebase(note=model).encode()) == rebase(note=model)
     with pytest.raises(StateCorrupt):
         decode_command(rebase().encode()[:-1])
-
-
-def test_a_release_without_an_audit_trail_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    from driftline.tasks import subjects
-
-    new = subjects.SubjectJudge.snapshot
-
-    def old(self: subjects.SubjectJudge) -> Any:
-        value, arrays = new(self)
-        return msgspec.to_builtins(value)[:12], arrays
-
-    monkeypatch.setattr(subjects.SubjectJudge, "snapshot", old)
-    cut = len(SENT) // 2
-    blobs: Blobs = {}
-    before = Judge(judging(ALONE))
-    before.process(SENT[:cut])
-    store(before, blobs)
-    monkeypatch.undo()
-    judge = Judge(judging(ALONE))
-    judge.restore(blobs)
-    assert [entry["origin"] for entry in history(judge)] == ["learned"]
-    judge.process(SENT[cut:])
-    expected = run(judging(ALONE), SENT)[1]
-    assert [alert.value for alert in [*before.emit(), *judge.emit()]] == [alert.value for alert in expected]

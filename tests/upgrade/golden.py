@@ -1,10 +1,12 @@
 """State as releases wrote it, kept as files: `make golden` writes one with the code of today.
 
 A file holds a stream, what both tasks had stored in the middle of it, and all that Summarise sent. The tests read the
-middle with the code of today, let it go on, and compare with a run from the beginning. No file is ever changed: when
-the version of some state rises, another file is added.
+middle with the code of today, let it go on, and compare with a run from the beginning. No file of a release is ever
+changed: when the version of some state rises, another file is added. What no release has written is nobody's: until
+the first one, a form changes under its version, and `make golden ARGS=--anew` writes the one file again.
 """
 
+import argparse
 import random
 import sys
 import zlib
@@ -156,6 +158,11 @@ def read_all() -> dict[str, Golden]:
 
 def main() -> int:
     """Write a file with the code of today, unless one holds the same versions."""
+    parser = argparse.ArgumentParser(prog="make golden", description=main.__doc__)
+    parser.add_argument("--anew", action="store_true", help="in the place of all that there are: nothing was released")
+    if parser.parse_args().anew:
+        for path in FOLDER.glob("*.golden"):
+            path.unlink()
     made = make()
     known = {name: golden.versions for name, golden in read_all().items()}
     for name, versions in known.items():

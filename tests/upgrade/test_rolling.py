@@ -1,7 +1,7 @@
 """Two releases in one consumer group, on a real Redis: a canary that is taken back, then an upgrade worker by worker.
 
-The next release is today's with a version more: it writes every blob in version 2 and reads 1 and 2. (What an earlier
-release really wrote is in the golden files; `make upgrade FROM=<commit>` runs a real one beside this one.)
+The next release is today's with a version more: it writes every blob in that version, and reads it and today's. (What
+an earlier release really wrote is in the golden files; `make upgrade FROM=<commit>` runs a real one beside this one.)
 """
 
 import json

@@ -177,9 +177,8 @@ class Shape:
 
     def restore(self, signals: Sequence[str], versions: Sequence[str], segments: Sequence[str]) -> None:
         """Take up the names of a checkpoint, in the order of their numbers. Raises `StateCorrupt`."""
-        if list(signals[:1]) != [EVENTS] or list(segments[:1]) != [""]:
-            raise corrupt("shapes", f"model {self.model[:80]!r} lacks its first signal or segment")
-        signals = [*signals, *(name for name in NO_FIELDS if name not in signals)]  # of a release that did not count it
+        if (*signals[: len(NO_FIELDS)],) != NO_FIELDS or list(segments[:1]) != [""]:
+            raise corrupt("shapes", f"model {self.model[:80]!r} lacks its first signals or segment")
         for names, most in ((signals, 2**SIGNAL_BITS), (versions, 2**VERSION_BITS), (segments, 2**SEGMENT_BITS)):
             if len(names) > most or len({*names} - {FREE}) != len(names) - [*names].count(FREE):
                 fault = f"model {self.model[:80]!r} has too many names, or one twice: {names[-1][:80]!r}"

@@ -42,7 +42,6 @@ import numpy as np
 from driftline.compiled import compiled
 from driftline.evidence.alternatives import (
     ALTERNATIVES,
-    TILTS,
     Dirichlets,
     Fixed,
     Past,
@@ -61,8 +60,6 @@ GRID: Final = 2.0**20
 """Log e-values are rounded to multiples of 2^-20, so that processors whose logarithms differ in the last bit agree."""
 SPOKEN: Final = 3.0
 """An alternative about a rare bin is taken to describe the change if its log R is at least this."""
-EARLIER_TILTS: Final = (0, 12)
-"""The numbers of tilts that earlier releases had."""
 MIN_LOG: Final = -1e300
 """Stands for the log of 0 where another is subtracted from it."""
 
@@ -169,24 +166,11 @@ class Evidence:
             "rare": self.rare.log_r.copy(),
         }
 
-    def fits(self, snapshot: Mapping[str, Floats]) -> bool:
-        """Tell whether a snapshot has as many signals and bins as this."""
-        return "past" in snapshot and snapshot["past"].size == self._past.counts.size
-
     def restore(self, snapshot: Mapping[str, Floats]) -> None:
-        """Load a snapshot of evidence with the same shares. Raises `ValueError` if its shape differs.
-
-        Snapshots of earlier releases have no tilts or other ones, or no alternatives about rare bins. They start anew.
-        """
-        self.reset()
-        kept, untilted = snapshot["log_r"], ALTERNATIVES - TILTS
-        if kept.size in [(untilted + tilts) * len(self.shares) for tilts in EARLIER_TILTS]:
-            self.log_r[:untilted] = kept.reshape(-1, len(self.shares))[:untilted]
-        else:
-            self.log_r = kept.reshape(self.log_r.shape).copy()
+        """Load a snapshot of evidence with the same shares. Raises `ValueError` if its shape differs."""
+        self.log_r = snapshot["log_r"].reshape(self.log_r.shape).copy()
         self._past.counts = snapshot["past"].reshape(self._past.counts.shape).copy()
-        if "rare" in snapshot:
-            self.rare.log_r = snapshot["rare"].reshape(self.rare.log_r.shape).copy()
+        self.rare.log_r = snapshot["rare"].reshape(self.rare.log_r.shape).copy()
 
 
 def _lessened(logs: Floats) -> Floats:

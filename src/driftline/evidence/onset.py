@@ -36,12 +36,8 @@ class Onset:
         return {"sum": self._sum.copy(), "began": self._began.copy()}
 
     def restore(self, snapshot: Mapping[str, Floats | Ints]) -> None:
-        """Take over a snapshot of as many signals; where there is none (an earlier release's), begin afresh.
-
-        Raises `ValueError` if its parts are of different lengths.
-        """
-        if len(snapshot.get("sum", ())) != len(snapshot.get("began", ())):
-            raise ValueError("sums and beginnings are not of the same signals")
-        if len(snapshot.get("sum", ())) == len(self._sum):
-            self._sum = snapshot["sum"].astype(np.float64)
-            self._began = snapshot["began"].astype(np.int64)
+        """Take over a snapshot. Raises `ValueError` if it is of other signals."""
+        if not len(snapshot["sum"]) == len(snapshot["began"]) == len(self._sum):
+            raise ValueError("sums and beginnings are not of these signals")
+        self._sum = snapshot["sum"].astype(np.float64)
+        self._began = snapshot["began"].astype(np.int64)

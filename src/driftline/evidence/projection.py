@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from driftline.columns.signals import LENGTH, is_beside
-from driftline.evidence.bins import MAX_EVIDENCE_CATEGORIES, QUALITIES, Bins, Quality, bins_of
+from driftline.evidence.bins import QUALITIES, Bins, Quality, bins_of
 from driftline.evidence.rare import RareBins
 from driftline.evidence.signals import Family, Nature, expected_kinds, family_of, weighted_moments
 from driftline.sketches.cells import Cells
@@ -166,13 +166,6 @@ class Projection:
         view.reference = vector
         view._estimate_shares()
         return view
-
-    @property
-    def grouped(self) -> bool:
-        """Whether some categories are in groups: earlier releases made none, and their bins had another order."""
-        bins = [each for each in self.bins.values() if each.unseen is not None]
-        most = MAX_EVIDENCE_CATEGORIES + 1
-        return any(len(each.evidence) < each.fine_bins or len(each.evidence) > most for each in bins)
 
     @property
     def layout(self) -> str:

@@ -97,21 +97,11 @@ class Recovery:
         }
 
     @classmethod
-    def restored(cls, snapshot: Mapping[str, Any], rows: Ints, quiet: int, bins: int) -> "Recovery":
-        """Take up a snapshot. Raises `ValueError` if its parts do not fit together.
-
-        Args:
-            snapshot: what `snapshot` returned.
-            rows: whose it is if it does not say so: earlier releases kept no rows, told every sort at once, and
-                counted quiet windows of the whole incident.
-            quiet: that count.
-            bins: how many the evidence has.
-        """
-        rows = snapshot.get("rows", rows)
+    def restored(cls, snapshot: Mapping[str, Any], bins: int) -> "Recovery":
+        """Take up a snapshot of evidence with so many bins. Raises `ValueError` if its parts do not fit together."""
+        rows = snapshot["rows"]
         shape = (len(rows), bins)
-        found = cls(rows, snapshot["likeness"].reshape(shape), np.ones(shape, dtype=np.bool_))
-        if "told" in snapshot:
-            found.told = snapshot["told"].reshape(shape) != 0
+        found = cls(rows, snapshot["likeness"].reshape(shape), snapshot["told"].reshape(shape) != 0)
         found._log_b = snapshot["log_b"].reshape(len(rows)).copy()
-        found._quiet = snapshot.get("quiet", np.full(len(rows), quiet, dtype=np.int64)).reshape(len(rows)).copy()
+        found._quiet = snapshot["quiet"].reshape(len(rows)).copy()
         return found

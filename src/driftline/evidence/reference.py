@@ -74,7 +74,7 @@ class Reference:
     value_spread: Dispersion = field(default_factory=lambda: _unmeasured(0))
     quality_spread: Dispersion = field(default_factory=lambda: _unmeasured(0))
     lags: Ints = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
-    """See `dependence.lag_correlations`; no scale was measured in references of an earlier release."""
+    """See `dependence.lag_correlations`."""
     calibration: Calibration | None = None
     season_ms: int = 0
     """Windows are compared with the same phase of seasons of this length; 0 for none."""

@@ -17,7 +17,6 @@ keeps it an e-value, where φ is such that the reference's own worst run says no
 One total alone tells a *steep* change: see `Volume.is_steep`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -177,10 +176,9 @@ class VolumeEvidence:
         """Begin anew."""
         self.log_r[:] = -np.inf
 
-    def restore(self, held: Mapping[str, Floats], name: str) -> None:
-        """Take up what was stored of it, if it is of as many alternatives."""
-        if name in held and held[name].shape == self.log_r.shape:
-            self.log_r = held[name].astype(np.float64)
+    def restore(self, log_r: Floats) -> None:
+        """Take up what was stored of it. Raises `ValueError` if it is of other alternatives."""
+        self.log_r = log_r.astype(np.float64).reshape(self.log_r.shape)
 
 
 def _far(total: float, median: float) -> float:

@@ -20,8 +20,7 @@ from driftline.formats.shapes import (
     kind_of,
 )
 
-VERSION = 2
-"""1 had no names that were let go."""
+VERSION = 1
 MAX_EXTRA_FIELDS = 256
 """Fields outside features, prediction and latency that a shape learns to expect. More are decoded slowly."""
 
@@ -163,15 +162,7 @@ class EventShape(Shape):
         shape._paths = {
             path for name in BODY if name in shape.root.children for path in _below(shape.root.children[name], name)
         }
-        shape._watch_what_is_known_of_code()
         return shape
-
-    def _watch_what_is_known_of_code(self) -> None:
-        """Watch the tag that an earlier release only decoded."""
-        tags = self.root.children.get(CODE[0])
-        node = tags.children.get(CODE[1]) if tags is not None else None
-        if node is not None and not self.watch(CODE_VERSION):
-            node.beyond = node.kinds
 
 
 def pack_shapes(shapes: Iterable[EventShape]) -> bytes:
@@ -181,7 +172,7 @@ def pack_shapes(shapes: Iterable[EventShape]) -> bytes:
 
 def unpack_shapes(blob: bytes, limits: Limits, tags_of: Callable[[str], tuple[str, ...]]) -> dict[str, EventShape]:
     """Return stored shapes by model. Raises `StateCorrupt`, or what a wrong value causes."""
-    shapes = [EventShape.decode(data, limits, tags_of(data[0])) for data in unpack(blob, "shapes", (1, VERSION)).value]
+    shapes = [EventShape.decode(data, limits, tags_of(data[0])) for data in unpack(blob, "shapes", (VERSION,)).value]
     return {shape.model: shape for shape in shapes}
 
 

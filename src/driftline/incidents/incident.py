@@ -139,8 +139,6 @@ class Incident(msgspec.Struct):
     summary: str
     detections: list[dict[str, str | int]] = []
     resolved: Time | None = None
-    quiet: int = 0
-    """Windows since one last spoke against the reference, in state of before each signal had its own count."""
     began: int | None = None
     """Start of the window with which the change most likely began (epoch milliseconds)."""
     level: str | None = None
@@ -150,8 +148,7 @@ class Incident(msgspec.Struct):
     false_alarms: FalseAlarms | None = None
     """None where nothing random opened it."""
     group: str = ""
-    """The consumer group that found it; "" in state of before groups were told apart, whose incidents keep their ids.
-    """
+    """The consumer group that found it."""
     others: int = 0
     """Signals that moved too, beyond those listed."""
     update: Update | None = None
@@ -160,8 +157,7 @@ class Incident(msgspec.Struct):
     @property
     def fingerprint(self) -> str:
         """The same for all incidents of one kind and subject in a group: alerts are keyed by it."""
-        named = (self.group,) if self.group else ()
-        return digest(*named, self.subject.model, self.subject.version, self.subject.segment, self.kind.value)
+        return digest(self.group, self.subject.model, self.subject.version, self.subject.segment, self.kind.value)
 
     @property
     def id(self) -> str:

@@ -191,15 +191,12 @@ class PaneMerger:
         self._writes = {}
         blobs = [[key, [waiting.blob for waiting in held]] for key, held in self._waiting.items()]
         counters = [self.counters.records, self.counters.repeated, self.counters.supplements]
-        expected = self.expected
-        told = expected.get(FIRST_TOPIC, 0) if expected.keys() <= {FIRST_TOPIC} else expected
-        return [self.sources, told, self.mark, counters, blobs, self._next_blob], writes
+        return [self.sources, self.expected, self.mark, counters, blobs, self._next_blob], writes
 
     def restore(self, described: Any, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint. Raises `StateCorrupt`, or what a wrong value causes."""
         state = msgspec.convert(described, _Stored)
-        self.sources, told, self.mark, counters, waiting, self._next_blob = state
-        self.expected = told if isinstance(told, dict) else {FIRST_TOPIC: told}
+        self.sources, self.expected, self.mark, counters, waiting, self._next_blob = state
         self.counters = MergeCounters(*counters)
         for key, names in waiting:
             held = []
@@ -225,7 +222,7 @@ _SOME = msgspec.Meta(min_length=1)
 _Key = tuple[Time, Time, str]
 _Stored = tuple[
     dict[Count, Source],
-    Count | dict[Count, Count],
+    dict[Count, Count],
     Mark,
     tuple[Count, Count, Count],
     list[tuple[_Key, Annotated[list[str], _SOME]]],

@@ -36,8 +36,7 @@ from driftline.sketches.group import ROLES, SignalRole, exact_categories
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
 
-VERSION = 3
-"""1 had no sample of event ids, 2 no cells that keys say all of."""
+VERSION = 1
 MAX_MERGED = 2_000_000
 """Buckets of a chunk, some 20 MB, beyond which it is left as it is: a commit has to stay below 64 MiB."""
 ROWS_A_LAYOUT, ROWS_WAITING = 4_000, 40_000
@@ -299,7 +298,7 @@ class OpenPanes:
         self, described: Any, blobs: Mapping[str, bytes], shapes: Mapping[str, Shape], naming: Callable[[str], Naming]
     ) -> dict[int, str]:
         """Take up a checkpoint. Returns the categories' names. Raises `StateCorrupt`, or what a wrong value causes."""
-        self._next_handle, self._next_chunk, groups, chunks = msgspec.convert(described[:4], _Stored)
+        self._next_handle, self._next_chunk, groups, chunks, stored, heard = msgspec.convert(described, _Stored)
         names: dict[int, str] = {}
         naming = cache(naming)
         for group in groups:
@@ -318,7 +317,7 @@ class OpenPanes:
         handles: Ints = np.array([group.handle for group in order], dtype=np.int64)
         signals: Ints = np.array([len(naming(group.model).signals) for group in order], dtype=np.int64)
         for name in chunks:
-            found = unpack(blobs[name], "cells", (1, 2, VERSION))
+            found = unpack(blobs[name], "cells", (VERSION,))
             self._repeats.restore(name, found.arrays, handles)
             names.update(msgspec.convert(found.value, dict[int, str]))
             cells = self._cut(unpack_cells(found.arrays), handles, inside=True)
@@ -329,10 +328,7 @@ class OpenPanes:
         counted = [cells.ids // GROUP_STEP for cells in self._chunks.values()]
         if not np.isin(handles, np.concatenate([*counted, handles[:0]])).all():
             raise corrupt("cells", "nothing was counted in an open group")
-        if len(described) == 4:
-            self._add_all_events(naming)
-        stored = list(itertools.chain.from_iterable(msgspec.convert(described[4:5], list[list[str]])))
-        for model, codes in msgspec.convert(described[5] if described[5:] else {}, _StoredHeard).items():
+        for model, codes in heard.items():
             _hear(self._heard, model, *codes)
         if len(set(stored)) != len(stored):
             raise corrupt("summarise", "rows that wait are listed twice")
@@ -341,25 +337,6 @@ class OpenPanes:
             names.update(known_names)
             self._waiting.restored(rows)
         return names
-
-    def _add_all_events(self, naming: Callable[[str], Naming]) -> None:
-        """Take up what release 0.1.0 stored: it did not count all events of a model that has segments.
-
-        The segments of the first tag hold every event once.
-        """
-        moved: dict[int, int] = {}
-        for group in list(self._groups.values()):
-            known = naming(group.model)
-            if known.tags and known.segments[group.segment].startswith(f"{known.tags[0]}="):
-                place = (group.place >> SEGMENT_BITS) << SEGMENT_BITS | ALL
-                moved[group.handle] = self._handle(group.model, place, group.length)
-        sources: Ints = np.array(sorted(moved), dtype=np.int64)
-        targets: Ints = np.array([moved[handle] for handle in sources.tolist()], dtype=np.int64)
-        for cells in self._chunks.values():
-            part = self._cut(cells, sources, inside=True)
-            if len(part):
-                target = targets[np.searchsorted(sources, part.ids // GROUP_STEP)]
-                self.take(part.renamed(target * GROUP_STEP + part.ids % GROUP_STEP))
 
 
 def _ranges(ids: Ints, handles: Sequence[int]) -> Ints:
@@ -384,4 +361,4 @@ def _present(codes: Ints) -> list[int]:
 
 _StoredHeard = dict[str, tuple[list[Count], list[Count]]]
 _NextHandle = Annotated[int, msgspec.Meta(ge=0, le=MAX_HANDLES // 2)]  # as many are left as were ever given
-_Stored = tuple[_NextHandle, Count, list[OpenGroup], list[str]]
+_Stored = tuple[_NextHandle, Count, list[OpenGroup], list[str], list[str], _StoredHeard]

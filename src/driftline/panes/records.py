@@ -16,23 +16,19 @@ import numpy as np
 
 from driftline.codec import LAST, Count, Mark, Span, Time, corrupt, pack, unpack
 from driftline.panes.sources import topic_and_partition
-from driftline.sketches.cells import Cells, concatenated
+from driftline.sketches.cells import Cells
 from driftline.sketches.group import EVENTS, ROLES, GroupSketch, exact_categories
 from driftline.sketches.keys import Ints
 from driftline.sketches.packing import pack_cells, unpack_cells
 
 VERSION = 1
-PANE_VERSION = 3
-"""1 knew no cells that keys say all of, and put what stands beside the events' content into arrays of its own. 2 sent
-each pane once."""
+PANE_VERSION = 1
 PANE = "pane"
 WATERMARK = "watermark"
 REBASE = "rebase"
 SKIP = "skip"
 _KIND_AT = 15
 """Where `pack` writes the kind: after its prefix (9 bytes), the header's length (4) and two bytes of MessagePack."""
-_BESIDE = "beside/"
-"""What the names of those arrays began with."""
 GROUP_STEP = 1 << 14
 """In a record, the cells of group i have ids from i * GROUP_STEP; enough for 4,096 signals."""
 
@@ -77,7 +73,7 @@ class PaneRecord:
         """Return the record's value. Undone by `decode_record`."""
         value = [
             self.source, self.sources, self.model, self.start, self.length, self.part, self.parts,
-            self.groups, self.signals, self.categories, (), self.flushes,
+            self.groups, self.signals, self.categories, self.flushes,
         ]  # fmt: skip
         return pack(PANE, PANE_VERSION, value, pack_cells(self.cells))
 
@@ -125,8 +121,7 @@ class _Pane(msgspec.Struct, frozen=True, array_like=True):
     groups: tuple[Group, ...]
     signals: tuple[str, ...]
     categories: dict[int, str]
-    beside: tuple[str, ...] = ()
-    flushes: Count = 0
+    flushes: Count
 
 
 class Rebase(msgspec.Struct, frozen=True, array_like=True):
@@ -186,16 +181,9 @@ def decode_record(data: bytes) -> PaneRecord | Watermark:
     if data.startswith(WATERMARK.encode(), _KIND_AT):
         found = unpack(data, WATERMARK, (VERSION,))
         return _convert(found.value, Watermark)
-    found = unpack(data, PANE, (1, 2, PANE_VERSION))
+    found = unpack(data, PANE, (PANE_VERSION,))
     pane = _convert(found.value, _Pane)
-    beside = {name.removeprefix(_BESIDE): array for name, array in found.arrays.items() if name.startswith(_BESIDE)}
-    cells = unpack_cells(found.arrays)
-    signals = pane.signals + pane.beside
-    if beside:
-        joined = concatenated([cells, unpack_cells(beside)])
-        cells = joined.take(np.argsort(joined.ids, kind="stable"))
-        if (np.diff(cells.ids) <= 0).any():
-            raise corrupt(PANE, "a cell is there twice")
+    cells, signals = unpack_cells(found.arrays), pane.signals
     if len(cells) and int(cells.ids[-1]) >= len(pane.groups) * GROUP_STEP:
         raise corrupt(PANE, "a cell belongs to no group")
     if len(cells) and int((cells.ids % GROUP_STEP // ROLES).max()) >= len(signals):

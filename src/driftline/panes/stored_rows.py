@@ -11,17 +11,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.codec import Array, Span, Unpacked, corrupt, pack, unpack
+from driftline.codec import Array, Span, corrupt, pack, unpack
 from driftline.columns.shape import Shape
 from driftline.compiled import compiled, signed
-from driftline.panes.rows import Rows, joined, oddities_of
-from driftline.sketches.buckets import ODDITY_KEYS, number_keys_into
+from driftline.panes.rows import Rows, joined
+from driftline.sketches.buckets import ODDITY_KEYS
 from driftline.sketches.group import ROLES, SignalRole
-from driftline.sketches.keys import KEY_BITS, NO_KEY, Floats, Ints
+from driftline.sketches.keys import KEY_BITS, NO_KEY, Ints
 
-VERSION: Final = 3
-"""1 stored numbers as float64 and each category's key in 8 bytes, and did not say how events came. 2 had no
-dictionaries."""
+VERSION: Final = 1
 FEW: Final = 256
 """Keys of a dictionary."""
 _LOW_BITS: Final = 32
@@ -96,22 +94,19 @@ def pack_rows(pieces: Sequence[Rows], categories: Mapping[int, str]) -> bytes:
 
 def unpack_rows(blob: bytes, name: str, shapes: Mapping[str, Shape]) -> tuple[Rows, dict[int, str]]:
     """Undo `pack_rows`. Returns the rows, and their categories' names. Raises `StateCorrupt`."""
-    found = unpack(blob, "rows", (1, 2, VERSION))
+    found = unpack(blob, "rows", (VERSION,))
     model, pane_ms, names = msgspec.convert(found.value, tuple[str, Span, dict[int, str]])
     shape, arrays = shapes[model], found.arrays
     # Two columns may have one cell: `"prediction": 1` beside `"prediction": {"value": 1}`.
-    cells, keys, chosen = _keys_of_1(found) if found.version == 1 else (found.arrays["cells"], _keys(found), None)
+    cells, keys = arrays["cells"], _keys(arrays)
     segments = [arrays[f"segments/{tag}"] for tag in range(len(shape.tags))]
     oddities = arrays["oddity_slots"], arrays["oddity_keys"], arrays["oddity_rows"]
-    size = keys.shape[1]
-    ids = arrays["ids"] if found.version > 1 else np.full(len(arrays["times"]), -1)
+    ids, size = arrays["ids"], keys.shape[1]
     sound = (
-        0 < len(arrays["times"]) == (size if chosen is None else len(chosen))
-        and len(ids) == len(arrays["times"])
+        0 < len(arrays["times"]) == len(ids) == size
         and arrays["times"].dtype == ids.dtype == np.int64
         and all(len(codes) == size for codes in (arrays["versions"], *segments))
         and len({len(array) for array in oddities}) == 1
-        and (chosen is None or _within(chosen, size))
         and bool((arrays["times"] >= 0).all())
         and _within(cells, len(shape.signals) * ROLES)
         and bool((cells % ROLES != SignalRole.ODDITIES).all())
@@ -123,20 +118,16 @@ def unpack_rows(blob: bytes, name: str, shapes: Mapping[str, Shape]) -> tuple[Ro
     if not sound:
         raise corrupt(name, "its rows contradict each other")
     versions = arrays["versions"]
-    if chosen is not None:
-        oddities = oddities_of(chosen, *oddities, size)
-        keys, versions, segments = keys[:, chosen], versions[chosen], [codes[chosen] for codes in segments]
     if not _within(versions, len(shape.versions)) or not all(_within(codes, len(shape.segments)) for codes in segments):
         raise corrupt(name, "a row has a version or segment without name")
     return Rows(shape, cells, keys, versions, segments, *oddities, arrays["times"], ids, pane_ms, name), names
 
 
-def _keys(found: Unpacked) -> Ints:
+def _keys(arrays: Mapping[str, Array]) -> Ints:
     """Return the keys of stored rows. Raises `ValueError` or `IndexError` where lengths contradict each other."""
-    arrays = found.arrays
     size, columns = len(arrays["versions"]), len(arrays["cells"])
     keys: Ints = np.empty((columns, size), dtype=np.int64)
-    narrow: Ints = arrays["narrow"] if found.version > 2 else np.zeros(0, dtype=np.int64)
+    narrow: Ints = arrays["narrow"]
     wide = np.setdiff1d(np.arange(columns), narrow)
     whole = arrays["high"].astype(np.int64) << _LOW_BITS | arrays["low"].astype(np.int64)
     whole[whole == NO_KEY] = -1
@@ -147,18 +138,6 @@ def _keys(found: Unpacked) -> Ints:
         for column, dictionary, row_codes in zip(narrow.tolist(), dictionaries, codes, strict=True):
             keys[column] = dictionary[row_codes]
     return keys
-
-
-def _keys_of_1(found: Unpacked) -> tuple[Ints, Ints, Ints]:
-    """Return the cells and keys of rows of version 1, and which rows are to be counted."""
-    arrays = found.arrays
-    size = len(arrays["versions"])
-    numbers: Floats = arrays["numbers"].reshape(len(arrays["number_slots"]), size)
-    categories = arrays["categories"].reshape(len(arrays["category_cells"]), size)
-    keys: Ints = np.empty((len(numbers), size), dtype=np.int64)
-    number_keys_into(numbers, numbers.view(np.int64), np.arange(size), keys)
-    cells = np.concatenate([arrays["number_slots"] * ROLES + SignalRole.NUMBERS, arrays["category_cells"]])
-    return cells, np.concatenate([keys, categories]), arrays["rows"]
 
 
 def _within(numbers: Any, below: int, *, least: int = 0) -> bool:

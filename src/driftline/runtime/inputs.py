@@ -14,7 +14,7 @@ from driftline.errors import OffsetLost
 from driftline.state.api import TaskId
 
 INPUTS = "inputs"
-"""The blob in which they are stored, beside those of the stage. State of before there was one has none."""
+"""The blob in which they are stored, beside those of the stage."""
 VERSION = 1
 
 

@@ -9,7 +9,7 @@ from driftline.incidents.incident import digest
 from driftline.runtime.rebasing import stored_references
 from driftline.runtime.stage_names import JUDGE
 from driftline.state.api import Store
-from driftline.tasks.judge import READ_SUBJECTS
+from driftline.tasks.judge import SUBJECT_VERSION
 from driftline.tasks.prepared_reference import PreparedReference
 from driftline.tasks.shown import Shown, show
 from driftline.tasks.stored import StoredSubject, last_counted
@@ -25,7 +25,7 @@ def last_windows(store: Store, group: str, subjects: Sequence[SubjectView]) -> l
             name = digest(each.model, each.version, each.segment)
             for blob in store.read(info.task, f"subject/{name}").values():
                 with corrupt_if_it_fails("subject"):
-                    held = unpack(blob, "subject", READ_SUBJECTS)
+                    held = unpack(blob, "subject", (SUBJECT_VERSION,))
                     stored = msgspec.convert(held.value, StoredSubject)
                     if stored.reference in references:
                         watched = PreparedReference.of(references[stored.reference])

@@ -73,7 +73,7 @@ def pack_cells(cells: Cells) -> dict[str, Array]:
 
 
 def unpack_cells(arrays: Mapping[str, NDArray[Any]]) -> Cells:
-    """Undo `pack_cells`, also that of before there was a PLAIN. Raises `StateCorrupt` for what cannot be sketches."""
+    """Undo `pack_cells`. Raises `StateCorrupt` for what cannot be sketches."""
     classes = [_class_of(arrays, index) for index in CLASSES if f"ids{index}" in arrays]
     if not classes:
         return empty()
@@ -100,7 +100,7 @@ def _class_of(arrays: Mapping[str, NDArray[Any]], index: int) -> list[Ints]:
     """Return the arrays of a class, so far sound that its buckets can be gone through."""
     try:
         ids, shifts, sizes, keys = (arrays[f"{name}{index}"] for name in ("ids", "shifts", "sizes", "keys"))
-        high = arrays.get(f"high{index}", np.zeros(0, dtype=np.uint8))
+        high = arrays[f"high{index}"] if index >= WIDE else np.zeros(0, dtype=np.uint8)
         if index != PLAIN:
             counts, offsets = arrays[f"counts{index}"], arrays[f"offsets{index}"]
         else:
@@ -112,23 +112,23 @@ def _class_of(arrays: Mapping[str, NDArray[Any]], index: int) -> list[Ints]:
         raise corrupt("sketches", f"array {error} is missing") from None
     if any(array.dtype != np.int64 for array in (ids, shifts, sizes, counts, offsets)):
         raise corrupt("sketches", "an array is not of int64")
-    if keys.dtype not in (np.int64, np.uint32) or high.dtype != np.uint8:
-        raise corrupt("sketches", "keys are not of int64, nor of uint32 and uint8")
+    if keys.dtype != np.uint32 or high.dtype != np.uint8:
+        raise corrupt("sketches", "keys are not of uint32 and uint8")
     sound = (
         len(ids) == len(shifts) == len(sizes) > 0
         and sizes.min() > 0
         and len(keys) == len(counts) == len(offsets) == sizes.sum(dtype=np.float64)
-        and len(high) in (0, len(keys))
+        and len(high) == (len(keys) if index >= WIDE else 0)
         and shifts.min() >= 0
         and shifts.max() <= KEY_BITS
         and ids.min() >= 0
     )
     if not sound:
         raise corrupt("sketches", "the arrays' lengths or values contradict each other")
-    keys = keys.astype(np.int64, copy=False)
+    whole: Ints = keys.astype(np.int64)
     if len(high):
-        keys = keys + (high.astype(np.int64) << _LOW_BITS)
-    return [ids, shifts, sizes, keys, counts, offsets]
+        whole += high.astype(np.int64) << _LOW_BITS
+    return [ids, shifts, sizes, whole, counts, offsets]
 
 
 def _counts(size: int, places: NDArray[Any], repeats: NDArray[Any]) -> Ints:

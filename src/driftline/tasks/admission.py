@@ -203,20 +203,11 @@ class Admission:
         return [self.models.held, self.watched, self.unwatched], writes
 
     def restore(self, described: Any, blobs: Mapping[str, bytes], heard: Mapping[Subject, int]) -> None:
-        """Take up a checkpoint, and when each subject was heard of. Of an earlier release, each of them has a place.
+        """Take up a checkpoint, and when each subject was heard of.
 
         Raises `StateCorrupt`, or what a wrong value causes.
         """
-        for subject, time in heard.items():
-            self.groups.held[subject] = time
-        if described is None:
-            for subject, time in sorted(heard.items(), key=lambda item: item[1]):
-                places = self._of.setdefault(subject.model, _OfModel(self._limits))
-                self.models.held[subject.model] = places.versions.held[subject.version] = time
-                if _has_place(subject.segment):
-                    places.segments.held[subject.segment] = time
-                self._touched.add(subject.model)
-            return
+        self.groups.held.update(heard)
         models, self.watched, unwatched = msgspec.convert(described, tuple[dict[str, Time], int, dict[str, int]])
         self.models.held.update(models)
         self.unwatched.update(unwatched)

@@ -84,12 +84,6 @@ class Capacity:
             return [incident]
         return []
 
-    def go_on(self, mark: int) -> None:
-        """Take up incidents of an earlier release: they are over if the window that is open at `mark` has nothing."""
-        for model in self.incidents:
-            size = self._window_of(model)
-            self._windows.setdefault((mark - mark % size + size, model), {})
-
     def snapshot(self) -> Any:
         """Return plain values."""
         return [[[*key, window] for key, window in self._windows.items()], list(self.incidents.values())]

@@ -243,11 +243,9 @@ class Following:
             for name, array in recovery.snapshot().items()
         }
 
-    def restore(self, kind: Kind, evidence: Evidence, view: PreparedReference, held: Mapping[str, Any]) -> None:
+    def restore(self, kind: Kind, evidence: Evidence, held: Mapping[str, Any]) -> None:
         """Take up what was seen of the signals of an open incident."""
-        incident = self.open[kind]
-        rows, bins = _rows(incident, view), evidence.shares.shape[1]
-        self._recoveries[kind] = Recovery.restored(held, rows, incident.quiet, bins)
+        self._recoveries[kind] = Recovery.restored(held, evidence.shares.shape[1])
 
     def _recovery(self, incident: Incident, evidence: Evidence, view: PreparedReference) -> Recovery:
         """Return what was seen of an incident's signals since it opened; it begins now if nothing is known of that."""

@@ -41,23 +41,15 @@ from driftline.tasks.viewing import incident_view, subject_view
 from driftline.tasks.views import JudgeView, PaneCounters, SourceView
 from driftline.tasks.volume import VolumeJudge, Volumes
 
-VERSION = 4
-"""1 knew no supplements. 2 had no places, and told of limits with the dead letters. In 3 each version and segment had a
-number of events of its own, and it knew no releases."""
-SUBJECT_VERSION = 6
-"""1 had no trail of references. 2 compared nothing with how events came, did not note when code was last seen, and had
-other tilts (`evidence.alternatives`). 3 fed charts how far panes are from the reference's mean, whatever panes had
-added to it: they go on from these scores, and learn from now on (`evidence.baseline`). 4 did not say by which layout it
-was counted, and put all categories but ten into one bin. 5 knew no news, counted quiet windows of whole incidents, and
-told what was out of range twice: by its quality and by its drift.
-"""
-READ_SUBJECTS = (1, 2, 3, 4, 5, SUBJECT_VERSION)
+VERSION = 1
+SUBJECT_VERSION = 1
 MAX_SHOWN = 20_000
 """Signals that `status` shows of one task: some 6 MB, written with each checkpoint."""
 MAX_LEARNING = 512 << 20
 """Bytes of slices from which references are being learned. A busy model's of a day are 6 MB."""
 DETECTORS = "detectors"
-"""The blob that says which release of river fed the detectors. State of before there was one has none."""
+"""The blob that says which release of river fed the detectors."""
+DETECTORS_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -433,7 +425,7 @@ class Judge:
         ]
         writes["task"] = pack("judge", VERSION, state, {})
         if self._river != RIVER:
-            writes[DETECTORS] = pack(DETECTORS, 1, RIVER, {})
+            writes[DETECTORS] = pack(DETECTORS, DETECTORS_VERSION, RIVER, {})
             self._river = RIVER
         writes[JudgeView.NAME] = msgspec.json.encode(self.view())
         return writes
@@ -510,27 +502,14 @@ class Judge:
         if not blobs:
             return
         with corrupt_if_it_fails("judge"):
-            found = unpack(blobs["task"], "judge", (1, 2, 3, VERSION))
-            if found.version < 2:
-                _know_supplements(found.value)
-            if found.version < 3:
-                merger, stream, told, ranks, *counts = found.value
-                found.value[:] = [merger, stream, [{}, told], ranks, counts, None, None, True]
-            if found.version < VERSION:
-                found.value[2].append([])
-                found.value.extend([[], []])
-            state = msgspec.convert(found.value, _Stored)
+            state = msgspec.convert(unpack(blobs["task"], "judge", (VERSION,)).value, _Stored)
             merger, stream, silences, ranks, counts, admission, capacity, self._tells_of_models, *traffic = state
             self._unreadable, self._windows, self._late = counts
             self._merger.restore(merger, blobs)
             self._stream.restore(stream)
-            if capacity is not None:
-                self._capacity.restore(capacity)
-            else:
-                self._capacity.go_on(self._merger.mark)
+            self._capacity.restore(capacity)
             self._skips.restore(blobs)
-            if DETECTORS in blobs:
-                self._river = msgspec.convert(unpack(blobs[DETECTORS], DETECTORS, (1,)).value, str)
+            self._river = msgspec.convert(unpack(blobs[DETECTORS], DETECTORS, (DETECTORS_VERSION,)).value, str)
             self._ranks = {(model, version): rank for model, version, rank in ranks}
             for name in sorted(blobs):
                 if name.startswith("subject/"):
@@ -547,7 +526,7 @@ class Judge:
                 self._compare_pace(model)
 
     def _restore_subject(self, name: str, blobs: Mapping[str, bytes]) -> None:
-        found = unpack(blobs[f"subject/{name}"], "subject", READ_SUBJECTS)
+        found = unpack(blobs[f"subject/{name}"], "subject", (SUBJECT_VERSION,))
         value = msgspec.convert(found.value, StoredSubject)
         subject = value.subject
         if name != digest(*subject_parts(subject)):
@@ -563,16 +542,6 @@ class Judge:
 
 
 _Stored = tuple[Any, Any, Any, list[tuple[str, str, Count]], tuple[Count, Count, Count], Any, Any, bool, list[str], Any]
-
-
-def _know_supplements(state: Any) -> None:
-    """Make state of version 1 one of version 2: its sources sent each pane once, and what came late was dropped."""
-    sources, _, _, counters, *_ = state[0]
-    for source in sources.values():
-        source[3] = {model: [0, *place] for model, place in source[3].items()}
-        source.append(source[1])
-    state.append(counters[2])
-    state.insert(2, [])
 
 
 def subject_parts(subject: Subject) -> tuple[str, str, str]:

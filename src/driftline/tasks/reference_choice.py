@@ -157,7 +157,7 @@ class References:
         blobs: Mapping[str, bytes],
     ) -> None:
         """Take up a subject's snapshot with its reference, or with the file that the configuration now names."""
-        address, overruled = value.reference, value.trail.given if value.trail is not None else ""
+        address, overruled = value.reference, value.given
         given = rules.reference(judge.subject.version, judge.subject.segment)
         if given is not None and given.address not in (address, overruled):
             judge.restore(value, arrays, self._prepared(given))

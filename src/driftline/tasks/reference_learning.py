@@ -26,8 +26,7 @@ SEASONAL_SLICES = 672
 
 MIN_SLICES = 8
 """Slices to which a learner is not asked to go below, however little room there is."""
-SLICE_VERSION = 2
-"""1 knew no cells that keys say all of."""
+SLICE_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Packed:
 
 
 def _unpacked(data: bytes) -> GroupSketch:
-    found = unpack(data, "slice", (1, SLICE_VERSION))
+    found = unpack(data, "slice", (SLICE_VERSION,))
     signals, categories = msgspec.convert(found.value, tuple[tuple[str, ...], dict[int, str]])
     cells: Cells = unpack_cells(found.arrays)
     if signals[:1] != (EVENTS,) or len(set(signals)) != len(signals):

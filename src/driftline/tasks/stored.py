@@ -16,25 +16,6 @@ from driftline.tasks.prepared_reference import PreparedReference
 from driftline.tasks.shown import Counted
 
 
-class Trail(msgspec.Struct, frozen=True):
-    """Where a subject's reference comes from, and what else is known of its past."""
-
-    history: list[Adoption]
-    given: str
-    learning: bool
-    rule: LearnRule
-    codes: dict[str, Time]
-    turned: dict[int, Time] = {}
-    codes_last: dict[str, Time] = {}
-    news: list[News] = []
-    """Of each window."""
-    layout: str = ""
-    """By which its windows and evidence were counted; "" in what earlier releases wrote."""
-    held: dict[int, Count] = {}
-    last_news: News | None = None
-    """Of the window that was judged last."""
-
-
 class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The plain values of a snapshot."""
 
@@ -45,13 +26,21 @@ class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown
     since: Time
     slice_ms: Span
     slices: list[Time]
-    windows: list[tuple[Time, Count, Time]]
+    windows: list[tuple[tuple[Time, Count, Time], News | None]]
     incidents: list[Incident]
     last_window: Window | None
+    last_news: News | None
     detectors: list[tuple[str, str, Fed]]
-    silent: dict[int, Count]
     heard: Time
-    trail: Trail | None = None
+    history: list[Adoption]
+    given: str
+    learning: bool
+    rule: LearnRule
+    codes: dict[str, Time]
+    codes_last: dict[str, Time]
+    turned: dict[int, Time]
+    layout: str
+    """By which its windows and evidence were counted; "" while a reference is being learned."""
 
 
 def under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,11 +49,11 @@ def under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def last_counted(stored: StoredSubject, arrays: Mapping[str, Any], watched: PreparedReference) -> Counted | None:
-    """Return the window that was judged last; None where none was, or by a release that did not store it.
+    """Return the window that was judged last; None where none was.
 
     Raises `StateCorrupt` where it does not fit its reference.
     """
-    vector, news = arrays.get("last"), None if stored.trail is None else stored.trail.last_news
+    vector, news = arrays.get("last"), stored.last_news
     if vector is None or news is None or stored.last_window is None:
         return None
     if vector.dtype != np.int64 or len(vector) != watched.projection.width:

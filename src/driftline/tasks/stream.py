@@ -93,16 +93,11 @@ class StreamJudge:
 
     def snapshot(self) -> Any:
         """Return plain values."""
-        return [self._windows, [self.incident] if self.incident is not None else []]
+        return [self._windows, self.incident]
 
     def restore(self, value: Any) -> None:
-        """Take up a snapshot; one of an earlier release may hold an incident about limits, too."""
-        self._windows, incidents = msgspec.convert(value, tuple[dict[Time, dict[str, Count]], list[Incident]])
-        for incident in incidents:
-            if incident.kind is Kind.CAPACITY:
-                self._capacity.incidents[""] = incident
-            else:
-                self.incident = incident
+        """Take up a snapshot."""
+        self._windows, self.incident = msgspec.convert(value, tuple[dict[Time, dict[str, Count]], Incident | None])
 
 
 _STREAM = Subject("", "", "")

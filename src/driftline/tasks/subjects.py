@@ -36,7 +36,7 @@ from driftline.tasks.prepared_reference import PreparedReference, rounded, round
 from driftline.tasks.reference_learning import Learner
 from driftline.tasks.seen import SeenWindow
 from driftline.tasks.shown import Counted
-from driftline.tasks.stored import StoredSubject, Trail, last_counted, under
+from driftline.tasks.stored import StoredSubject, last_counted, under
 
 OWN_KINDS = tuple(kind for kind in KIND_SHARES if kind is not Kind.VOLUME)
 """Kinds of a version or a segment. How many events there are is a matter of the whole model (see `volume`)."""
@@ -250,9 +250,6 @@ class SubjectJudge:
     def close(self, time: int) -> list[Incident]:
         """Judge the windows that end now. Returns the incidents that changed."""
         changed: list[Incident] = []
-        if Kind.VOLUME in self.following.open:  # of an earlier release
-            at = Window(self.heard, self.heard, 0)
-            changed.append(self.following.close(Kind.VOLUME, at, "volume is judged for the whole model now"))
         for key in sorted(key for key in self._windows if key[0] <= time):
             vector, news, (_, index, start) = self._windows.pop(key), self._news.pop(key, News()), key
             changed.extend(self._judge(vector, news, start, self._rules.windows[index][0]))
@@ -358,25 +355,20 @@ class SubjectJudge:
             self._since,
             self.learner.slice_ms,
             sorted(self.learner.slices),
-            list(self._windows),
+            [(key, self._news.get(key)) for key in self._windows],
             list(self.following.open.values()),
             self.last_window,
+            None if self.last is None else self.last.news,
             [(detector.name, detector.signal, detector.snapshot()) for detector in self._detectors],
-            {},
             self.heard,
-            Trail(
-                self.history,
-                self.given,
-                self.learning,
-                self.learner.rule,
-                self.codes.since,
-                dict(self._turned),
-                self.codes.last,
-                [self._news.get(key, News()) for key in self._windows] if self._news else [],
-                self.watched.projection.layout if self.watched else "",
-                {},
-                None if self.last is None else self.last.news,
-            ),
+            self.history,
+            self.given,
+            self.learning,
+            self.learner.rule,
+            self.codes.since,
+            self.codes.last,
+            dict(self._turned),
+            self.watched.projection.layout if self.watched else "",
         )
         return value, arrays
 
@@ -386,18 +378,9 @@ class SubjectJudge:
         Windows and evidence of sizes that are no longer asked for are let go. Raises `StateCorrupt`, or what a wrong
         value causes.
         """
-        self.learner.slice_ms = stored.slice_ms
-        if stored.trail is not None:
-            trail = stored.trail
-            self.history, self.given, self.learning = trail.history, trail.given, trail.learning
-            self.learner.rule = trail.rule
-            self.codes = CodeVersions(self._rules.longest_window, trail.codes, trail.codes_last)
-        else:  # of a release that kept no trail
-            self.learning = not stored.reference
-            if watched is not None:
-                origin = Origin.LEARNED if watched.reference.learned else Origin.FILE
-                reference = watched.reference
-                self.history = [Adoption(stored.since, origin, reference.address, reference.events)]
+        self.history, self.given, self.learning = stored.history, stored.given, stored.learning
+        self.learner.slice_ms, self.learner.rule = stored.slice_ms, stored.rule
+        self.codes = CodeVersions(self._rules.longest_window, stored.codes, stored.codes_last)
         self.following.open = {held.kind: held for held in stored.incidents}
         self.last_window, self.heard = stored.last_window, stored.heard
         if watched is None:
@@ -405,48 +388,41 @@ class SubjectJudge:
         self.watch(watched, stored.since)
         if watched.reference.address != stored.reference:
             return
-        layout = stored.trail.layout if stored.trail is not None else ""
-        if layout == watched.projection.layout if layout else not watched.projection.grouped:
-            self._restore_counted(stored, arrays, watched, layout)
+        if stored.layout == watched.projection.layout:
+            self._restore_counted(stored, arrays, watched)
             self.last = last_counted(stored, arrays, watched)
         else:  # counted by a release that had other bins: what is open now is not whole
             self._since = self.heard
         fed = {(name, signal): held for name, signal, held in stored.detectors}
         self._detectors = self._make_detectors(list(dict.fromkeys(held.signal for held in self._detectors)), fed)
 
-    def _restore_counted(
-        self, stored: StoredSubject, arrays: Mapping[str, Any], watched: PreparedReference, layout: str
-    ) -> None:
-        """Take up windows and evidence; where no layout is known, only evidence of as many bins as today's."""
-        for number, key in enumerate(stored.windows):
+    def _restore_counted(self, stored: StoredSubject, arrays: Mapping[str, Any], watched: PreparedReference) -> None:
+        """Take up windows and evidence."""
+        for number, (key, news) in enumerate(stored.windows):
             vector: Ints = arrays[f"window/{number}"]
             if vector.dtype != np.int64 or len(vector) != watched.projection.width:
                 raise corrupt("subject", f"a window of {self.subject} does not fit its reference")
             if self._is_asked_for(key):
                 self._windows[key] = vector
-                if stored.trail is not None and stored.trail.news:
-                    self._news[key] = stored.trail.news[number]
-        for size, start in (stored.trail.turned if stored.trail is not None else {}).items():
+                if news is not None:
+                    self._news[key] = news
+        for size, start in stored.turned.items():
             if size in {each for each, _ in self._rules.windows}:
                 self._turn(size, start)
         for (size, kind), evidence in self._evidence.items():
-            self._onsets[size, kind].restore(under(f"onset/{size}/{kind}/", arrays))
             held = under(f"evidence/{size}/{kind}/", arrays)
             if any(array.dtype != np.float64 or not (array < np.inf).all() for array in held.values()):
                 raise corrupt("subject", f"the evidence of {self.subject} holds what is no number")
             if (held.get("past", np.zeros(1)) < 0).any():
                 raise corrupt("subject", f"the evidence of {self.subject} remembers less than nothing")
-            if held and (layout or evidence.fits(held)):
+            if held:
                 evidence.restore(held)
+                self._onsets[size, kind].restore(under(f"onset/{size}/{kind}/", arrays))
         for kind, incident in self.following.open.items():
             size = incident.window.size
             weighed, seen_since = self._evidence.get((size, kind)), under(f"recovery/{kind}/", arrays)
-            if (
-                weighed is not None
-                and seen_since
-                and (layout or weighed.fits(under(f"evidence/{size}/{kind}/", arrays)))
-            ):
-                self.following.restore(kind, weighed, watched, seen_since)
+            if weighed is not None and seen_since:
+                self.following.restore(kind, weighed, seen_since)
 
     def _is_asked_for(self, window: tuple[int, int, int]) -> bool:
         """Tell whether a stored window is one of those that the rules of today make."""

@@ -40,10 +40,7 @@ from driftline.sketches.group import ROLES, Oddity, SignalRole
 from driftline.sketches.keys import Bools, Ints
 from driftline.tasks.event_time import NEVER, EventTime
 
-TASK_VERSION = 6
-"""1 had no rows that wait, and did not count all events beside their segments. 2 did not count how events came. In 3 a
-clock moved the watermark, and what came for a pane that had left was late. In 4 each record was one event. 5 gave no
-places back, and named nobody who was beyond a limit."""
+TASK_VERSION = 1
 STREAM = ""
 """The stream itself is watched as a model of this name (no event can have it): every record is one of its events."""
 FATE = 1
@@ -398,16 +395,7 @@ class Summarise:
         if not blobs:
             return
         with corrupt_if_it_fails(f"summarise {self._source}"):
-            found = unpack(blobs["task"], "summarise", (1, 2, 3, 4, 5, TASK_VERSION))
-            if found.version < 4:
-                _, newest, told, position, before, *rest = found.value
-                before = [[FATE, Reason(int(reason)).label, number] for reason, number in before.items()]
-                found.value[:] = [[newest], told, [1, -1], position, before, *rest]
-            if found.version < 5:
-                found.value[5].append(found.value[5][1])
-            if found.version < TASK_VERSION:
-                found.value.extend([NEVER, {}])
-            state = msgspec.convert(found.value, _Stored)
+            state = msgspec.convert(unpack(blobs["task"], "summarise", (TASK_VERSION,)).value, _Stored)
             self._event_time, self._told, flushed, self.position, before, counters, panes, *given = state
             self._flushes, self._resting_since = flushed
             self._before = Counter({(slot, fact): number for slot, fact, number in before})

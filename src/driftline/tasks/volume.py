@@ -38,6 +38,7 @@ from driftline.tasks.model_rules import LearnRule, ModelRules
 from driftline.tasks.prepared_reference import rounded
 from driftline.tasks.reference_learning import longer_slice
 from driftline.tasks.silence import Usual, usual_pace
+from driftline.tasks.stored import under
 
 VERSION = 1
 MAX_SLICES = 4_096
@@ -68,6 +69,8 @@ class Learnt(msgspec.Struct, array_like=True):
     open: list[tuple[Span, Time, Count]]
     """Windows that are not complete: size, start, events."""
     incident: Incident | None
+    quiet: Count
+    """Windows in a row with as many events as usual, while an incident is open."""
 
 
 class VolumeJudge:
@@ -82,7 +85,7 @@ class VolumeJudge:
         self._learned: dict[int, int] = {}
         self._slice_ms = rules.pane_ms
         self._totals: Totals | None = None
-        self._state = Learnt(model, True, rules.learn, rules.pane_ms, 0, 0, "", "", "", 0, 0, [], [], None)
+        self._state = Learnt(model, True, rules.learn, rules.pane_ms, 0, 0, "", "", "", 0, 0, [], [], None, 0)
         self._open: dict[int, dict[int, int]] = {size: {} for size in self._sizes}
         self._evidence: dict[int, VolumeEvidence] = {}
         self._onsets: dict[int, Onset] = {}
@@ -261,6 +264,7 @@ class VolumeJudge:
             reason=reason,
             false_alarms=promised,
         )
+        self._state.quiet = 0
         for held in self._evidence.values():
             held.reset()
         return self.incident
@@ -271,8 +275,8 @@ class VolumeJudge:
         change = np.log((effects["events_after"] + 0.5) / (effects["events_before"] + 0.5))
         left = np.log((window.count + 0.5) / (volume.usual(window.start) + 0.5))
         back = volume.is_usual(window.count, window.start) and left * np.sign(change) <= abs(change) / 2
-        incident.quiet = incident.quiet + 1 if back else 0
-        if incident.quiet < QUIET_WINDOWS:
+        self._state.quiet = self._state.quiet + 1 if back else 0
+        if self._state.quiet < QUIET_WINDOWS:
             return None
         self._resolve(incident, window)
         incident.summary = f"{incident.subject}: the number of events is usual again."
@@ -318,13 +322,12 @@ class VolumeJudge:
             season = Season(state.season_ms, state.timezone)
             judge._compare(Totals(max(state.pane_ms, 1), starts, counts, season), state.since)
             for size, evidence in judge._evidence.items():
-                evidence.restore(arrays, f"evidence/{size}")
+                if f"evidence/{size}" not in arrays:
+                    continue  # windows of this size were not judged until now
+                evidence.restore(arrays[f"evidence/{size}"])
                 if not (evidence.log_r < np.inf).all():
                     raise corrupt("volume", "its evidence holds what is no number")
-                prefix = f"onset/{size}/"
-                judge._onsets[size].restore(
-                    {name.removeprefix(prefix): each for name, each in arrays.items() if name.startswith(prefix)}
-                )
+                judge._onsets[size].restore(under(f"onset/{size}/", arrays))
         for size, start, events in state.open:
             if size in judge._evidence:
                 judge._open[size][start] = events
