@@ -14,8 +14,8 @@ SOURCE = Path(__file__).parents[1] / "src"
 ROOT = "driftline"
 
 PURE = {
-    *("codec", "columns", "errors", "events", "evidence", "formats", "incidents", "panes", "performance", "sketches"),
-    "tasks",
+    *("codec", "columns", "errors", "events", "evidence", "formats", "incidents", "labels", "panes", "performance"),
+    *("sketches", "tasks"),
 }
 """Packages whose results depend on nothing but their arguments."""
 

@@ -44,6 +44,23 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: float | UnsetType = UNSET
 
 
+class Label(msgspec.Struct, frozen=True, kw_only=True):
+    """The truth about one prediction, by its id. A label of None withdraws what was said before."""
+
+    event_id: str
+    model: str
+    label: str | float | bool | None
+    label_time: Time | UnsetType = UNSET
+    """When the truth was known; a label's place in the stream is when it arrives."""
+    revision: int | UnsetType = UNSET
+    """Of several labels the one with the highest revision counts; of equal ones, the last."""
+    weight: float | UnsetType = UNSET
+    value: float | UnsetType = UNSET
+    """What the outcome is worth."""
+    kind: str | UnsetType = UNSET
+    """Where the label comes from, such as click, chargeback, human review."""
+
+
 def _plain(value: object) -> object:
     """Turn numpy's scalars and arrays, and what looks like them, into Python's."""
     if isinstance(value, float):  # a subclass, such as numpy.float64

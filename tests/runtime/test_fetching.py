@@ -1,6 +1,6 @@
 """What the client brings twice counts once, and what it leaves out is fetched again, whatever it does."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +35,9 @@ class Noting:
         self.values += batch.values
         assert [batch.record(at).value for at in range(len(batch.offsets))] == list(batch.values)
         assert list(batch.timestamps) == list(batch.offsets)
+
+    def ahead(self, quiet: Set[str]) -> str | None:
+        return None
 
     def skip(self, offset: int, to: int) -> None:
         pass

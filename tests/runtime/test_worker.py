@@ -1,7 +1,7 @@
 """One or several workers on a log and a store in memory: the same alerts as a backtest, whatever happens on the way."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 import pytest
 
@@ -248,6 +248,9 @@ class Counting:
 
     def process(self, batch: Batch) -> None:
         self.counts[batch.source.topic] += len(batch.offsets)
+
+    def ahead(self, quiet: Set[str]) -> str | None:
+        return None
 
     def skip(self, offset: int, to: int) -> None:
         pass

@@ -60,7 +60,11 @@ def test_what_does_not_fit_the_table_is_refused(options: dict[str, Any], complai
     [
         ("", {}, "--model: is missing; name the model, or by --model-column"),
         ("model: a\nid_colum: b\n", {}, "id_colum: is not a setting; did you mean id_column?"),
-        ("model: a\nlabel_delay: 7d\n", {}, "label_delay: is not a setting: Driftline does not read labels"),
+        (
+            "model: a\nlabel_delay: 7d\n",
+            {},
+            "label_delay: is not a setting: labels are read from their topic",
+        ),
         ("model: a\nmodel: b\n", {}, 'the key "model" is here again'),
     ],
 )

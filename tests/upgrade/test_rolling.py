@@ -6,7 +6,7 @@ an earlier release really wrote is in the golden files; `make upgrade FROM=<comm
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 import pytest
@@ -76,6 +76,9 @@ class NextRelease:
 
     def process(self, batch: Batch) -> None:
         self._stage.process(batch)
+
+    def ahead(self, quiet: Set[str]) -> str | None:
+        return self._stage.ahead(quiet)
 
     def skip(self, offset: int, to: int) -> None:
         self._stage.skip(offset, to)

@@ -26,6 +26,7 @@ CONTENDERS: Mapping[str, Callable[[Job], Measured]] = {
     "pyarrow": _in("decoders", "with_pyarrow"),
     "path": _in("path", "whole_path"),
     "judge": _in("judging", "judge"),
+    "labels": _in("labels", "labels"),
     "loop A": _in("loops", "job_a"),
     "loop B": _in("loops", "job_b"),
 }

@@ -5,7 +5,7 @@ Timers stand at its seams: processing batches, taking out panes, and the checkpo
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -97,6 +97,10 @@ class TimedStage:
         with self._timers.span("processing"):
             self._stage.process(batch)
         self.last = time.perf_counter()
+
+    def ahead(self, quiet: Set[str]) -> str | None:
+        """See `Stage.ahead`."""
+        return self._stage.ahead(quiet)
 
     def skip(self, offset: int, to: int) -> None:
         """See `Stage.skip`."""

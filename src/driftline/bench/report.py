@@ -12,8 +12,19 @@ from driftline.bench.trials import DECODERS, Measurements
 from driftline.bench.workload import CATEGORIES, NUMBERS
 
 PATH: Final = "whole path"
+ALONE: Final = ("judge", "labels")
+"""Trials of a part by itself, which no other contender does."""
 SIGNALS: Final = len(NUMBERS) + len(CATEGORIES) + 2
 """Of one model: its features, the prediction, and the count of events."""
+
+
+JOIN: Final = (
+    ("a prediction that waits for its label, CPU", "us_a_prediction", 1.0, "µs"),
+    ("a label, CPU", "us_a_label", 3.0, "µs"),
+    ("a prediction that waits, and the id of one that is remembered, in Redis", "bytes_a_prediction", 40.0, "bytes"),
+    ("taking over a million predictions that wait, CPU", "takeover_s", 3.0, "s"),
+)
+"""What the join may cost, by the details of its trial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +166,7 @@ def report(found: Measurements, long_run: Measured | None, where: Mapping[str, s
             costs[name],
         )
         for name, rounds in found.items()
-        if name != "judge"
+        if name not in ALONE
     ]
     return Report(where, floor, rows, _targets(found, costs, floor, long_run), _facts(found, long_run))
 
@@ -186,6 +197,8 @@ def _targets(
     slow = [measured.wall_s for measured in found[f"{PATH}, queue backoff 1 s"]]
     quick = [measured.wall_s for measured in found[PATH]]
     targets.append(Target("wall time, against the client's default queue backoff of 1 s", _ratio(quick, slow), 1.1))
+    for name, detail, limit, unit in JOIN:
+        targets.append(Target(name, median(each.details[detail] for each in found["labels"]), limit, unit=unit))
     if long_run is not None:
         grown = long_run.details["memory_growth_mib"] / long_run.details["memory_mib"]
         targets.append(Target("memory grown over the second half of a long run", grown * 100, 5.0, unit="%"))

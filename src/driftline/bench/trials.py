@@ -53,6 +53,7 @@ TRIALS: Final = (
     Trial("per-event loop A", "loop A", share=0.25),
     Trial("per-event loop B", "loop B", share=0.25),
     Trial("judge", "judge", share=0.3),
+    Trial("labels", "labels"),
 )
 SOAK: Final = Trial("long run", "path", "soak")
 

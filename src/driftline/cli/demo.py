@@ -100,7 +100,7 @@ def demo(
         finally:
             if settings.kafka:
                 note(
-                    f"the demo leaves these topics on your Kafka: {', '.join(topic for _, topic in own.topics.named())}"
+                    f"the demo leaves these topics on your Kafka: {', '.join(topic for _, topic in own.topics_needed)}"
                 )
     faults = result.faults()
     if json:

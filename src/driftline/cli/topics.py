@@ -46,7 +46,9 @@ Replicas = Annotated[
 
 @app.command()
 def create(
-    partitions: Annotated[int, typer.Option(min=1, help="Partitions of predictions, alerts and dead letters.")] = 4,
+    partitions: Annotated[
+        int, typer.Option(min=1, help="Partitions of predictions, labels, alerts and dead letters.")
+    ] = 4,
     pane_partitions: Annotated[int, typer.Option(min=1, help="Partitions of the internal panes topic.")] = 4,
     replication_factor: Replicas = None,
     fix: Annotated[
@@ -69,7 +71,7 @@ def create(
     log = open_kafka(settings)
     create_missing(log, settings, partitions, pane_partitions, replication_factor)
     if fix:
-        fix_settings(log, settings, [topic for _, topic in settings.topics.named()])
+        fix_settings(log, settings, [topic for _, topic in settings.topics_needed])
     _report(log, settings, json)
 
 
@@ -92,11 +94,10 @@ def create_missing(
 ) -> None:
     """Create the topics that do not exist."""
     counts = _counts(log, settings)
-    wanted = {
-        topic: pane_partitions if key == "panes" else partitions
-        for key, topic in settings.topics.named()
-        if topic not in counts
-    }
+    names = settings.topics
+    alike = counts.get(names.main, counts.get(names.labels, partitions))
+    sizes = {names.panes: pane_partitions, names.main: alike, names.labels: alike}
+    wanted = {topic: sizes.get(topic, partitions) for _, topic in settings.topics_needed if topic not in counts}
     log.create_topics(wanted, creation_settings(settings, replication_factor))
     # Kafka says "created" before all brokers know the topic; the next command would be told that there is none.
     deadline = time.monotonic() + KNOWN_S
@@ -118,11 +119,11 @@ def fix_settings(log: Log, settings: Settings, topics: Sequence[str], names: Set
 
 
 def _counts(log: Log, settings: Settings) -> dict[str, int]:
-    return log.partition_counts([topic for _, topic in settings.topics.named()])
+    return log.partition_counts([topic for _, topic in settings.topics_needed])
 
 
 def _report(log: Log, settings: Settings, as_json: bool) -> None:
-    names = [topic for _, topic in settings.topics.named()]
+    names = [topic for _, topic in settings.topics_needed]
     counts, found = _counts(log, settings), log.topic_settings(names)
     problems, warnings = topic_faults(settings, counts), topic_warnings(settings, found)
     if as_json:
@@ -132,12 +133,12 @@ def _report(log: Log, settings: Settings, as_json: bool) -> None:
                 "partitions": counts.get(topic),
                 "settings": {name: found[topic][name] for name in TOLD} if topic in found else None,
             }
-            for key, topic in settings.topics.named()
+            for key, topic in settings.topics_needed
         }
         print_json({"topics": topics, "problems": problems, "warnings": warnings})
     else:
         table = Table("", "topic", "partitions", *TOLD.values(), box=None, pad_edge=False)
-        for key, topic in settings.topics.named():
+        for key, topic in settings.topics_needed:
             if topic in counts:
                 own = found.get(topic, {})  # nothing where this user may not see it
                 table.add_row(key, topic, str(counts[topic]), *(own.get(name, "not seen") for name in TOLD))

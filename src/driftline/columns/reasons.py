@@ -25,6 +25,9 @@ class Reason(IntEnum):
     TOO_MANY_MODELS = 16
     TOO_MANY_VERSIONS = 17
     EVENT_TIME_UNIT = 18
+    MISSING_EVENT_ID = 40
+    MISSING_LABEL = 41
+    BAD_LABEL_TIME = 42
 
     @property
     def label(self) -> str:
@@ -50,4 +53,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.LATE: "it came later than `max_out_of_orderness` allows, and its pane was sent",
     Reason.TOO_MANY_MODELS: "more than twice `limits.models` in one partition",
     Reason.TOO_MANY_VERSIONS: "more than twice `limits.versions` of this model in one partition",
+    Reason.MISSING_EVENT_ID: "the label does not name its prediction: write the prediction's event_id",
+    Reason.MISSING_LABEL: "the event has no label; null withdraws one",
+    Reason.BAD_LABEL_TIME: "label_time is neither RFC 3339 with a zone nor epoch milliseconds, or there is no time",
 }

@@ -1,5 +1,7 @@
 """What is watched and how: the settings of one model, and `*` for all of them."""
 
+import re
+from decimal import Decimal
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from driftline.config.durations import PATTERN, PositiveDuration, format_duration, parse_duration
+from driftline.config.durations import PATTERN, Duration, PositiveDuration, format_duration, parse_duration
 from driftline.config.names import nearest
 from driftline.config.notations import FalseAlarmRate, FalseAlarmRateText, LearnSettings, WindowSettings
 from driftline.config.panes import pane_length
@@ -110,6 +112,22 @@ def _timezone(value: object) -> str:
 TimeZone = Annotated[
     str, BeforeValidator(_timezone), WithJsonSchema({"type": "string", "examples": ["Europe/Oslo", "America/New_York"]})
 ]
+
+
+def _share(value: object) -> object:
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)%", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("is not a share; write a number of percent, such as 10%")
+    return float(Decimal(found[1]) / 100)
+
+
+Percent = Annotated[
+    float,
+    BeforeValidator(_share),
+    Field(gt=0, le=1),
+    PlainSerializer(lambda share: f"{Decimal(str(share)) * 100:f}%", return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?%$", "examples": ["10%", "100%"]}),
+]
 Thresholds = Annotated[
     dict[Metric, Annotated[float, Field(ge=0, allow_inf_nan=False)]], BeforeValidator(_known_metrics)
 ]
@@ -159,6 +177,16 @@ class ModelSettings(BaseModel):
         default=None,
         description="How long a model may send no event before it counts as silent: 30m, `off`, or `auto`, which is "
         "twice the longest pause in its reference, and at least two windows.",
+    )
+    awaits_labels: PositiveDuration | None = Field(
+        default=None,
+        description="How long after a prediction its label counts, such as 30d, by when it arrives. None: no labels.",
+    )
+    early_labels: Duration = Field(
+        default=parse_duration("1h"), description="How long before the time of its prediction a label may arrive."
+    )
+    label_sample: Percent = Field(
+        default=1.0, description="Share of the predictions that wait for labels, chosen by their ids, such as 10%."
     )
     min_effect: float = Field(default=0.02, ge=0, le=1, description="Changes smaller than this open no incident.")
     min_volume_change: float = Field(

@@ -9,7 +9,7 @@ _RENAMED = {
     "past": "max_age",
     "quiet": "idle_timeout",
 }
-_FOR_LABELS = ("labels", "awaits_labels", "label_delay")
+_FOR_LABELS = ("label_column", "label_delay", "label_time_column")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -27,5 +27,5 @@ def not_a_setting(name: str, known: Collection[str]) -> str:
     if (renamed := _RENAMED.get(name)) in known:
         return f"is not a setting; write {renamed}"
     if name.lower().rpartition("__")[2] in _FOR_LABELS:
-        return "is not a setting: Driftline does not read labels, the truth about predictions, yet; take it out"
+        return "is not a setting: labels are read from their topic, not from tables; take it out"
     return f"is not a setting{nearest(name, known)}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -73,6 +73,11 @@ class TopicSettings(Section):
         default=(InputTopic(topic="predictions"),),
         description="One topic, or a list of names and {topic, format}; see docs/formats.md. `publish` writes to the "
         "first one, which stays the first.",
+    )
+    labels: TopicName = Field(
+        default="labels",
+        description="Read where a model awaits labels: those of the first topic of predictions, and with as many "
+        "partitions.",
     )
     alerts: TopicName = "alerts"
     panes: TopicName = Field(
@@ -169,6 +174,11 @@ class Settings(Section):
     limits: LimitSettings = LimitSettings()
     metrics: MetricSettings = MetricSettings()
     router: RouterSettings = RouterSettings()
+    label_clock: Literal["arrival", "label_time"] = Field(
+        default="arrival",
+        description="What a label's place in the stream is: when its record arrived, or its own label_time, for labels "
+        "that are published anew.",
+    )
     models: dict[Name, ModelSettings] = Field(
         default={}, description="Settings by model name; `*` applies to all models."
     )
@@ -183,6 +193,16 @@ class Settings(Section):
     def model(self, name: str) -> ModelSettings:
         """Return how the model of this name is watched: its own settings over those of `*` over the defaults."""
         return self._merged.get(name, self._merged[ALL_MODELS])
+
+    @property
+    def awaits_labels(self) -> bool:
+        """Whether any model awaits labels."""
+        return any(model.awaits_labels is not None for model in self._merged.values())
+
+    @property
+    def topics_needed(self) -> list[tuple[str, str]]:
+        """(key, topic) of each topic that is used."""
+        return [(key, topic) for key, topic in self.topics.named() if key != "labels" or self.awaits_labels]
 
     @cached_property
     def _merged(self) -> dict[str, ModelSettings]:

@@ -33,6 +33,14 @@ def validate(value: bytes | None, limits: Limits) -> tuple[Reason, str, Mapping[
     Returns (reason, detail for people, event). The event is empty unless the reason is ACCEPTED. Its time, version and
     segment are judged later, with those of all other records.
     """
+    reason, detail, event = decode_object(value)
+    if reason is Reason.ACCEPTED:
+        reason, detail = _judge(event, limits)
+    return reason, detail, (event if reason is Reason.ACCEPTED else {})
+
+
+def decode_object(value: bytes | None) -> tuple[Reason, str, dict[str, Any]]:
+    """Decode a record that should be an object. Returns (reason, detail for people, the object)."""
     if not value:
         return Reason.EMPTY, "", {}
     try:
@@ -41,14 +49,10 @@ def validate(value: bytes | None, limits: Limits) -> tuple[Reason, str, Mapping[
         return _fault(value, error), str(error), {}
     if not isinstance(event, dict):
         return Reason.NOT_AN_OBJECT, f"it is a JSON {kind_of(event).name}".lower(), {}
-    reason, detail = _judge(event, limits)
-    return reason, detail, (event if reason is Reason.ACCEPTED else {})
+    return _sound(event), "", event
 
 
 def _judge(event: dict[str, Any], limits: Limits) -> tuple[Reason, str]:
-    fault = _sound(event)
-    if fault is not Reason.ACCEPTED:
-        return fault, ""
     model = event.get("model")
     if model is None:
         return Reason.MISSING_MODEL, ""

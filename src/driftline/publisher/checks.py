@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from driftline.errors import InputError
-from driftline.events import RFC3339, Prediction, Time
+from driftline.events import RFC3339, Label, Prediction, Time
 from driftline.publisher.values import LONGEST_NAME, plain, plain_mapping, refusal, shown, single, text_fault
 
 EventTime = datetime.datetime | int | str
@@ -60,6 +60,61 @@ def prediction_event(
         tags=mapping("tags", tags),
         latency_ms=UNSET if latency_ms is None else latency(latency_ms),
     )
+
+
+def label_event(
+    *,
+    model: str,
+    event_id: str,
+    label: Any,
+    label_time: EventTime | None = None,
+    revision: int | None = None,
+    weight: float | None = None,
+    value: float | None = None,
+    kind: str | None = None,
+) -> Label:
+    """Return a label event.
+
+    Raises:
+        InputError: an argument is missing or wrong; the message names it.
+    """
+    said = _one(single(label), "label")
+    if said is None:
+        raise InputError(f"label is {shown(label)}, which says nothing: pass the truth, or call withdraw")
+    assert isinstance(said, str | float | int)
+    return Label(
+        event_id=text("event_id", event_id),
+        model=name("model", model),
+        label=said,
+        label_time=UNSET if label_time is None else time_of("label_time", label_time),
+        revision=UNSET if revision is None else _revision(revision),
+        weight=UNSET if weight is None else _number("weight", weight, least=0.0),
+        value=UNSET if value is None else _number("value", value),
+        kind=UNSET if kind is None else name("kind", kind),
+    )
+
+
+def withdrawal(*, model: str, event_id: str, revision: int | None = None) -> Label:
+    """Return a label event that withdraws what was said. Raises `InputError`."""
+    number = UNSET if revision is None else _revision(revision)
+    return Label(event_id=text("event_id", event_id), model=name("model", model), label=None, revision=number)
+
+
+def _revision(value: object) -> int:
+    whole = getattr(value, "__index__", None)
+    if isinstance(value, bool) or whole is None or not 0 <= whole() <= 2**53:
+        raise InputError(f"revision is {shown(value)}: pass a whole number from 0 to 2^53")
+    return int(whole())
+
+
+def _number(what: str, value: object, least: float = float("-inf")) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = float("nan")
+    if isinstance(value, str | bool) or not least <= number < float("inf") or number == float("-inf"):
+        raise InputError(f"{what} is {shown(value)}: pass a number{', 0 or more' if least == 0 else ''}")
+    return number
 
 
 def now() -> int:

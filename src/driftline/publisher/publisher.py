@@ -16,7 +16,7 @@ from driftline.events import encode
 from driftline.log.api import Outgoing
 from driftline.log.kafka_producer import KafkaProducer
 from driftline.log.kafka_settings import Settings, checked
-from driftline.publisher.checks import EventTime, prediction_event
+from driftline.publisher.checks import EventTime, label_event, prediction_event, withdrawal
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,8 @@ class Publisher:
         kafka: any of librdkafka's settings instead or as well, such as those for TLS and SASL. `partitioner` may be
             given here, where services in other languages are to put an event's id into the same partition (Java's
             default is `murmur2_random`; the default here, librdkafka's own, is `consistent_random`).
-        predictions: the topic's name.
+        predictions: the name of the topic of predictions.
+        labels: the name of the topic of labels.
         on_error: called with what would otherwise be raised because of Kafka (`PublishError`, `LogDenied`), so that a
             service need not fail with its monitoring: then only `InputError` is raised, a mistake in the call. It is
             called inside calls of the publisher, in their thread, and must not call the publisher.
@@ -73,6 +74,7 @@ class Publisher:
         *,
         kafka: Settings | None = None,
         predictions: str = "predictions",
+        labels: str = "labels",
         on_error: Callable[[DriftlineError], None] | None = None,
         max_block_s: float | None = None,
         flush_s: float = 30.0,
@@ -83,6 +85,7 @@ class Publisher:
                 raise ConfigError("bootstrap.servers is given twice: pass bootstrap_servers or write it in kafka")
             settings["bootstrap.servers"] = bootstrap_servers
         self._predictions = predictions
+        self._labels = labels
         self._on_error = on_error
         self._flush_s = flush_s
         self._closed = False
@@ -127,7 +130,7 @@ class Publisher:
             PublishError: this event cannot be sent, or earlier ones were not delivered (then it is not queued either).
             LogDenied: Kafka refuses this user.
         """
-        try:
+        with self._naming(self._predictions, event_id):
             event = prediction_event(
                 model=model,
                 features=features,
@@ -140,12 +143,59 @@ class Publisher:
                 tags=tags,
                 latency_ms=latency_ms,
             )
-        except InputError as error:
-            error.topic = self._predictions
-            error.key = event_id.encode("utf-8", "replace") if isinstance(event_id, str) else None
-            raise
         self.send(self._predictions, event.event_id, event)
         return event.event_id
+
+    def label(
+        self,
+        *,
+        model: str,
+        event_id: str,
+        label: Any,
+        label_time: EventTime | None = None,
+        revision: int | None = None,
+        weight: float | None = None,
+        value: float | None = None,
+        kind: str | None = None,
+    ) -> None:
+        """Queue the truth about a prediction, for a model that awaits labels.
+
+        Parameters:
+            model: the model's name.
+            event_id: the prediction's, as `publish` returned it.
+            label: the truth: a string, a number or a boolean, as the model predicts it.
+            label_time: when the truth was known. How long it took is told by it; the label counts when it arrives.
+            revision: of several labels the one with the highest counts, and of equal ones the last. Give it where a
+                label may be corrected and labels may be sent again.
+            weight: how much the outcome counts; 1 where it is missing.
+            value: what the outcome is worth.
+            kind: where the label comes from, such as "chargeback".
+
+        Raises:
+            InputError, PublishError, LogDenied: as `publish`.
+        """
+        with self._naming(self._labels, event_id):
+            event = label_event(
+                model=model,
+                event_id=event_id,
+                label=label,
+                label_time=label_time,
+                revision=revision,
+                weight=weight,
+                value=value,
+                kind=kind,
+            )
+        self.send(self._labels, event.event_id, event)
+
+    def withdraw(self, *, model: str, event_id: str, revision: int | None = None) -> None:
+        """Queue that there is no truth about a prediction any more, though there was a label.
+
+        Raises:
+            InputError, PublishError, LogDenied: as `publish`.
+        """
+        with self._naming(self._labels, event_id):
+            event = withdrawal(model=model, event_id=event_id, revision=revision)
+        self.send(self._labels, event.event_id, event)
 
     def send(self, topic: str, key: str, value: object) -> None:
         """Queue any value under a key, unchecked: bytes as they are, all else as JSON. For events made elsewhere.
@@ -205,6 +255,17 @@ class Publisher:
             if error is None:
                 raise
             error.add_note(f"Besides, while closing the publisher: {failure}")
+
+    @staticmethod
+    @contextmanager
+    def _naming(topic: str, event_id: object) -> Iterator[None]:
+        """Say of a mistake in a call which event it is about."""
+        try:
+            yield
+        except InputError as error:
+            error.topic = topic
+            error.key = event_id.encode("utf-8", "replace") if isinstance(event_id, str) else None
+            raise
 
     @contextmanager
     def _kafka_errors(self) -> Iterator[None]:

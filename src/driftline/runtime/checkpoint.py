@@ -14,7 +14,7 @@ order, and all of them again to a new producer if any was refused.
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import lt
@@ -84,6 +84,7 @@ class Owned:
     ends: dict[str, int]
     """Where each input ended when the task was claimed, in a bounded run."""
     last_record: float
+    """When the last record of the first input came, or the log last said that there is none."""
     last_commit: float
     committed_ms: int = 0
     """When it was committed last, in epoch milliseconds; 0 if never by this claim."""
@@ -102,14 +103,16 @@ class Owned:
     """Where an input went on, or ended, though something should lie before."""
     gaps: set[str] = field(default_factory=set)
     """Inputs that have gaps between their offsets."""
+    heard: dict[str, float] = field(default_factory=dict)
+    """When the last records of each input came."""
     lost: set[str] = field(default_factory=set)
     """Inputs of which the log says that the next offset is not in it."""
-    held: bool = False
-    """Whether fetching is held back until what waits is processed."""
+    held: Set[str] = frozenset()
+    """Inputs of which fetching is held back: all until what waits is processed, or the one that is ahead of another."""
     torn: bool = False
     """Whether `work` was broken off: its state then belongs to no offset, and must not be committed."""
-    idle_at: dict[str, int] = field(default_factory=dict)
-    """Where the inputs ended when the task last seemed idle."""
+    idle_at: int = -1
+    """Where the first input ended when the task last seemed idle."""
     pending: "Prepared | None" = None
     """A checkpoint that was taken, and of which it is not known that it is stored."""
     unsent: list[tuple[int, Outgoing]] = field(default_factory=list)
@@ -148,8 +151,10 @@ class Owned:
             self.waiting.extend(new)
             self.fetched[topic] = new[-1].offsets[-1] + 1
             self.caught_up.discard(topic)
-            self.flushed = False
-            self.last_record = now
+            if topic == self.stage.inputs[0]:
+                self.flushed = False
+                self.last_record = now
+            self.heard[topic] = now
         return True
 
     def reach_end(self, topic: str) -> bool:
@@ -168,6 +173,18 @@ class Owned:
         known = self.doubted.get(topic) == offset
         self.doubted[topic] = offset
         return not known
+
+    def quiet(self, now: float, idle_s: float) -> set[str]:
+        """Return the inputs that were read to their end and have brought nothing for so long."""
+        coming = {batch.source.topic for batch in self.waiting}
+        return {topic for topic in self.caught_up - coming if now - self.heard.setdefault(topic, now) >= idle_s}
+
+    def to_hold(self, now: float, idle_s: float) -> Set[str]:
+        """Return the inputs of which nothing is to be fetched now."""
+        ahead = self.stage.ahead(self.quiet(now, idle_s))
+        if self.waiting:
+            return frozenset(self.stage.inputs)
+        return frozenset() if ahead is None or self.caught_up - {ahead} else frozenset({ahead})
 
     def work(self) -> int:
         """Process the next piece of what waits, and remember how far that goes. Returns its number of records."""
@@ -188,12 +205,7 @@ class Owned:
         self.waiting.clear()
         self.fetched.clear()
         self.caught_up.clear()
-        self.done, self.held = 0, False
-
-    @property
-    def read_to_its_end(self) -> bool:
-        """Whether each input had no more when it was last asked for."""
-        return set(self.stage.inputs) <= self.caught_up
+        self.done, self.held = 0, frozenset()
 
     @property
     def at_end(self) -> bool:

@@ -166,15 +166,17 @@ class OwnedTasks:
         """Ask once more for what should come next: something seems to be missing."""
         log.info("%s: fetching %s again from offset %d on", name(owned.task), source.topic, owned.next(source.topic))
         self._consumer.start({source: owned.next(source.topic)})
-        owned.held = False
+        owned.held -= {source.topic}
 
     def hold_back(self) -> None:
-        """Fetch only for tasks that have nothing left to process."""
+        """Fetch only for tasks that have nothing left to process, and of their inputs none that is far ahead."""
+        now, idle_s = self._clock.now(), self._settings.idle_timeout / 1000
         for owned in self:
-            if owned.held != bool(owned.waiting):
-                owned.held = bool(owned.waiting)
-                hold = self._consumer.pause if owned.held else self._consumer.resume
-                hold(owned.partitions)
+            hold = owned.to_hold(now, idle_s)
+            if owned.held != hold:
+                self._consumer.pause([source for source in owned.partitions if source.topic in hold - owned.held])
+                self._consumer.resume([source for source in owned.partitions if source.topic in owned.held - hold])
+                owned.held = hold
 
     # giving up
 

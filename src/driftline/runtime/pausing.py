@@ -88,7 +88,10 @@ class Pausing:
         now = self._clock.now()
         for owned in self._tasks:
             owned.last_record = now  # how long an input brought nothing is not known: it was not read
-        self._consumer.resume([partition for owned in self._tasks if not owned.held for partition in owned.partitions])
+            owned.heard.clear()
+        self._consumer.resume(
+            [source for owned in self._tasks for source in owned.partitions if source.topic not in owned.held]
+        )
         log.info("resumed after %.1f s", (self._clock.wall_ms() - pause.since) / 1000)
         self._progress.pause = None
         self._tell(None)

@@ -36,17 +36,18 @@ class Allowed:
 def kafka_permissions(settings: Settings, role: Role) -> list[Allowed]:
     """Return what Kafka must permit."""
     topics = settings.topics
+    read = [*topics.inputs, *([topics.labels] if settings.awaits_labels else [])]
     match role:
         case Role.WORKER:
             return [
-                *(Allowed("topic", topic, ("Read",)) for topic in topics.inputs),
+                *(Allowed("topic", topic, ("Read",)) for topic in read),
                 Allowed("topic", topics.panes, ("Read", "Write")),
                 Allowed("topic", topics.alerts, ("Write",)),
                 Allowed("topic", topics.dead_letters, ("Write",)),
                 *(Allowed("group", f"{settings.group}.{stage}", ("Read",)) for stage in input_topics(settings)),
             ]
         case Role.PUBLISHER:
-            return [Allowed("topic", topics.main, ("Write",))]
+            return [Allowed("topic", topic, ("Write",)) for topic in read if topic not in topics.inputs[1:]]
         case Role.READER:
             return [
                 *(Allowed("topic", topic, ("Describe",)) for topic in topics.inputs),
@@ -55,7 +56,7 @@ def kafka_permissions(settings: Settings, role: Role) -> list[Allowed]:
             ]
         case Role.OPERATOR:
             return [
-                *(Allowed("topic", topic, ("Create", "Write")) for topic in topics.inputs),
+                *(Allowed("topic", topic, ("Create", "Write")) for topic in read),
                 Allowed("topic", topics.panes, ("Create", "Write")),
                 Allowed("topic", topics.alerts, ("Create", "Describe")),
                 Allowed("topic", topics.dead_letters, ("Create", "Read")),

@@ -17,6 +17,12 @@ def summarising(settings: Settings) -> dict[str, str]:
     return {SUMMARISE: first} | {f"{SUMMARISE}.{topic}": topic for topic in others}
 
 
+def inputs_of(settings: Settings, topic: str) -> tuple[str, ...]:
+    """Return what a stage reads whose main topic this is: labels follow the first topic of predictions."""
+    labelled = settings.awaits_labels and topic == settings.topics.main
+    return (topic, settings.topics.labels) if labelled else (topic,)
+
+
 def input_topics(settings: Settings) -> dict[str, str]:
     """Return all stages, with the topic that each reads."""
     return {**summarising(settings), JUDGE: settings.topics.panes}

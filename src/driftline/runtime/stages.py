@@ -6,7 +6,7 @@ offsets of other partitions, nor that there is a log at all.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Protocol
 from zlib import crc32
@@ -26,13 +26,14 @@ from driftline.panes.records import PaneRecord
 from driftline.panes.sources import source_number
 from driftline.runtime.outbox import dead_letter, sender, sent_by
 from driftline.runtime.plugins import input_format
-from driftline.runtime.stage_names import JUDGE, summarising, topic_numbers
+from driftline.runtime.stage_names import JUDGE, inputs_of, summarising, topic_numbers
 from driftline.runtime.task_settings import judge_settings, summarise_settings
 from driftline.tasks.event_time import NEVER
 from driftline.tasks.judge import Judge
+from driftline.tasks.labelling import LABELS, PREDICTIONS
 from driftline.tasks.model_rules import JudgeSettings
 from driftline.tasks.summarise import Summarise, SummariseSettings
-from driftline.tasks.views import OthersView, SummariseView
+from driftline.tasks.views import LabelsView, OthersView, SummariseView
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,13 @@ class Stage(Protocol):
         """Take in consecutive records of one of the inputs."""
         ...
 
+    def ahead(self, quiet: Set[str]) -> str | None:
+        """Return the input that has come so much further in time than another one that it had better wait for it.
+
+        `quiet` are those of several inputs that were read to their end and have brought nothing for long.
+        """
+        ...
+
     def skip(self, offset: int, to: int) -> None:
         """Go on at another offset than the one behind what was read."""
         ...
@@ -101,7 +109,7 @@ class Stage(Protocol):
 
 
 class SummariseStage:
-    """Predictions of one partition to panes, spread over the panes topic by model."""
+    """Predictions of one partition to panes, spread over the panes topic by model; and the labels that follow them."""
 
     at_once = 20_000
 
@@ -129,12 +137,22 @@ class SummariseStage:
     def process(self, batch: Batch) -> None:
         """Take in records of one input."""
         offsets = batch.offsets
-        position = self._before + offsets[-1] + 1
-        for refusal in self.task.process(batch.values, batch.timestamps, position, batch.headers):
+        if batch.source.topic == self.inputs[0]:
+            position = self._before + offsets[-1] + 1
+            refused = self.task.process(batch.values, batch.timestamps, position, batch.headers)
+        else:
+            refused = self.task.label(batch.values, batch.timestamps, lambda at: batch.record(at).key)
+        for refusal in refused:
             record = batch.record(refusal.at)
             offset = offsets[refusal.at]
             dead, group = self._topics.dead_letters, self._topics.group
             self._dead.append(dead_letter(dead, group, batch.source, offset, record, refusal.reason, refusal.detail))
+
+    def ahead(self, quiet: Set[str]) -> str | None:
+        """Return the input that is to wait. Those that are quiet hold nothing back."""
+        sides = dict(zip((PREDICTIONS, LABELS), self.inputs, strict=False))
+        self.task.quiet = frozenset(side for side, topic in sides.items() if topic in quiet)
+        return sides.get(self.task.ahead)
 
     def skip(self, offset: int, to: int) -> None:
         """Go on at another offset; a lower one is in a log that has other records there."""
@@ -196,6 +214,19 @@ class SummariseStage:
             without_time=counters.without_time,
             beyond_limits=counters.beyond_limits,
             panes=counters.panes,
+            labels=self._labels_view(),
+        )
+
+    def _labels_view(self) -> LabelsView | None:
+        labelling = self.task.labelling
+        if labelling is None:
+            return None
+        return LabelsView(
+            consumed=labelling.consumed,
+            fates={fate.name.lower(): number for fate, number in sorted(labelling.fates.items())},
+            refused=dict(labelling.refused),
+            waiting=labelling.waiting,
+            predictions=labelling.held,
         )
 
     def samples(self, partition: str, now_ms: int) -> list[Sample]:
@@ -271,6 +302,11 @@ class JudgeStage:
                 "topic of its own (topics.panes)",
                 *(self._partition, self._topics.panes, group),
             )
+
+    def ahead(self, quiet: Set[str]) -> str | None:
+        """There is one input."""
+        del quiet
+        return None
 
     def skip(self, offset: int, to: int) -> None:
         """Go on with the panes that are left: those of each source still come in their order."""
@@ -349,8 +385,11 @@ def _summarise(
     settings: Settings, partitions: Mapping[str, int], stage: str, number: int, read: InputTopic
 ) -> StageKind:
     names = settings.topics
-    topics = StageTopics(stage, (read.topic,), names.panes, names.alerts, names.dead_letters, settings.group)
+    inputs = inputs_of(settings, read.topic)
+    topics = StageTopics(stage, inputs, names.panes, names.alerts, names.dead_letters, settings.group)
     summarising = replace(summarise_settings(settings), format=input_format(read.format))
+    if len(inputs) == 1:
+        summarising = replace(summarising, labels=None)
     panes = partitions[names.panes]
 
     def make(partition: int) -> SummariseStage:

@@ -29,13 +29,13 @@ def check_before_work(settings: Settings, log: Log, store: Store, *, wall_ms: Ca
     judge_settings(settings)  # reads every profile
     store.check()
     check_order(settings, store)
-    found = log.topic_settings([topic for _, topic in settings.topics.named()]) if settings.kafka else {}
+    found = log.topic_settings([topic for _, topic in settings.topics_needed]) if settings.kafka else {}
     return [*topic_warnings(settings, found), *clock_warnings(store, wall_ms())]
 
 
 def check_topics(settings: Settings, log: Log) -> None:
     """Raise `TopicError`, a line for each fault, unless all topics can be used."""
-    counts = log.partition_counts([topic for _, topic in settings.topics.named()])
+    counts = log.partition_counts([topic for _, topic in settings.topics_needed])
     if faults := topic_faults(settings, counts):
         raise TopicError("\n".join(faults))
 

@@ -7,14 +7,17 @@ from pathlib import Path
 from driftline.columns.shape import CODES, Limits
 from driftline.config import ALL_MODELS, Settings
 from driftline.config.durations import format_duration
+from driftline.config.models import ModelSettings
 from driftline.config.notations import MIN_LEARNED, LearnSettings
 from driftline.errors import InputError, StateCorrupt
 from driftline.evidence.profile import decode_profile
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.incidents.budget import AlarmBudget
+from driftline.labels.book import Rule
 from driftline.runtime.plugins import detector
 from driftline.runtime.stage_names import topic_numbers
+from driftline.tasks.labelling import LabelSettings
 from driftline.tasks.model_rules import JudgeSettings, LearnRule, ModelRules
 from driftline.tasks.summarise import STREAM, SummariseSettings
 
@@ -29,7 +32,25 @@ def summarise_settings(settings: Settings) -> SummariseSettings:
         pane_ms=lambda model: settings.model(model).pane_ms,
         tags=lambda model: settings.model(model).segments,
         stream_pane_ms=settings.model(STREAM).pane_ms,
+        labels=_label_settings(settings),
     )
+
+
+def _label_settings(settings: Settings) -> LabelSettings | None:
+    if not settings.awaits_labels:
+        return None
+    rules = {name: _label_rule(settings.model(name)) for name in (ALL_MODELS, *settings.models)}
+    known = [rule for rule in rules.values() if rule is not None]
+    widest = Rule(
+        max(rule.awaits for rule in known), max(rule.early for rule in known), max(rule.pane_ms for rule in known)
+    )
+    return LabelSettings(lambda model: rules.get(model, rules[ALL_MODELS]), widest, settings.label_clock)
+
+
+def _label_rule(own: ModelSettings) -> Rule | None:
+    if own.awaits_labels is None:
+        return None
+    return Rule(own.awaits_labels, own.early_labels, own.pane_ms, own.label_sample)
 
 
 def judge_settings(settings: Settings) -> JudgeSettings:

@@ -1,6 +1,6 @@
 """What the topics must look like, what they had better look like, and what they are created with."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from driftline.config import Settings
 from driftline.errors import TopicError
@@ -16,16 +16,34 @@ Found = Mapping[str, Mapping[str, str]]
 
 def topic_faults(settings: Settings, counts: Mapping[str, int]) -> list[str]:
     """Return what is wrong with the topics, given the partition counts of those that exist."""
-    return [
+    missing = [
         f"{topic} ({key}) does not exist: create it with `driftline topics create`"
-        for key, topic in settings.topics.named()
+        for key, topic in settings.topics_needed
         if topic not in counts
     ]
+    return [*missing, *_uneven(settings, counts)]
+
+
+def _uneven(settings: Settings, counts: Mapping[str, int]) -> Iterator[str]:
+    """Labels and predictions meet by their key, so both topics need the same number of partitions."""
+    labels, predictions = settings.topics.labels, settings.topics.main
+    if not settings.awaits_labels or not {labels, predictions} <= counts.keys():
+        return
+    if counts[labels] != counts[predictions]:
+        fewer = min(labels, predictions, key=lambda topic: counts[topic])
+        servers = settings.kafka.get("bootstrap.servers", "HOST:9092")
+        yield (
+            f"{labels} (labels) has {counts[labels]} partitions and {predictions} (predictions) has "
+            f"{counts[predictions]}, so labels would not meet their predictions. Before anything is in {fewer}: "
+            f"kafka-topics.sh --bootstrap-server {servers} --alter --topic {fewer} --partitions "
+            f"{max(counts[labels], counts[predictions])}; else name another topic under topics.labels, and "
+            "driftline topics create"
+        )
 
 
 def topic_warnings(settings: Settings, found: Found) -> list[str]:
     """Return what had better be otherwise of topics that can be used, with the commands that mend it."""
-    keys = {topic: key for key, topic in settings.topics.named()}
+    keys = {topic: key for key, topic in settings.topics_needed}
     concerned: dict[tuple[str, str, str], list[str]] = {}
     for topic, changes in mends(settings, found).items():
         for name, value in changes.items():
@@ -42,7 +60,7 @@ def topic_warnings(settings: Settings, found: Found) -> list[str]:
 def mends(settings: Settings, found: Found) -> dict[str, dict[str, str]]:
     """Return by topic the settings to change so that there is nothing to warn of."""
     wanted: dict[str, dict[str, str]] = {}
-    for _, topic in settings.topics.named():
+    for _, topic in settings.topics_needed:
         own = found.get(topic, {})
         if own.get(STAMPED_BY, APPEND_TIME) != APPEND_TIME:
             wanted.setdefault(topic, {})[STAMPED_BY] = APPEND_TIME
@@ -77,7 +95,7 @@ def creation_settings(settings: Settings, copies: int | None = None) -> dict[str
     common = {STAMPED_BY: APPEND_TIME}
     if copies is not None:
         common |= {COPIES: str(copies), IN_SYNC: str(enough_in_sync(copies))}
-    return {topic: {**common, **own.get(key, {})} for key, topic in settings.topics.named()}
+    return {topic: {**common, **own.get(key, {})} for key, topic in settings.topics_needed}
 
 
 def _why(key: str, name: str, own: Mapping[str, str]) -> str:
@@ -86,7 +104,7 @@ def _why(key: str, name: str, own: Mapping[str, str]) -> str:
             f"of {own[COPIES]} copies {own[IN_SYNC]} must have a record before it counts as written ({name}); if that "
             "broker dies, the record is lost"
         )
-    if key == "predictions":
+    if key in ("predictions", "labels"):
         return (
             f"producers write the records' timestamps ({name}={own[name]}), so nobody notices a producer's wrong "
             "clock: its events count at wrong times, and Kafka deletes by them"
@@ -99,7 +117,7 @@ def _why(key: str, name: str, own: Mapping[str, str]) -> str:
 
 def input_partitions(settings: Settings, log: Log) -> dict[str, int]:
     """Return the partition counts of the topics that tasks read. Raises `TopicError` where one is missing."""
-    topics = [*settings.topics.inputs, settings.topics.panes]
+    topics = [topic for key, topic in settings.topics_needed if key in ("predictions", "labels", "panes")]
     counts = log.partition_counts(topics)
     for topic in topics:
         if topic not in counts:

@@ -21,6 +21,7 @@ from driftline.runtime.members import Members
 from driftline.runtime.owning import OwnedTasks
 from driftline.runtime.pausing import AWAY, RETRY_S, Pausing
 from driftline.runtime.progress import Progress, samples
+from driftline.runtime.stage_names import inputs_of
 from driftline.runtime.stages import StageKind, pipeline
 from driftline.state.api import CommitOutcome, Store
 from driftline.tasks.warming import warm_up
@@ -94,7 +95,9 @@ class Worker:
         self._observe = observe
         self._next_report = 0.0
         topics = settings.topics
-        self._partition_counts = log.partition_counts([*topics.inputs, topics.panes])
+        self._partition_counts = log.partition_counts(
+            [*topics.inputs, topics.panes, *([topics.labels] if settings.awaits_labels else [])]
+        )
         kinds = {kind.inputs[0]: kind for kind in stages or pipeline(settings, self._partition_counts)}
         self._checkpointer = Checkpointer(store, log.producer, owner, self._clock.wall_ms)
         self._consumer: Consumer = Members(log, settings.group, list(kinds.values()), self)
@@ -261,7 +264,7 @@ class Worker:
             gone = int((now - owned.last_record) * 1000)
             if self._tasks.bounded and owned.at_end:
                 ended.append(owned)
-            elif not owned.waiting and owned.read_to_its_end and gone >= self._settings.idle_timeout:
+            elif not owned.waiting and owned.stage.inputs[0] in owned.caught_up and gone >= self._settings.idle_timeout:
                 idle.append((owned, gone))
         idle = [(owned, gone) for owned, gone in idle if self._is_idle(owned, now)]  # asks the log, which may be away
         if not ended and not idle:
@@ -274,16 +277,17 @@ class Worker:
             owned.flushed |= owned.stage.rest(owned.positions[owned.stage.inputs[0]], time, gone)
 
     def _is_idle(self, owned: Owned, now: float) -> bool:
-        """Ask the log whether a task's inputs ended where it read to: a log that is away brings nothing, either.
+        """Ask the log whether a task's first input ended where it read to: a log that is away brings nothing, either.
 
         Once an idle timeout, for the answer is waited for. Control records may lie behind the last record: an end that
         did not move for another timeout is one. Raises `LogUnavailable`.
         """
         owned.last_record = now
-        ends = {source.topic: self._consumer.bounds(source)[1] for source in owned.partitions}
-        read = all(owned.positions[topic] >= end for topic, end in ends.items()) or ends == owned.idle_at
-        owned.idle_at = ends
-        for source in owned.partitions if not read else ():
+        source = owned.partitions[0]
+        end = self._consumer.bounds(source)[1]
+        read = owned.positions[source.topic] >= end or end == owned.idle_at
+        owned.idle_at = end
+        if not read:
             self._tasks.fetch_again(owned, source)
         return read
 
@@ -344,7 +348,9 @@ class Worker:
     def _look_for_the_end(self, now: float, interval: float) -> None:
         self._next_look = now + min(interval, RETRY_S)
         if self._ends is None:
-            self._ends = {topic: self._ends_of(topic) for topic in self._settings.topics.inputs}
+            topics = self._settings.topics.inputs
+            read = {topic: inputs_of(self._settings, topic) for topic in topics}
+            self._ends = {each: self._ends_of(each) for topic in topics for each in read[topic]}
         if any(owned.moved or owned.unfinished for owned in self._tasks):
             return
         if everything_done(self._store, self._settings, self._ends, self._find_panes_ends):

@@ -39,6 +39,7 @@ from driftline.sketches.cells import from_buckets
 from driftline.sketches.group import ROLES, Oddity, SignalRole
 from driftline.sketches.keys import Bools, Ints
 from driftline.tasks.event_time import NEVER, EventTime
+from driftline.tasks.labelling import LABELS, PREDICTIONS, STEP, Labelling, LabelSettings, is_of_labels
 
 TASK_VERSION = 1
 STREAM = ""
@@ -73,6 +74,8 @@ class SummariseSettings:
     stream_pane_ms: int = 60_000
     format: MakeFormat = NativeDecoder
     """How the records' bytes are read."""
+    labels: LabelSettings | None = None
+    """How labels are joined; None where no model awaits any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,15 @@ class Summarise:
         self._named: dict[int, dict[str, list[str]]] = {}
         """By open pane of the stream (-1: before any time) and by limit: whose names are told, the first FEW beyond it.
         """
+        self.labelling = (
+            None
+            if settings.labels is None
+            else Labelling(settings.labels, settings.max_out_of_orderness, settings.limits)
+        )
+        self._unread: list[str] = []
+        """Blobs of labels that an earlier configuration awaited."""
+        self.quiet: frozenset[str] = frozenset()
+        """Which of PREDICTIONS and LABELS were read to their end and have brought nothing for long."""
         self.position = 0
         self.counters = Counters()
 
@@ -155,6 +167,9 @@ class Summarise:
         for columns in batch.models:
             self._count(columns, batch.times, fine, arrivals)
             self._count_late(columns, late, arrivals)
+        if self.labelling is not None:
+            self.labelling.predictions(batch.models, fine, batch.ids, batch.times)
+            self.labelling.settle(self.watermark, self.quiet)
         self._count_fates(batch, moments)
         self._idle, self._resting_since = False, -1
         self.position = position
@@ -174,6 +189,31 @@ class Summarise:
         if self._gave_back > NEVER:
             self._format.let_go(heard)
         self._gave_back = self.watermark
+
+    def label(
+        self, values: Sequence[bytes | None], timestamps: Sequence[int], key_of: Callable[[int], bytes | None]
+    ) -> list[Refusal]:
+        """Take in records of the labels' log in offset order. Returns those that are no labels.
+
+        `key_of` returns the key of a record, by its position: it is asked for tombstones alone.
+        """
+        assert self.labelling is not None
+        batch = self.labelling.labels(values, timestamps, key_of)
+        self.labelling.settle(self.watermark, self.quiet)
+        return [
+            Refusal(at, reason, batch.details.get(at) or EXPLANATIONS[reason])
+            for at in np.flatnonzero(batch.reasons).tolist()
+            for reason in [Reason(int(batch.reasons[at]))]
+        ]
+
+    @property
+    def ahead(self) -> str:
+        """Which of PREDICTIONS and LABELS has come so much further in time that it had better wait; "" for none."""
+        newest = self._event_time.newest
+        if self.labelling is None or self.labelling.newest == newest:
+            return ""
+        ahead = self.labelling.newest - newest
+        return LABELS if ahead > STEP else PREDICTIONS if ahead < -STEP else ""
 
     def _time(self, batch: ColumnBatch, stamps: Ints) -> Arrivals:
         """Give events without a time that of their record, and refuse those too far from it. Returns how they came."""
@@ -388,6 +428,11 @@ class Summarise:
         state = [self._event_time, self._told, flushed, self.position, before, counters, panes]
         state += [self._gave_back, self._named]
         writes["task"] = pack("summarise", TASK_VERSION, state, {})
+        if self.labelling is not None:
+            self.labelling.take()  # nobody counts outcomes yet
+            writes.update(self.labelling.checkpoint())
+        writes.update(dict.fromkeys(self._unread))
+        self._unread = []
         return writes
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
@@ -405,6 +450,10 @@ class Summarise:
                 self._format.restore(blobs["shapes"])
             held = self._panes.restore(panes, blobs, self._format.shapes, self._naming)
             self._format.keys.names.update(held)
+            if self.labelling is not None:
+                self.labelling.restore(blobs)
+            else:
+                self._unread = [name for name in blobs if is_of_labels(name)]
 
 
 _Counters = tuple[Count, Count, dict[str, Count], Count, Count, Count, Count]

@@ -13,6 +13,19 @@ from driftline.codec import Count
 from driftline.tasks.adoption import Adoption
 
 
+class LabelsView(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the labels of one partition: consumed = the sums of fates and refused + waiting."""
+
+    consumed: Count
+    fates: dict[str, Count]
+    refused: dict[str, Count]
+    """Records by the reason why they are no labels."""
+    waiting: Count
+    """Labels that wait for their predictions."""
+    predictions: Count
+    """Predictions that wait for labels, or have one that may be corrected."""
+
+
 class SummariseView(msgspec.Struct, frozen=True, kw_only=True):
     """How far one partition of predictions has come."""
 
@@ -34,6 +47,8 @@ class SummariseView(msgspec.Struct, frozen=True, kw_only=True):
     without_time: Count
     beyond_limits: Count
     panes: Count
+    labels: LabelsView | None = None
+    """None where no model awaits labels."""
 
 
 class PaneCounters(msgspec.Struct, frozen=True, kw_only=True):
