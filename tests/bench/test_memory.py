@@ -11,7 +11,7 @@ def test_what_is_held_stays_bounded_far_beyond_all_limits() -> None:
     looks = list(run(limits=limits, learn="20 events", rounds=16, load=Load(240, 600_000)))
     middle, end = looks[len(looks) // 2], looks[-1]
     events = end.events
-    assert events["consumed"] == 3_840 == events["accepted"] + events["refused"]
+    assert events["consumed"] == 3_840 == events["accepted"] + events["rejected"]
     assert events["accepted"] == sum(events[fate] for fate in ("watched", "models", "versions", "groups"))
     assert min(events[fate] for fate in ("watched", "models", "versions", "groups", "segments", "signals")) > 0
     assert limits.groups < max(seen.subjects for seen in looks) <= limits.groups * PARTITIONS

@@ -166,7 +166,7 @@ def _settle(parts: Fleet, publishing: Publishing, seen: dict[str, Seen]) -> list
     print(table(seen, FAULTS), paused(seen, FAULTS), sep="\n")
     accepted = sum(int(str(counters["accepted"])) for counters in found.counters.values())
     print(
-        f"{sum(ends.values()):,} records: {accepted:,} accepted, {sum(ends.values()) - accepted:,} refused; "
+        f"{sum(ends.values()):,} records: {accepted:,} accepted, {sum(ends.values()) - accepted:,} rejected; "
         f"{len(found.panes):,} panes, {len(found.alerts):,} alerts, {len(found.dead_letters):,} dead letters"
     )
     print(

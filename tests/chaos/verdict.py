@@ -45,7 +45,7 @@ class Found:
     """All that comes of the records of the predictions topic."""
 
     counters: dict[int, dict[str, object]] = field(default_factory=dict)
-    """By partition: consumed, accepted, refused by reason, panes."""
+    """By partition: consumed, accepted, rejected by reason, panes."""
     panes: dict[Place, bytes] = field(default_factory=dict)
     alerts: dict[str, object] = field(default_factory=dict)
     """By id."""
@@ -130,11 +130,11 @@ def differences(expected: Found, found: Found, ends: Mapping[int, int]) -> list[
         mine, theirs = found.counters.get(number, {}), expected.counters.get(number, {})
         if mine != theirs:
             lines.append(f"partition {number}: counted {mine}, should be {theirs}")
-        refused = mine.get("refused", {})
-        assert isinstance(refused, dict)
+        rejected = mine.get("rejected", {})
+        assert isinstance(rejected, dict)
         accepted = mine.get("accepted", 0)
         assert isinstance(accepted, int)
-        if mine.get("consumed") != end or accepted + sum(refused.values()) != end:
+        if mine.get("consumed") != end or accepted + sum(rejected.values()) != end:
             lines.append(f"partition {number}: {mine} does not balance with its {end} records")
     lines += _compared("pane", found.panes, expected.panes)
     lines += _compared("alert", found.alerts, expected.alerts)
@@ -156,7 +156,7 @@ def _compared(what: str, found: Mapping[Key, object], expected: Mapping[Key, obj
 
 
 def _counters(view: Mapping[str, object]) -> dict[str, object]:
-    return {name: view[name] for name in ("consumed", "accepted", "refused", "panes")}
+    return {name: view[name] for name in ("consumed", "accepted", "rejected", "panes")}
 
 
 def _take_pane(found: Found, value: bytes) -> int:

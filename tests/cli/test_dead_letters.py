@@ -69,7 +69,7 @@ def test_a_replay_without_an_answer_publishes_nothing(driftline: Driftline, buri
     assert driftline("dead-letters", "replay", **buried).status == 1
 
 
-def test_a_replayed_record_is_the_one_that_was_refused() -> None:
+def test_a_replayed_record_is_the_one_that_was_rejected() -> None:
     log = MemoryLog()
     log.create_topics({"dead": 1, "predictions": 1}, {})
     producer = log.producer()

@@ -30,7 +30,7 @@ def test_a_dry_run_prints_the_first_events_and_needs_no_kafka(driftline: Driftli
     assert "workers would accept all 10 events" in done.err
 
 
-def test_a_dry_run_refuses_what_the_stream_would(driftline: Driftline, tmp_path: Path) -> None:
+def test_a_dry_run_rejects_what_the_stream_would(driftline: Driftline, tmp_path: Path) -> None:
     path = tmp_path / "t.ndjson"
     ahead = 4_000_000_000_000
     path.write_text(

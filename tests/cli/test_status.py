@@ -78,7 +78,7 @@ def test_what_is_stored_is_shown(log: MemoryLog) -> None:
 
     summarise = [each for each in found["partitions"] if each["stage"] == "summarise"]
     assert sum(each["counters"]["accepted"] for each in summarise) == 3_000
-    assert sum(each["counters"]["refused"].get("not-json", 0) for each in summarise) == 1
+    assert sum(each["counters"]["rejected"].get("not-json", 0) for each in summarise) == 1
     assert sum(each["lag"] for each in summarise) == 6
     assert all(each["event_time_lag_ms"] == START + DAY - each["watermark"] for each in summarise)
     assert {(each["owner"], each["epoch"]) for each in summarise} == {("w0", 1)}

@@ -146,7 +146,7 @@ def test_counters_are_exact_on_both_axes(name: str, events: Values, cuts: list[i
     for run in runs:
         run.finish()
         counters = run.task.counters
-        assert counters.consumed == len(values) == counters.accepted + sum(counters.refused.values())
+        assert counters.consumed == len(values) == counters.accepted + sum(counters.rejected.values())
         groups = [(pane.model, group, summary) for pane in panes_of(run.sent) for group, summary in pane.summaries()]
         assert counters.events == sum(
             summary.events for model, group, summary in groups if model and not is_census(model) and not group.segment
@@ -173,17 +173,17 @@ def test_a_record_counts_whole_or_not_at_all() -> None:
     good = lines(0, 1_000)
     run = counted(good, good + b'\n\n{"model":"m"}\n', good)
     assert (run.task.counters.accepted, run.task.counters.events) == (2, 4)
-    assert run.refusals[1].reason is Reason.NOTHING_TO_WATCH
-    assert run.refusals[1].detail.startswith("event 3: ")
+    assert run.rejections[1].reason is Reason.NOTHING_TO_WATCH
+    assert run.rejections[1].detail.startswith("event 3: ")
 
 
 def test_the_events_of_one_record_are_not_late_for_each_other() -> None:
     steps = range(0, 60_000, 4_000)
     apart = counted(*map(lines, steps), lines(0))
-    assert apart.refusals.keys() == {len(steps)}
+    assert apart.rejections.keys() == {len(steps)}
     together = counted(lines(*steps, 0))
-    assert together.refusals == {}
+    assert together.rejections == {}
     assert together.task.counters.events == len(steps) + 1
     after = counted(lines(*steps), lines(58_000, 0))
-    assert after.refusals[1].reason is Reason.LATE
+    assert after.rejections[1].reason is Reason.LATE
     assert after.task.counters.events == len(steps), "nor what was in time beside it"

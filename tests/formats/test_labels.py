@@ -109,7 +109,7 @@ def test_what_is_no_label_has_a_reason(value: bytes | None, reason: Reason) -> N
         assert (batch.reasons == 0).sum() == len(batch.reasons) - 1
 
 
-def test_a_label_without_any_time_is_refused() -> None:
+def test_a_label_without_any_time_is_rejected() -> None:
     assert read(event(), stamp=-1).reasons.tolist() == [Reason.BAD_LABEL_TIME]
     assert read(event(label_time=NOW), stamp=-1).reasons.tolist() == [0]
 

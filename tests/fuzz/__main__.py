@@ -59,7 +59,7 @@ def main() -> int:
         print(f"  {fate:22} {count:>12,}")
     print(
         f"fuzz: {tally.events:,} events in {tally.worlds} worlds of seed {seed}: {tally.fates['accepted']:,} accepted, "
-        f"{tally.events - tally.fates['accepted']:,} refused; fates, rows, {tally.panes:,} panes and {tally.alerts:,} "
+        f"{tally.events - tally.fates['accepted']:,} rejected; fates, rows, {tally.panes:,} panes and {tally.alerts:,} "
         "alerts equal by both decoders; counters balance"
     )
     print(

@@ -177,8 +177,8 @@ class World:
             begin = task.position
             for part in pieces(values, cuts):
                 at = task.position - begin
-                refusals = task.process(part, stamps[at : at + len(part)], task.position + len(part))
-                found.update({at + refusal.at: refusal.reason for refusal in refusals})
+                rejections = task.process(part, stamps[at : at + len(part)], task.position + len(part))
+                found.update({at + rejection.at: rejection.reason for rejection in rejections})
                 if chance.random() < 0.3:
                     records.extend(record.encode() for record in task.emit() if _is_pane(record))
             records.extend(record.encode() for record in task.emit() if _is_pane(record))
@@ -283,10 +283,10 @@ def _judged(judge: Judge, records: Sequence[bytes]) -> list[bytes]:
 
 def _check_balance(task: Summarise) -> None:
     counters = task.counters
-    refused = sum(counters.refused.values())
-    if counters.consumed != counters.accepted + refused or counters.consumed != task.position:
+    rejected = sum(counters.rejected.values())
+    if counters.consumed != counters.accepted + rejected or counters.consumed != task.position:
         raise Differs(
-            f"counters do not balance: {counters.consumed} consumed, {counters.accepted} accepted, {refused} refused"
+            f"counters do not balance: {counters.consumed} consumed, {counters.accepted} accepted, {rejected} rejected"
         )
 
 

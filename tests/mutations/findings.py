@@ -109,7 +109,7 @@ MUTATIONS = (
     ),
     Mutation(
         "lateness is decided by the whole batch",
-        Summarise._refuse_late,
+        Summarise._reject_late,
         "batch.before_records(before) - self._settings.max_out_of_orderness",
         "after[-1:] - self._settings.max_out_of_orderness",
         (f"{SUMMARISE}::test_it_counts_what_the_oracle_counts",),

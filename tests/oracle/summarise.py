@@ -406,11 +406,11 @@ class Oracle:
     @property
     def counters(self) -> dict[str, object]:
         """What the task must have counted."""
-        refused = Counter(reason for reason in self.reasons if reason != "accepted")
+        rejected = Counter(reason for reason in self.reasons if reason != "accepted")
         return {
             "consumed": len(self.reasons),
             "accepted": self.reasons.count("accepted"),
-            "refused": dict(refused),
+            "rejected": dict(rejected),
             "without_time": self.without_time,
             "beyond_limits": self.beyond_limits,
             "panes": sum(content.model[:1] != CENSUS for content in self.sent),

@@ -105,7 +105,7 @@ def deep() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("features", [{"x": object()}, {"x": "\ud800"}, {(1, 2): 3}, deep()])
-def test_what_has_no_form_is_refused_and_not_queued(embedded: EmbeddedLog, features: dict[str, Any]) -> None:
+def test_what_has_no_form_is_rejected_and_not_queued(embedded: EmbeddedLog, features: dict[str, Any]) -> None:
     with Publisher(embedded.bootstrap, predictions="refused") as publisher:
         with pytest.raises(InputError, match=r"^features") as caught:
             publisher.publish(model="m", features=features, event_id="bad")

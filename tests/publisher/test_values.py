@@ -1,4 +1,4 @@
-"""Whatever Python, numpy, pandas and polars hand out is published right, or refused there by its name."""
+"""Whatever Python, numpy, pandas and polars hand out is published right, or rejected there by its name."""
 
 import dataclasses
 import datetime as dt
@@ -177,12 +177,12 @@ def test_a_value_is_published_right(value: object, form: object) -> None:
         ({"n" * 300: 1}, r"features\.x has a field .* longer than 256"),
     ],
 )
-def test_what_has_no_form_is_refused_by_the_name_of_its_feature(value: object, complaint: str) -> None:
+def test_what_has_no_form_is_rejected_by_the_name_of_its_feature(value: object, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         published(features={"x": value})
 
 
-def test_what_contains_itself_is_refused() -> None:
+def test_what_contains_itself_is_rejected() -> None:
     loop: dict[str, Any] = {}
     loop["a"] = loop
     with pytest.raises(InputError, match=r"features\.x\.a\.a.* is nested deeper than 32"):
@@ -260,7 +260,7 @@ def test_probabilities_come_with_their_classes() -> None:
         ({"features": np.array([1])}, "features is .* a ndarray: pass a mapping"),
     ],
 )
-def test_what_is_no_answer_or_name_is_refused(arguments: dict[str, Any], complaint: str) -> None:
+def test_what_is_no_answer_or_name_is_rejected(arguments: dict[str, Any], complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         published(**arguments)
 
@@ -291,7 +291,7 @@ def test_a_time_is_understood(time: Any) -> None:
         (dt.datetime(1, 1, 1, tzinfo=dt.UTC), "write RFC 3339"),
     ],
 )
-def test_what_is_no_time_is_refused(time: Any, complaint: str) -> None:
+def test_what_is_no_time_is_rejected(time: Any, complaint: str) -> None:
     with pytest.raises(InputError, match=complaint):
         published(prediction=1, event_time=time)
 
@@ -307,7 +307,7 @@ values = st.recursive(scalars, lambda inner: st.lists(inner) | st.dictionaries(k
 
 
 @given(st.dictionaries(keys, values, max_size=4), values)
-def test_what_is_not_refused_the_stream_accepts(features: dict[Any, Any], answer: Any) -> None:
+def test_what_is_not_rejected_the_stream_accepts(features: dict[Any, Any], answer: Any) -> None:
     try:
         found = published(features=features, prediction=answer)
     except InputError:

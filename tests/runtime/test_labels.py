@@ -53,7 +53,7 @@ def told(bench: Bench) -> dict[str, int]:
     for partition in range(PARTITIONS):
         task = TaskId(bench.settings.group, SUMMARISE, partition)
         view = json.loads(bench.store.read(task, "view/progress")["view/progress"])["labels"]
-        assert view["consumed"] == sum([*view["fates"].values(), *view["refused"].values(), view["waiting"]])
+        assert view["consumed"] == sum([*view["fates"].values(), *view["rejected"].values(), view["waiting"]])
         for name, number in [*view["fates"].items(), *((each, view[each]) for each in WHOLE)]:
             found[name] = found.get(name, 0) + number
     return found
@@ -138,7 +138,7 @@ def view_of(there: Bench, partition: int) -> dict[str, Any]:
     return dict(json.loads(view))
 
 
-def test_uneven_partitions_are_refused_before_work() -> None:
+def test_uneven_partitions_are_rejected_before_work() -> None:
     log, how = MemoryLog(), awaiting()
     log.create_topics({topic: 4 for key, topic in how.topics_needed if key != "labels"}, {})
     with pytest.raises(TopicError, match=r"labels \(labels\) does not exist: create it with `driftline topics create`"):

@@ -218,7 +218,7 @@ def test_what_is_printed_is_enough_for_a_worker_and_its_readers(
     store.close()
     assert (
         sum(
-            each["counters"]["refused"].get("not-json", 0)
+            each["counters"]["rejected"].get("not-json", 0)
             for each in found["partitions"]
             if each["stage"] == "summarise"
         )

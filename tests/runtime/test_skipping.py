@@ -85,7 +85,7 @@ def test_a_running_worker_goes_on_behind_what_retention_took_and_all_that_is_lef
     steps(workers, manual, lambda: caught_up(bench, LOST, *OTHERS))
     assert not any(worker.progress.set_aside for worker in workers)
     after = view(bench, LOST)
-    assert after["consumed"] == after["accepted"] + sum(after["refused"].values())
+    assert after["consumed"] == after["accepted"] + sum(after["rejected"].values())
     assert after["consumed"] + skipped(bench, LOST) == end(bench, LOST)
     assert [skipped(bench, task) for task in (LOST, *OTHERS)] == [100, 0, 0]
 
@@ -227,7 +227,7 @@ def test_a_topic_that_was_created_anew_is_read_from_its_first_record_on_each_onc
         seen = view(bench, task)
         assert offset(bench, task) == end(bench, task)
         assert seen["consumed"] == counted[task] + end(bench, task)
-        assert seen["consumed"] == seen["accepted"] + sum(seen["refused"].values())
+        assert seen["consumed"] == seen["accepted"] + sum(seen["rejected"].values())
     assert all("of the topic that was deleted" in alert["data"]["summary"] for alert in alerts(bench)[:3])
     worker = bench.worker("again", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: len(worker.progress.tasks) == 5)  # the new id is stored

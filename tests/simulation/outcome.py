@@ -49,7 +49,7 @@ def outcome_of(world: World) -> Outcome:
             raise Wrong(f"{info.task}: {info.outbox} records were never published")
         if info.task.stage == "summarise":
             view = json.loads(world.store.read(info.task, "view/progress")["view/progress"])
-            if view["consumed"] != view["accepted"] + sum(view["refused"].values()):
+            if view["consumed"] != view["accepted"] + sum(view["rejected"].values()):
                 raise Wrong(f"{info.task}: its counters do not add up: {view}")
             if view["consumed"] != info.offsets[settings.topics.main]:
                 raise Wrong(f"{info.task}: {view['consumed']} records were counted, it is at {dict(info.offsets)}")

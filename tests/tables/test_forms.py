@@ -162,7 +162,7 @@ def test_what_cannot_be_watched_is_said_by_name(columns: dict[str, Any], left: l
 
 
 @pytest.mark.parametrize(("name", "chosen"), [('a"', None), ("a", ())])
-def test_a_table_of_which_nothing_is_watched_is_refused(name: str, chosen: tuple[str, ...] | None) -> None:
+def test_a_table_of_which_nothing_is_watched_is_rejected(name: str, chosen: tuple[str, ...] | None) -> None:
     with pytest.raises(InputError, match="neither features nor a prediction"):
         written(table(pl.DataFrame({name: [1]})), ColumnMapping.build(model="m", feature_columns=chosen))
 
@@ -210,7 +210,7 @@ def test_what_a_dry_run_accepts_the_stream_accepts_and_counts_alike(frame: pl.Da
     except InputError:
         return
     found = rehearse(Settings(), iter_events(held, mapping), now_ms=1_773_307_800_000)
-    assert (found.events, found.refused, found.beyond_limits) == (frame.height, {}, 0)
+    assert (found.events, found.rejected, found.beyond_limits) == (frame.height, {}, 0)
     batch = NativeDecoder(Limits(), lambda model: ()).decode(events)
     assert not batch.reasons.any()
     assert not batch.ignored

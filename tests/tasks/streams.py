@@ -7,7 +7,7 @@ import msgspec
 
 from driftline.columns.shape import Limits
 from driftline.panes.records import PaneRecord, Watermark, decode_record
-from driftline.tasks.summarise import Refusal, Summarise, SummariseSettings
+from driftline.tasks.summarise import Rejection, Summarise, SummariseSettings
 
 START = 1_790_000_000_000
 MINUTE = 60_000
@@ -36,16 +36,16 @@ def summarise_settings(
 
 @dataclass
 class Run:
-    """A task with all that it sent and refused."""
+    """A task with all that it sent and rejected."""
 
     task: Summarise
     sent: list[bytes] = field(default_factory=list)
-    refusals: dict[int, Refusal] = field(default_factory=dict)
+    rejections: dict[int, Rejection] = field(default_factory=dict)
 
     def feed(self, values: Sequence[Value], stamps: Sequence[int]) -> None:
         begin = self.task.position
-        for refusal in self.task.process(values, stamps, begin + len(values)):
-            self.refusals[begin + refusal.at] = replace(refusal, at=begin + refusal.at)
+        for rejection in self.task.process(values, stamps, begin + len(values)):
+            self.rejections[begin + rejection.at] = replace(rejection, at=begin + rejection.at)
         self.collect()
 
     def collect(self) -> None:

@@ -1,4 +1,4 @@
-"""What no producer should send: each is refused or counted for a stated reason, and its neighbours are counted."""
+"""What no producer should send: each is rejected or counted for a stated reason, and its neighbours are counted."""
 
 import tracemalloc
 from typing import Any
@@ -27,7 +27,7 @@ def raw(body: str) -> bytes:
 DEEP = "[" * 1000 + "]" * 1000
 DEEP_OBJECT = '{"a":' * 1000 + "1" + "}" * 1000
 
-REFUSED: dict[str, tuple[Value, Reason]] = {
+REJECTED: dict[str, tuple[Value, Reason]] = {
     "tombstone": (None, Reason.EMPTY),
     "no bytes": (b"", Reason.EMPTY),
     "a space": (b" ", Reason.NOT_JSON),
@@ -92,10 +92,10 @@ REFUSED: dict[str, tuple[Value, Reason]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", REJECTED)
 @pytest.mark.parametrize("learned", [True, False], ids=["fast", "slow"])
-def test_a_bad_record_is_refused_and_its_neighbours_count(name: str, learned: bool) -> None:
-    value, reason = REFUSED[name]
+def test_a_bad_record_is_rejected_and_its_neighbours_count(name: str, learned: bool) -> None:
+    value, reason = REJECTED[name]
     settings = summarise_settings(max_age=86_400_000, tags=lambda model: ("tenant",))
     run = Run(Summarise(settings, 0, 1))
     run.feed([text(model="steady", event_time=START - (11 - n) * 3_000) for n in range(12)], [START] * 12)
@@ -105,9 +105,9 @@ def test_a_bad_record_is_refused_and_its_neighbours_count(name: str, learned: bo
     before = run.task.counters.accepted
     run.feed([text(), value, text()], [START] * 3)
     counters = run.task.counters
-    assert [refusal.reason for refusal in run.refusals.values()] == [reason]
-    assert next(iter(run.refusals.values())).detail
-    assert counters.refused == {reason.label: 1}
+    assert [rejection.reason for rejection in run.rejections.values()] == [reason]
+    assert next(iter(run.rejections.values())).detail
+    assert counters.rejected == {reason.label: 1}
     assert (counters.accepted - before, counters.consumed) == (2, counters.accepted + 1)
     run.finish()
     whole = combine(summary for pane in panes_of(run.sent) if pane.model == "m" for _, summary in all_events(pane))
@@ -151,9 +151,9 @@ ACCEPTED = {
 def test_an_odd_record_counts_once_on_both_paths(name: str) -> None:
     odd = ACCEPTED[name]
     run = run_of(text(), odd, text(), odd, odd)
-    assert run.refusals == {}
+    assert run.rejections == {}
     run.feed([odd, text()], [START] * 2)
-    assert run.refusals == {}
+    assert run.rejections == {}
     assert summary_of(run).events == 7
 
 
@@ -175,7 +175,7 @@ def test_names_that_cannot_be_learned_are_counted() -> None:
 def test_ten_thousand_features_keep_the_first_and_count_the_rest() -> None:
     wide = text(features={f"f{number:05}": number for number in range(10_000)})
     run = run_of(text(), wide, wide, text(), limits=Limits(signals=500))
-    assert run.refusals == {}
+    assert run.rejections == {}
     assert run.task.counters.beyond_limits == 2 * (10_000 - 499)
     run.finish()
     panes = [pane for pane in panes_of(run.sent) if pane.model == "m"]
@@ -190,16 +190,16 @@ def test_objects_take_memory_too_and_are_limited() -> None:
     run = Run(Summarise(summarise_settings(limits=Limits(signals=10)), 0, 1))
     for number in range(100):
         run.feed([text(features={f"f{number}": {}})], [START])
-    assert run.refusals == {}
+    assert run.rejections == {}
     assert run.task.counters.beyond_limits == 80
 
 
-def test_unknown_fields_are_learned_up_to_a_limit_and_refuse_nothing() -> None:
+def test_unknown_fields_are_learned_up_to_a_limit_and_reject_nothing() -> None:
     run = Run(Summarise(summarise_settings(tags=lambda model: ("tenant",)), 0, 1))
     for number in range(MAX_EXTRA_FIELDS + 50):
         run.feed([text(**{f"extra{number}": number})], [START])
     run.feed([text(segment={"tenant": "acme"})] * 2, [START] * 2)
-    assert run.refusals == {}
+    assert run.rejections == {}
     assert run.task.counters.beyond_limits == 50
     run.finish()
     groups = {group.segment for pane in panes_of(run.sent) for group in pane.groups}
@@ -225,23 +225,23 @@ def test_a_string_of_a_mebibyte_is_a_category_like_any_other() -> None:
 
 def test_a_missing_time_is_that_of_the_record_and_counted() -> None:
     run = run_of(event(time=None), text(event_time=None), text())
-    assert run.refusals == {}
+    assert run.rejections == {}
     assert run.task.counters.without_time == 2
     assert {pane.start for pane in panes_of(run.sent)} <= {START}
     run = Run(Summarise(summarise_settings(), 0, 1))
     run.feed([event(time=None), event(time=None), event()], [-1, 2**62, START])
-    assert [refusal.reason for refusal in run.refusals.values()] == [Reason.BAD_EVENT_TIME] * 2
+    assert [rejection.reason for rejection in run.rejections.values()] == [Reason.BAD_EVENT_TIME] * 2
 
 
-def test_a_record_timestamp_that_makes_no_sense_refuses_nothing() -> None:
+def test_a_record_timestamp_that_makes_no_sense_rejects_nothing() -> None:
     run = Run(Summarise(summarise_settings(max_age=1_000), 0, 1))
     run.feed([event(), event()], [2**63 - 1, -(2**63)])
-    assert run.refusals == {}
+    assert run.rejections == {}
 
 
 def test_one_bad_clock_does_not_close_the_others_panes() -> None:
     run = run_of(event(1), event(2, time=START + 10**9), event(3, time=START + 1), event(4, time=START - 3_000))
-    assert [refusal.reason for refusal in run.refusals.values()] == [Reason.EVENT_TIME_AHEAD]
+    assert [rejection.reason for rejection in run.rejections.values()] == [Reason.EVENT_TIME_AHEAD]
 
 
 @pytest.mark.parametrize("distinct", [200_000])
@@ -272,12 +272,12 @@ def test_distinct_models_are_capped_and_told() -> None:
     sizes = []
     for start in range(0, 15_000, 5_000):
         run.feed([event(model=f"model {number}") for number in range(start, start + 5_000)], [START] * 5_000)
-        run.refusals.clear()
+        run.rejections.clear()
         sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     assert sizes[-1] - sizes[0] < 1 << 20
     assert run.task.counters.accepted == 50
-    assert run.task.counters.refused == {"too-many-models": 14_950}
+    assert run.task.counters.rejected == {"too-many-models": 14_950}
 
 
 def test_distinct_segments_are_capped_and_told() -> None:
@@ -287,7 +287,7 @@ def test_distinct_segments_are_capped_and_told() -> None:
     for start in range(0, 50_000, 5_000):
         values = [text(segment={"tenant": f"t{number}"}) for number in range(start, start + 5_000)]
         run.feed(values, [START] * 5_000)
-    assert run.refusals == {}
+    assert run.rejections == {}
     assert run.task.counters.beyond_limits == 50_000 - 20
     run.finish()
     totals = {group.segment: summary.events for pane in panes_of(run.sent) for group, summary in pane.summaries()}
@@ -300,4 +300,4 @@ def test_distinct_segments_are_capped_and_told() -> None:
 def test_distinct_versions_are_capped_and_told() -> None:
     run = run_of(*[text(model_version=f"v{number}") for number in range(500)], limits=Limits(versions=10))
     assert run.task.counters.accepted == 10
-    assert run.task.counters.refused == {"too-many-versions": 490}
+    assert run.task.counters.rejected == {"too-many-versions": 490}

@@ -186,7 +186,7 @@ def test_a_default_reference_learns_the_volume_of_its_windows() -> None:
     assert [incident.summary for incident in result.incidents] == []
 
 
-def test_refused_records_open_an_incident_about_the_stream() -> None:
+def test_rejected_records_open_an_incident_about_the_stream() -> None:
     def broken() -> list[tuple[int, bytes]]:
         chance = random.Random(1)
         found = []

@@ -13,7 +13,7 @@ from driftline.columns.reasons import Reason
 from driftline.labels.book import Rule
 from driftline.labels.join import Fate
 from driftline.tasks.labelling import LABELS, PREDICTIONS, STEP, Labelling, LabelSettings
-from driftline.tasks.summarise import Refusal, Summarise, SummariseSettings
+from driftline.tasks.summarise import Rejection, Summarise, SummariseSettings
 from tests.tasks.streams import START, event, stored, summarise_settings
 
 HOUR = 3_600_000
@@ -49,7 +49,7 @@ class Both:
     rows: Counter[str] = field(default_factory=Counter)
     told: list[tuple[object, ...]] = field(default_factory=list)
     fates: Counter[tuple[str, int, Fate]] = field(default_factory=Counter)
-    refusals: list[Refusal] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.task = Summarise(self.settings, 0, 1)
@@ -67,7 +67,7 @@ class Both:
 
     def labels(self, *records: Record) -> "Both":
         values, stamps = [value for _, value, _ in records], [stamp for *_, stamp in records]
-        self.refusals += self.task.label(values, stamps, lambda at: records[at][0])
+        self.rejections += self.task.label(values, stamps, lambda at: records[at][0])
         return self._collect()
 
     def restart(self) -> "Both":
@@ -162,8 +162,8 @@ def test_a_withdrawal_takes_the_outcome_out(withdrawal: Record) -> None:
 
 def test_what_is_no_label_is_told_and_counted() -> None:
     both = Both().labels((b"k", b"{", START), (b"k", b'{"model": "m", "label": 1}', START), label(1))
-    assert [(each.at, each.reason) for each in both.refusals] == [(0, Reason.NOT_JSON), (1, Reason.MISSING_EVENT_ID)]
-    assert both.labelling.refused == {"not-json": 1, "missing-event-id": 1}
+    assert [(each.at, each.reason) for each in both.rejections] == [(0, Reason.NOT_JSON), (1, Reason.MISSING_EVENT_ID)]
+    assert both.labelling.rejected == {"not-json": 1, "missing-event-id": 1}
     assert both.labelling.consumed == 3
 
 
@@ -305,4 +305,4 @@ def test_interleaving_batches_and_restarts_do_not_show(
     assert other.labelling.consumed == len(labels)
     for each in (plain, other):
         found = each.labelling
-        assert found.consumed == sum(found.fates.values()) + sum(found.refused.values()) + found.waiting
+        assert found.consumed == sum(found.fates.values()) + sum(found.rejected.values()) + found.waiting

@@ -137,7 +137,7 @@ def test_models_are_limited_in_the_installation_and_each_place_is_used() -> None
     found = run(settings_of(models=10), stream(2_000, by_model, step=400))
     models = {model for model, _, _ in found.subjects}
     assert len(models) == 10
-    assert found.accepted + sum(task.counters.refused["too-many-models"] for task in found.summarising) == 2_000
+    assert found.accepted + sum(task.counters.rejected["too-many-models"] for task in found.summarising) == 2_000
     assert found.accepted == found.events["watched"] + found.events["models"]
     assert found.events["models"] > 0, "each partition met other models first"
     told = next(incident for incident in found.capacity() if incident.status is Status.FIRING)
@@ -296,7 +296,7 @@ def test_where_batches_end_does_not_show_in_what_is_given_back(monkeypatch: pyte
         return found, task.counters
 
     expected, counters = sent(None)
-    assert counters.refused.get("too-many-versions", 0) > 0, "places are given back after a while, not at once"
+    assert counters.rejected.get("too-many-versions", 0) > 0, "places are given back after a while, not at once"
     assert counters.accepted > 1_000
     assert sent(random.Random(seed)) == (expected, counters)
 

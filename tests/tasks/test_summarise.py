@@ -80,7 +80,7 @@ def marks_merged(sent: Sequence[bytes]) -> list[bytes]:
 
 def check_against_the_oracle(got: Run, pairs: Stamped, *, flush_at: Sequence[int] = ()) -> Oracle:
     want = run(rules_of(settings_with()), *unzip(pairs), flush_at=flush_at)
-    reasons = [got.refusals[at].reason.label if at in got.refusals else "accepted" for at in range(len(pairs))]
+    reasons = [got.rejections[at].reason.label if at in got.rejections else "accepted" for at in range(len(pairs))]
     assert reasons == want.reasons
     assert asdict(got.task.counters) == want.counters
     assert [said_by(pane) for pane in panes_of(got.sent)] == want.sent
@@ -115,7 +115,7 @@ def test_no_batch_boundary_shows(limits: Limits, pairs: Stamped, cuts: list[int]
     for other in (cut, singly):
         assert marks_merged(other.sent) == marks_merged(at_once.sent)
         assert other.sent[-1] == at_once.sent[-1]
-        assert other.refusals == at_once.refusals
+        assert other.rejections == at_once.rejections
         assert other.task.counters == at_once.task.counters
 
 
@@ -208,7 +208,7 @@ def test_an_idle_partition_sends_what_is_open_and_what_comes_later_follows() -> 
     task.rest()
     task.feed([event(2, time=START + 1), b"{", event(3, time=START + 30_000)], [START] * 3)
     task.rest()
-    assert [refusal.reason.label for refusal in task.refusals.values()] == ["not-json", "not-json"], "nothing is late"
+    assert [each.reason.label for each in task.rejections.values()] == ["not-json", "not-json"], "nothing is late"
     places = [(pane.model, *pane.place) for pane in panes_of(task.sent)]
     assert len(places) == len(set(places))
     assert {pane.flushes for pane in panes_of(task.sent)} == {0, 1}
@@ -226,7 +226,7 @@ def test_an_idle_partition_tells_how_far_the_clock_has_come_and_no_further() -> 
         told.append(watermarks_of(task.sent)[-1].time - task.task.watermark)
     assert told == [60_000, 120_000, 180_000]
     task.feed([event(21, time=START + 20_000), event(22, time=START + 25_000)], [START] * 2)
-    assert task.refusals == {}, "an event is late by the events before it, never by the clock"
+    assert task.rejections == {}, "an event is late by the events before it, never by the clock"
     assert task.task.watermark == START + 20_000
 
 
@@ -251,7 +251,7 @@ def test_an_event_in_order_is_never_late(gaps: list[tuple[int, bool]]) -> None:
         if idle:
             task.rest(now=time + 60_000, idle_ms=60_000)
     task.finish()
-    assert task.refusals == {}
+    assert task.rejections == {}
     found = [summary for pane in panes_of(task.sent) if pane.model == "m" for _, summary in pane.summaries()]
     assert combine(found).events == len(gaps)
 
@@ -272,7 +272,7 @@ def test_one_bad_clock_makes_nobody_else_late(ahead: int, burst: int) -> None:
         clock += 100_000
         publish(burst, ahead, step=5_000 if ahead > 60_000 else 100)
     publish(400, 0)
-    assert task.refusals == {}
+    assert task.rejections == {}
     assert task.task.watermark < clock + 400_000
 
 
@@ -353,7 +353,7 @@ def test_tags_may_change_between_runs() -> None:
         task.feed(values, [START] * 4)
         task.finish()
         stored(blobs, task.task)
-        assert task.refusals == {}
+        assert task.rejections == {}
         groups = {group.segment for pane in panes_of(task.sent) if pane.model == "m" for group in pane.groups}
         assert "" in groups
         assert {group.split("=")[0] for group in groups if group} == set(tags)

@@ -31,7 +31,7 @@ def test_what_workers_store_is_as_the_schema_says_and_is_read_in_one_place() -> 
         validator.validate(found)
     counted = list(views(bench.store, "driftline", SummariseView))
     assert sum(each.accepted for each in counted) == sum(each.events for each in counted) == 5 * 3_600
-    assert sum(each.refused.get("not-json", 0) for each in counted) == 1
+    assert sum(each.rejected.get("not-json", 0) for each in counted) == 1
     (subject,) = subjects(bench.store, "driftline")
     assert subject.place == ("m", "", "")
     assert subject.incidents
@@ -42,7 +42,7 @@ def test_what_workers_store_is_as_the_schema_says_and_is_read_in_one_place() -> 
 
 def test_what_an_earlier_worker_stored_is_read() -> None:
     earlier = {
-        "watermark": 1, "ended_at": 3, "consumed": 3, "accepted": 2, "refused": {"late": 1},
+        "watermark": 1, "ended_at": 3, "consumed": 3, "accepted": 2, "rejected": {"late": 1},
         "without_time": 0, "beyond_limits": 0, "panes": 7,
     }  # fmt: skip
     bench = Bench(settings())

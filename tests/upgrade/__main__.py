@@ -197,21 +197,21 @@ def compare(cluster: Cluster, commit: str) -> int:
         alerts += [msgspec.json.decode(record.value or b"{}")["id"] for _, _, _, record in reader.poll(0.5)]
     reader.close()
     counted = aside = 0
-    refused: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
     for info in cluster.store.tasks(cluster.settings.group):
         aside += bool(info.fault)
         for view in cluster.store.read(info.task, "view/progress").values():
             seen = msgspec.json.decode(view)
             counted += seen["accepted"]
-            refused.update(seen["refused"])
+            rejected.update(seen["rejected"])
     same = set(alerts) == expected and bool(expected)
     print(
         f"upgrade from {commit}: {len(STREAM):,} events published, {counted:,} counted, {aside} tasks set aside, "
         f"{len(set(alerts))} alerts ({len(alerts) - len(set(alerts))} repeated), "
         f"{'the same as' if same else 'OTHERS THAN'} a backtest's {len(expected)}"
     )
-    if refused:
-        print(f"refused: {dict(refused)}")
+    if rejected:
+        print(f"rejected: {dict(rejected)}")
     return 0 if same and counted == len(STREAM) and not aside else 1
 
 

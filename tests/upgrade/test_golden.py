@@ -67,7 +67,7 @@ def test_summarise_goes_on_from_a_golden_state_to_the_very_panes_that_were_sent_
     assert sent == [_today(record) for record in golden.panes[cut:]]
     whole = Summarise(summarise_settings(), 0, 1)
     fed(whole, golden, 0, len(golden.values))
-    assert whole.counters.refused == task.counters.refused
+    assert whole.counters.rejected == task.counters.rejected
     assert whole.counters.accepted == task.counters.accepted
 
 

@@ -242,7 +242,7 @@ class Worker:
             if isinstance(stage, SummariseStage):
                 counters = stage.task.counters
                 events.update(
-                    consumed=counters.consumed, accepted=counters.accepted, refused=sum(counters.refused.values())
+                    consumed=counters.consumed, accepted=counters.accepted, rejected=sum(counters.rejected.values())
                 )
             elif isinstance(stage, JudgeStage):
                 events.update(stage.task.events)
@@ -365,7 +365,7 @@ def _row(seen: Seen) -> str:
 
 def _verdict(limits: LimitSettings, looks: Sequence[Seen]) -> str:
     events, sizes = looks[-1].events, [seen.rss_mib for seen in looks]
-    fates = ", ".join(f"{name} {events[name]:,}" for name in ("consumed", "accepted", "refused", "watched"))
+    fates = ", ".join(f"{name} {events[name]:,}" for name in ("consumed", "accepted", "rejected", "watched"))
     beyond = ", ".join(f"{name} {count:,}" for name, count in sorted(events.items()) if name not in fates)
     most, since = limits.groups * PARTITIONS, sizes[-1] - sizes[len(sizes) // 2]
     room = "" if looks[-1].subjects > 0.9 * most else " Places were still free: this does not show where growth ends."

@@ -231,11 +231,11 @@ def _print(result: "Backtest", span: Span) -> None:
         console.print()
         console.print(timeline(incidents, span.first, span.last))
         console.print()
-    refused = result.counters["consumed"] - result.counters["accepted"]
+    rejected = result.counters["consumed"] - result.counters["accepted"]
     noun = "incident" if len(incidents) == 1 else "incidents"
     console.print(
         f"{result.events:,} events, {result.windows:,} windows, {len(incidents)} {noun}"
-        + (f", {refused:,} events rejected" if refused else "")
+        + (f", {rejected:,} events rejected" if rejected else "")
     )
     for reason, count in sorted(result.counters.items()):
         if reason not in ("consumed", "accepted"):

@@ -39,7 +39,7 @@ ReasonOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A record that was refused, and why."""
+    """A record that was rejected, and why."""
 
     time: int
     """Epoch milliseconds of its burial."""
@@ -49,7 +49,7 @@ class DeadLetter:
     reason: str
     detail: str
     group: str | None
-    """Whose workers refused it; None of those that releases before groups were told apart buried."""
+    """Whose workers rejected it; None of those that releases before groups were told apart buried."""
     record: Record
     """Key, value and headers as they came in."""
 
@@ -160,7 +160,7 @@ def replay(
 def dead_letters(log: Log, settings: Settings, reason: str | None) -> Iterator[DeadLetter]:
     """Yield the group's dead letters that are there now, those of one partition in order.
 
-    Another group on the same topics refuses the same records by its own settings: those are its own to replay.
+    Another group on the same topics rejects the same records by its own settings: those are its own to replay.
     """
     for time, record in read_whole(log, settings.topics.dead_letters):
         letter = read_dead_letter(record, time)
@@ -169,7 +169,7 @@ def dead_letters(log: Log, settings: Settings, reason: str | None) -> Iterator[D
 
 
 def read_dead_letter(record: Record, time: int) -> DeadLetter:
-    """Take a dead letter's own headers from those that the refused record had."""
+    """Take a dead letter's own headers from those that the rejected record had."""
     own = {name.removeprefix(OWN_HEADERS): value for name, value in record.headers if name.startswith(OWN_HEADERS)}
     noted = {name: value.decode("utf-8", "replace") for name, value in own.items()}
     theirs = tuple((name, value) for name, value in record.headers if not name.startswith(OWN_HEADERS))

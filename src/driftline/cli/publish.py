@@ -96,14 +96,14 @@ def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"]) -> None:
     found = rehearse(settings, chain(first, parts), now_ms=time.time_ns() // 1_000_000)
     if found.beyond_limits:
         note(f"{found.beyond_limits:,} values exceed the limits (see `driftline config show`): counted, not watched")
-    for reason, (number, event_id, detail) in found.refused.items():
+    for reason, (number, event_id, detail) in found.rejected.items():
         print_error(
             InputError(
                 f"workers would reject {number:,} of {found.events:,} events as {reason}; "
                 f"the first is {event_id.decode()}: {detail}"
             )
         )
-    if found.refused:
+    if found.rejected:
         raise typer.Exit(PROBLEMS_FOUND)
     note(f"workers would accept all {found.events:,} events")
 

@@ -191,7 +191,7 @@ def _progress(summarised: "SummariseView | None", judged: "JudgeView | None", no
     watermark = None if summarised is None else summarised.watermark
     counters = {} if judged is None else to_builtins(judged.counters)
     if summarised is not None:
-        names = ("consumed", "accepted", "refused", "events", "without_time", "beyond_limits", "panes")
+        names = ("consumed", "accepted", "rejected", "events", "without_time", "beyond_limits", "panes")
         counters = {name: getattr(summarised, name) for name in names}
     return {
         "watermark": watermark,

@@ -22,7 +22,7 @@ def as_text(found: dict[str, Any]) -> RenderableType:
     parts += [Text(f"● {silence['summary']}", "red") for silence in found["silent_models"]]
     parts += [Text(line, "yellow") for line in far_off(found)]
     parts += [Text(_wait(wait, found["at"]), "yellow") for wait in found["waits"]]
-    parts += [_partitions(found), *_refused(found), *_others(found), *_skipped(found), Text()]
+    parts += [_partitions(found), *_rejected(found), *_others(found), *_skipped(found), Text()]
     parts.append(_models(found) if found["models"] else Text("no model has a complete window yet", "dim"))
     parts += [Text(f"● {incident['summary']}", "red") for incident in found["stream"]]
     parts += [
@@ -45,13 +45,13 @@ def _partitions(found: dict[str, Any]) -> "Table":
         table.add_column(heading, justify="right" if heading in ("partition", "lag", "events", "rejected") else "left")
     for each in found["partitions"]:
         counters, committed = each["counters"], each["committed_at"]
-        refused = sum(counters.get("refused", {}).values())
+        rejected = sum(counters.get("rejected", {}).values())
         table.add_row(
             each["stage"],
             str(each["partition"]),
             Text("?" if each["lag"] is None else f"{each['lag']:,}", "" if each["lag"] == 0 else "yellow"),
             f"{counters.get('accepted', counters.get('panes', 0)):,}",
-            Text(f"{refused:,}", "yellow" if refused else "dim"),
+            Text(f"{rejected:,}", "yellow" if rejected else "dim"),
             "" if each["watermark"] is None else rfc3339(each["watermark"]),
             _distance(each["event_time_lag_ms"]),
             "never" if committed is None else f"{age(found['at'] - committed)} ago",
@@ -75,14 +75,14 @@ def _skipped(found: dict[str, Any]) -> list["Text"]:
     ]
 
 
-def _refused(found: dict[str, Any]) -> list["Text"]:
-    """Say why records were refused, and where they are."""
+def _rejected(found: dict[str, Any]) -> list["Text"]:
+    """Say why records were rejected, and where they are."""
     from driftline.columns.reasons import EXPLANATIONS
 
     meanings = {reason.label: meaning for reason, meaning in EXPLANATIONS.items()}
     totals: Counter[str] = Counter()
     for each in found["partitions"]:
-        totals.update(each["counters"].get("refused", {}))
+        totals.update(each["counters"].get("rejected", {}))
     lines = [
         Text(f"{number:,} rejected as {name}: {meanings[name]}", "yellow") for name, number in totals.most_common()
     ]

@@ -1,10 +1,10 @@
 """What a batch of records decodes to, on two axes: the records themselves, and the events that they hold.
 
     records   0      1            2        offset, headers, reason, dead letter
-              │      │            └─ none  (refused, or empty)
+              │      │            └─ none  (rejected, or empty)
     events    0      1  2  3               time, id, a row of its model's columns
 
-A record counts whole or not at all: if one of its events is refused, so is the record, with all that it holds. Then a
+A record counts whole or not at all: if one of its events is rejected, so is the record, with all that it holds. Then a
 dead letter can be mended and published again, and nothing counts twice.
 """
 
@@ -36,9 +36,9 @@ class ColumnBatch:
     reasons: NDArray[np.uint8]
     """For each record a `Reason`; 0 where it is accepted."""
     details: dict[int, str]
-    """For people, for some of the refused records."""
+    """For people, for some of the rejected records."""
     times: Ints
-    """Event times in epoch milliseconds; NO_TIME where the event had none, BAD_TIME where it was refused."""
+    """Event times in epoch milliseconds; NO_TIME where the event had none, BAD_TIME where it was rejected."""
     ids: Ints
     """Event ids as numbers, see `identities`; NO_ID where there is none."""
     models: list[ModelColumns]
@@ -46,7 +46,7 @@ class ColumnBatch:
     ignored: dict[int, int]
     """Fields beyond the limits, by record."""
     records: Ints | None = None
-    """For each event the position of its record, ascending. None: each record is one event, refused ones too."""
+    """For each event the position of its record, ascending. None: each record is one event, rejected ones too."""
     beyond: list[Beyond] = field(default_factory=list)
     """Who was beyond a limit, by record."""
 
@@ -61,8 +61,8 @@ class ColumnBatch:
         """Return for each event what is held for its record."""
         return held if self.records is None else held[self.records]
 
-    def refuse(self, events: Any, reason: int) -> None:
-        """Refuse the records of these events, given as a mask or as positions."""
+    def reject(self, events: Any, reason: int) -> None:
+        """Reject the records of these events, given as a mask or as positions."""
         self.reasons[events if self.records is None else self.records[events]] = reason
 
     @property

@@ -14,7 +14,7 @@ OUTRANKS = -2
 EVERY_MODEL = -1
 """Stands for the model of a tombstone."""
 NO_MODEL = -2
-"""Stands for the model of a record that was refused."""
+"""Stands for the model of a record that was rejected."""
 UNAWAITED = -3
 """Stands for a model that awaits no labels."""
 
@@ -25,9 +25,9 @@ class LabelBatch:
 
     reasons: NDArray[np.uint8]
     details: dict[int, str]
-    """For people, for some of the refused records."""
+    """For people, for some of the rejected records."""
     models: Ints
-    """Codes in `names`; or EVERY_MODEL (a tombstone), UNAWAITED, NO_MODEL (refused)."""
+    """Codes in `names`; or EVERY_MODEL (a tombstone), UNAWAITED, NO_MODEL (rejected)."""
     ids: Ints
     times: Ints
     """`label_time`, NO_TIME where there is none."""

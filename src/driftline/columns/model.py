@@ -31,9 +31,9 @@ class ModelColumns:
     shape: Shape
     rows: Ints
     versions: Ints
-    """Codes in `shape.versions`; negative where the version is refused."""
+    """Codes in `shape.versions`; negative where the version is rejected."""
     segments: list[Ints]
-    """For each of `shape.tags` the codes in `shape.segments`; negative where the value is refused."""
+    """For each of `shape.tags` the codes in `shape.segments`; negative where the value is rejected."""
     number_slots: Ints
     numbers: Floats
     """Shape (number columns, rows)."""

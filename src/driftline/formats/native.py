@@ -122,7 +122,7 @@ class NativeDecoder:
             rest = values if len(left) == len(values) else [values[at] for at in left.tolist()]
             self._carefully(rest, left, batch)
         batch.settle()
-        self._refuse(batch)
+        self._reject(batch)
         batch.models = join(batch.models)
         return batch
 
@@ -255,8 +255,8 @@ class NativeDecoder:
         return to_columns(shape, events, np.array(rows, dtype=np.int64), self.keys)
 
     @staticmethod
-    def _refuse(batch: ColumnBatch) -> None:
-        """Refuse events whose version or segment is not valid."""
+    def _reject(batch: ColumnBatch) -> None:
+        """Reject events whose version or segment is not valid."""
         reasons = batch.reasons
         for columns in batch.models:
             for codes in (columns.versions, *columns.segments):

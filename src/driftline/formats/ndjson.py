@@ -1,7 +1,7 @@
 """Many of Driftline's own JSON events in one record, one a line: what batch jobs and log shippers send.
 
-A record counts whole or not at all, so one line that is refused refuses its record, with the number of the event in the
-detail. Lines are decoded as `native` decodes records, and teach the same shapes: a topic may change between the two.
+A record counts whole or not at all, so one bad line rejects its record, with the number of the event in the detail.
+Lines are decoded as `native` decodes records, and teach the same shapes: a topic may change between the two.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -38,7 +38,7 @@ class LinesDecoder:
         lines = self._native.decode([line for each in held for line in each])
         records = np.repeat(np.arange(len(held)), sizes)
         reasons = np.where(sizes == 0, np.uint8(Reason.EMPTY), np.uint8(Reason.ACCEPTED))
-        details = _refuse(lines, records, np.cumsum(sizes) - sizes, reasons)
+        details = _reject(lines, records, np.cumsum(sizes) - sizes, reasons)
         ignored: dict[int, int] = {}
         for line, fields in lines.ignored.items():
             record = int(records[line])
@@ -68,12 +68,12 @@ class LinesDecoder:
         self._native.restore(blob)
 
 
-def _refuse(lines: ColumnBatch, records: Ints, starts: Ints, reasons: NDArray[np.uint8]) -> dict[int, str]:
-    """Give each record the reason of the first of its lines that is refused. Returns what is wrong, by record."""
-    refused = np.flatnonzero(lines.reasons)
-    first, places = np.unique(records[refused], return_index=True)
+def _reject(lines: ColumnBatch, records: Ints, starts: Ints, reasons: NDArray[np.uint8]) -> dict[int, str]:
+    """Give each record the reason of the first of its lines that is rejected. Returns what is wrong, by record."""
+    rejected = np.flatnonzero(lines.reasons)
+    first, places = np.unique(records[rejected], return_index=True)
     details = {}
-    for record, line in zip(first.tolist(), refused[places].tolist(), strict=True):
+    for record, line in zip(first.tolist(), rejected[places].tolist(), strict=True):
         reason = reasons[record] = lines.reasons[line]
         detail = lines.details.get(line) or EXPLANATIONS[Reason(int(reason))]
         details[record] = f"event {line - int(starts[record]) + 1}: {detail}"

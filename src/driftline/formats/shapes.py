@@ -116,7 +116,7 @@ CODE = ("tags", "code_version")
 
 
 _WORD = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
-"""Larger integers are looked at one by one: those beyond a float's range are refused, wherever they stand."""
+"""Larger integers are looked at one by one: those beyond a float's range are rejected, wherever they stand."""
 
 
 class Nobody(msgspec.Struct, tag_field="model", tag="\n"):

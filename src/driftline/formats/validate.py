@@ -12,7 +12,7 @@ from driftline.columns.shape import Limits, usable_name
 from driftline.formats.shapes import BODY, FieldKind, kind_of
 
 MAX_DEPTH = 64
-"""Objects and arrays nested deeper are refused. A stated limit, so that the answer does not depend on free stack."""
+"""Objects and arrays nested deeper are rejected. A stated limit, so that the answer does not depend on free stack."""
 
 _SCALAR = FieldKind.NUMBER | FieldKind.STRING | FieldKind.BOOLEAN | FieldKind.NULL
 _TYPES = {

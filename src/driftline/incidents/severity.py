@@ -1,6 +1,6 @@
 """How urgent an incident is: by its kind and by its size.
 
-critical   records are refused or skipped; no events come, or twice as many, or half
+critical   records are rejected or skipped; no events come, or twice as many, or half
            data quality, where a tenth of the values of a signal or more is lost: null, missing, of another type,
            or out of range (late or repeated, of events); or half of a signal's values were never seen
 warning    drift of inputs or outputs, thresholds, limits that were reached

@@ -95,7 +95,7 @@ class Join:
         return sum(map(len, self._books.values()))
 
     def predictions(self, model: str, answers: Answers) -> None:
-        """Take in predictions that count: those that were refused, or came late, do not."""
+        """Take in predictions that count: those that were rejected, or came late, do not."""
         book = self._book(model)
         if book is None:
             return

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 
 from driftline.errors import InputError
 from driftline.events import RFC3339, Label, Prediction, Time
-from driftline.publisher.values import LONGEST_NAME, plain, plain_mapping, refusal, shown, single, text_fault
+from driftline.publisher.values import LONGEST_NAME, plain, plain_mapping, rejection, shown, single, text_fault
 
 EventTime = datetime.datetime | int | str
 """A datetime with a zone, epoch milliseconds, or RFC 3339 with a zone."""
@@ -125,7 +125,7 @@ def now() -> int:
 def text(what: str, value: object) -> str:
     """Check an id."""
     if not isinstance(value, str):
-        raise refusal(value, what, "pass a string")
+        raise rejection(value, what, "pass a string")
     if not value:
         raise InputError(f"{what} is empty: pass a string with at least one character")
     return str(plain(value, what))
@@ -148,7 +148,7 @@ def mapping(what: str, value: object) -> Mapping[str, Any] | UnsetType:
     if not isinstance(value, Mapping) and callable(as_dict) and getattr(value, "ndim", 0) == 1:
         value = as_dict()
     if not isinstance(value, Mapping):
-        raise refusal(value, what, "pass a mapping from names to values, such as dict(zip(names, row))")
+        raise rejection(value, what, "pass a mapping from names to values, such as dict(zip(names, row))")
     return plain_mapping(value, what)
 
 
@@ -192,7 +192,7 @@ def answer(prediction: object, classes: Iterable[Any] | None = None) -> object:
 def _one(value: object, what: str) -> object:
     found = plain(value, what)
     if isinstance(found, (list, dict, bytes)):
-        raise refusal(
+        raise rejection(
             value,
             what,
             "pass a number, a string, a boolean, or an object with any of label, value and proba"

@@ -53,7 +53,7 @@ class Publisher:
     carried over refuses to work.
 
     Values of numpy, pandas, polars and the like are accepted wherever Python's are. What is missing (None, NaN, NaT,
-    NA) and the infinities are published as null; what the stream would not understand is refused by name.
+    NA) and the infinities are published as null; what the stream would not understand is rejected by name.
 
     Examples:
         >>> from driftline.log.embedded import EmbeddedLog

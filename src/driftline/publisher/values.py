@@ -1,7 +1,7 @@
 """Values as a service holds them, to values that JSON has a word for: Python's, numpy's, pandas' and polars'.
 
-What is missing becomes None, and what has no form that the stream understands is refused by the name of its feature. No
-library is imported for this: their objects are known by what they can do.
+What is missing becomes None. What has no form that the stream understands is rejected, with the name of its feature.
+No library is imported for this: their objects are known by what they can do.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ import msgspec
 from driftline.errors import InputError
 
 MAX_DEPTH = 32
-"""Values nested deeper are refused; the stream takes 64, less what is around them."""
+"""Values nested deeper are rejected; the stream takes 64, less what is around them."""
 LONGEST_NAME = 256
 _MISSING = {("pandas", "NAType"), ("pandas", "NaTType"), ("polars", "Null"), ("numpy", "MaskedConstant")}
 
@@ -120,7 +120,7 @@ def shown(value: object) -> str:
     return written if len(written) <= 60 else written[:59] + "…"
 
 
-def refusal(value: object, name: str, wanted: str) -> InputError:
+def rejection(value: object, name: str, wanted: str) -> InputError:
     """Return the error that says what a value is instead of what is wanted."""
     return InputError(f"{name} is {shown(value)}, a {type(value).__name__}: {wanted}")
 
@@ -161,13 +161,13 @@ def _scalar(value: object, name: str) -> Any:
         return plain(float(value), name)
     if isinstance(value, Decimal):
         if value.is_finite() and abs(value) > Decimal("1.7976931348623157e308"):
-            raise refusal(value, name, "no number can be that large: pass text")
+            raise rejection(value, name, "no number can be that large: pass text")
         return value if value.is_finite() else None
     if isinstance(value, Fraction):
         try:
             return float(value)
         except OverflowError:
-            raise refusal(value, name, "no number can be that large: pass text") from None
+            raise rejection(value, name, "no number can be that large: pass text") from None
     if isinstance(value, datetime.timedelta):
         return value / datetime.timedelta(milliseconds=1)
     if isinstance(value, (datetime.date, datetime.time)):
@@ -211,7 +211,7 @@ def _compound(value: object, name: str, depth: int) -> Any:
             kind = getattr(getattr(value, "dtype", None), "kind", "")
             held = list(value) if kind in ("M", "m") else as_list()  # type: ignore[call-overload]
             return plain(held, name, depth + 1)
-    raise refusal(value, name, "pass a number, text, a boolean, a time, or lists and mappings of them")
+    raise rejection(value, name, "pass a number, text, a boolean, a time, or lists and mappings of them")
 
 
 def _key(key: object, name: str) -> str:

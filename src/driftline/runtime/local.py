@@ -92,7 +92,7 @@ def _pane_records(
     ends(task.newest)
     yield from task.emit()
     counters = task.counters
-    result.counters.update({"consumed": counters.consumed, "accepted": counters.accepted, **counters.refused})
+    result.counters.update({"consumed": counters.consumed, "accepted": counters.accepted, **counters.rejected})
 
 
 def build_references(
@@ -168,8 +168,8 @@ def table_panes(
     found = [record for record in records if isinstance(record, PaneRecord) and record.model != STREAM]
     found = [record for record in found if not is_census(record.model)]
     if not found:
-        refused = ", ".join(f"{count} {reason}" for reason, count in result.counters.items() if reason != "consumed")
-        raise InputError(f"{table.path}: every event was rejected ({refused})")
+        rejected = ", ".join(f"{count} {reason}" for reason, count in result.counters.items() if reason != "consumed")
+        raise InputError(f"{table.path}: every event was rejected ({rejected})")
     return found
 
 
@@ -178,7 +178,7 @@ class Rehearsal:
     """What the stream would make of events."""
 
     events: int = 0
-    refused: dict[str, tuple[int, bytes, str]] = field(default_factory=dict)
+    rejected: dict[str, tuple[int, bytes, str]] = field(default_factory=dict)
     """By reason: how many, the first one, and what is wrong with it."""
     beyond_limits: int = 0
 
@@ -189,10 +189,10 @@ def rehearse(settings: Settings, batches: Iterable[EncodedEvents], *, now_ms: in
     found = Rehearsal()
     for batch in batches:
         found.events += len(batch.values)
-        for refusal in task.process(batch.values, [now_ms] * len(batch.values), found.events):
-            name = refusal.reason.label
-            number, first, detail = found.refused.get(name, (0, batch.keys[refusal.at], refusal.detail))
-            found.refused[name] = number + 1, first, detail
+        for rejection in task.process(batch.values, [now_ms] * len(batch.values), found.events):
+            name = rejection.reason.label
+            number, first, detail = found.rejected.get(name, (0, batch.keys[rejection.at], rejection.detail))
+            found.rejected[name] = number + 1, first, detail
         task.emit()
     found.beyond_limits = task.counters.beyond_limits
     return found

@@ -139,14 +139,15 @@ class SummariseStage:
         offsets = batch.offsets
         if batch.source.topic == self.inputs[0]:
             position = self._before + offsets[-1] + 1
-            refused = self.task.process(batch.values, batch.timestamps, position, batch.headers)
+            rejections = self.task.process(batch.values, batch.timestamps, position, batch.headers)
         else:
-            refused = self.task.label(batch.values, batch.timestamps, lambda at: batch.record(at).key)
-        for refusal in refused:
-            record = batch.record(refusal.at)
-            offset = offsets[refusal.at]
+            rejections = self.task.label(batch.values, batch.timestamps, lambda at: batch.record(at).key)
+        for rejection in rejections:
+            record = batch.record(rejection.at)
+            offset = offsets[rejection.at]
             dead, group = self._topics.dead_letters, self._topics.group
-            self._dead.append(dead_letter(dead, group, batch.source, offset, record, refusal.reason, refusal.detail))
+            reason, detail = rejection.reason, rejection.detail
+            self._dead.append(dead_letter(dead, group, batch.source, offset, record, reason, detail))
 
     def ahead(self, quiet: Set[str]) -> str | None:
         """Return the input that is to wait. Those that are quiet hold nothing back."""
@@ -209,7 +210,7 @@ class SummariseStage:
             before=self._before,
             consumed=counters.consumed,
             accepted=counters.accepted,
-            refused=counters.refused,
+            rejected=counters.rejected,
             events=counters.events,
             without_time=counters.without_time,
             beyond_limits=counters.beyond_limits,
@@ -224,7 +225,7 @@ class SummariseStage:
         return LabelsView(
             consumed=labelling.consumed,
             fates={fate.name.lower(): number for fate, number in sorted(labelling.fates.items())},
-            refused=dict(labelling.refused),
+            rejected=dict(labelling.rejected),
             waiting=labelling.waiting,
             predictions=labelling.held,
         )
@@ -232,7 +233,7 @@ class SummariseStage:
     def samples(self, partition: str, now_ms: int) -> list[Sample]:
         """Return the metrics of its partition."""
         counters, watermark = self.task.counters, self.task.watermark
-        fates = {"accepted": counters.accepted, **counters.refused}
+        fates = {"accepted": counters.accepted, **counters.rejected}
         found = [
             *(Sample(metrics.RECORDS, (partition, fate), count) for fate, count in fates.items()),
             Sample(metrics.EVENTS, (partition,), counters.events),

@@ -78,7 +78,7 @@ def _roomier(limits: Limits) -> Limits:
     """Return how much one partition counts: twice as much as Judge watches of all of them.
 
     No partition knows what the others met first. If each counted as much as is watched, then a little beyond a limit
-    most of what is watched would be counted in some partitions, and refused in others.
+    most of what is watched would be counted in some partitions, and rejected in others.
     """
     return replace(
         limits, models=2 * limits.models, **{name: min(2 * getattr(limits, name), most) for name, most in CODES.items()}

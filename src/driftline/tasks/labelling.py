@@ -59,7 +59,7 @@ class _Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     models: list[str]
     kinds: list[str]
     consumed: Count
-    refused: dict[str, Count]
+    rejected: dict[str, Count]
     join: JoinState
 
 
@@ -79,8 +79,8 @@ class Labelling:
         self._join = Join(JoinSettings(settings.rule, settings.widest))
         self._event_time = EventTime()
         self.consumed = 0
-        """consumed = all fates + refused + waiting, always; part of the checkpoint."""
-        self.refused: Counter[str] = Counter()
+        """consumed = all fates + rejected + waiting, always; part of the checkpoint."""
+        self.rejected: Counter[str] = Counter()
 
     @property
     def fates(self) -> Mapping[Fate, int]:
@@ -127,7 +127,7 @@ class Labelling:
         self._join.labels(batch, np.maximum(places, before - self._tolerance), self._reader.models)
         self.consumed += len(values)
         for reason in batch.reasons[batch.reasons != 0].tolist():
-            self.refused[Reason(reason).label] += 1
+            self.rejected[Reason(reason).label] += 1
         return batch
 
     def settle(self, watermark: int, quiet: Set[str]) -> None:
@@ -150,7 +150,7 @@ class Labelling:
         """Return the blobs that changed since the last checkpoint; None deletes one. Call `take` first."""
         join, writes = self._join.checkpoint()
         names = list(self._reader.models), list(self._reader.kinds)
-        state = _Stored(self._event_time, *names, self.consumed, dict(self.refused), join)
+        state = _Stored(self._event_time, *names, self.consumed, dict(self.rejected), join)
         writes[BLOB] = pack("labels", VERSION, state, {})
         return writes
 
@@ -163,7 +163,7 @@ class Labelling:
             self._event_time = state.event_time
             self._reader.models = {name: code for code, name in enumerate(state.models)}
             self._reader.kinds = {name: code for code, name in enumerate(state.kinds)}
-            self.consumed, self.refused = state.consumed, Counter(state.refused)
+            self.consumed, self.rejected = state.consumed, Counter(state.rejected)
             self._join.restore(state.join, blobs)
 
 

@@ -75,7 +75,7 @@ class JudgeSettings:
     group: str
     """The consumer group: others may have their panes and alerts in the same topics."""
     dead_letter_share: float
-    """Share of refused records in a window of the stream above which an incident says so."""
+    """Share of rejected records in a window of the stream above which an incident says so."""
     stream_window_ms: int
     topics: tuple[int, ...] = (FIRST_TOPIC,)
     """Numbers of the topics of predictions, whose sources are waited for."""

@@ -1,4 +1,4 @@
-"""The stream itself under judgement: too many records refused.
+"""The stream itself under judgement: too many records rejected.
 
 Summarise counts every record's fate in panes of their own, under the model name "" (see `tasks.summarise`). Nothing
 here is random, so nothing here spends the false-alarm budget: a share above the configured limit opens an incident.
@@ -16,7 +16,7 @@ from driftline.sketches.keys import category_key
 from driftline.tasks.capacity import Capacity, opened, resolve
 
 MIN_LOST = 20
-"""Refused records in a window below which no incident opens, whatever their share."""
+"""Rejected records in a window below which no incident opens, whatever their share."""
 
 
 class StreamJudge:
@@ -25,7 +25,7 @@ class StreamJudge:
     Args:
         group: the consumer group, which is part of what incidents are known by.
         window_ms: length of the windows.
-        dead_letter_share: share of refused records above which an incident opens.
+        dead_letter_share: share of rejected records above which an incident opens.
         capacity: what it tells of limits that were reached before any model was known.
     """
 
@@ -74,15 +74,15 @@ class StreamJudge:
             facts = self._windows.pop(start)
             records = facts.get("records", 0)
             window = Window(start, start + self._window_ms, records)
-            refused = {
+            rejected = {
                 name.removeprefix("fate:"): count
                 for name, count in facts.items()
                 if name.startswith("fate:") and name != f"fate:{Reason.ACCEPTED.label}"
             }
-            lost = sum(refused.values())
+            lost = sum(rejected.values())
             bad = lost >= MIN_LOST and lost > self._share * records
             if bad and self.incident is None:
-                ranked = sorted(refused.items(), key=lambda item: (-item[1], item[0]))
+                ranked = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
                 signals = [Signal(name, 0.0, {"count": float(count)}) for name, count in ranked]
                 self.incident = opened(self._group, _STREAM, Kind.DEAD_LETTERS, window, signals)
                 changed.append(self.incident)
@@ -102,5 +102,5 @@ class StreamJudge:
 
 _STREAM = Subject("", "", "")
 _LIMITS = {Reason.TOO_MANY_MODELS.label: "models", Reason.TOO_MANY_VERSIONS.label: "versions"}
-"""What a record was refused for, and the limit that this means."""
+"""What a record was rejected for, and the limit that this means."""
 _LABELS = {category_key(reason.label): reason.label for reason in Reason}

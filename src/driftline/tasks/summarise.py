@@ -79,7 +79,7 @@ class SummariseSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """A record that is not counted: its position in the batch, and why."""
 
     at: int
@@ -89,11 +89,11 @@ class Refusal:
 
 @dataclass(slots=True)
 class Counters:
-    """consumed = accepted + refused, always: records. `events` are those in accepted ones. Part of the checkpoint."""
+    """consumed = accepted + rejected, always: records. `events` are those in accepted ones. Part of the checkpoint."""
 
     consumed: int = 0
     accepted: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
     without_time: int = 0
     beyond_limits: int = 0
     panes: int = 0
@@ -151,18 +151,18 @@ class Summarise:
         timestamps: Sequence[int],
         position: int,
         headers: ReadHeaders = no_headers,
-    ) -> list[Refusal]:
+    ) -> list[Rejection]:
         """Take in records in offset order; `position` is the offset after the last one. Returns those not counted."""
         room = LOOK - self.counters.consumed % LOOK
         if len(values) > room:  # where places are given back must not depend on how records were batched
-            refusals = self.process(values[:room], timestamps[:room], position, lambda: headers()[:room])
+            rejections = self.process(values[:room], timestamps[:room], position, lambda: headers()[:room])
             rest = self.process(values[room:], timestamps[room:], position, lambda: headers()[room:])
-            return refusals + [replace(refusal, at=refusal.at + room) for refusal in rest]
+            return rejections + [replace(rejection, at=rejection.at + room) for rejection in rest]
         batch = self._format.decode(values, timestamps, headers)
         stamps = np.array(timestamps, dtype=np.int64)
         stamps[(stamps < 0) | (stamps > LATEST)] = -1
         arrivals = self._time(batch, stamps)
-        moments, late = self._refuse_late(batch)
+        moments, late = self._reject_late(batch)
         fine = batch.fine
         for columns in batch.models:
             self._count(columns, batch.times, fine, arrivals)
@@ -175,10 +175,10 @@ class Summarise:
         self.position = position
         if self._format.crowded:
             self._format.trim(self._panes.category_keys())
-        refusals = self._tally(batch)
+        rejections = self._tally(batch)
         if self.counters.consumed % LOOK == 0:
             self._give_back()
-        return refusals
+        return rejections
 
     def _give_back(self) -> None:
         """Let go of what did not come since the last time, `limits.keep_ms` of event time ago or more."""
@@ -192,7 +192,7 @@ class Summarise:
 
     def label(
         self, values: Sequence[bytes | None], timestamps: Sequence[int], key_of: Callable[[int], bytes | None]
-    ) -> list[Refusal]:
+    ) -> list[Rejection]:
         """Take in records of the labels' log in offset order. Returns those that are no labels.
 
         `key_of` returns the key of a record, by its position: it is asked for tombstones alone.
@@ -201,7 +201,7 @@ class Summarise:
         batch = self.labelling.labels(values, timestamps, key_of)
         self.labelling.settle(self.watermark, self.quiet)
         return [
-            Refusal(at, reason, batch.details.get(at) or EXPLANATIONS[reason])
+            Rejection(at, reason, batch.details.get(at) or EXPLANATIONS[reason])
             for at in np.flatnonzero(batch.reasons).tolist()
             for reason in [Reason(int(batch.reasons[at]))]
         ]
@@ -216,17 +216,17 @@ class Summarise:
         return LABELS if ahead > STEP else PREDICTIONS if ahead < -STEP else ""
 
     def _time(self, batch: ColumnBatch, stamps: Ints) -> Arrivals:
-        """Give events without a time that of their record, and refuse those too far from it. Returns how they came."""
+        """Give events without a time that of their record, and reject those too far from it. Returns how they came."""
         stamps = batch.of_events(stamps)
         missing = np.flatnonzero(batch.times == NO_TIME)
         if len(missing):
             accepted = batch.fine[missing]
             self.counters.without_time += int(accepted.sum())
             batch.times[missing] = stamps[missing]
-            batch.refuse(missing[(stamps[missing] < 0) & accepted], Reason.BAD_EVENT_TIME)
+            batch.reject(missing[(stamps[missing] < 0) & accepted], Reason.BAD_EVENT_TIME)
         fine = batch.fine & (stamps >= 0)
         seconds = fine & in_seconds(batch.times, stamps)
-        batch.refuse(seconds, Reason.EVENT_TIME_UNIT)
+        batch.reject(seconds, Reason.EVENT_TIME_UNIT)
         found = np.flatnonzero(seconds)
         records = (found if batch.records is None else batch.records[found]).tolist()
         batch.details.update(
@@ -236,19 +236,19 @@ class Summarise:
             }
         )
         fine &= ~seconds
-        batch.refuse(fine & (batch.times > stamps + self._settings.max_ahead), Reason.EVENT_TIME_AHEAD)
+        batch.reject(fine & (batch.times > stamps + self._settings.max_ahead), Reason.EVENT_TIME_AHEAD)
         if self._settings.max_age is not None:
-            batch.refuse(fine & (batch.times < stamps - self._settings.max_age), Reason.EVENT_TIME_BEHIND)
+            batch.reject(fine & (batch.times < stamps - self._settings.max_age), Reason.EVENT_TIME_BEHIND)
         delays = delays_of(np.where(fine, batch.times, stamps), stamps)
         delays[stamps < 0] = NO_DELAY
         delays[missing] = NO_OWN_TIME
         # What has no timestamp is the row of a table, perhaps, of which nobody knows how it came.
         return Arrivals(delays, np.where(stamps < 0, NO_ID, batch.ids))
 
-    def _refuse_late(self, batch: ColumnBatch) -> tuple[Ints, Ints]:
-        """Refuse events whose pane the watermark had passed before their record.
+    def _reject_late(self, batch: ColumnBatch) -> tuple[Ints, Ints]:
+        """Reject events whose pane the watermark had passed before their record.
 
-        Returns the event time after each record, and for each event the watermark that refused it, else -1.
+        Returns the event time after each record, and for each event the watermark that rejected it, else -1.
         """
         lengths = np.full(len(batch.times), 1, dtype=np.int64)
         for columns in batch.models:
@@ -257,7 +257,7 @@ class Summarise:
         before, after = self._event_time.advance(times, fine, self._settings.max_out_of_orderness)
         passed = batch.before_records(before) - self._settings.max_out_of_orderness
         late = fine & (times - times % lengths + lengths <= passed)
-        batch.refuse(late, Reason.LATE)
+        batch.reject(late, Reason.LATE)
         return batch.after_records(after, begin), np.where(late, passed, -1)
 
     @property
@@ -280,7 +280,7 @@ class Summarise:
             self.counters.events += len(places)
 
     def _count_late(self, columns: ModelColumns, late: Ints, arrivals: Arrivals) -> None:
-        """Count how late events came that are refused for it, in the pane that the watermark is in: it is open yet.
+        """Count how late events came that are rejected for it, in the pane that the watermark is in: it is open yet.
 
         So a model's share of late events has those in it that came too late to be counted.
         """
@@ -344,16 +344,16 @@ class Summarise:
             ids, cell = np.unique(cells, return_inverse=True)
             self._panes.take(from_buckets(ids, np.zeros_like(ids), cell, keys, counts, np.zeros_like(keys)))
 
-    def _tally(self, batch: ColumnBatch) -> list[Refusal]:
+    def _tally(self, batch: ColumnBatch) -> list[Rejection]:
         counters = self.counters
         counters.consumed += len(batch.reasons)
-        refusals = []
+        rejections = []
         for at in np.flatnonzero(batch.reasons).tolist():
             reason = Reason(int(batch.reasons[at]))
-            counters.refused[reason.label] = counters.refused.get(reason.label, 0) + 1
-            refusals.append(Refusal(at, reason, batch.details.get(at) or EXPLANATIONS[reason]))
-        counters.accepted += len(batch.reasons) - len(refusals)
-        return refusals
+            counters.rejected[reason.label] = counters.rejected.get(reason.label, 0) + 1
+            rejections.append(Rejection(at, reason, batch.details.get(at) or EXPLANATIONS[reason]))
+        counters.accepted += len(batch.reasons) - len(rejections)
+        return rejections
 
     def rest(self, now: int, idle_ms: int) -> None:
         """Send what is open: the partition was read to its end, and nothing has come for so long.

@@ -14,11 +14,11 @@ from driftline.tasks.adoption import Adoption
 
 
 class LabelsView(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the labels of one partition: consumed = the sums of fates and refused + waiting."""
+    """What became of the labels of one partition: consumed = the sums of fates and rejected + waiting."""
 
     consumed: Count
     fates: dict[str, Count]
-    refused: dict[str, Count]
+    rejected: dict[str, Count]
     """Records by the reason why they are no labels."""
     waiting: Count
     """Labels that wait for their predictions."""
@@ -38,9 +38,9 @@ class SummariseView(msgspec.Struct, frozen=True, kw_only=True):
     before: Count = 0
     """What is added to offsets so that positions ascend, though the topic was created anew."""
     consumed: Count
-    """Records read: accepted + the sum of refused."""
+    """Records read: accepted + the sum of rejected."""
     accepted: Count
-    refused: dict[str, Count]
+    rejected: dict[str, Count]
     """Records by the reason why they are not counted."""
     events: Count = 0
     """Events in accepted records."""
