@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import pytest
 
+from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Kind
 from driftline.incidents.matching import Matcher
 from driftline.router.deliveries import LONGEST_WAIT_S, Deliveries
@@ -23,16 +24,19 @@ class Scripted:
     guarantee: ClassVar[str] = ""
     tells_resolved: ClassVar[bool] = True
     refresh_ms: ClassVar[int | None] = None
+    shows_pictures: bool = False
 
     def __init__(self, *script: Exception | asyncio.Event) -> None:
         self.script = list(script)
         self.got: list[tuple[str, str]] = []
         self.at: list[float] = []
+        self.pictures: list[bytes] = []
         self.clock: Callable[[], float] = lambda: 0.0
 
     async def deliver(self, notification: Notification) -> str:
         self.got.append((notification.key, notification.status))
         self.at.append(self.clock())
+        self.pictures.append(notification.picture)
         step = self.script.pop(0) if self.script else None
         if isinstance(step, Exception):
             raise step
@@ -47,7 +51,9 @@ class Scripted:
 class World:
     """A desk, its deliveries, and time that goes on as it is told."""
 
-    def __init__(self, *, rate: int = 6_000, **sinks: Scripted) -> None:
+    def __init__(
+        self, *, rate: int = 6_000, draw: Callable[[Alert], bytes] = lambda alert: b"", **sinks: Scripted
+    ) -> None:
         children = tuple(
             route(f"route.routes[{number}]", name, matchers=(Matcher.parse("model=~.*"),), goes_on=True, group_wait=0)
             for number, name in enumerate(sinks)
@@ -64,6 +70,7 @@ class World:
             clock=lambda: self.now,
             wall_ms=lambda: NOW + int(self.now * 1000),
             chance=Random(1),
+            draw=draw,
         )
 
     async def store(self) -> None:
@@ -202,3 +209,23 @@ def test_after_an_outage_the_changes_come_in_order() -> None:
         assert [status for _, status in sink.got] == ["firing"] * 4 + ["resolved"]
 
     run(play)
+
+
+def test_a_sink_that_shows_pictures_gets_one_of_news_that_fire_and_the_words_alone_if_it_cannot_be_drawn() -> None:
+    def draw(alert: Alert) -> bytes:
+        if alert.data.model == "fraud":
+            raise OSError("no state")
+        return alert.data.model.encode()
+
+    async def play() -> None:
+        shows, plain = Scripted(), Scripted()
+        shows.shows_pictures = True
+        world = World(draw=draw, shows=shows, plain=plain)
+        for alert in (change("churn"), over(change("churn"), NOW + MINUTE), change("fraud")):
+            world.desk.take(alert, NOW)
+            await world.go(10 * 60)
+            await world.deliveries.settle(30)  # a picture is drawn in a thread
+        assert shows.pictures == [b"churn", b"", b""]
+        assert plain.pictures == [b"", b"", b""]
+
+    asyncio.run(play())

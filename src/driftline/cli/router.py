@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from driftline.log.api import Log
     from driftline.router.routes import Routing
     from driftline.router.sinks.api import Sink
+    from driftline.state.api import Store
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,7 @@ def run(
         clock=time.monotonic,
         wall_ms=_wall_ms,
         chance=Random(),
+        draw=lambda alert: _picture(store, settings.group, alert),
     )
     router = Router(
         group=settings.group,
@@ -204,6 +206,17 @@ def _sinks(settings: Settings) -> "dict[str, Sink]":
         return open_kafka(settings)
 
     return {name: open_sink(name, held, open_log) for name, held in settings.router.sinks.items()}
+
+
+def _picture(store: "Store", group: str, alert: "Alert") -> bytes:
+    """Draw an alert from what workers stored of its subject's last window."""
+    from driftline.incidents.incident import Subject
+    from driftline.pictures import picture
+    from driftline.runtime.showing import last_window
+
+    data = alert.data
+    shown = last_window(store, group, Subject(data.model, data.version or "", data.segment or ""))
+    return b"" if shown is None else picture(alert, shown)
 
 
 def _owner() -> str:

@@ -42,6 +42,12 @@ class SinkSection(BaseModel):
     timeout: PositiveDuration = Field(default=15_000, description="How long to wait for an answer.")
 
 
+class PictureSection(SinkSection):
+    """What sinks have besides that show pictures."""
+
+    picture: bool = Field(default=True, description="Show what moved: the reference and the last window.")
+
+
 class WebhookSink(SinkSection):
     """Any HTTP server that understands Alertmanager's webhooks (version 4)."""
 
@@ -57,7 +63,7 @@ class AlertmanagerSink(SinkSection):
     url: SecretText
 
 
-class SlackSink(SinkSection):
+class SlackSink(PictureSection):
     """Slack: a bot that posts to a channel, so that updates answer the first message."""
 
     type: Literal["slack"]
@@ -89,7 +95,7 @@ class OpsgenieSink(SinkSection):
     api: str = Field(default="https://api.opsgenie.com", description="https://api.eu.opsgenie.com in Europe.")
 
 
-class EmailSink(SinkSection):
+class EmailSink(PictureSection):
     """E-mail over SMTP."""
 
     type: Literal["email"]
@@ -108,7 +114,7 @@ class EmailSink(SinkSection):
         return self
 
 
-class AppriseSink(SinkSection):
+class AppriseSink(PictureSection):
     """Whatever Apprise knows, by its URL."""
 
     type: Literal["apprise"]

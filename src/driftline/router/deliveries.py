@@ -13,9 +13,10 @@ import asyncio
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
+from driftline.incidents.alerts import Alert
 from driftline.router.desk import Desk
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Later, Never, Sink
@@ -55,6 +56,7 @@ class Deliveries:
         clock: seconds, ascending.
         wall_ms: epoch milliseconds.
         chance: for the jitter.
+        draw: makes the picture of an alert, where there is something to see; it may take a while, or fail.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Deliveries:
         clock: Callable[[], float],
         wall_ms: Callable[[], int],
         chance: Random,
+        draw: Callable[[Alert], bytes] = lambda alert: b"",
     ) -> None:
         self.delivered: Counter[str] = Counter()
         self.failed: Counter[str] = Counter()
@@ -76,6 +79,7 @@ class Deliveries:
         self._clock = clock
         self._wall_ms = wall_ms
         self._chance = chance
+        self._draw = draw
         self._running: set[asyncio.Task[None]] = set()
         self._next_look = 0.0
 
@@ -109,7 +113,7 @@ class Deliveries:
     async def _deliver(self, name: str, line: Line, notification: Notification) -> None:
         title = f"{notification.status}: {', '.join(notification.models)}"
         try:
-            thread = await line.sink.deliver(notification)
+            thread = await line.sink.deliver(await self._with_picture(line.sink, notification))
         except Never as error:
             self.refused[name] += 1
             log.error("%s refuses %s (%s) for good: %s", name, notification.key, title, error)
@@ -135,6 +139,17 @@ class Deliveries:
             self._after(line, line.interval)
         finally:
             line.busy = False
+
+    async def _with_picture(self, sink: Sink, notification: Notification) -> Notification:
+        """Return a notification with its picture, if the sink shows one. One that cannot be drawn holds nothing up."""
+        news = notification.news
+        if not sink.shows_pictures or news is None:
+            return notification
+        try:
+            return replace(notification, picture=await asyncio.to_thread(self._draw, news))
+        except Exception as error:  # whatever it is, the words are more important
+            log.warning("no picture of %s: %s", news.data.incident, str(error) or type(error).__name__)
+            return notification
 
     def _after(self, line: Line, wait: float) -> None:
         line.next = self._clock() + wait

@@ -36,6 +36,8 @@ class Notification:
     """Whether nothing changed, and it fires still."""
     at: int
     """When it was made, in epoch milliseconds."""
+    picture: bytes = b""
+    """A PNG of its most urgent news, for a sink that shows pictures; empty where there is none."""
 
     @property
     def firing(self) -> tuple[Alert, ...]:
@@ -46,6 +48,11 @@ class Notification:
     def resolved(self) -> tuple[Alert, ...]:
         """The incidents that are over."""
         return tuple(alert for alert in self.alerts if not alert.firing)
+
+    @property
+    def news(self) -> Alert | None:
+        """The most urgent of the incidents that changed and fire."""
+        return next((alert for alert in self.firing if alert.data.incident in self.changed), None)
 
     @property
     def status(self) -> str:

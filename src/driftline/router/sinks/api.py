@@ -30,6 +30,8 @@ class Sink(Protocol):
     """Whether it is told what is over."""
     refresh_ms: ClassVar[int | None]
     """It forgets what fires unless it is told again so often; None if it does not."""
+    shows_pictures: bool
+    """Whether it shows a notification's picture. Others get none, because drawing takes half a second."""
 
     def __init__(self, settings: Any, name: str) -> None: ...
 

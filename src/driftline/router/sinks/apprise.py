@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 import apprise
+from apprise.attachment.memory import AttachMemory
 
 from driftline.config.sinks import AppriseSink as Settings
 from driftline.config.sinks import revealed
@@ -21,6 +22,7 @@ class AppriseSink:
     refresh_ms: ClassVar[int | None] = None
 
     def __init__(self, settings: Settings, name: str) -> None:
+        self.shows_pictures = settings.picture
         self._texts = Texts.of_settings(settings)
         self._apprise = apprise.Apprise()
         if not self._apprise.add(revealed(settings.url)):
@@ -33,7 +35,11 @@ class AppriseSink:
         if notification.status == "firing":
             critical = notification.severity == "critical"
             kind = apprise.NotifyType.FAILURE if critical else apprise.NotifyType.WARNING
-        if not await self._apprise.async_notify(body=words.text, title=words.title, notify_type=kind):
+        picture = notification.picture
+        attached = apprise.AppriseAttachment()
+        if picture:
+            attached.add(AttachMemory(picture, "incident.png", "image/png"))  # type: ignore[no-untyped-call]
+        if not await self._apprise.async_notify(words.text, words.title, kind, attach=attached):
             raise Later("Apprise could not deliver it")
         return ""
 

@@ -3,6 +3,7 @@
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate
+from html import escape
 from typing import ClassVar
 
 import aiosmtplib
@@ -12,6 +13,10 @@ from driftline.config.sinks import revealed
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Later, Never
 from driftline.router.texts import Texts
+
+CID = "incident@driftline"
+"""What the page calls the picture that comes with it: a mail needs no address from which to load it."""
+HTML = f'<p style="white-space: pre-wrap">{{text}}</p>\n<img src="cid:{CID}" alt="in the reference, and now">\n'
 
 
 class EmailSink:
@@ -24,6 +29,7 @@ class EmailSink:
     refresh_ms: ClassVar[int | None] = None
 
     def __init__(self, settings: Settings, name: str) -> None:
+        self.shows_pictures = settings.picture
         self._settings = settings
         self._texts = Texts.of_settings(settings)
 
@@ -62,6 +68,10 @@ class EmailSink:
         if notification.thread:
             message["In-Reply-To"] = message["References"] = notification.thread
         message.set_content(words.text + "\n")
+        if notification.picture:
+            message.add_alternative(HTML.format(text=escape(words.text)), subtype="html")
+            _, page = message.iter_parts()
+            page.add_related(notification.picture, "image", "png", cid=f"<{CID}>", filename="incident.png")
         return message
 
     async def close(self) -> None:

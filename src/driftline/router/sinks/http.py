@@ -12,8 +12,8 @@ from driftline.router.sinks.api import Later, Never
 from driftline.router.texts import Texts
 
 TIMEOUT_S = 15.0
-MAX_ANSWER = 2_000
-"""Bytes of an answer that are read, and told where it is a refusal."""
+MAX_ANSWER = 256_000
+"""Bytes of an answer that are read: Slack repeats the whole message in it."""
 REFUSED = frozenset({400, 413, 415, 422})
 """Statuses that say that what was sent is wrong. Any other failure may go: a service comes back, a token is renewed."""
 
@@ -28,15 +28,19 @@ class Http:
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str] = {}, *, content_type: str = "application/json"
     ) -> bytes:
-        """Return the first bytes of the answer to a POST. Raises `Later` or `Never`; neither repeats the URL."""
+        """Return the answer to a POST, at most `MAX_ANSWER` bytes of it. Raises `Later` or `Never`, without the URL."""
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=True)
         try:
             sent = {"content-type": content_type, "user-agent": "driftline", **headers}
             async with self._session.post(url, data=body, headers=sent, allow_redirects=False) as answer:
-                said = await answer.content.read(MAX_ANSWER)
+                said = bytearray()
+                async for piece in answer.content.iter_any():
+                    said += piece
+                    if len(said) >= MAX_ANSWER:
+                        break
                 _judge(answer.status, said, answer.headers.get("retry-after"))
-                return said
+                return bytes(said)
         except aiohttp.InvalidURL as error:
             raise Never("the address is not a URL") from error
         except TimeoutError as error:
@@ -59,6 +63,7 @@ class HttpSink(Generic[_Settings]):
 
     tells_resolved: ClassVar[bool] = True
     refresh_ms: ClassVar[int | None] = None
+    shows_pictures: bool = False
 
     def __init__(self, settings: _Settings, name: str) -> None:
         self._settings = settings
@@ -71,7 +76,7 @@ class HttpSink(Generic[_Settings]):
         await self._http.close()
 
 
-def _judge(status: int, said: bytes, retry_after: str | None) -> None:
+def _judge(status: int, said: bytes | bytearray, retry_after: str | None) -> None:
     if 200 <= status < 300:
         return
     reason = f"HTTP {status}: {said.decode('utf-8', 'replace').strip()[:200]}"

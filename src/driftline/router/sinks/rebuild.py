@@ -55,6 +55,7 @@ class RebuildSink:
     )
     tells_resolved: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
+    shows_pictures: bool = False
 
     def __init__(self, settings: Settings, name: str, log: Log, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings

@@ -1,6 +1,8 @@
 """Slack: a bot posts a message for each group; what follows, the resolution too, answers it in its thread."""
 
+import logging
 from typing import Any, ClassVar
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -11,6 +13,10 @@ from driftline.router.sinks.api import Later, Never
 from driftline.router.sinks.http import HttpSink
 from driftline.router.texts import Text, facts
 
+log = logging.getLogger(__name__)
+
+JSON = "application/json; charset=utf-8"
+FILE_NAME = "incident.png"
 MAX_HEADER, MAX_TEXT, MAX_FIELDS = 150, 3_000, 10
 """Slack's own limits of a header, of a text and of the fields in a section."""
 REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_too_long", "no_text", "invalid_arguments"})
@@ -24,6 +30,10 @@ class SlackSink(HttpSink[Settings]):
         "at least once, in order; Slack knows no idempotency key, so a message whose answer was lost comes twice"
     )
 
+    def __init__(self, settings: Settings, name: str) -> None:
+        super().__init__(settings, name)
+        self.shows_pictures = settings.picture
+
     async def deliver(self, notification: Notification) -> str:
         """Post a message; return its `ts`, by which Slack names it."""
         words = self._texts.of(notification)
@@ -36,32 +46,48 @@ class SlackSink(HttpSink[Settings]):
         if notification.thread:
             message["thread_ts"] = notification.thread
             message["reply_broadcast"] = notification.status == "resolved"
-        said = await self._http.post(
-            self._settings.api.rstrip("/") + "/chat.postMessage",
-            msgspec.json.encode(message),
-            {"authorization": f"Bearer {revealed(self._settings.token)}"},
-            content_type="application/json; charset=utf-8",
-        )
-        return _thread_of(said)
+        posted = await self._call("chat.postMessage", msgspec.json.encode(message))
+        if notification.picture:
+            try:
+                await self._show(notification.picture, posted.channel, notification.thread or posted.ts)
+            except (Later, Never) as error:  # the message is there: posting it again would tell it twice
+                log.warning("%s: the message has no picture: %s", self._name, error)
+        return posted.ts
+
+    async def _show(self, picture: bytes, channel: str, thread: str) -> None:
+        """Upload a picture into a thread, by the three steps that Slack asks for. The bot needs `files:write`."""
+        asked = urlencode({"filename": FILE_NAME, "length": len(picture)}).encode()
+        place = await self._call("files.getUploadURLExternal", asked, content_type="application/x-www-form-urlencoded")
+        await self._http.post(place.upload_url, picture, content_type="image/png")
+        done = {"files": [{"id": place.file_id}], "channel_id": channel, "thread_ts": thread}
+        await self._call("files.completeUploadExternal", msgspec.json.encode(done))
+
+    async def _call(self, method: str, body: bytes, content_type: str = JSON) -> "_Answer":
+        login = {"authorization": f"Bearer {revealed(self._settings.token)}"}
+        url = f"{self._settings.api.rstrip('/')}/{method}"
+        return _read(await self._http.post(url, body, login, content_type=content_type))
 
 
 class _Answer(msgspec.Struct):
     ok: bool
     error: str = ""
+    channel: str = ""
     ts: str = ""
+    upload_url: str = ""
+    file_id: str = ""
 
 
-def _thread_of(said: bytes) -> str:
-    """Return the message's name. Slack answers 200 to what it refuses, too. Raises `Later` or `Never`."""
+def _read(said: bytes) -> _Answer:
+    """Return what Slack answers. It answers 200 to what it refuses, too. Raises `Later` or `Never`."""
     try:
         answer = msgspec.json.decode(said, type=_Answer)
-    except msgspec.DecodeError:  # a long answer is cut; ok and ts come first
+    except msgspec.DecodeError:  # a long answer is cut; ok comes first
         if said.startswith(b'{"ok":true'):
-            return ""
+            return _Answer(ok=True)
         raise Later("the answer is not Slack's") from None
     if not answer.ok:
         raise (Never if answer.error in REFUSED else Later)(f"Slack says {answer.error}")
-    return answer.ts
+    return answer
 
 
 def blocks(notification: Notification, words: Text) -> list[dict[str, Any]]:

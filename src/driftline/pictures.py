@@ -1,0 +1,96 @@
+"""An incident in a picture, as PNG: how the values of its signals lie in the reference, and how they lie now.
+
+Drawn from the window that was judged last and its reference, as workers store them: an alert stays small.
+"""
+
+import warnings
+from collections.abc import Sequence
+from io import BytesIO
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from driftline.events import rfc3339
+from driftline.incidents.alerts import Alert
+from driftline.incidents.incident import Signal
+from driftline.incidents.words import describe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from driftline.evidence.portraits import Histogram, Portrait
+    from driftline.tasks.shown import Shown
+
+MAX_SIGNALS: Final = 3
+WIDTH, ROW, TITLE = 8.0, 2.2, 0.5
+"""In inches, of 100 pixels."""
+BEFORE, NOW = "#8a8f98", "#d1495b"
+"""Colours that people who see no red or no green tell apart too: one is much darker."""
+MAX_TEXT: Final = 90
+_drawing = Lock()
+"""Matplotlib's settings are the process's own, and a sink's picture is drawn in a thread."""
+
+
+def picture(alert: Alert, shown: "Shown") -> bytes:
+    """Return the picture, a PNG of some 30 kB; nothing where none of the alert's signals has values to show."""
+    drawn = drawable(alert.data.signals, shown)
+    if not drawn:
+        return b""
+    with _drawing, rc_context({"text.parse_math": False, "font.size": 9}), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a name may be written in letters that the font lacks
+        figure = Figure(figsize=(WIDTH, TITLE + ROW * len(drawn)), dpi=100, layout="constrained")
+        FigureCanvasAgg(figure)
+        window = shown.window
+        figure.suptitle(
+            f"{_cut(str(shown.subject))}: {window.count:,} events, {rfc3339(window.start)} to {rfc3339(window.end)}"
+        )
+        for number, (signal, portrait) in enumerate(drawn, start=1):
+            axes = figure.add_subplot(len(drawn), 1, number)
+            axes.set_title(_cut(describe(signal, alert.data.kind)), loc="left", fontsize=9)
+            if portrait.histogram is not None:
+                _bars(axes, portrait.histogram)
+            else:
+                _pairs(axes, portrait)
+            axes.spines[["top", "right"]].set_visible(False)
+            if number == 1:
+                axes.legend(frameon=False)
+        written = BytesIO()
+        figure.savefig(written, format="png", metadata={"Software": None})
+    return written.getvalue()
+
+
+def drawable(signals: Sequence[Signal], shown: "Shown") -> "list[tuple[Signal, Portrait]]":
+    """Return those of an alert's signals that can be drawn, the most important first."""
+    portraits = {each.name: each for each in shown.portraits if each.histogram is not None or each.categories}
+    return [(signal, portraits[signal.name]) for signal in signals if signal.name in portraits][:MAX_SIGNALS]
+
+
+def _bars(axes: "Axes", held: "Histogram") -> None:
+    """Draw numbers; the outer bars hold what lies beyond."""
+    edges = np.linspace(held.low, held.high, len(held.before) + 1)
+    axes.stairs(held.before, edges, fill=True, color=BEFORE, alpha=0.6, label="reference")
+    axes.stairs(held.after, edges, color=NOW, linewidth=1.5, label="now")
+    axes.yaxis.set_major_formatter(_percent)
+
+
+def _pairs(axes: "Axes", portrait: "Portrait") -> None:
+    """Draw categories, two bars each."""
+    names = list(portrait.categories)
+    before, after = zip(*portrait.categories.values(), strict=True)
+    places = range(len(names))
+    axes.bar([place - 0.2 for place in places], before, 0.4, color=BEFORE, alpha=0.6, label="reference")
+    axes.bar([place + 0.2 for place in places], after, 0.4, color=NOW, label="now")
+    axes.set_xticks(list(places), [_cut(name, 14) for name in names])
+    axes.yaxis.set_major_formatter(_percent)
+
+
+def _percent(share: float, _position: object) -> str:
+    return f"{share:.0%}"
+
+
+def _cut(text: str, most: int = MAX_TEXT) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
