@@ -80,7 +80,7 @@ def test_the_same_for_people(driftline: Driftline, usual: Path, tmp_path: Path) 
 
     done = driftline("backtest", shifted, *COLUMNS, "--reference", usual, DRIFTLINE_MODELS=MODELS)
 
-    assert "m: inputs moved away from the reference since about 2026-01-02T00:00:00Z: x mean" in done.out
+    assert "m: inputs have drifted from the reference since about 2026-01-02T00:00:00Z: x mean" in done.out
     assert "█" in done.out
     assert done.out.splitlines()[-1].startswith("8,640 events, 48 windows, ")
 

@@ -129,11 +129,11 @@ def test_times_are_written_to_the_millisecond_where_there_is_one(time_ms: int) -
     ("kind", "signal", "words"),
     [
         (Kind.DATA_DRIFT, SIGNAL, "age mean 34 → 51 (PSI 0.8)"),
-        (Kind.DATA_DRIFT, Signal("features.city", 9.0, {"psi": 0.31}), "city has another mix of values (PSI 0.31)"),
+        (Kind.DATA_DRIFT, Signal("features.city", 9.0, {"psi": 0.31}), "city has a different mix of values (PSI 0.31)"),
         (
             Kind.DATA_QUALITY,
             Signal("features.age", 9.0, {"null_before": 0.01, "null_after": 0.5}),
-            "age 1 % → 50 % null",
+            "age 1% → 50% null",
         ),
         (Kind.DATA_QUALITY, Signal("features.age", 9.0, {}), "age changed"),
         (Kind.VOLUME, Signal("events", 9.0, {"events_before": 500.0, "events_after": 0.0}), "events 500 → 0 a window"),
@@ -141,7 +141,7 @@ def test_times_are_written_to_the_millisecond_where_there_is_one(time_ms: int) -
         (
             Kind.SKIPPED,
             Signal("predictions 3", 0.0, {"count": 12_345.0}, before="10", after="12355"),
-            "12,345 known, from offset 10 to 12355",
+            "12,345 known records, from offset 10 to 12355",
         ),
     ],
 )
@@ -157,4 +157,4 @@ def test_a_long_list_of_signals_is_cut() -> None:
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_number_has_words(value: float) -> None:
     assert number(value)
-    assert percent(abs(value) % 1).endswith(" %")
+    assert percent(abs(value) % 1).endswith("%")

@@ -108,8 +108,8 @@ def test_a_running_worker_goes_on_behind_what_retention_took_and_all_that_is_lef
     firing, resolved = alerts(bench)
     assert (firing["data"]["status"], firing["severity"], firing["data"]["model"]) == ("firing", "critical", "")
     assert firing["data"]["summary"].startswith(
-        f"(stream)[predictions 1]: records were skipped, and nobody will count them: 100 known, from offset {at} to "
-        f"{at + 100}. Environment:"
+        f"(stream)[predictions 1]: an operator skipped records, which stay uncounted: 100 known records, "
+        f"from offset {at} to {at + 100}. Environment:"
     )
     assert firing["data"]["window"]["count"] == 100
     assert resolved["data"]["status"] == "resolved"

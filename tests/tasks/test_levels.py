@@ -101,10 +101,10 @@ def both_move(event: Event, chance: Any) -> Event:
 @pytest.mark.parametrize(
     ("change", "kind", "level", "reason"),
     [
-        (changes.shift_x, Kind.DATA_DRIFT, "data", "the inputs moved, the version is the same"),
-        (changes.y_missing, Kind.DATA_QUALITY, "data", "the quality of the inputs moved"),
-        (changes.half, Kind.VOLUME, "data", "the number of events moved"),
-        (changes.shift_prediction, Kind.PREDICTION_DRIFT, "model", "the output moved and the inputs did not"),
+        (changes.shift_x, Kind.DATA_DRIFT, "data", "the inputs moved, but the version is the same"),
+        (changes.y_missing, Kind.DATA_QUALITY, "data", "the quality of the inputs changed"),
+        (changes.half, Kind.VOLUME, "data", "the number of events changed"),
+        (changes.shift_prediction, Kind.PREDICTION_DRIFT, "model", "the output moved, but the inputs did not"),
         (both_move, Kind.PREDICTION_DRIFT, "data", "the inputs moved too"),
         (y_gone, Kind.DATA_QUALITY, "code", "the schema changed: y is gone"),
         (new_field, Kind.DATA_QUALITY, "code", "the schema changed: extra is new"),
@@ -131,7 +131,7 @@ def test_latency_alone_is_a_matter_of_the_environment() -> None:
 def test_a_new_version_compared_with_the_one_before_is_a_matter_of_the_model() -> None:
     found = opened(Stream(released, hours=12), watching(new_version="compare"))
     assert [(incident.level, incident.reason) for incident in found] == [
-        ("model", "another version of the model answers"),
+        ("model", "another version of the model is answering"),
         ("model", "version 2 is compared with version (none)"),
     ]
     unnamed = opened(Stream(released, hours=12), watching(new_version="learn"))
@@ -170,7 +170,7 @@ def test_a_change_that_begins_with_a_new_code_version_is_a_matter_of_the_code(
 
     (incident,) = opened(Stream(change, begin=0, hours=11))
     assert (incident.kind, incident.level) == (Kind.DATA_DRIFT, level)
-    assert (f"code_version {codes[1]} came when it began" in incident.summary) == (level == "code")
+    assert (f"code_version {codes[1]} appeared when the change began" in incident.summary) == (level == "code")
 
 
 @pytest.mark.parametrize("begin", [0, 8], ids=["another", "the first"])
@@ -192,8 +192,8 @@ def test_a_rollback_is_a_change_of_the_code_and_a_canary_is_one_once() -> None:
 
     incidents = [found for found in opened(Stream(change, begin=0, hours=15)) if found.kind is Kind.DATA_DRIFT]
     assert [(incident.level, incident.reason) for incident in incidents] == [
-        ("data", "the inputs moved, the version is the same"),
-        ("code", "code_version git:1 came when it began"),
+        ("data", "the inputs moved, but the version is the same"),
+        ("code", "code_version git:1 appeared when the change began"),
     ]
 
 

@@ -66,7 +66,7 @@ def test_the_same_word_again_changes_nothing_and_another_is_another_incident() -
 
 def test_a_topic_that_was_created_anew_is_named() -> None:
     (incident,) = skips().take(msgspec.structs.replace(ONE, records=0, to=0, anew=True), HOUR)
-    assert "0 known, from offset 4000 of the topic that was deleted to 0" in incident.summary
+    assert "an unknown number, from offset 4000 of the topic that was deleted to 0" in incident.summary
 
 
 @given(st.integers(0, 5))

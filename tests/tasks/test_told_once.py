@@ -44,8 +44,8 @@ def test_a_second_fault_is_told_while_the_first_is_open() -> None:
     assert second.update.began == START + 9 * HOUR
     assert hour_of(second) == pytest.approx(9 + 1 / 6)
     assert [signal.name for signal in second.signals] == ["features.x", "features.y"]
-    assert "data quality changed further since about" in second.summary
-    assert ": x 0 % → 100 % number → text. Still: y 0 % → 100 % null." in second.summary
+    assert "data quality has changed; new since about" in second.summary
+    assert ": x 0% → 100% number → text. Still: y 0% → 100% null." in second.summary
     assert second.summary.endswith("Code: the schema changed: x became text.")
 
 
@@ -61,7 +61,7 @@ def test_one_fault_that_ends_while_another_goes_on_is_told_and_told_again_if_it_
     assert back.update is not None
     assert (back.update.joined, back.update.back) == ([], ["features.y"])
     assert 10 < hour_of(back) < 11
-    assert "Back to normal: y. Still: x 0 % → 100 % null." in back.summary
+    assert "Back to normal: y. Still: x 0% → 100% null." in back.summary
     assert again.update is not None
     assert again.update.joined == ["features.y"]
 
@@ -87,7 +87,7 @@ def test_a_fault_that_becomes_grave_is_told_again() -> None:
 
     first, second = told(faults, seed=3)
     assert (severity_of(first), severity_of(second)) == ("warning", "critical")
-    assert "y 0 % → 100 % null" in second.summary
+    assert "y 0% → 100% null" in second.summary
     assert hour_of(second) == pytest.approx(10 + 1 / 6)
 
 
@@ -145,19 +145,19 @@ ONE_ALERT: dict[str, tuple[Callable[[Event, Any], None], tuple[Kind, str, str]]]
     ),
     "booleans as numbers": (
         lambda event, chance: event["features"].update(member=int(event["features"]["member"])),
-        (Kind.DATA_QUALITY, "critical", "member 0 % → 100 % boolean → number."),
+        (Kind.DATA_QUALITY, "critical", "member 0% → 100% boolean → number."),
     ),
     "a list instead of a number": (
         lambda event, chance: event["features"].update(x=[event["features"]["x"]]),
         (
             Kind.DATA_QUALITY,
             "critical",
-            "00Z: x 0 % → 100 % number → list. Code: the schema changed: x became list.",
+            "00Z: x 0% → 100% number → list. Code: the schema changed: x became list.",
         ),
     ),
     "a new list": (
         lambda event, chance: event["features"].update(tags=["a", "b"]),
-        (Kind.DATA_QUALITY, "warning", "new field: tags (100 %). Code: the schema changed: tags is new."),
+        (Kind.DATA_QUALITY, "warning", "new field: tags (100%). Code: the schema changed: tags is new."),
     ),
     "a number that no longer changes": (
         lambda event, chance: event["features"].update(x=0.25),
@@ -165,7 +165,7 @@ ONE_ALERT: dict[str, tuple[Callable[[Event, Any], None], tuple[Kind, str, str]]]
     ),
     "a new field": (
         lambda event, chance: event["features"].update(channel="web"),
-        (Kind.DATA_QUALITY, "warning", "new field: channel (100 %). Code: the schema changed: channel is new."),
+        (Kind.DATA_QUALITY, "warning", "new field: channel (100%). Code: the schema changed: channel is new."),
     ),
 }
 
@@ -211,7 +211,7 @@ def test_a_unit_that_changed_for_one_tenant_is_told_with_its_share_and_in_its_se
     assert of_b.summary.startswith("m[tenant=b]: ")
     assert f", {TIMES} 1,000." in of_b.summary
     assert f", {TIMES} 1,000 in 5" in whole.summary
-    assert "tenant=b alone moved" in whole.summary
+    assert "only tenant=b moved" in whole.summary
 
 
 def opened_by_tenant(faults: Faults) -> list[Incident]:

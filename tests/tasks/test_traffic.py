@@ -97,9 +97,9 @@ def test_a_release_is_one_piece_of_information_and_no_alarm(versions: Shares, ov
 def test_a_release_says_the_shares() -> None:
     found = backtest(watching(**HOW), encoded(events(2.5, versions=changing((0, {"1": 0.5, "2": 0.5}))))).incidents
     (began,) = found
-    assert began.summary.startswith("m: the versions that answer changed since about ")
-    assert "version 2: 0 % → " in began.summary
-    assert "version 1: 100 % → " in began.summary
+    assert began.summary.startswith("m: the versions that answer have changed since about ")
+    assert "version 2: 0% → " in began.summary
+    assert "version 1: 100% → " in began.summary
 
 
 def limited(stream: Iterator[tuple[int, bytes]], limits: dict[str, object], **how: object) -> list[Incident]:

@@ -8,7 +8,7 @@ The first rule that holds names the level, and the alert says which:
     environment  a segment without a reference of its own is unlike the model's, or one segment alone of several moved;
                  or only the service's latency did, or how events come; or there is more of everything than the limits
                  allow; or no events come; or a person gave records up
-    model        the output moved and the inputs did not
+    model        the output moved, but the inputs did not
     data         the inputs moved, or their quality or number, under the same version
 
 They are rules about what moved together, not proofs of what caused it.
@@ -61,43 +61,43 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
     """Return the level and the reason in words; None where data and model cannot be told apart.
 
     >>> name_level(Facts(kind=Kind.PREDICTION_DRIFT, output_only=True))
-    (<Level.MODEL: 'model'>, 'the output moved and the inputs did not')
+    (<Level.MODEL: 'model'>, 'the output moved, but the inputs did not')
     >>> name_level(Facts(kind=Kind.DATA_DRIFT, output_only=False, version="4", version_before="3"))[1]
     'version 4 is compared with version 3'
     """
     if facts.kind is Kind.DEAD_LETTERS:
-        return Level.CODE, "records that cannot be read come from the code that sends them"
+        return Level.CODE, "unreadable records come from the code that sends them"
     if facts.kind is Kind.CAPACITY:
         return Level.ENVIRONMENT, "there is more to watch than before"
     if facts.kind is Kind.SKIPPED:
-        return Level.ENVIRONMENT, "a person let the work go on without them"
+        return Level.ENVIRONMENT, "an operator chose to continue without them"
     if facts.kind is Kind.RELEASE:
-        return Level.MODEL, "another version of the model answers"
+        return Level.MODEL, "another version of the model is answering"
     if facts.kind is Kind.MIX:
         return Level.ENVIRONMENT, "traffic moved between segments"
     if facts.kind is Kind.SILENCE:
-        return Level.ENVIRONMENT, "nothing comes from any model" if facts.nothing_comes else "other models go on"
+        return Level.ENVIRONMENT, "no model sends events" if facts.nothing_comes else "other models still send events"
     if facts.code_version:
-        return Level.CODE, f"code_version {facts.code_version} came when it began"
+        return Level.CODE, f"code_version {facts.code_version} appeared when the change began"
     if facts.schema:
         return Level.CODE, f"the schema changed: {', '.join(facts.schema)}"
     if facts.version_before:
         return Level.MODEL, f"version {facts.version} is compared with version {facts.version_before}"
     if facts.unlike_model:
-        return Level.ENVIRONMENT, "a segment that is new is unlike the model's reference"
+        return Level.ENVIRONMENT, "a new segment differs from the model's reference"
     if facts.alone:
-        return Level.ENVIRONMENT, f"of several segments {facts.alone} alone moved"
+        return Level.ENVIRONMENT, f"of several segments, only {facts.alone} moved"
     if facts.service_only:
         return Level.ENVIRONMENT, "only the service's latency moved"
     if facts.arrival_only:
-        return Level.ENVIRONMENT, "only how events arrive changed, not what is in them"
+        return Level.ENVIRONMENT, "only the arrival of events changed, not their content"
     if not facts.output_only:
         if facts.kind is Kind.VOLUME:
-            return Level.DATA, "the number of events moved, of all versions and segments together"
-        moved = "the quality of the inputs" if facts.kind is Kind.DATA_QUALITY else "the inputs"
-        return Level.DATA, f"{moved} moved, the version is the same"
+            return Level.DATA, "the number of events changed across all versions and segments"
+        moved = "the quality of the inputs changed" if facts.kind is Kind.DATA_QUALITY else "the inputs moved"
+        return Level.DATA, f"{moved}, but the version is the same"
     if not facts.inputs_watched:
-        return None, "no inputs are watched, so data and model cannot be told apart"
+        return None, "Driftline watches no inputs of the model, so it cannot tell data from model"
     if facts.inputs_moved:
-        return Level.DATA, "the inputs moved too, the version is the same"
-    return Level.MODEL, "the output moved and the inputs did not"
+        return Level.DATA, "the inputs moved too, and the version is the same"
+    return Level.MODEL, "the output moved, but the inputs did not"

@@ -9,26 +9,26 @@ from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Sig
 from driftline.sketches.group import EVENTS
 
 KIND_WORDS = {
-    Kind.DATA_DRIFT: "inputs moved away from the reference",
-    Kind.PREDICTION_DRIFT: "predictions moved away from the reference",
-    Kind.DATA_QUALITY: "data quality changed",
-    Kind.VOLUME: "the number of events changed",
-    Kind.MIX: "the events come from others than before",
-    Kind.RELEASE: "the versions that answer changed",
+    Kind.DATA_DRIFT: "inputs have drifted from the reference",
+    Kind.PREDICTION_DRIFT: "predictions have drifted from the reference",
+    Kind.DATA_QUALITY: "data quality has changed",
+    Kind.VOLUME: "the number of events has changed",
+    Kind.MIX: "the mix of segments has changed",
+    Kind.RELEASE: "the versions that answer have changed",
     Kind.SILENCE: "no events",
-    Kind.THRESHOLD: "a threshold that you set was passed",
-    Kind.DEAD_LETTERS: "many records cannot be read",
-    Kind.CAPACITY: "a limit was reached: what is beyond is counted, not watched",
-    Kind.SKIPPED: "records were skipped, and nobody will count them",
+    Kind.THRESHOLD: "a distance has passed the threshold that you set",
+    Kind.DEAD_LETTERS: "Driftline cannot read many of the records",
+    Kind.CAPACITY: "a limit is reached, and Driftline counts the excess without watching it",
+    Kind.SKIPPED: "an operator skipped records, which stay uncounted",
 }
 BACK_WORDS = {
     Kind.DATA_DRIFT: "inputs",
     Kind.PREDICTION_DRIFT: "predictions",
     Kind.DATA_QUALITY: "data quality",
-    Kind.MIX: "whose the events are",
-    Kind.THRESHOLD: "your threshold",
+    Kind.MIX: "the mix of segments",
+    Kind.THRESHOLD: "distances",
 }
-"""What is back to normal when an incident of the evidence, or of a threshold, is over."""
+"""What is back to normal when an incident is resolved."""
 OTHER_TYPE, OUT_OF_RANGE, NEVER_SEEN = "of another type", "out of range", "never seen before"
 _SHARES = {
     "null": "null",
@@ -38,20 +38,20 @@ _SHARES = {
     "unseen": NEVER_SEEN,
 }
 _ARRIVALS = {
-    DELAY: {"out_of_range": "late", "null": "without a time of their own"},
+    DELAY: {"out_of_range": "late", "null": "without an event time"},
     REPEATED: {"out_of_range": "repeated"},
 }
-"""What a share of bad values is called where it is about how events came."""
-_AHEAD = "ahead of their time"
+"""Names for the shares of bad values of signals that describe how events arrive."""
+_AHEAD = "dated in the future"
 MAX_PARTS = 3
 NEARLY_ALL = 0.99
 NOTEWORTHY = 0.05
-"""Share of a signal's values from which on a further fault of theirs is told."""
+"""A second fault of a signal is reported if it takes at least this share of the values."""
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def sentence(incident: Incident) -> str:
-    """Return what a person understands at 3 a.m. of an incident's last change."""
+    """Return the last change of an incident in a sentence that is clear at 3 a.m."""
     if incident.status is Status.RESOLVED:
         names = ", ".join(_short(signal.name) for signal in incident.signals[:MAX_PARTS])
         more = len(incident.signals) + incident.others - MAX_PARTS
@@ -88,12 +88,12 @@ def summarise_incident(
 
 
 def _summarise_update(incident: Incident, update: Update) -> str:
-    """Return what joined an open incident, what is back, and what goes on."""
+    """Return what joined an open incident, what is back to normal, and what continues."""
     told = []
     if update.joined:
         since = "" if update.began is None else f" since about {rfc3339(update.began)}"
         new = incident.signals[: len(update.joined)]
-        told.append(f"{KIND_WORDS[incident.kind]} further{since}: {_parts(new, incident.kind)}.")
+        told.append(f"{KIND_WORDS[incident.kind]}; new{since}: {_parts(new, incident.kind)}.")
     if update.back:
         told.append(f"Back to normal: {', '.join(_short(name) for name in update.back)}.")
     still = incident.signals[len(update.joined) :]
@@ -122,10 +122,10 @@ def _more(number_of: int) -> str:
 
 
 def summarise_silence(subject: Subject, since: int, usual: str, *, level: str | None, reason: str) -> str:
-    """Return what a person understands of a silence.
+    """Return a silence in a sentence.
 
-    >>> summarise_silence(Subject("churn", "", ""), 0, "10 a minute", level="environment", reason="other models go on")
-    'churn: no events since 1970-01-01 00:00Z; usually 10 a minute. Environment: other models go on.'
+    >>> summarise_silence(Subject("churn", "", ""), 0, "10 a minute", level="environment", reason="no model is up")
+    'churn: no events since 1970-01-01T00:00:00Z; usually 10 a minute. Environment: no model is up.'
     """
     often = f"; usually {usual}" if usual else ""
     why = f" {level.capitalize()}: {reason}." if level else ""
@@ -133,7 +133,7 @@ def summarise_silence(subject: Subject, since: int, usual: str, *, level: str | 
 
 
 def pace(per_minute: float) -> str:
-    """Return how often events come, in the smallest unit of time in which one does.
+    """Return how often events come, per minute, hour or day: the shortest of these in which at least one comes.
 
     >>> pace(10.0), pace(0.1), pace(0.001)
     ('10 a minute', '6 an hour', '1.44 a day')
@@ -149,14 +149,14 @@ def _caution(promised: FalseAlarms | None) -> str:
     if promised.rate is None:
         return (
             " The false-alarm budget is not guaranteed here: "
-            "windows of the reference depend on one another, or are too few to tell."
+            "the reference's windows depend on one another, or are too few to tell."
         )
     period, allowed = span(promised.period_ms), number(promised.count)
     return f" Measured on the reference: {number(promised.rate)} false alarms in {period}, where {allowed} is allowed."
 
 
 def span(length_ms: int) -> str:
-    """Return a length of time in the largest unit that it is a multiple of.
+    """Return a length of time in the largest unit that divides it.
 
     >>> span(30 * 86_400_000), span(86_400_000), span(5_400_000)
     ('30 days', '1 day', '90 minutes')
@@ -180,7 +180,8 @@ def describe(signal: Signal, kind: Kind) -> str:
     if kind is Kind.VOLUME:
         return f"{name} {number(effects.get('events_before', 0))} → {number(effects.get('events_after', 0))} a window"
     if kind is Kind.SKIPPED:
-        return f"{effects.get('count', 0):,.0f} known, from offset {signal.before} to {signal.after}"
+        known = f"{effects['count']:,.0f} known records" if effects.get("count") else "an unknown number"
+        return f"{known}, from offset {signal.before} to {signal.after}"
     if kind in (Kind.DEAD_LETTERS, Kind.CAPACITY):
         some = f" ({signal.what})" if signal.what else ""
         return f"{name} {number(effects.get('count', 0))}{some}"
@@ -203,7 +204,7 @@ def describe(signal: Signal, kind: Kind) -> str:
         return f"{name} {moved}{_times(signal)}{_gone(signal)}{size}"
     if "mean_before" in effects and "mean_after" in effects:
         return f"{name} mean {number(effects['mean_before'])} → {number(effects['mean_after'])}{size}"
-    return f"{name} has another mix of values{size}"
+    return f"{name} has a different mix of values{size}"
 
 
 def _names(signal: Signal) -> str:
@@ -213,7 +214,7 @@ def _names(signal: Signal) -> str:
 
 
 def _times(signal: Signal) -> str:
-    """Return by what numbers were multiplied or divided, and how many of them."""
+    """Return the factor by which numbers were multiplied or divided, and the share of them."""
     if signal.factor is None:
         return ""
     told = f"{TIMES} {number(signal.factor)}" if signal.factor >= 1 else f"÷ {number(1 / signal.factor)}"
@@ -222,18 +223,18 @@ def _times(signal: Signal) -> str:
 
 
 def _gone(signal: Signal) -> str:
-    """Return the categories that come no more."""
+    """Return the categories that no longer occur."""
     told = [f"{_short(name)} (was {percent(share)})" for name, share in signal.gone.items()]
     return f", gone: {', '.join(told[:MAX_PARTS])}{_more(len(told) - MAX_PARTS)}" if told else ""
 
 
 def _called(signal: Signal, what: str) -> str:
-    """Return what a share is called: of another type is told by the types."""
+    """Return the name of a share. For another type, name both types."""
     return signal.became if what == OTHER_TYPE and signal.became else what
 
 
 def _also(signal: Signal) -> str:
-    """Return what else is wrong with a signal's values, in so many of them that it matters."""
+    """Return further faults of a signal that are frequent enough to matter."""
     told = max(_moved_shares(signal.effects))[1]
     rises = [(rise, share) for rise, share in _risen_shares(signal.effects) if share != told and rise >= NOTEWORTHY]
     parts = [
@@ -244,9 +245,9 @@ def _also(signal: Signal) -> str:
 
 
 def _by(signal: Signal, what: str) -> str:
-    """Return the mean where values are out of range, or how late all events come on average, where some are late.
+    """Return the mean if values are out of range, or the mean delay of all events if some are late.
 
-    A delay is cut down to a power of two.
+    Delays are rounded down to a power of two.
     """
     mean = signal.effects.get("mean_after")
     if what == OUT_OF_RANGE and mean is not None and "mean_before" in signal.effects:
@@ -257,10 +258,10 @@ def _by(signal: Signal, what: str) -> str:
 
 
 def largest_share(name: str, effects: Mapping[str, float]) -> tuple[str, str, str]:
-    """Return (before, after, what) of the share of bad values that moved most; empty texts where none is known.
+    """Return (before, after, what) of the share of bad values that moved most; empty texts if none is known.
 
     >>> largest_share(DELAY, {"out_of_range_before": 0.002, "out_of_range_after": 0.31})
-    ('0.2 %', '31 %', 'late')
+    ('0.2%', '31%', 'late')
     """
     moved = _moved_shares(effects)
     if not moved:
@@ -285,7 +286,7 @@ def _moved_shares(effects: Mapping[str, float]) -> list[tuple[float, str]]:
 
 
 def effect_size(signal: Signal) -> float:
-    """Return how far a signal moved, in one number by which the signals of an incident are ranked.
+    """Return how far a signal moved, as one number. The signals of an incident are ranked by it.
 
     >>> effect_size(Signal("x", 1.0, {"psi": 0.4})), effect_size(Signal("x", 1.0, {"null_after": 0.5}))
     (0.4, 0.5)
@@ -314,6 +315,6 @@ def percent(share: float) -> str:
     """Return a share as a percentage.
 
     >>> percent(0.0123), percent(0.0)
-    ('1.2 %', '0 %')
+    ('1.2%', '0%')
     """
-    return f"{float(f'{share * 100:.2g}'):g} %"
+    return f"{float(f'{share * 100:.2g}'):g}%"
