@@ -145,7 +145,7 @@ def test_windows_that_hold_next_to_nothing_are_told(driftline: Driftline, tmp_pa
 
     assert done.status == 0
     assert "a window of 1h holds 1 events on average" in done.err
-    suits = re.search("this suits the table: DRIFTLINE_MODELS='(.*)'", done.err)
+    suits = re.search("these settings suit the table: DRIFTLINE_MODELS='(.*)'", done.err)
     assert suits
     assert done.err.index("this suits") < done.err.index("of CPU"), "before it runs"
     better = driftline("backtest", rare, *COLUMNS, "--json", DRIFTLINE_MODELS=suits[1])
@@ -181,8 +181,8 @@ def test_a_tag_that_is_not_watched_is_said_to_be_none(driftline: Driftline, tmp_
     path = tmp_path / "tagged.parquet"
     pl.read_parquet(table(path, 3)).with_columns(tenant=pl.lit("a")).write_parquet(path)
     tagged = ("backtest", path, *COLUMNS, "--segment-columns", "tenant")
-    said = 'no value of tenant is watched by itself: that takes {"segments": ["tenant"]}'
+    said = 'Driftline does not watch the values of tenant as segments; to do so, write {"segments": ["tenant"]}'
 
     assert said in driftline(*tagged, "--json").err.replace("\n", " ")
     named = driftline(*tagged, "--json", DRIFTLINE_MODELS="{'*': {segments: [tenant]}}")
-    assert "no value of" not in named.err
+    assert "does not watch" not in named.err

@@ -22,7 +22,7 @@ def said(events: int, span_ms: int, models: dict[str, Any] | None = None, *, lea
 
 
 def remedy(lines: list[str]) -> dict[str, Any]:
-    found = re.fullmatch("this suits the table: DRIFTLINE_MODELS='(.*)'", lines[-1])
+    found = re.fullmatch("these settings suit the table: DRIFTLINE_MODELS='(.*)'", lines[-1])
     assert found
     models: dict[str, Any] = json.loads(found[1])
     return models
@@ -57,7 +57,7 @@ def test_what_was_configured_and_does_not_suit(models: dict[str, Any], expected:
 
 def test_a_table_that_ends_before_its_reference_was_learned() -> None:
     lines = said(3_000, 20 * HOUR)
-    assert lines[0] == "a reference is learned from the first 1d: no window is left to be judged"
+    assert lines[0] == "the reference takes the first 1d to learn: no window is left to compare"
     assert remedy(lines) == {"*": {"reference": "learn 1500 events"}}
     assert said(3_000, 20 * HOUR, remedy(lines)) == []
     assert said(3_000, 20 * HOUR, learned=False) == []  # one is given
@@ -65,15 +65,15 @@ def test_a_table_that_ends_before_its_reference_was_learned() -> None:
 
 def test_windows_that_a_short_table_cannot_fill() -> None:
     lines = said(3_000, HOUR // 2)
-    assert lines[0] == "a window of 1h is longer than the table: none will ever be full"
+    assert lines[0] == "a window of 1h is longer than the table, so no window will be complete"
     assert said(3_000, HOUR // 2, remedy(lines)) == []
 
 
 def test_a_sparse_table_that_is_short() -> None:
     lines = said(400, 400 * HOUR)
     assert lines[:2] == [
-        f"a window of {length} holds {held} events on average: too few to tell anything, and of fewer than 30 it is "
-        "not judged"
+        f"a window of {length} holds {held} events on average: too few to detect anything, and Driftline "
+        "skips windows with fewer than 30"
         for length, held in (("10m", "0.17"), ("1h", "1"))
     ]
     assert remedy(lines) == {"*": {"windows": ["1w"], "pane": "1d", "reference": "learn 200 events"}}
@@ -83,7 +83,8 @@ def test_a_sparse_table_that_is_short() -> None:
 
 def test_without_a_configuration_that_suits_none_is_named() -> None:
     assert said(52_560, 365 * DAY, {"*": {"windows": ["1h"], "season": "day", "timezone": "UTC"}}) == [
-        "a window of 1h holds 6 events on average: too few to tell anything, and of fewer than 30 it is not judged"
+        "a window of 1h holds 6 events on average: too few to detect anything, and Driftline skips windows "
+        "with fewer than 30"
     ]
     assert said(20, DAY) == []
 
@@ -93,14 +94,14 @@ def test_without_a_configuration_that_suits_none_is_named() -> None:
 )
 def test_a_season_without_a_time_zone_is_told_to_go_by_utc(clocks: dict[str, str], told: bool) -> None:
     found = said(8_640_000, 100 * DAY, {"*": {"season": "day"}, "churn": clocks}, learned=False)
-    assert [line.startswith("hours of the season are UTC's") for line in found] == [True] * told
+    assert [line.startswith("the hours of the season are in UTC") for line in found] == [True] * told
 
 
 @pytest.mark.parametrize(
     ("models", "told"),
     [
-        ({}, 'tenant, region is watched by itself: that takes {"segments": ["tenant", "region"]} * "*"'),
-        ({"churn": {"segments": ["tenant"]}}, 'region is * {"segments": ["tenant", "region"]} * "churn"'),
+        ({}, 'tenant, region as segments; to do so, write {"segments": ["tenant", "region"]} * "*"'),
+        ({"churn": {"segments": ["tenant"]}}, 'region as * {"segments": ["tenant", "region"]} * "churn"'),
         ({"*": {"segments": ["region", "tenant"]}}, None),
         ({"other": {"segments": ["region", "tenant"]}}, None),
     ],
@@ -109,4 +110,4 @@ def test_tags_that_the_configuration_does_not_name_are_told(models: dict[str, An
     found = unwatched(Settings.model_validate({"models": models}), "churn", ("tenant", "region"))
     assert len(found) == (told is not None)
     for line in found:
-        assert fnmatchcase(line, f"no value of {str(told).replace('[', '[[]')}")
+        assert fnmatchcase(line, f"Driftline does not watch the values of {str(told).replace('[', '[[]')}")

@@ -127,10 +127,10 @@ def test_the_environment_lies_on_top_of_the_file_key_by_key() -> None:
         ("max_out_of_orderness: 30", "max_out_of_orderness: 30 has no unit; write 30s for seconds"),
         ("disorder: 30s", "disorder: is not a setting; write max_out_of_orderness"),
         ("quiet: 30s", "quiet: is not a setting; write idle_timeout"),
-        ("idle_timeout: 0s", "idle_timeout: must be longer than nothing"),
+        ("idle_timeout: 0s", "idle_timeout: must be longer than 0"),
         ("models: {a: {windows: []}}", "models.a.windows: must have at least one window, such as [10m]"),
         ("models: {a: {windows: 10m}}", "models.a.windows: must be a list, such as [a, b]"),
-        ("models: {a: {windows: [1h, 60m]}}", "models.a.windows: 1h is there twice; keep one"),
+        ("models: {a: {windows: [1h, 60m]}}", "models.a.windows: 1h is listed twice; keep one"),
         ("models: {a: {windows: [{size: 10m, every: 1h}]}}", "models.a.windows[0]: every 1h leaves gaps"),
         ("models: {a: {pane: 7m}}", "models.a.pane: 7m does not divide 10m"),
         ("models: {'*': {windows: [1500ms]}}", "models.*.windows: no pane of 1s or more divides 1500ms"),
@@ -145,7 +145,7 @@ def test_the_environment_lies_on_top_of_the_file_key_by_key() -> None:
         ("topics: {alerts: predictions}", 'topics: predictions and alerts are both "predictions"'),
         ("topics: {labels: predictions}", 'topics: predictions and labels are both "predictions"'),
         ("models: {a: {awaits_labels: 30}}", "models.a.awaits_labels: 30 has no unit; write 30s for seconds"),
-        ("models: {a: {awaits_labels: 0d}}", "models.a.awaits_labels: must be longer than nothing"),
+        ("models: {a: {awaits_labels: 0d}}", "models.a.awaits_labels: must be longer than 0"),
         ("models: {a: {label_sample: 0.1}}", "models.a.label_sample: is not a share; write a number of percent"),
         ("models: {a: {label_sample: 120%}}", "models.a.label_sample: must be 1 or less"),
         ("label_clock: now", "label_clock: "),
@@ -230,5 +230,5 @@ def test_settings_never_print_their_secrets() -> None:
 
 
 def test_a_file_that_has_no_end_is_not_read_to_it() -> None:
-    with pytest.raises(ConfigError, match=r"/dev/zero: has more than 1,000,000 bytes .*; is it the right file"):
+    with pytest.raises(ConfigError, match=r"/dev/zero: has more than 1,000,000 bytes .*; is this the right file"):
         load(Path("/dev/zero"), {})

@@ -41,7 +41,7 @@ def parse_document(text: str) -> Document:
     if data is None:
         return Document()
     if not isinstance(data, dict):
-        raise DocumentError("the top must be settings in the form `name: value`")
+        raise DocumentError("the top level must be settings in the form `name: value`")
     return Document(data, lines)
 
 
@@ -55,9 +55,7 @@ def _read(text: str, lines: dict[Path, int]) -> Any:
         node = _compose(text)
         return None if node is None else _plain(node, (), lines, (), _Repeated())
     except RecursionError:
-        raise DocumentError(
-            "lists or mappings stand within each other too deep to read; no setting is like that"
-        ) from None
+        raise DocumentError("lists or mappings are nested too deeply; no setting is nested like that") from None
 
 
 def _compose(text: str) -> yaml.Node | None:
@@ -86,8 +84,8 @@ class _Repeated:
         self.values += 1
         if self.values > _MAX_REPEATED:
             raise DocumentError(
-                f"{_place(node.start_mark)}: aliases of this and of what stands around it repeat more than "
-                f"{_MAX_REPEATED:,} values; write out what is meant"
+                f"{_place(node.start_mark)}: aliases of this node and those around it expand to more than "
+                f"{_MAX_REPEATED:,} values; write the values out"
             )
 
 
@@ -96,9 +94,9 @@ def _plain(
 ) -> Any:
     repeated.take(node)
     if node in above:
-        raise DocumentError(f"{_place(node.start_mark)}: an alias that contains itself")
+        raise DocumentError(f"{_place(node.start_mark)}: this alias contains itself")
     if node.tag not in _PLAIN_TAGS:
-        raise DocumentError(f"{_place(node.start_mark)}: the tag {node.tag} is not used here; leave it out")
+        raise DocumentError(f"{_place(node.start_mark)}: the tag {node.tag} is not supported here; remove it")
     lines[path] = node.start_mark.line + 1
     above = (*above, node)
     if isinstance(node, yaml.MappingNode):

@@ -46,19 +46,19 @@ def doubts(settings: Settings, model: str, events: int, span_ms: int, *, learned
     held = rate.over(given.pane_ms)
     if not found and held < SPARSE and min(span_ms // given.pane_ms, events) > MANY_PANES:
         found.append(
-            f"a pane of {format_duration(given.pane_ms)} holds {held:.2g} events on average, and costs as much as "
-            f"{SPARSE} of them: this will take a while"
+            f"a pane of {format_duration(given.pane_ms)} holds {held:.2g} events on average, but costs as much as "
+            f"{SPARSE} events: this will take a while"
         )
     instead = _windows_and_pane(settings, model, rate) if found else {}
     learn = given.reference if learned else None
     if isinstance(learn, LearnSettings) and (span := learned_span(given, rate)) + _shortest(given, instead) > span_ms:
         found.append(
-            f"a reference is learned from the first {format_duration(_rounded(span))}: no window is left to be judged"
+            f"the reference takes the first {format_duration(_rounded(span))} to learn: no window is left to compare"
         )
         instead = {**instead, "reference": f"learn {events // 2} events"} if events >= 2 * MIN_REFERENCE else {}
     if instead:
         name = model if model in settings.models else ALL_MODELS
-        found.append(f"this suits the table: DRIFTLINE_MODELS='{dumps({name: instead})}'")
+        found.append(f"these settings suit the table: DRIFTLINE_MODELS='{dumps({name: instead})}'")
     return [*_by_the_clock(given), *found]
 
 
@@ -71,26 +71,28 @@ def unwatched(settings: Settings, model: str, tags: Sequence[str]) -> list[str]:
     name = model if model in settings.models else ALL_MODELS
     wanted = dumps({"segments": [*settings.model(model).segments, *unnamed]})
     where = f"in the configuration, under models, {dumps(name)}"
-    return [f"no value of {', '.join(unnamed)} is watched by itself: that takes {wanted} {where}"]
+    return [
+        f"Driftline does not watch the values of {', '.join(unnamed)} as segments; to do so, write {wanted} {where}"
+    ]
 
 
 def _by_the_clock(given: ModelSettings) -> list[str]:
     if given.season is None or "timezone" in given.model_fields_set:
         return []
     return [
-        "hours of the season are UTC's: where people put their clocks forward or back, theirs are one off afterwards. "
-        "Write timezone: Europe/Oslo, or whose clocks your events follow; timezone: UTC if nobody's"
+        "the hours of the season are in UTC, so they are off by one where clocks change for daylight saving time. "
+        "Write the time zone that your events follow, such as timezone: Europe/Oslo, or timezone: UTC"
     ]
 
 
 def _fault(window_ms: int, min_events: int, rate: Rate) -> str | None:
     held, length = rate.over(window_ms), format_duration(window_ms)
     if window_ms > rate.span_ms:
-        return f"a window of {length} is longer than the table: none will ever be full"
+        return f"a window of {length} is longer than the table, so no window will be complete"
     if held < max(FEW, min_events):
         return (
-            f"a window of {length} holds {held:.2g} events on average: too few to tell anything, and of fewer than "
-            f"{min_events} it is not judged"
+            f"a window of {length} holds {held:.2g} events on average: too few to detect anything, and "
+            f"Driftline skips windows with fewer than {min_events}"
         )
     return None
 

@@ -45,7 +45,7 @@ def format_duration(milliseconds: int) -> str:
 
 def _positive(milliseconds: int) -> int:
     if milliseconds <= 0:
-        raise ValueError("must be longer than nothing, such as 10m")
+        raise ValueError("must be longer than 0, such as 10m")
     return milliseconds
 
 

@@ -21,8 +21,8 @@ _SENTENCES = {
     "string_type": "must be text; put it in quotes",
     "string_pattern_mismatch": "may only have letters, digits, dots, dashes and underscores",
     "tuple_type": "must be a list, such as [a, b]",
-    "dict_type": "must be a mapping, with one `name: value` a line",
-    "model_type": "must be a mapping, with one `name: value` a line",
+    "dict_type": "must be a mapping, with one `name: value` per line",
+    "model_type": "must be a mapping, with one `name: value` per line",
     "missing": "is missing",
 }
 _BOUNDS = {

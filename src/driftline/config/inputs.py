@@ -18,7 +18,7 @@ class InputTopic(BaseModel):
     topic: TopicName
     format: Annotated[str, Field(min_length=1, max_length=200)] = Field(
         default=NATIVE,
-        description="How its records are written: native, ndjson (events by the line), or what a package offers.",
+        description="Format of its records: native, ndjson (one event per line), or one from an installed package.",
     )
 
 

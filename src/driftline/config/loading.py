@@ -119,7 +119,7 @@ def _read(file: Path, named_by: str) -> document.Document:
         with file.open("rb") as stream:
             text = stream.read(MAX_BYTES + 1)
         if len(text) > MAX_BYTES:
-            raise ConfigError(f"{file}: has more than {MAX_BYTES:,} bytes{by}; is it the right file?")
+            raise ConfigError(f"{file}: has more than {MAX_BYTES:,} bytes{by}; is this the right file?")
         return document.parse_document(text.decode("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{file}: no such file{by}; correct the path, or leave it out to use the defaults") from None

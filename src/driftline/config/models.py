@@ -140,14 +140,14 @@ class ModelSettings(BaseModel):
 
     windows: tuple[WindowSettings, ...] = Field(
         default=tuple(map(WindowSettings.model_validate, ("10m", "1h"))),
-        description="Spans of event time that are judged: 10m, or {size: 1h, every: 10m}.",
+        description="Windows of event time to compare with the reference: 10m, or {size: 1h, every: 10m}.",
         json_schema_extra={"minItems": 1},
     )
     pane: PositiveDuration | None = Field(
-        default=None, description="Length of the panes that windows are made of; derived from the windows if left out."
+        default=None, description="Length of the panes that make up windows; derived from the windows by default."
     )
     false_alarms: FalseAlarmRateText = Field(
-        default=FalseAlarmRate.parse("1 per 30d"), description="How many false alarms you accept in how long."
+        default=FalseAlarmRate.parse("1 per 30d"), description="How many false alarms you accept per period."
     )
     reference: Reference = Field(
         default=LearnSettings.parse("learn 1d"),
@@ -155,11 +155,11 @@ class ModelSettings(BaseModel):
         "`learn 50000 events`), or the period before (`previous 7d`).",
     )
     references: dict[str, ProfilePath] = Field(
-        default={}, description="Profile files by model version, before `reference`."
+        default={}, description="Profile files by model version; they take precedence over `reference`."
     )
     new_version: Literal["learn", "compare"] = Field(
         default="learn",
-        description="What a new model version is compared with, if no file is named for it: its own beginning "
+        description="What a new model version is compared with, if there is no file for it: its own beginning "
         "(`learn`), or the reference of the version before it (`compare`).",
     )
     season: Literal["day", "week"] | None = Field(
@@ -168,10 +168,10 @@ class ModelSettings(BaseModel):
     )
     timezone: TimeZone = Field(
         default="",
-        description="Time zone by whose clocks seasons go, by its IANA name such as `Europe/Oslo`; UTC if left out.",
+        description="Time zone of the season, by its IANA name, such as `Europe/Oslo`; UTC by default.",
     )
     segments: tuple[str, ...] = Field(
-        default=(), description="Tags whose values are each watched by themselves, such as tenant."
+        default=(), description="Tags whose values Driftline watches as segments, such as tenant."
     )
     silence: Silence = Field(
         default=None,
@@ -193,17 +193,17 @@ class ModelSettings(BaseModel):
         default=0.25,
         ge=0,
         le=10,
-        description="How much more often, or less, events may come without an incident: 0.25 is up to a quarter more, "
-        "and 1/1.25 = 80 % of them.",
+        description="How much the number of events may change without an incident: 0.25 allows up to a quarter more, "
+        "or down to 1/1.25 = 80%.",
     )
-    min_events: int = Field(default=30, ge=1, description="Windows with fewer events are not judged.")
+    min_events: int = Field(default=30, ge=1, description="Driftline skips windows with fewer events.")
     detectors: dict[str, tuple[str, ...]] = Field(
         default={"*": ("adwin", "page_hinkley")},
-        description="Detectors that date a change, by signal (or `*`, for all others): adwin, page_hinkley, cusum, "
+        description="Detectors that date changes, by signal (or `*` for all others): adwin, page_hinkley, cusum, "
         "ewma, hddm_a, hddm_w, kswin, or one that a package offers as an entry point of `driftline.detectors`.",
     )
     thresholds: dict[str, Thresholds] = Field(
-        default={}, description="Fixed limits by signal (or `*`) and metric, in addition to the false-alarm budget."
+        default={}, description="Fixed thresholds by signal (or `*`) and metric, in addition to the false-alarm budget."
     )
 
     @field_validator("windows")
@@ -215,7 +215,7 @@ class ModelSettings(BaseModel):
         if repeated := next(
             (window for window, span in zip(windows, spans, strict=True) if spans.count(span) > 1), None
         ):
-            raise ValueError(f"{repeated} is there twice; keep one")
+            raise ValueError(f"{repeated} is listed twice; keep one")
         return windows
 
     @cached_property

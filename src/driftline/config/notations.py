@@ -44,7 +44,7 @@ class FalseAlarmRate(BaseModel):
             return value
         found = _BUDGET.fullmatch(value) if isinstance(value, str) else None
         if found is None:
-            raise ValueError(f"{_shown(value)} is not a budget; write how many in how long, such as 1 per 30d")
+            raise ValueError(f"{_shown(value)} is not a budget; write a number per period, such as 1 per 30d")
         count, period_ms = float(found[1]), parse_duration(found[2])
         if count <= 0 or period_ms <= 0:
             raise ValueError(f'"{value}" allows nothing; number and time must be above zero, such as 1 per 30d')
@@ -108,7 +108,7 @@ class WindowSettings(BaseModel):
 
     size: PositiveDuration
     every: PositiveDuration | None = Field(
-        default=None, description="How often a window begins; if left out, when the one before ends."
+        default=None, description="How often a window begins; by default, when the previous one ends."
     )
 
     @property
@@ -122,7 +122,7 @@ class WindowSettings(BaseModel):
         if isinstance(value, (dict, cls)):
             return value
         if parse_duration(value) == 0:
-            raise ValueError("a window must be longer than nothing, such as 10m")
+            raise ValueError("a window must be longer than 0, such as 10m")
         return {"size": value}
 
     @model_validator(mode="after")

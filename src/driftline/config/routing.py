@@ -26,7 +26,7 @@ class HoursSettings(RoutingSection):
 
     days: tuple[Day, ...] = Field(default=DAYS, min_length=1)
     start: Clock = Field(default="00:00", alias="from")
-    end: Clock = Field(default="24:00", alias="to", description="An earlier time than `from` is on the next day.")
+    end: Clock = Field(default="24:00", alias="to", description="A time before `from` is on the next day.")
     timezone: str = "UTC"
 
     @field_validator("timezone")
@@ -45,26 +45,35 @@ class RouteSettings(RoutingSection):
     match: Matchers = []
     sink: Name | None = None
     group_by: tuple[Name, ...] | None = Field(
-        default=None, description="Labels by which incidents are told together; [incident] tells each by itself."
+        default=None,
+        description="Incidents with equal values of these labels share a notification; [incident] sends one for each.",
     )
-    group_wait: Duration | None = Field(default=None, description="Wait before a group is told first.")
-    group_interval: PositiveDuration | None = Field(default=None, description="Wait before news of a group are told.")
-    repeat_interval: PositiveDuration | None = Field(default=None, description="Tell again what fires still.")
+    group_wait: Duration | None = Field(
+        default=None, description="How long a new group waits before its first notification."
+    )
+    group_interval: PositiveDuration | None = Field(
+        default=None, description="How long to wait between notifications about changes in a group."
+    )
+    repeat_interval: PositiveDuration | None = Field(
+        default=None, description="How often to repeat a group that still fires."
+    )
     pending: Duration | None = Field(default=None, description="Tell only of incidents that last at least so long.")
     escalate_after: PositiveDuration | None = Field(
         default=None, description="Raise an incident's severity by one if nobody has acknowledged it for so long."
     )
-    mute: tuple[Name, ...] | None = Field(default=None, description="Names of `hours` in which nothing goes out.")
-    goes_on: bool = Field(default=False, alias="continue", description="Go on to the next route, too.")
+    mute: tuple[Name, ...] | None = Field(
+        default=None, description="Names of `hours` in which the router sends nothing."
+    )
+    goes_on: bool = Field(default=False, alias="continue", description="Also try the next routes.")
     routes: "tuple[RouteSettings, ...]" = ()
 
 
 class InhibitSettings(RoutingSection):
-    """What is kept back while something else fires."""
+    """Which alerts to hold back while others fire."""
 
     source: Matchers
     target: Matchers
-    equal: tuple[Name, ...] = Field(default=("model",), description="Labels that both must have alike.")
+    equal: tuple[Name, ...] = Field(default=("model",), description="Labels that must have the same value in both.")
 
 
 class ReturnsSettings(RoutingSection):
@@ -85,19 +94,19 @@ QUALITY_FIRST = InhibitSettings(
 class RouterSettings(RoutingSection):
     """`driftline router`: from the alerts topic to people."""
 
-    sinks: dict[Name, AnySink] = Field(default={}, description="Where alerts can go, by names of your own.")
+    sinks: dict[Name, AnySink] = Field(default={}, description="Where alerts can go, by names that you choose.")
     route: RouteSettings = Field(default=RouteSettings(), description="The root: every alert enters here.")
     inhibit: tuple[InhibitSettings, ...] = Field(
-        default=(QUALITY_FIRST,), description="What is kept back while something else fires."
+        default=(QUALITY_FIRST,), description="Which alerts to hold back while others fire."
     )
     returns: ReturnsSettings = Field(
         default=ReturnsSettings(), description="When what keeps coming back is told no more."
     )
-    hours: dict[Name, HoursSettings] = Field(default={}, description="Hours of the week, by names of your own.")
+    hours: dict[Name, HoursSettings] = Field(default={}, description="Hours of the week, by names that you choose.")
     labels: dict[Name, dict[Name, str]] = Field(
         default={}, description="Labels by model, such as churn: {team: growth}; `*` is for all others."
     )
-    remember: PositiveDuration = Field(default=604_800_000, description="How long what is over is remembered.")
+    remember: PositiveDuration = Field(default=604_800_000, description="How long to remember resolved incidents.")
 
     @model_validator(mode="after")
     def _remembers_long_enough(self) -> Self:

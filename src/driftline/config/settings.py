@@ -60,7 +60,7 @@ class RedisSettings(Section):
     url: Annotated[SecretStr | None, BeforeValidator(_redis_url), WithJsonSchema({"type": ["string", "null"]})] = Field(
         default=None,
         description="redis://host:6379/0, redis+sentinel://host1:26379,host2:26379/service, redis+cluster://host:6379, "
-        "each as rediss… with TLS, or unix:// for a socket. None: state stays in this process.",
+        "each as rediss… with TLS, or unix:// for a socket. None: keep state in this process.",
     )
     prefix: Name = Field(default="driftline", description="Prefix of all keys.")
     timeout: PositiveDuration = Field(default=5_000, description="How long to wait for an answer.")
@@ -114,16 +114,16 @@ class TopicSettings(Section):
 class LimitSettings(Section):
     """What one bad producer can cost. What goes over a limit is counted and reported, never silently dropped."""
 
-    models: Count = Field(default=1_000, description="Models watched at once, in the whole installation.")
+    models: Count = Field(default=1_000, description="Models to watch at once, in the whole installation.")
     versions: Count = Field(default=100, description="Versions of one model.")
-    segments: Count = Field(default=1_000, description="Segments of one model, of all its tags and versions.")
+    segments: Count = Field(default=1_000, description="Segments of one model, over all its tags and versions.")
     signals: Count = Field(default=500, description="Signals of one model.")
     groups: Count = Field(
         default=20_000, description="(Model, version, segment)s of one task: of a partition. Bounds its memory."
     )
     keep: PositiveDuration = Field(
         default=14 * 86_400_000,
-        description="A place is kept so long for what is silent, and for a pane at least; then newcomers may have it.",
+        description="How long a silent model, version or segment keeps its place (at least one pane).",
     )
     depth: Count = Field(default=4, description="How deep nested feature values are flattened.")
     name_length: Count = Field(default=256, description="Characters of a model, version, segment or signal name.")
@@ -133,7 +133,7 @@ class LimitSettings(Section):
 class MetricSettings(Section):
     """Where Prometheus finds the metrics."""
 
-    port: Port | None = Field(default=None, description="HTTP port of /metrics. None: not served.")
+    port: Port | None = Field(default=None, description="HTTP port of /metrics. None: do not serve them.")
     address: Address = Field(
         default="127.0.0.1",
         description="Address of this machine to serve on. Anyone who reaches it can read the names of your models. "
@@ -145,7 +145,7 @@ class Settings(Section):
     """Everything that can be set, in driftline.yaml or as DRIFTLINE_… variables."""
 
     kafka: dict[str, Annotated[KafkaValue, BeforeValidator(_librdkafka)]] = Field(
-        default={}, repr=False, description="librdkafka settings. Empty: an embedded broker in this process."
+        default={}, repr=False, description="librdkafka settings. Empty: use an embedded broker in this process."
     )
     redis: RedisSettings = RedisSettings()
     group: Name = Field(default="driftline", description="The consumer group; workers of one group share the work.")
@@ -155,20 +155,21 @@ class Settings(Section):
         description="How far an event may be behind the newest event of its partition before it is late.",
     )
     max_ahead: PositiveDuration = Field(
-        default=600_000, description="How far ahead of its record's timestamp an event's own time may be."
+        default=600_000, description="How far an event's own time may be ahead of its record's timestamp."
     )
     max_age: PositiveDuration | None = Field(
-        default=None, description="How far behind its record's timestamp an event may be. None: any, for backfills."
+        default=None,
+        description="How far an event's own time may be behind its record's timestamp. None: no limit, for backfills.",
     )
     idle_timeout: PositiveDuration = Field(
         default=60_000,
-        description="A partition that brings nothing for this long no longer holds back windows.",
+        description="A partition without records for this long no longer holds back windows.",
     )
     checkpoint: PositiveDuration = Field(default=1_000, description="Time between checkpoints.")
     shutdown: PositiveDuration = Field(default=25_000, description="How long a stopping worker may take to finish.")
     watchdog: PositiveDuration | None = Field(
         default=None,
-        description="How often, in event time, each partition of the panes topic publishes a sign of life to the "
+        description="How often, in event time, each partition of the panes topic publishes a heartbeat to the "
         "alerts topic, for a receiver that notices when it is missing. None: never.",
     )
     limits: LimitSettings = LimitSettings()

@@ -38,7 +38,7 @@ class SinkSection(BaseModel):
     title: str | None = Field(default=None, description="A Jinja template for the title; None: the default.")
     text: str | None = Field(default=None, description="A Jinja template for the text; None: the default.")
     send_resolved: bool = Field(default=True, description="Tell what is over, too.")
-    rate: Annotated[int, Field(ge=1)] = Field(default=60, description="Notifications a minute, at most.")
+    rate: Annotated[int, Field(ge=1)] = Field(default=60, description="Maximum number of notifications per minute.")
     timeout: PositiveDuration = Field(default=15_000, description="How long to wait for an answer.")
 
 
@@ -69,7 +69,7 @@ class SlackSink(PictureSection):
     type: Literal["slack"]
     token: SecretText
     channel: Annotated[str, Field(min_length=1)]
-    api: str = Field(default="https://slack.com/api", description="Where the API is; another one for tests.")
+    api: str = Field(default="https://slack.com/api", description="Address of the API; change it for tests.")
 
 
 class TeamsSink(SinkSection):
@@ -126,9 +126,10 @@ class RebuildSink(SinkSection):
 
     type: Literal["rebuild"]
     topic: Annotated[str, Field(min_length=1, max_length=249, pattern=r"^[A-Za-z0-9._-]+$")]
-    cooldown: PositiveDuration = Field(default=86_400_000, description="Ask for a model at most once in so long.")
+    cooldown: PositiveDuration = Field(default=86_400_000, description="Ask at most once per this time for each model.")
     levels: tuple[Literal["data", "model", "code", "environment", "unknown"], ...] = Field(
-        default=("data", "environment", "unknown"), description="Ask only where this changed; see an alert's `level`."
+        default=("data", "environment", "unknown"),
+        description="Ask only if one of these changed; see an alert's `level`.",
     )
 
 
