@@ -42,7 +42,7 @@ def test_every_kind_of_alert_is_as_the_schema_says(kind: Kind, status: Status, s
     told = alert_of(incident(kind, status, subject), group="test")
     assert decode_alert(told.encode()) == told
     alert = check_alert(told.encode())
-    usual = "info" if kind is Kind.RELEASE else "warning"
+    usual = "info" if kind in {Kind.RELEASE, Kind.PERFORMANCE} else "warning"
     assert alert["severity"] == ("critical" if kind in {*PAGES, Kind.VOLUME} else usual)
     assert alert["data"]["version"] == (subject.version or None)
 

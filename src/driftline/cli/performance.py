@@ -214,7 +214,8 @@ def _print(found: "Study", when: list[str], classes: tuple[str, ...], blind: str
 
     from driftline.cli.chart import chart
     from driftline.cli.terminal import out
-    from driftline.performance.telling import marks, selections, sentence, title, written
+    from driftline.performance.names import title
+    from driftline.performance.telling import marks, selections, sentence, written
 
     console = out()
     for metric in found.metrics:

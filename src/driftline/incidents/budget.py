@@ -6,7 +6,8 @@ an incident at c = (period / s) / a. The parts add up to the budget:
 
     budget ─┬─ window sizes, equally
             ├─ kinds: inputs 40 %, output 30 %, quality 20 %, volume 5 %, the mix of segments 5 %
-            └─ all events 1/2, segments together 1/2: the k-th segment seen 1 / (k (k + 1)) of that half
+            │         where labels are awaited they share 80 %, and performance has 20 %
+    └─ all events 1/2, segments together 1/2: the k-th segment seen 1 / (k (k + 1)) of that half
 """
 
 import math
@@ -21,6 +22,8 @@ KIND_SHARES = {
     Kind.VOLUME: 0.05,
     Kind.MIX: 0.05,
 }
+PERFORMANCE_SHARE = 0.2
+"""Of the budget of a model whose labels are awaited."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +32,22 @@ class AlarmBudget:
 
     count: float
     period_ms: int
+    with_labels: bool = False
+    """Whether labels are awaited, so that performance has a share."""
 
     def allowance(self, kind: Kind, *, sizes: int, segment_rank: int | None, segmented: bool) -> float:
         """Return a part of the budget, in false alarms a period.
 
         Args:
-            kind: one of KIND_SHARES.
+            kind: one of KIND_SHARES, or PERFORMANCE.
             sizes: number of window sizes.
             segment_rank: 1 for the first segment seen, and so on; None for all events.
             segmented: whether the model has segments at all.
         """
-        part = self.count * KIND_SHARES[kind] / sizes
+        if kind is Kind.PERFORMANCE:
+            part = self.count * PERFORMANCE_SHARE * self.with_labels / sizes
+        else:
+            part = self.count * KIND_SHARES[kind] * (1 - PERFORMANCE_SHARE * self.with_labels) / sizes
         if not segmented:
             return part
         return part / 2 if segment_rank is None else part / 2 / (segment_rank * (segment_rank + 1))

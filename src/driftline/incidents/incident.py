@@ -23,6 +23,8 @@ class Kind(StrEnum):
     DATA_QUALITY = "data_quality"
     VOLUME = "volume"
     MIX = "mix"
+    PERFORMANCE = "performance"
+    LABELS = "labels"
     RELEASE = "release"
     SILENCE = "silence"
     THRESHOLD = "threshold"

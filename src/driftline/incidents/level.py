@@ -10,10 +10,13 @@ The first rule that holds names the level, and the alert says which:
                  allow; or no events come; or a person gave records up
     model        the output moved, but the inputs did not
     data         the inputs moved, or their quality or number, under the same version
+    model        (performance) outcomes contradict the estimate of the very predictions, and the inputs did not move;
+                 environment, where that is one segment; else data
 
 They are rules about what moved together, not proofs of what caused it.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -101,3 +104,23 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
     if facts.inputs_moved:
         return Level.DATA, "the inputs moved too, and the version is the same"
     return Level.MODEL, "the output moved, but the inputs did not"
+
+
+def performance_level(told: Set[str], *, inputs_moved: bool, segment: str) -> tuple[Level | None, str]:
+    """Return the level of a change of performance, and the reason; `told` is what speaks for it.
+
+    Outcomes that contradict the estimate of the very predictions are a change of what inputs mean: a matter of the
+    model, which no longer fits, or of the environment where it is that of one segment.
+
+    >>> performance_level({"meaning", "measured"}, inputs_moved=False, segment="")[0]
+    <Level.MODEL: 'model'>
+    """
+    if "meaning" in told:
+        if inputs_moved:
+            return Level.DATA, "the inputs moved, and what they mean has changed too"
+        if segment:
+            return Level.ENVIRONMENT, "the inputs are as before, but what they mean in this segment has changed"
+        return Level.MODEL, "the inputs are as before, but what they mean has changed: the model no longer fits"
+    if told & {"estimated", "measured"}:
+        return Level.DATA, "the model now meets inputs for which it is less often right, or more often"
+    return None, ""

@@ -6,6 +6,9 @@ critical   records are rejected or skipped; no events come, or twice as many, or
 warning    drift of inputs or outputs, thresholds, limits that were reached
            data quality, where less is lost, where only new fields or values came, or only the service's own
            measures are out of range
+performance  critical, where a service level is not kept, or labels say that a tenth or more of what the metric was is
+             lost; warning, where something is lost for sure, or is estimated to be; else information: the interval
+             holds what the metric was, or it is better
 """
 
 from collections.abc import Mapping
@@ -36,11 +39,24 @@ def severity_of(incident: Incident) -> str:
     """Return one of SEVERITIES."""
     if incident.kind is Kind.VOLUME:
         return CRITICAL if _factor(incident) >= MAX_OF_THEM else WARNING
+    if incident.kind is Kind.PERFORMANCE:
+        return _of_performance(incident)
     if incident.kind is Kind.RELEASE:
         return INFO
     if incident.kind is Kind.DATA_QUALITY:
         return CRITICAL if any(lost(signal.name, signal.effects) for signal in incident.signals) else WARNING
     return CRITICAL if incident.kind in PAGES else WARNING
+
+
+def _of_performance(incident: Incident) -> str:
+    """Return how urgent it is by the loss: what labels say pages, and an estimate warns."""
+    signals = incident.signals
+    by_labels = [signal.effects for signal in signals if signal.what != "estimated"]
+    if any(signal.what == "level" for signal in signals) or any(
+        effects.get("sure", 0.0) > 0 and effects.get("loss", 0.0) >= LOSS for effects in by_labels
+    ):
+        return CRITICAL
+    return WARNING if any(signal.effects.get("sure", 0.0) > 0 for signal in signals) else INFO
 
 
 def urgency(severity: str) -> int:

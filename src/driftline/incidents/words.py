@@ -6,6 +6,7 @@ from math import log
 from driftline.columns.signals import DELAY, REPEATED
 from driftline.events import rfc3339
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Update
+from driftline.incidents.performance_words import describe_performance
 from driftline.sketches.group import EVENTS
 
 KIND_WORDS = {
@@ -14,6 +15,8 @@ KIND_WORDS = {
     Kind.DATA_QUALITY: "data quality has changed",
     Kind.VOLUME: "the number of events has changed",
     Kind.MIX: "the mix of segments has changed",
+    Kind.PERFORMANCE: "performance has changed",
+    Kind.LABELS: "labels have stopped, or come later than before",
     Kind.RELEASE: "the versions that answer have changed",
     Kind.SILENCE: "no events",
     Kind.THRESHOLD: "a distance has passed the threshold that you set",
@@ -26,6 +29,8 @@ BACK_WORDS = {
     Kind.PREDICTION_DRIFT: "predictions",
     Kind.DATA_QUALITY: "data quality",
     Kind.MIX: "the mix of segments",
+    Kind.PERFORMANCE: "performance",
+    Kind.LABELS: "labels",
     Kind.THRESHOLD: "distances",
 }
 """What is back to normal when an incident is resolved."""
@@ -175,6 +180,10 @@ def describe(signal: Signal, kind: Kind) -> str:
     """
     name = _short(signal.name)
     effects = signal.effects
+    if kind is Kind.PERFORMANCE:
+        return describe_performance(signal)
+    if kind is Kind.LABELS:
+        return f"{signal.what} {signal.after} of them have one, usually {signal.before} at least"
     if kind is Kind.RELEASE:
         return f"{signal.what}: {signal.before} → {signal.after}"
     if kind is Kind.VOLUME:

@@ -119,8 +119,8 @@ class Concept:
 
     @property
     def away(self) -> Floats:
-        """How far, in logits, the rates of the last few windows are from those foreseen (shape: signals, bins)."""
-        hits, counts, foreseen = self._past[HALF_LIVES.index(4.0)]
+        """How far, in logits, the rates of the last windows are from those foreseen (shape: signals, bins)."""
+        hits, counts, foreseen = self._past[HALF_LIVES.index(1.0)]
         return _away(hits, counts, foreseen, (foreseen + 0.5) / (counts + 1))
 
     def snapshot(self) -> dict[str, Floats]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from typing import Annotated, Final
 
 import msgspec
@@ -48,6 +49,11 @@ class PerformanceReference:
     def whole(self) -> Tally:
         """All outcomes as one group."""
         return self.tally.regrouped(np.zeros(self.stretches, dtype=np.int64))
+
+    @cached_property
+    def address(self) -> str:
+        """What is in it, in one word: `sha256:` and the hash of its encoding."""
+        return f"sha256:{sha256(self.encode()).hexdigest()}"
 
     def kind(self, costs: Floats | None = None) -> Kind:
         """Return what is predicted; `costs` are what an outcome is worth, by true and predicted class."""

@@ -13,6 +13,7 @@ import numpy as np
 from driftline.performance.estimated import BAND
 from driftline.performance.intervals import CONFIDENCE, Measured, normal_quantile
 from driftline.performance.kinds import Estimator, Kind, Outcomes
+from driftline.performance.names import LOSSES, SIGNED
 from driftline.performance.outcomes import effective, labelled, waiting
 from driftline.performance.selective import MIN_LABELS, Judged, Verdict, judged, reweighted, strata
 from driftline.performance.tally import Tally
@@ -20,10 +21,6 @@ from driftline.sketches.keys import Bools, Floats, Ints
 
 MIN_CHUNKS: Final = 5
 """The reference's windows that it takes to say how much windows vary."""
-LOSSES: Final = frozenset({"mae", "rmse", "mape", "log_loss", "brier", "calibration_error"})
-"""Metrics of which less is better; they have no value below 0."""
-SIGNED: Final = frozenset({"bias", "value", "r2"})
-"""Metrics that may be below 0. All others lie between 0 and 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

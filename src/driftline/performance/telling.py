@@ -2,27 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 
+from driftline.performance.names import LOSSES, title
 from driftline.performance.selective import Verdict
-from driftline.performance.study import LOSSES, Followed, Study
+from driftline.performance.study import Followed, Study
 from driftline.sketches.keys import Bools, Floats
-
-NAMES: Final = {
-    "auroc": "AUROC", "auroc_macro": "AUROC (mean over classes)", "f1": "F1", "f1_macro": "F1 (mean over classes)",
-    "mae": "MAE", "rmse": "RMSE", "mape": "MAPE", "r2": "R²", "brier": "Brier's score", "value": "value per prediction",
-}  # fmt: skip
-
-
-def title(name: str) -> str:
-    """Return a metric's name for people.
-
-    >>> title("auroc"), title("average_precision")
-    ('AUROC', 'average precision')
-    """
-    return NAMES.get(name, name.replace("_macro", " (mean over classes)").replace("_", " "))
 
 
 def written(value: float) -> str:

@@ -10,6 +10,7 @@ from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.incidents.budget import AlarmBudget
 from driftline.panes.sources import FIRST_TOPIC
+from driftline.performance.reference import PerformanceReference
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,21 @@ class LearnRule:
     renewed: bool = False
     """Whether the next one is learned as soon as one is complete, so that windows are compared with the period before.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class PerformanceRules:
+    """How the performance of a model is judged, whose labels are awaited. Durations in milliseconds."""
+
+    window_ms: int
+    awaited_ms: int
+    """How long after a prediction its label counts."""
+    levels: Mapping[str, tuple[Literal[">=", "<="], float]] = field(default_factory=dict)
+    """By metric: what it should be."""
+    costs: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """What an outcome is worth, by true and predicted class; 0 for those that are not named."""
+    reference: Callable[[str, str], PerformanceReference | None] = lambda version, segment: None
+    """A given reference by (version, segment); where there is none, one is learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +71,9 @@ class ModelRules:
         default_factory=lambda: {"*": {name: DETECTORS[name] for name in USUAL}}
     )
     """By signal (or "*", for those not named) and detector's name: what dates a change."""
+
+    performance: PerformanceRules | None = None
+    """None where no labels are awaited."""
 
     @property
     def season(self) -> Season:

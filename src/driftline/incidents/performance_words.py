@@ -1,0 +1,60 @@
+"""What became of a model's performance, in words that need no further question."""
+
+from typing import Final
+
+from driftline.incidents.incident import Signal
+from driftline.performance.names import title
+
+SHARES: Final = {"right": "answers that are right", "positives": "positives", "large_errors": "large errors"}
+"""Names of shares that tell where no metric can."""
+
+
+def describe_performance(signal: Signal) -> str:
+    """Return what happened to one metric.
+
+    >>> effects = {"before": 0.91, "after": 0.78, "low": 0.75, "high": 0.81, "labels": 1200, "predictions": 1500}
+    >>> describe_performance(Signal("auroc.measured", 9.0, effects, what="measured", before="0.910", after="0.780"))
+    'AUROC fell from 0.910 to 0.780 (95% interval 0.75 to 0.81; 1,200 of 1,500 predictions have labels)'
+    """
+    metric, what, effects = signal.name.rpartition(".")[0], signal.what, signal.effects
+    name = SHARES.get(metric) or title(metric)
+    change = f"{_moved(effects)} from {signal.before} to {signal.after}"
+    if what == "estimated":
+        moved = _moved(effects, done=True)
+        return f"{name} is estimated to have {moved} from {signal.before} to {signal.after} {_how(signal)}"
+    if what == "meaning":
+        return (
+            f"the inputs are as before, what they mean has changed: {name} {'are' if metric in SHARES else 'is'} "
+            f"{signal.after} where {signal.before} was estimated of the same predictions {_how(signal)}"
+        )
+    if what == "level":
+        wanted = effects.get("level", 0.0)
+        sign = "below" if effects.get("after", 0.0) < wanted else "above"
+        return f"{name} is {signal.after}, {sign} the {wanted:g} that you set {_how(signal)}"
+    return f"{name} {change} {_how(signal)}"
+
+
+def _moved(effects: dict[str, float], *, done: bool = False) -> str:
+    if effects.get("after", 0.0) < effects.get("before", 0.0):
+        return "fallen" if done else "fell"
+    return "risen" if done else "rose"
+
+
+def _how(signal: Signal) -> str:
+    """Say how sure it is, on how many labels, and what it costs."""
+    effects, parts = signal.effects, []
+    if "low" in effects and "high" in effects:
+        interval = "99.7%" if signal.what == "estimated" else "95%"
+        parts.append(f"{interval} interval {_number(effects['low'])} to {_number(effects['high'])}")
+    labels, predictions = effects.get("labels", 0.0), effects.get("predictions", 0.0)
+    if labels >= predictions:
+        parts.append(f"all {predictions:,.0f} predictions have labels")
+    else:
+        parts.append(f"{labels:,.0f} of {predictions:,.0f} predictions have labels")
+    if money := effects.get("money"):
+        parts.append(f"{abs(money):,.0f} {'less' if money > 0 else 'more'} in all")
+    return f"({'; '.join(parts)})"
+
+
+def _number(value: float) -> str:
+    return f"{float(f'{value:.3g}'):,g}"

@@ -1,0 +1,151 @@
+"""Whether labels still come, and as soon as they used to: the labels of one model, by the age of its predictions.
+
+The first windows of predictions say what share of labels had come at each age: the least of them is what is usual. A
+window is *behind* if it has less than half of that at its age. Two in a row are told: labels stopped, or come later. By
+chance alone so few do not come (there would have to be 10 or more), so this takes nothing of the budget.
+"""
+
+from typing import Final
+
+import msgspec
+
+from driftline.codec import Count, Time
+from driftline.events import rfc3339
+from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.level import Level
+from driftline.incidents.words import percent, sentence, span
+from driftline.tasks.model_rules import ModelRules
+from driftline.tasks.outcome_books import MAX_BOOKS
+from driftline.tasks.prepared_reference import rounded
+
+MIN_WINDOWS: Final = 8
+"""Windows of predictions that say what is usual."""
+AGES: Final = 4
+"""They span so many times the age at which labels of theirs still come, so that a monthly dump is seen, too; and no
+more than labels are awaited.
+"""
+MIN_LABELS: Final = 10
+"""That had to be there by now, for a window to be behind."""
+BEHIND: Final = 0.5
+BACK: Final = 0.75
+"""Part of what is usual: below the one it is behind, above the other it is as before."""
+IN_A_ROW: Final = 2
+
+
+class Cohort(msgspec.Struct, array_like=True):
+    """Predictions of one window."""
+
+    predictions: Count = 0
+    labels: Count = 0
+    by_age: list[Count] = []
+    """Labels at the end of its own window, of the next, and so on."""
+
+
+class LabelArrivals(msgspec.Struct):
+    """See the module's head. Part of the state."""
+
+    cohorts: dict[Time, Cohort] = {}
+    """By start."""
+    usual: list[float] = []
+    """The least share of labels that had come, by age in windows; empty while it is learned."""
+    first: Time | None = None
+    newest: Time = 0
+    """The end of the newest slice that brought a label."""
+    incident: Incident | None = None
+
+    def take(self, start: int, end: int, predictions: int, labels: int) -> None:
+        """Take in predictions of the window that begins then, and labels of theirs that came by `end` (or were taken
+        back).
+        """
+        held = self.cohorts.setdefault(start, Cohort())
+        held.predictions, held.labels = max(held.predictions + predictions, 0), max(held.labels + labels, 0)
+        if labels > 0:
+            self.newest = max(self.newest, end)
+
+    def close(self, model: str, rules: ModelRules, window: int) -> list[Incident]:
+        """Say that a window is over. Returns the incident that this opens or resolves."""
+        assert rules.performance is not None
+        size, awaited = rules.performance.window_ms, rules.performance.awaited_ms
+        self.first = window if self.first is None else self.first
+        for start, cohort in self.cohorts.items():
+            cohort.by_age += [cohort.labels] * max((window - start) // size + 1 - len(cohort.by_age), 0)
+        counted = [start for start in sorted(self.cohorts) if self.cohorts[start].predictions >= rules.min_events]
+        if not self.usual:
+            self._learn(counted, size, awaited, window + size)
+            changed: list[Incident] = []
+        else:
+            changed = self._judge(model, rules, [start for start in counted if start <= window], window + size)
+        kept = sorted(start for start in self.cohorts if start + size + awaited > window)[-MAX_BOOKS:]
+        if self.usual:
+            self.cohorts = {start: self.cohorts[start] for start in kept}
+        return changed
+
+    def _learn(self, counted: list[int], size: int, awaited: int, end: int) -> None:
+        """Learn from the first windows what is usual, once they have gone on for long enough."""
+        assert self.first is not None
+        last = 0
+        for start in counted:
+            ages, predictions = self.cohorts[start].by_age, self.cohorts[start].predictions
+            last = max([last, *(age for age in range(len(ages)) if ages[age] - ([0, *ages][age]) > predictions / 100)])
+        wanted = min(awaited, AGES * (last + 1) * size, MAX_BOOKS * size)
+        if len(counted) < MIN_WINDOWS or end - self.first < wanted or not self.newest:
+            return
+        shares = [[came / self.cohorts[start].predictions for came in self.cohorts[start].by_age] for start in counted]
+        longest = max(map(len, shares))
+        by_age = [[each[age] for each in shares if len(each) > age] for age in range(longest)]
+        self.usual = [rounded(min(held)) for held in by_age if len(held) >= MIN_WINDOWS // 2]
+
+    def _judge(self, model: str, rules: ModelRules, starts: list[int], end: int) -> list[Incident]:
+        assert rules.performance is not None
+        size = rules.performance.window_ms
+        ripe = []
+        for start in starts:
+            age = min((end - start) // size, len(self.usual)) - 1
+            due = self.usual[age] * self.cohorts[start].predictions
+            if due >= MIN_LABELS:
+                ripe.append((start, age, self.cohorts[start].by_age[age] / due))
+        newest = ripe[-IN_A_ROW:]
+        if len(newest) < IN_A_ROW:
+            return []
+        window = Window(end - size, end, self.cohorts[newest[-1][0]].predictions)
+        if self.incident is None and all(part < BEHIND for _, _, part in newest):
+            self.incident = self._begin(model, rules, newest[0], window)
+            return [self.incident]
+        if self.incident is not None and all(part >= BACK for _, _, part in newest):
+            over = msgspec.structs.replace(self.incident, status=Status.RESOLVED, window=window, resolved=end)
+            self.incident = None
+            return [msgspec.structs.replace(over, summary=sentence(over))]
+        return []
+
+    def _begin(self, model: str, rules: ModelRules, behind: tuple[int, int, float], window: Window) -> Incident:
+        start, age, part = behind
+        stopped = self.newest <= window.start
+        usual = self.usual[age]
+        effects = {"before": usual, "after": rounded(part * usual), "age_ms": float((age + 1) * window.size)}
+        waited = f"{span((age + 1) * window.size)} after predictions"
+        what = f"none since {rfc3339(self.newest)}; {waited}" if stopped else waited
+        incident = Incident(
+            subject=Subject(model, "", ""),
+            group=rules.group,
+            kind=Kind.LABELS,
+            status=Status.FIRING,
+            opened=window.end,
+            window=window,
+            signals=[Signal("labels", 0.0, effects, what=what, before=percent(usual), after=percent(part * usual))],
+            reference="",
+            summary="",
+            began=self.newest if stopped else start,
+            level=Level.ENVIRONMENT.value,
+            reason="labels come from another system than predictions",
+        )
+        return msgspec.structs.replace(incident, summary=sentence(incident))
+
+    def close_incident(self, time: int, why: str) -> list[Incident]:
+        """Close what is open, with the reason."""
+        if self.incident is None:
+            return []
+        held, end = self.incident, max(time, self.incident.opened)
+        window, summary = Window(held.opened, end, 0), f"{held.subject}: closed: {why}."
+        over = msgspec.structs.replace(held, status=Status.RESOLVED, window=window, resolved=end, summary=summary)
+        self.incident = None
+        return [over]

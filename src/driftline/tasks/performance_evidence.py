@@ -1,0 +1,165 @@
+"""Evidence that a model works otherwise than in its reference, window by window, within a budget for false alarms.
+
+Of the budget of performance each part has a third (`performance.foreseen`). A part that was told has no evidence until
+it is over: so what is told is within the budget, too, whether it opens an incident or joins one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from driftline.evidence.onset import Onset
+from driftline.incidents.budget import AlarmBudget
+from driftline.performance.concept import Concept, Recovery
+from driftline.performance.foreseen import Foreseen, Part, foreseen
+from driftline.performance.kinds import Estimator, Kind
+from driftline.performance.rates import Seen
+from driftline.performance.reference import PerformanceReference
+from driftline.performance.study import Yardstick, yardstick
+from driftline.performance.tally import Tally
+from driftline.sketches.keys import Floats
+from driftline.tasks.stored import under
+
+MIN_STRETCHES: Final = 50
+"""Stretches of the reference that it takes to know how much windows vary."""
+
+NOTABLE: Final = 3.0
+"""Log M from which on the evidence of a part that was told, begun anew, says that it is not over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A part that speaks against the reference, from now on or no more."""
+
+    part: Part
+    seen: Seen
+    evidence: float
+    """Log of its accumulated e-value."""
+    began: int | None
+    """Start of the predictions with which it most likely began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a window says."""
+
+    new: tuple[Finding, ...]
+    back: tuple[Part, ...]
+
+
+class PerformanceEvidence:
+    """The evidence of one version or segment against one reference.
+
+    Args:
+        reference: what is compared with.
+        metrics: names of those that are followed, beside the usual ones.
+        costs: see `Classes`.
+        budget: of the model.
+        window_ms: length of windows.
+        allowance: false alarms allowed a period, of all parts.
+    """
+
+    def __init__(
+        self,
+        reference: PerformanceReference,
+        *,
+        metrics: tuple[str, ...],
+        costs: Floats | None,
+        budget: AlarmBudget,
+        window_ms: int,
+        allowance: float,
+    ) -> None:
+        self.reference = reference
+        kind = reference.kind(costs)
+        learned = _learned(kind, reference)
+        known = kind.measured(reference.whole, 1)
+        names = (*kind.usual, *(name for name in metrics if name in known))
+        self.yardstick: Yardstick = yardstick(kind, reference.tally, reference.stretches, names, learned)
+        self._parts: Mapping[Part, Foreseen] = foreseen(reference, learned)
+        share = allowance / len(Part)
+        self._log_c = budget.log_threshold(share, window_ms)
+        self._concepts: dict[Part, Concept] = {part: each.concept(share) for part, each in self._parts.items()}
+        self._onsets = {part: Onset(len(each.sizes)) for part, each in self._parts.items()}
+        self._recoveries: dict[Part, Recovery] = {}
+
+    @property
+    def told(self) -> frozenset[Part]:
+        """Parts that were told and are not over."""
+        return frozenset(self._recoveries)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is known how much windows vary."""
+        return self.reference.stretches >= MIN_STRETCHES
+
+    def weigh(self, windows: Mapping[Part, tuple[Tally, int]]) -> Verdict:
+        """Weigh a window of each part, with the time at which its predictions began; parts that saw nothing are left
+        out.
+        """
+        new, back = [], []
+        for part in Part:
+            if part not in windows or part not in self._parts:
+                continue
+            tally, start = windows[part]
+            seen = self._parts[part].seen(tally)
+            concept, onset = self._concepts[part], self._onsets[part]
+            concept.update(seen)
+            recovery = self._recoveries.get(part)
+            if recovery is not None:
+                if concept.log_m >= NOTABLE:  # it still speaks: what is to be over is as it looks now
+                    concept.reset()
+                    self._recoveries[part] = Recovery(concept.away)
+                    continue
+                recovery.update(seen, concept.dispersion)
+                if recovery.back:
+                    del self._recoveries[part]
+                    concept.reset()
+                    self._onsets[part] = Onset(len(concept.sizes))
+                    back.append(part)
+                continue
+            onset.add(concept.gained, start)
+            if (found := concept.log_m) >= self._log_c:
+                signal = int(concept.log_r.max(axis=0).argmax())
+                new.append(Finding(part, seen, found, onset.of(signal)))
+                self._recoveries[part] = Recovery(concept.away)
+                concept.reset()
+        return Verdict(tuple(new), tuple(back))
+
+    def forget(self) -> None:
+        """Begin anew: what was told is closed."""
+        self._recoveries = {}
+        for part, concept in self._concepts.items():
+            concept.reset()
+            self._onsets[part] = Onset(len(concept.sizes))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return its state as flat arrays."""
+        arrays: dict[str, Any] = {}
+        for part, concept in self._concepts.items():
+            arrays |= {f"{part}/concept/{name}": held for name, held in concept.snapshot().items()}
+            arrays |= {f"{part}/onset/{name}": held for name, held in self._onsets[part].snapshot().items()}
+        for part, recovery in self._recoveries.items():
+            arrays[f"{part}/recovery/away"] = recovery.away.reshape(-1).copy()
+            arrays[f"{part}/recovery/total"] = np.array([recovery.total, float(recovery.windows)])
+        return arrays
+
+    def restore(self, arrays: Mapping[str, Any]) -> None:
+        """Take up a snapshot of evidence with the same reference. Raises what a wrong value causes."""
+        for part, concept in self._concepts.items():
+            concept.restore(under(f"{part}/concept/", arrays))
+            if np.isnan(concept.log_r).any() or np.isposinf(concept.log_r).any():
+                raise ValueError("its evidence holds what is no number")
+            self._onsets[part].restore(under(f"{part}/onset/", arrays))
+            held = under(f"{part}/recovery/", arrays)
+            if held:
+                total, windows = held["total"].tolist()
+                self._recoveries[part] = Recovery(held["away"].reshape(concept.sizes.shape), total, int(windows))
+
+
+def _learned(kind: Kind, reference: PerformanceReference) -> Estimator | None:
+    try:
+        return kind.learned(reference.whole)
+    except ValueError:  # no scores: what comes is measured alone
+        return None
