@@ -2,6 +2,8 @@ import pytest
 
 from driftline.cli.demo import DemoResult
 from driftline.cli.demo_screen import Screen
+from driftline.cli.demo_story import destinations
+from driftline.config.routing import RouterSettings
 from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS
 from driftline.incidents.alerts import Alert, alert_of
 from driftline.incidents.incident import Incident, Kind, Status, Subject, Window
@@ -80,3 +82,15 @@ def test_publishing_only_needs_a_kafka(driftline: Driftline, loans: object) -> N
     done = driftline("demo", "--publish-only")
 
     assert (done.status, "kafka: no broker is configured" in done.err) == (2, True)
+
+
+def test_it_says_where_the_incident_would_have_gone_by_the_configured_routes_or_those_of_a_small_team() -> None:
+    warning = alert(SHIFT_MS + HOUR)
+    assert destinations(warning, RouterSettings()) == [
+        "by the routes of a small team in docs/alerting.md, this warning goes",
+        "- to chat, with other incidents of model car-loan, because no other route takes it: it goes out",
+        "- not to pager",
+    ]
+    sinks = {"ops": {"type": "webhook", "url": "http://localhost/hook"}}
+    own = RouterSettings.model_validate({"sinks": sinks, "route": {"sink": "ops", "group_by": ["kind"]}})
+    assert destinations(warning, own)[1].startswith("- to ops, with other incidents of kind data_drift,")

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from driftline.runtime.threads import WorkerThreads
     from driftline.state.api import Store
     from driftline.tables import ColumnMapping
+    from driftline.tasks.shown import Shown
 
 WORKERS = 2
 GROUP = "driftline-demo"
@@ -73,6 +74,7 @@ def demo(
     $ driftline demo --live
     $ DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS=localhost:9092 driftline demo
     """
+    from driftline.cli.demo_story import tell
     from driftline.cli.terminal import err, note
     from driftline.config import load
     from driftline.demo.dataset import COLUMNS, ROWS, car_loans
@@ -109,6 +111,8 @@ def demo(
         print_json(result.as_json(faults))
     else:
         _print(result, faults)
+        if result.alerts:
+            tell(result.alerts[0], result.shown, settings.router)
     if faults:
         raise typer.Exit(PROBLEMS_FOUND)
 
@@ -127,6 +131,8 @@ class DemoResult:
     """Those that opened an incident, in the order of opening."""
     after_pause: int | None = None
     """Events that came after a pause for the pane in which it began; None where there was none."""
+    shown: "Shown | None" = None
+    """The last window of what the first incident is about."""
 
     def faults(self) -> list[str]:
         """Return what came out otherwise than it must."""
@@ -241,7 +247,9 @@ def _run(
     from driftline.cli.stopping import stopping_on_signals
     from driftline.cli.terminal import note
     from driftline.cli.topics import create_missing
+    from driftline.incidents.alerts import subject_of
     from driftline.log.embedded import PARTITIONS, EmbeddedLog
+    from driftline.runtime.showing import last_window
     from driftline.runtime.threads import WorkerThreads
     from driftline.runtime.worker import Worker
     from driftline.state.memory import MemoryStore
@@ -292,9 +300,9 @@ def _run(
             raise failures[0]
         consumed, accepted = _counted(settings, store)
         published = scene.published() if live else scene.rows
-        return DemoResult(
-            published, scene.shift, consumed, accepted, seconds, _opened(broker, settings), scene.after_pause()
-        )
+        opened = _opened(broker, settings)
+        shown = last_window(store, settings.group, subject_of(opened[0])) if opened else None
+        return DemoResult(published, scene.shift, consumed, accepted, seconds, opened, scene.after_pause(), shown)
 
 
 def _watch(

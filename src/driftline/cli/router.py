@@ -210,12 +210,11 @@ def _sinks(settings: Settings) -> "dict[str, Sink]":
 
 def _picture(store: "Store", group: str, alert: "Alert") -> bytes:
     """Draw an alert from what workers stored of its subject's last window."""
-    from driftline.incidents.incident import Subject
+    from driftline.incidents.alerts import subject_of
     from driftline.pictures import picture
     from driftline.runtime.showing import last_window
 
-    data = alert.data
-    shown = last_window(store, group, Subject(data.model, data.version or "", data.segment or ""))
+    shown = last_window(store, group, subject_of(alert))
     return b"" if shown is None else picture(alert, shown)
 
 

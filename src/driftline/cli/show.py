@@ -117,7 +117,7 @@ def print_shown(shown: "Shown", firing: "Collection[str]") -> None:
         grid.add_column(header, justify="right")
     grid.add_column("reference → now")
     for each in shown.portraits:
-        grid.add_row(Text(each.name, "red" if each.name in firing else ""), *_cells(each.effects), _drawn(each))
+        grid.add_row(Text(each.name, "red" if each.name in firing else ""), *_cells(each.effects), drawn(each))
     console = out()
     window = shown.window
     console.print(
@@ -143,7 +143,8 @@ def _change(before: float, after: float, form: str) -> str:
     return texts[0] if texts[0] == texts[1] else " → ".join(texts)
 
 
-def _drawn(each: "Portrait") -> "Text":
+def drawn(each: "Portrait") -> "Text":
+    """Return a signal's values on one line: in the reference, and now."""
     from rich.text import Text
 
     from driftline.cli.histograms import bars

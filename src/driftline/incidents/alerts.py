@@ -10,7 +10,7 @@ import msgspec
 
 from driftline.events import rfc3339
 from driftline.incidents.cloud_events import CloudEvent, alert_source
-from driftline.incidents.incident import FalseAlarms, Incident, Kind, Signal, Status, digest
+from driftline.incidents.incident import FalseAlarms, Incident, Kind, Signal, Status, Subject, digest
 from driftline.incidents.severity import severity_of
 
 TYPE_PREFIX = "io.driftline.incident."
@@ -130,6 +130,11 @@ def alert_of(incident: Incident, *, group: str) -> Alert:
             summary=incident.summary,
         ),
     )
+
+
+def subject_of(alert: Alert) -> Subject:
+    """Return what an alert is about."""
+    return Subject(alert.data.model, alert.data.version or "", alert.data.segment or "")
 
 
 def decode_alert(value: bytes | None) -> Alert | None:

@@ -36,6 +36,12 @@ class Planned:
         where = " ".join(filter(None, named)) or "(no labels)"
         return where, self.route.sink, self.route.path, self.because, group, self.now
 
+    def in_words(self) -> str:
+        """Say where it would go, and why."""
+        group = " and ".join(f"{name} {value}" for name, value in self.route.group(self.labels).items())
+        together = f"with other incidents of {group}" if group else "with all others"
+        return f"to {self.route.sink}, {together}, because {self.because}: it {self.now}"
+
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
         return {
