@@ -16,8 +16,8 @@ from driftline.incidents.incident import Kind, Status
 from driftline.panes.records import Watermark
 from driftline.runtime.local import Backtest, backtest
 from driftline.runtime.task_settings import judge_settings
-from driftline.tasks.judge import SUBJECT_VERSION, Judge, Told
-from driftline.tasks.stored import StoredSubject
+from driftline.tasks.judge import Judge, Told
+from driftline.tasks.stored import SUBJECT_VERSION, StoredSubject
 from driftline.tasks.views import PaneCounters
 from tests.alerts import check_alert
 from tests.panes.test_merging import interleave

@@ -134,11 +134,11 @@ def no_version(value: Any) -> None:
 
 
 def a_score_that_is_no_number(value: Any) -> None:
-    value[9][0][2]["scores"] = [float("nan")]
+    value[10][0][2]["scores"] = [float("nan")]
 
 
 def a_detector_that_is_not_known(value: Any) -> None:
-    value[9][0][0] = "__import__"
+    value[10][0][0] = "__import__"
 
 
 def an_incident_of_no_time(value: Any) -> None:
@@ -160,20 +160,20 @@ def test_judge_refuses_what_would_end_it_later(judge: Sample, change: Change) ->
     name = next(
         name
         for name, blob in judge.blobs.items()
-        if name.startswith("subject/") and header_of(blob)[0][2][7] and header_of(blob)[0][2][9]
+        if name.startswith("subject/") and header_of(blob)[0][2][7] and header_of(blob)[0][2][10]
     )
     with pytest.raises(StateCorrupt):
         judge.restored({**judge.blobs, name: changed(judge.blobs[name], change)})
 
 
 def test_a_detector_that_is_no_longer_installed_is_let_go(judge: Sample) -> None:
-    name = next(name for name, blob in judge.blobs.items() if name.startswith("subject/") and header_of(blob)[0][2][9])
+    name = next(name for name, blob in judge.blobs.items() if name.startswith("subject/") and header_of(blob)[0][2][10])
     judge.restored({**judge.blobs, name: changed(judge.blobs[name], a_detector_that_is_not_known)})
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_evidence_that_is_no_number_would_silence_a_model_for_ever(judge: Sample, value: float) -> None:
-    name = next(name for name, blob in judge.blobs.items() if name.startswith("subject/") and header_of(blob)[0][2][9])
+    name = next(name for name, blob in judge.blobs.items() if name.startswith("subject/") and header_of(blob)[0][2][10])
     header, _ = header_of(judge.blobs[name])
     arrays = unpack(judge.blobs[name], "subject", [header[1]]).arrays
     evidence = next(array for array in arrays if array.endswith("/past"))
@@ -211,7 +211,7 @@ def test_a_pane_of_no_time_or_source_is_refused(judge: Sample, changes: dict[str
 def test_sketches_that_no_values_give_are_refused(name: str, change: Callable[[Any], None]) -> None:
     arrays = {
         **{"ids0": np.array([3]), "shifts0": np.array([0]), "sizes0": np.array([2])},
-        **{"keys0": np.array([1, 2]), "counts0": np.array([5, 1]), "offsets0": np.array([0, 0])},
+        **{"keys0": np.array([1, 2], dtype=np.uint32), "counts0": np.array([5, 1]), "offsets0": np.array([0, 0])},
     }
     assert len(unpack_cells(arrays)) == 1
     change(arrays[f"{name}0"])

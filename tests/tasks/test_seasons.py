@@ -16,8 +16,7 @@ from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.incidents.incident import Kind, Status
 from driftline.runtime.task_settings import judge_settings
-from driftline.tasks.judge import SUBJECT_VERSION
-from driftline.tasks.stored import StoredSubject
+from driftline.tasks.stored import SUBJECT_VERSION, StoredSubject
 from tests.evidence.columns import reference_of
 from tests.tasks.changes import HOUR, START, Change, Event, Stream, panes_of, watching
 from tests.tasks.test_reference_choice import history, judging, kinds, run

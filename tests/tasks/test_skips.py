@@ -33,39 +33,39 @@ def test_a_skip_is_a_record_that_comes_back_as_it_went() -> None:
 
 def test_it_fires_at_once_and_resolves_when_a_window_has_gone_by() -> None:
     watch = skips()
-    (opened,) = watch.take(ONE, 10 * HOUR)
+    (opened,) = watch.obey(ONE, 10 * HOUR)
     assert (opened.status, opened.opened, opened.window.count) == (Status.FIRING, ONE.issued, 5_000)
     assert watch.deadline == 11 * HOUR
-    assert watch.close(11 * HOUR - 1) == []
-    (resolved,) = watch.close(11 * HOUR)
+    assert watch.close(11 * HOUR - 1, all_idle=False) == []
+    (resolved,) = watch.close(11 * HOUR, all_idle=False)
     assert resolved.status is Status.RESOLVED
     assert resolved.summary == "(stream)[predictions 3]: the stream goes on; what was skipped stays uncounted."
-    assert not watch.incidents
+    assert not watch.open
 
 
 def test_before_any_event_it_waits_for_the_first() -> None:
     watch = skips()
-    watch.take(ONE, -(2**62))
+    watch.obey(ONE, -(2**62))
     assert watch.deadline is None
-    assert watch.close(5 * HOUR) == []
+    assert watch.close(5 * HOUR, all_idle=False) == []
     assert watch.deadline == 6 * HOUR
 
 
 def test_the_same_word_again_changes_nothing_and_another_is_another_incident() -> None:
     watch = skips()
-    first = told(watch.take(ONE, HOUR))
-    assert watch.take(ONE, 2 * HOUR) == []
+    first = told(watch.obey(ONE, HOUR))
+    assert watch.obey(ONE, 2 * HOUR) == []
     later = msgspec.structs.replace(ONE, offset=9_000, to=9_500, records=500, issued=ONE.issued + 60_000)
-    (before, _), (after, _) = told(watch.take(later, 2 * HOUR))
+    (before, _), (after, _) = told(watch.obey(later, 2 * HOUR))
     assert (before, after) == ("resolved", "firing")
-    assert len(watch.incidents) == 1
+    assert len(watch.open) == 1
     other = msgspec.structs.replace(ONE, partition=4)
-    assert told(watch.take(other, 2 * HOUR)) != first
-    assert len(watch.incidents) == 2
+    assert told(watch.obey(other, 2 * HOUR)) != first
+    assert len(watch.open) == 2
 
 
 def test_a_topic_that_was_created_anew_is_named() -> None:
-    (incident,) = skips().take(msgspec.structs.replace(ONE, records=0, to=0, anew=True), HOUR)
+    (incident,) = skips().obey(msgspec.structs.replace(ONE, records=0, to=0, anew=True), HOUR)
     assert "an unknown number, from offset 4000 of the topic that was deleted to 0" in incident.summary
 
 
@@ -73,11 +73,11 @@ def test_a_topic_that_was_created_anew_is_named() -> None:
 def test_no_restart_shows(at: int) -> None:
     """Whether it is stored and read again before any of the steps."""
     steps: list[Callable[[Skips], list[Incident]]] = [
-        lambda watch: watch.take(ONE, -1),
-        lambda watch: watch.close(HOUR),
-        lambda watch: watch.take(msgspec.structs.replace(ONE, partition=1), HOUR),
-        lambda watch: watch.close(2 * HOUR),
-        lambda watch: watch.close(3 * HOUR),
+        lambda watch: watch.obey(ONE, -1),
+        lambda watch: watch.close(HOUR, all_idle=False),
+        lambda watch: watch.obey(msgspec.structs.replace(ONE, partition=1), HOUR),
+        lambda watch: watch.close(2 * HOUR, all_idle=False),
+        lambda watch: watch.close(3 * HOUR, all_idle=False),
     ]
 
     def run(restart: int | None) -> list[tuple[str, str]]:
@@ -98,14 +98,14 @@ def test_no_restart_shows(at: int) -> None:
 def test_a_checkpoint_without_a_change_has_nothing_to_write() -> None:
     watch = skips()
     assert watch.checkpoint() == {}
-    watch.take(ONE, HOUR)
+    watch.obey(ONE, HOUR)
     assert list(watch.checkpoint()) == [SKIPS]
     assert watch.checkpoint() == {}
 
 
 def test_a_damaged_blob_is_refused() -> None:
     watch = skips()
-    watch.take(ONE, HOUR)
+    watch.obey(ONE, HOUR)
     blob = watch.checkpoint()[SKIPS] or b""
     with pytest.raises(StateCorrupt):
         skips().restore({SKIPS: blob[:-1]})

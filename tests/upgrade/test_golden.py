@@ -10,7 +10,7 @@ from driftline.panes import open as open_panes
 from driftline.panes import records, stored_rows
 from driftline.panes.records import PANE, WATERMARK, PaneRecord, Watermark, decode_record
 from driftline.sketches.cells import Cells
-from driftline.tasks import admission, reference_learning, volume
+from driftline.tasks import admission, capacity, reference_learning, releases, silence, stored, stream, volume
 from driftline.tasks import judge as judge_module
 from driftline.tasks import summarise as summarise_module
 from driftline.tasks.judge import Judge
@@ -29,11 +29,15 @@ def test_there_is_a_file_for_every_version_that_this_release_writes() -> None:
         ("judge", judge_module.VERSION),
         ("places", admission.VERSION),
         ("slice", reference_learning.SLICE_VERSION),
-        ("subject", judge_module.SUBJECT_VERSION),
+        ("subject", stored.SUBJECT_VERSION),
         ("rows", stored_rows.VERSION),
         ("cells", open_panes.VERSION),
         ("reference", reference.VERSION),
         ("volume", volume.VERSION),
+        (stream.DEAD_LETTERS, stream.VERSION),
+        (capacity.CAPACITY, capacity.VERSION),
+        (silence.SILENCES, silence.VERSION),
+        (releases.RELEASES, releases.VERSION),
         (judge_module.DETECTORS, judge_module.DETECTORS_VERSION),
         (PANE, records.PANE_VERSION),
         (WATERMARK, records.VERSION),

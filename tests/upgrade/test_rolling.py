@@ -27,7 +27,7 @@ from driftline.runtime.worker import Worker
 from driftline.state.redis import RedisStore
 from driftline.tables import EncodedEvents
 from driftline.tasks import judge as judge_module
-from driftline.tasks import reference_learning
+from driftline.tasks import reference_learning, stored
 from driftline.tasks import summarise as summarise_module
 from tests.fuzz.states import header_of, sealed
 from tests.runtime.streams import PARTITIONS, Bench, Manual, events, settings
@@ -37,7 +37,7 @@ PART = len(STREAM) // 4
 
 
 WRITTEN = {
-    "subject": judge_module.SUBJECT_VERSION,
+    "subject": stored.SUBJECT_VERSION,
     "summarise": summarise_module.TASK_VERSION,
     "cells": open_panes.VERSION,
     "rows": stored_rows.VERSION,
@@ -333,7 +333,7 @@ def _fed(bench: Bench) -> dict[tuple[int, str, str], tuple[float, ...]]:
             stage = kind.make(info.task.partition)
             assert isinstance(stage, JudgeStage)
             stage.restore(bench.store.read(info.task, ""))
-            for judge in stage.task._subjects.values():
+            for judge in stage.task._roster.subjects.values():
                 for detector in judge._detectors:
                     found[info.task.partition, detector.name, detector.signal] = detector.snapshot().scores
     return found

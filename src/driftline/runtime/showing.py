@@ -11,10 +11,9 @@ from driftline.incidents.incident import Subject, digest
 from driftline.runtime.rebasing import stored_references
 from driftline.runtime.stage_names import JUDGE
 from driftline.state.api import Store, TaskId
-from driftline.tasks.judge import SUBJECT_VERSION
 from driftline.tasks.prepared_reference import PreparedReference
 from driftline.tasks.shown import Shown, show
-from driftline.tasks.stored import StoredSubject, last_counted
+from driftline.tasks.stored import SUBJECT_VERSION, StoredSubject, last_counted
 from driftline.tasks.views import SubjectView
 
 

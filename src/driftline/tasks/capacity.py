@@ -5,15 +5,19 @@ Nothing here is random, so nothing here spends the false-alarm budget.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
-from driftline.codec import Count, Time
+from driftline.codec import Count, Time, pack, unpack
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import summarise_incident
+from driftline.tasks.watcher import Watcher
 
+CAPACITY = "capacity"
+"""The blob."""
+VERSION = 1
 FEW = 3
 """Names that are told of each limit."""
 
@@ -25,7 +29,7 @@ class Beyond(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     names: Annotated[list[str], msgspec.Meta(max_length=FEW)] = []
 
 
-class Capacity:
+class Capacity(Watcher):
     """See the module's head. Windows are tumbling, of event time.
 
     Args:
@@ -58,7 +62,7 @@ class Capacity:
         """The end of the window that ends next."""
         return min(self._windows)[0] if self._windows else None
 
-    def close(self, time: int) -> list[Incident]:
+    def close(self, time: int, *, all_idle: bool) -> list[Incident]:
         """Judge the windows that end now. Returns the incidents that changed."""
         changed: list[Incident] = []
         while self._windows and min(self._windows)[0] <= time:
@@ -84,13 +88,19 @@ class Capacity:
             return [incident]
         return []
 
-    def snapshot(self) -> Any:
-        """Return plain values."""
-        return [[[*key, window] for key, window in self._windows.items()], list(self.incidents.values())]
+    @property
+    def open(self) -> list[Incident]:
+        """What fires."""
+        return [*self.incidents.values()]
 
-    def restore(self, value: Any) -> None:
-        """Take up a snapshot."""
-        windows, incidents = msgspec.convert(value, _Stored)
+    def checkpoint(self) -> dict[str, bytes | None]:
+        """Return the blob."""
+        state = [[[*key, window] for key, window in self._windows.items()], self.open]
+        return {CAPACITY: pack(CAPACITY, VERSION, state, {})}
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint."""
+        windows, incidents = msgspec.convert(unpack(blobs[CAPACITY], CAPACITY, (VERSION,)).value, _Stored)
         self._windows = {(end, model): window for end, model, window in windows}
         self.incidents = {held.subject.model: held for held in incidents}
 

@@ -13,16 +13,20 @@ events are all too late answers nothing; one that has no place within the limits
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import msgspec
 
-from driftline.codec import Count, Time
+from driftline.codec import Count, Time, pack, unpack
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import percent, summarise_incident
+from driftline.panes.merging import Slice
 from driftline.tasks.model_rules import ModelRules
+from driftline.tasks.watcher import Watcher
 
+RELEASES = "releases"
+"""The blob."""
+VERSION = 1
 VERSION_SIGNAL = "model_version"
 MAX_NAMED = 10
 """Versions of which a release tells the shares, the new ones first."""
@@ -44,7 +48,7 @@ class Answering(msgspec.Struct):
     incident: Incident | None = None
 
 
-class Releases:
+class Releases(Watcher):
     """The releases of all models of a Judge, by their shortest windows. See the module's head."""
 
     def __init__(self, rules: Callable[[str], ModelRules]) -> None:
@@ -56,8 +60,9 @@ class Releases:
         """The releases that go on."""
         return [held.incident for _, held in sorted(self.models.items()) if held.incident is not None]
 
-    def take(self, model: str, start: int, end: int, events: Mapping[str, int]) -> list[Incident]:
-        """Take in a slice: how many events each version answered. Returns the release that begins, or is over."""
+    def take(self, piece: Slice, events: Mapping[str, int]) -> list[Incident]:
+        """Take in a slice. Returns the release that begins, or is over."""
+        model, start, end = piece.model, piece.start, piece.end
         size = min(size for size, _ in self._rules(model).windows)
         held = self.models.setdefault(model, Answering(start=start - start % size))
         changed = self._judge(model, held, size) if start >= held.start + size else []
@@ -125,17 +130,19 @@ class Releases:
         held.incident = None
         return incident
 
-    def forget(self, model: str) -> None:
+    def forget(self, model: str, mark: int) -> list[Incident]:
         """Let go of a model that is watched no more."""
         self.models.pop(model, None)
+        return []
 
-    def snapshot(self) -> Any:
-        """Return plain values."""
-        return list(self.models.items())
+    def checkpoint(self) -> dict[str, bytes | None]:
+        """Return the blob."""
+        return {RELEASES: pack(RELEASES, VERSION, list(self.models.items()), {})}
 
-    def restore(self, value: Any) -> None:
-        """Take up a snapshot."""
-        self.models = dict(msgspec.convert(value, list[tuple[str, Answering]]))
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint."""
+        held = unpack(blobs[RELEASES], RELEASES, (VERSION,)).value
+        self.models = dict(msgspec.convert(held, list[tuple[str, Answering]]))
 
 
 def _named(version: str) -> str:

@@ -12,19 +12,24 @@ join it. They are told by themselves if events return and they stay silent.
 """
 
 import heapq
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 import msgspec
 import numpy as np
 
-from driftline.codec import Time
+from driftline.codec import Time, pack, unpack
 from driftline.evidence.volume import Totals
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import pace, summarise_silence
+from driftline.panes.merging import Slice
+from driftline.panes.records import Rebase, Skip
 from driftline.tasks.model_rules import ModelRules
+from driftline.tasks.watcher import Watcher
 
+SILENCES = "silences"
+"""The blob."""
+VERSION = 1
 PAUSES = 2
 """A silence is so many times as long as the longest pause that is known, and as the model's shortest window."""
 
@@ -56,17 +61,19 @@ class Silence(msgspec.Struct):
     joined: list[str] = []
 
 
-class Silences:
+class Silences(Watcher):
     """See the module's head.
 
     Args:
         rules: how each model is judged.
+        pace: how often events of a model usually come, as far as is known now.
     """
 
-    def __init__(self, rules: Callable[[str], ModelRules]) -> None:
-        self.open: dict[str, Silence] = {}
+    def __init__(self, rules: Callable[[str], ModelRules], pace: Callable[[str], Usual | None]) -> None:
+        self._open: dict[str, Silence] = {}
         """By the model that was due first."""
         self._rules = rules
+        self._pace = pace
         self._heard: dict[str, int] = {}
         self._paces: dict[str, Usual] = {}
         self._due: list[tuple[int, str]] = []
@@ -74,21 +81,26 @@ class Silences:
         self._away: set[str] = set()
         """Models of a silence that is over, which have not spoken since."""
 
-    def hear(self, model: str, end: int, usual: Usual | None) -> list[Incident]:
-        """Note that a model spoke, in a slice that ends then. Returns the silence that this ends."""
+    def take(self, piece: Slice, events: Mapping[str, int]) -> list[Incident]:
+        """Note that a model spoke. Returns the silence that this ends."""
+        model, end = piece.model, piece.end
         self._heard[model] = max(self._heard.get(model, end), end)
         self._away.discard(model)
-        self.compare(model, usual or self._paces.get(model))
+        self._compare(model, self._pace(model) or self._paces.get(model))
         return self._end(model, end, "events are back after a silence")
+
+    def supplement(self, piece: Slice, events: Mapping[str, int], mark: int) -> list[Incident]:
+        """Note that a model spoke, though it came late."""
+        return self.take(piece, events)
 
     def _end(self, model: str, time: int, why: str) -> list[Incident]:
         """Return the silence of a model, resolved; who shared it is told by himself. Who shares one leaves it."""
-        for silence in self.open.values():
+        for silence in self._open.values():
             if model in silence.joined:
                 silence.joined.remove(model)
-        if model not in self.open:
+        if model not in self._open:
             return []
-        over = self.open.pop(model)
+        over = self._open.pop(model)
         for other in over.joined:
             self._away.add(other)
             self._schedule(other)
@@ -98,19 +110,27 @@ class Silences:
         incident.summary = f"{incident.subject}: {why}."
         return [incident]
 
-    def forget(self, model: str, time: int) -> list[Incident]:
+    def forget(self, model: str, mark: int) -> list[Incident]:
         """Let go of a model that is watched no more. Returns the silence that this ends."""
-        del self._heard[model]
+        if self._heard.pop(model, None) is None:
+            return []
         self._paces.pop(model, None)
         self._away.discard(model)
         self._scheduled.pop(model, None)
-        return self._end(model, time, "others have its place now")
+        return self._end(model, mark, "others have its place now")
 
-    def __contains__(self, model: str) -> bool:
-        return model in self._heard
+    def obey(self, command: Rebase | Skip, mark: int) -> list[Incident]:
+        """Hear that a model is compared with another reference."""
+        if isinstance(command, Rebase):
+            self.compare(command.model)
+        return []
 
-    def compare(self, model: str, usual: Usual | None) -> None:
-        """Take a model's usual pace from another reference; None if there is none."""
+    def compare(self, model: str) -> None:
+        """Take a model's usual pace anew: it has another reference, or none."""
+        if model in self._heard:
+            self._compare(model, self._pace(model))
+
+    def _compare(self, model: str, usual: Usual | None) -> None:
         if usual is not None:
             self._paces[model] = usual
         else:
@@ -119,7 +139,7 @@ class Silences:
 
     def is_silent(self, model: str) -> bool:
         """Tell whether a silence of this model was told and is not over."""
-        return model in self.open or any(model in silence.joined for silence in self.open.values())
+        return model in self._open or any(model in silence.joined for silence in self._open.values())
 
     def was_told(self, model: str) -> bool:
         """Tell whether a silence of this model was told, by itself or with others, and it has not spoken since."""
@@ -137,13 +157,13 @@ class Silences:
             due, model = heapq.heappop(self._due)
             if self._scheduled.get(model) == due:
                 del self._scheduled[model]
-            if self.is_silent(model) or model not in self:
+            if self.is_silent(model) or model not in self._heard:
                 continue
             deadline = self._deadline(model)
             if deadline is None or deadline > time:
                 self._schedule(model)
-            elif all_idle and self.open:
-                next(iter(self.open.values())).joined.append(model)
+            elif all_idle and self._open:
+                next(iter(self._open.values())).joined.append(model)
             else:
                 told.append(self._begin(model, time, all_idle=all_idle))
         return told
@@ -187,16 +207,23 @@ class Silences:
             level=level,
             reason=reason,
         )
-        self.open[model] = Silence(incident)
+        self._open[model] = Silence(incident)
         return incident
 
-    def snapshot(self) -> Any:
-        """Return plain values: when each model was heard, and what is told. References are not among them."""
-        return [self._heard, list(self.open.items()), sorted(self._away)]
+    @property
+    def open(self) -> list[Incident]:
+        """What fires."""
+        return [silence.incident for silence in self._open.values()]
 
-    def restore(self, value: Any) -> None:
-        """Take up a snapshot; call `hear` for what subjects know, with their references, before."""
-        heard, told, away = msgspec.convert(value, tuple[dict[str, Time], list[tuple[str, Silence]], list[str]])
-        for model, end in heard.items():
-            self.hear(model, end, None)
-        self.open, self._away = dict(told), set(away)
+    def checkpoint(self) -> dict[str, bytes | None]:
+        """Return the blob: when each model was heard, and what is told. References are not among it."""
+        state = [self._heard, list(self._open.items()), sorted(self._away)]
+        return {SILENCES: pack(SILENCES, VERSION, state, {})}
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint."""
+        held = unpack(blobs[SILENCES], SILENCES, (VERSION,)).value
+        self._heard, told, away = msgspec.convert(held, tuple[dict[str, Time], list[tuple[str, Silence]], list[str]])
+        self._open, self._away = dict(told), set(away)
+        for model in self._heard:
+            self.compare(model)

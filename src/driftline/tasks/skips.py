@@ -8,11 +8,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from driftline.codec import Time, corrupt_if_it_fails, pack, unpack
+from driftline.codec import Time, pack, unpack
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import summarise_incident
-from driftline.panes.records import Skip
+from driftline.panes.records import Rebase, Skip
+from driftline.tasks.watcher import Watcher
 
 SKIPS = "skips"
 """The blob; state without a skip has none."""
@@ -20,7 +21,7 @@ VERSION = 1
 NOT_KNOWN = -1
 
 
-class Skips:
+class Skips(Watcher):
     """See the module's head.
 
     Args:
@@ -36,12 +37,15 @@ class Skips:
         self._changed = False
 
     @property
-    def incidents(self) -> list[Incident]:
+    def open(self) -> list[Incident]:
         """What fires."""
         return [incident for _, incident in self._open.values()]
 
-    def take(self, skip: Skip, mark: int) -> list[Incident]:
-        """Take in a command that was carried out; `mark` is how far the panes log has come in event time."""
+    def obey(self, command: Rebase | Skip, mark: int) -> list[Incident]:
+        """Take in a command that was carried out."""
+        return self._tell(command, mark) if isinstance(command, Skip) else []
+
+    def _tell(self, skip: Skip, mark: int) -> list[Incident]:
         subject = Subject("", "", f"{skip.topic} {skip.partition}")
         signal = Signal(
             name=f"{skip.topic} {skip.partition}",
@@ -76,7 +80,7 @@ class Skips:
         """When the next incident resolves, in event time."""
         return min((until for until, _ in self._open.values() if until != NOT_KNOWN), default=None)
 
-    def close(self, time: int) -> list[Incident]:
+    def close(self, time: int, *, all_idle: bool) -> list[Incident]:
         """Let event time come as far as this. Returns the incidents that it resolves."""
         resolved = []
         for fingerprint, (until, incident) in list(self._open.items()):
@@ -97,12 +101,11 @@ class Skips:
         return {SKIPS: pack(SKIPS, VERSION, list(self._open.values()), {})}
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
-        """Take up a checkpoint. Raises `StateCorrupt`."""
+        """Take up a checkpoint."""
         if SKIPS in blobs:
-            with corrupt_if_it_fails(SKIPS):
-                held = unpack(blobs[SKIPS], SKIPS, (VERSION,)).value
-                found = msgspec.convert(held, list[tuple[Time, Incident]])
-                self._open = {incident.fingerprint: (until, incident) for until, incident in found}
+            held = unpack(blobs[SKIPS], SKIPS, (VERSION,)).value
+            found = msgspec.convert(held, list[tuple[Time, Incident]])
+            self._open = {incident.fingerprint: (until, incident) for until, incident in found}
 
 
 def _resolved(incident: Incident, time: int) -> Incident:

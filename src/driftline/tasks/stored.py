@@ -15,6 +15,8 @@ from driftline.tasks.model_rules import LearnRule
 from driftline.tasks.prepared_reference import PreparedReference
 from driftline.tasks.shown import Counted
 
+SUBJECT_VERSION = 1
+
 
 class StoredSubject(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """The plain values of a snapshot."""

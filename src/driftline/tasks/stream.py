@@ -4,22 +4,27 @@ Summarise counts every record's fate in panes of their own, under the model name
 here is random, so nothing here spends the false-alarm budget: a share above the configured limit opens an incident.
 """
 
-from typing import Any
+from collections.abc import Mapping
 
 import msgspec
 
-from driftline.codec import Count, Time
+from driftline.codec import Count, Time, pack, unpack
 from driftline.columns.reasons import Reason
 from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
+from driftline.panes.merging import Slice
 from driftline.sketches.group import GroupSketch, SignalRole
 from driftline.sketches.keys import category_key
 from driftline.tasks.capacity import Capacity, opened, resolve
+from driftline.tasks.watcher import Watcher
 
+DEAD_LETTERS = "dead_letters"
+"""The blob."""
+VERSION = 1
 MIN_LOST = 20
 """Rejected records in a window below which no incident opens, whatever their share."""
 
 
-class StreamJudge:
+class StreamJudge(Watcher):
     """Counts fates in tumbling windows of event time, and opens incidents about them.
 
     Args:
@@ -37,8 +42,13 @@ class StreamJudge:
         self._capacity = capacity
         self._windows: dict[int, dict[str, int]] = {}
 
-    def take(self, start: int, end: int, summary: GroupSketch) -> None:
+    def take(self, piece: Slice, events: Mapping[str, int]) -> list[Incident]:
         """Take in a slice of the stream's own panes."""
+        for summary in piece.groups.values():
+            self._count(piece.start, piece.end, summary)
+        return []
+
+    def _count(self, start: int, end: int, summary: GroupSketch) -> None:
         window = self._windows.setdefault(start - start % self._window_ms, {})
         window["records"] = window.get("records", 0) + summary.events
         facts: dict[str, list[tuple[str, int]]] = {name: [] for name in summary.signals}
@@ -55,19 +65,20 @@ class StreamJudge:
             limit, _, named = name.partition(": ")
             self._capacity.note("", limit, end, 0, [named])
 
-    def supplement(self, start: int, end: int, summary: GroupSketch, mark: int) -> bool:
-        """Take in what came for a slice that was taken before. Returns False where its window was judged."""
-        if start - start % self._window_ms + self._window_ms <= mark:
-            return False
-        self.take(start, end, summary)
-        return True
+    def is_late(self, piece: Slice, mark: int) -> bool:
+        """Tell whether the window of a slice was judged."""
+        return piece.start - piece.start % self._window_ms + self._window_ms <= mark
+
+    def supplement(self, piece: Slice, events: Mapping[str, int], mark: int) -> list[Incident]:
+        """Take in what came for a slice that was taken before."""
+        return [] if self.is_late(piece, mark) else self.take(piece, events)
 
     @property
     def deadline(self) -> int | None:
         """The end of the window that ends next."""
         return min(self._windows) + self._window_ms if self._windows else None
 
-    def close(self, time: int) -> list[Incident]:
+    def close(self, time: int, *, all_idle: bool) -> list[Incident]:
         """Judge the windows that end now. Returns the incidents that changed."""
         changed: list[Incident] = []
         for start in sorted(start for start in self._windows if start + self._window_ms <= time):
@@ -91,13 +102,21 @@ class StreamJudge:
                 self.incident = None
         return changed
 
-    def snapshot(self) -> Any:
-        """Return plain values."""
-        return [self._windows, self.incident]
+    @property
+    def open(self) -> list[Incident]:
+        """What fires."""
+        return [self.incident] if self.incident is not None else []
 
-    def restore(self, value: Any) -> None:
-        """Take up a snapshot."""
-        self._windows, self.incident = msgspec.convert(value, tuple[dict[Time, dict[str, Count]], Incident | None])
+    def checkpoint(self) -> dict[str, bytes | None]:
+        """Return the blob."""
+        return {DEAD_LETTERS: pack(DEAD_LETTERS, VERSION, [self._windows, self.incident], {})}
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint."""
+        self._windows, self.incident = msgspec.convert(
+            unpack(blobs[DEAD_LETTERS], DEAD_LETTERS, (VERSION,)).value,
+            tuple[dict[Time, dict[str, Count]], Incident | None],
+        )
 
 
 _STREAM = Subject("", "", "")

@@ -14,8 +14,7 @@ What a table says of volume counts only where it is complete. Otherwise volume i
 for references, beside a reference of a file too.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -31,7 +30,8 @@ from driftline.evidence.zones import zone_names
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Window, digest
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import number, summarise_incident
-from driftline.panes.records import Rebase
+from driftline.panes.merging import Slice
+from driftline.panes.records import Rebase, Skip
 from driftline.sketches.group import EVENTS
 from driftline.tasks.adoption import MAX_OF_A_SEGMENT, Origin
 from driftline.tasks.model_rules import LearnRule, ModelRules
@@ -39,7 +39,10 @@ from driftline.tasks.prepared_reference import rounded
 from driftline.tasks.reference_learning import longer_slice
 from driftline.tasks.silence import Usual, usual_pace
 from driftline.tasks.stored import under
+from driftline.tasks.watcher import Watcher
 
+VOLUME = "volume/"
+"""What the names of the blobs begin with that hold what is known of a model."""
 VERSION = 1
 MAX_SLICES = 4_096
 """Slices kept while learning. When there are more, neighbours are merged into longer ones."""
@@ -343,38 +346,64 @@ def _series(arrays: Mapping[str, Any], prefix: str) -> dict[int, int]:
     return dict(zip(starts.tolist(), counts.tolist(), strict=True))
 
 
-@dataclass
-class Volumes:
-    """The numbers of events of all models of a Judge."""
+class Volumes(Watcher):
+    """The numbers of events of all models of a Judge.
 
-    rules: Callable[[str], ModelRules]
-    judges: dict[str, VolumeJudge] = field(default_factory=dict)
-    input_end: int = LATEST
-    """The time of the last event, of all models, once the input is known to end with it. A table ends so."""
-    _touched: set[str] = field(default_factory=set)
-    _forgotten: set[str] = field(default_factory=set)
+    Args:
+        rules: how each model is judged.
+        silence_told: whether a silence of a model was told, and it has not spoken since.
+    """
 
-    def of(self, model: str, version: str) -> VolumeJudge:
-        """Return the judge of a model, from whose version something came."""
+    def __init__(self, rules: Callable[[str], ModelRules], silence_told: Callable[[str], bool]) -> None:
+        self._rules = rules
+        self._silence_told = silence_told
+        self._judges: dict[str, VolumeJudge] = {}
+        self._input_end = LATEST
+        """The time of the last event, of all models, once the input is known to end with it. A table ends so."""
+        self._touched: set[str] = set()
+        self._forgotten: set[str] = set()
+
+    def take(self, piece: Slice, events: Mapping[str, int]) -> list[Incident]:
+        """Take in a slice. Returns the incidents that changed."""
+        return self._of(piece, events).take(piece.start, piece.end, sum(events.values()))
+
+    def supplement(self, piece: Slice, events: Mapping[str, int], mark: int) -> list[Incident]:
+        """Take in what came for a slice that was taken before, where its windows are not complete."""
+        self._of(piece, events).supplement(piece.start, piece.end, sum(events.values()))
+        return []
+
+    def _of(self, piece: Slice, events: Mapping[str, int]) -> VolumeJudge:
+        """Return the judge of a slice's model. After a silence that was told it begins with this slice."""
+        model = piece.model
         self._touched.add(model)
-        judge = self.judges.get(model)
+        judge = self._judges.get(model)
         if judge is None:
-            judge = self.judges[model] = VolumeJudge(model, self.rules(model))
-            judge.begin(version)
-        judge.input_end = self.input_end
+            judge = self._judges[model] = VolumeJudge(model, self._rules(model))
+            judge.begin(min(events))
+        judge.input_end = self._input_end
+        if self._silence_told(model):
+            judge.forget_silence(piece.start)
         return judge
 
-    def obey(self, command: Rebase) -> list[Incident]:
+    def pace(self, model: str) -> Usual | None:
+        """Return how often events of a model usually come, once that is learned."""
+        return self._judges[model].pace if model in self._judges else None
+
+    def input_ends(self, newest: int) -> None:
+        """Say nothing of windows that the end of a table cuts off."""
+        self._input_end = newest
+
+    def obey(self, command: Rebase | Skip, mark: int) -> list[Incident]:
         """Do as a person asked, where it is about a whole model."""
-        judge = self.judges.get(command.model)
-        if judge is None:
+        judge = self._judges.get(command.model) if isinstance(command, Rebase) else None
+        if judge is None or isinstance(command, Skip):
             return []
         self._touched.add(command.model)
         return judge.obey(command)
 
-    def forget(self, model: str) -> list[Incident]:
+    def forget(self, model: str, mark: int) -> list[Incident]:
         """Let go of a model that is watched no more. Returns the incident that this closes."""
-        judge = self.judges.pop(model, None)
+        judge = self._judges.pop(model, None)
         self._touched.discard(model)
         if judge is None:
             return []
@@ -383,22 +412,28 @@ class Volumes:
 
     @property
     def open(self) -> list[Incident]:
-        """The open incidents."""
-        return [judge.incident for _, judge in sorted(self.judges.items()) if judge.incident is not None]
+        """What fires."""
+        return [judge.incident for _, judge in sorted(self._judges.items()) if judge.incident is not None]
 
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs of what changed since the last checkpoint."""
         writes: dict[str, bytes | None] = {
-            f"volume/{digest(model)}": self.judges[model].encode() for model in sorted(self._touched)
+            _blob(model): self._judges[model].encode() for model in sorted(self._touched)
         }
-        writes.update({f"volume/{digest(model)}": None for model in sorted(self._forgotten - self._touched)})
+        writes.update({_blob(model): None for model in sorted(self._forgotten - self._touched)})
         self._touched.clear()
         self._forgotten.clear()
         return writes
 
-    def restore(self, models: Sequence[str], blobs: Mapping[str, bytes]) -> None:
-        """Take up what was stored of these models. Raises `StateCorrupt`, or what a wrong value causes."""
-        for model in models:
-            judge = self.judges[model] = VolumeJudge.decode(blobs[f"volume/{digest(model)}"], self.rules)
-            if judge.model != model:
-                raise corrupt("volume", f"it is of another model than {model[:80]!r}")
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint."""
+        for name in sorted(blobs):
+            if name.startswith(VOLUME):
+                judge = VolumeJudge.decode(blobs[name], self._rules)
+                if name != _blob(judge.model):
+                    raise corrupt("volume", f"it is of {judge.model[:80]!r}, stored in the place of another model's")
+                self._judges[judge.model] = judge
+
+
+def _blob(model: str) -> str:
+    return f"{VOLUME}{digest(model)}"
