@@ -201,7 +201,7 @@ def stress(name: str, outage_s: float, folder: Path) -> Seen:
             wait_until(lambda: not scene.worker.running, outage_s)
             with scene.store() as store:
                 found = collect(scene.log, store, scene.settings, now_ms=time.time_ns() // 1_000_000)
-            seen.shown = tuple(str(wait["why"]) for wait in found["waits"])
+            seen.shown = tuple(wait.why for wait in found.waits)
             if outage.kafka_up:
                 seen.kept_membership = scene.members() == members
             seen.warnings = tuple(scene.warnings())

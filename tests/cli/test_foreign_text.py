@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 from rich.console import RenderableType
 
 from driftline.cli.alerts import watch
+from driftline.cli.status_document import Status
 from driftline.cli.status_screen import as_text
 from driftline.cli.terminal import err, note, out, print_error, progress
 from driftline.config import Settings
@@ -50,18 +52,19 @@ def test_alerts_show_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_status_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    incident = {"model": HOSTILE, "id": "1", "kind": "silence", "opened": 0, "signals": [], "summary": HOSTILE}
     subject = {
         **dict.fromkeys(("model", "version", "segment"), HOSTILE),
-        "window": None,
-        "reference": None,
-        "learned_events": 1,
-        "incidents": [{"summary": HOSTILE}],
+        **{"reference": None, "learned_events": 1, "history": [], "window": None, "signals": []},
+        "incidents": [incident],
     }
-    found = {
-        **{"group": HOSTILE, "at": 0, "partitions": [], "models": [subject], "stream": [{"summary": HOSTILE}]},
-        "waits": [{"owner": None, "why": HOSTILE}],
-        **{"state": "silent", "summary": HOSTILE, "silent_models": [{"model": HOSTILE, "summary": HOSTILE}]},
+    document = {
+        **{"state": "silent", "summary": HOSTILE, "silent_models": [incident], "alive": True, "idle": False},
+        **{"lag": 0, "last_sign": None, "commits_within_ms": 1, "behind_ms": None, "set_aside": [], "stuck": []},
+        **{"group": HOSTILE, "at": 0, "waits": [{"owner": None, "since": None, "why": HOSTILE}], "partitions": []},
+        **{"models": [subject], "stream": [incident]},
     }
+    found = msgspec.convert(document, Status)
     out().print(as_text(found))
     assert capsys.readouterr().out.count(HOSTILE) == 9
 

@@ -1,11 +1,18 @@
 import io
+import json
 import time
 from itertools import count
+from pathlib import Path
 
+import jsonschema
+import msgspec
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
+from driftline import cli
 from driftline.cli.status import collect
+from driftline.cli.status_document import Status, Wait, schema
 from driftline.cli.status_screen import as_text
 from driftline.cli.verdict import MANY, Condition, commits_within
 from driftline.config import Settings
@@ -15,6 +22,7 @@ from driftline.log.memory import MemoryLog
 from driftline.runtime.worker import Worker
 from driftline.sandbox.process import free_port
 from driftline.state import MemoryStore, Word
+from driftline.tasks.views import IncidentView
 from tests.cli.conftest import Driftline
 from tests.cli.processes import start
 
@@ -46,15 +54,37 @@ def work(log: MemoryLog, store: MemoryStore) -> None:
     Worker(SETTINGS, log, store, owner=f"w{next(names)}", until_caught_up=True).run()
 
 
+def test_the_published_schema_is_current() -> None:
+    file = Path(cli.__file__).with_name("status.schema.json")
+    write = "run: python -m driftline.cli.status_document > src/driftline/cli/status.schema.json"
+    assert json.loads(file.read_text()) == schema(), write
+
+
+def test_a_document_is_as_the_schema_says(log: MemoryLog) -> None:
+    store, validator = MemoryStore(), jsonschema.Draft202012Validator(schema())
+    documents = [collect(log, store, SETTINGS, now_ms=START)]
+    publish(log, range(3_000))
+    work(log, store)
+    documents.append(collect(log, store, SETTINGS, now_ms=START + DAY))
+    assert documents[1].models
+    for document in documents:
+        validator.validate(json.loads(msgspec.json.encode(document)))
+        assert msgspec.json.decode(msgspec.json.encode(document), type=Status) == document
+    changed = msgspec.to_builtins(documents[1])
+    changed["partitions"][0]["lag"] = "many"
+    with pytest.raises(jsonschema.ValidationError):
+        validator.validate(changed)
+
+
 def test_before_any_work_all_is_lag(log: MemoryLog) -> None:
     publish(log, range(10))
 
     found = collect(log, MemoryStore(), SETTINGS, now_ms=0)
 
-    summarise = [each for each in found["partitions"] if each["stage"] == "summarise"]
-    assert sum(each["lag"] for each in summarise) == 11
-    assert {each["owner"] for each in found["partitions"]} == {None}
-    assert found["models"] == []
+    summarise = [each for each in found.partitions if each.stage == "summarise"]
+    assert sum(each.lag or 0 for each in summarise) == 11
+    assert {each.owner for each in found.partitions} == {None}
+    assert found.models == []
     assert "no model has a complete window yet" in shown(found)
 
 
@@ -65,7 +95,7 @@ def test_what_retention_took_before_any_work_is_no_lag(log: MemoryLog) -> None:
 
     found = collect(log, MemoryStore(), SETTINGS, now_ms=0)
 
-    assert [each["lag"] for each in found["partitions"] if each["stage"] == "summarise"] == [2, 2]
+    assert [each.lag for each in found.partitions if each.stage == "summarise"] == [2, 2]
 
 
 def test_what_is_stored_is_shown(log: MemoryLog) -> None:
@@ -76,21 +106,23 @@ def test_what_is_stored_is_shown(log: MemoryLog) -> None:
 
     found = collect(log, store, SETTINGS, now_ms=START + DAY)
 
-    summarise = [each for each in found["partitions"] if each["stage"] == "summarise"]
-    assert sum(each["counters"]["accepted"] for each in summarise) == 3_000
-    assert sum(each["counters"]["rejected"].get("not-json", 0) for each in summarise) == 1
-    assert sum(each["lag"] for each in summarise) == 6
-    assert all(each["event_time_lag_ms"] == START + DAY - each["watermark"] for each in summarise)
-    assert {(each["owner"], each["epoch"]) for each in summarise} == {("w0", 1)}
-    (model,) = found["models"]
-    assert (model["model"], model["version"], model["segment"]) == ("m", "", "")
-    assert model["reference"].startswith("sha256:")
-    assert model["window"]["end"] > START
-    assert {signal["name"] for signal in model["signals"]} == {"features.x", "prediction.value"}
+    summarise = [each for each in found.partitions if each.stage == "summarise"]
+    assert sum(each.records.accepted for each in summarise if each.records) == 3_000
+    assert sum(each.records.rejected.get("not-json", 0) for each in summarise if each.records) == 1
+    assert sum(each.lag or 0 for each in summarise) == 6
+    assert all(each.event_time_lag_ms == START + DAY - (each.watermark or 0) for each in summarise)
+    assert {(each.owner, each.epoch) for each in summarise} == {("w0", 1)}
+    (model,) = found.models
+    assert (model.model, model.version, model.segment) == ("m", "", "")
+    assert model.reference is not None
+    assert model.reference.startswith("sha256:")
+    assert model.window is not None
+    assert model.window.end > START
+    assert {signal.name for signal in model.signals} == {"features.x", "prediction.value"}
     text = shown(found)
     assert "w0 (epoch 1)" in text
     assert "1 rejected as not-json: the value is not JSON" in text
-    assert model["reference"][:19] in text
+    assert model.reference[:19] in text
 
 
 def test_learning_is_shown_with_how_far_it_has_come(log: MemoryLog) -> None:
@@ -100,7 +132,7 @@ def test_learning_is_shown_with_how_far_it_has_come(log: MemoryLog) -> None:
 
     found = collect(log, store, SETTINGS, now_ms=START + DAY)
 
-    assert (found["models"][0]["reference"], found["models"][0]["learned_events"]) == (None, 500)
+    assert (found.models[0].reference, found.models[0].learned_events) == (None, 500)
     assert "learning, 500 events" in shown(found)
 
 
@@ -115,7 +147,7 @@ def test_those_who_wait_are_shown_with_the_reason(log: MemoryLog) -> None:
 
     found = collect(log, store, SETTINGS, now_ms=START + DAY)
 
-    assert found["waits"] == [{"owner": "w0", "since": START + DAY - 90_000, "why": "topic alerts: refused"}]
+    assert found.waits == [Wait("w0", START + DAY - 90_000, "topic alerts: refused")]
     assert "w0 has waited for 1m 30s: topic alerts: refused" in shown(found)
 
 
@@ -130,13 +162,13 @@ def test_what_is_stored_is_shown_while_kafka_is_away(log: MemoryLog) -> None:
 
     found = collect(Away(), store, SETTINGS, now_ms=START + DAY)  # type: ignore[arg-type]
 
-    assert found["waits"] == [{"owner": None, "since": None, "why": "no broker answers"}]
-    assert {each["lag"] for each in found["partitions"]} == {None}
-    assert len(found["models"]) == 1
+    assert found.waits == [Wait(None, None, "no broker answers")]
+    assert {each.lag for each in found.partitions} == {None}
+    assert len(found.models) == 1
     assert "no broker answers" in shown(found)
 
 
-def shown(found: dict[str, object]) -> str:
+def shown(found: Status) -> str:
     console = Console(width=300, file=io.StringIO())
     console.print(as_text(found))
     assert isinstance(console.file, io.StringIO)
@@ -160,6 +192,7 @@ def test_a_group_that_never_worked_is_all_there_is_to_say(
 
     assert (missing.status, "does not exist" in missing.err) == (2, True)
     (found,) = done.json
+    jsonschema.Draft202012Validator(schema()).validate(found)
     assert (found["group"], found["models"]) == (unique_name, [])
     assert [(each["stage"], each["partition"], each["lag"]) for each in found["partitions"]] == [
         ("summarise", 0, 0),
@@ -185,13 +218,13 @@ def test_working_lagging_and_stopped_are_told_apart(log: MemoryLog) -> None:
     behind = collect(log, store, SETTINGS, now_ms=at + 1_000)
     dead_and_behind = collect(log, store, SETTINGS, now_ms=at + DAY)
 
-    assert nobody["summary"] == "stopped: no worker has run for this group yet; nothing waits"
-    assert (fresh["state"], fresh["alive"]) in (("working", True), ("silent", True))
-    assert (dead["state"], dead["alive"]) == ("stopped", False)
+    assert nobody.summary == "stopped: no worker has run for this group yet; nothing waits"
+    assert (fresh.state, fresh.alive) in (("working", True), ("silent", True))
+    assert (dead.state, dead.alive) == ("stopped", False)
     assert "no worker is alive. The last commit was 2m 20s ago" in shown(dead).splitlines()[0]
-    assert behind["state"] == "lagging"
-    assert behind["summary"].startswith(f"lagging: {MANY + 1:,} records wait; workers commit")
-    assert (dead_and_behind["state"], dead_and_behind["lag"]) == ("stopped", MANY + 1)
+    assert behind.state == "lagging"
+    assert behind.summary.startswith(f"lagging: {MANY + 1:,} records wait; workers commit")
+    assert (dead_and_behind.state, dead_and_behind.lag) == ("stopped", MANY + 1)
 
 
 def test_a_worker_that_pauses_is_alive_and_lags_where_records_wait(log: MemoryLog) -> None:
@@ -202,7 +235,7 @@ def test_a_worker_that_pauses_is_alive_and_lags_where_records_wait(log: MemoryLo
     now = committed_at(store) + DAY
     store.tell(SETTINGS.group, "w0", Word("w0", "redis is full", since=now - DAY, at=now))
 
-    assert collect(log, store, SETTINGS, now_ms=now)["state"] == "lagging"
+    assert collect(log, store, SETTINGS, now_ms=now).state == "lagging"
 
 
 @pytest.mark.parametrize(("days", "side"), [(2_071, "behind"), (-2_071, "ahead of")])
@@ -212,8 +245,10 @@ def test_event_time_that_is_years_off_is_said(log: MemoryLog, days: int, side: s
     work(log, store)
     found = collect(log, store, SETTINGS, now_ms=START + DAY)
     assert "event time is" not in shown(found)
-    for each in found["partitions"]:
-        each["event_time_lag_ms"] = days * DAY if each["watermark"] is not None else None
+    off = [
+        replace(each, event_time_lag_ms=days * DAY if each.watermark is not None else None) for each in found.partitions
+    ]
+    found = replace(found, partitions=off)
 
     assert f"event time is 2,071 days {side} the clock: " in shown(found)
 
@@ -233,8 +268,10 @@ def test_conditions_hold_or_do_not(log: MemoryLog) -> None:
     assert (says("lag > 6"), says("set-aside"), says("behind>1h")) == ("", "", "")
     assert says("behind>5m").startswith("behind>5m: a task did not commit for 6m")
     assert says("stopped").startswith("stopped: no worker is alive")
-    found["set_aside"] = ["judge 1"]
-    found["silent_models"] = [{"model": "m", "summary": "m: no events since 2026-01-01 00:00Z"}]
+    silent = IncidentView(
+        model="m", id="1", kind="silence", opened=0, signals=[], summary="m: no events since 2026-01-01 00:00Z"
+    )
+    found = replace(found, set_aside=["judge 1"], silent_models=[silent])
     assert says("set-aside") == "set aside: judge 1"
     assert says("silent") == "silent: m: no events since 2026-01-01 00:00Z"
 

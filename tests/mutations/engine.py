@@ -426,7 +426,7 @@ MUTATIONS = (
     ),
     Mutation(
         "status: what retention took of a partition that nobody has read is lag",
-        status._place,
+        status._partition,
         "first if offset is None else offset",
         "0 if offset is None else offset",
         ("tests/cli/test_status.py",),

@@ -94,7 +94,7 @@ def test_each_group_finds_on_a_real_kafka_what_it_finds_alone(
     check(log, both)
     for each, other in (both, both[::-1]):
         seen = collect(log, store, each, now_ms=0)
-        assert {name for partition in seen["partitions"] for name in partition["other_groups"]} <= {other.group}
+        assert {name for partition in seen.partitions for name in partition.other_groups} <= {other.group}
     assert "also holds panes of group" in caplog.text
     store.close()
 
@@ -110,8 +110,8 @@ def test_what_is_of_another_group_is_counted_told_and_left_alone() -> None:
     worker.run()
     check(bench.log, (first, second))
     seen = collect(bench.log, bench.store, second, now_ms=0)
-    assert sum((Counter(each["other_groups"]) for each in seen["partitions"]), Counter()) == {"a": len(panes)}
-    judged = sum(each["counters"]["panes"] for each in seen["partitions"] if each["stage"] == "judge")
+    assert sum((Counter(each.other_groups) for each in seen.partitions), Counter()) == {"a": len(panes)}
+    judged = sum(each.panes.panes for each in seen.partitions if each.panes is not None)
     assert judged == len(bench.records(first.topics.panes)) - len(panes)
 
 
@@ -126,7 +126,7 @@ def test_what_was_left_alone_stays_counted_after_a_restart() -> None:
     panes = bench.records(first.topics.panes)
     others = [record for record in panes if dict(record.headers)["driftline-group"] == b"a"]
     seen = collect(bench.log, bench.store, second, now_ms=0)
-    assert sum(each["other_groups"].get("a", 0) for each in seen["partitions"]) == len(others)
+    assert sum(each.other_groups.get("a", 0) for each in seen.partitions) == len(others)
 
 
 def test_a_command_about_references_reaches_its_own_group_alone() -> None:

@@ -90,7 +90,7 @@ def test_retention_that_passed_a_partition_sets_its_task_aside_at_every_heir(cap
     )
     assert "`driftline state skip summarise 1 --to first`" in line
     found = collect(bench.log, bench.store, bench.settings, now_ms=0)
-    assert [each["fault"] is None for each in found["partitions"]] == [True, False, True, True, True]
+    assert [each.fault is None for each in found.partitions] == [True, False, True, True, True]
     assert "summarise 1 is set aside: topic predictions, partition 1: offset" in shown(found)
     infos = {info.task: info for info in bench.store.tasks("driftline")}
     assert "100 records are missing" in checked(bench.store, bench.log, bench.settings, infos[LOST]).fault

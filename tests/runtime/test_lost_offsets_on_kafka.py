@@ -9,6 +9,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 from confluent_kafka.admin import AdminClient
 
 from driftline.cli.status import collect
+from driftline.cli.status_document import PartitionStatus
 from driftline.log.api import Outgoing
 from driftline.log.kafka import KafkaLog
 from driftline.runtime.clock import Clock
@@ -86,22 +87,22 @@ class Fleet:
         plan = plan_skip(self.store, self.log, self.settings, task, "first", force=False)
         carry_out(self.store, self.log, self.settings, plan, now_ms=int(time.time() * 1000))
 
-    def partitions(self) -> list[dict[str, object]]:
-        found = collect(self.log, self.store, self.settings, now_ms=0)["partitions"]
-        return [each for each in found if each["stage"] == "summarise"]
+    def partitions(self) -> list[PartitionStatus]:
+        found = collect(self.log, self.store, self.settings, now_ms=0)
+        return [each for each in found.partitions if each.stage == "summarise"]
 
     def offsets(self) -> list[object]:
-        return [each["offset"] for each in self.partitions()]
+        return [each.offset for each in self.partitions()]
 
     def faults(self) -> list[str]:
-        return [str(each["fault"]) for each in self.partitions() if each["fault"]]
+        return [each.fault for each in self.partitions() if each.fault]
 
     def read(self, *partitions: int) -> bool:
         found = self.partitions()
-        return all(found[number]["lag"] == 0 for number in partitions)
+        return all(found[number].lag == 0 for number in partitions)
 
     def counted(self) -> int:
-        return sum(each["counters"]["consumed"] for each in self.partitions())  # type: ignore[index]
+        return sum(each.records.consumed for each in self.partitions() if each.records is not None)
 
 
 @pytest.fixture
@@ -138,7 +139,7 @@ def test_retention_that_passed_one_partition_of_four_holds_up_that_one_alone(fle
     fleet.skip(2)
     fleet.ahead_s += ASIDE_S
     fleet.until("all are read", lambda: fleet.read(0, 1, 2, 3) and not heir.progress.set_aside)
-    assert [each["skipped"] for each in fleet.partitions()] == [0, 0, 120, 0]
+    assert [each.skipped for each in fleet.partitions()] == [0, 0, 120, 0]
     assert fleet.counted() == 4 * fleet.published - 120
 
 

@@ -216,15 +216,9 @@ def test_what_is_printed_is_enough_for_a_worker_and_its_readers(
     store = open_store(looking)
     found = status.collect(kafka_log(looking), store, looking, now_ms=0)
     store.close()
-    assert (
-        sum(
-            each["counters"]["rejected"].get("not-json", 0)
-            for each in found["partitions"]
-            if each["stage"] == "summarise"
-        )
-        == 1
-    )
-    assert all(each["lag"] == 0 for each in found["partitions"])
+    rejected = [each.records.rejected for each in found.partitions if each.records is not None]
+    assert sum(reasons.get("not-json", 0) for reasons in rejected) == 1
+    assert all(each.lag == 0 for each in found.partitions)
 
 
 @pytest.mark.parametrize("role", [Role.PUBLISHER, Role.OPERATOR])

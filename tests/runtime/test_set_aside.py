@@ -118,7 +118,7 @@ def test_a_damaged_state_holds_up_its_own_partition_only_until_it_is_reset(
     )
     assert "`driftline state check`" in line
     found = collect(bench.log, store, bench.settings, now_ms=0)
-    (fault,) = [each["fault"] for each in found["partitions"] if each["fault"]]
+    (fault,) = [each.fault for each in found.partitions if each.fault]
     assert "its checksum does not match" in fault
     assert "summarise 1 is set aside: stored state of kind 'shapes'" in shown(found)
 
@@ -129,7 +129,7 @@ def test_a_damaged_state_holds_up_its_own_partition_only_until_it_is_reset(
         reset_task(store, bench.log, bench.settings, OTHERS[0], force=False, ask=False)
     done = reset_task(store, bench.log, bench.settings, BROKEN, force=False, ask=False)
     assert f"read predictions from 0 to {ends[1]} again" in done
-    assert collect(bench.log, store, bench.settings, now_ms=0)["partitions"][1]["fault"] is None
+    assert collect(bench.log, store, bench.settings, now_ms=0).partitions[1].fault is None
 
     manual.time += ASIDE_S
     steps(worker, manual, lambda: "summarise 1" in worker.progress.tasks and offset(bench, BROKEN) == ends[1])

@@ -90,7 +90,7 @@ def test_a_running_worker_goes_on_behind_what_retention_took_and_all_that_is_lef
     assert [skipped(bench, task) for task in (LOST, *OTHERS)] == [100, 0, 0]
 
     found = collect(bench.log, bench.store, bench.settings, now_ms=0)
-    assert [each["skipped"] for each in found["partitions"]] == [0, 100, 0, 0, 0]
+    assert [each.skipped for each in found.partitions] == [0, 100, 0, 0, 0]
     assert "an operator skipped 100 records of predictions 1" in shown(found)
     (info,) = [info for info in bench.store.tasks("driftline") if info.task == LOST]
     assert checked(bench.store, bench.log, bench.settings, info).as_json()["skipped"] == 100
@@ -132,8 +132,8 @@ def test_what_follows_is_judged_with_the_state_of_before() -> None:
     bench.worker("last").run()
     assert view(bench, LOST)["consumed"] == end(bench, LOST) - 100
     found = collect(bench.log, bench.store, bench.settings, now_ms=0)
-    (model,) = found["models"]
-    assert "data_drift" in [incident["kind"] for incident in model["incidents"]]  # the stream's own shift
+    (model,) = found.models
+    assert "data_drift" in [incident.kind for incident in model.incidents]  # the stream's own shift
 
 
 def test_a_skip_to_the_latest_or_to_an_offset_gives_up_what_is_still_there() -> None:

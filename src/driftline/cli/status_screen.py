@@ -1,63 +1,66 @@
 """What `driftline status` shows to people."""
 
 from collections import Counter
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from driftline.cli.status_document import PartitionStatus, Status, Wait
 from driftline.cli.terminal import age
 from driftline.cli.verdict import far_off
 from driftline.events import rfc3339
+from driftline.tasks.views import SubjectView
 
 MAX_SEGMENTS = 20
 """Segments of a model that are listed for people; programs get all of them."""
 
 
-def as_text(found: dict[str, Any]) -> RenderableType:
+def as_text(found: Status) -> RenderableType:
     """Return the tables for people."""
-    colour = {"working": "green", "stopped": "red"}.get(found["state"], "yellow")
-    parts: list[RenderableType] = [Text(found["summary"], f"bold {colour}"), Text(f"group {found['group']}", "bold")]
-    parts += [Text(f"● {silence['summary']}", "red") for silence in found["silent_models"]]
-    parts += [Text(line, "yellow") for line in far_off(found)]
-    parts += [Text(_wait(wait, found["at"]), "yellow") for wait in found["waits"]]
+    colour = {"working": "green", "stopped": "red"}.get(found.state, "yellow")
+    parts: list[RenderableType] = [Text(found.summary, f"bold {colour}"), Text(f"group {found.group}", "bold")]
+    parts += [Text(f"● {silence.summary}", "red") for silence in found.silent_models]
+    parts += [Text(line, "yellow") for line in far_off(found.partitions)]
+    parts += [Text(_wait(wait, found.at), "yellow") for wait in found.waits]
     parts += [_partitions(found), *_rejected(found), *_others(found), *_skipped(found), Text()]
-    parts.append(_models(found) if found["models"] else Text("no model has a complete window yet", "dim"))
-    parts += [Text(f"● {incident['summary']}", "red") for incident in found["stream"]]
-    parts += [
-        Text(f"● {each['stage']} {each['partition']} is set aside: {each['fault']}", "red")
-        for each in found["partitions"]
-        if each["fault"]
-    ]
+    parts.append(_models(found) if found.models else Text("no model has a complete window yet", "dim"))
+    parts += [Text(f"● {incident.summary}", "red") for incident in found.stream]
+    parts += [Text(f"● {each.name} is set aside: {each.fault}", "red") for each in found.partitions if each.fault]
     return Group(*parts)
 
 
-def _wait(wait: dict[str, Any], now_ms: int) -> str:
-    if wait["owner"] is None:
-        return str(wait["why"])
-    return f"{wait['owner']} has waited for {age(now_ms - wait['since'])}: {wait['why']}"
+def _wait(wait: Wait, now_ms: int) -> str:
+    if wait.owner is None or wait.since is None:
+        return wait.why
+    return f"{wait.owner} has waited for {age(now_ms - wait.since)}: {wait.why}"
 
 
-def _partitions(found: dict[str, Any]) -> "Table":
+def _partitions(found: Status) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("stage", "partition", "lag", "events", "rejected", "watermark", "behind", "checkpoint", "owner"):
         table.add_column(heading, justify="right" if heading in ("partition", "lag", "events", "rejected") else "left")
-    for each in found["partitions"]:
-        counters, committed = each["counters"], each["committed_at"]
-        rejected = sum(counters.get("rejected", {}).values())
+    for each in found.partitions:
+        rejected = sum(each.records.rejected.values()) if each.records is not None else 0
         table.add_row(
-            each["stage"],
-            str(each["partition"]),
-            Text("?" if each["lag"] is None else f"{each['lag']:,}", "" if each["lag"] == 0 else "yellow"),
-            f"{counters.get('accepted', counters.get('panes', 0)):,}",
+            each.stage,
+            str(each.partition),
+            Text("?" if each.lag is None else f"{each.lag:,}", "" if each.lag == 0 else "yellow"),
+            f"{_counted(each):,}",
             Text(f"{rejected:,}", "yellow" if rejected else "dim"),
-            "" if each["watermark"] is None else rfc3339(each["watermark"]),
-            _distance(each["event_time_lag_ms"]),
-            "never" if committed is None else f"{age(found['at'] - committed)} ago",
-            Text("nobody", "red") if each["owner"] is None else f"{each['owner']} (epoch {each['epoch']})",
+            "" if each.watermark is None else rfc3339(each.watermark),
+            _distance(each.event_time_lag_ms),
+            "never" if each.committed_at is None else f"{age(found.at - each.committed_at)} ago",
+            Text("nobody", "red") if each.owner is None else f"{each.owner} (epoch {each.epoch})",
         )
     return table
+
+
+def _counted(partition: PartitionStatus) -> int:
+    """Return the records that count: predictions, or panes."""
+    if partition.records is not None:
+        return partition.records.accepted
+    return partition.panes.panes if partition.panes is not None else 0
 
 
 def _distance(event_time_lag_ms: int | None) -> str:
@@ -66,35 +69,35 @@ def _distance(event_time_lag_ms: int | None) -> str:
     return age(event_time_lag_ms) if event_time_lag_ms > -1000 else f"{age(-event_time_lag_ms)} ahead"
 
 
-def _skipped(found: dict[str, Any]) -> list["Text"]:
+def _skipped(found: Status) -> list[Text]:
     """Say which records a person gave up."""
     return [
-        Text(f"an operator skipped {each['skipped']:,} records of {each['topic']} {each['partition']}", "yellow")
-        for each in found["partitions"]
-        if each["skipped"]
+        Text(f"an operator skipped {each.skipped:,} records of {each.topic} {each.partition}", "yellow")
+        for each in found.partitions
+        if each.skipped
     ]
 
 
-def _rejected(found: dict[str, Any]) -> list["Text"]:
+def _rejected(found: Status) -> list[Text]:
     """Say why records were rejected, and where they are."""
     from driftline.columns.reasons import EXPLANATIONS
 
     meanings = {reason.label: meaning for reason, meaning in EXPLANATIONS.items()}
     totals: Counter[str] = Counter()
-    for each in found["partitions"]:
-        totals.update(each["counters"].get("rejected", {}))
+    for each in found.partitions:
+        totals.update(each.records.rejected if each.records is not None else {})
     lines = [
         Text(f"{number:,} rejected as {name}: {meanings[name]}", "yellow") for name, number in totals.most_common()
     ]
     return [*lines, Text("see them with: driftline dead-letters list", "dim")] if lines else []
 
 
-def _others(found: dict[str, Any]) -> list["Text"]:
+def _others(found: Status) -> list[Text]:
     """Say that other groups write to the panes topic, too."""
     totals: Counter[str] = Counter()
-    for each in found["partitions"]:
-        totals.update(each["other_groups"])
-    topic = next((each["topic"] for each in found["partitions"] if each["other_groups"]), "")
+    for each in found.partitions:
+        totals.update(each.other_groups)
+    topic = next((each.topic for each in found.partitions if each.other_groups), "")
     return [
         Text(
             f"{topic} also holds {number:,} records of group {name}, which this group left alone: give each group a "
@@ -105,25 +108,25 @@ def _others(found: dict[str, Any]) -> list["Text"]:
     ]
 
 
-def _models(found: dict[str, Any]) -> "Table":
+def _models(found: Status) -> Table:
     table = Table(
         "model", "version", "segment", "last window", "events", "reference", "fires", box=None, pad_edge=False
     )
     shown: dict[tuple[str, str], int] = {}
-    for each in found["models"]:
-        key = (each["model"], each["version"])
-        shown[key] = shown.get(key, 0) + bool(each["segment"])
-        if shown[key] > MAX_SEGMENTS and not each["incidents"]:
+    for each in found.models:
+        key = (each.model, each.version)
+        shown[key] = shown.get(key, 0) + bool(each.segment)
+        if shown[key] > MAX_SEGMENTS and not each.incidents:
             continue
-        window = each["window"]
+        window = each.window
         table.add_row(
-            each["model"],
-            each["version"],
-            each["segment"],
-            "" if window is None else f"to {rfc3339(window['end'])}",
-            "" if window is None else f"{window['count']:,}",
+            each.model,
+            each.version,
+            each.segment,
+            "" if window is None else f"to {rfc3339(window.end)}",
+            "" if window is None else f"{window.count:,}",
             _compared_with(each),
-            Text("; ".join(incident["summary"] for incident in each["incidents"]), "red"),
+            Text("; ".join(incident.summary for incident in each.incidents), "red"),
         )
     for (model, version), segments in shown.items():
         if segments > MAX_SEGMENTS:
@@ -131,7 +134,7 @@ def _models(found: dict[str, Any]) -> "Table":
     return table
 
 
-def _compared_with(subject: dict[str, Any]) -> str:
-    if subject["reference"] is None:
-        return f"learning, {subject['learned_events']:,} events"
-    return f"{subject['history'][-1]['origin']}, {subject['reference'][:19]}"
+def _compared_with(subject: SubjectView) -> str:
+    if subject.reference is None:
+        return f"learning, {subject.learned_events:,} events"
+    return f"{subject.history[-1].origin}, {subject.reference[:19]}"

@@ -1,16 +1,19 @@
 """Whether a group works, from what `status` found: silence, a dead group and lag told apart; probes' conditions."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from driftline.config.durations import format_duration, parse_duration
 from driftline.errors import InputError
 
 if TYPE_CHECKING:
+    from driftline.cli.status_document import PartitionStatus, State, Verdict, Wait
     from driftline.config import Settings
-
-State = Literal["working", "lagging", "stopped", "silent", "unknown"]
+    from driftline.tasks.views import JudgeView
 
 MANY = 100_000
 """Records that wait without a word said of it: between two checkpoints of a busy stream there are always some."""
@@ -31,80 +34,74 @@ def commits_within(settings: "Settings") -> int:
     return 2 * settings.idle_timeout + 10 * settings.checkpoint + SLACK_MS
 
 
-def judge(found: dict[str, Any], within_ms: int) -> dict[str, Any]:
-    """Return the state of what `collect` found, the line that says it, and the facts behind it."""
-    partitions, now = found["partitions"], found["at"]
-    signs = [sign for each in partitions if (sign := _sign(each)) is not None]
-    told = [wait for wait in found["waits"] if wait["owner"] is not None]
-    lags = [each["lag"] for each in partitions]
-    facts: dict[str, Any] = {
-        "lag": None if None in lags or not lags else sum(lags),
-        "last_sign": max(signs, default=None),
-        "commits_within_ms": within_ms,
-        "behind_ms": _behind(found),
-        "alive": bool(told) or any(now - sign <= within_ms for sign in signs),
-        "idle": not any(lags) and bool(found["sources"]) and all(source["idle"] for source in found["sources"]),
-        "silent_models": found["silences"],
-        "set_aside": [f"{each['stage']} {each['partition']}" for each in partitions if each["fault"]],
-        "stuck": [
-            f"{each['stage']} {each['partition']}"
-            for each in partitions
-            if each["lag"] and ((sign := _sign(each)) is None or now - sign > within_ms)
-        ],
-    }
-    state, line = _state(facts, now, waits=bool(told))
-    return {"state": state, "summary": line, **facts}
+def judge(
+    partitions: "Sequence[PartitionStatus]",
+    waits: "Sequence[Wait]",
+    judged: "Sequence[JudgeView]",
+    *,
+    now_ms: int,
+    within_ms: int,
+) -> "Verdict":
+    """Return whether the group works, by what is known of its tasks, and the facts behind it."""
+    from driftline.cli.status_document import Verdict
+
+    signs = [each.sign for each in partitions]
+    given = [sign for sign in signs if sign is not None]
+    lags = [each.lag for each in partitions]
+    sources = [source for view in judged for source in view.sources.values()]
+    told = any(wait.owner is not None for wait in waits)
+    facts = Verdict(
+        state="unknown",
+        summary="unknown: Kafka does not say where the partitions end; what follows comes from the stored state",
+        lag=None if None in lags or not lags else sum(lag or 0 for lag in lags),
+        last_sign=max(given, default=None),
+        commits_within_ms=within_ms,
+        behind_ms=None if None in signs or not signs else now_ms - min(given),
+        alive=told or any(now_ms - sign <= within_ms for sign in given),
+        idle=not any(lags) and bool(sources) and all(source.idle for source in sources),
+        silent_models=[silence for view in judged for silence in view.silences],
+        set_aside=[each.name for each in partitions if each.fault],
+        stuck=[each.name for each in partitions if each.lag and (each.sign is None or now_ms - each.sign > within_ms)],
+    )
+    if facts.lag is None:
+        return facts
+    state, line = _state(facts, facts.lag, now_ms, waits=told)
+    return replace(facts, state=state, summary=line)
 
 
-def _state(facts: dict[str, Any], now: int, *, waits: bool) -> tuple[State, str]:
+def _state(facts: "Verdict", lag: int, now: int, *, waits: bool) -> "tuple[State, str]":
     from driftline.cli.terminal import age
 
-    lag, sign = facts["lag"], facts["last_sign"]
-    if lag is None:
-        return (
-            "unknown",
-            "unknown: Kafka does not say where the partitions end; what follows comes from the stored state",
-        )
+    sign = facts.last_sign
     waiting = f"{lag:,} records wait" if lag else "nothing waits"
-    if sign is None and not facts["alive"]:
+    ago = "" if sign is None else age(now - sign)
+    if sign is None and not facts.alive:
         return "stopped", f"stopped: no worker has run for this group yet; {waiting}"
-    if not facts["alive"]:
-        bound = age(facts["commits_within_ms"])
+    if not facts.alive:
         return (
             "stopped",
-            f"stopped: no worker is alive. The last commit was {age(now - sign)} ago, and a live worker commits "
-            f"at least every {bound}; {waiting}",
+            f"stopped: no worker is alive. The last commit was {ago} ago, and a live worker commits at least every "
+            f"{age(facts.commits_within_ms)}; {waiting}",
         )
     if lag and waits:
         return "lagging", f"lagging: {waiting}, and workers pause (see below)"
-    if facts["stuck"]:
-        return "lagging", f"lagging: {waiting}, and {_some(facts['stuck'])} did not commit for long; other tasks do"
+    if facts.stuck:
+        return "lagging", f"lagging: {waiting}, and {_some(facts.stuck)} did not commit for long; other tasks do"
     if lag > MANY:
-        return "lagging", f"lagging: {waiting}; workers commit, the last time {age(now - sign)} ago"
-    if facts["silent_models"]:
-        names = _some([silence.get("model", "?") for silence in facts["silent_models"]])
+        return "lagging", f"lagging: {waiting}; workers commit, the last time {ago} ago"
+    if facts.silent_models:
+        names = _some([silence.model for silence in facts.silent_models])
         return "silent", f"silent: workers are alive, and no events of {names} come"
-    if facts["idle"]:
+    if facts.idle:
         return "silent", "silent: workers are alive and have read every partition to its end, and nothing comes"
-    return "working", f"working: the last commit was {age(now - sign)} ago; {waiting}" if sign else "working"
+    return "working", f"working: the last commit was {ago} ago; {waiting}" if sign else "working"
 
 
 def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
-def _sign(partition: dict[str, Any]) -> int | None:
-    """Return when a worker last showed that it works on a task, in epoch milliseconds."""
-    return max(partition["claimed_at"] or 0, partition["committed_at"] or 0) or None
-
-
-def _behind(found: dict[str, Any]) -> int | None:
-    """Return the longest time since a task's last commit; None where a task never had a worker."""
-    signs = [_sign(each) for each in found["partitions"]]
-    return None if None in signs or not signs else max(found["at"] - (sign or 0) for sign in signs)
-
-
-def far_off(found: dict[str, Any]) -> list[str]:
+def far_off(partitions: "Sequence[PartitionStatus]") -> list[str]:
     """Say where event time is years from the clock: one line for those behind, one for those ahead."""
     lines = []
     for side, hint in (
@@ -113,9 +110,9 @@ def far_off(found: dict[str, Any]) -> list[str]:
     ):
         sign = 1 if side == "behind" else -1
         off = [
-            (sign * each["event_time_lag_ms"], f"{each['stage']} {each['partition']}")
-            for each in found["partitions"]
-            if each["event_time_lag_ms"] is not None and sign * each["event_time_lag_ms"] > FAR_MS
+            (sign * each.event_time_lag_ms, each.name)
+            for each in partitions
+            if each.event_time_lag_ms is not None and sign * each.event_time_lag_ms > FAR_MS
         ]
         if off:
             days = max(off)[0] // DAY_MS
@@ -145,24 +142,24 @@ class Condition:
                 raise InputError(f"--fail-if {text}: {error}") from None
         raise InputError(f"--fail-if {text}: is not a condition; {FORMS}")
 
-    def holds(self, verdict: dict[str, Any]) -> str:
+    def holds(self, verdict: "Verdict") -> str:
         """Return how it holds, for people; "" where it does not."""
         from driftline.cli.terminal import age
 
         match self.name:
             case "lag":
-                lag = verdict["lag"]
+                lag = verdict.lag or 0
                 return f"lag>{self.limit}: {lag:,} records wait" if lag > self.limit else ""
             case "behind":
-                behind = verdict["behind_ms"]
+                behind = verdict.behind_ms
                 if behind is not None and behind <= self.limit:
                     return ""
                 since = "has no commit yet" if behind is None else f"did not commit for {age(behind)}"
                 return f"behind>{format_duration(self.limit)}: a task {since}"
             case "stopped":
-                return "" if verdict["alive"] else verdict["summary"]
+                return "" if verdict.alive else verdict.summary
             case "silent":
-                models = [silence["summary"] for silence in verdict["silent_models"]]
-                return f"silent: {'; '.join(models) or 'nothing comes'}" if models or verdict["idle"] else ""
+                models = [silence.summary for silence in verdict.silent_models]
+                return f"silent: {'; '.join(models) or 'nothing comes'}" if models or verdict.idle else ""
             case _:
-                return f"set aside: {_some(verdict['set_aside'])}" if verdict["set_aside"] else ""
+                return f"set aside: {_some(verdict.set_aside)}" if verdict.set_aside else ""
