@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from driftline.config import document
 from driftline.config.environment import CONFIG_VARIABLE, from_environment, merged
 from driftline.config.faults import fault_lines
+from driftline.config.performance import PerformanceSettings
 from driftline.config.settings import ALL_MODELS, Settings
 from driftline.errors import ConfigError
 
@@ -146,4 +147,14 @@ def _pane_faults(loaded: Loaded) -> list[str]:
             )
             where = loaded.origin(path)
             faults.append(f"models.{name}.{key}: {error}{where and f' ({where})'}")
+            continue
+        try:
+            _ = model.performance_ms
+        except ValueError as error:
+            faults.append(f"models.{name}.performance.window: {error}")
+        own = loaded.settings.models.get(name)
+        if own is not None and own.performance != PerformanceSettings() and model.awaits_labels is None:
+            faults.append(
+                f"models.{name}.performance: no labels are awaited; write awaits_labels, such as 30d, or take it out"
+            )
     return faults

@@ -22,6 +22,7 @@ from driftline.config.durations import PATTERN, Duration, PositiveDuration, form
 from driftline.config.names import nearest
 from driftline.config.notations import FalseAlarmRate, FalseAlarmRateText, LearnSettings, WindowSettings
 from driftline.config.panes import pane_length
+from driftline.config.performance import PerformanceSettings, window_length
 
 SEASONS = {"day": 86_400_000, "week": 7 * 86_400_000}
 """Length in milliseconds."""
@@ -188,6 +189,11 @@ class ModelSettings(BaseModel):
     label_sample: Percent = Field(
         default=1.0, description="Share of the predictions that wait for labels, chosen by their ids, such as 10%."
     )
+    performance: PerformanceSettings = Field(
+        default=PerformanceSettings(),
+        description="Over which windows performance is measured, and which service levels to keep, such as "
+        '{auroc: ">= 0.80"}. Needs awaits_labels.',
+    )
     min_effect: float = Field(default=0.02, ge=0, le=1, description="Changes smaller than this open no incident.")
     min_volume_change: float = Field(
         default=0.25,
@@ -222,6 +228,12 @@ class ModelSettings(BaseModel):
     def pane_ms(self) -> int:
         """Length of a pane in milliseconds. Raises ValueError if no length suits the windows (refused when loading)."""
         return pane_length(self.windows, self.pane)
+
+    @property
+    def performance_ms(self) -> int:
+        """Length of the windows over which performance is measured. Raises ValueError (refused when loading)."""
+        longest = max(window.size for window in self.windows)
+        return window_length(self.performance.window, longest, self.pane_ms, self.awaits_labels or 1)
 
     @property
     def season_ms(self) -> int:

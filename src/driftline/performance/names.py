@@ -1,4 +1,4 @@
-"""Names of metrics, and which way each is better."""
+"""Names of metrics, which way each is better, and how many windows are followed."""
 
 from typing import Final
 
@@ -6,6 +6,8 @@ LOSSES: Final = frozenset({"mae", "rmse", "mape", "log_loss", "brier", "calibrat
 """Metrics of which less is better; they have no value below 0."""
 SIGNED: Final = frozenset({"bias", "value", "r2"})
 """Metrics that may be below 0. All others lie between 0 and 1."""
+MAX_WINDOWS: Final = 64
+"""Windows of predictions whose labels are followed."""
 NAMES: Final = {
     "auroc": "AUROC", "auroc_macro": "AUROC (mean over classes)", "f1": "F1", "f1_macro": "F1 (mean over classes)",
     "mae": "MAE", "rmse": "RMSE", "mape": "MAPE", "r2": "R²", "brier": "Brier's score", "value": "value per prediction",

@@ -18,7 +18,7 @@ from driftline.labels.book import Rule
 from driftline.runtime.plugins import detector
 from driftline.runtime.stage_names import topic_numbers
 from driftline.tasks.labelling import LabelSettings
-from driftline.tasks.model_rules import JudgeSettings, LearnRule, ModelRules
+from driftline.tasks.model_rules import JudgeSettings, LearnRule, ModelRules, PerformanceRules
 from driftline.tasks.summarise import STREAM, SummariseSettings
 
 
@@ -162,7 +162,7 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
     return ModelRules(
         windows=tuple((window.size, window.hop) for window in own.windows),
         pane_ms=own.pane_ms,
-        budget=AlarmBudget(own.false_alarms.count, own.false_alarms.period_ms),
+        budget=AlarmBudget(own.false_alarms.count, own.false_alarms.period_ms, own.awaits_labels is not None),
         learn=learn_rule(own.reference),
         min_effect=own.min_effect,
         min_volume_change=own.min_volume_change,
@@ -179,6 +179,14 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
             for signal, limits in own.thresholds.items()
         },
         group=settings.group,
+        performance=None
+        if own.awaits_labels is None
+        else PerformanceRules(
+            window_ms=own.performance_ms,
+            awaited_ms=own.awaits_labels,
+            levels=own.performance.levels,
+            costs=own.performance.worth,
+        ),
     )
 
 

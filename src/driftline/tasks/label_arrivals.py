@@ -14,8 +14,8 @@ from driftline.events import rfc3339
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Level
 from driftline.incidents.words import percent, sentence, span
+from driftline.performance.names import MAX_WINDOWS
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.outcome_books import MAX_BOOKS
 from driftline.tasks.prepared_reference import rounded
 
 MIN_WINDOWS: Final = 8
@@ -75,7 +75,7 @@ class LabelArrivals(msgspec.Struct):
             changed: list[Incident] = []
         else:
             changed = self._judge(model, rules, [start for start in counted if start <= window], window + size)
-        kept = sorted(start for start in self.cohorts if start + size + awaited > window)[-MAX_BOOKS:]
+        kept = sorted(start for start in self.cohorts if start + size + awaited > window)[-MAX_WINDOWS:]
         if self.usual:
             self.cohorts = {start: self.cohorts[start] for start in kept}
         return changed
@@ -87,7 +87,7 @@ class LabelArrivals(msgspec.Struct):
         for start in counted:
             ages, predictions = self.cohorts[start].by_age, self.cohorts[start].predictions
             last = max([last, *(age for age in range(len(ages)) if ages[age] - ([0, *ages][age]) > predictions / 100)])
-        wanted = min(awaited, AGES * (last + 1) * size, MAX_BOOKS * size)
+        wanted = min(awaited, AGES * (last + 1) * size, MAX_WINDOWS * size)
         if len(counted) < MIN_WINDOWS or end - self.first < wanted or not self.newest:
             return
         shares = [[came / self.cohorts[start].predictions for came in self.cohorts[start].by_age] for start in counted]

@@ -13,11 +13,10 @@ from typing import Final
 import msgspec
 
 from driftline.codec import Mark, Time
+from driftline.performance.names import MAX_WINDOWS
 from driftline.performance.outcomes import arrived, labelled, waiting
 from driftline.performance.tally import Tally, empty, merged, unpacked
 
-MAX_BOOKS: Final = 64
-"""Windows of predictions whose labels are followed."""
 PARTS: Final = 8
 """Slices that are kept apart before they are added up."""
 
@@ -104,7 +103,7 @@ class Books:
 
     def let_go(self, time: int) -> None:
         """Let go of books for which no label is awaited any more, and of the oldest where there are too many."""
-        kept = sorted(book for book in self.books if book + self._size + self._awaited > time)[-MAX_BOOKS:]
+        kept = sorted(book for book in self.books if book + self._size + self._awaited > time)[-MAX_WINDOWS:]
         gone = self.books.keys() - set(kept)
         for book in gone:
             del self.books[book]

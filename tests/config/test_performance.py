@@ -1,0 +1,76 @@
+"""Settings of performance: service levels, costs, and windows that suit the labels."""
+
+from pathlib import Path
+
+import pytest
+
+from driftline.config import load
+from driftline.config.performance import PerformanceSettings, window_length
+from driftline.errors import ConfigError
+from driftline.runtime.task_settings import judge_settings
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+
+
+def _written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "driftline.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_what_is_written_is_what_judge_knows(tmp_path: Path) -> None:
+    text = """
+models:
+  churn:
+    awaits_labels: 30d
+    performance: {window: 1d, auroc: ">= 0.80", log_loss: "<=.5", costs: {"yes : no": -100}}
+  other: {}
+"""
+    settings = judge_settings(load(_written(tmp_path, text)))
+    rules = settings.rules("churn")
+    assert rules.performance is not None
+    assert (rules.performance.window_ms, rules.performance.awaited_ms) == (DAY, 30 * DAY)
+    assert rules.performance.levels == {"auroc": (">=", 0.8), "log_loss": ("<=", 0.5)}
+    assert rules.performance.costs == {("yes", "no"): -100.0}
+    assert rules.budget.with_labels
+    assert settings.rules("other").performance is None
+    assert not settings.rules("other").budget.with_labels
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('{auroc: "> 0.8"}', "is not a service level"),
+        ('{auroc: "<= 0.8"}', 'write ">= 0.8"'),
+        ('{mae: ">= 3"}', 'write "<= 3"'),
+        ('{aurok: ">= 0.8"}', "did you mean auroc?"),
+        ('{costs: {"yes": -1}}', "is not of the form TRUE:PREDICTED"),
+        ("{window: 90s}", "is no multiple of the pane, 1m; write 2m"),
+        ("{window: 1h}", "at most 64 can be followed; write"),
+    ],
+)
+def test_what_does_not_suit_is_said(tmp_path: Path, written: str, said: str) -> None:
+    text = f"models: {{churn: {{awaits_labels: 30d, performance: {written}}}}}"
+    with pytest.raises(ConfigError) as error:
+        load(_written(tmp_path, text))
+    assert said in str(error.value)
+    assert "models.churn.performance" in str(error.value)
+
+
+def test_without_labels_there_is_nothing_to_measure(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no labels are awaited; write awaits_labels"):
+        load(_written(tmp_path, 'models: {churn: {performance: {auroc: ">= 0.8"}}}'))
+
+
+@pytest.mark.parametrize(
+    ("longest", "awaited", "length"),
+    [(HOUR, HOUR, HOUR), (HOUR, 30 * DAY, DAY), (7 * DAY, DAY, 7 * DAY), (HOUR, 31 * HOUR, 2 * HOUR)],
+)
+def test_usual_windows_suit_how_long_labels_take(longest: int, awaited: int, length: int) -> None:
+    assert window_length(None, longest, 60_000, awaited) == length
+
+
+def test_settings_are_shown_as_they_are_written() -> None:
+    settings = PerformanceSettings.model_validate({"auroc": ">= .80", "window": "1d"})
+    assert settings.model_dump(mode="json", exclude_unset=True) == {"auroc": ">= 0.8", "window": "1d"}
