@@ -43,6 +43,13 @@ def test_incidents_are_acknowledged_and_silenced_in_the_topic(driftline: Driftli
     wrong = driftline("alerts", "silence", "churn", **on_kafka)
     silenced = driftline("alerts", "silence", "model=churn", "--for", "2h", "--by", "ada", **on_kafka)
     shown = driftline("alerts", **on_kafka)
+    owned = {**on_kafka, "DRIFTLINE_ROUTER": '{"labels": {"churn": {"team": "growth"}, "*": {"team": "ml"}}}'}
+    theirs = driftline("alerts", "silence", "team=ml", **owned)
+    ours = driftline("alerts", "silence", "team=growth", "--for", "9h", "--by", "ada", **owned)
+    longer = driftline("alerts", **owned)
+    unowned = driftline("alerts", **on_kafka)
+    for each in (theirs, ours):
+        driftline("alerts", "unsilence", each.out.split()[1], **on_kafka)
     held = driftline("alerts", "silences", "--json", **on_kafka)
     (silence,) = held.json[0]
     lifted = driftline("alerts", "unsilence", silence["id"][:8], **on_kafka)
@@ -57,7 +64,11 @@ def test_incidents_are_acknowledged_and_silenced_in_the_topic(driftline: Driftli
     assert "1 incidents that fire now match" in silenced.out
     words = " ".join(shown.out.split())
     assert "acknowledged by ada" in words
-    assert "silenced" in words
+    assert "silenced for 2h" in words
+    assert "0 incidents that fire now match" in theirs.out
+    assert "1 incidents that fire now match" in ours.out
+    assert "silenced for 9h" in " ".join(longer.out.split()), "whoever looks after a model is no part of the alert"
+    assert "silenced for 2h" in " ".join(unowned.out.split())
     assert "left out" not in shown.err
     assert (silence["matchers"], silence["by"]) == (['model="churn"'], "ada")
     assert lifted.out.endswith("has ended\n")

@@ -163,7 +163,7 @@ def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool, said:
         since = age((now if alert.firing else alert.changed) - alert.opened)
         table.add_row(
             alert.data.incident[: responding.ID_SHOWN],
-            Text.assemble(_state(alert), responding.remark(alert, said, silences, now)),
+            Text.assemble(_state(alert), responding.remark(alert, said, silences, now, settings)),
             alert.data.model,
             alert.data.version,
             alert.data.segment,

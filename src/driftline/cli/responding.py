@@ -17,7 +17,7 @@ from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert
 from driftline.incidents.cloud_events import CONTENT_TYPE
 from driftline.incidents.incident import digest
-from driftline.incidents.matching import Matcher, all_match, labels_of
+from driftline.incidents.matching import Matcher, all_match, configured, labels_of
 from driftline.incidents.responses import Acknowledgement, Responses, Silence, response_of
 from driftline.incidents.standing import Incidents
 from driftline.log.api import Log, Outgoing
@@ -60,8 +60,8 @@ def silence(
 ) -> None:
     """Tell nobody of alerts that match, for a while. They go on being found; what still fires then is told then.
 
-    A matcher is a label (model, version, segment, kind, severity, level, incident, or a tag), an operator (=, !=, =~ or
-    !~) and a value.
+    A matcher is a label (model, version, segment, kind, severity, level, incident, a tag, or one of router.labels), an
+    operator (=, !=, =~ or !~) and a value.
 
     \b
     $ driftline alerts silence 'model="churn"' 'kind=~".*drift"' --for 3h --why "backfill"
@@ -75,7 +75,7 @@ def silence(
     log, now, who = open_kafka(settings), _now(), by or getpass.getuser()
     word = Silence(digest(settings.group, who, str(now), *parsed), parsed, who, why, now, now + length_ms)
     _say(log, settings, word)
-    firing = [each for each in standing_in(log, settings).alerts() if _matches(each, word)]
+    firing = [each for each in standing_in(log, settings).alerts() if _matches(each, word, settings)]
     out().print(
         f"silence {word.id[:ID_SHOWN]} until {rfc3339(word.until)}; {len(firing)} incidents that fire now match"
     )
@@ -148,18 +148,19 @@ def show(incident: Incident, config: ConfigOption = None, json: JsonOption = Fal
     out().print(table)
 
 
-def remark(alert: Alert, said: Responses, silences: Sequence[Silence], now: int) -> str:
+def remark(alert: Alert, said: Responses, silences: Sequence[Silence], now: int, settings: Settings) -> str:
     """Return what is to be added to the state of an incident: who looks after it, how long it is silenced."""
     word = said.acknowledged.get(alert.data.incident)
-    held = max((each.until for each in silences if _matches(alert, each)), default=None)
+    held = max((each.until for each in silences if _matches(alert, each, settings)), default=None)
     parts = [] if word is None else [f"acknowledged by {word.by}"]
     if held is not None and alert.firing:
         parts.append(f"silenced for {format_duration(-(-(held - now) // 60_000) * 60_000)}")
     return "".join(f", {part}" for part in parts)
 
 
-def _matches(alert: Alert, silence: Silence) -> bool:
-    return all_match(map(Matcher.parse, silence.matchers), labels_of(alert, {}))
+def _matches(alert: Alert, silence: Silence, settings: Settings) -> bool:
+    labels = labels_of(alert, configured(settings.router.labels, alert.data.model))
+    return all_match(map(Matcher.parse, silence.matchers), labels)
 
 
 def _named(standing: Incidents, incident: str, *, resolved: bool = False) -> Alert:

@@ -68,6 +68,15 @@ def all_match(matchers: Iterable[Matcher], labels: Labels) -> bool:
     return all(matcher.matches(labels) for matcher in matchers)
 
 
+def configured(labels: Mapping[str, Labels], model: str) -> Labels:
+    """Return the labels that are configured for a model; `*` is for all others.
+
+    >>> configured({"churn": {"team": "growth"}, "*": {"team": "ml"}}, "fraud")
+    {'team': 'ml'}
+    """
+    return labels.get(model, labels.get("*", {}))
+
+
 def labels_of(alert: Alert, owned: Labels) -> dict[str, str]:
     """Return the labels of an alert: what it says of itself, its segment's tag, and those of its model (`owned`).
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from driftline.incidents.matching import Labels, Matcher, all_match
+from driftline.incidents.matching import Labels, Matcher, all_match, configured
 from driftline.router.patience import Limit
 
 
@@ -107,7 +107,7 @@ class Routing:
 
     def owned(self, model: str) -> Mapping[str, str]:
         """Return the labels that are configured for a model."""
-        return self.labels.get(model, self.labels.get("*", {}))
+        return configured(self.labels, model)
 
     def holding_back(self, firing: Collection[Labels]) -> Callable[[Labels], bool]:
         """Return what tells of an alert whether one of those that fire keeps it back."""
