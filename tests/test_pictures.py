@@ -15,8 +15,9 @@ from driftline.log.api import Outgoing
 from driftline.log.memory import MemoryLog
 from driftline.log.reading import read_whole
 from driftline.pictures import MAX_SIGNALS, picture
-from driftline.runtime.showing import last_window, last_windows
-from driftline.runtime.views import subjects
+from driftline.pipeline.monitoring import monitoring
+from driftline.pipeline.showing import last_window, last_windows
+from driftline.pipeline.views import subjects
 from driftline.runtime.worker import Worker
 from driftline.state import MemoryStore
 from driftline.tasks.shown import Shown
@@ -89,7 +90,7 @@ def test_what_workers_store_is_what_is_drawn() -> None:
         time = 1_790_000_000_000 + number * 9_000
         event = f'{{"event_id":"{number}","event_time":{time},"model":"m","features":{{"x":{x}}}}}'
         producer.produce(Outgoing(SETTINGS.topics.main, None, event.encode(), partition=0))
-    Worker(SETTINGS, log, store, owner="a", until_caught_up=True).run()
+    Worker(SETTINGS, log, store, monitoring(SETTINGS), owner="a", until_caught_up=True).run()
 
     (whole,) = last_windows(store, SETTINGS.group, subjects(store, SETTINGS.group))
     found = last_window(store, SETTINGS.group, Subject("m", "", ""))

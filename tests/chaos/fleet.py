@@ -13,8 +13,8 @@ from typing import Any
 from driftline.config import Settings
 from driftline.demo.dataset import COLUMNS, CarLoans
 from driftline.evidence.profile import encode_profile
-from driftline.runtime.local import build_references
-from driftline.runtime.stage_names import JUDGE, SUMMARISE
+from driftline.offline.backtest import build_references
+from driftline.pipeline.stage_names import JUDGE, SUMMARISE
 from driftline.tables import ColumnMapping, open_table
 from tests.chaos.publishing import MODELS
 from tests.chaos.servers import Servers

@@ -23,7 +23,7 @@ from confluent_kafka import Producer
 from driftline.config import Settings
 from driftline.log.kafka import KafkaLog
 from driftline.log.kafka_settings import CONSUMER_PREFERRED
-from driftline.runtime.stage_names import SUMMARISE
+from driftline.pipeline.stage_names import SUMMARISE
 from driftline.sandbox import KafkaServer, RedisServer
 from driftline.state.api import TaskInfo
 from driftline.state.redis import RedisStore

@@ -9,8 +9,8 @@ from driftline.columns.times import LATEST
 from driftline.config import Settings
 from driftline.log.api import Headers, Log, Outgoing, Record, TopicPartition
 from driftline.panes.records import PaneRecord, decode_record
-from driftline.runtime.stage_names import SUMMARISE
-from driftline.runtime.stages import pipeline
+from driftline.pipeline.monitoring import stage_kinds
+from driftline.pipeline.stage_names import SUMMARISE
 from driftline.state.api import Store, TaskId
 
 AT_ONCE = 5_000
@@ -67,7 +67,7 @@ def undisturbed(log: Log, settings: Settings) -> Found:
     """Run both stages over the records of the predictions topic, a partition after the other, with no log or store."""
     found = Found()
     counts = log.partition_counts([settings.topics.main, settings.topics.panes])
-    summarise, judge = pipeline(settings, counts)
+    summarise, judge = stage_kinds(settings, counts)
     held: dict[TopicPartition, list[tuple[int, int, Record]]] = {}
     for source, offset, stamp, record in read(log, settings.topics.main):
         held.setdefault(source, []).append((offset, stamp, record))

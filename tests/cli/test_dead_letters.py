@@ -1,3 +1,6 @@
+import time
+from collections.abc import Callable
+
 import pytest
 from confluent_kafka import Producer
 
@@ -40,16 +43,16 @@ def test_dead_letters_are_listed_with_their_origin_and_reason(driftline: Driftli
     assert "2 not-json, 1 not-utf8" in text.err
 
 
-def test_the_newest_of_all_partitions_are_listed_first(driftline: Driftline, on_kafka: dict[str, str]) -> None:
-    driftline("topics", "create", "--partitions", 3, **on_kafka)
-    topic, producer = (
-        on_kafka["DRIFTLINE_TOPICS__DEAD_LETTERS"],
-        Producer({"bootstrap.servers": on_kafka["DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS"]}),
-    )
-    partitions = len(producer.list_topics(topic, 20).topics[topic].partitions)
-    for number in range(8):  # one by one, for the broker says when each came
-        producer.produce(topic, value=b"%d" % number, partition=number * 7 % partitions)
-        assert producer.flush(20) == 0
+def test_the_newest_of_all_partitions_are_listed_first(
+    driftline: Driftline, on_kafka: dict[str, str], make_topics: Callable[..., str]
+) -> None:
+    topic = make_topics("dead_letters", partitions=3, settings={"message.timestamp.type": "CreateTime"})
+    assert topic == on_kafka["DRIFTLINE_TOPICS__DEAD_LETTERS"]
+    producer = Producer({"bootstrap.servers": on_kafka["DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS"]})
+    began = int(time.time() * 1000)
+    for number in range(8):
+        producer.produce(topic, value=b"%d" % number, partition=number * 7 % 3, timestamp=began + number)
+    assert producer.flush(20) == 0
 
     done = driftline("dead-letters", "list", "--limit", 4, "--json", **on_kafka)
 

@@ -19,6 +19,7 @@ from driftline.config import Settings
 from driftline.errors import InputError, LogUnavailable
 from driftline.log.api import Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog
+from driftline.pipeline.monitoring import monitoring
 from driftline.runtime.worker import Worker
 from driftline.sandbox.process import free_port
 from driftline.state import MemoryStore, Word
@@ -51,7 +52,7 @@ def publish(log: MemoryLog, numbers: range, every_ms: int = 10_000) -> None:
 
 def work(log: MemoryLog, store: MemoryStore) -> None:
     names = count()
-    Worker(SETTINGS, log, store, owner=f"w{next(names)}", until_caught_up=True).run()
+    Worker(SETTINGS, log, store, monitoring(SETTINGS), owner=f"w{next(names)}", until_caught_up=True).run()
 
 
 def test_the_published_schema_is_current() -> None:

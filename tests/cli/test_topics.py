@@ -14,7 +14,7 @@ from driftline.log.api import APPEND_TIME, COPIES, CREATE_TIME, IN_SYNC, STAMPED
 from driftline.log.embedded import PARTITIONS, EmbeddedLog
 from driftline.log.kafka import KafkaLog
 from driftline.log.memory import MemoryLog
-from driftline.runtime.topics import creation_settings, mends, topic_faults, topic_warnings
+from driftline.pipeline.topics import creation_settings, mends, topic_faults, topic_warnings
 from driftline.sandbox import Kafka
 from tests.cli.conftest import Driftline
 

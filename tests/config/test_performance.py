@@ -7,7 +7,7 @@ import pytest
 from driftline.config import load
 from driftline.config.performance import PerformanceSettings, window_length
 from driftline.errors import ConfigError
-from driftline.runtime.task_settings import judge_settings
+from driftline.pipeline.task_settings import judge_settings
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -5,7 +5,7 @@ import msgspec
 from driftline.demo.live import IDLE_MS, MODEL, PANE_MS, PAUSE_MS, SETTINGS, Event, LiveFeed, Plan
 from driftline.log.memory import MemoryLog
 from driftline.panes.records import PaneRecord, decode_record
-from driftline.runtime.views import views
+from driftline.pipeline.views import views
 from driftline.state.memory import MemoryStore
 from driftline.tasks.views import JudgeView, SummariseView
 from tests.runtime.streams import Bench, Manual, settings

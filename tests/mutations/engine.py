@@ -8,11 +8,12 @@ from driftline.incidents.watchdog import Watchdog
 from driftline.log import kafka_settings
 from driftline.log.kafka_consumer import KafkaConsumer
 from driftline.log.kafka_reader import KafkaReader
-from driftline.runtime import inputs, outbox, skipping, stages, topics
+from driftline.pipeline import headers, skipping, stages, topics
+from driftline.pipeline.stages import JudgeStage, SummariseStage
+from driftline.runtime import inputs
 from driftline.runtime.checkpoint import Checkpointer, Owned
 from driftline.runtime.owning import OwnedTasks
 from driftline.runtime.pausing import Pausing
-from driftline.runtime.stages import JudgeStage, SummariseStage
 from driftline.runtime.worker import Worker
 from driftline.state import commits, memory
 from driftline.state.connections import Clustered, OneServer, SentinelMaster
@@ -28,7 +29,7 @@ KAFKA = "tests/log/test_kafka.py"
 LOST_OFFSETS = "tests/runtime/test_lost_offsets.py"
 PAUSING = "tests/runtime/test_pausing.py"
 RESTING = f"{PAUSING}::test_a_resting_worker_goes_on_once_all_answer_and_not_before"
-SKIPPING = "tests/runtime/test_skipping.py"
+SKIPPING = "tests/pipeline/test_skipping.py"
 WORKER = "tests/runtime/test_worker.py"
 STORES = "tests/state/test_conformance.py"
 PERMISSIONS = "tests/state/test_permissions.py"
@@ -297,7 +298,7 @@ MUTATIONS = (
         stages.panes_partition,
         "crc32(model.encode())",
         "sum(model.encode())",
-        ("tests/runtime/test_stages.py",),
+        ("tests/pipeline/test_stages.py",),
     ),
     Mutation(
         "records of a partition that was taken away in the same call are handed out",
@@ -398,7 +399,7 @@ MUTATIONS = (
     # told to people and programs
     Mutation(
         "a dead letter loses the headers of its record",
-        outbox.dead_letter,
+        headers.dead_letter,
         "*record.headers",
         "*()",
         (f"{WORKER}::test_a_dead_letter_keeps_the_headers_of_its_record",),
@@ -458,7 +459,7 @@ MUTATIONS = (
         JudgeStage.process,
         "group in (None, self._topics.group)",
         "True",
-        ("tests/runtime/test_groups.py::test_what_is_of_another_group_is_counted_told_and_left_alone",),
+        ("tests/pipeline/test_groups.py::test_what_is_of_another_group_is_counted_told_and_left_alone",),
     ),
     Mutation(
         "two groups give the same key to incidents of the same kind",
@@ -480,7 +481,7 @@ MUTATIONS = (
         JudgeStage.output,
         "len(alerts)",
         "len(alerts + alive)",
-        ("tests/runtime/test_watchdog.py::test_alerts_that_are_counted_are_without_it",),
+        ("tests/pipeline/test_watchdog.py::test_alerts_that_are_counted_are_without_it",),
     ),
     # what topics are created with
     Mutation(
@@ -488,7 +489,7 @@ MUTATIONS = (
         topics.mends,
         "own.get(STAMPED_BY, APPEND_TIME) != APPEND_TIME",
         "False",
-        ("tests/runtime/test_startup.py", "tests/cli/test_topics.py"),
+        ("tests/pipeline/test_startup.py", "tests/cli/test_topics.py"),
     ),
     # stored state
     Mutation(

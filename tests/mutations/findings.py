@@ -316,7 +316,7 @@ MUTATIONS = (
         VolumeJudge._open_incident,
         "Basis.GUARANTEED if volume.independent else Basis.NOT_GUARANTEED",
         "Basis.GUARANTEED",
-        ("tests/runtime/test_calibration.py::test_an_alert_about_the_number_of_events_says_so_too",),
+        ("tests/offline/test_calibration.py::test_an_alert_about_the_number_of_events_says_so_too",),
     ),
     Mutation(
         "a segment takes as much of the budget as all events",

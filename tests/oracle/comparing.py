@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from driftline.config import Settings
 from driftline.panes.records import GROUP_STEP, PaneRecord
-from driftline.runtime.task_settings import judge_settings, summarise_settings
+from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.sketches.group import ROLES
 from driftline.tasks.summarise import SummariseSettings
 from tests.oracle import judge

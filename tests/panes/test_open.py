@@ -8,7 +8,7 @@ import pytest
 from driftline.config import Settings
 from driftline.panes import open as open_module
 from driftline.panes.waiting import CHUNKS
-from driftline.runtime.task_settings import summarise_settings
+from driftline.pipeline.task_settings import summarise_settings
 from driftline.tasks.summarise import Summarise
 
 DAY = 86_400_000

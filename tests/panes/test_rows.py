@@ -11,7 +11,7 @@ from driftline.config import Settings
 from driftline.errors import StateCorrupt
 from driftline.panes.records import PaneRecord
 from driftline.panes.stored_rows import VERSION
-from driftline.runtime.task_settings import summarise_settings
+from driftline.pipeline.task_settings import summarise_settings
 from driftline.tasks.summarise import Summarise
 from tests.fuzz.states import header_of, sealed
 

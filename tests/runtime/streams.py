@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from driftline.config import Settings
 from driftline.log.api import Outgoing, Record
 from driftline.log.memory import MemoryLog
+from driftline.pipeline.monitoring import monitoring
 from driftline.runtime.clock import Clock
 from driftline.runtime.worker import Worker
 from driftline.state.api import Store
@@ -80,6 +81,7 @@ class Bench:
             self.settings,
             self.log,
             self.store,
+            monitoring(self.settings),
             owner=owner,
             until_caught_up=bounded,
             clock=clock,

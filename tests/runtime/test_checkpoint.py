@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -12,9 +12,10 @@ from driftline.incidents.alerts import alert_id
 from driftline.log.api import Batch, Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog, MemoryProducer
 from driftline.observe.metrics import Sample
+from driftline.offline.backtest import backtest
 from driftline.panes.records import decode_record
-from driftline.runtime.local import backtest
-from driftline.runtime.stages import Output, StageKind
+from driftline.pipeline.monitoring import monitoring
+from driftline.runtime.stage import Output, StageKind
 from driftline.runtime.worker import Worker
 from driftline.state.api import Claim, CommitOutcome, TaskId, TaskInfo
 from driftline.state.memory import MemoryStore
@@ -253,8 +254,9 @@ def test_a_task_that_broke_off_in_the_middle_is_not_committed_as_it_is() -> None
     bench.log.create_topics({"numbers": 1}, {})
     bench.publish(STREAM[:20], "numbers")
     kind = StageKind("sum", ("numbers",), lambda partition: Sums(trips_at=10))
+    pipeline = replace(monitoring(config), kinds=lambda counts: [kind])
     with pytest.raises(RuntimeError, match="a bug of its own"):
-        Worker(config, bench.log, bench.store, owner="one", stages=[kind], poll_s=0.01).run()
+        Worker(config, bench.log, bench.store, pipeline, owner="one", poll_s=0.01).run()
     (info,) = bench.store.tasks(config.group)
     stored = bench.store.read(info.task, "total")
     assert int(stored.get("total", b"0")) == info.offsets.get("numbers", 0)

@@ -9,7 +9,7 @@ from driftline.log.api import Batch, Record, TopicPartition
 from driftline.log.memory_consumer import MemoryBatch
 from driftline.observe.metrics import Sample
 from driftline.runtime.checkpoint import Owned
-from driftline.runtime.stages import Output
+from driftline.runtime.stage import Output
 from driftline.state.api import Claim, TaskId
 
 SOURCE = TopicPartition("t", 0)

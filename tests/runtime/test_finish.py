@@ -4,6 +4,7 @@ from driftline.config import Settings
 from driftline.log.api import Outgoing
 from driftline.log.memory import MemoryLog
 from driftline.observe.metrics import INCIDENTS, LAG, METRICS, RECORDS, TASKS, WATERMARK, Sample
+from driftline.pipeline.monitoring import monitoring
 from driftline.runtime.worker import MAX_RECORDS, Worker
 from driftline.state import MemoryStore
 
@@ -24,7 +25,9 @@ def test_what_came_after_the_last_end_was_seen_is_read_before_the_last_panes_are
     log, store = MemoryLog(), MemoryStore()
     log.create_topics({topic: 1 for _, topic in SETTINGS.topics.named()}, {})
     observed: list[list[Sample]] = []
-    worker = Worker(SETTINGS, log, store, owner="a", observe=lambda samples: observed.append(list(samples)))
+    worker = Worker(
+        SETTINGS, log, store, monitoring(SETTINGS), owner="a", observe=lambda samples: observed.append(list(samples))
+    )
     publish(log, range(100))
     while worker.progress.records < 100:
         worker.step()
@@ -52,6 +55,7 @@ def test_the_metrics_of_a_worker_are_those_of_the_table() -> None:
         SETTINGS,
         log,
         store,
+        monitoring(SETTINGS),
         owner="a",
         until_caught_up=True,
         observe=lambda samples: observed.append(list(samples)),

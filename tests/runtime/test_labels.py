@@ -9,8 +9,8 @@ import pytest
 from driftline.config import Settings
 from driftline.errors import TopicError
 from driftline.log.memory import MemoryLog
-from driftline.runtime.stage_names import SUMMARISE
-from driftline.runtime.startup import check_topics
+from driftline.pipeline.stage_names import SUMMARISE
+from driftline.pipeline.startup import check_topics
 from driftline.state.api import TaskId
 from tests.runtime.streams import MINUTE, PARTITIONS, START, Bench, Manual, events, settings
 

@@ -12,9 +12,10 @@ from driftline.cli.status import collect
 from driftline.cli.status_document import PartitionStatus
 from driftline.log.api import Outgoing
 from driftline.log.kafka import KafkaLog
+from driftline.pipeline.monitoring import monitoring
+from driftline.pipeline.skipping import carry_out, plan_skip
 from driftline.runtime.clock import Clock
 from driftline.runtime.owning import ASIDE_S
-from driftline.runtime.skipping import carry_out, plan_skip
 from driftline.runtime.worker import Worker
 from driftline.sandbox.find import Kafka
 from driftline.state.api import TaskId
@@ -41,7 +42,7 @@ class Fleet:
     published: int = 0
 
     def __post_init__(self) -> None:
-        topics = {name: f"{self.name}.{name}" for name in ("predictions", "panes", "alerts", "dead_letters")}
+        topics = {name: f"{self.name}.{name}" for name in ("predictions", "labels", "panes", "alerts", "dead_letters")}
         self.settings = settings(idle_timeout="1000d", checkpoint="1s", group=self.name, topics=topics)
         self.topic = topics["predictions"]
         self.log = KafkaLog({"bootstrap.servers": self.kafka.bootstrap, "heartbeat.interval.ms": 200})
@@ -51,7 +52,9 @@ class Fleet:
     def start(self, *names: str) -> None:
         clock = Clock(now=lambda: time.monotonic() + self.ahead_s)
         for name in names:
-            self.workers[name] = Worker(self.settings, self.log, self.store, owner=name, clock=clock, poll_s=0.02)
+            self.workers[name] = Worker(
+                self.settings, self.log, self.store, monitoring(self.settings), owner=name, clock=clock, poll_s=0.02
+            )
 
     def stop(self, *names: str) -> None:
         for name in names:

@@ -7,7 +7,7 @@ import pytest
 from driftline.errors import TopicError
 from driftline.log.api import TopicPartition
 from driftline.runtime.members import Members
-from driftline.runtime.stages import StageKind
+from driftline.runtime.stage import StageKind
 from tests.runtime.streams import PARTITIONS, Bench, settings
 from tests.runtime.test_worker import STREAM, Counting
 

@@ -12,10 +12,11 @@ from driftline.incidents.alerts import alert_id
 from driftline.log.api import Consumer, Log, Outgoing, Producer, RebalanceListener, TopicPartition
 from driftline.log.memory import MemoryLog
 from driftline.observe.metrics import PAUSED, Sample
+from driftline.offline.backtest import backtest
 from driftline.panes.census import is_census
 from driftline.panes.records import PaneRecord, Watermark, decode_record
+from driftline.pipeline.monitoring import monitoring
 from driftline.runtime.checkpoint import Prepared
-from driftline.runtime.local import backtest
 from driftline.runtime.pausing import RETRY_S, TELL_S
 from driftline.runtime.worker import CHECKPOINT_S, Worker
 from driftline.state.api import Claim, Commit, CommitOutcome, Committed, TaskInfo
@@ -153,6 +154,7 @@ class Driven:
             self.bench.settings,
             log,
             self.store,
+            monitoring(self.bench.settings),
             owner=owner,
             until_caught_up=bounded,
             clock=self.manual.clock(),

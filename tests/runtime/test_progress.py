@@ -9,6 +9,7 @@ from driftline.log.api import Outgoing
 from driftline.log.memory import MemoryLog
 from driftline.observe.metrics import PANE_RECORDS, WATERMARK, WATERMARK_LAG, Metric, Sample
 from driftline.panes.records import PaneRecord, decode_record
+from driftline.pipeline.monitoring import monitoring
 from driftline.runtime.worker import Worker
 from driftline.state import MemoryStore
 from tests.runtime.streams import Manual
@@ -26,7 +27,16 @@ class Watched:
 
     def work(self) -> None:
         clock = self.manual.clock()
-        worker = Worker(SETTINGS, self.log, self.store, owner="a", clock=clock, poll_s=0.0, observe=self.observe)
+        worker = Worker(
+            SETTINGS,
+            self.log,
+            self.store,
+            monitoring(SETTINGS),
+            owner="a",
+            clock=clock,
+            poll_s=0.0,
+            observe=self.observe,
+        )
         for _ in range(20):
             worker.step()
             self.manual.time += 0.1

@@ -15,7 +15,7 @@ from driftline.cli.status_screen import as_text
 from driftline.codec import pack, unpack
 from driftline.errors import InputError, StateCorrupt
 from driftline.incidents.alerts import alert_id
-from driftline.runtime.local import backtest
+from driftline.offline.backtest import backtest
 from driftline.runtime.owning import ASIDE_S
 from driftline.runtime.worker import Worker
 from driftline.state.api import TaskId

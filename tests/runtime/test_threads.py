@@ -5,6 +5,7 @@ import pytest
 from driftline.config import Settings
 from driftline.errors import OffsetLost
 from driftline.log.memory import MemoryLog
+from driftline.pipeline.monitoring import monitoring
 from driftline.runtime.threads import WorkerThreads
 from driftline.runtime.worker import Worker
 from driftline.state import MemoryStore
@@ -27,7 +28,10 @@ def log() -> MemoryLog:
 
 def test_one_that_fails_stops_the_others_and_its_error_is_raised() -> None:
     shared, store = log(), MemoryStore()
-    workers = [Worker(SETTINGS, shared, store, owner="a"), Fails(SETTINGS, shared, store, owner="b")]
+    workers = [
+        Worker(SETTINGS, shared, store, monitoring(SETTINGS), owner="a"),
+        Fails(SETTINGS, shared, store, monitoring(SETTINGS), owner="b"),
+    ]
 
     with pytest.raises(OffsetLost, match="gone"), WorkerThreads(workers) as threads:
         pass
@@ -40,7 +44,7 @@ def test_an_error_in_the_block_stops_them_and_is_the_one_that_is_raised() -> Non
 
     with (
         pytest.raises(KeyError),
-        WorkerThreads([Worker(SETTINGS, shared, store, owner="a")]) as threads,
+        WorkerThreads([Worker(SETTINGS, shared, store, monitoring(SETTINGS), owner="a")]) as threads,
     ):
         raise KeyError
 
@@ -51,7 +55,7 @@ def test_an_error_in_the_block_stops_them_and_is_the_one_that_is_raised() -> Non
 def test_told_to_finish_they_work_off_what_is_there() -> None:
     shared, store = log(), MemoryStore()
 
-    with WorkerThreads([Worker(SETTINGS, shared, store, owner=name) for name in "ab"]) as threads:
+    with WorkerThreads([Worker(SETTINGS, shared, store, monitoring(SETTINGS), owner=name) for name in "ab"]) as threads:
         threads.finish()
 
     assert {info.task.stage for info in store.tasks(SETTINGS.group)} == {"summarise", "judge"}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Set
+from dataclasses import replace
 
 import pytest
 
@@ -10,9 +11,10 @@ from driftline.errors import StateUnavailable
 from driftline.incidents.alerts import alert_id
 from driftline.log.api import Batch, Outgoing, TopicPartition
 from driftline.observe.metrics import Sample
+from driftline.offline.backtest import backtest
 from driftline.panes.records import PaneRecord, Watermark, decode_record
-from driftline.runtime.local import backtest
-from driftline.runtime.stages import Output, StageKind
+from driftline.pipeline.monitoring import monitoring
+from driftline.runtime.stage import Output, StageKind
 from driftline.runtime.worker import Worker
 from driftline.state.api import Claim, Commit, CommitOutcome, Committed, TaskId, TaskInfo
 from driftline.state.memory import MemoryStore
@@ -116,7 +118,13 @@ def test_the_next_owner_publishes_what_the_last_one_left(expected: list[str]) ->
     bench = Bench(settings())
     bench.publish(STREAM)
     doomed = DiesBeforePublishing(
-        bench.settings, bench.log, bench.store, owner="doomed", until_caught_up=True, poll_s=0.01
+        bench.settings,
+        bench.log,
+        bench.store,
+        monitoring(bench.settings),
+        owner="doomed",
+        until_caught_up=True,
+        poll_s=0.01,
     )
     with pytest.raises(RuntimeError, match="killed here"):
         doomed.run()
@@ -280,7 +288,15 @@ def test_a_task_of_two_inputs_checkpoints_both_offsets_together() -> None:
     kind = StageKind("count", ("left", "right"), lambda partition: Counting())
     for owner in ("one", "two"):
         manual = Manual()
-        worker = Worker(config, bench.log, bench.store, owner=owner, clock=manual.clock(), stages=[kind], poll_s=0.0)
+        worker = Worker(
+            config,
+            bench.log,
+            bench.store,
+            replace(monitoring(config), kinds=lambda counts: [kind]),
+            owner=owner,
+            clock=manual.clock(),
+            poll_s=0.0,
+        )
         for _ in range(30):
             worker.step()
             manual.time += 0.1

@@ -8,7 +8,7 @@ from typing import Any
 
 from driftline.log.api import Outgoing, Record, TopicPartition
 from driftline.panes.records import PaneRecord, Watermark, decode_record
-from driftline.runtime.task_settings import judge_settings
+from driftline.pipeline.task_settings import judge_settings
 from driftline.tasks.judge import Judge
 from tests.oracle.comparing import rules_for, said_by
 from tests.oracle.summarise import Content, Oracle

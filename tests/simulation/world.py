@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from driftline.errors import DriftlineError, OffsetLost
 from driftline.log.api import Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog
-from driftline.runtime.bounded import everything_done
+from driftline.pipeline.bounded import everything_done
+from driftline.pipeline.monitoring import monitoring
 from driftline.runtime.clock import Clock
 from driftline.runtime.outbox import encode_outgoing
 from driftline.runtime.owning import ASIDE_S
@@ -63,7 +64,14 @@ class Process:
         store = SimulatedStore(world.store, self, world.remember)
         clock = Clock(lambda: world.time, world.wall_ms, self.wait)
         self.worker = Worker(
-            world.workload.settings, self.log, store, owner=name, until_caught_up=bounded, clock=clock, poll_s=0.1
+            world.workload.settings,
+            self.log,
+            store,
+            monitoring(world.workload.settings),
+            owner=name,
+            until_caught_up=bounded,
+            clock=clock,
+            poll_s=0.1,
         )
 
     def call(self, name: str, effect: Callable[[], T], *, fails_with: DriftlineError) -> T:
@@ -178,7 +186,7 @@ class World:
         topics = self.workload.settings.topics
         ends = {topic: {n: end for n, (_, end) in self.log.bounds(topic).items()} for topic in self.workload.partitions}
         return everything_done(
-            self.store, self.workload.settings, {topics.main: ends[topics.main]}, lambda: ends[topics.panes]
+            self.workload.settings, self.store, {topics.main: ends[topics.main]}, lambda: ends[topics.panes]
         )
 
     def _over(self) -> bool:

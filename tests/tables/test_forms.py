@@ -17,7 +17,7 @@ from driftline.columns.shape import Limits
 from driftline.config import Settings
 from driftline.errors import InputError
 from driftline.formats.native import NativeDecoder
-from driftline.runtime.local import rehearse
+from driftline.offline.backtest import rehearse
 from driftline.sketches.group import ROLES
 from driftline.tables import ColumnMapping, Table, iter_events, open_table, remarks
 

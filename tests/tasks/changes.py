@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from driftline.config import Settings
-from driftline.runtime.task_settings import summarise_settings
+from driftline.pipeline.task_settings import summarise_settings
 from driftline.tables import EncodedEvents
 from driftline.tasks.summarise import Summarise
 from tests.tasks.streams import Run, Value

@@ -9,8 +9,8 @@ import pytest
 
 from driftline.config import Settings
 from driftline.incidents.incident import Incident, Kind, Status
-from driftline.runtime.local import backtest
-from driftline.runtime.task_settings import judge_settings, summarise_settings
+from driftline.offline.backtest import backtest
+from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.tables import EncodedEvents
 from driftline.tasks.judge import Judge
 from driftline.tasks.summarise import Summarise

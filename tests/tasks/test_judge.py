@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from driftline.codec import unpack
 from driftline.config import LimitSettings, Settings
 from driftline.incidents.incident import Kind, Status
+from driftline.offline.backtest import Backtest, backtest
 from driftline.panes.records import Watermark
-from driftline.runtime.local import Backtest, backtest
-from driftline.runtime.task_settings import judge_settings
+from driftline.pipeline.task_settings import judge_settings
 from driftline.tasks.judge import Judge, Told
 from driftline.tasks.stored import SUBJECT_VERSION, StoredSubject
 from driftline.tasks.views import PaneCounters

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from driftline.config import Settings
 from driftline.evidence.evalues import Evidence, WindowEvidence
 from driftline.panes.records import PaneRecord, decode_record
-from driftline.runtime.task_settings import judge_settings, summarise_settings
+from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.tasks.judge import Judge
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import Summarise

@@ -8,7 +8,7 @@ import pytest
 from driftline.config import Settings
 from driftline.events import rfc3339
 from driftline.incidents.incident import Incident, Kind, Status
-from driftline.runtime.task_settings import judge_settings
+from driftline.pipeline.task_settings import judge_settings
 from driftline.tasks.codes import MAX_CODES, CodeVersions
 from driftline.tasks.judge import Judge
 from tests.alerts import check_alert

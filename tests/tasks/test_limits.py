@@ -15,8 +15,8 @@ from driftline.incidents import words
 from driftline.incidents.incident import Incident, Kind, Status
 from driftline.panes.census import is_census
 from driftline.panes.records import PaneRecord
-from driftline.runtime.stages import panes_partition
-from driftline.runtime.task_settings import judge_settings, summarise_settings
+from driftline.pipeline.stages import panes_partition
+from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.tasks import summarise as summarise_module
 from driftline.tasks.judge import Judge
 from driftline.tasks.places import Places

@@ -15,7 +15,7 @@ from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Kind, Status, Subject
 from driftline.panes.census import is_census
 from driftline.panes.records import Rebase, Watermark, decode_command, decode_record
-from driftline.runtime.task_settings import judge_settings
+from driftline.pipeline.task_settings import judge_settings
 from driftline.tasks.adoption import MAX_ADOPTIONS, MAX_OF_A_SEGMENT, Adoption, Origin
 from driftline.tasks.judge import Judge, Told
 from driftline.tasks.model_rules import JudgeSettings, ModelRules

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from driftline.panes.records import PaneRecord, decode_record
-from driftline.runtime.task_settings import judge_settings, summarise_settings
+from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.tasks.judge import Judge
 from driftline.tasks.summarise import STREAM, Summarise
 from tests.oracle.comparing import rules_for, said_by

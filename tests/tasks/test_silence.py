@@ -9,7 +9,7 @@ import pytest
 from driftline.config import Settings
 from driftline.incidents.incident import Incident, Kind, Status
 from driftline.panes.records import Watermark
-from driftline.runtime.task_settings import judge_settings, summarise_settings
+from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.tasks.judge import Judge
 from driftline.tasks.summarise import Summarise
 from tests.alerts import check_alert

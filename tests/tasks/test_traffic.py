@@ -14,8 +14,8 @@ import pytest
 from driftline.config import Settings
 from driftline.incidents.incident import Incident, Kind, Status
 from driftline.incidents.severity import severity_of
-from driftline.runtime.local import backtest
-from driftline.runtime.task_settings import judge_settings, with_references
+from driftline.offline.backtest import backtest
+from driftline.pipeline.task_settings import judge_settings, with_references
 from driftline.tables import EncodedEvents
 from tests.tasks.changes import HOUR, START, Event, Stream, encoded, watching
 from tests.tasks.test_reference_choice import of_stream

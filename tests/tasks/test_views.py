@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 
 from driftline import tasks
-from driftline.runtime.views import read_view, subjects, views
+from driftline.pipeline.views import read_view, subjects, views
 from driftline.state.api import Commit, TaskId
 from driftline.tasks.views import JudgeView, OthersView, SummariseView, schema
 from tests.runtime.streams import Bench, events, settings

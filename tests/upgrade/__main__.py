@@ -25,7 +25,7 @@ from confluent_kafka import Producer
 from driftline.cli.connect import open_kafka
 from driftline.config import Settings
 from driftline.incidents.alerts import alert_id
-from driftline.runtime.local import backtest
+from driftline.offline.backtest import backtest
 from driftline.sandbox import find_kafka, find_redis
 from driftline.state.redis import RedisStore
 from driftline.tables import EncodedEvents

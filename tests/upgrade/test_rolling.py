@@ -17,12 +17,14 @@ from driftline.formats import event_shape
 from driftline.incidents.alerts import alert_id
 from driftline.log.api import Batch, Headers, Record
 from driftline.observe.metrics import Sample
+from driftline.offline.backtest import backtest
 from driftline.panes import open as open_panes
 from driftline.panes import records, stored_rows
-from driftline.runtime.local import backtest
+from driftline.pipeline.monitoring import monitoring, stage_kinds
+from driftline.pipeline.stage_names import JUDGE
+from driftline.pipeline.stages import JudgeStage
 from driftline.runtime.owning import ASIDE_S
-from driftline.runtime.stage_names import JUDGE
-from driftline.runtime.stages import JudgeStage, Output, Stage, StageKind, pipeline
+from driftline.runtime.stage import Output, Stage, StageKind
 from driftline.runtime.worker import Worker
 from driftline.state.redis import RedisStore
 from driftline.tables import EncodedEvents
@@ -140,7 +142,7 @@ class Lowered:
 
 
 def stages_of(config: Settings, release: type[NextRelease]) -> list[StageKind]:
-    kinds = pipeline(config, {config.topics.main: PARTITIONS, config.topics.panes: 2})
+    kinds = stage_kinds(config, {config.topics.main: PARTITIONS, config.topics.panes: 2})
     return [replace(kind, make=_made_by(kind, release)) for kind in kinds]
 
 
@@ -157,9 +159,17 @@ class Group:
         self.workers: dict[str, Worker] = {}
 
     def join(self, name: str, stages: list[StageKind] | None = None) -> Worker:
+        pipeline = monitoring(self.bench.settings)
+        if stages is not None:
+            pipeline = replace(pipeline, kinds=lambda counts: stages)
         worker = Worker(
-            *(self.bench.settings, self.bench.log, self.bench.store),
-            **{"owner": name, "clock": self.manual.clock(), "stages": stages, "poll_s": 0.0},  # type: ignore[arg-type]
+            self.bench.settings,
+            self.bench.log,
+            self.bench.store,
+            pipeline,
+            owner=name,
+            clock=self.manual.clock(),
+            poll_s=0.0,
         )
         self.workers[name] = worker
         return worker
@@ -329,7 +339,7 @@ def _fed(bench: Bench) -> dict[tuple[int, str, str], tuple[float, ...]]:
     found = {}
     for info in bench.store.tasks("driftline"):
         if info.task.stage == "judge":
-            kind = pipeline(bench.settings, {"predictions": PARTITIONS, bench.settings.topics.panes: 2})[1]
+            kind = stage_kinds(bench.settings, {"predictions": PARTITIONS, bench.settings.topics.panes: 2})[1]
             stage = kind.make(info.task.partition)
             assert isinstance(stage, JudgeStage)
             stage.restore(bench.store.read(info.task, ""))

@@ -12,7 +12,7 @@ from driftline.bench.job import Job, Measured, Meter
 from driftline.bench.path import settings_for
 from driftline.bench.workload import PARTITIONS, Workload, slices
 from driftline.panes.records import PaneRecord
-from driftline.runtime.task_settings import judge_settings, summarise_settings
+from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.tasks.judge import Judge
 from driftline.tasks.summarise import Summarise
 

@@ -21,7 +21,9 @@ from driftline.bench.path import MIB
 from driftline.columns.times import LATEST
 from driftline.config import LimitSettings, Settings
 from driftline.log.api import Headers, Outgoing, Record, TopicPartition
-from driftline.runtime.stages import JudgeStage, Stage, SummariseStage, pipeline
+from driftline.pipeline.monitoring import stage_kinds
+from driftline.pipeline.stages import JudgeStage, SummariseStage
+from driftline.runtime.stage import Stage
 
 PARTITIONS: Final = 4
 START_MS: Final = 1_787_302_800_000
@@ -120,6 +122,13 @@ def groups(chance: random.Random, limits: LimitSettings) -> Event:
     }
 
 
+def places(chance: random.Random, limits: LimitSettings) -> Event:
+    """Some tenants of every model, again and again, until no place is free."""
+    tenants = _below(chance, -(-limits.groups * PARTITIONS // limits.models))
+    model, tenant = f"wide {chance.randrange(limits.models)}", f"tenant {tenants}"
+    return {"model": model, "segment": {"tenant": tenant}, "features": _numbers(chance)}
+
+
 def signals(chance: random.Random, limits: LimitSettings) -> Event:
     """A model with more fields than are watched, some of them in each event."""
     names = (f"f{_below(chance, limits.signals)}" for _ in range(40))
@@ -170,8 +179,8 @@ def broken(chance: random.Random, limits: LimitSettings) -> bytes:
 PRODUCERS: Final[Mapping[str, tuple[Producer, float]]] = {
     producer.__name__: (producer, weight)
     for producer, weight in (
-        (steady, 3.0), (models, 3.0), (versions, 1.0), (segments, 2.0), (groups, 2.0), (signals, 0.5),
-        (categories, 1.0), (names, 0.2), (shapes, 0.02), (broken, 0.3),
+        (steady, 3.0), (models, 3.0), (versions, 1.0), (segments, 2.0), (groups, 2.0), (places, 6.0),
+        (signals, 0.5), (categories, 1.0), (names, 0.2), (shapes, 0.02), (broken, 0.3),
     )
 }  # fmt: skip
 """Who publishes, and how much of the whole."""
@@ -206,7 +215,7 @@ class Worker:
         """Make the tasks."""
         topics = self.settings.topics
         counts = {topics.main: PARTITIONS, topics.panes: PARTITIONS}
-        for kind in pipeline(self.settings, counts):
+        for kind in stage_kinds(self.settings, counts):
             for number in range(PARTITIONS):
                 self.tasks[TopicPartition(kind.inputs[0], number)] = kind.make(number)
 

@@ -22,10 +22,12 @@ from driftline.errors import DriftlineError
 from driftline.log.api import Batch
 from driftline.log.kafka import KafkaLog
 from driftline.observe.metrics import Sample
+from driftline.pipeline.monitoring import monitoring, stage_kinds
+from driftline.pipeline.stage_names import SUMMARISE
+from driftline.pipeline.stages import SummariseStage
+from driftline.pipeline.views import read_view
 from driftline.runtime.checkpoint import Owned
-from driftline.runtime.stage_names import SUMMARISE
-from driftline.runtime.stages import Output, Stage, SummariseStage, pipeline
-from driftline.runtime.views import read_view
+from driftline.runtime.stage import Output, Stage
 from driftline.runtime.worker import Worker
 from driftline.state.api import Claim, Commit, Committed, TaskId
 from driftline.state.redis import RedisStore
@@ -163,7 +165,7 @@ class TimedWorker(Worker):
     def __init__(self, job: Job, timers: Timers, store: TimedStore) -> None:
         settings = settings_for(job)
         log = KafkaLog(settings.kafka)
-        summarising, _ = pipeline(settings, log.partition_counts([job.topic, settings.topics.panes]))
+        summarising, _ = stage_kinds(settings, log.partition_counts([job.topic, settings.topics.panes]))
         self.stages: list[TimedStage] = []
         self._timers = timers
         self._events = job.events
@@ -179,7 +181,8 @@ class TimedWorker(Worker):
             return self.stages[-1]
 
         kinds = [replace(summarising, make=make)]
-        super().__init__(settings, log, store, owner="bench", stages=kinds)
+        pipeline = replace(monitoring(settings), kinds=lambda counts: kinds)
+        super().__init__(settings, log, store, pipeline, owner="bench")
 
     def step(self) -> None:
         """Poll once; after the last event, finish. Stopping takes the last checkpoint, however long the interval is."""

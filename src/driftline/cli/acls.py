@@ -10,7 +10,7 @@ from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import out, print_json
 from driftline.config import Settings, load
 from driftline.errors import InputError
-from driftline.runtime.permissions import Role, kafka_acls, kafka_permissions, redis_rules, sentinel_rules
+from driftline.pipeline.permissions import Role, kafka_acls, kafka_permissions, redis_rules, sentinel_rules
 from driftline.state.address import SENTINEL_PORT
 
 ROLES = {role.name.lower(): role for role in Role}

@@ -84,7 +84,7 @@ def alerts(
 def _watched(settings: Settings) -> list[str]:
     """Return the models that are known besides those with alerts: of the configuration, and of the state."""
     from driftline.cli.connect import open_store
-    from driftline.runtime.views import subjects
+    from driftline.pipeline.views import subjects
 
     found = [name for name in settings.models if name != ALL_MODELS]
     if settings.redis.url is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from driftline.config import Settings
     from driftline.incidents.incident import Incident
-    from driftline.runtime.local import Backtest
+    from driftline.offline.backtest import Backtest
     from driftline.tables import ColumnMapping, EncodedEvents, Table
     from driftline.tasks.model_rules import JudgeSettings
 
@@ -62,8 +62,8 @@ def backtest(
     from driftline.config import ALL_MODELS, load
     from driftline.config.doubts import doubts, unwatched
     from driftline.config.suiting import as_models, suited
-    from driftline.runtime.local import backtest as run_backtest
-    from driftline.runtime.local import still_firing
+    from driftline.offline.backtest import backtest as run_backtest
+    from driftline.offline.backtest import still_firing
     from driftline.tables import iter_events, time_span
 
     settings = load(config)
@@ -188,8 +188,8 @@ def _compare_columns(table: "Table", reference: "Table", mapping: "ColumnMapping
 
 def _judging_by(settings: "Settings", table: "Table", mapping: "ColumnMapping", *, complete: bool) -> "JudgeSettings":
     from driftline.cli.terminal import progress
-    from driftline.runtime.local import build_references
-    from driftline.runtime.task_settings import judge_settings, with_references
+    from driftline.offline.backtest import build_references
+    from driftline.pipeline.task_settings import judge_settings, with_references
 
     with progress() as shown:
         bar = shown.add_task(f"{table.path.name} (reference)", total=table.rows)

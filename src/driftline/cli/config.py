@@ -29,7 +29,7 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     \b
     $ driftline config check --config deploy/driftline.yaml
     """
-    from driftline.runtime.checking import faults_of
+    from driftline.pipeline.checking import faults_of
 
     read_from = "defaults"
     try:

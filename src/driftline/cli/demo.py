@@ -194,7 +194,7 @@ def _build_profile(data: "CarLoans", mapping: "ColumnMapping", profile: Path) ->
     from driftline.cli.terminal import progress
     from driftline.config import ALL_MODELS, Settings
     from driftline.evidence.profile import encode_profile
-    from driftline.runtime.local import build_references
+    from driftline.offline.backtest import build_references
     from driftline.tables import open_table
 
     settings = Settings.model_validate({"models": {ALL_MODELS: MODEL}})
@@ -249,7 +249,8 @@ def _run(
     from driftline.cli.topics import create_missing
     from driftline.incidents.alerts import subject_of
     from driftline.log.embedded import PARTITIONS, EmbeddedLog
-    from driftline.runtime.showing import last_window
+    from driftline.pipeline.monitoring import monitoring
+    from driftline.pipeline.showing import last_window
     from driftline.runtime.threads import WorkerThreads
     from driftline.runtime.worker import Worker
     from driftline.state.memory import MemoryStore
@@ -259,7 +260,9 @@ def _run(
         store: Store = open_store(settings) if settings.kafka and settings.redis.url else MemoryStore()
         stack.callback(store.close)
         create_missing(broker, settings, PARTITIONS, PARTITIONS)
-        threads = WorkerThreads([Worker(settings, broker, store, owner=owner_name()) for _ in range(WORKERS)])
+        threads = WorkerThreads(
+            [Worker(settings, broker, store, monitoring(settings), owner=owner_name()) for _ in range(WORKERS)]
+        )
         producer = broker.producer()
         stack.callback(producer.close)
         topic = settings.topics.main
@@ -320,7 +323,7 @@ def _watch(
     from driftline.cli.demo_screen import Screen
     from driftline.cli.terminal import err
     from driftline.demo.dataset import COLUMNS
-    from driftline.runtime.views import views
+    from driftline.pipeline.views import views
     from driftline.tasks.views import JudgeView
 
     console = err()
@@ -352,7 +355,7 @@ def _watch(
 
 def _counted(settings: "Settings", store: "Store") -> tuple[int, int]:
     """Return (consumed, accepted) over all partitions."""
-    from driftline.runtime.views import views
+    from driftline.pipeline.views import views
     from driftline.tasks.views import SummariseView
 
     told = list(views(store, settings.group, SummariseView))

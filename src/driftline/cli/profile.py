@@ -79,7 +79,7 @@ def _built(settings: "Settings", table: "Table", mapping: "ColumnMapping", *, co
     from driftline.cli.terminal import note, progress
     from driftline.config import ALL_MODELS
     from driftline.config.doubts import unwatched
-    from driftline.runtime.local import build_references
+    from driftline.offline.backtest import build_references
 
     for doubt in unwatched(settings, mapping.model or ALL_MODELS, mapping.segment_columns):
         note(doubt)
@@ -150,7 +150,7 @@ def calibrate(
     from driftline.cli.calibrated import as_json, as_text
     from driftline.cli.terminal import out, print_json, progress
     from driftline.config import load
-    from driftline.runtime.calibration import calibrate as replay
+    from driftline.offline.calibration import calibrate as replay
 
     if mapping.time_column is None:
         raise InputError("--time-column: is missing; name the column of event times, because a rate needs them")
@@ -274,7 +274,7 @@ def diff(before: ProfileFile, after: ProfileFile, segment: SegmentOption = "", j
 
 def read(path: Path, segment: str) -> "Reference":
     """Return one reference of a profile file. Raises `InputError`."""
-    from driftline.runtime.task_settings import read_profile
+    from driftline.pipeline.task_settings import read_profile
 
     references = read_profile(path)
     if segment not in references:

@@ -87,7 +87,7 @@ def publish(
 def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"]) -> None:
     """Print the first events, and say what workers would make of all. Exits with 1 if they would reject some."""
     from driftline.cli.terminal import note, print_error
-    from driftline.runtime.local import rehearse
+    from driftline.offline.backtest import rehearse
 
     parts = iter(parts)
     first = list(islice(parts, 1))

@@ -56,8 +56,8 @@ def history(
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
     from driftline.events import rfc3339
-    from driftline.runtime.rebasing import chosen
-    from driftline.runtime.views import subjects
+    from driftline.pipeline.rebasing import chosen
+    from driftline.pipeline.views import subjects
 
     settings = load(config)
     store = _store(settings)
@@ -115,8 +115,8 @@ def rebase(
     from driftline.cli.connect import open_kafka
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
-    from driftline.runtime.rebasing import ask, chosen
-    from driftline.runtime.views import subjects
+    from driftline.pipeline.rebasing import ask, chosen
+    from driftline.pipeline.views import subjects
 
     if profile is not None and learn is not None:
         raise InputError("--profile and --learn: exclude each other; give one of them")
@@ -157,8 +157,8 @@ def save(
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
     from driftline.evidence.profile import encode_profile
-    from driftline.runtime.rebasing import chosen, stored_references
-    from driftline.runtime.views import subjects
+    from driftline.pipeline.rebasing import chosen, stored_references
+    from driftline.pipeline.views import subjects
 
     settings = load(config)
     store = _store(settings)
@@ -194,7 +194,7 @@ def rebases(
     """Return the commands: one, or one for each reference of a profile. Raises `InputError`."""
     from driftline.config.notations import LearnSettings
     from driftline.panes.records import Rebase
-    from driftline.runtime.task_settings import learn_rule, read_profile
+    from driftline.pipeline.task_settings import learn_rule, read_profile
 
     if profile is None:
         try:

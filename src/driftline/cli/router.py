@@ -212,7 +212,7 @@ def _picture(store: "Store", group: str, alert: "Alert") -> bytes:
     """Draw an alert from what workers stored of its subject's last window."""
     from driftline.incidents.alerts import subject_of
     from driftline.pictures import picture
-    from driftline.runtime.showing import last_window
+    from driftline.pipeline.showing import last_window
 
     shown = last_window(store, group, subject_of(alert))
     return b"" if shown is None else picture(alert, shown)

@@ -89,6 +89,7 @@ def run_one(settings: Settings, *, until_caught_up: bool, child: bool = False) -
     """Run one worker on Kafka, in this thread, until it stops."""
     from driftline.cli.connect import open_log, open_store
     from driftline.observe.exposition import Exposition
+    from driftline.pipeline.monitoring import monitoring
     from driftline.runtime.worker import Worker
 
     if child:
@@ -109,6 +110,7 @@ def run_one(settings: Settings, *, until_caught_up: bool, child: bool = False) -
             settings,
             kafka,
             store,
+            monitoring(settings),
             owner=owner,
             until_caught_up=until_caught_up,
             observe=lambda samples: exposition.publish(owner, samples),
@@ -124,6 +126,7 @@ def run_embedded(settings: Settings, workers: int, *, until_caught_up: bool) -> 
     from driftline.cli.topics import create_missing
     from driftline.log.embedded import PARTITIONS, EmbeddedLog
     from driftline.observe.exposition import Exposition
+    from driftline.pipeline.monitoring import monitoring
     from driftline.runtime.threads import WorkerThreads
     from driftline.runtime.worker import Worker
     from driftline.state.memory import MemoryStore
@@ -146,6 +149,7 @@ def run_embedded(settings: Settings, workers: int, *, until_caught_up: bool) -> 
                 settings,
                 broker,
                 store,
+                monitoring(settings),
                 owner=owner,
                 until_caught_up=until_caught_up,
                 observe=lambda samples: exposition.publish(owner, samples),
@@ -185,8 +189,8 @@ def check(settings: Settings, kafka: "Log", store: "Store", *, warn: bool = True
     Who starts in the middle of an outage has as much patience as who starts at its beginning.
     """
     from driftline.cli.connect import patiently
+    from driftline.pipeline.startup import check_before_work
     from driftline.runtime.clock import Clock
-    from driftline.runtime.startup import check_before_work
 
     def attempt() -> list[str]:
         return check_before_work(settings, kafka, store, wall_ms=Clock().wall_ms)

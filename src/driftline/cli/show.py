@@ -43,9 +43,9 @@ def show(
     from driftline.cli.terminal import note, print_json
     from driftline.config import load
     from driftline.errors import ConfigError
-    from driftline.runtime.rebasing import chosen
-    from driftline.runtime.showing import last_windows
-    from driftline.runtime.views import subjects
+    from driftline.pipeline.rebasing import chosen
+    from driftline.pipeline.showing import last_windows
+    from driftline.pipeline.views import subjects
 
     settings = load(config)
     if settings.redis.url is None:

@@ -16,8 +16,8 @@ from driftline.cli.terminal import err, out, print_json
 from driftline.config import Settings, load
 from driftline.errors import ConfigError, InputError, StateCorrupt, StateOtherRelease
 from driftline.log.api import Log
+from driftline.pipeline.topics import input_partitions
 from driftline.runtime.inputs import Input, decode_inputs, lost_offset
-from driftline.runtime.topics import input_partitions
 from driftline.state.api import Store, TaskId, TaskInfo
 
 TRIES = 3
@@ -143,7 +143,7 @@ def skip(
     $ driftline state skip summarise 3 --to first
     $ driftline state skip judge 0 --to 12500 --yes
     """
-    from driftline.runtime.skipping import carry_out, plan_skip
+    from driftline.pipeline.skipping import carry_out, plan_skip
 
     settings = load(config)
     store, log = _store(settings), open_kafka(settings)
@@ -172,9 +172,9 @@ def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, forc
         raise InputError(
             f"the state of {named} can be read, and workers go on with it. Add --force to reset it all the same"
         )
-    from driftline.runtime.stages import pipeline
+    from driftline.pipeline.monitoring import stage_kinds
 
-    kind = next(kind for kind in pipeline(settings, input_partitions(settings, log)) if kind.name == task.stage)
+    kind = next(kind for kind in stage_kinds(settings, input_partitions(settings, log)) if kind.name == task.stage)
     first, end = log.bounds(kind.inputs[0])[task.partition]
     plan = (
         f"delete {each.blobs:,} blobs ({each.size:,} bytes) of {named}, and read {kind.inputs[0]} from {first} to {end}"
@@ -189,12 +189,12 @@ def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, forc
 
 def checked(store: Store, log: Log, settings: Settings, info: TaskInfo) -> Checked:
     """Read a task as a worker would, without claiming it."""
-    from driftline.runtime.stages import pipeline  # numba, scipy: half a second that reset --help does without
+    from driftline.pipeline.monitoring import stage_kinds  # numba, scipy: half a second that reset --help does without
 
     blobs: Mapping[str, bytes] = {}
     skipped = 0
     fault, other_release = info.fault if not info.owner else "", False
-    stages = {kind.name: kind for kind in pipeline(settings, input_partitions(settings, log))}
+    stages = {kind.name: kind for kind in stage_kinds(settings, input_partitions(settings, log))}
     for _ in range(TRIES if not fault else 0):
         fault, other_release = "", False
         try:

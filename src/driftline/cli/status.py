@@ -118,7 +118,7 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
     from driftline.cli.status_document import Status, Wait
     from driftline.cli.verdict import commits_within, judge
     from driftline.errors import LogUnavailable
-    from driftline.runtime.stage_names import JUDGE, input_topics
+    from driftline.pipeline.stage_names import JUDGE, input_topics
 
     inputs = input_topics(settings)
     tasks = {(info.task.stage, info.task.partition): info for info in store.tasks(settings.group)}
@@ -170,8 +170,8 @@ def _told(store: "Store", task: "TaskId", *, judges: bool) -> _Told:
     from msgspec import MsgspecError
 
     from driftline.errors import StateCorrupt
+    from driftline.pipeline.views import read_view
     from driftline.runtime.inputs import INPUTS, decode_inputs
-    from driftline.runtime.views import read_view
     from driftline.tasks.views import JudgeView, OthersView, SummariseView
 
     told = _Told()

@@ -17,7 +17,7 @@ from driftline.cli.terminal import note, out, print_json
 from driftline.config import Settings, load
 from driftline.errors import LogDenied
 from driftline.log.api import COPIES, IN_SYNC, STAMPED_BY, Log
-from driftline.runtime.topics import creation_settings, mends, topic_faults, topic_warnings
+from driftline.pipeline.topics import creation_settings, mends, topic_faults, topic_warnings
 
 KNOWN_S = 10.0
 """How long a new topic may take to be known to the brokers."""

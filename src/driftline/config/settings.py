@@ -119,7 +119,7 @@ class LimitSettings(Section):
     segments: Count = Field(default=1_000, description="Segments of one model, over all its tags and versions.")
     signals: Count = Field(default=500, description="Signals of one model.")
     groups: Count = Field(
-        default=20_000, description="(Model, version, segment)s of one task: of a partition. Bounds its memory."
+        default=5_000, description="(Model, version, segment)s of one task: of a partition. Bounds its memory."
     )
     keep: PositiveDuration = Field(
         default=14 * 86_400_000,

@@ -19,7 +19,7 @@ from driftline.evidence.bins import QUALITIES
 from driftline.evidence.projection import Projection
 from driftline.evidence.rare import RareBins
 from driftline.evidence.reference import Reference, build_reference
-from driftline.runtime.calibration import poisson_interval
+from driftline.offline.calibration import poisson_interval
 from driftline.sketches.cells import from_buckets
 from driftline.sketches.group import EVENTS, ROLES, GroupSketch, SignalRole
 from driftline.sketches.keys import KEY_BITS, Floats, Ints, category_key

@@ -14,7 +14,7 @@ from driftline.detection.streams import STREAMS, Chance, Stream, Walk
 from driftline.evidence.dependence import DEPENDENT, ENOUGH_WINDOWS, lag_correlations
 from driftline.evidence.dispersion import STEPS, Dispersion, measure
 from driftline.evidence.rare import RareBins
-from driftline.runtime.calibration import poisson_interval
+from driftline.offline.calibration import poisson_interval
 from driftline.sketches.keys import Floats, Ints
 
 HORIZON: Final = 300

@@ -18,8 +18,8 @@ from driftline.demo.packages import Package
 from driftline.detection.report import ReportSection, Spread, table
 from driftline.events import rfc3339
 from driftline.incidents.incident import Incident, Status
-from driftline.runtime.local import Backtest, backtest, build_references
-from driftline.runtime.task_settings import judge_settings, with_references
+from driftline.offline.backtest import Backtest, backtest, build_references
+from driftline.pipeline.task_settings import judge_settings, with_references
 from driftline.tables import ColumnMapping, iter_events, open_table
 
 AGAIN: Final = "make detection"

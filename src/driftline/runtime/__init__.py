@@ -1,1 +1,1 @@
-"""The worker: claims tasks, drives them, and moves them forward in atomic steps."""
+"""The engine: claims tasks, drives them, and moves them forward in atomic steps. What they count it does not know."""

@@ -24,7 +24,7 @@ from driftline.errors import DeliveryPending, LogDenied, PublishError
 from driftline.log.api import Batch, Consumer, Headers, Outgoing, Producer, Record, TopicPartition
 from driftline.runtime.inputs import INPUTS, Input, decode_inputs, encode_inputs, lost_offset, named_as
 from driftline.runtime.outbox import decode_outgoing, encode_outgoing
-from driftline.runtime.stages import Stage
+from driftline.runtime.stage import Stage
 from driftline.state.api import Claim, Commit, CommitOutcome, Store, TaskId
 
 log = logging.getLogger(__name__)

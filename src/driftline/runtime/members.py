@@ -8,7 +8,7 @@ every worker is a member of both.
 from collections.abc import Mapping, Sequence
 
 from driftline.log.api import Batch, Consumer, Log, Polled, RebalanceListener, TopicPartition
-from driftline.runtime.stages import StageKind
+from driftline.runtime.stage import StageKind
 
 
 class Members:

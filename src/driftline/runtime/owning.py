@@ -19,7 +19,7 @@ from driftline.runtime.checkpoint import Checkpointer, Owned, name
 from driftline.runtime.clock import Clock
 from driftline.runtime.inputs import created_anew, lost_offset
 from driftline.runtime.progress import Progress
-from driftline.runtime.stages import StageKind
+from driftline.runtime.stage import StageKind
 from driftline.state.api import CommitOutcome, Store, TaskId
 
 log = logging.getLogger(__name__)

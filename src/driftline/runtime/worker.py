@@ -9,22 +9,18 @@ import gc
 import logging
 from collections.abc import Callable, Sequence
 
-from driftline.compiled.cache import kept
 from driftline.config import Settings
 from driftline.errors import StateCorrupt, StateOtherRelease, TopicError
 from driftline.log.api import Consumer, Log, TopicPartition
 from driftline.observe.metrics import Sample
-from driftline.runtime.bounded import everything_done
 from driftline.runtime.checkpoint import Checkpointer, Owned, offsets_by_partition
 from driftline.runtime.clock import Clock
 from driftline.runtime.members import Members
 from driftline.runtime.owning import OwnedTasks
 from driftline.runtime.pausing import AWAY, RETRY_S, Pausing
 from driftline.runtime.progress import Progress, samples
-from driftline.runtime.stage_names import inputs_of
-from driftline.runtime.stages import StageKind, pipeline
+from driftline.runtime.stage import Pipeline
 from driftline.state.api import CommitOutcome, Store
-from driftline.tasks.warming import warm_up
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +44,6 @@ COLLECT_S = 30.0
 """Time between garbage collections. Rows hold no cycles; collecting on allocation would cost 10 % of decoding."""
 
 
-def _compile() -> None:
-    if not kept():
-        log.info("compiling the hot path for this machine, once: takes about ten seconds")
-    warm_up()
-
-
 class Worker:
     """See the module's head.
 
@@ -61,10 +51,10 @@ class Worker:
         settings: the configuration.
         log: where records come from and go to.
         store: where state is kept.
+        pipeline: what to run.
         owner: a name for this worker, different from that of every other one alive.
         until_caught_up: stop once everything that was there at the start has been read, flushed and judged.
         clock: time.
-        stages: what to run; Summarise and Judge if left out.
         poll_s: longest wait for records, in seconds.
         observe: is told the metrics once a second, from the loop's thread.
     """
@@ -74,19 +64,20 @@ class Worker:
         settings: Settings,
         log: Log,
         store: Store,
+        pipeline: Pipeline,
         *,
         owner: str,
         until_caught_up: bool = False,
         clock: Clock | None = None,
-        stages: Sequence[StageKind] | None = None,
         poll_s: float = POLL_S,
         observe: Callable[[Sequence[Sample]], None] | None = None,
     ) -> None:
-        _compile()
+        pipeline.prepare()
         self.owner = owner
         self.progress = Progress()
         self._settings = settings
         self._store = store
+        self._pipeline = pipeline
         self._clock = clock or Clock()
         self._finishing = False
         self._poll_s = poll_s
@@ -94,11 +85,8 @@ class Worker:
         self._stop_by: float | None = None
         self._observe = observe
         self._next_report = 0.0
-        topics = settings.topics
-        self._partition_counts = log.partition_counts(
-            [*topics.inputs, topics.panes, *([topics.labels] if settings.awaits_labels else [])]
-        )
-        kinds = {kind.inputs[0]: kind for kind in stages or pipeline(settings, self._partition_counts)}
+        self._partition_counts = log.partition_counts([*pipeline.inputs, pipeline.inner])
+        kinds = {kind.inputs[0]: kind for kind in pipeline.kinds(self._partition_counts)}
         self._checkpointer = Checkpointer(store, log.producer, owner, self._clock.wall_ms)
         self._consumer: Consumer = Members(log, settings.group, list(kinds.values()), self)
         self._tasks = OwnedTasks(
@@ -119,12 +107,12 @@ class Worker:
             store,
             owner=owner,
             group=settings.group,
-            asked=TopicPartition(topics.main, 0),
+            asked=TopicPartition(pipeline.inputs[0], 0),
             progress=self.progress,
             clock=self._clock,
         )
         self._ends: dict[str, dict[int, int]] | None = None
-        self._panes_ends: dict[int, int] = {}
+        self._inner_ends: dict[int, int] = {}
         self._next_look = 0.0
         self._next_check = self._clock.now() + CHECK_S
         self._collected = 0.0
@@ -348,19 +336,17 @@ class Worker:
     def _look_for_the_end(self, now: float, interval: float) -> None:
         self._next_look = now + min(interval, RETRY_S)
         if self._ends is None:
-            topics = self._settings.topics.inputs
-            read = {topic: inputs_of(self._settings, topic) for topic in topics}
-            self._ends = {each: self._ends_of(each) for topic in topics for each in read[topic]}
+            self._ends = {topic: self._ends_of(topic) for topic in self._pipeline.inputs}
         if any(owned.moved or owned.unfinished for owned in self._tasks):
             return
-        if everything_done(self._store, self._settings, self._ends, self._find_panes_ends):
+        if self._pipeline.is_done(self._store, self._ends, self._find_inner_ends):
             self._stopping = True
 
-    def _find_panes_ends(self) -> dict[int, int]:
-        """Return where the panes topic ended when the first stage was done: another group may go on writing to it."""
-        if not self._panes_ends:
-            self._panes_ends = self._ends_of(self._settings.topics.panes)
-        return self._panes_ends
+    def _find_inner_ends(self) -> dict[int, int]:
+        """Return where the inner topic ended once the stages before it were done: other groups may go on writing."""
+        if not self._inner_ends:
+            self._inner_ends = self._ends_of(self._pipeline.inner)
+        return self._inner_ends
 
     def _ends_of(self, topic: str) -> dict[int, int]:
         partitions = [TopicPartition(topic, number) for number in range(self._partition_counts[topic])]

@@ -5,7 +5,7 @@ import pytest
 from driftline.config import Settings
 from driftline.errors import ConfigError, InputError, TopicError
 from driftline.log.memory import MemoryLog
-from driftline.runtime.startup import check_before_work, clock_warnings
+from driftline.pipeline.startup import check_before_work, clock_warnings
 from driftline.state import MemoryStore
 
 

@@ -18,9 +18,10 @@ from driftline.errors import LogDenied
 from driftline.log.api import Outgoing
 from driftline.log.kafka import KafkaLog
 from driftline.panes.records import Rebase
-from driftline.runtime.permissions import Allowed, Role, kafka_permissions, redis_rules
-from driftline.runtime.rebasing import ask
-from driftline.runtime.startup import check_before_work
+from driftline.pipeline.monitoring import monitoring
+from driftline.pipeline.permissions import Allowed, Role, kafka_permissions, redis_rules
+from driftline.pipeline.rebasing import ask
+from driftline.pipeline.startup import check_before_work
 from driftline.runtime.worker import Worker
 from driftline.sandbox import KafkaServer, RedisServer
 from driftline.state import TaskId
@@ -104,7 +105,7 @@ def be_worker(settings: Settings, _: Installation) -> None:
     """Do what `driftline run --until-caught-up` does, but fail where it pauses, as it would until this is mended."""
     log, store = open_kafka(settings), open_store(settings)
     check_before_work(settings, log, store, wall_ms=lambda: 0)
-    worker = Worker(settings, log, store, owner="worker", until_caught_up=True)
+    worker = Worker(settings, log, store, monitoring(settings), owner="worker", until_caught_up=True)
     try:
         while not worker.stopping:
             worker.step()

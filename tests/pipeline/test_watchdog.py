@@ -10,10 +10,10 @@ from driftline.events import rfc3339
 from driftline.incidents.alerts import alert_id
 from driftline.incidents.watchdog import WATCHDOG_TYPE
 from driftline.log.api import Headers, Record, TopicPartition
+from driftline.offline.backtest import backtest
 from driftline.panes.records import Watermark
-from driftline.runtime.local import backtest
-from driftline.runtime.stage_names import SUMMARISE
-from driftline.runtime.stages import pipeline
+from driftline.pipeline.monitoring import stage_kinds
+from driftline.pipeline.stage_names import SUMMARISE
 from driftline.state.api import TaskId
 from driftline.tables import EncodedEvents
 from tests.alerts import alert_validator
@@ -94,7 +94,7 @@ def test_it_says_nothing_unless_it_is_asked_to() -> None:
 def test_a_partition_of_predictions_that_nobody_counts_silences_it() -> None:
     """It holds back alerts, too. One that is only idle does not."""
     config = watched()
-    _, kind = pipeline(config, {config.topics.main: 2, config.topics.panes: 1})
+    _, kind = stage_kinds(config, {config.topics.main: 2, config.topics.panes: 1})
     judge = kind.make(0)
 
     def said(*marks: Watermark) -> list[str]:

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from driftline.log.api import Outgoing
 from driftline.log.kafka import KafkaLog
+from driftline.pipeline.monitoring import monitoring
 from driftline.runtime.worker import Worker
 from driftline.sandbox.find import Kafka
 from driftline.state.redis import RedisStore
@@ -52,7 +53,7 @@ def test_two_workers_on_four_partitions_watch_as_many_models_as_the_limit_says(
         found = [store.read(info.task, name) for info in store.tasks(how.group) if info.task.stage == stage]
         return [json.loads(each[name]) for each in found if name in each]
 
-    workers = [Worker(how, log, store, owner=name, poll_s=0.02) for name in ("a", "b")]
+    workers = [Worker(how, log, store, monitoring(how), owner=name, poll_s=0.02) for name in ("a", "b")]
     try:
         deadline = time.monotonic() + DEADLINE_S
         end = START + 3 * 60 * MINUTE

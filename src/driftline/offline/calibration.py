@@ -30,9 +30,9 @@ from driftline.evidence.reference import Calibration, Reference, build_reference
 from driftline.evidence.seasons import Season
 from driftline.incidents.budget import KIND_SHARES
 from driftline.incidents.incident import Incident, Status
+from driftline.offline.backtest import slices_of, table_panes
 from driftline.panes.records import PaneRecord, Watermark
-from driftline.runtime.local import slices_of, table_panes
-from driftline.runtime.task_settings import judge_settings, with_references
+from driftline.pipeline.task_settings import judge_settings, with_references
 from driftline.sketches.group import GroupSketch
 from driftline.sketches.keys import Ints
 from driftline.tables import ColumnMapping, Table

@@ -3,23 +3,23 @@
 from collections.abc import Callable, Mapping
 
 from driftline.config import Settings
-from driftline.runtime.stage_names import JUDGE, inputs_of, summarising
-from driftline.runtime.views import read_view
+from driftline.pipeline.stage_names import JUDGE, inputs_of, summarising
+from driftline.pipeline.views import read_view
 from driftline.state.api import Store, TaskId
 from driftline.tasks.views import SummariseView
 
 
 def everything_done(
-    store: Store,
     settings: Settings,
+    store: Store,
     input_ends: Mapping[str, Mapping[int, int]],
     panes_ends: Callable[[], Mapping[int, int]],
 ) -> bool:
     """Tell whether the whole group is done. Every worker asks the store, so those without a task stop too.
 
     Args:
-        store: where the group keeps its state.
         settings: the configuration.
+        store: where the group keeps its state.
         input_ends: for each partition of each topic of predictions, and of labels, where it ended when the run began.
         panes_ends: returns for each panes partition where it ends. Asked only after the first stage was found done,
             when no more panes of this group can come.

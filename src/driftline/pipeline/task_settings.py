@@ -15,8 +15,8 @@ from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.incidents.budget import AlarmBudget
 from driftline.labels.book import Rule
-from driftline.runtime.plugins import detector
-from driftline.runtime.stage_names import topic_numbers
+from driftline.pipeline.plugins import detector
+from driftline.pipeline.stage_names import topic_numbers
 from driftline.tasks.labelling import LabelSettings
 from driftline.tasks.model_rules import JudgeSettings, LearnRule, ModelRules, PerformanceRules
 from driftline.tasks.summarise import STREAM, SummariseSettings

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from driftline.config import Settings
-from driftline.runtime.stage_names import input_topics
+from driftline.pipeline.stage_names import input_topics
 from driftline.state.address import RedisKind, parse_redis_url
 from driftline.state.permissions import CLUSTER, READER, SENTINEL, WORKER, rules
 

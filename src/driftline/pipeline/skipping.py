@@ -10,11 +10,14 @@ from driftline.config import Settings
 from driftline.errors import InputError, StateError
 from driftline.log.api import Log, Outgoing
 from driftline.panes.records import Skip
+from driftline.pipeline.headers import sent_by
+from driftline.pipeline.monitoring import stage_kinds
+from driftline.pipeline.stage_names import JUDGE
+from driftline.pipeline.stages import panes_partition
+from driftline.pipeline.topics import input_partitions
 from driftline.runtime.inputs import INPUTS, Input, created_anew, decode_inputs, encode_inputs, lost_offset
-from driftline.runtime.outbox import encode_outgoing, sent_by
-from driftline.runtime.stage_names import JUDGE
-from driftline.runtime.stages import StageKind, panes_partition, pipeline
-from driftline.runtime.topics import input_partitions
+from driftline.runtime.outbox import encode_outgoing
+from driftline.runtime.stage import StageKind
 from driftline.state.api import Commit, CommitOutcome, Store, TaskId, TaskInfo
 from driftline.tasks.summarise import STREAM
 
@@ -156,7 +159,7 @@ def _word(log: Log, settings: Settings, plan: SkipPlan, now_ms: int) -> Outgoing
 
 
 def _kind(log: Log, settings: Settings, task: TaskId) -> StageKind:
-    kinds = {kind.name: kind for kind in pipeline(settings, input_partitions(settings, log))}
+    kinds = {kind.name: kind for kind in stage_kinds(settings, input_partitions(settings, log))}
     if task.stage not in kinds:
         raise InputError(f"there is no stage {task.stage!r}: write {' or '.join(kinds)}")
     return kinds[task.stage]

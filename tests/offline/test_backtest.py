@@ -8,8 +8,8 @@ import pytest
 from driftline.config import Settings
 from driftline.errors import InputError
 from driftline.incidents.incident import Kind, Status
-from driftline.runtime.local import Backtest, backtest, build_references, still_firing
-from driftline.runtime.task_settings import judge_settings, summarise_settings, with_references
+from driftline.offline.backtest import Backtest, backtest, build_references, still_firing
+from driftline.pipeline.task_settings import judge_settings, summarise_settings, with_references
 from driftline.tables import ColumnMapping, EncodedEvents, iter_events, open_table
 from driftline.tasks.judge import Judge, Told
 from driftline.tasks.summarise import Summarise

@@ -6,10 +6,10 @@ import pytest
 
 from driftline.config import Settings
 from driftline.errors import ConfigError, InputError
-from driftline.runtime.checking import faults_of
-from driftline.runtime.stage_names import input_topics
-from driftline.runtime.stages import pipeline
-from driftline.runtime.startup import check_order
+from driftline.pipeline.checking import faults_of
+from driftline.pipeline.monitoring import stage_kinds
+from driftline.pipeline.stage_names import input_topics
+from driftline.pipeline.startup import check_order
 from driftline.state.api import TaskId
 from tests.runtime.streams import Bench, events, settings
 
@@ -74,4 +74,4 @@ def test_an_unknown_format_is_named_with_a_known_one() -> None:
     assert fault.startswith('topics.predictions[0].format: "nativ" is not a format')
     assert "known are native" in fault
     with pytest.raises(InputError, match='"nativ" is not a format'):
-        pipeline(config, {"a": 1, "driftline.panes": 1})
+        stage_kinds(config, {"a": 1, "driftline.panes": 1})

@@ -8,9 +8,9 @@ from driftline.errors import InputError, TopicError
 from driftline.evidence.reference import Reference
 from driftline.log.api import Log, Outgoing
 from driftline.panes.records import Rebase
-from driftline.runtime.outbox import sent_by
-from driftline.runtime.stage_names import JUDGE
-from driftline.runtime.stages import panes_partition
+from driftline.pipeline.headers import sent_by
+from driftline.pipeline.stage_names import JUDGE
+from driftline.pipeline.stages import panes_partition
 from driftline.state.api import Store
 from driftline.tasks.views import SubjectView
 

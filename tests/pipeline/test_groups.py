@@ -14,10 +14,11 @@ from driftline.incidents.alerts import alert_id
 from driftline.incidents.cloud_events import alert_source
 from driftline.log.api import Log, Outgoing, Record
 from driftline.log.kafka import KafkaLog
+from driftline.offline.backtest import backtest
 from driftline.panes.records import Rebase
-from driftline.runtime.local import backtest
-from driftline.runtime.rebasing import ask
-from driftline.runtime.views import subjects
+from driftline.pipeline.monitoring import monitoring
+from driftline.pipeline.rebasing import ask
+from driftline.pipeline.views import subjects
 from driftline.runtime.worker import Worker
 from driftline.sandbox import Kafka
 from driftline.state.redis import RedisStore
@@ -82,7 +83,14 @@ def test_each_group_finds_on_a_real_kafka_what_it_finds_alone(
     producer.flush(20)
     producer.close()
     workers = [
-        Worker(each, KafkaLog({"bootstrap.servers": kafka.bootstrap}), store, owner=each.group, until_caught_up=True)
+        Worker(
+            each,
+            KafkaLog({"bootstrap.servers": kafka.bootstrap}),
+            store,
+            monitoring(each),
+            owner=each.group,
+            until_caught_up=True,
+        )
         for each in both
     ]
     threads = [Thread(target=worker.run) for worker in workers]

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 import msgspec
 
-from driftline.runtime.stage_names import JUDGE
+from driftline.pipeline.stage_names import JUDGE
 from driftline.state.api import Store, TaskId
 from driftline.tasks.views import JudgeView, OthersView, SubjectView, SummariseView
 

@@ -11,9 +11,9 @@ from driftline.errors import InputError
 from driftline.evidence.conformance import check_detector
 from driftline.evidence.detectors import DETECTORS
 from driftline.log.api import Outgoing
-from driftline.runtime.local import backtest
-from driftline.runtime.plugins import detector
-from driftline.runtime.task_settings import judge_settings
+from driftline.offline.backtest import backtest
+from driftline.pipeline.plugins import detector
+from driftline.pipeline.task_settings import judge_settings
 from driftline.state.api import TaskId
 from tests.runtime.streams import Bench, events, settings
 from tests.tasks import changes

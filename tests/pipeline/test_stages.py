@@ -1,6 +1,6 @@
 import pytest
 
-from driftline.runtime.stages import panes_partition
+from driftline.pipeline.stages import panes_partition
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from driftline.cli.status import collect
 from driftline.errors import InputError, StateError
 from driftline.log.api import TopicPartition
 from driftline.observe import metrics
+from driftline.pipeline.skipping import SkipPlan, carry_out, plan_skip
 from driftline.runtime.inputs import INPUTS, decode_inputs
 from driftline.runtime.owning import ASIDE_S
 from driftline.runtime.progress import samples
-from driftline.runtime.skipping import SkipPlan, carry_out, plan_skip
 from driftline.state.api import Commit, CommitOutcome, Committed, TaskId
 from driftline.state.memory import MemoryStore
 from tests.cli.test_status import shown

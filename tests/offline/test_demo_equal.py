@@ -17,7 +17,7 @@ from driftline.config import Settings
 from driftline.demo.dataset import COLUMNS, ROWS, SHIFT_MS, CarLoans
 from driftline.evidence.profile import encode_profile
 from driftline.log.kafka import KafkaLog
-from driftline.runtime.local import backtest, build_references
+from driftline.offline.backtest import backtest, build_references
 from driftline.sandbox import Kafka
 from driftline.tables import ColumnMapping, iter_events, open_table
 from tests.cli.processes import driftline

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from driftline.config import Settings, format_duration, missing_profiles
 from driftline.errors import ConfigError, TopicError
 from driftline.log.api import Log
-from driftline.runtime.stage_names import SUMMARISE
-from driftline.runtime.task_settings import judge_settings
-from driftline.runtime.topics import topic_faults, topic_warnings
+from driftline.pipeline.stage_names import SUMMARISE
+from driftline.pipeline.task_settings import judge_settings
+from driftline.pipeline.topics import topic_faults, topic_warnings
 from driftline.state.api import Store
 
 MAX_SKEW_MS = 5_000

@@ -13,7 +13,7 @@ from driftline.incidents.incident import Incident, Status
 from driftline.panes.census import is_census
 from driftline.panes.mix import with_mix
 from driftline.panes.records import Group, PaneRecord, Watermark
-from driftline.runtime.task_settings import judge_settings, summarise_settings
+from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.sketches.group import GroupSketch, combine
 from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events, time_span
 from driftline.tasks.judge import Judge

@@ -8,8 +8,8 @@ import msgspec
 from driftline.codec import corrupt_if_it_fails, unpack
 from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Subject, digest
-from driftline.runtime.rebasing import stored_references
-from driftline.runtime.stage_names import JUDGE
+from driftline.pipeline.rebasing import stored_references
+from driftline.pipeline.stage_names import JUDGE
 from driftline.state.api import Store, TaskId
 from driftline.tasks.prepared_reference import PreparedReference
 from driftline.tasks.shown import Shown, show

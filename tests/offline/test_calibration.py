@@ -13,9 +13,9 @@ from driftline.config import Settings
 from driftline.errors import InputError
 from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Basis, Kind
-from driftline.runtime.calibration import Calibrated, calibrate
-from driftline.runtime.local import backtest, build_references
-from driftline.runtime.task_settings import judge_settings, with_references
+from driftline.offline.backtest import backtest, build_references
+from driftline.offline.calibration import Calibrated, calibrate
+from driftline.pipeline.task_settings import judge_settings, with_references
 from driftline.tables import ColumnMapping, iter_events, open_table
 from tests.tasks.changes import HOUR, MINUTE, START
 

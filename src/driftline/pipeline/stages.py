@@ -6,16 +6,13 @@ offsets of other partitions, nor that there is a log at all.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Mapping, Set
+from dataclasses import dataclass
 from zlib import crc32
 
 import msgspec
 
 from driftline.codec import corrupt_if_it_fails
-from driftline.config import Settings
-from driftline.config.inputs import InputTopic
 from driftline.incidents.cloud_events import CONTENT_TYPE
 from driftline.incidents.watchdog import Watchdog
 from driftline.log.api import Batch, Outgoing
@@ -23,11 +20,9 @@ from driftline.observe import metrics
 from driftline.observe.metrics import Sample
 from driftline.panes.census import is_census
 from driftline.panes.records import PaneRecord
-from driftline.panes.sources import source_number
-from driftline.runtime.outbox import dead_letter, sender, sent_by
-from driftline.runtime.plugins import input_format
-from driftline.runtime.stage_names import JUDGE, inputs_of, summarising, topic_numbers
-from driftline.runtime.task_settings import judge_settings, summarise_settings
+from driftline.pipeline.headers import dead_letter, sender, sent_by
+from driftline.pipeline.stage_names import JUDGE
+from driftline.runtime.stage import Output
 from driftline.tasks.event_time import NEVER
 from driftline.tasks.judge import Judge
 from driftline.tasks.labelling import LABELS, PREDICTIONS
@@ -48,64 +43,18 @@ def panes_partition(model: str, partitions: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
-    """What a stage has to say: first the dead letters, then what belongs to the next checkpoint."""
+class StageTopics:
+    """Topics by what they are for, and the group that works on them.
 
-    dead_letters: list[Outgoing]
-    records: list[Outgoing]
-    alerts: int = 0
-    """How many of the records tell of incidents."""
+    `inputs` are co-partitioned; the first one's positions are the task's.
+    """
 
-
-class Stage(Protocol):
-    """One task with its inputs and outputs."""
-
-    name: str
+    stage: str
     inputs: tuple[str, ...]
-    at_once: int
-    """Most records of one `process`: about a tenth of a second, for rebalances must be heard of in between."""
-
-    def restore(self, blobs: Mapping[str, bytes]) -> None:
-        """Take up the state of a checkpoint; nothing is there for a new task. Raises `StateCorrupt`."""
-        ...
-
-    def process(self, batch: Batch) -> None:
-        """Take in consecutive records of one of the inputs."""
-        ...
-
-    def ahead(self, quiet: Set[str]) -> str | None:
-        """Return the input that has come so much further in time than another one that it had better wait for it.
-
-        `quiet` are those of several inputs that were read to their end and have brought nothing for long.
-        """
-        ...
-
-    def skip(self, offset: int, to: int) -> None:
-        """Go on at another offset than the one behind what was read."""
-        ...
-
-    def rest(self, position: int, now: int, idle_ms: int) -> bool:
-        """The inputs were read to their end, `position`, and have brought nothing for so long.
-
-        `now` is the time in epoch milliseconds. Returns whether there is something to commit.
-        """
-        ...
-
-    def end(self, position: int, now: int) -> bool:
-        """The same for inputs that are taken to end here, at the end of a bounded run."""
-        ...
-
-    def output(self) -> Output:
-        """Take out what is to be published. Called once before each `checkpoint`."""
-        ...
-
-    def checkpoint(self) -> dict[str, bytes | None]:
-        """Return the blobs that changed since the last checkpoint; None deletes one."""
-        ...
-
-    def samples(self, partition: str, now_ms: int) -> list[Sample]:
-        """Return the metrics of its task, under this name of its partition. `now_ms` is the time (epoch ms)."""
-        ...
+    panes: str
+    alerts: str
+    dead_letters: str
+    group: str
 
 
 class SummariseStage:
@@ -114,7 +63,7 @@ class SummariseStage:
     at_once = 20_000
 
     def __init__(
-        self, settings: SummariseSettings, topics: "StageTopics", source: int, sources: int, panes_partitions: int
+        self, settings: SummariseSettings, topics: StageTopics, source: int, sources: int, panes_partitions: int
     ) -> None:
         self.name = topics.stage
         self.inputs: tuple[str, ...] = topics.inputs
@@ -254,7 +203,7 @@ class JudgeStage:
     at_once = 100
 
     def __init__(
-        self, settings: JudgeSettings, topics: "StageTopics", partition: int, watchdog: Watchdog | None = None
+        self, settings: JudgeSettings, topics: StageTopics, partition: int, watchdog: Watchdog | None = None
     ) -> None:
         self._partition = partition
         self._watchdog = watchdog
@@ -351,77 +300,3 @@ class JudgeStage:
             *(Sample(metrics.JUDGED, (partition, fate), count) for fate, count in self.task.events.items()),
             *(Sample(metrics.INCIDENTS, (model, kind.value), count) for (model, kind), count in fires.items()),
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class StageKind:
-    """A stage of the pipeline, before it has a partition.
-
-    Its tasks own the same-numbered partition of every input: the group assigns those of the first input, and the other
-    inputs' partitions follow. All of a task's offsets are checkpointed together.
-    """
-
-    name: str
-    inputs: tuple[str, ...]
-    make: Callable[[int], Stage]
-    """Returns the stage of one partition."""
-
-
-def pipeline(settings: Settings, partitions: Mapping[str, int]) -> tuple[StageKind, ...]:
-    """Return all stages, Judge last, given the topics' partition counts. Profile files are read here.
-
-    `partitions` is looked at again for each new task of Summarise: a topic of predictions may grow. The count of the
-    panes topic is taken once: with another one, a model's panes would go to a task that does not know the model.
-    Raises `InputError`.
-    """
-    numbers, stages = topic_numbers(settings), summarising(settings)
-    kinds = [
-        _summarise(settings, partitions, stage, number, each)
-        for (stage, number), each in zip(zip(stages, numbers, strict=True), settings.topics.predictions, strict=True)
-    ]
-    return (*kinds, _judge(settings, partitions[settings.topics.panes]))
-
-
-def _summarise(
-    settings: Settings, partitions: Mapping[str, int], stage: str, number: int, read: InputTopic
-) -> StageKind:
-    names = settings.topics
-    inputs = inputs_of(settings, read.topic)
-    topics = StageTopics(stage, inputs, names.panes, names.alerts, names.dead_letters, settings.group)
-    summarising = replace(summarise_settings(settings), format=input_format(read.format))
-    if len(inputs) == 1:
-        summarising = replace(summarising, labels=None)
-    panes = partitions[names.panes]
-
-    def make(partition: int) -> SummariseStage:
-        source = source_number(number, partition)
-        return SummariseStage(summarising, topics, source, partitions[read.topic], panes)
-
-    return StageKind(stage, topics.inputs, make)
-
-
-def _judge(settings: Settings, panes: int) -> StageKind:
-    names, judging = settings.topics, judge_settings(settings)
-    topics = StageTopics(JUDGE, (names.panes,), names.panes, names.alerts, names.dead_letters, settings.group)
-
-    def make(partition: int) -> JudgeStage:
-        every = settings.watchdog
-        watchdog = None if every is None else Watchdog(settings.group, partition, panes, every)
-        return JudgeStage(judging, topics, partition, watchdog)
-
-    return StageKind(JUDGE, topics.inputs, make)
-
-
-@dataclass(frozen=True, slots=True)
-class StageTopics:
-    """Topics by what they are for, and the group that works on them.
-
-    `inputs` are co-partitioned; the first one's positions are the task's.
-    """
-
-    stage: str
-    inputs: tuple[str, ...]
-    panes: str
-    alerts: str
-    dead_letters: str
-    group: str

@@ -39,7 +39,7 @@ def _redis_faults(settings: Settings) -> Iterator[str]:
 def _profile_faults(settings: Settings) -> list[str]:
     if not any(settings.model(name).profiles for name in settings.models):
         return []
-    from driftline.runtime.task_settings import profile_faults  # what reads profiles takes half a second to load
+    from driftline.pipeline.task_settings import profile_faults  # what reads profiles takes half a second to load
 
     return profile_faults(settings)
 
@@ -48,7 +48,7 @@ def _detector_faults(settings: Settings) -> Iterator[str]:
     for name, model in settings.models.items():
         for signal, detectors in model.detectors.items():
             for each in detectors:
-                from driftline.runtime.plugins import detector
+                from driftline.pipeline.plugins import detector
 
                 try:
                     detector(each)
@@ -60,7 +60,7 @@ def _format_faults(settings: Settings) -> Iterator[str]:
     for at, each in enumerate(settings.topics.predictions):
         if each.format in FORMATS:
             continue  # loading it takes half a second
-        from driftline.runtime.plugins import input_format
+        from driftline.pipeline.plugins import input_format
 
         try:
             input_format(each.format)
