@@ -49,7 +49,7 @@ def test_the_command_says_what_to_install(client: Client, arguments: list[str]) 
 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("error: typer is not installed: `pip install driftline` brings what a service needs")
+    assert done.stderr.startswith("error: typer is not installed: `pip install driftline` installs only what")
     assert done.stderr.endswith("pip install 'driftline[worker]'\n")
 
 

@@ -220,7 +220,7 @@ def test_all_is_all_incidents_also_earlier_ones(log: MemoryLog, capsys: pytest.C
 def test_a_model_that_nobody_knows_is_an_error(log: MemoryLog, capsys: pytest.CaptureFixture[str]) -> None:
     publish(log, alert("a", model="churn"))
 
-    with pytest.raises(InputError, match='no model "chrun" is known here; did you mean churn'):
+    with pytest.raises(InputError, match='no model "chrun" is known; did you mean churn'):
         watch(log, Settings(), group=None, follow=False, resolved=False, model="chrun", as_json=False)
     watch(log, Settings(), group=None, follow=False, resolved=False, model="quiet", as_json=False, watched=["quiet"])
     assert capsys.readouterr().out == "nothing fires\n"

@@ -32,7 +32,7 @@ def test_what_comes_up_in_time_is_waited_for(capsys: pytest.CaptureFixture[str])
         return clock.now
 
     assert patiently("Kafka", attempt, clock=clock.read, sleep=clock.sleep) == 110
-    assert "localhost:9092 does not answer; trying again for 30 s" in capsys.readouterr().err
+    assert "localhost:9092 does not answer; retrying for 30 s" in capsys.readouterr().err
 
 
 def test_patience_ends() -> None:

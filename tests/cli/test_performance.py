@@ -81,7 +81,7 @@ def test_without_labels_all_is_estimated(
 
     done = driftline("performance", table, "--reference", reference, *COLUMNS)
 
-    assert 'loans.csv: has no column "repaid": nothing is labelled yet' in done.err
+    assert 'loans.csv: has no column "repaid": it has no labels yet' in done.err
     assert "AUROC was estimated to fall from 0.971 to 0.961 on 2019-03-31; labels do not tell." in done.out
     assert "Labels of 2018-10-30 (and 9 more windows): 0 labels have come: wait for more." in done.out
     assert "●" not in done.out.replace("● by labels", "")
@@ -232,13 +232,13 @@ def test_three_classes_have_a_score_each(driftline: Driftline, tmp_path: Path) -
         (["--time-column", "when"], '--time-column: reference.parquet has no column "when"'),
         (["--metric", "aurok"], '--metric: there is no metric "aurok" here; there are accuracy, auroc'),
         (["--window", "soon"], '--window: "soon" is not a duration'),
-        (["--window", "0"], "--window: 0 events are no window"),
+        (["--window", "0"], "--window: must be more than 0"),
         (["--window", "1m"], "--window: 1m makes 2,000 windows, more than 1,000"),
         (["--costs", "0:2=4"], '--costs: there is no class "2"; there are 0, 1'),
         (["--costs", "four"], '--costs: "four" is not of the form TRUE:PREDICTED=MONEY'),
         (["--class-scores", "a"], '--class-scores: "a" is not a list of two or more'),
         (["--class-scores", "0=p,1=p"], "--class-scores: are given beside --score-column"),
-        (["--json", "--csv"], "--csv: is given beside --json"),
+        (["--json", "--csv"], "--csv: excludes --json"),
         (["--model-column", "answer"], "--model: is missing; name the one of --model-column"),
     ],
 )

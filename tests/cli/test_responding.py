@@ -72,6 +72,6 @@ def test_incidents_are_acknowledged_and_silenced_in_the_topic(driftline: Driftli
     assert "left out" not in shown.err
     assert (silence["matchers"], silence["by"]) == (['model="churn"'], "ada")
     assert lifted.out.endswith("has ended\n")
-    assert "names no silence that holds" in again.err
-    assert none.out == "no silence holds\n"
+    assert "names no silence in force" in again.err
+    assert none.out == "no silence is in force\n"
     assert [each["data"]["status"] for each in json.loads(history.out)["changes"]] == ["firing", "resolved"]

@@ -138,7 +138,7 @@ def test_a_child_whose_parent_has_gone_stops_and_leaves_where_stopping_hangs(rea
             child.hang_up()
             assert child.process.wait(20) == 1
 
-    assert "the parent process is gone: stopping" in "\n".join(child.lines)
+    assert "the parent process has ended: stopping" in "\n".join(child.lines)
     assert "not finished within the `shutdown` time: exiting" in child.lines[-1]
 
 
@@ -236,7 +236,7 @@ def test_an_unreachable_kafka_is_waited_for_and_then_an_error(
 
     with pytest.raises(LogUnavailable, match=r"Kafka did not answer for 0\.1 s"):
         open_kafka(settings)
-    assert "trying again for 0.1 s" in capsys.readouterr().err
+    assert "retrying for 0.1 s" in capsys.readouterr().err
 
 
 def _hardly_patient(what: str, attempt: Callable[[], object]) -> object:
@@ -268,4 +268,4 @@ def test_kafka_without_redis_works_alone_and_says_what_that_means(ready: dict[st
     done = in_a_process("run", "--until-caught-up", env=env)
 
     assert done.returncode == 0, done.stderr
-    assert "After a restart it reads again everything that Kafka still has" in done.stderr
+    assert "After a restart it reads everything in Kafka again" in done.stderr

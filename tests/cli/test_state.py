@@ -61,7 +61,7 @@ def test_state_is_checked_and_what_is_corrupt_is_reset(
     assert asked.status == 1  # nobody answered
     assert driftline("state", "check", **env).status == 1
     done = driftline("state", "reset", "summarise", 1, "--yes", **env)
-    assert (done.status, "a worker takes it up within a minute" in done.out) == (0, True)
+    assert (done.status, "a worker resumes it within a minute" in done.out) == (0, True)
     assert [each["partition"] for each in driftline("state", "check", "--json", **env).json] == [0]
     gone = driftline("state", "reset", "judge", 7, "--yes", **env)
     assert (gone.status, "has no stored state of judge 7" in gone.err) == (2, True)
@@ -89,7 +89,7 @@ def test_a_lost_offset_is_shown_and_skipped_with_the_command_that_is_named(
     assert driftline("state", "check", **env).status == 1
     done = driftline("state", "skip", "summarise", 1, "--to", "first", "--yes", **env)
     assert done.status == 0
-    assert done.out == "summarise 1: 7 records skipped; a worker goes on at 12 within a minute\n"
+    assert done.out == "summarise 1: 7 records skipped; a worker continues at 12 within a minute\n"
     after = driftline("state", "check", "--json", **env)
     assert after.status == 0
     assert [(each["offsets"][topic], each["skipped"]) for each in after.json] == [(5, 0), (12, 7)]

@@ -42,7 +42,7 @@ def test_before_there_is_work_a_signal_leaves_the_block(
         reached = True
 
     assert not reached
-    assert f"{number.name}: no work is under way: stopping" in caplog.text
+    assert f"{number.name}: no work in progress: stopping" in caplog.text
     assert signal.getsignal(number) is before
 
 
@@ -109,7 +109,7 @@ def test_a_worker_that_waits_for_kafka_and_redis_leaves_at_once(number: signal.S
     with start("run", "--workers", workers, env=away) as worker:
         assert worker.stderr is not None
         for line in worker.stderr:
-            if "trying again for 30 s" in line:
+            if "retrying for 30 s" in line:
                 break
         begin = time.monotonic()
         worker.send_signal(number)
@@ -117,7 +117,7 @@ def test_a_worker_that_waits_for_kafka_and_redis_leaves_at_once(number: signal.S
         status = worker.wait(20)
 
     assert (status, time.monotonic() - begin < 15) == (0, True)
-    assert rest.splitlines()[-1].endswith(f"{number.name}: no work is under way: stopping")
+    assert rest.splitlines()[-1].endswith(f"{number.name}: no work in progress: stopping")
 
 
 def test_ctrl_c_ends_a_demo_without_a_verdict(kafka: Kafka) -> None:
@@ -137,7 +137,7 @@ def test_ctrl_c_ends_a_demo_without_a_verdict(kafka: Kafka) -> None:
                 gone.result(timeout=20)
 
     assert status == 130
-    assert "stopped before it was finished" in said
+    assert "stopped before it finished" in said
     assert "the demo leaves these topics on your Kafka: driftline-demo-" in said
     assert "wrong:" not in said
     assert "Traceback" not in said

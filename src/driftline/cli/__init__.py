@@ -37,8 +37,8 @@ def _run() -> None:
         if library in ("", "driftline"):
             raise
         print(
-            f"error: {library} is not installed: `pip install driftline` brings what a service needs to publish, and "
-            "no more. For the command `driftline`: pip install 'driftline[worker]'",
+            f"error: {library} is not installed: `pip install driftline` installs only what a service "
+            "needs to publish. For the command `driftline`: pip install 'driftline[worker]'",
             file=sys.stderr,
         )
         sys.exit(REFUSED)

@@ -46,7 +46,7 @@ def acls(
         if each["redis"]:
             table.add_row(name, "keys", f"{settings.redis.prefix}:*", "see its ACL below")
     out().print(table)
-    typer.echo("\n# Redis copies users to no replica, node or sentinel: run its commands on each.")
+    typer.echo("\n# Redis does not copy users to replicas, nodes or sentinels: run its commands on each.")
     for name, each in found.items():
         typer.echo(f"\n# {name}: {each['runs']}")
         for command in each["commands"]:

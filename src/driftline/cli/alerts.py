@@ -41,13 +41,13 @@ def alerts(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Keep running, and print each alert as it comes.")
     ] = False,
-    all_: Annotated[bool, typer.Option("--all", help="Show resolved incidents too.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Also show resolved incidents.")] = False,
     model: Annotated[str | None, typer.Option(help="Only alerts of this model.", show_default=False)] = None,
     all_groups: Annotated[
-        bool, typer.Option("--all-groups", help="Show incidents of other groups on this topic too.")
+        bool, typer.Option("--all-groups", help="Also show incidents of other groups on this topic.")
     ] = False,
     watchdog: Annotated[
-        bool, typer.Option("--watchdog", help="Show the latest watchdog event of each partition too.")
+        bool, typer.Option("--watchdog", help="Also show the latest watchdog event of each partition.")
     ] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -122,7 +122,7 @@ def watch(
                 incidents.update(record.key, record.value)
         known = {*watched, *incidents.models}
         if model is not None and model not in known:
-            unknown = f'--model: no model "{model}" is known here{nearest(model, known)}'
+            unknown = f'--model: no model "{model}" is known{nearest(model, known)}'
             if not follow:
                 raise InputError(unknown)
             note(unknown)

@@ -21,19 +21,31 @@ WATCH, FEED, SET_UP = "Watch", "Feed", "Set up"
 COMMANDS = (
     Command("demo", "driftline.cli.demo:demo", "Watch real data drift; needs no Kafka, Redis or Docker.", WATCH),
     Command("run", "driftline.cli.run:run", "Run workers: read predictions, publish alerts.", WATCH),
-    Command("status", "driftline.cli.status:status", "Show whether it works, its lag, and what it watches.", WATCH),
+    Command(
+        "status", "driftline.cli.status:status", "Show whether Driftline works, its lag, and what it watches.", WATCH
+    ),
     Command("alerts", "driftline.cli.alerts:app", "Show what fires, since when, and why.", WATCH),
     Command("show", "driftline.cli.show:show", "Show a model's signals now beside their reference.", WATCH),
     Command("router", "driftline.cli.router:app", "Deliver alerts to people: chat, pagers, mail, webhooks.", WATCH),
-    Command("backtest", "driftline.cli.backtest:backtest", "Find out what would have fired on a past table.", WATCH),
-    Command("performance", "driftline.cli.performance:performance", "Find out whether a model still works.", WATCH),
+    Command(
+        "backtest",
+        "driftline.cli.backtest:backtest",
+        "Replay a table of past predictions: what would have fired?",
+        WATCH,
+    ),
+    Command(
+        "performance",
+        "driftline.cli.performance:performance",
+        "Measure from tables whether a model still works.",
+        WATCH,
+    ),
     Command("publish", "driftline.cli.publish:publish", "Publish a table of past predictions as events.", FEED),
     Command("dead-letters", "driftline.cli.dead_letters:app", "List rejected records; publish them again.", FEED),
     Command("state", "driftline.cli.state:app", "Check the stored state; skip a lost offset; reset.", SET_UP),
     Command("topics", "driftline.cli.topics:app", "Create and check topics; print permissions.", SET_UP),
     Command("profile", "driftline.cli.profile:app", "Build, show and compare reference profiles.", SET_UP),
     Command("reference", "driftline.cli.reference:app", "Show, save and re-baseline references.", SET_UP),
-    Command("bench", "driftline.cli.bench:bench", "Measure what an event costs on this machine.", SET_UP),
+    Command("bench", "driftline.cli.bench:bench", "Measure the cost of an event on this machine.", SET_UP),
     Command("config", "driftline.cli.config:app", "Check and show the settings.", SET_UP),
 )
 

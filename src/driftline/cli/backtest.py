@@ -29,18 +29,18 @@ def backtest(
         Path | None,
         typer.Option(
             metavar="TABLE",
-            help="Table of the same columns to compare with (default: as configured).",
+            help="Table with the same columns to compare with (default: as configured).",
             show_default=False,
         ),
     ] = None,
     show: Annotated[
-        bool, typer.Option("--show", help="Show each signal in the last window beside the reference, too.")
+        bool, typer.Option("--show", help="Also show each signal of the last window beside the reference.")
     ] = False,
     complete: Annotated[
         bool,
         typer.Option(
             "--complete",
-            help="The --reference holds all events of its time, not a sample: then it says how many to expect.",
+            help="The --reference holds all events of its time, not a sample, so it says how many to expect.",
         ),
     ] = False,
     config: ConfigOption = None,
@@ -75,7 +75,7 @@ def backtest(
     settings, chosen = suited(settings, read.rows, lasts)
     if chosen:
         note(
-            f"windows and panes are as long as suits {read.rows:,} events in {age(lasts)}. For the same from "
+            f"windows and panes are chosen for {read.rows:,} events in {age(lasts)}. For the same in "
             f"`driftline run`: DRIFTLINE_MODELS='{dumps(as_models(chosen))}'"
         )
     about = mapping.model or ALL_MODELS
@@ -241,4 +241,4 @@ def _print(result: "Backtest", span: Span) -> None:
         if reason not in ("consumed", "accepted"):
             note(f"rejected: {count:,} {reason}")
     if not result.windows:
-        note("nothing was judged: no reference was complete, or the events end within the first window")
+        note("nothing to report: no reference was complete, or the events end within the first window")

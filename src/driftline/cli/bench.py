@@ -27,16 +27,14 @@ def bench(
     ] = None,
     rounds: Annotated[
         int | None,
-        typer.Option(min=1, help="How often each contender runs (default: three times).", show_default=False),
+        typer.Option(min=1, help="How often to run each contender (default: three times).", show_default=False),
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="A rough answer in a minute or two.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Give a rough answer in a minute or two.")] = False,
     kafka: Annotated[
-        str | None, typer.Option(metavar="SERVERS", help="Kafka to use (default: one that it finds or starts).")
+        str | None, typer.Option(metavar="SERVERS", help="Kafka to use (default: find or start one).")
     ] = None,
-    redis: Annotated[
-        str | None, typer.Option(metavar="URL", help="Redis to use (default: one that it finds or starts).")
-    ] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown, for a document.")] = False,
+    redis: Annotated[str | None, typer.Option(metavar="URL", help="Redis to use (default: find or start one).")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Measure what an event costs, in CPU microseconds of all threads, on a real Kafka and Redis.
@@ -52,8 +50,8 @@ def bench(
     """
     if find_spec("driftline.bench") is None:
         raise InputError(
-            "bench: is not part of the installed package, for it starts servers of its own; run it from a clone of the "
-            "repository: make bench ARGS=--quick"
+            "bench: is not part of the installed package, because it starts servers of its own; run it from a clone of "
+            "the repository: make bench ARGS=--quick"
         )
     from driftline.bench.report import environment, report, tables
     from driftline.bench.trials import filled, run_rounds, runnable, soak

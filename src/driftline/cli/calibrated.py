@@ -38,8 +38,8 @@ def as_text(found: Calibrated) -> str:
     period = span(calibration.period_ms)
     lines = [
         f"budget    {number(calibration.budget)} false alarm{'' if calibration.budget == 1 else 's'} in {period}",
-        f"measured  {number(calibration.rate)} in {period} (95 % interval {number(calibration.low)} to "
-        f"{number(calibration.high)}, for the table holds {about(found.table_ms)}): "
+        f"measured  {number(calibration.rate)} in {period} (95% interval {number(calibration.low)} to "
+        f"{number(calibration.high)}, because the table holds {about(found.table_ms)}): "
         f"{found.alarms.total()} alarms in {about(found.replayed_ms)} replayed over {found.passes} passes",
     ]
     if found.alarms:
@@ -47,7 +47,7 @@ def as_text(found: Calibrated) -> str:
         lines.append(f"          led by {led}")
     lines.append("")
     if found.guaranteed:
-        lines.append("Windows are as independent as the budget needs: it is guaranteed for data like these.")
+        lines.append("Windows are independent enough: the budget is guaranteed for data like these.")
     else:
         lines += _advice(found)
     return "\n".join(lines)
@@ -68,8 +68,8 @@ def _advice(found: Calibrated) -> list[str]:
     lines = []
     if found.dependent:
         lines += [
-            "The budget is not guaranteed: windows depend on the window before by more than it covers. Alerts carry",
-            "the measured rate if the profile was written with --output and is used. What helps:",
+            "The budget is not guaranteed: each window depends too much on the one before. Alerts carry",
+            "the measured rate if you write the profile with --output and use it. What helps:",
         ]
     dependent = sorted(found.dependent, key=lambda each: (each.size, each.signal))
     for size, group in groupby(dependent, lambda each: each.size):
@@ -86,7 +86,7 @@ def _advice(found: Calibrated) -> list[str]:
     if not lines:
         lines += [
             "The budget is not guaranteed: more false alarms were measured than it allows, though no windows were seen",
-            "to depend on the ones before. Alerts carry the measured rate if the profile was written with --output.",
+            "to depend on the ones before. Alerts carry the measured rate if you write the profile with --output.",
         ]
     return lines
 
@@ -97,4 +97,6 @@ def _help(found: Calibrated, held: Sequence[Dependence]) -> str:
     longest = [each.independent_at for each in held if each.independent_at is not None]
     if len(longest) == len(held):
         return f"windows of {format_duration(max(longest))} or longer"
-    return "no window that the table can show is long enough; compare with the period before (reference: previous 7d)"
+    return (
+        "no window that fits into the table is long enough; compare with the previous period (reference: previous 7d)"
+    )

@@ -39,21 +39,20 @@ _OPTIONS: dict[str, Any] = {
     "arrival_column": Annotated[
         str | None,
         _option(
-            "arrival-column", "Column of the times when events were sent; late and repeated events are then watched."
+            "arrival-column",
+            "Column of the times when events were sent; Driftline then watches late and repeated events.",
         ),
     ],
     "prediction_column": Annotated[str | None, _option("prediction-column", "Column of the model's answers.")],
     "score_column": Annotated[
         str | None, _option("score-column", "Column of its scores, such as the positive class's probability.")
     ],
-    "label_column": Annotated[
-        str | None, _option("label-column", "Column of the true labels; kept out of the features.")
-    ],
+    "label_column": Annotated[str | None, _option("label-column", "Column of the true labels; it is not a feature.")],
     "segment_columns": Annotated[
         str | None,
         _option(
             "segment-columns",
-            "Columns of tags: a,b. If the configuration names them as segments, each of their values is watched.",
+            "Columns of tags: a,b. If the configuration names them as segments, Driftline watches each value.",
             metavar="NAMES",
         ),
     ],
@@ -62,7 +61,7 @@ _OPTIONS: dict[str, Any] = {
     ],
 }
 _WITHOUT_NAME: dict[str, Any] = {
-    "model": Annotated[str | None, _option("model", "The one model of --model-column whose rows are looked at.")]
+    "model": Annotated[str | None, _option("model", "The model of --model-column whose rows to use.")]
 }
 _LISTS = ("segment_columns", "feature_columns")
 _MAPPING = Annotated[

@@ -65,7 +65,9 @@ def show(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 
 @app.command()
-def schema(json: Annotated[bool, typer.Option("--json", help="It is JSON in any case.", hidden=True)] = False) -> None:
+def schema(
+    json: Annotated[bool, typer.Option("--json", help="The output is always JSON.", hidden=True)] = False,
+) -> None:
     """Print the JSON Schema of driftline.yaml, with which editors complete and check it.
 
     \b

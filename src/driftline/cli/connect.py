@@ -27,7 +27,7 @@ def open_log(settings: Settings) -> Log:
         return open_kafka(settings)
     from driftline.log.embedded import EmbeddedLog  # loads librdkafka: 50 ms that other commands do without
 
-    note("no Kafka is configured: using an embedded broker in this process, which keeps nothing")
+    note("no Kafka is configured: using an embedded broker in this process, which loses everything when it ends")
     return EmbeddedLog()
 
 
@@ -60,7 +60,7 @@ def open_store(settings: Settings) -> Store:
     if url is None:
         from driftline.state.memory import MemoryStore
 
-        note("no Redis is configured: this process keeps its state in memory, and loses it when it ends")
+        note("no Redis is configured: this process keeps its state in memory, and loses it on exit")
         return MemoryStore()
     from driftline.state.redis import RedisStore
 
@@ -84,7 +84,7 @@ def patiently(
     try:
         return attempt()
     except (LogUnavailable, StateUnavailable) as error:
-        note(f"{error}; trying again for {patience_s:g} s")
+        note(f"{error}; retrying for {patience_s:g} s")
     with err().status(f"waiting for {what}") as status:
         while True:
             sleep(RETRY_S)

@@ -72,7 +72,7 @@ class DeadLetter:
 @app.command("list")
 def list_(
     reason: ReasonOption = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many to show, from the newest.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, help="How many to show, newest first.")] = 20,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -119,7 +119,7 @@ def list_(
 def replay(
     reason: ReasonOption = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what it would publish; publish nothing.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:

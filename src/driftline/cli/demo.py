@@ -42,21 +42,20 @@ def demo(
     publish_only: Annotated[
         bool,
         typer.Option(
-            "--publish-only", help="Publish the events to the configured Kafka, for workers that run already."
+            "--publish-only", help="Only publish the events to the configured Kafka, for workers that already run."
         ),
     ] = False,
     seconds: Annotated[
         float | None,
         typer.Option(
-            min=1, help="Publish over this many seconds, to watch (default: as fast as possible).", show_default=False
+            min=1, help="Spread the events over this many seconds (default: as fast as possible).", show_default=False
         ),
     ] = None,
     live: Annotated[
         bool,
         typer.Option(
             "--live",
-            help="Publish at the pace of life, with the clock's own times and a pause longer than idle_timeout: two "
-            "minutes.",
+            help="Publish in real time for two minutes, with a pause longer than idle_timeout.",
         ),
     ] = False,
     config: ConfigOption = None,
@@ -83,7 +82,7 @@ def demo(
     from driftline.tables import ColumnMapping
 
     if live and (publish_only or seconds is not None):
-        raise InputError("--live: has a pace of its own; leave out --seconds and --publish-only")
+        raise InputError("--live: sets its own pace; leave out --seconds and --publish-only")
     set_up_logging(LogFormat.TEXT, level=logging.ERROR)  # the table tells how it goes
     settings = load(config)
     mapping = ColumnMapping.build(**COLUMNS)
@@ -297,7 +296,7 @@ def _run(
         publisher.join()
         seconds = time.monotonic() - begin
         if asked.by is not None:
-            note("stopped before it was finished")
+            note("stopped before it finished")
             raise typer.Exit(asked.status)
         if failures:
             raise failures[0]

@@ -36,8 +36,8 @@ def performance(
         Path,
         typer.Option(
             metavar="TABLE",
-            help="Table of the same columns, all with labels, of a time when the model worked: test data, not training "
-            "data.",
+            help="Table with the same columns and all labels, from a time when the model worked: test data, not "
+            "training data.",
             show_default=False,
         ),
     ],
@@ -53,7 +53,7 @@ def performance(
         list[str] | None,
         typer.Option(
             help="A metric such as auroc, average_precision, accuracy, precision, recall, f1, brier, log_loss; mae, "
-            "rmse, bias. May be given several times (default: auroc and accuracy; mae and rmse).",
+            "rmse, bias. Repeatable (default: auroc and accuracy; mae and rmse).",
             show_default=False,
         ),
     ] = None,
@@ -61,7 +61,7 @@ def performance(
         str | None,
         typer.Option(
             metavar="CLASS=COLUMN,…",
-            help="The score of each class, where there are more than two: gold=p_gold,basic=p_basic,none=p_none.",
+            help="The score of each class, if there are more than two: gold=p_gold,basic=p_basic,none=p_none.",
             show_default=False,
             rich_help_panel="Columns",
         ),
@@ -98,7 +98,7 @@ def performance(
     from driftline.tables.outcomes import read_outcomes
 
     if json and csv:
-        raise InputError("--csv: is given beside --json; leave one of the two out")
+        raise InputError("--csv: excludes --json; leave one of them out")
     before = open_table(reference)
     after = open_table(table, before.schema)
     both = read_outcomes(before, after, mapping, _class_scores(class_scores), _costs(costs))
@@ -106,7 +106,7 @@ def performance(
         for said in (*_notes_of(opened, mapping), *read.notes):
             note(f"{opened.path.name}: {said}")
     if mapping.label_column not in after.columns:
-        note(f'{table.name}: has no column "{mapping.label_column}": nothing is labelled yet')
+        note(f'{table.name}: has no column "{mapping.label_column}": it has no labels yet')
     outcomes = both.table.outcomes
     if not len(outcomes):
         raise InputError(f"{table}: no row has a prediction; look at --prediction-column")
@@ -140,7 +140,9 @@ def windows_of(outcomes: "Outcomes", length: str | None) -> "Ints":
     number = length.replace("_", "").replace(",", "")
     if number.isdecimal():
         if not int(number):
-            raise InputError("--window: 0 events are no window; write a number such as 5000, or a time such as 7d")
+            raise InputError(
+                "--window: must be more than 0; write a number of events such as 5000, or a time such as 7d"
+            )
         found = rows // int(number)
     elif outcomes.times is None:
         raise InputError(
@@ -152,7 +154,7 @@ def windows_of(outcomes: "Outcomes", length: str | None) -> "Ints":
         except ValueError as error:
             raise InputError(f"--window: {error}, or a number of events such as 5000") from None
         if not lasts:
-            raise InputError("--window: 0 is no length of time; write one such as 7d")
+            raise InputError("--window: must be longer than 0; write a time such as 7d")
         _, found = np.unique((outcomes.times - outcomes.times[0]) // lasts, return_inverse=True)
     if (many := int(found[-1]) + 1) > MAX_WINDOWS:
         raise InputError(f"--window: {length} makes {many:,} windows, more than {MAX_WINDOWS:,}; write a longer one")

@@ -35,7 +35,7 @@ CompleteOption = Annotated[
 ]
 SegmentOption = Annotated[
     str,
-    typer.Option("--segment", metavar="TAG=VALUE", help="Show this segment's reference (default: that of all events)."),
+    typer.Option("--segment", metavar="TAG=VALUE", help="Show this segment's reference (default: all events)."),
 ]
 
 
@@ -125,12 +125,12 @@ def calibrate(
             "--output",
             "-o",
             metavar="FILE",
-            help="Write the profile, with the measured rate in it.",
+            help="Write the profile, including the measured rate.",
             show_default=False,
         ),
     ] = None,
     passes: Annotated[int, typer.Option(min=1, help="How often to shuffle and replay the table.")] = 20,
-    seed: Annotated[int, typer.Option(help="Seed of the shuffling; the same seed gives the same result.")] = 1,
+    seed: Annotated[int, typer.Option(help="Seed for shuffling; the same seed gives the same result.")] = 1,
     complete: CompleteOption = False,
     config: ConfigOption = None,
     json: JsonOption = False,

@@ -78,7 +78,7 @@ def publish(
     oldest = min((events.times[0] for events in first if events.times), default=None)
     if oldest is not None and time.time() * 1_000 - oldest > PAST_MS:
         note(
-            f"these events begin at {rfc3339(oldest)}. In a topic that has held newer ones they are late, and "
+            f"these events begin at {rfc3339(oldest)}. In a topic that already had newer events they are late, and "
             "workers reject them (see `driftline status`). Backfill into separate topics, with a separate group, "
             "or use `driftline backtest`"
         )
@@ -95,7 +95,10 @@ def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"]) -> None:
         print(value.decode(), flush=True)
     found = rehearse(settings, chain(first, parts), now_ms=time.time_ns() // 1_000_000)
     if found.beyond_limits:
-        note(f"{found.beyond_limits:,} values exceed the limits (see `driftline config show`): counted, not watched")
+        note(
+            f"{found.beyond_limits:,} values exceed the limits (see `driftline config show`): "
+            "Driftline counts but does not watch them"
+        )
     for reason, (number, event_id, detail) in found.rejected.items():
         print_error(
             InputError(

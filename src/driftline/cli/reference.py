@@ -33,7 +33,7 @@ Segment = Annotated[
     typer.Option(
         "--segment",
         metavar="TAG=VALUE",
-        help='Only this segment, or only the model as a whole (""); default: both.',
+        help='Only this segment, or only the model as a whole (""); default: all.',
         show_default=False,
     ),
 ]
@@ -97,7 +97,7 @@ def rebase(
         str | None,
         typer.Option(metavar="SPAN", help="Learn from this much: 2h, or 50000 events (default: as configured)."),
     ] = None,
-    note: Annotated[str, typer.Option(help="Who asks and why, for the audit trail.")] = "",
+    note: Annotated[str, typer.Option(help="Who changes it and why, for the audit trail.")] = "",
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -119,7 +119,7 @@ def rebase(
     from driftline.pipeline.views import subjects
 
     if profile is not None and learn is not None:
-        raise InputError("--profile and --learn: exclude each other; give one of them")
+        raise InputError("--profile and --learn: exclude each other; use one of them")
     settings = load(config)
     commands = rebases(
         model, version, segment, profile=profile, learn=learn, note=note, now_ms=time.time_ns() // 1_000_000
@@ -170,7 +170,9 @@ def save(
     own = [(held[each.reference], each.segment) for each in found if each.reference in held]
     references = [reference for reference, segment in own if reference.segment == segment]  # borrowed ones are left out
     if not references:
-        raise InputError(f"model {model!r} version {version or '(none)'} has no reference yet: it is being learned")
+        raise InputError(
+            f"model {model!r} version {version or '(none)'} has no reference yet: Driftline is still learning it"
+        )
     try:
         output.write_bytes(encode_profile(references))
     except OSError as error:

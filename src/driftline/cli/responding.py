@@ -28,9 +28,11 @@ ID_SHOWN = 8
 """Digits of an incident's id that are shown, and enough to name it."""
 PUBLISH_S = 10.0
 
-Incident = Annotated[str, typer.Argument(metavar="INCIDENT", help="Its id, or the first digits: see driftline alerts.")]
-Why = Annotated[str, typer.Option("--why", help="The reason, for those who read it later.")]
-By = Annotated[str | None, typer.Option("--by", help="Who says so (default: the user of this machine).")]
+Incident = Annotated[
+    str, typer.Argument(metavar="INCIDENT", help="The incident's id, or its first digits: see driftline alerts.")
+]
+Why = Annotated[str, typer.Option("--why", help="The reason, for others to read.")]
+By = Annotated[str | None, typer.Option("--by", help="Your name (default: the user of this machine).")]
 
 
 def ack(incident: Incident, why: Why = "", by: By = None, config: ConfigOption = None) -> None:
@@ -50,7 +52,7 @@ def silence(
     matchers: Annotated[
         list[str],
         typer.Argument(
-            metavar="MATCHER...", help='What to be silent about: model="churn", kind=~".*drift", tenant=acme.'
+            metavar="MATCHER...", help='Which alerts to silence: model="churn", kind=~".*drift", tenant=acme.'
         ),
     ],
     length: Annotated[str, typer.Option("--for", help="How long, such as 2h or 7d.")] = "2h",
@@ -96,7 +98,7 @@ def unsilence(
     log, now = open_kafka(settings), _now()
     known = [each for each in standing_in(log, settings).responses.active(now) if each.id.startswith(silence)]
     if len(known) != 1:
-        found = "no silence that holds" if not known else f"{len(known)} silences"
+        found = "no silence in force" if not known else f"{len(known)} silences"
         raise InputError(f'"{silence}" names {found}; see driftline alerts silences')
     word = msgspec.structs.replace(known[0], until=now, at=now, by=by or getpass.getuser(), why=why)
     _say(log, settings, word)
@@ -115,7 +117,7 @@ def silences(config: ConfigOption = None, json: JsonOption = False) -> None:
         print_json([msgspec.to_builtins(each) for each in held])
         return
     if not held:
-        out().print("no silence holds")
+        out().print("no silence is in force")
         return
     table = Table("id", "alerts with", "since", "until", "by", "why", box=None, pad_edge=False)
     for each in held:

@@ -58,7 +58,7 @@ def run(
     settings = load(config)
     routing, sinks = _routing(settings), _sinks(settings)
     if settings.redis.url is None:
-        raise ConfigError("redis.url: is not set; the router keeps there what each sink has heard of")
+        raise ConfigError("redis.url: is not set; the router stores there what each sink has received")
     kafka, store = open_kafka(settings), open_store(settings)
     rules = {
         name: SinkRules(sink.tells_resolved and settings.router.sinks[name].send_resolved, sink.refresh_ms)
@@ -102,7 +102,7 @@ async def _until_stopped(router: "Router") -> None:  # type: ignore[name-defined
 
 @app.command()
 def check(
-    sink: Annotated[str | None, typer.Option("--sink", help="Only this one.", show_default=False)] = None,
+    sink: Annotated[str | None, typer.Option("--sink", help="Only this sink.", show_default=False)] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -126,7 +126,7 @@ def check(
     if json:
         print_json([{"sink": each.sink, "delivered": not each.fault, "fault": each.fault or None} for each in results])
     else:
-        table = Table("sink", "type", "came back", "what you may rely on", box=None, pad_edge=False)
+        table = Table("sink", "type", "came back", "what you can rely on", box=None, pad_edge=False)
         for each in results:
             said = Text(each.fault, "red") if each.fault else Text("taken", "green")
             table.add_row(each.sink, settings.router.sinks[each.sink].type, said, chosen[each.sink].guarantee)
@@ -139,9 +139,7 @@ def check(
 def plan(
     label: Annotated[
         list[str] | None,
-        typer.Option(
-            "--label", "-l", help="A label of an alert to try, such as severity=critical; several may be given."
-        ),
+        typer.Option("--label", "-l", help="A label of a sample alert, such as severity=critical. Repeatable."),
     ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -164,9 +162,9 @@ def plan(
         print_json([each.as_json() for each in found])
         return
     if not found:
-        out().print("nothing fires; try an alert with --label")
+        out().print("nothing fires; try a sample alert with --label")
         return
-    table = Table("alert", "sink", "route", "because", "told together by", "now", box=None, pad_edge=False)
+    table = Table("alert", "sink", "route", "because", "grouped by", "now", box=None, pad_edge=False)
     for each in found:
         table.add_row(*each.as_row())
     out().print(table)

@@ -38,9 +38,7 @@ def run(
     ] = 1,
     until_caught_up: Annotated[
         bool,
-        typer.Option(
-            "--until-caught-up", help="Stop once everything that is in Kafka now has been judged; for backfills."
-        ),
+        typer.Option("--until-caught-up", help="Stop after evaluating everything that is in Kafka now; for backfills."),
     ] = False,
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="Log lines as text, for people, or as JSON, for programs.")
@@ -76,7 +74,7 @@ def refuse_half_a_backend(settings: Settings, workers: int) -> None:
     if not settings.kafka and settings.redis.url is not None:
         raise ConfigError(
             "redis.url: is set, but no Kafka is. An embedded broker starts empty each time, so the offsets in Redis "
-            "would not fit it. Set DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS too, or neither"
+            "would not match it. Set DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS too, or neither"
         )
     if settings.kafka and settings.redis.url is None and workers > 1:
         raise ConfigError(
@@ -96,8 +94,8 @@ def run_one(settings: Settings, *, until_caught_up: bool, child: bool = False) -
         _stop_when_input_ends()
     if settings.redis.url is None:
         log.warning(
-            "no Redis is configured: this process keeps its state in memory. After a restart it reads again everything "
-            "that Kafka still has, and no other worker can share the work"
+            "no Redis is configured: this process keeps its state in memory. After a restart it reads everything in "
+            "Kafka again, and no other worker can share the work"
         )
     with ExitStack() as stack:
         kafka, store = open_log(settings), open_store(settings)
@@ -137,8 +135,8 @@ def run_embedded(settings: Settings, workers: int, *, until_caught_up: bool) -> 
         create_missing(broker, settings, PARTITIONS, PARTITIONS)
         check(settings, broker, store)
         log.info(
-            "neither Kafka nor Redis is configured: using an embedded broker, which keeps nothing; publish to it with "
-            "DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS=%s",
+            "neither Kafka nor Redis is configured: using an embedded broker, which loses everything on exit; "
+            "publish to it with DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS=%s",
             broker.bootstrap,
         )
         exposition = Exposition(constants(settings))
@@ -236,7 +234,7 @@ def _stop_when_input_ends() -> None:
     def wait() -> None:
         while os.read(0, 1024):
             pass
-        log.warning("the parent process is gone: stopping")
+        log.warning("the parent process has ended: stopping")
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=wait, name="parent", daemon=True).start()

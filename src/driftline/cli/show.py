@@ -22,10 +22,10 @@ MAX_NAMED = 3
 def show(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.", show_default=False)],
     version: Annotated[
-        str | None, typer.Option("--version", help="Only this model version; else all.", show_default=False)
+        str | None, typer.Option("--version", help="Only this model version (default: all).", show_default=False)
     ] = None,
     segment: Annotated[
-        str, typer.Option("--segment", metavar="TAG=VALUE", help="This segment; else all events of the model.")
+        str, typer.Option("--segment", metavar="TAG=VALUE", help="This segment (default: all events of the model).")
     ] = "",
     config: ConfigOption = None,
     json: JsonOption = False,
@@ -50,7 +50,7 @@ def show(
     settings = load(config)
     if settings.redis.url is None:
         raise ConfigError(
-            "redis.url: is not set, and what workers know is kept there; set "
+            "redis.url: is not set, and workers store what they know there; set "
             "DRIFTLINE_REDIS__URL=redis://localhost:6379/0 for this command and for `driftline run`"
         )
     store = open_store(settings)
@@ -68,8 +68,8 @@ def show(
     known = {each.subject.version for each in found}
     for view in meant:
         if view.version not in known:
-            learning = f"its reference is being learned, from {view.learned_events:,} events so far"
-            why = "no window was judged yet" if view.reference else learning
+            learning = f"Driftline is learning its reference, from {view.learned_events:,} events so far"
+            why = "no window is complete yet" if view.reference else learning
             note(f"{model} version {view.version or '(none)'}: {why}")
 
 

@@ -98,8 +98,8 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
 def reset(
     stage: Annotated[str, typer.Argument(help="summarise or judge.")],
     partition: Annotated[int, typer.Argument(help="The partition's number.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Reset the task although its state can be read.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Reset the task even if its state can be read.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Delete the stored state of one task, so that it starts again from the oldest record that Kafka has.
@@ -117,16 +117,16 @@ def reset(
         found = reset_task(store, log, settings, TaskId(settings.group, stage, partition), force=force, ask=not yes)
     finally:
         store.close()
-    out().print(f"{found}; a worker takes it up within a minute")
+    out().print(f"{found}; a worker resumes it within a minute")
 
 
 @app.command()
 def skip(
     stage: Annotated[str, typer.Argument(help="summarise or judge.")],
     partition: Annotated[int, typer.Argument(help="The partition's number.")],
-    to: Annotated[str, typer.Option("--to", help="Where the task goes on: first, latest, or an offset.")],
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Skip although the offset can be read.")] = False,
+    to: Annotated[str, typer.Option("--to", help="Where the task continues: first, latest, or an offset.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Skip even if the offset can be read.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Move a task to another offset, because Kafka no longer has its own.
@@ -156,7 +156,9 @@ def skip(
         carry_out(store, log, settings, plan, now_ms=time.time_ns() // 1_000_000)
     finally:
         store.close()
-    out().print(f"{stage} {partition}: {plan.records:,} records skipped; a worker goes on at {plan.to} within a minute")
+    out().print(
+        f"{stage} {partition}: {plan.records:,} records skipped; a worker continues at {plan.to} within a minute"
+    )
 
 
 def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, force: bool, ask: bool) -> str:
@@ -167,10 +169,10 @@ def reset_task(store: Store, log: Log, settings: Settings, task: TaskId, *, forc
         raise InputError(f"group {settings.group} has no stored state of {named}: see `driftline state check`")
     each = checked(store, log, settings, infos[0])
     if each.other_release and not force:
-        raise InputError(f"{named} is not broken: {each.fault}. Add --force to reset it all the same")
+        raise InputError(f"{named} is not broken: {each.fault}. Add --force to reset it anyway")
     if not each.fault and not force:
         raise InputError(
-            f"the state of {named} can be read, and workers go on with it. Add --force to reset it all the same"
+            f"the state of {named} can be read, and workers continue with it. Add --force to reset it anyway"
         )
     from driftline.pipeline.monitoring import stage_kinds
 
@@ -229,7 +231,7 @@ def _lost(log: Log, info: TaskInfo, topic: str, inputs: Mapping[str, Input]) -> 
 def _store(settings: Settings) -> Store:
     if settings.redis.url is None:
         raise ConfigError(
-            "redis.url: is not set. A worker without Redis keeps its state to itself; set "
+            "redis.url: is not set. A worker without Redis keeps its state in its own memory; set "
             "DRIFTLINE_REDIS__URL=redis://localhost:6379/0"
         )
     return open_store(settings)

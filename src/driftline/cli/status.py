@@ -60,12 +60,12 @@ def status(
 
     conditions = [Condition.parse(text) for text in fail_if or ()]
     if conditions and watch:
-        raise InputError("--fail-if looks once and exits; leave out --watch")
+        raise InputError("--fail-if checks once and exits; leave out --watch")
     settings = load(config)
     kafka = kafka_log(settings)
     if settings.redis.url is None:
         raise ConfigError(
-            "redis.url: is not set. A worker without Redis keeps its state to itself; set "
+            "redis.url: is not set. A worker without Redis keeps its state in its own memory; set "
             "DRIFTLINE_REDIS__URL=redis://localhost:6379/0 for this command and for `driftline run`"
         )
     store = open_store(settings)

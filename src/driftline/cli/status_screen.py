@@ -100,8 +100,8 @@ def _others(found: Status) -> list[Text]:
     topic = next((each.topic for each in found.partitions if each.other_groups), "")
     return [
         Text(
-            f"{topic} also holds {number:,} records of group {name}, which this group left alone: give each group a "
-            "panes topic of its own (topics.panes)",
+            f"{topic} also holds {number:,} records of group {name}, which this group ignores: give each group its "
+            "own panes topic (topics.panes)",
             "yellow",
         )
         for name, number in totals.most_common()

@@ -99,7 +99,7 @@ def ending_before_work() -> Iterator[None]:
         try:
             yield
         except StopEarly:
-            log.info("%s: no work is under way: stopping", _EARLY.by.name if _EARLY.by else "")
+            log.info("%s: no work in progress: stopping", _EARLY.by.name if _EARLY.by else "")
         finally:
             _EARLY.forget()
 
@@ -113,7 +113,9 @@ def stopping_on_signals(stop: Callable[[], None], deadline_s: float | None) -> I
     asked = Asked()
 
     def give_up() -> None:
-        log.error("not finished within the `shutdown` time: exiting; what no checkpoint holds will be read again")
+        log.error(
+            "not finished within the `shutdown` time: exiting; the next owner reads again what no checkpoint holds"
+        )
         os._exit(1)
 
     def on_signal(number: int, _frame: object) -> None:

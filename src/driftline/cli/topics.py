@@ -38,7 +38,7 @@ Replicas = Annotated[
     typer.Option(
         "--replication-factor",
         min=1,
-        help="Copies of each partition (default: as the brokers have it).",
+        help="Copies of each partition (default: that of the brokers).",
         show_default=False,
     ),
 ]

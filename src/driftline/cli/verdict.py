@@ -52,7 +52,7 @@ def judge(
     told = any(wait.owner is not None for wait in waits)
     facts = Verdict(
         state="unknown",
-        summary="unknown: Kafka does not say where the partitions end; what follows comes from the stored state",
+        summary="unknown: Kafka does not say where its partitions end; the rest comes from the stored state",
         lag=None if None in lags or not lags else sum(lag or 0 for lag in lags),
         last_sign=max(given, default=None),
         commits_within_ms=within_ms,
@@ -86,14 +86,14 @@ def _state(facts: "Verdict", lag: int, now: int, *, waits: bool) -> "tuple[State
     if lag and waits:
         return "lagging", f"lagging: {waiting}, and workers pause (see below)"
     if facts.stuck:
-        return "lagging", f"lagging: {waiting}, and {_some(facts.stuck)} did not commit for long; other tasks do"
+        return "lagging", f"lagging: {waiting}, and {_some(facts.stuck)} have not committed for long; other tasks have"
     if lag > MANY:
         return "lagging", f"lagging: {waiting}; workers commit, the last time {ago} ago"
     if facts.silent_models:
         names = _some([silence.model for silence in facts.silent_models])
-        return "silent", f"silent: workers are alive, and no events of {names} come"
+        return "silent", f"silent: workers are alive, but no events of {names} come"
     if facts.idle:
-        return "silent", "silent: workers are alive and have read every partition to its end, and nothing comes"
+        return "silent", "silent: workers are alive and have read every partition to its end, but no events come"
     return "working", f"working: the last commit was {ago} ago; {waiting}" if sign else "working"
 
 
@@ -105,8 +105,8 @@ def far_off(partitions: "Sequence[PartitionStatus]") -> list[str]:
     """Say where event time is years from the clock: one line for those behind, one for those ahead."""
     lines = []
     for side, hint in (
-        ("behind", "somebody replays the past, or event times are in the wrong unit or zone"),
-        ("ahead of", "events claim future times, so those with the true time are late; see `max_ahead`"),
+        ("behind", "somebody is replaying the past, or event times are in the wrong unit or time zone"),
+        ("ahead of", "events have times in the future, so events with the true time are late; see `max_ahead`"),
     ):
         sign = 1 if side == "behind" else -1
         off = [
