@@ -14,7 +14,7 @@ from driftline.errors import StateCorrupt
 from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Kind, Status, Subject
 from driftline.panes.census import is_census
-from driftline.panes.records import Rebase, Watermark, decode_command, decode_record
+from driftline.panes.records import Command, Rebase, Watermark, decode_command, decode_record
 from driftline.pipeline.task_settings import judge_settings
 from driftline.tasks.adoption import MAX_ADOPTIONS, MAX_OF_A_SEGMENT, Adoption, Origin
 from driftline.tasks.judge import Judge, Told
@@ -78,7 +78,7 @@ def rebase(**more: Any) -> Rebase:
     return Rebase(model="m", **{**usual, **more})
 
 
-def after(values: Sequence[bytes], hour: float, *commands: Rebase) -> list[bytes]:
+def after(values: Sequence[bytes], hour: float, *commands: Command) -> list[bytes]:
     """Put commands into a log of one source behind the watermark that passes this hour after the start."""
     for at, value in enumerate(values):
         record = None if decode_command(value) else decode_record(value)

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from driftline.cli import responding
+from driftline.cli import history, resolving, responding
 from driftline.cli.connect import open_kafka
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import age, note, out, print_json
@@ -33,6 +33,8 @@ app.command("silence")(responding.silence)
 app.command("unsilence")(responding.unsilence)
 app.command("silences")(responding.silences)
 app.command("show")(responding.show)
+app.command("history")(history.history)
+app.command("resolve")(resolving.resolve)
 
 
 @app.callback(invoke_without_command=True)

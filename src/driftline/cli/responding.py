@@ -43,8 +43,8 @@ def ack(incident: Incident, why: Why = "", by: By = None, config: ConfigOption =
     """
     settings = load(config)
     log = open_kafka(settings)
-    alert = _named(standing_in(log, settings), incident)
-    _say(log, settings, Acknowledgement(alert.data.incident, by or getpass.getuser(), why, _now()))
+    alert = named(standing_in(log, settings), incident)
+    _say(log, settings, Acknowledgement(alert.data.incident, speaker(by), why, now_ms()))
     out().print(f"acknowledged: {alert.data.summary}")
 
 
@@ -74,7 +74,7 @@ def silence(
         length_ms = parse_duration(length)
     except ValueError as error:
         raise InputError(str(error)) from None
-    log, now, who = open_kafka(settings), _now(), by or getpass.getuser()
+    log, now, who = open_kafka(settings), now_ms(), speaker(by)
     word = Silence(digest(settings.group, who, str(now), *parsed), parsed, who, why, now, now + length_ms)
     _say(log, settings, word)
     firing = [each for each in standing_in(log, settings).alerts() if _matches(each, word, settings)]
@@ -95,12 +95,12 @@ def unsilence(
     $ driftline alerts unsilence 7d20c1aa
     """
     settings = load(config)
-    log, now = open_kafka(settings), _now()
+    log, now = open_kafka(settings), now_ms()
     known = [each for each in standing_in(log, settings).responses.active(now) if each.id.startswith(silence)]
     if len(known) != 1:
         found = "no silence in force" if not known else f"{len(known)} silences"
         raise InputError(f'"{silence}" names {found}; see driftline alerts silences')
-    word = msgspec.structs.replace(known[0], until=now, at=now, by=by or getpass.getuser(), why=why)
+    word = msgspec.structs.replace(known[0], until=now, at=now, by=speaker(by), why=why)
     _say(log, settings, word)
     out().print(f"silence {word.id[:ID_SHOWN]} has ended")
 
@@ -112,7 +112,7 @@ def silences(config: ConfigOption = None, json: JsonOption = False) -> None:
     $ driftline alerts silences
     """
     settings = load(config)
-    held = standing_in(open_kafka(settings), settings).responses.active(_now())
+    held = standing_in(open_kafka(settings), settings).responses.active(now_ms())
     if json:
         print_json([msgspec.to_builtins(each) for each in held])
         return
@@ -135,7 +135,7 @@ def show(incident: Incident, config: ConfigOption = None, json: JsonOption = Fal
     settings = load(config)
     log = open_kafka(settings)
     standing = standing_in(log, settings)
-    alert = _named(standing, incident, resolved=True)
+    alert = named(standing, incident, resolved=True)
     changes = [each for each in standing.changes if each.data.incident == alert.data.incident]
     word = standing.responses.acknowledged.get(alert.data.incident)
     if json:
@@ -165,13 +165,19 @@ def _matches(alert: Alert, silence: Silence, settings: Settings) -> bool:
     return all_match(map(Matcher.parse, silence.matchers), labels)
 
 
-def _named(standing: Incidents, incident: str, *, resolved: bool = False) -> Alert:
+def named(standing: Incidents, incident: str, *, resolved: bool = False) -> Alert:
+    """Return the incident that these digits name; with `resolved` also one that is over. Raises `InputError`."""
     found = [each for each in standing.alerts(resolved=resolved) if each.data.incident.startswith(incident)]
     if len(found) == 1:
         return found[0]
     what = "incident" if resolved else "incident that fires"
     amount = f"no {what}" if not found else f"{len(found)} incidents"
     raise InputError(f'"{incident}" names {amount}; write more of the id that driftline alerts shows')
+
+
+def speaker(by: str | None) -> str:
+    """Return who says something: whoever is named, or the user of this machine."""
+    return by or getpass.getuser()
 
 
 def standing_in(log: Log, settings: Settings) -> Incidents:
@@ -193,4 +199,4 @@ def _say(log: Log, settings: Settings, word: Acknowledgement | Silence) -> None:
         producer.close()
 
 
-_now = Clock().wall_ms
+now_ms = Clock().wall_ms

@@ -4,12 +4,12 @@ A *source* is one partition of a topic of predictions (see `panes.sources`). It 
 cut into parts where one record would be too large, also within a group. When it falls idle, it sends what it has of
 panes that have not ended (a *flush*); what comes for them later follows as a supplement. So (flushes, start, part) is a
 sequence number, and a repeated record is known by it. A watermark says that all panes ending at or before it were sent;
-it goes to every partition of the panes topic. A person's command, about references or records to skip, is a record
-there too: so what Judge does is a function of this log.
+it goes to every partition of the panes topic. A person's command, about references, incidents or records to skip, is
+a record there too: so what Judge does is a function of this log.
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -27,6 +27,7 @@ PANE = "pane"
 WATERMARK = "watermark"
 REBASE = "rebase"
 SKIP = "skip"
+RESOLVE = "resolve"
 _KIND_AT = 15
 """Where `pack` writes the kind: after its prefix (9 bytes), the header's length (4) and two bytes of MessagePack."""
 GROUP_STEP = 1 << 14
@@ -167,12 +168,35 @@ class Skip(msgspec.Struct, frozen=True, array_like=True):
         return pack(SKIP, VERSION, self, {})
 
 
-def decode_command(data: bytes) -> Rebase | Skip | None:
+class Resolve(msgspec.Struct, frozen=True, array_like=True):
+    """A person's word that an incident is over, whatever the evidence says.
+
+    What goes on after `cooldown` (milliseconds of event time) is a new incident. `issued` (epoch milliseconds, by the
+    clock of whoever said it) is for people alone.
+    """
+
+    incident: str
+    by: str
+    why: str
+    cooldown: Span
+    issued: Time
+
+    def encode(self) -> bytes:
+        """Return the record's value. Undone by `decode_command`."""
+        return pack(RESOLVE, VERSION, self, {})
+
+
+Command: TypeAlias = Rebase | Skip | Resolve
+
+
+def decode_command(data: bytes) -> Command | None:
     """Return the command in a record of the panes topic; None where it is another record. Raises `StateCorrupt`."""
     if data.startswith(REBASE.encode(), _KIND_AT):
         return _convert(unpack(data, REBASE, (VERSION,)).value, Rebase)
     if data.startswith(SKIP.encode(), _KIND_AT):
         return _convert(unpack(data, SKIP, (VERSION,)).value, Skip)
+    if data.startswith(RESOLVE.encode(), _KIND_AT):
+        return _convert(unpack(data, RESOLVE, (VERSION,)).value, Resolve)
     return None
 
 

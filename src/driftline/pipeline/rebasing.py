@@ -7,7 +7,7 @@ from driftline.config import Settings
 from driftline.errors import InputError, TopicError
 from driftline.evidence.reference import Reference
 from driftline.log.api import Log, Outgoing
-from driftline.panes.records import Rebase
+from driftline.panes.records import Rebase, Resolve
 from driftline.pipeline.headers import sent_by
 from driftline.pipeline.stage_names import JUDGE
 from driftline.pipeline.stages import panes_partition
@@ -49,24 +49,32 @@ def stored_references(store: Store, group: str, addresses: Iterable[str]) -> dic
     return found
 
 
-def ask(log: Log, settings: Settings, commands: Sequence[Rebase]) -> None:
-    """Put commands into the panes log, where Judge reads them in their turn. Raises `InputError` or `TopicError`."""
+def ask(log: Log, settings: Settings, commands: Sequence[Rebase | Resolve]) -> None:
+    """Put commands into the panes log, where Judge reads them in their turn. Raises `InputError` or `TopicError`.
+
+    One about a model goes where its panes go. One about an incident goes to all partitions: whose it is knows it.
+    """
     topic = settings.topics.panes
     counts = log.partition_counts([topic])
     if topic not in counts:
         raise TopicError(f"{topic} (panes) does not exist: create it with `driftline topics create`", topic=topic)
-    encoded = [(command.model, command.encode()) for command in commands]
-    for model, value in encoded:
+    outgoing = []
+    for command in commands:
+        value, by = command.encode(), sent_by(settings.group)
+        if isinstance(command, Resolve):
+            outgoing += [Outgoing(topic, b"", value, partition, by) for partition in range(counts[topic])]
+            continue
         if len(value) > LARGEST:
             raise InputError(
-                f"the reference of {model!r} takes {len(value):,} bytes, and a command may take {LARGEST:,}; name the "
-                "profile in the configuration (models.<name>.reference) and restart the workers"
+                f"the reference of {command.model!r} takes {len(value):,} bytes, and a command may take {LARGEST:,}; "
+                "name the profile in the configuration (models.<name>.reference) and restart the workers"
             )
+        partition = panes_partition(command.model, counts[topic])
+        outgoing.append(Outgoing(topic, command.model.encode(), value, partition, by))
     producer = log.producer()
     try:
-        for model, value in encoded:
-            partition = panes_partition(model, counts[topic])
-            producer.produce(Outgoing(topic, model.encode(), value, partition, sent_by(settings.group)))
+        for each in outgoing:
+            producer.produce(each)
         producer.flush(PATIENCE_S)
     finally:
         producer.close()

@@ -7,7 +7,7 @@ pace and wherever the task was restarted.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,12 @@ from driftline.incidents.alerts import Alert, alert_of
 from driftline.incidents.incident import Incident, Kind, Subject
 from driftline.panes.census import is_census
 from driftline.panes.merging import PaneMerger, Slice
-from driftline.panes.records import PaneRecord, Rebase, Skip, Watermark, decode_command
+from driftline.panes.records import Command, PaneRecord, Rebase, Resolve, Watermark, decode_command
 from driftline.tasks.admission import Admission, Admitted
 from driftline.tasks.capacity import Capacity
 from driftline.tasks.model_rules import JudgeSettings, ModelRules
 from driftline.tasks.releases import Releases
+from driftline.tasks.resolved import Resolved
 from driftline.tasks.roster import Roster
 from driftline.tasks.shown import Shown
 from driftline.tasks.silence import Silences, Usual
@@ -81,6 +82,7 @@ class Judge:
         )
         self._of_models: Sequence[Watcher] = (Releases(self._model_rules), self._volumes, self._silences)
         self._watchers = (*self._of_stream, *self._of_models)
+        self._resolved = Resolved(self._open)
         self._tells_of_models = False
         """Whether the panes of the stream itself come to this task, so that it says which models are beyond."""
         self._alerts: list[Told] = []
@@ -133,9 +135,11 @@ class Judge:
             self._tell(self._roster.close(time))
             for watcher in self._of_models:
                 self._tell(watcher.close(time, all_idle=self._merger.all_idle))
+            self._publish(self._resolved.wake(time))
 
     def _next_deadline(self) -> int | None:
-        deadlines = [self._roster.deadline, *(watcher.deadline for watcher in self._watchers)]
+        of_watchers = (watcher.deadline for watcher in self._watchers)
+        deadlines = [self._roster.deadline, self._resolved.deadline, *of_watchers]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _forget_the_silent(self, time: int) -> None:
@@ -146,6 +150,9 @@ class Judge:
             self._merger.forget(time - keep)
 
     def _tell(self, changed: Sequence[Incident]) -> None:
+        self._publish(self._resolved.tell(changed))
+
+    def _publish(self, changed: Sequence[Incident]) -> None:
         for incident in changed:
             copy = msgspec.json.decode(msgspec.json.encode(incident), type=Incident)
             self._alerts.append(Told(copy, alert_of(copy, group=self._settings.group)))
@@ -207,7 +214,10 @@ class Judge:
         for model in sorted({subject.model for subject in subjects}):
             self._silences.compare(model)
 
-    def _obey(self, command: Rebase | Skip) -> None:
+    def _obey(self, command: Command) -> None:
+        if isinstance(command, Resolve):
+            self._publish(self._resolved.obey(command, self._merger.mark))
+            return
         if isinstance(command, Rebase):
             self._tell(self._roster.obey(command))
         for watcher in self._watchers:
@@ -256,25 +266,34 @@ class Judge:
 
     def open_incidents(self) -> Counter[tuple[str, Kind]]:
         """Count what fires, by model ("" is the stream itself) and kind."""
-        open_now = [incident for judge in self._roster.subjects.values() for incident in judge.following.open.values()]
-        open_now += [incident for watcher in self._watchers for incident in watcher.open]
-        return Counter((incident.subject.model, incident.kind) for incident in open_now)
+        return Counter((incident.subject.model, incident.kind) for incident in self._resolved.left(self._open()))
+
+    def _open(self) -> Iterator[Incident]:
+        """Yield what is open for those who judge; a person may have resolved it."""
+        for judge in self._roster.subjects.values():
+            yield from judge.following.open.values()
+        for watcher in self._watchers:
+            yield from watcher.open
 
     def view(self) -> JudgeView:
         """Return what it tells the world: of many subjects the signals with the most evidence."""
         subjects, sources = self._roster.subjects, self._merger.sources
         shown = max(MAX_SHOWN // max(len(subjects), 1), 1)
         others = [watcher for watcher in self._of_models if watcher is not self._silences]
+        left = self._resolved.left
         return JudgeView(
             mark=self._merger.mark,
             counters=self.counters,
             sources={str(number): SourceView(sources[number].time, sources[number].idle) for number in sorted(sources)},
-            subjects=[subject_view(subjects[subject], shown) for subject in sorted(subjects)],
+            subjects=[
+                subject_view(subjects[each], shown, left(subjects[each].following.open.values()))
+                for each in sorted(subjects)
+            ],
             events=self.events,
-            silences=[incident_view(incident, incident.subject.model) for incident in self._silences.open],
-            stream=[incident_view(incident) for watcher in self._of_stream for incident in watcher.open],
+            silences=[incident_view(incident, incident.subject.model) for incident in left(self._silences.open)],
+            stream=[incident_view(incident) for watcher in self._of_stream for incident in left(watcher.open)],
             traffic=[
-                incident_view(incident, incident.subject.model) for watcher in others for incident in watcher.open
+                incident_view(incident, incident.subject.model) for watcher in others for incident in left(watcher.open)
             ],
         )
 
@@ -301,6 +320,7 @@ class Judge:
         writes.update(subjects)
         for watcher in self._watchers:
             writes.update(watcher.checkpoint())
+        writes.update(self._resolved.checkpoint())
         state = [merger, admission, roster, [self._unreadable, self._late], self._tells_of_models]
         writes["task"] = pack("judge", VERSION, state, {})
         if self._river != RIVER:
@@ -324,6 +344,7 @@ class Judge:
             )
             for watcher in self._watchers:
                 watcher.restore(blobs)
+            self._resolved.restore(blobs)
 
 
 _Stored = tuple[Any, Any, Any, tuple[Count, Count], bool]

@@ -1,11 +1,13 @@
 """What Judge knows of a subject and of an incident, as the views that it stores show it."""
 
+from collections.abc import Iterable
+
 from driftline.incidents.incident import Incident
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.views import IncidentView, SignalView, SubjectView, WindowView
 
 
-def subject_view(judge: SubjectJudge, shown: int) -> SubjectView:
+def subject_view(judge: SubjectJudge, shown: int, incidents: Iterable[Incident]) -> SubjectView:
     """Return a subject's view, with at most so many of its signals."""
     subject, window = judge.subject, judge.last_window
     return SubjectView(
@@ -17,7 +19,7 @@ def subject_view(judge: SubjectJudge, shown: int) -> SubjectView:
         history=list(judge.history),
         window=None if window is None else WindowView(window.start, window.end, window.count),
         signals=[SignalView(each.name, each.evidence, dict(each.effects)) for each in judge.measured()[:shown]],
-        incidents=[incident_view(incident, subject.model) for incident in judge.following.open.values()],
+        incidents=[incident_view(incident, subject.model) for incident in incidents],
     )
 
 
