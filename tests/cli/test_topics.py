@@ -114,14 +114,14 @@ def test_most_of_three_copies_or_more_must_have_a_record(copies: int, least: str
     found = log.topic_settings(["predictions"])
 
     assert mends(SETTINGS, found).get("predictions", {}).get(IN_SYNC) == least
-    told = [warning for warning in topic_warnings(SETTINGS, found) if IN_SYNC in warning]
+    told = [warning for warning in topic_warnings(SETTINGS, found, found) if IN_SYNC in warning]
     assert len(told) == (least is not None)
     if least is not None:
         assert f"of {copies} copies 1 must have a record" in told[0]
         assert f"--add-config min.insync.replicas={least})" in told[0]
     fix_settings(log, SETTINGS, ["predictions"])
     assert log.topic_settings(["predictions"])["predictions"][IN_SYNC] == (least or "1")
-    assert topic_warnings(SETTINGS, log.topic_settings(["predictions"])) == []
+    assert topic_warnings(SETTINGS, log.topic_settings(["predictions"]), ["predictions"]) == []
     assert {own[IN_SYNC] for own in creation_settings(SETTINGS, copies).values()} == {least or "1"}
 
 
@@ -133,8 +133,15 @@ def test_a_person_who_wants_more_copies_in_sync_is_left_alone() -> None:
     assert mends(SETTINGS, log.topic_settings(["predictions"])) == {}
 
 
-def test_of_a_topic_whose_settings_cannot_be_seen_nothing_is_said() -> None:
-    assert topic_warnings(SETTINGS, {}) == []
+def test_of_topics_whose_settings_cannot_be_seen_one_line_says_so() -> None:
+    seen = {"predictions": {COPIES: "1", IN_SYNC: "1", STAMPED_BY: CREATE_TIME}}
+    unseen, found = topic_warnings(SETTINGS, seen, ["predictions", "alerts", "driftline.panes"])
+
+    assert unseen.startswith("alerts, driftline.panes: Kafka does not let this user read the settings")
+    assert "message.timestamp.type=CreateTime" in unseen
+    assert unseen.endswith("--operation DescribeConfigs --topic alerts --topic driftline.panes")
+    assert found.startswith("predictions (predictions): producers write")
+    assert topic_warnings(SETTINGS, {}, []) == [], "a topic that is not there is told as missing"
 
 
 class Starting:

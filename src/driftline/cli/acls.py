@@ -26,7 +26,8 @@ def acls(
 
     Uses topics, group and redis.prefix from the settings; connects to nothing. Brokers before Kafka 3.0 also require
     `--operation IdempotentWrite --cluster` of everyone who writes. Optional, so not printed: DescribeConfigs on
-    topics, with which `run` and `topics check` read their settings, and AlterConfigs, for `topics create --fix`.
+    topics, with which `run` and `topics check` read their settings (without it they say what they could not see), and
+    AlterConfigs, for `topics create --fix`.
 
     \b
     $ driftline topics acls --role worker --principal User:monitor

@@ -125,7 +125,7 @@ def _counts(log: Log, settings: Settings) -> dict[str, int]:
 def _report(log: Log, settings: Settings, as_json: bool) -> None:
     names = [topic for _, topic in settings.topics_needed]
     counts, found = _counts(log, settings), log.topic_settings(names)
-    problems, warnings = topic_faults(settings, counts), topic_warnings(settings, found)
+    problems, warnings = topic_faults(settings, counts), topic_warnings(settings, found, counts)
     if as_json:
         topics = {
             key: {

@@ -29,8 +29,8 @@ def check_before_work(settings: Settings, log: Log, store: Store, *, wall_ms: Ca
     judge_settings(settings)  # reads every profile
     store.check()
     check_order(settings, store)
-    found = log.topic_settings([topic for _, topic in settings.topics_needed]) if settings.kafka else {}
-    return [*topic_warnings(settings, found), *clock_warnings(store, wall_ms())]
+    topics = [topic for _, topic in settings.topics_needed] if settings.kafka else []
+    return [*topic_warnings(settings, log.topic_settings(topics), topics), *clock_warnings(store, wall_ms())]
 
 
 def check_topics(settings: Settings, log: Log) -> None:

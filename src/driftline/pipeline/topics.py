@@ -1,10 +1,10 @@
 """What the topics must look like, what they had better look like, and what they are created with."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 
 from driftline.config import Settings
 from driftline.errors import TopicError
-from driftline.log.api import APPEND_TIME, COPIES, IN_SYNC, STAMPED_BY, Log
+from driftline.log.api import APPEND_TIME, COPIES, CREATE_TIME, IN_SYNC, STAMPED_BY, Log
 
 DAY_MS = 86_400_000
 FEW_COPIES = 3
@@ -41,20 +41,39 @@ def _uneven(settings: Settings, counts: Mapping[str, int]) -> Iterator[str]:
         )
 
 
-def topic_warnings(settings: Settings, found: Found) -> list[str]:
-    """Return what had better be otherwise of topics that can be used, with the commands that mend it."""
+def topic_warnings(settings: Settings, found: Found, existing: Container[str]) -> list[str]:
+    """Return what had better be otherwise of topics that can be used, with the commands that mend it.
+
+    Args:
+        settings: which topics are needed, and what for.
+        found: the settings of those that can be seen.
+        existing: the topics that exist. Of those that cannot be seen a line says what may be wrong there.
+    """
     keys = {topic: key for key, topic in settings.topics_needed}
     concerned: dict[tuple[str, str, str], list[str]] = {}
     for topic, changes in mends(settings, found).items():
         for name, value in changes.items():
             concerned.setdefault((_why(keys[topic], name, found[topic]), name, value), []).append(topic)
     servers = settings.kafka.get("bootstrap.servers", "HOST:9092")
-    return [
+    warnings = [
         f"{', '.join(f'{topic} ({keys[topic]})' for topic in topics)}: {why}. To fix it: driftline topics create --fix "
         f"(or kafka-configs.sh --bootstrap-server {servers} --alter --topic "
         f"{topics[0] if len(topics) == 1 else 'EACH'} --add-config {name}={value})"
         for (why, name, value), topics in concerned.items()
     ]
+    unseen = [topic for topic in keys if topic in existing and topic not in found]
+    return [_unseen(settings, unseen), *warnings] if unseen else warnings
+
+
+def _unseen(settings: Settings, topics: Sequence[str]) -> str:
+    user, servers = settings.kafka.get("sasl.username", "NAME"), settings.kafka.get("bootstrap.servers", "HOST:9092")
+    return (
+        f"{', '.join(topics)}: Kafka does not let this user read the settings of these topics. So Driftline cannot "
+        f"tell whether producers write the records' timestamps ({STAMPED_BY}={CREATE_TIME}), so that nobody notices "
+        f"a wrong clock, nor whether too few copies must have a record ({IN_SYNC}). Ask whoever runs Kafka for both, or "
+        f"for the permission to look: kafka-acls --bootstrap-server {servers} --add --allow-principal User:{user} "
+        f"--operation DescribeConfigs {' '.join(f'--topic {topic}' for topic in topics)}"
+    )
 
 
 def mends(settings: Settings, found: Found) -> dict[str, dict[str, str]]:
