@@ -70,7 +70,7 @@ def _unseen(settings: Settings, topics: Sequence[str]) -> str:
     return (
         f"{', '.join(topics)}: Kafka does not let this user read the settings of these topics. So Driftline cannot "
         f"tell whether producers write the records' timestamps ({STAMPED_BY}={CREATE_TIME}), so that nobody notices "
-        f"a wrong clock, nor whether too few copies must have a record ({IN_SYNC}). Ask whoever runs Kafka for both, or "
+        f"a wrong clock, nor whether too few copies must have a record ({IN_SYNC}). Ask whoever runs Kafka for both or "
         f"for the permission to look: kafka-acls --bootstrap-server {servers} --add --allow-principal User:{user} "
         f"--operation DescribeConfigs {' '.join(f'--topic {topic}' for topic in topics)}"
     )
