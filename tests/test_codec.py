@@ -105,7 +105,9 @@ def test_strided_and_read_only_arrays_are_packed() -> None:
     "array", [np.zeros((2, 2)), np.array(1), np.zeros(2, dtype=bool), np.array(["x"]), np.zeros(2, ">i8")]
 )
 def test_arrays_of_another_kind_are_refused(array: Array) -> None:
-    with pytest.raises(TypeError, match=r"array 'a' has .* one-dimensional arrays of integers or float64"):
+    with pytest.raises(
+        TypeError, match=r"array 'a' has .* one-dimensional arrays of little-endian integers or float64"
+    ):
         pack("k", 1, None, {"a": array})
 
 

@@ -137,14 +137,14 @@ def unpack(data: bytes, kind: str, versions: Sequence[int]) -> Unpacked:
     dtypes = [_dtypes(entry, kind) for entry in header.table]
     size = sum(entry.stored_length * stored.itemsize for entry, (_, stored) in zip(header.table, dtypes, strict=True))
     if position + size != len(data):
-        raise corrupt(kind, f"its table asks for {size} bytes of arrays and {len(data) - position} are there")
+        raise corrupt(kind, f"its table asks for {size} bytes of arrays, but {len(data) - position} are there")
     arrays: dict[str, Array] = {}
     for entry, (dtype, stored_as) in zip(header.table, dtypes, strict=True):
         stored: Array = np.frombuffer(data, stored_as, entry.stored_length, position)
         arrays[entry.name] = stored.astype(dtype) if entry.start is None else _integrate(entry.start, stored, dtype)
         position += stored.nbytes
     if len(arrays) != len(header.table):
-        raise corrupt(kind, "its table names an array twice")
+        raise corrupt(kind, "its table lists an array twice")
     return Unpacked(header.version, header.value, arrays)
 
 
@@ -170,7 +170,7 @@ def _shrink(name: str, array: Array) -> tuple[_Entry, Array]:
     if code is None or array.ndim != 1:
         raise TypeError(
             f"array {name!r} has {array.ndim} dimensions and dtype {dtype}: "
-            "state holds one-dimensional arrays of integers or float64, little-endian"
+            "state may hold only one-dimensional arrays of little-endian integers or float64"
         )
     array = np.ascontiguousarray(array)
     length = array.size
@@ -214,7 +214,7 @@ def _read_header(data: bytes, kind: str) -> tuple[_Header, int]:
         raise corrupt(kind, f"it has only {len(data)} bytes")
     magic, written_format, crc = _PREFIX.unpack_from(data)
     if magic != _MAGIC:
-        raise corrupt(kind, f"it begins with {magic!r} and not with {_MAGIC!r}")
+        raise corrupt(kind, f"it begins with {magic!r} not with {_MAGIC!r}")
     if written_format != _FORMAT:
         raise _other_release(f"state of kind {kind!r} has format {written_format}", (_FORMAT,))
     if zlib.crc32(memoryview(data)[_PREFIX.size :]) != crc:
@@ -246,7 +246,7 @@ def corrupt(kind: str, fault: str) -> StateCorrupt:
     """Return the error for stored state of a kind, or of a task, with what is wrong with it."""
     return StateCorrupt(
         f"stored state of kind {kind!r} cannot be read: {fault}. "
-        "Restore the store from a backup, or begin anew with `driftline state reset`"
+        "Restore the store from a backup, or start again with `driftline state reset`"
     )
 
 

@@ -116,7 +116,7 @@ def test_the_watchdogs_events_are_no_incidents_and_shown_when_asked_for(
         ("panes/1", "1970-01-01T00:01:00Z"),
     ]
     text = shown(capsys, log, watchdog=True)
-    assert "/driftline/driftline panes/1  alive: all events up to 1970-01-01T00:01:00Z were judged" in text
+    assert "/driftline/driftline panes/1  alive: all events up to 1970-01-01T00:01:00Z are evaluated" in text
     assert "/driftline/b" not in text
     assert "/driftline/b panes/0" in shown(capsys, log, watchdog=True, group=None)
 

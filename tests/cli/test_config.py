@@ -69,7 +69,7 @@ models:
         "disorder: ",
         'kafka.linger.sm: No such configuration property: "linger.sm"',
         "kafka.acks: Invalid value",
-        "kafka.group.id is set by Driftline itself",
+        "kafka.group.id is set by Driftline",
         "redis.url: ssl_ca_certs names a file that does not exist",
         'models.*.detectors.*: "adwine" is not a detector; did you mean adwin?',
         f"models.a.reference: {tmp_path}/gone.profile does not exist",

@@ -83,7 +83,7 @@ def test_without_labels_all_is_estimated(
 
     assert 'loans.csv: has no column "repaid": it has no labels yet' in done.err
     assert "AUROC was estimated to fall from 0.971 to 0.961 on 2019-03-31; labels do not tell." in done.out
-    assert "Labels of 2018-10-30 (and 9 more windows): 0 labels have come: wait for more." in done.out
+    assert "Labels of 2018-10-30 (and 9 more windows): 0 labels have come so far: wait for more." in done.out
     assert "●" not in done.out.replace("● by labels", "")
 
 
@@ -230,14 +230,14 @@ def test_three_classes_have_a_score_each(driftline: Driftline, tmp_path: Path) -
         (["--score-column", "q"], '--score-column: reference.parquet has no column "q"'),
         (["--label-column", "repayed"], 'has no column "repayed"; did you mean repaid?'),
         (["--time-column", "when"], '--time-column: reference.parquet has no column "when"'),
-        (["--metric", "aurok"], '--metric: there is no metric "aurok" here; there are accuracy, auroc'),
+        (["--metric", "aurok"], '--metric: there is no metric "aurok"; choose from accuracy, auroc'),
         (["--window", "soon"], '--window: "soon" is not a duration'),
         (["--window", "0"], "--window: must be more than 0"),
         (["--window", "1m"], "--window: 1m makes 2,000 windows, more than 1,000"),
         (["--costs", "0:2=4"], '--costs: there is no class "2"; there are 0, 1'),
         (["--costs", "four"], '--costs: "four" is not of the form TRUE:PREDICTED=MONEY'),
         (["--class-scores", "a"], '--class-scores: "a" is not a list of two or more'),
-        (["--class-scores", "0=p,1=p"], "--class-scores: are given beside --score-column"),
+        (["--class-scores", "0=p,1=p"], "--class-scores: excludes --score-column"),
         (["--json", "--csv"], "--csv: excludes --json"),
         (["--model-column", "answer"], "--model: is missing; name the one of --model-column"),
     ],
@@ -280,7 +280,7 @@ def test_rows_that_say_nothing_are_counted(
         "performance", _written(table, tmp_path / "loans.csv"), "--reference", reference, *COLUMNS, "--json"
     )
 
-    assert "loans.csv: 3 rows have no prediction, and are left out" in done.err
+    assert "loans.csv: 3 rows have no prediction; Driftline ignores them" in done.err
     assert "loans.csv: 2 rows have no probability as score" in done.err
     assert sum(row["predictions"] for row in done.json[0]["metrics"][0]["windows"]) == 2_997
 

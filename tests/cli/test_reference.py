@@ -61,14 +61,14 @@ def test_an_incident_is_accepted_as_the_new_normal(
     screen = driftline("show", "m", **env).out
     assert "m: 300 events" in screen
     assert "features.x" in screen
-    assert driftline("show", "n", **env).err.startswith("error: model 'n' is not watched by this group; it watches m")
+    assert driftline("show", "n", **env).err.startswith("error: model 'n' is not known to this group; it knows m")
     (before,) = trail(driftline, env)
     assert before["origin"] == "learned"
     old = tmp_path / "old.profile"
     saved = driftline("reference", "save", "m", "-o", old, "--json", **env).json
     assert saved[0]["references"] == [before["reference"]]
     (unknown,) = driftline("reference", "rebase", "n", **env).err.splitlines()[-1:]
-    assert unknown == "error: model 'n' is not watched by this group; it watches m"
+    assert unknown == "error: model 'n' is not known to this group; it knows m"
 
     asked = driftline("reference", "rebase", "m", "--note", "new prices", **env)
     assert (asked.status, asked.out.splitlines()[0].startswith("published for m: learn the reference again")) == (

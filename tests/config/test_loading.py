@@ -151,7 +151,7 @@ def test_the_environment_lies_on_top_of_the_file_key_by_key() -> None:
         ("label_clock: now", "label_clock: "),
         ("kafka: {linger.ms: 5}", "kafka: bootstrap.servers is missing"),
         ("kafka: {bootstrap.servers: [a, b]}", "kafka.bootstrap.servers: must be text, a number, true or false"),
-        ("redis: {url: localhost}", "redis.url: has no scheme that is known: write it as redis://"),
+        ("redis: {url: localhost}", "redis.url: has an unknown scheme: write it as redis://"),
         ("redis: {url: 'redis://'}", "redis.url: names no host"),
         ("metrics: {port: 70000}", "metrics.port: must be 65535 or less, not 70000"),
         ("group: a\ngroup: b", 'driftline.yaml: line 2, column 1: the key "group" is here again (first on line 1)'),

@@ -39,7 +39,7 @@ def test_without_a_registry_the_error_names_the_command_to_run(tmp_path: Path, m
         car_loans(tmp_path)
 
     said = str(caught.value)
-    assert f"{tmp_path / PACKAGE.wheel}: is not the wheel that was expected; delete it" in said
+    assert f"{tmp_path / PACKAGE.wheel}: is not the expected wheel; delete it" in said
     assert said.endswith(f"pip download --no-deps --dest {tmp_path} nannyml==0.13.1")
 
 

@@ -64,7 +64,12 @@ class Wordy(Never):
 
 @pytest.mark.parametrize(
     ("make", "fault"),
-    [(Never, "is not found"), (Always, "false detections"), (Moody, "other detections"), (Wordy, "not True or False")],
+    [
+        (Never, "is not found"),
+        (Always, "false detections"),
+        (Moody, "different detections"),
+        (Wordy, "not True or False"),
+    ],
 )
 def test_the_contract_refuses_what_cannot_be_trusted(make: type[OnlineDetector], fault: str) -> None:
     with pytest.raises(AssertionError, match=fault):

@@ -22,7 +22,7 @@ NOWHERE = "127.0.0.1:1"
 
 @pytest.mark.parametrize("key", sorted(OWNED))
 def test_settings_that_the_engine_owns_are_refused(key: str) -> None:
-    with pytest.raises(ConfigError, match=f"kafka.{key} is set by Driftline itself.*remove it"):
+    with pytest.raises(ConfigError, match=f"kafka.{key} is set by Driftline.*remove it"):
         KafkaLog({"bootstrap.servers": NOWHERE, key: "x"})
 
 
@@ -48,14 +48,14 @@ def test_an_unreachable_kafka_is_ridden_out_by_members_and_told_to_askers(
     for _ in range(30):
         members[0].poll()
     (told,) = caplog.records
-    assert "Kafka does not answer; still trying" in told.getMessage()
+    assert "Kafka does not answer; retrying" in told.getMessage()
     service = KafkaProducer({**nowhere, "message.timeout.ms": 500})
     service.produce(Outgoing("topic", b"key", b"value"))
     with pytest.raises(PublishError, match=r"topic topic.*'key'.*timed out.*brokers are up"):
         service.flush(20)
     engine = log.producer()  # gives no record up, whatever the time-out of this user
     engine.produce(Outgoing("topic", b"key", b"value"))
-    with pytest.raises(DeliveryPending, match="1 records are not delivered after 2 s and are still being tried"):
+    with pytest.raises(DeliveryPending, match="1 records are not delivered after 2 s and are still retried"):
         engine.flush(2)
     service.close()
     engine.close()

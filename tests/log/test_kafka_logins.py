@@ -100,7 +100,7 @@ def rides_it_out(
     caplog.set_level(logging.INFO, logger="driftline.log")
     drive(members, lambda: len(deaths) > 5)
     (told,) = (record.getMessage() for record in caplog.records if record.name.endswith("kafka_errors"))
-    assert told.startswith("Kafka does not answer; still trying (")
+    assert told.startswith("Kafka does not answer; retrying (")
     producer = log.producer()
     producer.produce(Outgoing("open", b"key", b"value"))
     with pytest.raises(DeliveryPending):

@@ -85,7 +85,7 @@ def test_a_loop_that_stands_still_is_not_healthy() -> None:
         with pytest.raises(HTTPError) as caught:
             urlopen(url, timeout=5)
         with caught.value as answer:
-            assert (answer.code, json.load(answer)["reasons"]) == (503, ["worker a has not moved for 61 s"])
+            assert (answer.code, json.load(answer)["reasons"]) == (503, ["worker a has made no progress for 61 s"])
         exposition.publish("a", [])
         assert json.load(urlopen(url, timeout=5))["healthy"] is True
 

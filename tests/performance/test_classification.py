@@ -218,9 +218,9 @@ def test_margins_have_ranks_and_no_losses() -> None:
     ("predicted", "truth", "scores", "said"),
     [
         ([2], [0], None, "more than two classes"),
-        ([0], [3], [[0.1, 0.2, 0.7]], "another one was predicted"),
-        ([-1], [0], None, "a class is a code"),
-        ([0], [-2], None, "a class is a code"),
+        ([0], [3], [[0.1, 0.2, 0.7]], "another class was predicted"),
+        ([-1], [0], None, "a class must be a code"),
+        ([0], [-2], None, "a class must be a code"),
     ],
 )
 def test_classes_that_cannot_be_are_refused(

@@ -75,4 +75,4 @@ def test_strata_and_rates_of_less_than_nothing(added: int) -> None:
 def test_a_book_of_waiting_predictions_has_no_metrics_yet() -> None:
     waits = classified(TWO.groups, TWO.predicted, np.full(300, WAITING), TWO.scores)
     assert np.isnan(classification.measured(waits, 1)["accuracy"].values).all()
-    assert judged(strata(waits, 1))[0].reason == "0 labels have come: wait for more"
+    assert judged(strata(waits, 1))[0].reason == "0 labels have come so far: wait for more"

@@ -74,5 +74,5 @@ def test_infinitely_wrong_relative_errors_stay_numbers() -> None:
 
 def test_a_quantile_is_between_0_and_1() -> None:
     rows = regressed(np.zeros(1, dtype=np.int64), np.ones(1), np.ones(1))
-    with pytest.raises(ValueError, match="a quantile is between 0 and 1"):
+    with pytest.raises(ValueError, match="a quantile must be between 0 and 1"):
         measured(rows, 1, [90])

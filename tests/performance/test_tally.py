@@ -152,5 +152,5 @@ def test_an_outcome_takes_few_bytes() -> None:
 @pytest.mark.parametrize("weight", [0.0, -1.0, 300.0, float("nan"), float("inf")])
 def test_weights_that_cannot_be_counted_are_refused(weight: float) -> None:
     one = np.zeros(1, dtype=np.int64)
-    with pytest.raises(ValueError, match="a weight is between 1/256 and 256"):
+    with pytest.raises(ValueError, match="a weight must be between 1/256 and 256"):
         classified(one, one, one, np.array([0.5]), weights=np.array([weight]))

@@ -76,7 +76,7 @@ def test_a_running_worker_goes_on_behind_what_retention_took_and_all_that_is_lef
     before = view(bench, LOST)
     done = skip(bench, LOST, "first")
     assert (done.offset, done.to, done.records, done.again, done.anew) == (at, at + 100, 100, 0, False)
-    assert "summarise 1 goes on at offset" in done.words
+    assert "summarise 1 continues at offset" in done.words
     assert "skips 100 records" in done.words
     assert "100 records are missing" in done.fault
     assert offset(bench, LOST) == at + 100

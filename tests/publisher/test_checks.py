@@ -38,7 +38,7 @@ def prediction(**arguments: Any) -> Any:
         ({"prediction": 1, "event_time": datetime(2026, 8, 21)}, "without a zone"),
         ({"prediction": 1, "event_time": "yesterday"}, "event_time is 'yesterday': write RFC 3339"),
         ({"prediction": 1, "event_time": "2026-08-21T09:00:00"}, "RFC 3339 with a zone"),
-        ({"prediction": 1, "event_time": 1_790_000_000}, "look like seconds"),
+        ({"prediction": 1, "event_time": 1_790_000_000}, "looks like seconds"),
         ({"prediction": 1, "event_time": 1.79e12}, "pass an aware datetime"),
         ({"prediction": 1, "event_time": True}, "pass an aware datetime"),
     ],

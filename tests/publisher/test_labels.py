@@ -75,7 +75,7 @@ def test_what_is_published_is_understood(given: dict[str, Any]) -> None:
         ({"label": [1, 2]}, "label is"),
         ({"label": {"yes": 1}}, "label is"),
         ({"label": 1, "label_time": NOON.replace(tzinfo=None)}, "without a zone"),
-        ({"label": 1, "label_time": 1_787_302_800}, "these look like seconds"),
+        ({"label": 1, "label_time": 1_787_302_800}, "this looks like seconds"),
         ({"label": 1, "revision": -1}, "revision is -1: pass a whole number from 0"),
         ({"label": 1, "revision": 1.5}, "revision is 1.5"),
         ({"label": 1, "weight": -1}, "weight is -1: pass a number, 0 or more"),

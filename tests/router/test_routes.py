@@ -55,14 +55,14 @@ def test_what_a_route_leaves_out_it_takes_from_its_parent() -> None:
 @pytest.mark.parametrize(
     ("settings", "fault"),
     [
-        ({}, "router.sinks: names no sink; add one"),
+        ({}, "router.sinks: has no sink; add one"),
         ({"sinks": {"ops": WEBHOOK}}, "router.route.sink: is missing; name one of ops"),
         ({"sinks": {"ops": WEBHOOK}, "route": {"sink": "opps"}}, 'no sink is named "opps"; did you mean ops'),
         (
             {"sinks": {"ops": WEBHOOK}, "route": {"sink": "ops", "routes": [{"match": ["?"]}]}},
             r'router.route.routes\[0\].match: "\?" is not a matcher',
         ),
-        ({"sinks": {"ops": WEBHOOK}, "route": {"sink": "ops", "match": ["a=b"]}}, "the root takes every alert"),
+        ({"sinks": {"ops": WEBHOOK}, "route": {"sink": "ops", "match": ["a=b"]}}, "the root route takes every alert"),
         ({"sinks": {"ops": WEBHOOK}, "route": {"sink": "ops", "mute": ["nights"]}}, 'no hours are named "nights"'),
         (
             {"sinks": {"ops": WEBHOOK}, "route": {"sink": "ops"}, "inhibit": [{"source": ["x"], "target": []}]},

@@ -85,8 +85,8 @@ def test_retention_that_passed_a_partition_sets_its_task_aside_at_every_heir(cap
     assert offset(bench, LOST) == at
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert line.startswith(
-        f"summarise 1 is set aside, other tasks go on: topic {PREDICTIONS}, partition 1: offset {at} is no longer in "
-        f"the log, which begins with {at + 100} now: 100 records are missing"
+        f"summarise 1 is set aside, other tasks continue: topic {PREDICTIONS}, partition 1: offset {at} is no longer "
+        f"in the log, which begins with {at + 100} now: 100 records are missing"
     )
     assert "`driftline state skip summarise 1 --to first`" in line
     found = collect(bench.log, bench.store, bench.settings, now_ms=0)

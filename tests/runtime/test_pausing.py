@@ -337,7 +337,7 @@ def test_refused_records_are_published_again_in_order(expected: list[str], caplo
 def test_records_that_kafka_does_not_take_are_queued_once(expected: list[str]) -> None:
     driven = Driven()
     driven.bench.publish([*STREAM, (b"bad", b"not json", START)])
-    driven.log.flush.error = DeliveryPending("3 records are not delivered after 5 s and are still being tried")
+    driven.log.flush.error = DeliveryPending("3 records are not delivered after 5 s and are still retried")
     driven.wait(300)
     assert driven.log.flush.seen > 100
     driven.log.flush.error = None

@@ -114,7 +114,7 @@ def test_a_damaged_state_holds_up_its_own_partition_only_until_it_is_reset(
     assert "summarise 1" not in worker.progress.tasks
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert line.startswith(
-        "summarise 1 is set aside, other tasks go on: stored state of kind 'shapes' cannot be read: its"
+        "summarise 1 is set aside, other tasks continue: stored state of kind 'shapes' cannot be read: its"
     )
     assert "`driftline state check`" in line
     found = collect(bench.log, store, bench.settings, now_ms=0)

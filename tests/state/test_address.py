@@ -72,10 +72,10 @@ def test_an_address_of_several_hosts_is_read(
         ("redis+sentinel://h,g", "names no service"),
         ("redis+cluster://h/3", "names a database"),
         ("redis+sentinel://h/main?sentinel_pasword=hunter2", "takes sentinel_username, sentinel_password"),
-        ("redis+cluster://h?sentinel_password=hunter2", "option that is not known"),
+        ("redis+cluster://h?sentinel_password=hunter2", "an unknown option"),
         ("redis+sentinel://h,,g/main", "cannot be read"),
         ("redis+cluster://h:0", "port 0"),
-        ("sentinel://h/main", "no scheme that is known"),
+        ("sentinel://h/main", "an unknown scheme"),
     ],
 )
 def test_a_fault_says_what_is_wrong_and_teaches_the_forms(url: str, says: str) -> None:

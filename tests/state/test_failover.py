@@ -201,7 +201,7 @@ class TestCluster:
             f"g{number}" for number in range(99) if own_nodes.owner_of(f"driftline:words:g{number}").running
         )
         answers = [""]
-        while "CLUSTERDOWN: its cluster is down: look at CLUSTER INFO" not in answers[-1]:
+        while "CLUSTERDOWN: its cluster is down: see CLUSTER INFO" not in answers[-1]:
             try:
                 store.told(elsewhere)
             except StateUnavailable as away:
@@ -220,7 +220,7 @@ class TestCluster:
         target = next(server for server in nodes.servers[:3] if server is not source)
         with nodes.moving(META, source, target) as (move, settle):
             move(META)
-            with pytest.raises(StateUnavailable, match="are on the move"):
+            with pytest.raises(StateUnavailable, match="are moving"):
                 store.commit(claim, follow(STEP), now=2)
             for part in ("blobs", "outbox"):
                 move(META.replace("meta", part))

@@ -121,7 +121,7 @@ def test_a_claim_that_is_overtaken_while_it_reads_is_not_returned(
         return read_blobs(keys, prefix)
 
     monkeypatch.setattr(store, "_read_blobs", read_blobs_slowly)
-    with pytest.raises(StateUnavailable, match="changed hands while worker-1 read it"):
+    with pytest.raises(StateUnavailable, match="was claimed by another worker while worker-1 read it"):
         claimed(store, "worker-1")
 
 
@@ -209,7 +209,7 @@ class TestRefusals:
         claim = backend.store.claim(TASK, "w", now=0)
         backend.raw.replicaof("127.0.0.1", "1")
         before = backend.content()
-        told = r"is a replica, which takes no writes: wait for the failover; .*redis\+sentinel://"
+        told = r"is a replica, which accepts no writes: wait for the failover; .*redis\+sentinel://"
         with pytest.raises(StateUnavailable, match=told):
             backend.store.check()
         with pytest.raises(StateUnavailable, match=f"READONLY: it {told}"):

@@ -125,7 +125,7 @@ def test_cells_that_spoil_a_column_of_numbers_stay_text_and_are_named(tmp_path: 
 
     assert [row["x"] for row in features(table)] == [1.5] * 7 + ["oops", "oops", "12 (est.)"]
     assert remarks(table, MAPPING) == [
-        'x: 3 of 10 cells are no number, and stay text: "oops", "12 (est.)" (the first in row 8)'
+        'x: 3 of 10 cells are not a number and stay text: "oops", "12 (est.)" (the first in row 8)'
     ]
 
 
@@ -196,7 +196,7 @@ def test_a_column_without_a_name_is_left_out_and_said(tmp_path: Path) -> None:
     table = csv(tmp_path, ",a,\n0,1,x\n1,2,y\n")
 
     assert features(table) == [{"a": 1}, {"a": 2}]
-    assert [remark.split(" is left out")[0] for remark in remarks(table, MAPPING)] == [
+    assert [remark.split(" is ignored")[0] for remark in remarks(table, MAPPING)] == [
         "the column without a name (number 1)",
         "the column without a name (number 3)",
     ]

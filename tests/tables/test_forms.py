@@ -145,8 +145,8 @@ def test_a_list_is_no_prediction(tmp_path: Path) -> None:
         ({"Unnamed: 0": [1], "x": [1]}, ["x"], "is pandas' index"),
         ({"a": [{"b": 1}], "a.b": [2]}, ["a"], "'a' gives a signal of the same name"),
         ({"a": [[1]], "a.length": [2]}, ["a"], "'a' gives a signal of the same name"),
-        ({"a": [[1.0] * 3], "x": [1]}, ["a", "x"], "of lists only the length is watched"),
-        ({"a": [{"b": [1]}], "x": [1]}, ["a", "x"], "of lists only the length is watched (a.b)"),
+        ({"a": [[1.0] * 3], "x": [1]}, ["a", "x"], "Driftline watches only the length of lists"),
+        ({"a": [{"b": [1]}], "x": [1]}, ["a", "x"], "Driftline watches only the length of lists (a.b)"),
         ({"a": [{'q"': 1, "b": 1}], "x": [1]}, ["a", "x"], 'a.q" is not watched: the name holds a quote'),
     ],
 )

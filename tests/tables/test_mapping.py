@@ -58,7 +58,7 @@ def test_what_does_not_fit_the_table_is_refused(options: dict[str, Any], complai
 @pytest.mark.parametrize(
     ("text", "options", "complaint"),
     [
-        ("", {}, "--model: is missing; name the model, or by --model-column"),
+        ("", {}, "--model: is missing; name the model, or its column with --model-column"),
         ("model: a\nid_colum: b\n", {}, "id_colum: is not a setting; did you mean id_column?"),
         (
             "model: a\nlabel_delay: 7d\n",

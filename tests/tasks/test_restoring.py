@@ -125,7 +125,7 @@ def rows_that_wait_twice(state: Any) -> None:
 )
 def test_summarise_refuses_what_would_end_it_later(summarise: Sample, change: Change) -> None:
     blobs: Blobs = {**summarise.blobs, "task": changed(summarise.blobs["task"], change)}
-    with pytest.raises(StateCorrupt, match="Restore the store from a backup, or begin anew"):
+    with pytest.raises(StateCorrupt, match="Restore the store from a backup, or start again"):
         summarise.restored(blobs)
 
 

@@ -39,7 +39,7 @@ def test_it_fires_at_once_and_resolves_when_a_window_has_gone_by() -> None:
     assert watch.close(11 * HOUR - 1, all_idle=False) == []
     (resolved,) = watch.close(11 * HOUR, all_idle=False)
     assert resolved.status is Status.RESOLVED
-    assert resolved.summary == "(stream)[predictions 3]: the stream goes on; what was skipped stays uncounted."
+    assert resolved.summary == "(stream)[predictions 3]: the stream continues; the skipped records stay uncounted."
     assert not watch.open
 
 

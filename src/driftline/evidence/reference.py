@@ -200,7 +200,7 @@ class Reference:
             return read
         projection = Projection(read)
         if projection.layout != header.layout or len(arrays["phases"]) != header.slots * projection.width:
-            raise StateCorrupt("a seasonal reference was built by a release that counts otherwise. Build it again")
+            raise StateCorrupt("this seasonal reference comes from a release that counts differently. Build it again")
         phases = arrays["phases"].reshape(header.slots, -1)
         return replace(read, season_ms=header.season_ms, phases=phases, timezone=header.timezone)
 
@@ -226,7 +226,7 @@ def build_reference(
     merged = [(start, combine(by_start[start])) for start in sorted(by_start)]
     merged = [(start, summary) for start, summary in merged if summary.events]
     if not merged:
-        raise InputError(f"a reference for model {model!r} needs events: the table or span given holds none")
+        raise InputError(f"a reference for model {model!r} needs events, but the given table or span has none")
     whole = combine(summary for _, summary in merged)
     newest = merged[-MAX_PANES:]
     natures = natures_of(whole, [summary for _, summary in merged])
@@ -345,7 +345,7 @@ def _check(header: _Header, arrays: dict[str, Ints]) -> None:
     if sound:
         sound = _natures_fit(header, GroupSketch(header.signals, Cells(*(arrays[name] for name in _CELLS)), {}))
     if not sound:
-        raise StateCorrupt("a reference profile contradicts itself: its parts do not fit. Build or learn it again")
+        raise StateCorrupt("the parts of this reference profile contradict each other. Build or learn it again")
 
 
 def _marked(positions: Ints, size: int) -> Bools:

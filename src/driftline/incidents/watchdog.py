@@ -65,7 +65,7 @@ class Watchdog:
                 "partitions": self.partitions,
                 "interval_ms": self.interval_ms,
                 "next": rfc3339(time + self.interval_ms),
-                "summary": f"alive: all events up to {rfc3339(time)} were judged",
+                "summary": f"alive: all events up to {rfc3339(time)} are evaluated",
             },
         }
 

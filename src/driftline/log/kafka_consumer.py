@@ -182,7 +182,7 @@ class KafkaConsumer:
             # The client says so as well while it waits for the brokers to tell it about the topic.
             missing = self._missing(partition.topic)
             raise missing or LogUnavailable(
-                f"cannot {doing}: the brokers do not tell yet who has it",
+                f"cannot {doing}: the brokers do not know its leader yet",
                 topic=partition.topic,
                 partition=partition.partition,
             ) from exception

@@ -125,7 +125,7 @@ def _as_driftline(error: KafkaError, doing: str) -> DriftlineError:
     if code == KafkaError._INVALID_ARG:
         return ConfigError(f"cannot {doing}: {said}. Correct the setting under `kafka:`")
     if error.fatal():
-        return LogError(f"cannot {doing}: {said}. The client cannot go on: start the process again")
+        return LogError(f"cannot {doing}: {said}. The client cannot continue: restart the process")
     return LogUnavailable(f"cannot {doing}: {said} ({error.name()})")
 
 
@@ -150,7 +150,7 @@ class Outage:
         """Take an error that the client rides out."""
         if not self._lasts:
             self._lasts = True
-            log.log(self._level, "Kafka does not answer; still trying (%s)", error.str())
+            log.log(self._level, "Kafka does not answer; retrying (%s)", error.str())
 
     def over(self) -> None:
         """Take a sign of life."""

@@ -118,7 +118,7 @@ class KafkaProducer:
 
         Raises:
             PublishError: records were not delivered.
-            DeliveryPending: records are not delivered after `timeout_s` seconds, and are still being tried.
+            DeliveryPending: records are not delivered after `timeout_s` seconds, and are still retried.
             LogDenied: Kafka refuses this user.
         """
         self._check_process()
@@ -132,7 +132,7 @@ class KafkaProducer:
             self._outage.over()
         if waiting:
             raise DeliveryPending(
-                f"{waiting} records are not delivered after {timeout_s:g} s and are still being tried. Check that the "
+                f"{waiting} records are not delivered after {timeout_s:g} s and are still retried. Check that the "
                 "brokers are up and that bootstrap.servers names them"
             )
 
@@ -245,7 +245,7 @@ def advice(error: KafkaError, record: Outgoing | None = None) -> str:
     if refused(error):
         return "Check the credentials and the permissions of this user"
     if error.code() in UNREACHABLE or error.code() == KafkaError._MSG_TIMED_OUT:
-        return "Check that the brokers are up; message.timeout.ms says how long a record is tried"
+        return "Check that the brokers are up; message.timeout.ms sets how long a record is retried"
     if error.fatal() or error.code() == KafkaError._FATAL:
-        return "The producer cannot go on: make a new one"
-    return f"Kafka calls it {error.name()}"
+        return "The producer cannot continue: make a new one"
+    return f"Kafka's error is {error.name()}"

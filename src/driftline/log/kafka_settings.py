@@ -93,7 +93,9 @@ def checked(settings: Settings, *, allowed: frozenset[str] = frozenset()) -> dic
         ConfigError: a setting is one of `OWNED`, or there are no brokers to ask.
     """
     for key in sorted(OWNED & set(settings) - allowed):
-        raise ConfigError(f"kafka.{key} is set by Driftline itself, because its guarantees rest on it: remove it")
+        raise ConfigError(f"kafka.{key} is set by Driftline, because its guarantee depends on it: remove it")
     if not (settings.get("bootstrap.servers") or settings.get("metadata.broker.list")):
-        raise ConfigError('kafka.bootstrap.servers is missing: write the brokers to ask first, like "localhost:9092"')
+        raise ConfigError(
+            'kafka.bootstrap.servers is missing: write the addresses of some brokers, such as "localhost:9092"'
+        )
     return dict(settings)

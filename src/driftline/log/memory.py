@@ -140,7 +140,7 @@ class MemoryProducer:
             PublishError: there is no such topic or partition, or the record is too large.
         """
         if self._closed:
-            raise LogUnavailable("this producer was closed: open another one")
+            raise LogUnavailable("this producer is closed: open another one")
         size = len(record.key or b"") + len(record.value or b"")
         if size > MAX_RECORD_BYTES:
             raise PublishError(

@@ -51,7 +51,7 @@ class Exposition(Collector):
             facts = _facts(samples)
             workers[worker] = {"moved_seconds_ago": round(now - at, 1), **facts}
             if now - at > STILL_S:
-                reasons.append(f"worker {worker} has not moved for {now - at:.0f} s")
+                reasons.append(f"worker {worker} has made no progress for {now - at:.0f} s")
             for waits_for, seconds in facts["paused_seconds"].items():
                 if seconds > PAUSED_S:
                     reasons.append(f"worker {worker} has waited for {waits_for} for {seconds:.0f} s")

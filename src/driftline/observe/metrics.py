@@ -39,7 +39,7 @@ SET_ASIDE = Metric(
     "gauge",
     "tasks",
     ("topic", "partition"),
-    "Tasks that this process should run and cannot: their stored state is corrupt, or their offset is not in the log. "
+    "Tasks that this process should run but cannot: their stored state is corrupt, or their offset is not in the log. "
     "See `driftline state check`.",
 )
 
@@ -63,7 +63,7 @@ SKIPPED = Metric(
     "counter",
     "records",
     ("topic", "partition"),
-    "Records that an operator skipped with `driftline state skip`, as far as is known: neither accepted nor rejected.",
+    "Records that an operator skipped with `driftline state skip`, as far as known: neither accepted nor rejected.",
 )
 WITHOUT_TIME = Metric(
     "records_without_time",
@@ -73,7 +73,11 @@ WITHOUT_TIME = Metric(
     "Events without an `event_time`, which took their record's timestamp.",
 )
 BEYOND_LIMITS = Metric(
-    "beyond_limits", "counter", "fields", ("partition",), "Fields and segments beyond `limits`: counted, not watched."
+    "beyond_limits",
+    "counter",
+    "fields",
+    ("partition",),
+    "Fields and segments beyond `limits`, which Driftline counts but does not watch.",
 )
 PANES = Metric("panes", "counter", "panes", ("partition",), "Panes that the first stage sent.")
 PANE_RECORDS = Metric(
@@ -84,7 +88,7 @@ PANE_RECORDS = Metric(
     "Records of the panes topic by fate: merged, repeated, late or unreadable. Judge leaves alone those of "
     "other_group, another group on the same topic.",
 )
-WINDOWS = Metric("windows", "counter", "windows", ("partition",), "Windows of any model that were judged.")
+WINDOWS = Metric("windows", "counter", "windows", ("partition",), "Windows of any model that were evaluated.")
 JUDGED = Metric(
     "judged",
     "counter",

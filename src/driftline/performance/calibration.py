@@ -65,11 +65,11 @@ def calibrated(curve: Curve, *, always: bool = False) -> Calibration:
     array([0.25, 0.25, 1.  , 1.  ])
     """
     if curve.groups != 1:
-        raise ValueError(f"a calibration is learned from one group, and not from {curve.groups}")
+        raise ValueError(f"a calibration needs the outcomes of one group, not of {curve.groups}")
     mass = curve.weights.sum(axis=0)
     held = mass > 0
     if not held.any():
-        raise ValueError("a calibration is learned from outcomes, and there are none: wait for labels")
+        raise ValueError("a calibration needs outcomes, but there are none: wait for labels")
     mass, hits = mass[held], curve.weights[IS][held]
     means = (curve.weights * curve.means).sum(axis=0)[held] / mass
     fitted = scipy.optimize.isotonic_regression(hits / mass, weights=mass)

@@ -116,7 +116,7 @@ def business_value(table: Floats, worth: Floats, matrix: Floats, confidence: flo
     """
     if matrix.shape != table.shape[1:]:
         raise ValueError(
-            f"a cost matrix of {table.shape[1]} classes has that many rows and columns, not {matrix.shape}"
+            f"a cost matrix for {table.shape[1]} classes needs as many rows and columns, not {matrix.shape}"
         )
     total = table.sum(axis=(1, 2))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -61,7 +61,7 @@ def errors_by_prediction(reference: Tally) -> Errors:
     """Learn errors by the prediction from a reference's outcomes, of one group."""
     rows = reference.take(series_of(reference.keys) == Series.ERRORS)
     if not len(rows):
-        raise ValueError("errors are learned from outcomes, and there are none: wait for labels")
+        raise ValueError("expected errors need outcomes, but there are none: wait for labels")
     weight, error, variance = moments(rows, GRIDS[Series.ERRORS])
     bucket, at = np.unique(prediction_of(rows.keys), return_inverse=True)
     mass = np.bincount(at, weight)

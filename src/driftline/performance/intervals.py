@@ -42,7 +42,7 @@ def normal_quantile(confidence: float) -> float:
     1.96
     """
     if not 0 < confidence < 1:
-        raise ValueError(f"a confidence is between 0 and 1, such as .95, and not {confidence:g}")
+        raise ValueError(f"a confidence must be between 0 and 1, such as .95, not {confidence:g}")
     return float(scipy.special.ndtri((1 + confidence) / 2))
 
 

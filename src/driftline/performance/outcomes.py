@@ -109,11 +109,11 @@ def classified(
         series = Series.SCORES if probabilities else Series.MARGINS
         classes, found = np.array([POSITIVE]), np.full(rows, np.nan) if found is None else found
         if max(predicted.max(initial=0), truths.max(initial=0)) > POSITIVE:
-            raise ValueError("of more than two classes each has a score: give scores of shape (rows, classes)")
+            raise ValueError("with more than two classes, each needs a score: pass scores of shape (rows, classes)")
     else:
         series, classes = Series.CLASSES, np.arange(found.shape[1])
         if max(predicted.max(initial=0), truths.max(initial=0)) >= len(classes):
-            raise ValueError(f"scores are of {len(classes)} classes, and another one was predicted or is true")
+            raise ValueError(f"there are scores for {len(classes)} classes, but another class was predicted or is true")
     each = len(classes)
     found = np.ascontiguousarray(found, dtype=np.float64).reshape(rows * each)
     buckets, offsets = _buckets(GRIDS[series], found)
@@ -300,4 +300,6 @@ def _signs(signs: Ints | None, rows: int) -> Ints:
 
 def _check_classes(predicted: Ints, truths: Ints) -> None:
     if min(predicted.min(initial=0), truths.min(initial=0) - WAITING) < 0 or predicted.max(initial=0) >= MAX_CLASSES:
-        raise ValueError(f"a class is a code from 0 to {MAX_CLASSES - 1}, and a truth that has not come is {WAITING}")
+        raise ValueError(
+            f"a class must be a code from 0 to {MAX_CLASSES - 1}, and a truth that has not come is {WAITING}"
+        )

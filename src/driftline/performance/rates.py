@@ -57,7 +57,7 @@ def rates_by_score(reference: Curve, bins: int = BINS) -> Rates:
 def seen_by_score(window: Curve, known: Rates) -> Seen:
     """Count the outcomes of each group by bin of the score."""
     if known.likely is None:
-        raise ValueError("these rates are of predictions, not of scores: see `seen_by_prediction`")
+        raise ValueError("these rates belong to predictions, not to scores: see `seen_by_prediction`")
     worth = window.worth[window.group]
     mass, sure = window.weights.sum(axis=0) * worth, _foreseen(window, known.likely) * worth
     columns = (window.weights[IS] * worth, mass, sure)
@@ -87,7 +87,7 @@ def rates_by_prediction(reference: Tally, bins: int = BINS) -> ErrorRates:
     """Learn from a reference of one group how its errors go by the prediction."""
     rows, group = _errors(reference)
     if not len(rows) or group.any():
-        raise ValueError("rates are learned from the outcomes of one group: wait for labels")
+        raise ValueError("rates need the outcomes of one group: wait for labels")
     bucket, weight, size = prediction_of(rows.keys), rows.weights / WEIGHT_UNIT, _size(rows)
     order = np.argsort(bucket, kind="stable")
     starts, at = _bins(bucket[order], weight[order], bins)
@@ -148,7 +148,7 @@ def large_errors(reference: Tally, bins: int = BINS) -> LargeErrors:
     """
     rows, _ = _errors(reference)
     if not len(rows):
-        raise ValueError("rates are learned from the outcomes of one group: wait for labels")
+        raise ValueError("rates need the outcomes of one group: wait for labels")
     bucket, weight, size = prediction_of(rows.keys), rows.weights / WEIGHT_UNIT, _size(rows)
     limit = _median(size, weight)
     order = np.argsort(bucket, kind="stable")

@@ -80,7 +80,7 @@ def measured(
     }
     for level in quantiles:
         if not 0 < level < 1:
-            raise ValueError(f"a quantile is between 0 and 1, such as .9, and not {level:g}")
+            raise ValueError(f"a quantile must be between 0 and 1, such as .9, not {level:g}")
         slope = np.where(error < 0, -level, 1 - level)  # an error below 0: the prediction was too low
         result[f"quantile_{level:g}"] = found(slope * error, slope**2 * squared, least=0)
     return result

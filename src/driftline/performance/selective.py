@@ -47,10 +47,10 @@ _PLACE_BITS: Final = 27
 class Verdict(Enum):
     """What labels that have come say about all predictions."""
 
-    ALIKE = "labels come for all scores alike: what is measured on them holds for all predictions"
-    WEIGHTED = "labels come sooner or more often for some scores: each outcome is weighted by how rare its label is"
-    PARTLY = "for some predictions no labels come: what depends on them cannot be known"
-    NONE = "there are too few labels to say anything"
+    ALIKE = "labels come equally often for all scores: metrics on them hold for all predictions"
+    WEIGHTED = "labels come sooner or more often for some scores: the rarer a label, the more its outcome counts"
+    PARTLY = "no labels come for some predictions: metrics that depend on them are unknown"
+    NONE = "there are too few labels to tell"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +135,7 @@ def judged(found: Strata, metrics: frozenset[str] = frozenset()) -> list[Judged]
 
 def _judged(unknown: Floats, labels: int, came: Ints, waits: Ints, metrics: frozenset[str]) -> Judged:
     if labels < MIN_LABELS:
-        return Judged(Verdict.NONE, metrics, f"{labels} labels have come: wait for more")
+        return Judged(Verdict.NONE, metrics, f"{labels} labels have come so far: wait for more")
     if unknown.sum() > SMALL:
         spared = OF_PREDICTED if len(unknown) == 2 and unknown[1] <= SMALL else frozenset()
         whole = (came + waits).sum(axis=1) / (came + waits).sum()

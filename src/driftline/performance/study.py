@@ -103,7 +103,7 @@ def yardstick(
     whole = reference.regrouped(np.zeros(stretches, dtype=np.int64))
     before, varied = kind.measured(whole, 1), kind.measured(reference, stretches)
     if unknown := [name for name in names if name not in before]:
-        raise ValueError(f'there is no metric "{unknown[0]}" here; there are {", ".join(sorted(before))}')
+        raise ValueError(f'there is no metric "{unknown[0]}"; choose from {", ".join(sorted(before))}')
     spreads = {
         name: float(_deviation(before[name])[0] * np.sqrt(_dispersion(varied[name]))) for name in dict.fromkeys(names)
     }

@@ -148,7 +148,7 @@ def _square_of_one(counts: Ints, extra: Ints, firsts: Ints) -> Ints:
 def units(weights: Floats) -> Ints:
     """Return weights in 256ths. Raises `ValueError` for one that is not between 1/256 and 256."""
     if not ((weights >= MIN_WEIGHT) & (weights <= MAX_WEIGHT)).all():
-        raise ValueError(f"a weight is between 1/{WEIGHT_UNIT} and {MAX_WEIGHT:g}: scale the weights of all outcomes")
+        raise ValueError(f"a weight must be between 1/{WEIGHT_UNIT} and {MAX_WEIGHT:g}: scale all weights")
     return np.rint(weights * WEIGHT_UNIT).astype(np.int64)
 
 

@@ -24,7 +24,7 @@ def chosen(found: Sequence[SubjectView], model: str, version: str | None, segmen
     same = [subject for subject in found if subject.model == model]
     if not same:
         known = ", ".join(sorted({subject.model for subject in found})) or "nothing yet"
-        raise InputError(f"model {model!r} is not watched by this group; it watches {known}")
+        raise InputError(f"model {model!r} is not known to this group; it knows {known}")
     for name, wanted, own in (
         ("version", version, attrgetter("version")),
         ("segment", segment, attrgetter("segment")),

@@ -63,7 +63,7 @@ class SkipPlan:
                 "may look too low; references that are being learned miss them; a `driftline reference` command among "
                 f"them is not obeyed. {kept}"
             )
-        return f"{task.stage} {task.partition} goes on at {cost}. {kept}"
+        return f"{task.stage} {task.partition} continues at {cost}. {kept}"
 
 
 def plan_skip(store: Store, log: Log, settings: Settings, task: TaskId, to: str, *, force: bool) -> SkipPlan:

@@ -47,7 +47,7 @@ def prediction_event(
     answered = None if prediction is None else answer(prediction, classes)
     if features is None and answered is None:
         raise InputError(
-            f"prediction is {shown(prediction)}, which says nothing, and there are no features: pass either"
+            f"prediction is {shown(prediction)}, which is empty, and there are no features: pass one of them"
         )
     return Prediction(
         event_id=uuid.uuid4().hex if event_id is None else text("event_id", event_id),
@@ -173,7 +173,9 @@ def answer(prediction: object, classes: Iterable[Any] | None = None) -> object:
         unknown = sorted(found.keys() - PARTS)
         if unknown or not found:
             said = f"has {', '.join(unknown)}" if unknown else "is empty"
-            raise InputError(f"prediction {said}: an object may hold label, value and proba, and holds at least one")
+            raise InputError(
+                f"prediction {said}: an object must hold at least one of label, value and proba, and nothing else"
+            )
         assert isinstance(prediction, Mapping)
         for part in ("label", "value"):
             if part in found:
@@ -207,7 +209,7 @@ def probabilities(row: object, classes: Iterable[Any]) -> dict[str, Any]:
     found, named = plain(row, "prediction"), plain(classes, "classes")
     if not isinstance(found, list) or not isinstance(named, list) or len(found) != len(named):
         raise InputError(
-            f"prediction is {shown(row)}, and there are classes {shown(classes)}: pass one probability for each class"
+            f"prediction is {shown(row)}, but the classes are {shown(classes)}: pass one probability for each class"
         )
     if not all(isinstance(each, (int, float)) for each in found):
         raise InputError(f"prediction is {shown(row)}: pass one probability for each class, and each a number")
@@ -248,7 +250,7 @@ def time_of(what: str, value: object) -> Time:
     milliseconds = int(whole())
     if not EARLIEST_MS <= milliseconds <= LATEST_MS:
         unit = "seconds" if milliseconds < EARLIEST_MS else "micro- or nanoseconds"
-        raise InputError(f"{what} is {milliseconds}: epoch milliseconds are expected, these look like {unit}")
+        raise InputError(f"{what} is {milliseconds}: expected epoch milliseconds, but this looks like {unit}")
     return milliseconds
 
 

@@ -207,7 +207,7 @@ class Publisher:
         named = key.encode(errors="backslashreplace")
         if self._closed:
             raise PublishError(
-                "this publisher was closed: make another one, or publish before it is closed", topic=topic, key=named
+                "this publisher is closed: publish before closing it, or make another one", topic=topic, key=named
             )
         try:
             payload = value if isinstance(value, bytes) else encode(value)
@@ -254,7 +254,7 @@ class Publisher:
         except DriftlineError as failure:
             if error is None:
                 raise
-            error.add_note(f"Besides, while closing the publisher: {failure}")
+            error.add_note(f"While closing the publisher, this failed too: {failure}")
 
     @staticmethod
     @contextmanager

@@ -142,7 +142,7 @@ def _integer(value: int, name: str) -> int:
         try:
             float(value)
         except OverflowError:
-            raise InputError(f"{name} has {value.bit_length()} bits, more than a number can have: pass text") from None
+            raise InputError(f"{name} has {value.bit_length()} bits, too many for a number: pass text") from None
     return value
 
 

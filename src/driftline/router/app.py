@@ -115,7 +115,7 @@ class Router:
             await self._deliveries.step()
         except (LogUnavailable, StateUnavailable) as error:
             if str(error) != self._fault:
-                log.warning("%s; nothing goes out until it is back", error)
+                log.warning("%s; the router sends nothing until it is back", error)
             self._fault = str(error)
             await self._sleep(RETRY_S)
         else:
@@ -146,7 +146,7 @@ class Router:
         for word in said:
             self._desk.respond(word)
         new = self._desk.reread(found, self._wall_ms())
-        log.info("looked through %d alerts: %d are new", len(found), new)
+        log.info("read %d alerts: %d are new", len(found), new)
 
     def _read(self) -> tuple[list[tuple[Alert, int]], list[Acknowledgement | Silence]]:
         found, said = [], []

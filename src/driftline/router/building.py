@@ -19,7 +19,7 @@ def routing_of(settings: RouterSettings) -> Routing:
     hours = {name: _hours(held) for name, held in settings.hours.items()}
     root = Route("route", "", (), ("model",), GROUP_WAIT, GROUP_INTERVAL, REPEAT_INTERVAL, (), goes_on=False)
     if settings.route.match:
-        faults.append("router.route.match: the root takes every alert; put the matchers into one of its routes")
+        faults.append("router.route.match: the root route takes every alert; move the matchers into one of its routes")
     built = _route("route", settings.route, root, settings, hours, faults)
     inhibitions = [
         Inhibition(
@@ -46,7 +46,7 @@ def _route(
     sink = parent.sink if given.sink is None else given.sink
     if sink not in settings.sinks:
         if not settings.sinks:
-            faults.append("router.sinks: names no sink; add one, such as ops: {type: webhook, url: https://…}")
+            faults.append("router.sinks: has no sink; add one, such as ops: {type: webhook, url: https://…}")
         elif not sink:
             faults.append(f"router.{path}.sink: is missing; name one of {', '.join(settings.sinks)}")
         else:

@@ -116,7 +116,7 @@ class Deliveries:
             thread = await line.sink.deliver(await self._with_picture(line.sink, notification))
         except Never as error:
             self.refused[name] += 1
-            log.error("%s refuses %s (%s) for good: %s", name, notification.key, title, error)
+            log.error("%s rejects %s (%s) as invalid: %s", name, notification.key, title, error)
             self._desk.refuse(notification, title, str(error), self._wall_ms())
             self._after(line, line.interval)
         except Exception as error:  # a sink of someone else's may fail in any way
@@ -127,12 +127,12 @@ class Deliveries:
             wait = min(FIRST_WAIT_S * 2 ** min(line.failures - 1, 20), LONGEST_WAIT_S)
             wait = max(wait * self._chance.uniform(0.5, 1.0), min(asked or 0.0, 3_600.0))
             say = log.warning if line.failures == LOUD else log.info
-            say("%s did not take %s (%s): %s; again in %.0f s", name, notification.key, title, line.why, wait)
+            say("%s did not accept %s (%s): %s; retrying in %.0f s", name, notification.key, title, line.why, wait)
             line.queue.insert(0, notification)
             self._after(line, wait)
         else:
             if line.failures >= LOUD:
-                log.warning("%s takes notifications again, after %d failures", name, line.failures)
+                log.warning("%s accepts notifications again after %d failures", name, line.failures)
             self.delivered[name] += 1
             line.failures, line.why = 0, ""
             self._desk.told(notification, thread, self._wall_ms())

@@ -26,8 +26,8 @@ class Planned:
     def now(self) -> str:
         """What would happen now."""
         if self.held_back:
-            return "held back: an inhibition"
-        return "waits: the route is muted" if self.muted else "goes out"
+            return "held back by an inhibition"
+        return "waiting: the route is muted" if self.muted else "goes out"
 
     def as_row(self) -> tuple[str, ...]:
         """Return the cells of a table."""

@@ -85,7 +85,7 @@ class Seat:
         answer = await asyncio.to_thread(lambda: self._store.commit(claim, commit, now=now))
         if answer.outcome not in (CommitOutcome.OK, CommitOutcome.ALREADY):
             raise Unseated(
-                "another router has taken over, so this one ends; start it again, and it stands by"
+                "another router has taken over, so this one ends; start it again to have it stand by"
                 f" ({answer.detail or answer.outcome.value})"
             )
         self._pending = None

@@ -311,7 +311,9 @@ class Checkpointer:
         )
         owned.unsent = [(number, decode_outgoing(entry)) for number, entry in claim.outbox]
         if owned.unsent:
-            log.info("%s: publishing %d records that the last owner left in its outbox", name(task), len(owned.unsent))
+            log.info(
+                "%s: publishing %d records that the previous owner left in the outbox", name(task), len(owned.unsent)
+            )
         self._store.note(task, "")
         return owned
 

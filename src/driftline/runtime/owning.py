@@ -262,7 +262,7 @@ class OwnedTasks:
         if self._progress.set_aside.get(partition) == fault:
             return
         self._progress.set_aside[partition] = fault
-        log.error("%s is set aside, other tasks go on: %s. See `driftline state check`", name(task), fault)
+        log.error("%s is set aside, other tasks continue: %s. See `driftline state check`", name(task), fault)
         with suppress(StateError):  # the note is for people, and the log has it
             self._store.note(task, fault)
 
@@ -276,7 +276,7 @@ class OwnedTasks:
             info = stored.get(owned.task)
             held = info and (info.owner, info.epoch, info.sequence, info.outbox)
             if held != (owned.claim.owner, owned.claim.epoch, owned.sequence, 0):
-                log.warning("%s: the store lost its last commit: starting again from what it has", name(owned.task))
+                log.warning("%s: the store lost the last commit: starting again from what it has", name(owned.task))
                 self._progress.restarts[CommitOutcome.STALE.value] += 1
                 self.reclaim(owned)
 

@@ -107,4 +107,4 @@ class Pausing:
         try:
             self._store.tell(self._group, self._owner, word)
         except StateError as error:
-            log.debug("cannot tell the store of the pause: %s", error)
+            log.debug("cannot record the pause in the store: %s", error)

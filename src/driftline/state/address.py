@@ -72,13 +72,13 @@ def parse_redis_url(url: str) -> RedisAddress:
     tls = parts.scheme.startswith("rediss")
     kind = _KINDS.get(f"redis{parts.scheme[6:]}" if tls else parts.scheme)
     if kind is None:
-        raise _refused("has no scheme that is known")
+        raise _refused("has an unknown scheme")
     if parts.fragment or (parts.scheme != "unix" and not places):
         raise _refused("names no host", _ESCAPES)
     if any(port == 0 for _, port in places):
-        raise _refused("names port 0, to which nobody can connect")
+        raise _refused("names port 0, which nobody can connect to")
     if len(places) > 1 and kind is RedisKind.SERVER:
-        raise _refused("names several hosts, which only redis+sentinel:// and redis+cluster:// take")
+        raise _refused("names several hosts, which only redis+sentinel:// and redis+cluster:// accept")
     path = unquote(parts.path).strip("/")
     sentinel_options: dict[str, Any] = {}
     allowed = _TLS_OPTIONS if tls else ()
@@ -103,13 +103,15 @@ def parse_redis_url(url: str) -> RedisAddress:
     if not (database.isascii() and database.isdecimal()):
         raise _refused("does not end in a database number")
     if kind is RedisKind.CLUSTER and int(database):
-        raise _refused("names a database, and a cluster has database 0 only: leave it out, and use redis.prefix")
+        raise _refused("names a database, but a cluster has only database 0: leave it out, and use redis.prefix")
     for name in query:
         if name not in allowed:
             takes = (
-                f"this one takes {', '.join(allowed)}" if allowed else f"only TLS takes some: {', '.join(_TLS_OPTIONS)}"
+                f"this one takes {', '.join(allowed)}"
+                if allowed
+                else f"only TLS URLs take options: {', '.join(_TLS_OPTIONS)}"
             )
-            raise _refused(f"has an option that is not known, or one twice; {takes}")
+            raise _refused(f"has an unknown option, or the same one twice; {takes}")
     options |= _login(parts) | query
     sentinel_options |= query if kind is RedisKind.SENTINELS else {}
     if kind is not RedisKind.CLUSTER:

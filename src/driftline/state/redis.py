@@ -107,8 +107,7 @@ class RedisStore:
         policy = info.get("maxmemory_policy")
         if policy != "noeviction":
             raise StateDenied(
-                f"{name} may throw state away when its memory is full (maxmemory-policy is {policy}): "
-                "set it to noeviction"
+                f"{name} may evict state when its memory is full (maxmemory-policy is {policy}): set it to noeviction"
             )
 
     def claim(self, task: TaskId, owner: str, *, now: int) -> Claim:
@@ -127,7 +126,9 @@ class RedisStore:
             records = list(self._read_records(keys, int(outbox_last) - int(outbox_acked)))
             holder = _texts(self._client.hmget(keys.meta, ["owner", "epoch", "sequence"]))
         if holder != [owner, epoch, sequence]:
-            raise StateUnavailable(f"{keys.meta} in {self._place} changed hands while {owner} read it: claim it again")
+            raise StateUnavailable(
+                f"{keys.meta} in {self._place} was claimed by another worker while {owner} read it: claim it again"
+            )
         if len(blobs) != int(blob_count):
             raise self._corrupt(f"{keys.blobs} gave {len(blobs)} blobs and should have {blob_count}", keys)
         return Claim(
@@ -325,9 +326,9 @@ def _faults(name: str, info: Mapping[str, Any]) -> Iterator[str]:
     """Say what keeps a server from taking writes."""
     used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
     if most and used >= most:
-        yield f"{name} is full: {used:,} of {most:,} bytes. Raise its maxmemory: workers wait for it"
+        yield f"{name} is full: {used:,} of {most:,} bytes. Raise its maxmemory; workers are waiting"
     if info.get("aof_last_write_status") == "err":
-        yield f"{name} cannot write its append-only file: look at its log and its disk space"
+        yield f"{name} cannot write its append-only file: check its log and its disk space"
 
 
 def _word(value: bytes | str) -> Word:

@@ -13,19 +13,19 @@ from driftline.errors import StateCorrupt, StateDenied, StateError, StateUnavail
 from driftline.state.permissions import ENOUGH
 
 REPLICA: Final = (
-    "is a replica, which takes no writes: wait for the failover; a redis.url that begins with redis+sentinel:// or "
-    "redis+cluster:// finds the new master by itself, any other one must lead to it"
+    "is a replica, which accepts no writes: wait for the failover; a redis.url that begins with redis+sentinel:// or "
+    "redis+cluster:// finds the new master by itself; any other URL must lead to it"
 )
 ONE_NODE: Final = "is one node of a Redis Cluster: write redis.url as redis+cluster://host1:6379,host2:6379"
 _TRY_AGAIN: Final = {
     "ASK": f"it {ONE_NODE}",
-    "BUSY": "a script of another client holds it: look for it with SCRIPT KILL or in its slow log",
-    "CLUSTERDOWN": "its cluster is down: look at CLUSTER INFO",
+    "BUSY": "a script of another client blocks it: stop it with SCRIPT KILL, or look at the slow log",
+    "CLUSTERDOWN": "its cluster is down: see CLUSTER INFO",
     "LOADING": "it is loading its data from disk: wait",
     "MASTERDOWN": f"it {REPLICA}",
-    "MISCONF": "it cannot write to its disk and refuses writes: look at its log and its disk space",
+    "MISCONF": "it cannot write to its disk, so it refuses writes: check its log and its disk space",
     "MOVED": f"it {ONE_NODE}",
-    "NOREPLICAS": "it has fewer replicas than min-replicas-to-write asks for: start them",
+    "NOREPLICAS": "it has fewer replicas than min-replicas-to-write requires: start them",
     "OOM": "its memory is full: raise its maxmemory, or watch fewer models, segments or signals",
     "READONLY": f"it {REPLICA}",
     "TRYAGAIN": "its cluster is moving keys: wait",
@@ -33,7 +33,7 @@ _TRY_AGAIN: Final = {
 _ELSEWHERE: Final = {"MASTERDOWN", "READONLY"}
 """Said by a server that is no master, or no longer: who is one must be asked anew."""
 _DENIED: Final = {
-    "NOAUTH": "it asks for a password: put one into redis.url, as in redis://:PASSWORD@host:6379/0",
+    "NOAUTH": "it requires a password: put one into redis.url, as in redis://:PASSWORD@host:6379/0",
     "NOPERM": f"the user in redis.url may not do this: allow it {ENOUGH} on the keys that start with redis.prefix, as "
     "`driftline topics acls` prints it",
     "WRONGPASS": "the user name or password in redis.url is wrong: correct it",
@@ -85,14 +85,18 @@ def _explained(error: BaseException, place: str) -> StateError:
     if isinstance(error, MasterNotFoundError):  # which tells all settings of the connection to each sentinel
         return StateUnavailable(f"{place} has no master now, or none answers: wait for it, or look at SENTINEL MASTERS")
     if isinstance(error, redis.TimeoutError):
-        return StateUnavailable(f"{place} did not answer in time: see that it runs, is reachable and is not overloaded")
+        return StateUnavailable(
+            f"{place} did not answer in time: check that it runs, is reachable and is not overloaded"
+        )
     if isinstance(error, ClusterError):
-        return StateUnavailable(f"{place} sends requests from node to node ({error}): its keys are on the move, wait")
+        return StateUnavailable(f"{place} sends requests from node to node ({error}): its keys are moving, wait")
     if isinstance(error, RedisClusterException):
         return StateUnavailable(f"{place} has no node for every key now ({error}): wait, or look at CLUSTER INFO")
     if isinstance(error, redis.ConnectionError | OSError | UnicodeError):
-        return StateUnavailable(f"{place} cannot be reached ({error}): see that it runs and that redis.url is right")
-    return StateDenied(f"{place} refused a command ({error}): see that it is Redis 6.2 or later with all its commands")
+        return StateUnavailable(f"{place} cannot be reached ({error}): check that it runs and that redis.url is right")
+    return StateDenied(
+        f"{place} refused a command ({error}): check that it is Redis 6.2 or later with all its commands"
+    )
 
 
 def _code(error: BaseException) -> str:

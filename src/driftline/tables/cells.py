@@ -252,7 +252,7 @@ def _spoilers(frame: pl.LazyFrame, cells: _Cells, spoil: pl.DataFrame, said: int
     rows = frame.with_row_index("driftline row", offset=1).filter(cells.bare == words[0]).select("driftline row")
     more = f" and {len(words) - MAX_NAMED} others" if len(words) > MAX_NAMED else ""
     return (
-        f"{cells.name}: {number:,} of {said:,} cells {'is' if number == 1 else 'are'} no number, and stay text: "
+        f"{cells.name}: {number:,} of {said:,} cells {'is' if number == 1 else 'are'} not a number and stay text: "
         f"{_quoted(words[:MAX_NAMED])}{more} (the first in row {rows.first().collect().item():,})"
     )
 

@@ -33,7 +33,7 @@ def open_delimited(path: Path, like: Mapping[str, pl.DataType]) -> Table:
     rows = int(frame.select(pl.len()).collect().item())
     schema = pl.Schema({name: reading.columns[name].dtype for name in named})
     nameless = [
-        f"the column without a name (number {at}) is left out; give it a name to watch it"
+        f"the column without a name (number {at}) is ignored; give it a name to watch it"
         for at, name in enumerate(header, start=1)
         if not name
     ]

@@ -48,7 +48,7 @@ class ColumnMapping(BaseModel):
         """Return `columns`, of a model that has a name. Raises InputError with one line per fault."""
         mapping = cls.columns(file, **options)
         if mapping.model is None and mapping.model_column is None:
-            raise InputError("--model: is missing; name the model, or by --model-column the column that holds it")
+            raise InputError("--model: is missing; name the model, or its column with --model-column")
         return mapping
 
     @classmethod

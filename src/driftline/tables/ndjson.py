@@ -26,7 +26,7 @@ def open_ndjson(path: Path) -> Table:
         for line in batch[_LINE].to_list():
             rows += 1
             if not line.strip():
-                raise InputError(f"{path}: line {rows} is empty; leave it out")
+                raise InputError(f"{path}: line {rows} is empty; remove it")
             for name, raw in _row(path, rows, line).items():
                 kinds.setdefault(name, set()).add(_kind(raw))
     if not kinds:

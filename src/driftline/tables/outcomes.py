@@ -62,16 +62,16 @@ def read_outcomes(
     if mapping.label_column is None:
         raise InputError("--label-column: is missing; name the reference's column of true labels")
     if mapping.model_column is not None and mapping.model is None:
-        raise InputError("--model: is missing; name the one of --model-column whose rows are looked at")
+        raise InputError("--model: is missing; name the model of --model-column whose rows to use")
     if class_scores and mapping.score_column:
-        raise InputError("--class-scores: are given beside --score-column; leave one of the two out")
+        raise InputError("--class-scores: excludes --score-column; leave one of them out")
     scores = dict(class_scores or {})
     if mapping.score_column:
         scores = {"": mapping.score_column}
     frames = [_frame(each, mapping, scores, labels=labels) for each, labels in ((reference, True), (table, False))]
     if not scores:
         if costs:
-            raise InputError("--costs: are of classes, and without --score-column the model predicts a number")
+            raise InputError("--costs: needs classes, but without --score-column the model predicts a number")
         numbers = [_numbers(frame, each, mapping) for frame, each in zip(frames, (reference, table), strict=True)]
         return Both(Numbers(), _labelled(numbers[0], reference), numbers[1])
     kind, frames = _classes(frames, mapping, class_scores, costs)
@@ -148,7 +148,7 @@ def _numbers(frame: pl.DataFrame, table: Table, mapping: ColumnMapping) -> Read:
 
 
 def _left_out(rows: int) -> tuple[str, ...]:
-    return (f"{rows:,} rows have no prediction, and are left out",) if rows else ()
+    return (f"{rows:,} rows have no prediction; Driftline ignores them",) if rows else ()
 
 
 def _classes(
@@ -223,7 +223,7 @@ def _coded(frame: pl.DataFrame, kind: Classes) -> Read:
     notes = _left_out(frame.height - kept.height)
     if bad:
         what = "score" if kind.series is Series.MARGINS else "probability as score"
-        notes = (*notes, f"{bad:,} rows have no {what}; they count for what goes without scores only")
+        notes = (*notes, f"{bad:,} rows have no {what}; they count only for metrics that need no scores")
     predicted, truths = (coded[name].to_numpy().astype(np.int64) for name in (_PREDICTION, _LABEL))
     return Read(Outcomes(_times(coded), predicted, truths, scores[:, 0] if len(columns) == 1 else scores), notes)
 
@@ -233,8 +233,8 @@ def _labelled(read: Read, table: Table) -> Read:
     labelled = read.outcomes.labelled
     many, all_ = int(labelled.sum()), len(labelled)
     if not many:
-        raise InputError(f"{table.path}: no row has a label; a reference is of a time whose outcomes are known")
+        raise InputError(f"{table.path}: no row has a label; a reference needs known outcomes")
     if many == all_:
         return read
-    note = f"{all_ - many:,} of {all_:,} rows have no label, and are left out"
+    note = f"{all_ - many:,} of {all_:,} rows have no label; Driftline ignores them"
     return Read(read.outcomes.take(labelled), (*read.notes, note))

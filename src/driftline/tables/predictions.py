@@ -109,8 +109,8 @@ def positive_class(means: pl.DataFrame, column: str, *, numbers: bool) -> str | 
     """Return the class that the score belongs to; None if it is that of whichever class was predicted."""
     if means.height > MAX_CLASSES and numbers:
         raise InputError(
-            f'--score-column: "{column}" has {means.height} different numbers, so it is a quantity and not a class; '
-            "a score goes with a class: leave one of the two options out"
+            f'--score-column: "{column}" has {means.height} different numbers, so it is a quantity, not a class; '
+            "a score belongs to a class: leave one of the two options out"
         )
     classes: list[str] = sorted(means["class"].to_list())
     if len(classes) > 2:

@@ -38,7 +38,7 @@ class Names:
         wanted = pl.all_horizontal(parts) if parts else None
         if wanted is not None and not table.frame.select(wanted.any()).collect().item():
             said = " and ".join(f'"{name}" in "{column}"' for column, name in asked if column and name is not None)
-            raise InputError(f"{table.path}: no row has {said}; look at --model and --model-version")
+            raise InputError(f"{table.path}: no row has {said}; check --model and --model-version")
         return cls(
             models=_named(table, mapping.model_column, mapping.model),
             versioned=mapping.version_column is not None or mapping.model_version is not None,

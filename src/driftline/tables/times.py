@@ -155,7 +155,7 @@ def _from_text(raw: pl.Series, column: str, option: str) -> pl.Series:
     if best is day_first and either and not (day_first == month_first).all():
         example = text.filter(day_first != month_first)[0]
         raise InputError(
-            f'{option}: "{column}" has dates such as {example!r}, and no row tells whether the day or the month comes '
+            f'{option}: "{column}" has dates such as {example!r}, and no row shows whether the day or the month comes '
             "first; write them as 2026-03-12"
         )
     return best
@@ -205,7 +205,7 @@ def _from_numbers(raw: pl.Series) -> pl.Series:
 def _refuse(table: Table, column: str, index: int, value: object, *, none: bool) -> NoReturn:
     where = f'in column "{column}"'
     if value is None:
-        raise InputError(f"{table.path}: row {index + 1} has no time {where}; correct the row, or leave it out")
+        raise InputError(f"{table.path}: row {index + 1} has no time {where}; correct or remove the row")
     if none:
         raise InputError(
             f"{table.path}: row {index + 1} has {value!r} {where}, and no row has a time that is understood. "
@@ -213,7 +213,7 @@ def _refuse(table: Table, column: str, index: int, value: object, *, none: bool)
         )
     raise InputError(
         f"{table.path}: row {index + 1} has {value!r}, which is not a time from 1970 to 9998 {where}, or not written "
-        "like the other rows; correct the row, or leave it out"
+        "like the other rows; correct or remove the row"
     )
 
 

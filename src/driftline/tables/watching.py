@@ -25,7 +25,7 @@ def features_of(table: Table, mapping: ColumnMapping) -> tuple[str, ...]:
         raise InputError("\n".join(lines))
     features = tuple(name for name in wanted if name not in faults)
     if not features and mapping.prediction_column is None and mapping.score_column is None:
-        raise InputError("the table would give events with neither features nor a prediction; name --feature-columns")
+        raise InputError("the table has neither features nor a prediction; name --feature-columns")
     return features
 
 
@@ -33,7 +33,7 @@ def remarks(table: Table, mapping: ColumnMapping) -> list[str]:
     """Return what a person should know: how columns were read, which are left out, of which only a part is watched."""
     faults = _faults(table, mapping.features(table.columns), chosen=False)
     features = features_of(table, mapping)
-    found = [*table.notes, *(f"the column {name!r} is left out: it {fault}" for name, fault in faults.items())]
+    found = [*table.notes, *(f"ignoring the column {name!r}: it {fault}" for name, fault in faults.items())]
     paths = [(path, dtype) for name in features for path, dtype in _paths(name, table.schema[name])]
     found += [
         f"{'.'.join(path)} is not watched: the name {_name_fault(path[-1])}"
@@ -43,7 +43,7 @@ def remarks(table: Table, mapping: ColumnMapping) -> list[str]:
     lists = [".".join(path) for path, dtype in paths if isinstance(dtype, (pl.List, pl.Array))]
     if lists:
         named = ", ".join(lists[:MAX_NAMED]) + (f" and {len(lists) - MAX_NAMED} more" if len(lists) > MAX_NAMED else "")
-        found.append(f"of lists only the length is watched ({named}): give elements columns of their own to watch them")
+        found.append(f"Driftline watches only the length of lists ({named}): to watch their elements, use columns")
     return found
 
 

@@ -84,7 +84,7 @@ class Capacity(Watcher):
             incident = self.incidents[model] = opened(self._group, subject, Kind.CAPACITY, window, signals)
             return [incident]
         if incident is not None and not signals:
-            resolve(self.incidents.pop(model), window, "nothing is beyond the limits any more")
+            resolve(self.incidents.pop(model), window, "everything is within the limits again")
             return [incident]
         return []
 

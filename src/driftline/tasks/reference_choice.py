@@ -69,7 +69,7 @@ class References:
         """
         meant = [self._subjects[subject] for subject in sorted(self._subjects) if _means(command, subject)]
         if not meant:
-            raise StateCorrupt(f"a command asks for another reference of {_named(command)}, which was never heard of")
+            raise StateCorrupt(f"a command asks for another reference of {_named(command)}, which is unknown")
         reference = Reference.decode(command.reference) if command.reference else None
         asked = command_id(command)
         closed: list[Incident] = []

@@ -113,5 +113,5 @@ def _resolved(incident: Incident, time: int) -> Incident:
     incident.status = Status.RESOLVED
     incident.window = Window(window.start, max(time, window.start), window.count)
     incident.resolved = incident.window.end
-    incident.summary = f"{incident.subject}: the stream goes on; what was skipped stays uncounted."
+    incident.summary = f"{incident.subject}: the stream continues; the skipped records stay uncounted."
     return incident

@@ -98,7 +98,7 @@ class StreamJudge(Watcher):
                 self.incident = opened(self._group, _STREAM, Kind.DEAD_LETTERS, window, signals)
                 changed.append(self.incident)
             elif self.incident is not None and not bad:
-                changed.append(resolve(self.incident, window, "dead letters are over"))
+                changed.append(resolve(self.incident, window, "few records are rejected again"))
                 self.incident = None
         return changed
 

@@ -282,7 +282,7 @@ class VolumeJudge:
         if self._state.quiet < QUIET_WINDOWS:
             return None
         self._resolve(incident, window)
-        incident.summary = f"{incident.subject}: the number of events is usual again."
+        incident.summary = f"{incident.subject}: the number of events is back to normal."
         return incident
 
     def _resolve(self, incident: Incident, window: Window) -> None:

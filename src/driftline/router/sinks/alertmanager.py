@@ -22,7 +22,7 @@ class AlertmanagerSink(HttpSink[Settings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = (
-        "at least once; the same labels name the same alert, so a repeated one changes nothing; told again each minute"
+        "at least once; the same labels name the same alert, so repeats change nothing; posted again each minute"
     )
     refresh_ms: ClassVar[int | None] = 60_000
     stale_after: ClassVar[timedelta] = timedelta(minutes=5)

@@ -16,7 +16,7 @@ class AppriseSink:
     """See the module's head."""
 
     guarantee: ClassVar[str] = (
-        "at least once, in order, as far as the service goes; Apprise says only whether it took it"
+        "at least once, in order, as far as the service allows; Apprise says only whether it accepted the message"
     )
     tells_resolved: ClassVar[bool] = True
     refresh_ms: ClassVar[int | None] = None
@@ -26,7 +26,7 @@ class AppriseSink:
         self._texts = Texts.of_settings(settings)
         self._apprise = apprise.Apprise()
         if not self._apprise.add(revealed(settings.url)):
-            raise ValueError(f"router.sinks.{name}.url: Apprise knows no such address; see its list of services")
+            raise ValueError(f"router.sinks.{name}.url: Apprise does not know this address; see its list of services")
 
     async def deliver(self, notification: Notification) -> str:
         """Hand it to Apprise."""

@@ -23,7 +23,7 @@ class EmailSink:
     """See the module's head."""
 
     guarantee: ClassVar[str] = (
-        "at least once, in order, as far as the mail server that took it; a repeated message has the same Message-ID"
+        "at least once, in order, as far as the first mail server; a repeated message has the same Message-ID"
     )
     tells_resolved: ClassVar[bool] = True
     refresh_ms: ClassVar[int | None] = None
@@ -48,7 +48,7 @@ class EmailSink:
                 timeout=settings.timeout / 1000,
             )
         except aiosmtplib.SMTPRecipientsRefused as error:
-            raise Later("the mail server takes none of the recipients") from error
+            raise Later("the mail server accepts none of the recipients") from error
         except aiosmtplib.SMTPDataError as error:
             raise (Never if 500 <= error.code < 600 else Later)(f"{error.code}: {error.message}"[:200]) from error
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:

@@ -46,7 +46,7 @@ class Http:
         except TimeoutError as error:
             raise Later(f"no answer within {self._timeout.total:g} s") from error
         except aiohttp.ClientError as error:
-            raise Later(f"{type(error).__name__}: it cannot be reached") from error
+            raise Later(f"{type(error).__name__}: cannot be reached") from error
 
     async def close(self) -> None:
         """Close connections."""

@@ -19,7 +19,7 @@ _PRIORITIES = {CRITICAL: "P1", WARNING: "P3"}
 class OpsgenieSink(HttpSink[Settings]):
     """See the module's head."""
 
-    guarantee: ClassVar[str] = "at least once, in order; the alias is the group's, so a repeated alert is counted there"
+    guarantee: ClassVar[str] = "at least once, in order; a group has one alias, so a repeated alert increases its count"
 
     async def deliver(self, notification: Notification) -> str:
         """Create the alert, or close it."""

@@ -18,9 +18,7 @@ MAX_DETAILS = 20
 class PagerDutySink(HttpSink[Settings]):
     """See the module's head."""
 
-    guarantee: ClassVar[str] = (
-        "at least once, in order; the dedup key is the group's, so a repeated event changes nothing"
-    )
+    guarantee: ClassVar[str] = "at least once, in order; a group has one dedup key, so a repeated event changes nothing"
 
     async def deliver(self, notification: Notification) -> str:
         """Trigger or resolve."""

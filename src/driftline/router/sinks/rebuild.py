@@ -51,7 +51,7 @@ class RebuildSink:
     """See the module's head."""
 
     guarantee: ClassVar[str] = (
-        "at least once; a repeated event has the same id; a model is asked for once in a cooldown"
+        "at least once; a repeated event has the same id; it asks once per cooldown for each model"
     )
     tells_resolved: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None

@@ -27,7 +27,7 @@ class SlackSink(HttpSink[Settings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = (
-        "at least once, in order; Slack knows no idempotency key, so a message whose answer was lost comes twice"
+        "at least once, in order; Slack has no idempotency key, so a message whose answer was lost appears twice"
     )
 
     def __init__(self, settings: Settings, name: str) -> None:
@@ -84,7 +84,7 @@ def _read(said: bytes) -> _Answer:
     except msgspec.DecodeError:  # a long answer is cut; ok comes first
         if said.startswith(b'{"ok":true'):
             return _Answer(ok=True)
-        raise Later("the answer is not Slack's") from None
+        raise Later("the answer is not from Slack") from None
     if not answer.ok:
         raise (Never if answer.error in REFUSED else Later)(f"Slack says {answer.error}")
     return answer

@@ -17,7 +17,7 @@ MAX_TEXT = 5_000
 class TeamsSink(HttpSink[Settings]):
     """See the module's head."""
 
-    guarantee: ClassVar[str] = "at least once, in order; a card whose answer was lost comes twice"
+    guarantee: ClassVar[str] = "at least once, in order; a card whose answer was lost appears twice"
 
     async def deliver(self, notification: Notification) -> str:
         """Post a card."""
