@@ -1,19 +1,16 @@
-"""`driftline performance`: whether a model still works, by tables of its predictions."""
+"""`driftline performance`: whether a model still works, by tables of its predictions, or by what workers know."""
 
-import csv as csv_format
-import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from driftline.cli.columns import mapping_options
-from driftline.cli.options import JsonOption
+from driftline.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
     from driftline.performance.kinds import Outcomes
-    from driftline.performance.study import Followed, Study
     from driftline.sketches.keys import Ints
     from driftline.tables import ColumnMapping, Table
 
@@ -30,17 +27,28 @@ COLUMNS: Final = (
 
 @partial(mapping_options, only=COLUMNS, named=False)
 def performance(
-    table: Annotated[Path, typer.Argument(help="Parquet, CSV or NDJSON.", metavar="TABLE", show_default=False)],
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="A table (Parquet, CSV or NDJSON) with --reference; else a model that workers watch.",
+            metavar="TABLE|MODEL",
+            show_default=False,
+        ),
+    ],
     mapping: "ColumnMapping",
     reference: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             metavar="TABLE",
             help="Table with the same columns and all labels, from a time when the model worked: test data, not "
             "training data.",
             show_default=False,
         ),
-    ],
+    ] = None,
+    segment: Annotated[
+        str, typer.Option("--segment", metavar="TAG=VALUE", help="Of a model: this segment; else all events.")
+    ] = "",
+    config: ConfigOption = None,
     window: Annotated[
         str | None,
         typer.Option(
@@ -83,15 +91,21 @@ def performance(
     With a column of scores the model predicts a class, without one a number. Labels of TABLE may be empty, or the
     column may be missing: then all is estimated, which takes what a score meant in the reference for granted.
 
+    Without --reference, of a model whose labels workers await (awaits_labels): what they know by their last checkpoint.
+
     \b
     $ driftline performance loans.csv --reference test.csv --label-column repaid
         --time-column at --prediction-column answer --score-column p --window 30d
     $ driftline performance prices.parquet --reference test.parquet
         --prediction-column price --label-column sold_for --metric mae
+    $ driftline performance churn
 
     What its columns and sentences mean: docs/performance-monitoring.md.
     """
+    from driftline.cli.performance_model import print_performance
+    from driftline.cli.performance_report import as_json, print_study, write_csv
     from driftline.cli.terminal import note, print_json
+    from driftline.config import load
     from driftline.errors import InputError
     from driftline.performance.study import study
     from driftline.tables import open_table
@@ -99,6 +113,10 @@ def performance(
 
     if json and csv:
         raise InputError("--csv: excludes --json; leave one of them out")
+    if reference is None:
+        print_performance(target, mapping.model_version, segment, metric, load(config), json=json, csv=csv)
+        return
+    table = Path(target)
     before = open_table(reference)
     after = open_table(table, before.schema)
     both = read_outcomes(before, after, mapping, _class_scores(class_scores), _costs(costs))
@@ -120,11 +138,11 @@ def performance(
     when = _names(outcomes, windows)
     classes = getattr(both.kind, "names", ())
     if json:
-        print_json(_as_json(found, when, classes, both.kind.blind))
+        print_json(as_json(found, when, classes, both.kind.blind))
     elif csv:
-        _write_csv(found, when)
+        write_csv([({}, found, when)])
     else:
-        _print(found, when, classes, both.kind.blind)
+        print_study(found, when, classes, both.kind.blind)
 
 
 def windows_of(outcomes: "Outcomes", length: str | None) -> "Ints":
@@ -208,87 +226,3 @@ def _notes_of(table: "Table", mapping: "ColumnMapping") -> list[str]:
     """Return what a person should know of how the columns that count were read."""
     columns = (mapping.prediction_column, mapping.score_column, mapping.label_column)
     return [said for said in table.notes if said.partition(":")[0] in columns]
-
-
-def _print(found: "Study", when: list[str], classes: tuple[str, ...], blind: str) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    from driftline.cli.chart import chart
-    from driftline.cli.terminal import out
-    from driftline.performance.names import title
-    from driftline.performance.telling import marks, selections, sentence, written
-
-    console = out()
-    for metric in found.metrics:
-        console.print(Text.assemble((title(metric.name), "bold"), f": {written(metric.reference)} in the reference"))
-        table = Table("since", "predictions", "labels", "estimated", "", "by labels", "", "", box=None, pad_edge=False)
-        for at, since in enumerate(when):
-            cells = []
-            for measured, left in ((metric.estimated, metric.estimate_left), (metric.realised, metric.realised_left)):
-                value, low, high = (column[at] for column in (measured.values, measured.low, measured.high))
-                cells.append(Text(written(value), "red" if left[at] else ""))
-                cells.append(Text(f"{written(low)} to {written(high)}" if low == low else "", "dim"))
-            share = found.labels[at] / found.predictions[at]
-            table.add_row(
-                since, f"{found.predictions[at]:,}", f"{share:.0%}", *cells, Text(marks(metric, at), "yellow")
-            )
-        console.print(table)
-        console.print()
-        for line in chart(metric, when[0], when[-1]):
-            console.print(line)
-        console.print()
-    for metric in found.metrics:
-        console.print(sentence(metric, when))
-    for said in selections(found, when, classes):
-        console.print(said)
-    console.print()
-    console.print(Text(blind, "dim"))
-
-
-def _as_json(found: "Study", when: list[str], classes: tuple[str, ...], blind: str) -> dict[str, Any]:
-    from driftline.performance.telling import selections, sentence
-
-    return {
-        "metrics": [
-            {
-                "name": metric.name,
-                "reference": metric.reference,
-                "sentence": sentence(metric, when),
-                "windows": [_row(found, metric, when, at) for at in range(len(when))],
-            }
-            for metric in found.metrics
-        ],
-        "labels": [each.verdict.name.lower() for each in found.selection],
-        "said_of_labels": selections(found, when, classes),
-        "cannot_see": blind,
-    }
-
-
-def _row(found: "Study", metric: "Followed", when: list[str], at: int) -> dict[str, Any]:
-    """Return one window of one metric; what is not known is None."""
-    numbers = {
-        "band_low": metric.low, "band_high": metric.high,
-        "estimated": metric.estimated.values, "estimated_low": metric.estimated.low,
-        "estimated_high": metric.estimated.high,
-        "realised": metric.realised.values, "realised_low": metric.realised.low, "realised_high": metric.realised.high,
-    }  # fmt: skip
-    flags = {
-        "estimate_left": metric.estimate_left, "realised_left": metric.realised_left, "unforeseen": metric.unforeseen,
-    }  # fmt: skip
-    return {
-        "since": when[at],
-        "predictions": int(found.predictions[at]),
-        "labels": int(found.labels[at]),
-        **{name: float(column[at]) if abs(column[at]) < float("inf") else None for name, column in numbers.items()},
-        **{name: bool(column[at]) for name, column in flags.items()},
-    }
-
-
-def _write_csv(found: "Study", when: list[str]) -> None:
-    rows = [
-        {"metric": metric.name, **_row(found, metric, when, at)} for metric in found.metrics for at in range(len(when))
-    ]
-    writer = csv_format.DictWriter(sys.stdout, rows[0], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)

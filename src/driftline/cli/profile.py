@@ -10,10 +10,11 @@ from driftline.cli.options import ConfigOption, JsonOption
 from driftline.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from driftline.config import Settings
     from driftline.evidence.reference import Reference
+    from driftline.performance.reference import PerformanceReference
     from driftline.tables import ColumnMapping, Table
 
 app = typer.Typer(
@@ -53,7 +54,8 @@ def build(
 ) -> None:
     """Build a profile from a table of predictions made while all was well, such as the validation set.
 
-    Name the columns as for `driftline publish`. Then name the profile in the configuration.
+    Name the columns as for `driftline publish`. Then name the profile in the configuration. With --label-column the
+    profile also says how well the model worked, which workers compare the performance of the stream with.
 
     \b
     $ driftline profile build train.parquet --model churn --time-column at -o churn.profile
@@ -62,17 +64,39 @@ def build(
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
 
-    references = _built(load(config), opened(table, mapping), mapping, complete=complete)
-    _write(output, references)
-    whole = references[0]
+    settings, rows = load(config), opened(table, mapping)
+    references = _built(settings, rows, mapping, complete=complete)
+    outcomes = _outcomes(settings, rows, mapping)
+    _write(output, references, outcomes)
+    whole, labels = references[0], outcomes[""].labels if outcomes else 0
     if json:
-        print_json({"file": str(output), "references": [_head(reference) for reference in references]})
+        heads = [_head(reference) for reference in references]
+        print_json({"file": str(output), "references": heads, "labels": labels})
         return
     segments = f", and for {len(references) - 1} segments" if len(references) > 1 else ""
+    labelled = f", performance by {labels:,} labels" if labels else ""
     out().print(
         f"{output}: {whole.model} version {whole.version or '(none)'}, {whole.events:,} events, "
-        f"{len(whole.summary.signals) - 1} signals{segments}"
+        f"{len(whole.summary.signals) - 1} signals{segments}{labelled}"
     )
+
+
+def _outcomes(settings: "Settings", table: "Table", mapping: "ColumnMapping") -> "dict[str, PerformanceReference]":
+    """Return the reference of performance of all events, where the table has labels that can be used."""
+    from driftline.cli.terminal import note
+
+    if mapping.label_column is None or mapping.prediction_column is None:
+        return {}
+    from driftline.offline.performance_reference import build_performance_reference
+
+    try:
+        found, notes = build_performance_reference(settings, table, mapping)
+    except InputError as error:
+        note(f"the profile holds no reference of performance: {error}")
+        return {}
+    for said in notes:
+        note(f"{table.path.name}: {said}")
+    return {"": found}
 
 
 def _built(settings: "Settings", table: "Table", mapping: "ColumnMapping", *, complete: bool) -> "list[Reference]":
@@ -104,12 +128,14 @@ def _built(settings: "Settings", table: "Table", mapping: "ColumnMapping", *, co
     return references
 
 
-def _write(output: Path, references: "Sequence[Reference]") -> None:
+def _write(
+    output: Path, references: "Sequence[Reference]", outcomes: "Mapping[str, PerformanceReference] | None" = None
+) -> None:
     from driftline.evidence.profile import encode_profile
 
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_bytes(encode_profile(references))
+        output.write_bytes(encode_profile(references, outcomes))
     except OSError as error:
         raise InputError(f"{output}: cannot be written: {error.strerror}; name another file with --output") from None
 

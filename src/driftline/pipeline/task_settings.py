@@ -10,11 +10,12 @@ from driftline.config.durations import format_duration
 from driftline.config.models import ModelSettings
 from driftline.config.notations import MIN_LEARNED, LearnSettings
 from driftline.errors import InputError, StateCorrupt
-from driftline.evidence.profile import decode_profile
+from driftline.evidence.profile import decode_outcomes, decode_profile
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.incidents.budget import AlarmBudget
 from driftline.labels.book import Rule
+from driftline.performance.reference import PerformanceReference
 from driftline.pipeline.plugins import detector
 from driftline.pipeline.stage_names import topic_numbers
 from driftline.tasks.labelling import LabelSettings
@@ -56,16 +57,18 @@ def _label_rule(own: ModelSettings) -> Rule | None:
 def judge_settings(settings: Settings) -> JudgeSettings:
     """Return what Judge knows. Profile files are read here, once. Raises `InputError`."""
     profiles: dict[Path, dict[str, Reference]] = {}
+    outcomes: dict[Path, dict[str, PerformanceReference]] = {}
     for name in ("*", *settings.models):
         for path in settings.model(name).profiles.values():
             profiles[path] = read_profile(path)
+            outcomes[path] = decode_outcomes(path.read_bytes())
         for detectors in settings.model(name).detectors.values():
             for each in detectors:
                 detector(each)
     for fault in _season_faults(settings, profiles):
         raise InputError(fault)
     return JudgeSettings(
-        rules=lambda model: _model_rules(settings, model, profiles),
+        rules=lambda model: _model_rules(settings, model, profiles, outcomes),
         group=settings.group,
         dead_letter_share=settings.limits.dead_letter_share,
         stream_window_ms=settings.model(STREAM).windows[0].size,
@@ -152,12 +155,21 @@ def with_references(judging: JudgeSettings, references: Iterable[Reference]) -> 
     return replace(judging, rules=rules)
 
 
-def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, Reference]]) -> ModelRules:
+def _model_rules(
+    settings: Settings,
+    model: str,
+    profiles: Mapping[Path, Mapping[str, Reference]],
+    outcomes: Mapping[Path, Mapping[str, PerformanceReference]],
+) -> ModelRules:
     own = settings.model(model)
 
     def reference(version: str, segment: str) -> Reference | None:
         path = own.references.get(version, own.reference)
         return profiles[path].get(segment) if isinstance(path, Path) else None
+
+    def of_performance(version: str, segment: str) -> PerformanceReference | None:
+        path = own.references.get(version, own.reference)
+        return outcomes[path].get(segment) if isinstance(path, Path) else None
 
     return ModelRules(
         windows=tuple((window.size, window.hop) for window in own.windows),
@@ -186,6 +198,7 @@ def _model_rules(settings: Settings, model: str, profiles: dict[Path, dict[str, 
             awaited_ms=own.awaits_labels,
             levels=own.performance.levels,
             costs=own.performance.worth,
+            reference=of_performance,
         ),
     )
 

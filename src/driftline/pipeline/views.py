@@ -7,9 +7,9 @@ import msgspec
 
 from driftline.pipeline.stage_names import JUDGE
 from driftline.state.api import Store, TaskId
-from driftline.tasks.views import JudgeView, OthersView, SubjectView, SummariseView
+from driftline.tasks.views import JudgeView, OthersView, PerformancesView, PerformanceView, SubjectView, SummariseView
 
-View = TypeVar("View", SummariseView, JudgeView, OthersView)
+View = TypeVar("View", SummariseView, JudgeView, PerformancesView, OthersView)
 
 
 def read_view(store: Store, task: TaskId, kind: type[View]) -> View | None:
@@ -31,3 +31,9 @@ def subjects(store: Store, group: str) -> list[SubjectView]:
     """Return what is watched, as the last checkpoints have it, in order of names."""
     found = [subject for view in views(store, group, JudgeView) for subject in view.subjects]
     return sorted(found, key=lambda subject: subject.place)
+
+
+def performances(store: Store, group: str, model: str) -> list[PerformanceView]:
+    """Return how well a model works, by version and segment."""
+    found = [each for view in views(store, group, PerformancesView) for each in view.models if each.model == model]
+    return sorted(found, key=lambda each: (each.version, each.segment))

@@ -21,6 +21,7 @@ from driftline.performance.tally import Tally
 from driftline.tasks.label_arrivals import LabelArrivals
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.performance_subject import StoredPerformance, SubjectPerformance
+from driftline.tasks.views import PerformancesView
 
 SUBJECT: Final = "performance/subject"
 BOOK: Final = "performance/book"
@@ -29,6 +30,9 @@ ARRIVALS: Final = "performance/labels"
 VERSION: Final = 1
 MAX_ROWS: Final = 4_000_000
 """Of all tallies of a task: 200 MB. Beyond that the oldest books go of those who have most."""
+
+MAX_SHOWN: Final = 2_000
+"""Windows that `driftline performance` shows of one task: some 1 MB, written where something changed."""
 
 
 class OutcomeSlice(Protocol):
@@ -230,6 +234,11 @@ class PerformanceJudge:
         of_labels = [held.incident for _, held in sorted(self.arrivals.items()) if held.incident is not None]
         return [*of_subjects, *of_labels]
 
+    def view(self) -> PerformancesView:
+        """Return what it tells the world: of many subjects the newest windows."""
+        shown = max(MAX_SHOWN // max(len(self.subjects), 1), 1)
+        return PerformancesView([judge.view(shown) for _, judge in sorted(self.subjects.items())])
+
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed since the last checkpoint (None: delete)."""
         writes: dict[str, bytes | None] = dict.fromkeys(self._forgotten)
@@ -248,6 +257,7 @@ class PerformanceJudge:
         if self._touched or writes:
             state = [list(self.arrivals.items()), self._closed, [[*key, rank] for key, rank in self._ranks.items()]]
             writes[ARRIVALS] = pack(ARRIVALS, VERSION, state, {})
+            writes[PerformancesView.NAME] = msgspec.json.encode(self.view())
         self._touched.clear()
         return writes
 

@@ -27,7 +27,8 @@ from driftline.tasks.outcome_books import Books, StoredBooks
 from driftline.tasks.performance_evidence import PerformanceEvidence
 from driftline.tasks.performance_following import PerformanceFollowing
 from driftline.tasks.performance_signals import of_level, of_part
-from driftline.tasks.performance_windows import PerformanceWindow, windows_of
+from driftline.tasks.performance_windows import windows_of
+from driftline.tasks.views import PerformanceView, PerformanceWindow
 
 MAX_WINDOWS: Final = 60
 """Windows of which it is kept what metrics were."""
@@ -94,11 +95,6 @@ class SubjectPerformance:
         return given.series is self.series and given.classes == self.classes[: len(given.classes)]
 
     @property
-    def is_given(self) -> bool:
-        """Whether what it is compared with is a file's."""
-        return self._given
-
-    @property
     def learned(self) -> int:
         """How many labels were collected for a reference."""
         return sum(int(labelled(stretch, 1)[0]) for stretch in self._stretches)
@@ -107,6 +103,21 @@ class SubjectPerformance:
     def incident(self) -> Incident | None:
         """What is open."""
         return self.following.incident
+
+    def view(self, shown: int) -> PerformanceView:
+        """Return what it tells the world, with at most so many windows."""
+        return PerformanceView(
+            model=self.subject.model,
+            version=self.subject.version,
+            segment=self.subject.segment,
+            numbers=self.series is Series.ERRORS,
+            classes=list(self.classes),
+            reference=None if self.evidence is None else self.evidence.reference.address,
+            given=self._given,
+            learned_labels=self.learned,
+            window_ms=self._own.window_ms,
+            windows=self.windows[-shown:],
+        )
 
     def take(self, start: int, cohort: int, rows: Tally) -> bool:
         """Take in what came in a slice, of one cohort. Returns whether it counts in the slice's window, too."""

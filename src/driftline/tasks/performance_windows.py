@@ -1,49 +1,15 @@
-"""What metrics of a window of predictions were estimated and measured to be: what is shown of it."""
+"""Studies of performance as views hold them, and back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import msgspec
+import numpy as np
 
-from driftline.codec import Count, Time
 from driftline.performance.intervals import Measured
+from driftline.performance.selective import Judged, Verdict
 from driftline.performance.study import Followed, Study
+from driftline.sketches.keys import Floats
 from driftline.tasks.prepared_reference import rounded
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """A value with its interval; None where it is not known."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-class MetricWindow(msgspec.Struct, frozen=True):
-    """One metric in one window."""
-
-    name: str
-    reference: float | None
-    band: tuple[float | None, float | None]
-    """Where it lies in 99.7% of windows while nothing changes."""
-    estimated: Figure
-    realised: Figure
-    estimate_left: bool
-    """Whether the estimate is outside the band."""
-    realised_left: bool
-    unforeseen: bool
-    """Whether labels contradict the estimate of the very predictions."""
-
-
-class PerformanceWindow(msgspec.Struct, frozen=True):
-    """Predictions of one window, and what is known of them by now."""
-
-    start: Time
-    predictions: Count
-    labels: Count
-    selection: str
-    """What the labels stand for: `alike`, `weighted`, `partly`, `none`."""
-    reason: str
-    metrics: list[MetricWindow]
+from driftline.tasks.views import Figure, MetricWindow, PerformanceWindow
 
 
 def windows_of(study: Study, starts: Sequence[int]) -> list[PerformanceWindow]:
@@ -80,3 +46,43 @@ def _figure(found: Measured, at: int) -> Figure:
 
 def _known(value: float) -> float | None:
     return rounded(float(value)) if abs(value) < float("inf") else None
+
+
+def study_of(windows: Sequence[PerformanceWindow]) -> Study:
+    """Return what windows of one subject say, as one study."""
+    names = dict.fromkeys(metric.name for window in windows for metric in window.metrics)
+    return Study(
+        np.array([window.predictions for window in windows]),
+        np.array([window.labels for window in windows]),
+        tuple(Judged(Verdict[window.selection.upper()], frozenset(), window.reason) for window in windows),
+        tuple(_followed(name, windows) for name in names),
+    )
+
+
+def _followed(name: str, windows: Sequence[PerformanceWindow]) -> Followed:
+    found = [next((metric for metric in window.metrics if metric.name == name), None) for window in windows]
+
+    def column(of: Callable[[MetricWindow], float | None]) -> Floats:
+        held = [None if metric is None else of(metric) for metric in found]
+        return np.array([np.nan if value is None else value for value in held])
+
+    def measured(of: Callable[[MetricWindow], Figure]) -> Measured:
+        return Measured(
+            column(lambda metric: of(metric).value),
+            column(lambda metric: of(metric).low),
+            column(lambda metric: of(metric).high),
+            np.zeros(len(found)),
+        )
+
+    reference = next((metric.reference for metric in found if metric is not None), None)
+    return Followed(
+        name,
+        np.nan if reference is None else reference,
+        column(lambda metric: metric.band[0]),
+        column(lambda metric: metric.band[1]),
+        measured(lambda metric: metric.estimated),
+        measured(lambda metric: metric.realised),
+        np.array([metric is not None and metric.estimate_left for metric in found]),
+        np.array([metric is not None and metric.realised_left for metric in found]),
+        np.array([metric is not None and metric.unforeseen for metric in found]),
+    )

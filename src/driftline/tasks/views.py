@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from driftline.codec import Count
+from driftline.codec import Count, Time
 from driftline.tasks.adoption import Adoption
 
 
@@ -138,6 +138,71 @@ class JudgeView(msgspec.Struct, frozen=True, kw_only=True):
     """About models as wholes: how many events they have, and which versions answer."""
 
 
+class Figure(msgspec.Struct, frozen=True):
+    """A value with its interval; None where it is not known."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class MetricWindow(msgspec.Struct, frozen=True):
+    """One metric in one window."""
+
+    name: str
+    reference: float | None
+    band: tuple[float | None, float | None]
+    """Where it lies in 99.7% of windows while nothing changes."""
+    estimated: Figure
+    realised: Figure
+    estimate_left: bool
+    """Whether the estimate is outside the band."""
+    realised_left: bool
+    unforeseen: bool
+    """Whether labels contradict the estimate of the very predictions."""
+
+
+class PerformanceWindow(msgspec.Struct, frozen=True):
+    """Predictions of one window, and what is known of them by now."""
+
+    start: Time
+    predictions: Count
+    labels: Count
+    selection: str
+    """What the labels stand for: `alike`, `weighted`, `partly`, `none`."""
+    reason: str
+    metrics: list[MetricWindow]
+
+
+class PerformanceView(msgspec.Struct, frozen=True, kw_only=True):
+    """How well one version or segment of a model works."""
+
+    model: str
+    version: str
+    segment: str
+    numbers: bool
+    """Whether it predicts numbers; else classes."""
+    classes: list[str]
+    """By code."""
+    reference: str | None
+    """The address of what it is compared with, None while that is learned."""
+    given: bool
+    """Whether that is a file's."""
+    learned_labels: Count
+    """Collected for a reference so far."""
+    window_ms: Count
+    windows: list[PerformanceWindow]
+    """Of predictions, oldest first."""
+
+
+class PerformancesView(msgspec.Struct, frozen=True):
+    """How well the models of one partition of the panes topic work."""
+
+    NAME: ClassVar[str] = "view/performance"
+
+    models: list[PerformanceView]
+
+
 class OthersView(msgspec.Struct, frozen=True):
     """Records of other groups on the same panes topic, by group."""
 
@@ -146,7 +211,12 @@ class OthersView(msgspec.Struct, frozen=True):
     others: dict[str, Count]
 
 
-VIEWS: tuple[type[SummariseView] | type[JudgeView] | type[OthersView], ...] = (SummariseView, JudgeView, OthersView)
+VIEWS: tuple[type[SummariseView] | type[JudgeView] | type[PerformancesView] | type[OthersView], ...] = (
+    SummariseView,
+    JudgeView,
+    PerformancesView,
+    OthersView,
+)
 
 
 def schema() -> dict[str, Any]:

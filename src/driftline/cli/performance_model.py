@@ -1,0 +1,131 @@
+"""How well a model works, by what workers know of it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from driftline.config import Settings
+    from driftline.performance.study import Study
+    from driftline.tasks.views import PerformanceView
+
+
+def print_performance(
+    model: str,
+    version: str | None,
+    segment: str,
+    metrics: Sequence[str] | None,
+    settings: "Settings",
+    *,
+    json: bool,
+    csv: bool,
+) -> None:
+    """Print what the last checkpoints say of a model's performance. Raises `InputError`, `ConfigError`."""
+    from driftline.cli.performance_report import as_json, print_study, write_csv
+    from driftline.cli.terminal import note, out, print_json
+
+    found = _views(settings, model, version, segment)
+    shown = [(each, _study(each, metrics), _names(each)) for each in found if each.windows]
+    if json:
+        print_json(
+            {
+                "model": model,
+                "versions": [
+                    {**_head(view), **as_json(study, when, tuple(view.classes), _blind(view))}
+                    for view, study, when in shown
+                ],
+            }
+        )
+    elif csv:
+        write_csv([({"version": view.version, "segment": view.segment}, study, when) for view, study, when in shown])
+    else:
+        for view, study, when in shown:
+            out().print(f"{_name(view)}: windows of {_length(view)}", style="bold", highlight=False)
+            print_study(study, when, tuple(view.classes), _blind(view))
+    for view in found:
+        if view.reference is None:
+            note(f"{_name(view)}: its reference is being learned, from {view.learned_labels:,} labels so far")
+
+
+def _views(settings: "Settings", model: str, version: str | None, segment: str) -> "list[PerformanceView]":
+    from driftline.cli.connect import open_store
+    from driftline.errors import ConfigError, InputError
+    from driftline.pipeline.views import performances
+
+    if Path(model).is_file():
+        raise InputError(
+            f"--reference: is missing; name a table of a time when the model worked, to compare {model} with"
+        )
+    if settings.redis.url is None:
+        raise ConfigError(
+            "redis.url: is not set, and what workers know is kept there; set "
+            "DRIFTLINE_REDIS__URL=redis://localhost:6379/0 for this command and for `driftline run`"
+        )
+    store = open_store(settings)
+    try:
+        held = performances(store, settings.group, model)
+    finally:
+        store.close()
+    found = [each for each in held if version in (None, each.version) and each.segment == segment]
+    if found:
+        return found
+    if held:
+        known = ", ".join(sorted({f"{each.version or '(none)'} {each.segment}".strip() for each in held}))
+        raise InputError(f"model {model!r} has outcomes of {known}; choose with --model-version and --segment")
+    if settings.model(model).awaits_labels is None:
+        raise InputError(
+            f"models.{model}.awaits_labels: is not set, so workers wait for no labels of it; write how long they take, "
+            "such as 30d, or compare two tables with --reference"
+        )
+    raise InputError(f"model {model!r} has no outcomes yet; look at `driftline status` for labels that came")
+
+
+def _study(view: "PerformanceView", metrics: Sequence[str] | None) -> "Study":
+    from dataclasses import replace
+
+    from driftline.errors import InputError
+    from driftline.tasks.performance_windows import study_of
+
+    found = study_of(view.windows)
+    known = [metric.name for metric in found.metrics]
+    if metrics and (unknown := [name for name in metrics if name not in known]):
+        raise InputError(
+            f"--metric: workers follow {', '.join(known)} of this model, not {unknown[0]}; a service level adds it"
+        )
+    chosen = tuple(each for each in found.metrics if not metrics or each.name in metrics)
+    return replace(found, metrics=chosen)
+
+
+def _names(view: "PerformanceView") -> list[str]:
+    from driftline.events import rfc3339
+
+    times = [rfc3339(window.start) for window in view.windows]
+    days = [time[:10] for time in times]
+    return days if len(set(days)) == len(days) else [f"{time[:16]}Z" for time in times]
+
+
+def _blind(view: "PerformanceView") -> str:
+    from driftline.performance import estimated, expected_error
+
+    return expected_error.BLIND if view.numbers else estimated.BLIND
+
+
+def _length(view: "PerformanceView") -> str:
+    from driftline.config.durations import format_duration
+
+    return format_duration(view.window_ms)
+
+
+def _name(view: "PerformanceView") -> str:
+    segment = f" {view.segment}" if view.segment else ""
+    return f"{view.model} version {view.version or '(none)'}{segment}"
+
+
+def _head(view: "PerformanceView") -> dict[str, Any]:
+    return {
+        "version": view.version or None,
+        "segment": view.segment or None,
+        "reference": view.reference,
+        "given": view.given,
+        "window_ms": view.window_ms,
+    }

@@ -1,0 +1,102 @@
+"""A study of performance on paper: for people, as JSON, as CSV."""
+
+import csv
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from driftline.performance.study import Followed, Study
+
+
+def print_study(found: "Study", when: list[str], classes: tuple[str, ...], blind: str) -> None:
+    """Print a study for people: a table and a picture of each metric, and what became of it."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from driftline.cli.chart import chart
+    from driftline.cli.terminal import out
+    from driftline.performance.names import title
+    from driftline.performance.telling import marks, selections, sentence, written
+
+    console = out()
+    for metric in found.metrics:
+        console.print(Text.assemble((title(metric.name), "bold"), f": {written(metric.reference)} in the reference"))
+        table = Table("since", "predictions", "labels", "estimated", "", "by labels", "", "", box=None, pad_edge=False)
+        for at, since in enumerate(when):
+            cells = []
+            for measured, left in ((metric.estimated, metric.estimate_left), (metric.realised, metric.realised_left)):
+                value, low, high = (column[at] for column in (measured.values, measured.low, measured.high))
+                cells.append(Text(written(value), "red" if left[at] else ""))
+                cells.append(Text(f"{written(low)} to {written(high)}" if low == low else "", "dim"))
+            share = found.labels[at] / found.predictions[at]
+            table.add_row(
+                since, f"{found.predictions[at]:,}", f"{share:.0%}", *cells, Text(marks(metric, at), "yellow")
+            )
+        console.print(table)
+        console.print()
+        for line in chart(metric, when[0], when[-1]):
+            console.print(line)
+        console.print()
+    for metric in found.metrics:
+        console.print(sentence(metric, when))
+    for said in selections(found, when, classes):
+        console.print(said)
+    console.print()
+    console.print(Text(blind, "dim"))
+
+
+def as_json(found: "Study", when: list[str], classes: tuple[str, ...], blind: str) -> dict[str, Any]:
+    """Return a study as programs read it."""
+    from driftline.performance.telling import selections, sentence
+
+    return {
+        "metrics": [
+            {
+                "name": metric.name,
+                "reference": metric.reference,
+                "sentence": sentence(metric, when),
+                "windows": [row(found, metric, when, at) for at in range(len(when))],
+            }
+            for metric in found.metrics
+        ],
+        "labels": [each.verdict.name.lower() for each in found.selection],
+        "said_of_labels": selections(found, when, classes),
+        "cannot_see": blind,
+    }
+
+
+def row(found: "Study", metric: "Followed", when: list[str], at: int) -> dict[str, Any]:
+    """Return one window of one metric; what is not known is None."""
+    numbers = {
+        "band_low": metric.low, "band_high": metric.high,
+        "estimated": metric.estimated.values, "estimated_low": metric.estimated.low,
+        "estimated_high": metric.estimated.high,
+        "realised": metric.realised.values, "realised_low": metric.realised.low, "realised_high": metric.realised.high,
+    }  # fmt: skip
+    flags = {
+        "estimate_left": metric.estimate_left, "realised_left": metric.realised_left, "unforeseen": metric.unforeseen,
+    }  # fmt: skip
+    return {
+        "since": when[at],
+        "predictions": int(found.predictions[at]),
+        "labels": int(found.labels[at]),
+        **{name: float(column[at]) if abs(column[at]) < float("inf") else None for name, column in numbers.items()},
+        **{name: bool(column[at]) for name, column in flags.items()},
+    }
+
+
+def write_csv(parts: "Sequence[tuple[Mapping[str, str], Study, list[str]]]") -> None:
+    """Print a row for each metric and window of some studies; what each is of comes first."""
+    rows = [
+        {**of, "metric": metric.name, **row(found, metric, when, at)}
+        for of, found, when in parts
+        for metric in found.metrics
+        for at in range(len(when))
+    ]
+    if not rows:
+        return
+    writer = csv.DictWriter(sys.stdout, rows[0], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
