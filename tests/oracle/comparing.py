@@ -41,6 +41,7 @@ def judge_rules_for(settings: Settings) -> judge.Rules:
         found.dead_letter_share,
         Most(limits.models, limits.versions, limits.segments),
         lambda model: found.rules(model).windows[0][0],
+        found.topics,
     )
 
 

@@ -12,6 +12,8 @@ from tests.oracle.summarise import ROLES, Content, category_key, sketch
 from tests.oracle.tally import Tally, tally_of, together
 
 NEVER = -(2**62)
+TOPIC = 1 << 20
+
 MIN_REFUSED = 20
 CAPACITY = {"too-many-models": "models", "too-many-versions": "versions"}
 CENSUS = "\x01"
@@ -70,6 +72,8 @@ class Rules:
     most: Most
     window_ms: Callable[[str], int]
     """Length of a model's windows in which it is told what is beyond limits."""
+    topics: tuple[int, ...] = (0,)
+    """The numbers of the topics of predictions: the upper digits of their sources' numbers."""
 
 
 def name(*parts: str) -> str:
@@ -119,7 +123,8 @@ class Oracle:
 
     rules: Rules
     sources: dict[int, _Source] = field(default_factory=lambda: defaultdict(_Source))
-    expected: int = 0
+    expected: Counter[int] = field(default_factory=Counter)
+    """Sources by the number of their topic."""
     mark: int = NEVER
     counters: Counter[str] = field(default_factory=Counter)
     waiting: dict[tuple[int, int, str], list[Content]] = field(default_factory=dict)
@@ -145,7 +150,8 @@ class Oracle:
     def take(self, record: Content | Mark) -> None:
         """Take in one record of the log."""
         self.counters["panes"] += 1
-        self.expected = max(self.expected, record.sources)
+        topic = record.source // TOPIC
+        self.expected[topic] = max(self.expected[topic], record.sources)
         source = self.sources[record.source]
         if isinstance(record, Mark):
             if (record.time, record.position, record.idle) <= (source.time, source.position, source.rested):
@@ -184,7 +190,9 @@ class Oracle:
         self._complete(key, [record], self.mark)
 
     def _advance(self) -> None:
-        if any(number not in self.sources for number in range(self.expected)):
+        counts = {topic: self.expected[topic] for topic in self.rules.topics}
+        numbers = [topic * TOPIC + at for topic, count in counts.items() for at in range(count)]
+        if not all(counts.values()) or any(number not in self.sources for number in numbers):
             return
         busy = [source.time for source in self.sources.values() if not source.idle]
         limit = min(busy) if busy else max(source.time for source in self.sources.values())

@@ -8,6 +8,8 @@ from typing import Any
 
 from driftline.log.api import Outgoing, Record, TopicPartition
 from driftline.panes.records import PaneRecord, Watermark, decode_record
+from driftline.panes.sources import source_number
+from driftline.pipeline.stage_names import summarising, topic_numbers
 from driftline.pipeline.task_settings import judge_settings
 from driftline.tasks.judge import Judge
 from tests.oracle.comparing import rules_for, said_by
@@ -26,7 +28,7 @@ class Outcome:
     """Everything that must not depend on faults."""
 
     panes: dict[PaneKey, bytes] = field(default_factory=dict)
-    counters: dict[int, Any] = field(default_factory=dict)
+    counters: dict[TopicPartition, Any] = field(default_factory=dict)
     """Of each input partition: what `status` shows of its task."""
     dead_letters: dict[tuple[str, int, int], tuple[str, bytes | None, bytes | None]] = field(default_factory=dict)
     """Topic, partition and offset -> reason, key and value."""
@@ -44,16 +46,18 @@ def outcome_of(world: World) -> Outcome:
     """Collect what a run left behind. Raises `Wrong` where it contradicts itself."""
     found = Outcome()
     settings = world.workload.settings
+    topics = summarising(settings)
     for info in world.store.tasks(settings.group):
         if info.outbox:
             raise Wrong(f"{info.task}: {info.outbox} records were never published")
-        if info.task.stage == "summarise":
+        if info.task.stage in topics:
+            topic = topics[info.task.stage]
             view = json.loads(world.store.read(info.task, "view/progress")["view/progress"])
             if view["consumed"] != view["accepted"] + sum(view["rejected"].values()):
                 raise Wrong(f"{info.task}: its counters do not add up: {view}")
-            if view["consumed"] != info.offsets[settings.topics.main]:
+            if view["consumed"] != info.offsets[topic]:
                 raise Wrong(f"{info.task}: {view['consumed']} records were counted, it is at {dict(info.offsets)}")
-            found.counters[info.task.partition] = view
+            found.counters[TopicPartition(topic, info.task.partition)] = view
         else:
             view = json.loads(world.store.read(info.task, "view/incidents")["view/incidents"])
             counters = view["counters"]
@@ -187,7 +191,7 @@ def _pane(value: bytes) -> PaneRecord | None:
 
 def with_flushes(
     world: World,
-) -> tuple[dict[PaneKey, Content], dict[int, dict[str, object]], dict[tuple[str, int, int], str]]:
+) -> tuple[dict[PaneKey, Content], dict[TopicPartition, dict[str, object]], dict[tuple[str, int, int], str]]:
     """Return panes, counters and dead letters as the oracle has them, flushed where the panes log says so."""
     workload = world.workload
     topics = workload.settings.topics
@@ -197,21 +201,28 @@ def with_flushes(
         if isinstance(mark, Watermark) and mark.idle:
             flushed[mark.source].add(mark.position)
     panes: dict[PaneKey, Content] = {}
-    counters: dict[int, dict[str, object]] = {}
+    counters: dict[TopicPartition, dict[str, object]] = {}
     letters: dict[tuple[str, int, int], str] = {}
-    for partition in range(workload.partitions[topics.main]):
-        oracle = Oracle(rules_for(workload.settings), partition, workload.partitions[topics.main])
-        records = [(value, stamp) for place, _, value, stamp in workload.records if place == partition]
+    for place, source in sources_of(workload).items():
+        oracle = Oracle(rules_for(workload.settings), source, workload.partitions[place.topic])
+        records = [(value, stamp) for at, _, value, stamp in workload.records if at == place]
         for offset, (value, stamp) in enumerate(records):
-            if offset in flushed[partition]:
+            if offset in flushed[source]:
                 oracle.rest(offset)
             fate = oracle.take(value, stamp)
             if fate != "accepted":
-                letters[topics.main, partition, offset] = fate
+                letters[*place, offset] = fate
         oracle.rest(len(records))
-        panes.update({(partition, sent.model, sent.flushes, sent.start, sent.part): sent for sent in oracle.sent})
-        counters[partition] = oracle.counters
+        panes.update({(source, sent.model, sent.flushes, sent.start, sent.part): sent for sent in oracle.sent})
+        counters[place] = oracle.counters
     return panes, counters, letters
+
+
+def sources_of(workload: Workload) -> dict[TopicPartition, int]:
+    """Return the number of the source of each partition of each topic of predictions that has records."""
+    topics = dict(zip(workload.settings.topics.inputs, topic_numbers(workload.settings), strict=True))
+    places = sorted({place for place, *_ in workload.records})
+    return {place: source_number(topics[place.topic], place.partition) for place in places}
 
 
 def _same(what: str, got: dict[Any, Any], want: dict[Any, Any]) -> None:

@@ -19,7 +19,7 @@ from tests.oracle.judge import Mark
 from tests.oracle.summarise import Content, Oracle
 from tests.oracle.watching import Watching
 from tests.simulation.faults import CALLS, Fault, Kind, Schedule, draw, shrink
-from tests.simulation.outcome import SOURCES
+from tests.simulation.outcome import SOURCES, sources_of
 from tests.simulation.running import run, schedule_of, shrunken, trace_of, undisturbed
 from tests.simulation.workloads import workloads
 
@@ -62,20 +62,20 @@ def test_the_undisturbed_run_is_what_the_oracle_says(number: int) -> None:
     outcome, _ = undisturbed(number)
     got = [said_by(pane) for value in outcome.panes.values() if isinstance(pane := decode_record(value), PaneRecord)]
     panes, marks, letters = [], [], {}
-    for partition in sorted({place for place, *_ in workload.records}):
-        records = [(key, value, stamp) for place, key, value, stamp in workload.records if place == partition]
-        sources = SOURCES if workload.grows else workload.partitions[workload.settings.topics.main]
-        oracle = Oracle(rules_for(workload.settings), partition, sources)
+    for place, source in sources_of(workload).items():
+        records = [(key, value, stamp) for at, key, value, stamp in workload.records if at == place]
+        sources = SOURCES if workload.grows else workload.partitions[place.topic]
+        oracle = Oracle(rules_for(workload.settings), source, sources)
         for offset, (key, value, stamp) in enumerate(records):
             fate = oracle.take(value, stamp)
             if fate != "accepted":
-                letters[workload.settings.topics.main, partition, offset] = (fate, key, value)
+                letters[*place, offset] = (fate, key, value)
         oracle.rest(len(records))
         panes += oracle.sent
-        view = outcome.counters[partition]
+        view = outcome.counters[place]
         assert {name: view[name] for name in oracle.counters} == oracle.counters
         assert view["watermark"] == oracle.watermark
-        marks.append(Mark(partition, sources, oracle.over or 0, True, len(records)))
+        marks.append(Mark(source, sources, oracle.over or 0, True, len(records)))
     assert sorted(got, key=_place) == sorted(panes, key=_place)
     assert outcome.dead_letters == letters
     if workload.grows:

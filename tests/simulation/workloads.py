@@ -8,14 +8,17 @@ from functools import cache
 from types import MappingProxyType
 
 from driftline.config import Settings
+from driftline.log.api import TopicPartition
 
 MINUTE = 60_000
 START = 29_783_340 * MINUTE
 STEP = 2_000
 """Milliseconds between two events."""
 
-Published = tuple[int, bytes | None, bytes | None, int]
-"""Partition, key, value, timestamp."""
+Published = tuple[TopicPartition, bytes | None, bytes | None, int]
+"""Place, key, value, timestamp."""
+MORE = "more"
+"""The second topic of predictions, where there are two."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,7 @@ class Workload:
     settings: Settings
     records: Sequence[Published]
     partitions: Mapping[str, int] = field(default_factory=dict)
+    """Of each topic."""
     grows: bool = False
     """Whether the topic gets a partition on the way."""
     pauses: bool = False
@@ -33,7 +37,10 @@ class Workload:
 
 
 def _settings(
-    idle_timeout: str = "1000d", limits: Mapping[str, object] = MappingProxyType({}), **model: object
+    idle_timeout: str = "1000d",
+    limits: Mapping[str, object] = MappingProxyType({}),
+    predictions: object = "predictions",
+    **model: object,
 ) -> Settings:
     """One window of a minute; a reference of the first events; a budget so large that little evidence is enough."""
     own = {
@@ -53,6 +60,7 @@ def _settings(
             "idle_timeout": idle_timeout,
             "checkpoint": "500ms",
             "limits": dict(limits),
+            "topics": {"predictions": predictions},
         }
     )
 
@@ -70,6 +78,7 @@ def _events(
     returns: float = 1.0,
     grows_at: int | None = None,
     rich: bool = False,
+    topics: Sequence[str] = ("predictions",),
 ) -> list[Published]:
     chance = random.Random(seed)
     found: list[Published] = []
@@ -96,13 +105,15 @@ def _events(
         if chance.random() < bad:
             value = chance.choice([None, b"{", b"[]", b'{"features":{"x":1}}', value[:40] if value else None])
         grown = grows_at is not None and number >= grows_at
-        found.append((chance.randrange(partitions + grown), f"e{number}".encode(), value, now))
+        topic = topics[number * len(topics) // size] if number % 5 else topics[number // 5 % len(topics)]
+        place = TopicPartition(topic, chance.randrange(partitions + grown))
+        found.append((place, f"e{number}".encode(), value, now))
     return found
 
 
 def _workload(name: str, settings: Settings, records: list[Published], partitions: int, **more: bool) -> Workload:
     topics = settings.topics
-    counts = {topics.main: partitions, topics.panes: 2, topics.alerts: 1, topics.dead_letters: 1}
+    counts = {**dict.fromkeys(topics.inputs, partitions), topics.panes: 2, topics.alerts: 1, topics.dead_letters: 1}
     return Workload(name, settings, records, counts, **more)
 
 
@@ -113,6 +124,7 @@ def workloads() -> tuple[Workload, ...]:
     tagged = _settings(segments=["tenant"], windows=[{"size": "1m", "every": "30s"}], pane="30s")
     bounded = _settings(thresholds={"*": {"psi": 0.5}}, false_alarms="0.001 per 1h")
     limited = _settings(limits={"models": 2, "versions": 2, "segments": 2}, segments=["tenant"])
+    two = _settings(predictions=["predictions", {"topic": MORE, "format": "ndjson"}])
     hours = _settings(idle_timeout="400ms", windows=["1m"], pane="1m", reference="learn 12 events")
     return (
         _workload("one partition", drifts, _events(1, 120, 1, returns=0.65), 1),
@@ -125,4 +137,5 @@ def workloads() -> tuple[Workload, ...]:
         _workload("beyond limits", limited, _events(10, 150, 3, models="mmmmmmnop", tenants="abcd", versions="123"), 3),
         _workload("pauses", _settings(idle_timeout="400ms"), _events(8, 64, 2, bad=0.05), 2, pauses=True),
         _workload("pauses in long panes", hours, _events(9, 90, 2, returns=0.7), 2, pauses=True),
+        _workload("two topics", two, _events(11, 90, 2, bad=0.15, late=0.1, topics=two.topics.inputs), 2),
     )

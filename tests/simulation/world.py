@@ -17,6 +17,7 @@ from driftline.log.api import Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog
 from driftline.pipeline.bounded import everything_done
 from driftline.pipeline.monitoring import monitoring
+from driftline.pipeline.stage_names import summarising
 from driftline.runtime.clock import Clock
 from driftline.runtime.outbox import encode_outgoing
 from driftline.runtime.owning import ASIDE_S
@@ -183,11 +184,9 @@ class World:
                 raise Stalled(f"the last worker is not done after {MAX_QUIET_S:g} s: {self._standing()}")
 
     def _settled(self) -> bool:
-        topics = self.workload.settings.topics
+        settings = self.workload.settings
         ends = {topic: {n: end for n, (_, end) in self.log.bounds(topic).items()} for topic in self.workload.partitions}
-        return everything_done(
-            self.workload.settings, self.store, {topics.main: ends[topics.main]}, lambda: ends[topics.panes]
-        )
+        return everything_done(settings, self.store, ends, lambda: ends[settings.topics.panes])
 
     def _over(self) -> bool:
         return self._published == len(self.workload.records) and not self._processes and not self._starting
@@ -266,8 +265,7 @@ class World:
             self._after(self.chance.uniform(0, 2 * SESSION_S), partial(producer.deliver, len(producer.queued)))
 
     def _publish(self, most: int) -> None:
-        for partition, key, value, stamp in self.workload.records[self._published : self._published + most]:
-            topic = self.workload.settings.topics.main
+        for (topic, partition), key, value, stamp in self.workload.records[self._published : self._published + most]:
             if partition >= self.log.partition_counts([topic])[topic]:
                 self.log.grow(topic, partition + 1)
                 self.happened(f"{topic} has {partition + 1} partitions now")
@@ -361,11 +359,15 @@ class World:
 
     def _lose(self, seconds: int) -> None:
         """Put one partition's log start beyond what its task has committed, for a while."""
-        topic = self.workload.settings.topics.main
-        held = self.log._cluster.topics[topic]
-        stored = {task.partition: info for task, info in self._stored_tasks() if task.stage == "summarise"}
-        for number, partition in enumerate(held):
-            info = stored.get(number)
+        stored = dict(self._stored_tasks())
+        settings = self.workload.settings
+        places = [
+            (stage, topic, number, partition)
+            for stage, topic in summarising(settings).items()
+            for number, partition in enumerate(self.log._cluster.topics[topic])
+        ]
+        for stage, topic, number, partition in places:
+            info = stored.get(TaskId(settings.group, stage, number))
             if info is None or partition.first or not 0 <= info.offsets.get(topic, -1) < partition.end - 1:
                 continue
             kept = (list(partition.records), list(partition.values), list(partition.timestamps))
