@@ -75,6 +75,13 @@ def test_a_name_is_no_markup_and_may_be_written_in_any_letters(name: str) -> Non
     assert picture(alert(name), shown(labels(name, **{name: (0.2, 0.8)})))
 
 
+def test_a_line_shows_how_a_mean_moved() -> None:
+    beside = shown(numbers("x", 0, 0, 0, 1.0))
+    walked = replace(beside, path={"x": [(at * HOUR, float(at)) for at in range(5)]})
+    few = replace(beside, path={"x": [(0, 1.0)]})
+    assert picture(alert("x"), few) == picture(alert("x"), beside) != picture(alert("x"), walked)
+
+
 def test_values_that_are_all_alike_or_none_can_be_drawn() -> None:
     flat = replace(numbers("x", 0, 0, 0, 0), histogram=Histogram(3.0, 3.0, (1.0,), (0.0,)))
     assert picture(alert("x"), shown(flat))
@@ -97,6 +104,8 @@ def test_what_workers_store_is_what_is_drawn() -> None:
 
     assert found is not None
     assert (found.window, found.portraits) == (whole.window, whole.portraits)
+    means = [round(mean) for _, mean in found.path["features.x"]]
+    assert (means[0], means[-1], len(means)) == (3, 13, 6), "of each hour since the reference was complete"
     assert last_window(store, SETTINGS.group, Subject("other", "", "")) is None
     alerts = [decode_alert(record.value) for _, record in read_whole(log, SETTINGS.topics.alerts)]
     drift = [each for each in alerts if each is not None and each.data.kind in (Kind.DATA_DRIFT, Kind.DATA_QUALITY)]

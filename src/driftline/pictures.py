@@ -1,4 +1,4 @@
-"""An incident in a picture, as PNG: how the values of its signals lie in the reference, and how they lie now.
+"""An incident in a picture, as PNG: how the values of its signals lie in the reference and now, and how they got there.
 
 Drawn from the window that was judged last and its reference, as workers store them: an alert stays small.
 """
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from driftline.events import rfc3339
@@ -30,7 +31,11 @@ WIDTH, ROW, TITLE = 8.0, 2.2, 0.5
 """In inches, of 100 pixels."""
 BEFORE, NOW = "#8a8f98", "#d1495b"
 """Colours that people who see no red or no green tell apart too: one is much darker."""
+DAY: Final = 86_400_000
+"""Matplotlib counts days since the epoch."""
 MAX_TEXT: Final = 90
+MIN_PATH: Final = 3
+"""Windows from which on a line says more than a number."""
 _drawing = Lock()
 """Matplotlib's settings are the process's own, and a sink's picture is drawn in a thread."""
 
@@ -48,16 +53,22 @@ def picture(alert: Alert, shown: "Shown") -> bytes:
         figure.suptitle(
             f"{_cut(str(shown.subject))}: {window.count:,} events, {rfc3339(window.start)} to {rfc3339(window.end)}"
         )
-        for number, (signal, portrait) in enumerate(drawn, start=1):
-            axes = figure.add_subplot(len(drawn), 1, number)
+        grid = figure.add_gridspec(len(drawn), 2, width_ratios=(3, 2))
+        for row, (signal, portrait) in enumerate(drawn):
+            path = shown.path.get(signal.name, ())
+            over_time = len(path) >= MIN_PATH
+            axes = figure.add_subplot(grid[row, 0] if over_time else grid[row, :])
             axes.set_title(_cut(describe(signal, alert.data.kind)), loc="left", fontsize=9)
             if portrait.histogram is not None:
                 _bars(axes, portrait.histogram)
             else:
                 _pairs(axes, portrait)
-            axes.spines[["top", "right"]].set_visible(False)
-            if number == 1:
+            if row == 0:
                 axes.legend(frameon=False)
+            if over_time:
+                _line(figure.add_subplot(grid[row, 1]), path, portrait.effects.get("mean_before"), alert.opened)
+        for axes in figure.axes:
+            axes.spines[["top", "right"]].set_visible(False)
         written = BytesIO()
         figure.savefig(written, format="png", metadata={"Software": None})
     return written.getvalue()
@@ -86,6 +97,20 @@ def _pairs(axes: "Axes", portrait: "Portrait") -> None:
     axes.bar([place + 0.2 for place in places], after, 0.4, color=NOW, label="now")
     axes.set_xticks(list(places), [_cut(name, 14) for name in names])
     axes.yaxis.set_major_formatter(_percent)
+
+
+def _line(axes: "Axes", path: Sequence[tuple[int, float]], usual: float | None, opened: int) -> None:
+    """Draw the mean over time, beside the reference's, and when the incident opened."""
+    times = [end / DAY for end, _ in path]
+    axes.plot(times, [mean for _, mean in path], color=NOW, linewidth=1.5)
+    if usual is not None:
+        axes.axhline(usual, color=BEFORE, linestyle="--")
+    if times[0] <= opened / DAY <= times[-1]:
+        axes.axvline(opened / DAY, color=BEFORE, linewidth=0.8)
+    axes.set_title("mean of each window", loc="right", fontsize=8, color=BEFORE)
+    days = AutoDateLocator(maxticks=5)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(days)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(days))  # type: ignore[no-untyped-call]
 
 
 def _percent(share: float, _position: object) -> str:

@@ -211,7 +211,7 @@ class Roster:
         for subject in sorted(self.subjects):
             judge = self.subjects[subject]
             if not subject.segment and judge.watched is not None and judge.last is not None:
-                found.append(show(subject, judge.watched, judge.last))
+                found.append(show(subject, judge.watched, judge.last, judge.path))
         return found
 
     def checkpoint(self) -> tuple[Any, dict[str, bytes | None]]:

@@ -1,5 +1,6 @@
 """The window that was judged last, for people to look at: `driftline show`."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from driftline.evidence.news import News
@@ -7,6 +8,7 @@ from driftline.evidence.portraits import Portrait, portraits
 from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Subject, Window
 from driftline.sketches.keys import Ints
+from driftline.tasks.path import Path
 from driftline.tasks.prepared_reference import PreparedReference
 
 
@@ -28,10 +30,13 @@ class Shown:
     window: Window
     reference: Reference = field(compare=False)  # compares by identity; what differs shows in the portraits
     portraits: list[Portrait]
+    path: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
+    """(end in epoch milliseconds, mean) of the last windows, by signal."""
 
 
-def show(subject: Subject, watched: PreparedReference, last: Counted) -> Shown:
+def show(subject: Subject, watched: PreparedReference, last: Counted, path: Path) -> Shown:
     """Compare a window with what it was compared with when it was judged: the same phase of a season."""
     window = last.window
     projection = watched.at(window.start, window.size).projection
-    return Shown(subject, window, watched.reference, portraits(projection, last.vector, last.news.excess))
+    seen = portraits(projection, last.vector, last.news.excess)
+    return Shown(subject, window, watched.reference, seen, path.of(projection.signals))

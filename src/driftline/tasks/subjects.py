@@ -32,6 +32,7 @@ from driftline.tasks.codes import CodeVersions
 from driftline.tasks.following import NOTABLE, Following, Weighed
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.overlaps import told_elsewhere
+from driftline.tasks.path import Path
 from driftline.tasks.prepared_reference import PreparedReference, rounded, rounded_all
 from driftline.tasks.reference_learning import Learner
 from driftline.tasks.seen import SeenWindow
@@ -76,6 +77,8 @@ class SubjectJudge:
         """The window judged last; None after a restart."""
         self.last: Counted | None = None
         """What it held, also after a restart."""
+        self.path = Path()
+        """Of the shortest windows; empty for a segment."""
         self._turned: dict[int, int] = {}
         self._totals: dict[str, float] = {}
         self._measured: list[Signal] | None = []
@@ -110,7 +113,7 @@ class SubjectJudge:
     def watch(self, watched: PreparedReference, since: int) -> None:
         """Compare with this reference all slices that start at or after `since`."""
         self.watched = watched
-        self.last = None
+        self.last, self.path = None, Path()
         self._turned = {}
         self._since = since
         self._evidence, self._windows, self._onsets, self._news = {}, {}, {}, {}
@@ -260,6 +263,8 @@ class SubjectJudge:
         window = Window(start, start + size, self.watched.projection.events(vector))
         seen = self._seen = SeenWindow(self._turn(size, start), vector, window, news)
         self.last, self.last_window, self._measured = Counted(window, vector, news), window, None
+        if size == self._rules.windows[0][0] and not self.subject.segment:
+            self.path.add(window.end, seen.view.projection.means(vector))
         changed: list[Incident | None] = []
         enough = window.count >= self._rules.min_events
         if start % size == 0:  # of hopping windows only those that do not overlap add evidence
@@ -341,6 +346,7 @@ class SubjectJudge:
         arrays: dict[str, Any] = {f"window/{number}": vector for number, vector in enumerate(self._windows.values())}
         if self.last is not None:
             arrays["last"] = self.last.vector
+        arrays.update(self.path.snapshot())
         arrays.update(self.following.snapshot())
         for (size, kind), evidence in self._evidence.items():
             for name, array in evidence.snapshot().items():
@@ -391,6 +397,7 @@ class SubjectJudge:
         if stored.layout == watched.projection.layout:
             self._restore_counted(stored, arrays, watched)
             self.last = last_counted(stored, arrays, watched)
+            self.path = Path.restored(arrays, len(watched.projection.signals))
         else:  # counted by a release that had other bins: what is open now is not whole
             self._since = self.heard
         fed = {(name, signal): held for name, signal, held in stored.detectors}
