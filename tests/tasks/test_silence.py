@@ -65,7 +65,7 @@ def test_one_model_of_two_that_falls_silent_is_told_within_two_windows_and_when_
     assert firing.began is not None
     assert abs(firing.began - SILENT) <= 5 * MINUTE
     assert firing.summary.startswith("m: no events since ")
-    assert "; usually 12 a minute. Environment: other models still send events." in firing.summary
+    assert "; usually 12 a minute. Environment: the stream itself continues." in firing.summary
     assert (resolved.status, resolved.id) == (Status.RESOLVED, firing.id)
     assert SILENT + 2 * HOUR <= (resolved.resolved or 0) <= SILENT + 2 * HOUR + 5 * MINUTE
 

@@ -79,7 +79,7 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
     if facts.kind is Kind.MIX:
         return Level.ENVIRONMENT, "traffic moved between segments"
     if facts.kind is Kind.SILENCE:
-        return Level.ENVIRONMENT, "no model sends events" if facts.nothing_comes else "other models still send events"
+        return Level.ENVIRONMENT, "no model sends events" if facts.nothing_comes else "the stream itself continues"
     if facts.code_version:
         return Level.CODE, f"code_version {facts.code_version} appeared when the change began"
     if facts.schema:
