@@ -71,8 +71,9 @@ class Driven:
 
     def settle(self) -> None:
         self.join.settle(*self.marks)
-        outcomes, fates = self.join.take()
-        for found in outcomes:
+        joined = self.join.take()
+        fates = joined.fates
+        for found in joined.outcomes:
             for at, identity in enumerate(found.ids.tolist()):
                 truth = found.truths[at]
                 says = (
@@ -226,7 +227,7 @@ def test_a_prediction_keeps_its_version_though_the_code_is_given_to_another() ->
     stamps = np.array([2, 2])
     batch = driven.reader.read([record(label)[1] for label in said], stamps, lambda at: None)
     driven.join.labels(batch, stamps, driven.reader.models)
-    (outcomes,), _ = driven.join.take()
+    (outcomes,) = driven.join.take().outcomes
     assert [outcomes.names[code] for code in outcomes.versions.tolist()] == ["old", "new"]
 
 

@@ -78,8 +78,8 @@ class Both:
         return self
 
     def _collect(self) -> "Both":
-        outcomes, fates = self.labelling.take()
-        for found in outcomes:
+        joined = self.labelling.count()
+        for found in joined.outcomes:
             columns = [found.ids, found.times, found.cohorts, found.signs, found.delays, found.truths, found.predicted]
             rows = list(zip(*(column.tolist() for column in columns), strict=True))
             for at, row in enumerate(rows):
@@ -87,7 +87,7 @@ class Both:
                 groups = [found.names[codes[at]] for codes in (found.versions, *found.tags.values())]
                 self.rows[f"{row} {numbers} {groups}"] += 1
             self.told.extend(row[1:] for row in rows)
-        for told in fates:
+        for told in joined.fates:
             named = map(Fate, told.fates.tolist())
             self.fates.update((told.model, time, fate) for time, fate in zip(told.times.tolist(), named, strict=True))
         return self

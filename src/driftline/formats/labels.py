@@ -37,14 +37,14 @@ from driftline.sketches.keys import Ints
 CHUNK = 500
 _BAD_NAME, _TOO_MANY = -4, -5
 MAX_KINDS = 100
+MIN_WEIGHT, MAX_WEIGHT = 1 / 256, 256.0
+"""What tallies can hold (`performance.tally`)."""
 OTHER_KINDS = "(more)"
-MAX_NAMES = 10_000
-"""Names of categories that are kept for people."""
 _REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
 
 _Word = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Revision = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-_Weight = Annotated[float, msgspec.Meta(ge=0)]
+_Weight = Annotated[float, msgspec.Meta(ge=MIN_WEIGHT, le=MAX_WEIGHT)]
 
 
 class _Label(msgspec.Struct, gc=False):
@@ -78,6 +78,8 @@ class LabelReader:
 
     def read(self, values: Sequence[bytes | None], stamps: Ints, key_of: Callable[[int], bytes | None]) -> LabelBatch:
         """Decode records. `key_of` returns the key of one of them: it is asked for tombstones alone."""
+        if self.keys.crowded:  # not later: what a batch names must be known when it is counted
+            self.keys.trim([])
         size = len(values)
         batch = LabelBatch(
             np.zeros(size, dtype=np.uint8), {}, np.full(size, NO_MODEL), np.full(size, NO_ID), np.full(size, NO_TIME),
@@ -156,8 +158,6 @@ class LabelReader:
             batch.truths[at] = [
                 label if type(label) is float else 0.0 if label is None else self.keys[label] for label in labels
             ]
-        if self.keys.crowded:
-            self.keys.trim(list(self.keys.names)[:MAX_NAMES])
 
     def _code(self, name: str) -> int:
         code = self.models.get(name)

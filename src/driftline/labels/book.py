@@ -26,7 +26,7 @@ from driftline.sketches.keys import Bools, Floats, Ints
 
 REMEMBERED: Final = 2
 """For so many times `awaits` an id is remembered: a label that comes too late is told from one of an unknown id."""
-VALUE: Final = "prediction.value"
+WHOLE: Final = ("prediction.value", "prediction.label")
 """Kept whole; other numbers are scores, for which a float32 will do."""
 SETTLED_AT_ONCE: Final = 4_096
 _LABEL: Final = "predicted"
@@ -52,6 +52,8 @@ class Rule:
     """Length of the model's panes: an event may be so far behind the watermark and not late."""
     share: float = 1.0
     """Share of the predictions that wait, chosen by their ids."""
+    cohort_ms: int = 86_400_000
+    """Outcomes are told apart by when their predictions were made, in windows of this length."""
 
     @property
     def remembered(self) -> int:
@@ -173,7 +175,7 @@ class Book:
 
     def _hold_number(self, name: str) -> None:
         self._numbers.append(name)
-        self._facts.add_column(f"number {name}", Column(np.float64 if name == VALUE else np.float32, np.nan))
+        self._facts.add_column(f"number {name}", Column(np.float64 if name in WHOLE else np.float32, np.nan))
 
     @property
     def next(self) -> int:
@@ -209,6 +211,31 @@ class Book:
         raised = (said.rows != NOBODY) & (said.rows >= facts.first) & (said.revisions > stood.revisions)
         facts.amend(said.rows[raised | (fates == JOINED)])
         return fates, self._outcomes(said.at(changed), stood, changed) if len(changed) else None
+
+    def waiting(self, start: int) -> Outcomes:
+        """Return the predictions from this row on, as outcomes that no label has told."""
+        rows, facts = np.arange(start, self.next), self._facts
+        size = len(rows)
+        times = self._known.take("time", rows)
+        stood = Stood.room(size)
+        return Outcomes(
+            model=self.model,
+            ids=self._known.take("id", rows),
+            times=times,
+            cohorts=times,
+            signs=np.ones(size, dtype=np.int64),
+            delays=np.full(size, NOT_FIRST),
+            names=list(self._names),
+            versions=facts.take("version", rows),
+            tags={tag: facts.take(f"tag {tag}", rows) for tag in self._tags},
+            predicted=facts.take(_LABEL, rows),
+            numbers={name: facts.take(f"number {name}", rows).astype(np.float64) for name in self._numbers},
+            forms=stood.forms,
+            truths=stood.truths,
+            weights=np.ones(size),
+            values=stood.values,
+            kinds=stood.kinds,
+        )
 
     def _outcomes(self, said: Said, stood: Stood, changed: Ints) -> Outcomes:
         """Return what labels that changed something take out, and what they put in."""

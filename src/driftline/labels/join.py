@@ -69,6 +69,16 @@ class JoinState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     books: list[BookState]
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What came of predictions and labels."""
+
+    asked: list[Outcomes]
+    """Predictions that wait now: no label has told their outcome."""
+    outcomes: list[Outcomes]
+    fates: list[Fates]
+
+
 class Join:
     """See the module's head."""
 
@@ -80,6 +90,7 @@ class Join:
         self._early = Early()
         self.floor = BAD_TIME
         self.fates: Counter[Fate] = Counter()
+        self._asked: list[Outcomes] = []
         self._outcomes: list[Outcomes] = []
         self._told: list[Fates] = []
         self._gone: list[str] = []
@@ -101,6 +112,8 @@ class Join:
             return
         start, rule = book.next, book.rule
         chosen = book.add(answers)
+        if len(chosen):
+            self._asked.append(book.waiting(start))
         ids, times = answers.ids[chosen], answers.times[chosen]
         code = self._codes.get(model, NO_MODEL)
         at, labels = self._early.meet(ids, times, code, rule.early, rule.remembered)
@@ -197,10 +210,10 @@ class Join:
         if number:
             self.fates[Fate(fate)] += number
 
-    def take(self) -> tuple[list[Outcomes], list[Fates]]:
+    def take(self) -> "Joined":
         """Take out what came of predictions and labels since the last call."""
-        found = self._outcomes, self._told
-        self._outcomes, self._told = [], []
+        found = Joined(self._asked, self._outcomes, self._told)
+        self._asked, self._outcomes, self._told = [], [], []
         return found
 
     def checkpoint(self) -> tuple[JoinState, dict[str, bytes | None]]:

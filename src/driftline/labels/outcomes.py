@@ -1,7 +1,7 @@
 """What the join gives: outcomes, and what became of labels. Both are events, with a time and a place in panes."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,13 +42,24 @@ class Outcomes:
     numbers: dict[str, Floats]
     """What else was predicted, such as `prediction.value` and `prediction.proba.yes`; NaN where it was not."""
     forms: NDArray[np.uint8]
-    """Whether the truth is a NUMBER or a CATEGORY."""
+    """Whether the truth is a NUMBER or a CATEGORY; NOTHING where no label has come."""
     truths: Floats
     """The number, or the category's key."""
     weights: Floats
     values: Floats
     kinds: Ints
     """Codes, as the labels' reader gave them."""
+
+    def take(self, rows: Ints) -> "Outcomes":
+        """Return some of them."""
+        changed: dict[str, Any] = {}
+        for each in fields(self):
+            held = getattr(self, each.name)
+            if isinstance(held, np.ndarray):
+                changed[each.name] = held[rows]
+            elif isinstance(held, dict):
+                changed[each.name] = {name: column[rows] for name, column in held.items()}
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,6 +12,7 @@ from driftline.evidence.seasons import Season
 from driftline.incidents.incident import Incident, Status
 from driftline.panes.census import is_census
 from driftline.panes.mix import with_mix
+from driftline.panes.outcomes import OutcomeRecord
 from driftline.panes.records import Group, PaneRecord, Watermark
 from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.sketches.group import GroupSketch, combine
@@ -64,7 +65,7 @@ def backtest(
     judge = Judge(judging)
     result = Backtest()
     # The stream's windows are sums: panes as long as they are say the same, at a fraction of the cost.
-    summarising = replace(summarise_settings(settings), stream_pane_ms=judging.stream_window_ms)
+    summarising = replace(summarise_settings(settings), stream_pane_ms=judging.stream_window_ms, labels=None)
     for record in _pane_records(summarising, batches, result, progress, judge.input_ends):
         judge.process([record])
         result.incidents.extend(alert.incident for alert in judge.emit())
@@ -78,7 +79,7 @@ def _pane_records(
     result: Backtest,
     progress: Callable[[int], None],
     ends: Callable[[int], None] = lambda newest: None,
-) -> Iterator[PaneRecord | Watermark]:
+) -> Iterator[PaneRecord | OutcomeRecord | Watermark]:
     """Yield what Summarise sends. `ends` is told the time of the newest event ahead of the panes that are cut off."""
     task = Summarise(settings, 0, 1)
     for batch in batches:
@@ -162,7 +163,9 @@ def table_panes(
     progress: Callable[[int], None],
 ) -> list[PaneRecord]:
     """Return the models' panes of a table, of each model's length, in order of time. Raises `InputError` for none."""
-    summarising = replace(summarise_settings(settings), pane_ms=cache(length), stream_pane_ms=length(STREAM))
+    summarising = replace(
+        summarise_settings(settings), pane_ms=cache(length), stream_pane_ms=length(STREAM), labels=None
+    )
     result = Backtest()
     records = _pane_records(summarising, iter_events(table, mapping), result, progress)
     found = [record for record in records if isinstance(record, PaneRecord) and record.model != STREAM]
@@ -185,7 +188,7 @@ class Rehearsal:
 
 def rehearse(settings: Settings, batches: Iterable[EncodedEvents], *, now_ms: int) -> Rehearsal:
     """Hand events to the first stage as if they were published now, in a topic of their own."""
-    task = Summarise(summarise_settings(settings), 0, 1)
+    task = Summarise(replace(summarise_settings(settings), labels=None), 0, 1)
     found = Rehearsal()
     for batch in batches:
         found.events += len(batch.values)

@@ -15,7 +15,7 @@ out are supplements, and come out by themselves: see `overdue`.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -61,16 +61,60 @@ class MergeCounters:
     supplements: int = 0
 
 
+class Piece(Protocol):
+    """What a source counted of a model over a slice of time, or a part of it."""
+
+    @property
+    def source(self) -> int:
+        """The number of the source."""
+
+    @property
+    def sources(self) -> int:
+        """How many there are."""
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+
+    @property
+    def start(self) -> int:
+        """When the slice begins."""
+
+    @property
+    def end(self) -> int:
+        """When the next one begins."""
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Where it comes among all that its source sends of the model."""
+
+    def encode(self) -> bytes:
+        """Return it as it is stored."""
+
+
+P = TypeVar("P", bound=Piece)
+S = TypeVar("S")
+
+
 @dataclass(slots=True)
-class _Waiting:
-    record: PaneRecord
+class _Waiting(Generic[P]):
+    record: P
     blob: str
 
 
 @dataclass(slots=True)
-class PaneMerger:
-    """See the module's head."""
+class Merger(Generic[P, S]):
+    """See the module's head.
 
+    Args:
+        decode: how what was stored is read.
+        combine: what is made of all pieces of a slice, given its model, start and end.
+        blobs: what the names of stored pieces begin with.
+    """
+
+    decode: Callable[[bytes], P | Watermark]
+    combine: Callable[[str, int, int, Sequence[P]], S]
+    blobs: str
     topics: tuple[int, ...] = (FIRST_TOPIC,)
     """The numbers of the topics that are read. Sources of another one, which was read once, are waited for no more."""
     sources: dict[int, Source] = field(default_factory=dict)
@@ -79,19 +123,19 @@ class PaneMerger:
     mark: int = NEVER
     """All slices that end at or before this have come out."""
     counters: MergeCounters = field(default_factory=MergeCounters)
-    _waiting: dict[tuple[int, int, str], list[_Waiting]] = field(default_factory=dict)
+    _waiting: dict[tuple[int, int, str], list[_Waiting[P]]] = field(default_factory=dict)
     _order: list[tuple[int, int, str]] = field(default_factory=list)
     """The keys of `_waiting` as a heap."""
-    _overdue: list[PaneRecord] = field(default_factory=list)
-    _writes: dict[str, bytes | PaneRecord | None] = field(default_factory=dict)
+    _overdue: list[P] = field(default_factory=list)
+    _writes: dict[str, bytes | P | None] = field(default_factory=dict)
     _next_blob: int = 0
 
-    def take(self, value: bytes | PaneRecord | Watermark) -> bool:
+    def take(self, value: bytes | P | Watermark) -> bool:
         """Take in a record of the panes topic, or one that never was there: then it is encoded where it is stored.
 
         Returns whether time may have moved on: then call `advance`.
         """
-        record = decode_record(value) if isinstance(value, bytes) else value
+        record = self.decode(value) if isinstance(value, bytes) else value
         self.counters.records += 1
         topic, _ = topic_and_partition(record.source)
         self.expected[topic] = max(self.expected.get(topic, 0), record.sources)
@@ -113,7 +157,7 @@ class PaneMerger:
             self.counters.supplements += 1
             self._overdue.append(record)
             return False
-        blob = f"pane/{self._next_blob}"
+        blob = f"{self.blobs}/{self._next_blob}"
         self._next_blob += 1
         self._writes[blob] = value if isinstance(value, bytes) else record
         key = (record.end, record.start, record.model)
@@ -151,7 +195,7 @@ class PaneMerger:
         """Whether no source brings anything."""
         return all(source.idle for source in self._read())
 
-    def advance(self, next_deadline: Callable[[], int | None]) -> Iterator[tuple[int, list[Slice]]]:
+    def advance(self, next_deadline: Callable[[], int | None]) -> Iterator[tuple[int, list[S]]]:
         """Yield (time, slices that end then), ascending, up to `complete_to`.
 
         `next_deadline` gives the next time at which the caller has something to do (a window ends), or None.
@@ -170,12 +214,12 @@ class PaneMerger:
             yield time, [self._slice(key) for key in due]
         self.mark = max(self.mark, limit)
 
-    def overdue(self) -> list[Slice]:
+    def overdue(self) -> list[S]:
         """Take out what came for slices that had come out, in the order in which it came."""
         records, self._overdue = self._overdue, []
-        return [Slice(each.model, each.start, each.end, _combined([each])) for each in records]
+        return [self.combine(each.model, each.start, each.end, [each]) for each in records]
 
-    def _slice(self, key: tuple[int, int, str]) -> Slice:
+    def _slice(self, key: tuple[int, int, str]) -> S:
         end, start, model = key
         held = self._waiting.pop(key)
         for waiting in held:
@@ -183,11 +227,14 @@ class PaneMerger:
                 del self._writes[waiting.blob]  # came and went between two checkpoints
             else:
                 self._writes[waiting.blob] = None
-        return Slice(model, start, end, _combined([waiting.record for waiting in held]))
+        return self.combine(model, start, end, [waiting.record for waiting in held])
 
     def checkpoint(self) -> tuple[Any, dict[str, bytes | None]]:
         """Return (plain description, blobs to write) of what changed since the last checkpoint."""
-        writes = {name: held.encode() if isinstance(held, PaneRecord) else held for name, held in self._writes.items()}
+        writes = {
+            name: held if held is None or isinstance(held, bytes) else held.encode()
+            for name, held in self._writes.items()
+        }
         self._writes = {}
         blobs = [[key, [waiting.blob for waiting in held]] for key, held in self._waiting.items()]
         counters = [self.counters.records, self.counters.repeated, self.counters.supplements]
@@ -201,8 +248,8 @@ class PaneMerger:
         for key, names in waiting:
             held = []
             for name in names:
-                record = decode_record(blobs[name])
-                if not isinstance(record, PaneRecord) or (record.end, record.start, record.model) != key:
+                record = self.decode(blobs[name])
+                if isinstance(record, Watermark) or (record.end, record.start, record.model) != key:
                     raise corrupt("judge", f"{name[:80]!r} is not the pane of model {key[2][:80]!r} that it should be")
                 held.append(_Waiting(record, name))
             self._waiting[key] = held
@@ -210,12 +257,19 @@ class PaneMerger:
         heapify(self._order)
 
 
-def _combined(records: Sequence[PaneRecord]) -> dict[Group, GroupSketch]:
+class PaneMerger(Merger[PaneRecord, Slice]):
+    """Puts the panes of all sources together."""
+
+    def __init__(self, topics: tuple[int, ...] = (FIRST_TOPIC,)) -> None:
+        super().__init__(decode_record, _combined, "pane", topics)
+
+
+def _combined(model: str, start: int, end: int, records: Sequence[PaneRecord]) -> Slice:
     groups: dict[Group, list[GroupSketch]] = {}
     for record in records:
         for group, summary in record.summaries():
             groups.setdefault(group, []).append(summary)
-    return {group: combine(groups[group]) for group in sorted(groups)}
+    return Slice(model, start, end, {group: combine(groups[group]) for group in sorted(groups)})
 
 
 _SOME = msgspec.Meta(min_length=1)

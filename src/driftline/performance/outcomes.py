@@ -12,6 +12,7 @@ that class, and the bucket.
     RELATIVE                                                |error| by |truth|
     PENDING                                                 the prediction that has no label yet
     WEIGHTS                                                 (how much the squares of weights are above the weights)
+    DELAYS                                                  how long after its prediction a first label came
 
 A score that is missing (NaN), or no probability where it should be one, has the bucket NO_SCORE: then it counts for
 what is right and wrong, and for nothing that goes by scores.
@@ -56,6 +57,7 @@ class Series(IntEnum):
     RELATIVE = 5
     PENDING = 6
     WEIGHTS = 7
+    DELAYS = 8
 
 
 GRIDS: Final = {
@@ -66,6 +68,7 @@ GRIDS: Final = {
     Series.TRUTHS: Grid(2),
     Series.RELATIVE: Grid(2),
     Series.PENDING: Grid(5),
+    Series.DELAYS: Grid(3),
 }
 """Where moments do, buckets are coarse; where rank or a curve matters, fine."""
 PREDICTIONS: Final = GRIDS[Series.PENDING]
@@ -122,7 +125,7 @@ def classified(
     units_, signs_, known = _units(weights, rows), _signs(signs, rows), truths >= 0
     repeated = [np.repeat(column, each) for column in (groups, units_, signs_)]
     tally = counted(repeated[0], keys.reshape(-1), offsets, repeated[1], repeated[2])
-    return tally + _squares(groups[known], units_[known], signs_[known])
+    return tally + squares(groups[known], units_[known], signs_[known])
 
 
 def regressed(
@@ -151,7 +154,7 @@ def regressed(
             _numbers(Series.TRUTHS, truth, none, *known),
             _numbers(Series.RELATIVE, relative, none, *known),
             _numbers(Series.PENDING, predicted[~labelled], np.zeros(len(late[0]), dtype=np.int64), *late),
-            _squares(*known),
+            squares(*known),
         ]
     )
 
@@ -181,6 +184,13 @@ def first_of(keys: Ints) -> Ints:
 def second_of(keys: Ints) -> Ints:
     """Return the class that was predicted."""
     return (keys >> (_BUCKET_BITS + _TRUTH_BITS)) & (MAX_CLASSES - 1)
+
+
+def rewritten(keys: Ints, first: Ints, second: Ints) -> Ints:
+    """Return the same keys of other classes."""
+    below, above = _TRUTH_BITS + _BUCKET_BITS, _TRUTH_BITS + _BUCKET_BITS + 2 * _CLASS_BITS
+    classes = first << _CLASS_BITS | second
+    return np.asarray(keys >> above << above | classes << below | keys & ((1 << below) - 1))
 
 
 def prediction_of(keys: Ints) -> Ints:
@@ -282,7 +292,7 @@ def _buckets(grid: Grid, scores: Floats) -> tuple[Ints, Ints]:
     return np.where(good, buckets, NO_SCORE), np.where(good, offsets, 0)
 
 
-def _squares(groups: Ints, weights: Ints, signs: Ints) -> Tally:
+def squares(groups: Ints, weights: Ints, signs: Ints) -> Tally:
     """Count in WEIGHTS how much each weight's square is above what one of weight 1 would have: nothing for most."""
     apart = weights != WEIGHT_UNIT
     above = weights[apart] - WEIGHT_UNIT

@@ -19,7 +19,7 @@ from driftline.log.api import Batch, Outgoing
 from driftline.observe import metrics
 from driftline.observe.metrics import Sample
 from driftline.panes.census import is_census
-from driftline.panes.records import PaneRecord
+from driftline.panes.records import Watermark
 from driftline.pipeline.headers import dead_letter, sender, sent_by
 from driftline.pipeline.stage_names import JUDGE
 from driftline.runtime.stage import Output
@@ -132,12 +132,13 @@ class SummariseStage:
         headers = sent_by(self._topics.group)
         for record in self.task.emit():
             value = record.encode()
-            if isinstance(record, PaneRecord) and not is_census(record.model):
+            if not isinstance(record, Watermark) and not is_census(record.model):
                 key = record.model.encode()
                 partition = panes_partition(record.model, self._panes_partitions)
                 records.append(Outgoing(self._topics.panes, key, value, partition, headers))
             else:
-                key = f"{'census' if isinstance(record, PaneRecord) else 'watermark'}/{record.source}".encode()
+                kind = "watermark" if isinstance(record, Watermark) else "census"
+                key = f"{kind}/{record.source}".encode()
                 records.extend(
                     Outgoing(self._topics.panes, key, value, number, headers)
                     for number in range(self._panes_partitions)

@@ -51,7 +51,7 @@ def _label_settings(settings: Settings) -> LabelSettings | None:
 def _label_rule(own: ModelSettings) -> Rule | None:
     if own.awaits_labels is None:
         return None
-    return Rule(own.awaits_labels, own.early_labels, own.pane_ms, own.label_sample)
+    return Rule(own.awaits_labels, own.early_labels, own.pane_ms, own.label_sample, own.performance_ms)
 
 
 def judge_settings(settings: Settings) -> JudgeSettings:

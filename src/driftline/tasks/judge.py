@@ -20,10 +20,12 @@ from driftline.incidents.alerts import Alert, alert_of
 from driftline.incidents.incident import Incident, Kind, Subject
 from driftline.panes.census import is_census
 from driftline.panes.merging import PaneMerger, Slice
+from driftline.panes.outcomes import OutcomeMark, OutcomeRecord, decode_outcomes, is_of_outcomes
 from driftline.panes.records import Command, PaneRecord, Rebase, Resolve, Watermark, decode_command
 from driftline.tasks.admission import Admission, Admitted
 from driftline.tasks.capacity import Capacity
 from driftline.tasks.model_rules import JudgeSettings, ModelRules
+from driftline.tasks.outcome_judge import OutcomeJudge
 from driftline.tasks.releases import Releases
 from driftline.tasks.resolved import Resolved
 from driftline.tasks.roster import Roster
@@ -83,6 +85,7 @@ class Judge:
         self._of_models: Sequence[Watcher] = (Releases(self._model_rules), self._volumes, self._silences)
         self._watchers = (*self._of_stream, *self._of_models)
         self._resolved = Resolved(self._open)
+        self._outcomes = OutcomeJudge(self._model_rules, self._roster.subjects.__contains__)
         self._tells_of_models = False
         """Whether the panes of the stream itself come to this task, so that it says which models are beyond."""
         self._alerts: list[Told] = []
@@ -92,7 +95,7 @@ class Judge:
         self._river = ""
         """The release of river that the last checkpoint names."""
 
-    def process(self, values: Sequence[bytes | PaneRecord | Watermark | None]) -> list[tuple[int, str]]:
+    def process(self, values: Sequence[bytes | PaneRecord | OutcomeRecord | Watermark | None]) -> list[tuple[int, str]]:
         """Take in records in offset order. Returns (position, reason) of those that cannot be read.
 
         Where both stages are one process, what Summarise made comes as it is, and needs not be written to be read.
@@ -103,9 +106,13 @@ class Judge:
         for at, value in enumerate(values):
             try:
                 record = b"" if value is None else value
+                if isinstance(record, bytes) and is_of_outcomes(record):
+                    record = decode_outcomes(record)
                 command = decode_command(record) if isinstance(record, bytes) else None
                 if command is not None:
                     self._obey(command)
+                elif isinstance(record, OutcomeRecord | OutcomeMark):
+                    self._tell(self._outcomes.take(record))
                 elif self._merger.take(record):
                     self._advance()
                 for piece in self._merger.overdue():
@@ -148,8 +155,10 @@ class Judge:
         if time // keep > self._forgot:
             self._forgot = time // keep
             self._merger.forget(time - keep)
+            self._outcomes.forget_sent(time - keep)
 
     def _tell(self, changed: Sequence[Incident]) -> None:
+        self._outcomes.note(changed)
         self._publish(self._resolved.tell(changed))
 
     def _publish(self, changed: Sequence[Incident]) -> None:
@@ -204,7 +213,7 @@ class Judge:
 
     def _let_go(self, subjects: Sequence[Subject], models: Collection[str]) -> None:
         """Forget subjects and models whose places others have now."""
-        self._tell(self._roster.let_go(subjects))
+        self._tell([*self._roster.let_go(subjects), *self._outcomes.forget(subjects, models)])
         for subject in subjects:
             self._admission.forget(subject)
         for model in sorted(models):
@@ -274,6 +283,7 @@ class Judge:
             yield from judge.following.open.values()
         for watcher in self._watchers:
             yield from watcher.open
+        yield from self._outcomes.open
 
     def view(self) -> JudgeView:
         """Return what it tells the world: of many subjects the signals with the most evidence."""
@@ -295,6 +305,8 @@ class Judge:
             traffic=[
                 incident_view(incident, incident.subject.model) for watcher in others for incident in left(watcher.open)
             ],
+            performance=[incident_view(incident, incident.subject.model) for incident in left(self._outcomes.open)],
+            outcomes=self._outcomes.view(),
         )
 
     def shown(self) -> list[Shown]:
@@ -321,6 +333,7 @@ class Judge:
         for watcher in self._watchers:
             writes.update(watcher.checkpoint())
         writes.update(self._resolved.checkpoint())
+        writes.update(self._outcomes.checkpoint())
         state = [merger, admission, roster, [self._unreadable, self._late], self._tells_of_models]
         writes["task"] = pack("judge", VERSION, state, {})
         if self._river != RIVER:
@@ -345,6 +358,7 @@ class Judge:
             for watcher in self._watchers:
                 watcher.restore(blobs)
             self._resolved.restore(blobs)
+            self._outcomes.restore(blobs)
 
 
 _Stored = tuple[Any, Any, Any, tuple[Count, Count], bool]

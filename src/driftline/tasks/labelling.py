@@ -14,17 +14,20 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
-from driftline.codec import Count, corrupt_if_it_fails, pack, unpack
+from driftline.codec import LAST, Count, corrupt_if_it_fails, pack, unpack
 from driftline.columns.categories import MISSING_NUMBER, NO_KEY
-from driftline.columns.labels import LabelBatch
+from driftline.columns.labels import CATEGORY, NUMBER, LabelBatch
 from driftline.columns.model import ModelColumns
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import Limits
 from driftline.columns.times import LATEST
 from driftline.formats.labels import LabelReader
 from driftline.labels.book import Answers, Rule
-from driftline.labels.join import Fate, Join, JoinSettings, JoinState
-from driftline.labels.outcomes import Fates, Outcomes
+from driftline.labels.classes import Came
+from driftline.labels.counting import CountingState, OutcomeCounting
+from driftline.labels.join import Fate, Join, Joined, JoinSettings, JoinState
+from driftline.labels.tallies import LABEL
+from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
 from driftline.sketches.group import ROLES
 from driftline.sketches.keys import Bools, Floats, Ints
 from driftline.tasks.event_time import NEVER, EventTime
@@ -61,6 +64,7 @@ class _Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     consumed: Count
     rejected: dict[str, Count]
     join: JoinState
+    counting: CountingState
 
 
 class Labelling:
@@ -77,6 +81,7 @@ class Labelling:
         self._tolerance = out_of_orderness
         self._reader = LabelReader(limits, lambda model: settings.rule(model) is not None)
         self._join = Join(JoinSettings(settings.rule, settings.widest))
+        self._counting = OutcomeCounting(settings.rule, NEVER)
         self._event_time = EventTime()
         self.consumed = 0
         """consumed = all fates + rejected + waiting, always; part of the checkpoint."""
@@ -102,14 +107,21 @@ class Labelling:
         """How far the labels' log has come in time."""
         return self._event_time.newest
 
-    def predictions(self, models: Sequence[ModelColumns], fine: Bools, ids: Ints, times: Ints) -> None:
-        """Take in a batch of predictions: those that are `fine` count."""
+    def predictions(
+        self, models: Sequence[ModelColumns], fine: Bools, ids: Ints, times: Ints, names: Mapping[int, str]
+    ) -> None:
+        """Take in a batch of predictions: those that are `fine` count. `names` are those of categories, by key."""
         by_model: dict[str, list[ModelColumns]] = {}
         for columns in models:
             if self._settings.rule(columns.shape.model) is not None:
                 by_model.setdefault(columns.shape.model, []).append(columns)
         for model, pieces in by_model.items():
-            self._join.predictions(model, _answers(pieces, fine, ids, times))
+            answers = _answers(pieces, fine, ids, times)
+            classes = self._counting.classes(model)
+            classes.meet(Came.PREDICTED, answers.predicted, names)
+            if LABEL in answers.numbers:
+                classes.meet_numbers(Came.PREDICTED_NUMBER, answers.numbers[LABEL])
+            self._join.predictions(model, answers)
 
     def labels(
         self, values: Sequence[bytes | None], timestamps: Sequence[int], key_of: Callable[[int], bytes | None]
@@ -124,6 +136,11 @@ class Labelling:
         chosen, other = (stamps, batch.times) if self._settings.clock == "arrival" else (batch.times, stamps)
         places = np.where(chosen >= 0, chosen, other)
         before, _ = self._event_time.advance(places, batch.reasons == 0, self._tolerance)
+        for model, code in self._reader.models.items():
+            classes, mine = self._counting.classes(model), batch.models == code
+            named, numbers = (batch.truths[mine & (batch.forms == form)] for form in (CATEGORY, NUMBER))
+            classes.meet(Came.TRUE, named.astype(np.int64), self._reader.keys.names)
+            classes.meet_numbers(Came.TRUE_NUMBER, numbers)
         self._join.labels(batch, np.maximum(places, before - self._tolerance), self._reader.models)
         self.consumed += len(values)
         for reason in batch.reasons[batch.reasons != 0].tolist():
@@ -142,15 +159,42 @@ class Labelling:
         """Take the clock's word for a leap: nothing comes."""
         self._event_time.believe(now)
 
-    def take(self) -> tuple[list[Outcomes], list[Fates]]:
-        """Take out what came of predictions and labels since the last call."""
-        return self._join.take()
+    def count(self) -> Joined:
+        """Count what came of predictions and labels since the last call, and return it."""
+        joined = self._join.take()
+        for asked in joined.asked:
+            self._counting.wait(asked)
+        for outcomes in joined.outcomes:
+            self._counting.count(outcomes)
+        for told in joined.fates:
+            self._counting.count_fates(told)
+        return joined
+
+    @property
+    def open_to(self) -> int:
+        """When the last pane of outcomes ends that is open."""
+        self.count()
+        return self._counting.open_to
+
+    def emit(
+        self, source: int, sources: int, position: int, idle_to: int | None = None
+    ) -> list[OutcomeRecord | OutcomeMark]:
+        """Take out outcomes of the panes that both logs have passed, and how far they have come.
+
+        `idle_to` is how far the clock has come where nothing comes in either: then all of them leave.
+        """
+        self.count()
+        if idle_to is None:
+            return self._counting.emit(self._join.floor, self._join.floor, source, sources, position, idle=False)
+        return self._counting.emit(LAST, max(idle_to, self._join.floor), source, sources, position, idle=True)
 
     def checkpoint(self) -> dict[str, bytes | None]:
-        """Return the blobs that changed since the last checkpoint; None deletes one. Call `take` first."""
+        """Return the blobs that changed since the last checkpoint; None deletes one. Call `emit` first."""
         join, writes = self._join.checkpoint()
+        counting, more = self._counting.checkpoint()
+        writes.update(more)
         names = list(self._reader.models), list(self._reader.kinds)
-        state = _Stored(self._event_time, *names, self.consumed, dict(self.rejected), join)
+        state = _Stored(self._event_time, *names, self.consumed, dict(self.rejected), join, counting)
         writes[BLOB] = pack("labels", VERSION, state, {})
         return writes
 
@@ -165,6 +209,7 @@ class Labelling:
             self._reader.kinds = {name: code for code, name in enumerate(state.kinds)}
             self.consumed, self.rejected = state.consumed, Counter(state.rejected)
             self._join.restore(state.join, blobs)
+            self._counting.restore(state.counting, blobs)
 
 
 def is_of_labels(blob: str) -> bool:

@@ -34,6 +34,7 @@ from driftline.panes.arrivals import NO_DELAY, NO_OWN_TIME, Arrivals, delays_of
 from driftline.panes.census import with_census
 from driftline.panes.groups import Naming
 from driftline.panes.open import OpenPanes
+from driftline.panes.outcomes import OutcomeRecord
 from driftline.panes.records import GROUP_STEP, PaneRecord, Watermark
 from driftline.sketches.cells import from_buckets
 from driftline.sketches.group import ROLES, Oddity, SignalRole
@@ -122,6 +123,8 @@ class Summarise:
         self._told = NEVER
         """How far Judge knows that this source has come."""
         self._idle = False
+        self._outcomes_to: int | None = None
+        """Where nothing comes in as labels, either: how far the clock has come."""
         self._resting_since = -1
         """By the clock, if nothing has come since the partition was found idle; else -1."""
         self._flushes = 0
@@ -168,10 +171,10 @@ class Summarise:
             self._count(columns, batch.times, fine, arrivals)
             self._count_late(columns, late, arrivals)
         if self.labelling is not None:
-            self.labelling.predictions(batch.models, fine, batch.ids, batch.times)
+            self.labelling.predictions(batch.models, fine, batch.ids, batch.times, self._format.keys.names)
             self.labelling.settle(self.watermark, self.quiet)
         self._count_fates(batch, moments)
-        self._idle, self._resting_since = False, -1
+        self._idle, self._outcomes_to, self._resting_since = False, None, -1
         self.position = position
         if self._format.crowded:
             self._format.trim(self._panes.category_keys())
@@ -198,6 +201,7 @@ class Summarise:
         `key_of` returns the key of a record, by its position: it is asked for tombstones alone.
         """
         assert self.labelling is not None
+        self._outcomes_to = None
         batch = self.labelling.labels(values, timestamps, key_of)
         self.labelling.settle(self.watermark, self.quiet)
         return [
@@ -366,6 +370,9 @@ class Summarise:
             self._resting_since = now - idle_ms
         gone = now - self._resting_since
         self._flush(NEVER if self.watermark == NEVER else min(self.watermark + max(gone, 0), LATEST))
+        if self.labelling is not None:
+            self.labelling.settle(self.watermark, self.quiet)
+            self._outcomes_to = self._told if LABELS in self.quiet else None
 
     def end(self, now: int = LATEST) -> None:
         """Send what is open: the input ends here, and Judge is told that its panes are over, if the clock agrees.
@@ -375,6 +382,8 @@ class Summarise:
         self._believe(now)
         allowed = now if now == LATEST else now - self._settings.max_out_of_orderness
         self._flush(min(max(self._panes.ends, default=NEVER), allowed))
+        if self.labelling is not None:
+            self._outcomes_to = min(max(self._told, self.labelling.open_to), allowed)
 
     def _believe(self, now: int) -> None:
         """Take the clock's word for a leap, and count what came before any time was known."""
@@ -385,15 +394,19 @@ class Summarise:
     def _flush(self, told: int) -> None:
         self._told, self._idle = max(self._told, told), True
 
-    def emit(self) -> list[PaneRecord | Watermark]:
+    def emit(self) -> list[PaneRecord | OutcomeRecord | Watermark]:
         """Take out what is to be sent: panes that ended, or all if it is idle, then how far this source has come."""
-        records: list[PaneRecord | Watermark] = [*self._ended, *self._close(LAST if self._idle else self.watermark)]
+        records: list[PaneRecord | OutcomeRecord | Watermark] = [*self._ended]
+        records += self._close(LAST if self._idle else self.watermark)
         self._ended = []
         told = max(self._told, self.watermark)
         if told > self._told or self._idle:
             records.append(Watermark(self._source, self._sources, told, self._idle, self.position))
             self._told = told
             self._idle = False
+        if self.labelling is not None:
+            records += self.labelling.emit(self._source, self._sources, self.position, self._outcomes_to)
+            self._outcomes_to = None
         return records
 
     def _close(self, until: int) -> list[PaneRecord]:
@@ -429,7 +442,6 @@ class Summarise:
         state += [self._gave_back, self._named]
         writes["task"] = pack("summarise", TASK_VERSION, state, {})
         if self.labelling is not None:
-            self.labelling.take()  # nobody counts outcomes yet
             writes.update(self.labelling.checkpoint())
         writes.update(dict.fromkeys(self._unread))
         self._unread = []

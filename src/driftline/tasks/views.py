@@ -118,6 +118,14 @@ class SubjectView(msgspec.Struct, frozen=True, kw_only=True):
         return self.model, self.version, self.segment
 
 
+class OutcomesView(msgspec.Struct, frozen=True):
+    """How many predictions of a model have labels, as far as both logs have come."""
+
+    labelled: int
+    waiting: int
+    """Those without a label, awaited or not any more."""
+
+
 class JudgeView(msgspec.Struct, frozen=True, kw_only=True):
     """What one partition of the panes topic has made of its models."""
 
@@ -136,6 +144,10 @@ class JudgeView(msgspec.Struct, frozen=True, kw_only=True):
     """About the topics of predictions themselves, limits and skipped records."""
     traffic: list[IncidentView] = []
     """About models as wholes: how many events they have, and which versions answer."""
+    performance: list[IncidentView] = []
+    """About outcomes, and how labels come."""
+    outcomes: dict[str, OutcomesView] = {}
+    """By model, of those whose labels are awaited."""
 
 
 class Figure(msgspec.Struct, frozen=True):

@@ -1,0 +1,113 @@
+"""Outcomes in Judge: from records of the panes topic to what is said of performance.
+
+Outcomes have a clock of their own, that of both logs, and it may be behind that of predictions by as much as labels are
+read later. So nothing is asked of the other half but what held at a time that both have passed.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from driftline.codec import LAST, Mark, Time, pack, unpack
+from driftline.incidents.incident import Incident, Kind, Status, Subject
+from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
+from driftline.tasks.model_rules import ModelRules
+from driftline.tasks.outcome_slices import ModelOutcomes, OutcomeMerger, OutcomeReader
+from driftline.tasks.performance import PerformanceJudge
+from driftline.tasks.views import OutcomesView
+
+VERSION: Final = 1
+BLOB: Final = "outcomes"
+REMEMBERED: Final = 8
+"""Drifts of a subject's inputs of which it is known when they were open."""
+
+
+class OutcomeJudge:
+    """See the module's head.
+
+    Args:
+        rules: how each model is judged.
+        watched: whether a subject has a place within the limits.
+    """
+
+    def __init__(self, rules: Callable[[str], ModelRules], watched: Callable[[Subject], bool]) -> None:
+        self._merger = OutcomeMerger()
+        self._reader = OutcomeReader()
+        self._performance = PerformanceJudge(rules, watched, self._inputs_moved)
+        self._moved: dict[Subject, dict[Time, Time]] = {}
+        """By subject, when drifts of its inputs opened, and when they were over."""
+        self._now: int = self._merger.mark
+
+    def take(self, record: OutcomeRecord | OutcomeMark) -> list[Incident]:
+        """Take in a record. Returns the incidents that changed."""
+        changed: list[Incident] = []
+        if self._merger.take(record):
+            for time, slices in self._merger.advance(lambda: self._performance.deadline):
+                self._now = time
+                for piece in slices:
+                    changed += self._performance.take(self._reader.read(piece))
+                changed += self._performance.close(time)
+        for piece in self._merger.overdue():
+            changed += self._performance.supplement(self._reader.read(piece))
+        return changed
+
+    def note(self, changed: Sequence[Incident]) -> None:
+        """Note when drifts of inputs are open."""
+        for incident in changed:
+            if incident.kind is Kind.DATA_DRIFT and incident.subject.model:
+                held = self._moved.setdefault(incident.subject, {})
+                held[incident.opened] = LAST if incident.status is Status.FIRING else incident.window.end
+                while len(held) > REMEMBERED:
+                    del held[min(held)]
+
+    def _inputs_moved(self, subject: Subject) -> bool:
+        """Tell whether a drift of a subject's inputs was open at the end of the window that is weighed."""
+        return any(opened <= self._now < over for opened, over in self._moved.get(subject, {}).items())
+
+    def forget(self, subjects: Sequence[Subject], models: Collection[str]) -> list[Incident]:
+        """Let go of subjects and models whose places others have now. Returns the incidents that this closes."""
+        for subject in subjects:
+            self._moved.pop(subject, None)
+        for model in models:
+            self._reader.forget(model)
+        return self._performance.forget(subjects, models)
+
+    def forget_sent(self, before: int) -> None:
+        """Forget what sources sent last of models that were silent since."""
+        self._merger.forget(before)
+
+    @property
+    def open(self) -> list[Incident]:
+        """What is open about performance and labels."""
+        return self._performance.open
+
+    def view(self) -> dict[str, OutcomesView]:
+        """Return what is known of outcomes, by model."""
+        return {
+            model: OutcomesView(known.labelled, known.waiting) for model, known in sorted(self._reader.models.items())
+        }
+
+    def checkpoint(self) -> dict[str, bytes | None]:
+        """Return the blobs that changed since the last checkpoint (None: delete)."""
+        if not self._merger.counters.records:
+            return {}
+        merger, writes = self._merger.checkpoint()
+        writes.update(self._performance.checkpoint())
+        moved = [[subject, held] for subject, held in sorted(self._moved.items())]
+        state = [merger, self._reader.models, moved, self._now]
+        writes[BLOB] = pack("judged outcomes", VERSION, state, {})
+        return writes
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint; there is none where no labels are awaited. Raises `StateCorrupt`."""
+        if BLOB not in blobs:
+            return
+        state = msgspec.convert(unpack(blobs[BLOB], "judged outcomes", (VERSION,)).value, _Stored)
+        merger, self._reader.models, moved, self._now = state
+        self._moved = dict(moved)
+        self._merger.restore(merger, blobs)
+        self._performance.restore(blobs)
+
+
+_Stored = tuple[Any, dict[str, ModelOutcomes], list[tuple[Subject, dict[Time, Time]]], Mark]
