@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from driftline.log.api import Outgoing, Record, TopicPartition
+from driftline.panes.outcomes import OutcomeMark, OutcomeRecord, decode_outcomes, is_of_outcomes
 from driftline.panes.records import PaneRecord, Watermark, decode_record
 from driftline.panes.sources import source_number
 from driftline.pipeline.stage_names import summarising, topic_numbers
@@ -28,6 +29,8 @@ class Outcome:
     """Everything that must not depend on faults."""
 
     panes: dict[PaneKey, bytes] = field(default_factory=dict)
+    outcomes: dict[PaneKey, bytes] = field(default_factory=dict)
+    """What came of predictions and labels."""
     counters: dict[TopicPartition, Any] = field(default_factory=dict)
     """Of each input partition: what `status` shows of its task."""
     dead_letters: dict[tuple[str, int, int], tuple[str, bytes | None, bytes | None]] = field(default_factory=dict)
@@ -57,6 +60,10 @@ def outcome_of(world: World) -> Outcome:
                 raise Wrong(f"{info.task}: its counters do not add up: {view}")
             if view["consumed"] != info.offsets[topic]:
                 raise Wrong(f"{info.task}: {view['consumed']} records were counted, it is at {dict(info.offsets)}")
+            if labels := view["labels"]:
+                ends = [*labels["fates"].values(), *labels["rejected"].values(), labels["waiting"]]
+                if not labels["consumed"] == sum(ends) == info.offsets[settings.topics.labels]:
+                    raise Wrong(f"{info.task}: its labels do not add up: {labels}, it is at {dict(info.offsets)}")
             found.counters[TopicPartition(topic, info.task.partition)] = view
         else:
             view = json.loads(world.store.read(info.task, "view/incidents")["view/incidents"])
@@ -80,29 +87,31 @@ def read_all(world: World, topic: str) -> list[tuple[TopicPartition, int, Record
 
 
 def _collect_panes(world: World, found: Outcome) -> None:
-    latest: dict[tuple[int, str], tuple[int, int, int]] = {}
-    marks: dict[tuple[int, int], int] = defaultdict(lambda: -1)
+    latest: dict[tuple[bool, int, str], tuple[int, int, int]] = {}
+    marks: dict[tuple[bool, int, int], int] = defaultdict(lambda: -1)
     for place, offset, record in read_all(world, world.workload.settings.topics.panes):
         value = record.value or b""
         pane = _decoded(value)
-        if not isinstance(pane, PaneRecord):
-            marks[place.partition, pane.source] = max(marks[place.partition, pane.source], pane.time)
+        of_outcomes = isinstance(pane, OutcomeRecord | OutcomeMark)
+        mark = of_outcomes, place.partition, pane.source
+        if isinstance(pane, Watermark):
+            marks[mark] = max(marks[mark], pane.time)
             continue
         key = (pane.source, pane.model, *pane.place)
         if world.workload.grows:  # how many sources there are is as the task that sent it knew
             value = replace(pane, sources=SOURCES).encode()
-        if found.panes.setdefault(key, value) != value:
+        if (found.outcomes if of_outcomes else found.panes).setdefault(key, value) != value:
             raise Wrong(f"{place}, offset {offset}: pane {key} was sent twice with different content")
-        if pane.place > latest.get((pane.source, pane.model), (-1, -1, -1)):
-            latest[pane.source, pane.model] = pane.place
-            if pane.end <= marks[place.partition, pane.source] and not world.workload.pauses:
+        if pane.place > latest.get((of_outcomes, pane.source, pane.model), (-1, -1, -1)):
+            latest[of_outcomes, pane.source, pane.model] = pane.place
+            if pane.end <= marks[mark] and not world.workload.pauses:
                 raise Wrong(f"{place}, offset {offset}: pane {key} came after the watermark that passed it")
 
 
 @lru_cache(10_000)
-def _decoded(value: bytes) -> PaneRecord | Watermark:
+def _decoded(value: bytes) -> PaneRecord | OutcomeRecord | Watermark:
     """Decode a record: every schedule of a workload sends the same ones, which is what is to be shown."""
-    return decode_record(value)
+    return decode_outcomes(value) if is_of_outcomes(value) else decode_record(value)
 
 
 def _collect_dead_letters(world: World, found: Outcome) -> None:
@@ -175,6 +184,7 @@ def check(world: World, got: Outcome, want: Outcome, *, again: bool) -> None:
         _same("dead letters", {place: reason for place, (reason, _, _) in got.dead_letters.items()}, letters)
     else:
         _same("panes", got.panes, want.panes)
+        _same("outcomes", got.outcomes, want.outcomes)
         _same("counters", got.counters, want.counters)
         _same("dead letters", got.dead_letters, want.dead_letters)
     if again:
@@ -198,7 +208,7 @@ def with_flushes(
     flushed: dict[int, set[int]] = defaultdict(set)
     for _, _, record in read_all(world, topics.panes):
         mark = _decoded(record.value or b"")
-        if isinstance(mark, Watermark) and mark.idle:
+        if isinstance(mark, Watermark) and not isinstance(mark, OutcomeMark) and mark.idle:
             flushed[mark.source].add(mark.position)
     panes: dict[PaneKey, Content] = {}
     counters: dict[TopicPartition, dict[str, object]] = {}
@@ -221,7 +231,7 @@ def with_flushes(
 def sources_of(workload: Workload) -> dict[TopicPartition, int]:
     """Return the number of the source of each partition of each topic of predictions that has records."""
     topics = dict(zip(workload.settings.topics.inputs, topic_numbers(workload.settings), strict=True))
-    places = sorted({place for place, *_ in workload.records})
+    places = sorted({place for place, *_ in workload.records if place.topic in topics})
     return {place: source_number(topics[place.topic], place.partition) for place in places}
 
 

@@ -77,7 +77,8 @@ def test_the_undisturbed_run_is_what_the_oracle_says(number: int) -> None:
         assert view["watermark"] == oracle.watermark
         marks.append(Mark(source, sources, oracle.over or 0, True, len(records)))
     assert sorted(got, key=_place) == sorted(panes, key=_place)
-    assert outcome.dead_letters == letters
+    inputs = workload.settings.topics.inputs
+    assert {place: letter for place, letter in outcome.dead_letters.items() if place[0] in inputs} == letters
     if workload.grows:
         return  # what is too late for its window depends on when a partition was heard of: see `outcome.check`
     ids = {key: [json.loads(value)["id"] for value in values] for key, values in outcome.alerts.items()}
@@ -138,15 +139,16 @@ def test_a_failure_is_cut_down_to_the_faults_that_matter() -> None:
 
 def test_what_is_lost_is_seen() -> None:
     """The comparison itself: an outcome that differs in one pane, alert, counter or dead letter is not accepted."""
-    verdict = run(Schedule(1, 1, 1, ()))
+    number = [workload.name for workload in workloads()].index("labels")
+    verdict = run(Schedule(1, number, 1, ()))
     assert verdict.fault == ""
-    outcome, _ = undisturbed(1)
-    for name in ("panes", "alerts", "counters", "dead_letters", "windows"):
+    outcome, _ = undisturbed(number)
+    for name in ("panes", "outcomes", "alerts", "counters", "dead_letters", "windows"):
         held = getattr(outcome, name)
         key = next(iter(held))
         taken = held.pop(key)
         try:
-            assert name.replace("_", " ") in run(Schedule(1, 1, 1, ())).fault
+            assert name.replace("_", " ") in run(Schedule(1, number, 1, ())).fault
         finally:
             held[key] = taken
     assert run(replace(verdict.schedule)).fault == ""

@@ -12,6 +12,7 @@ from driftline.log.api import TopicPartition
 
 MINUTE = 60_000
 START = 29_783_340 * MINUTE
+LABELS = "labels"
 STEP = 2_000
 """Milliseconds between two events."""
 
@@ -111,9 +112,28 @@ def _events(
     return found
 
 
+def _labels_of(seed: int, predictions: Sequence[Published]) -> list[Published]:
+    """Return predictions with labels among them: some early, corrected, repeated, withdrawn, unknown, or too late."""
+    chance = random.Random(seed)
+    found = list(predictions)
+    for (_, partition), key, _, now in predictions:
+        for revision in range(chance.choice((0, 1, 1, 1, 2, 3))):
+            delay = int(chance.choice((-3_000, 2_000, 20_000, 70_000)) * chance.random())
+            name = "nobody" if chance.random() < 0.05 else (key or b"").decode()
+            said = chance.choice((True, False, True, False, None))
+            event = {"event_id": name, "model": "m", "label": said, "revision": revision}
+            value: bytes | None = json.dumps(event).encode()
+            if chance.random() < 0.1:
+                value = chance.choice([None, b"{", b'{"event_id": "e1", "model": "m"}', json.dumps(event).encode()])
+            found.append((TopicPartition(LABELS, partition), name.encode(), value, now + delay))
+    return sorted(found, key=lambda record: record[3] + chance.randrange(20_000))  # read sooner or later than it came
+
+
 def _workload(name: str, settings: Settings, records: list[Published], partitions: int, **more: bool) -> Workload:
     topics = settings.topics
     counts = {**dict.fromkeys(topics.inputs, partitions), topics.panes: 2, topics.alerts: 1, topics.dead_letters: 1}
+    if settings.awaits_labels:
+        counts[topics.labels] = partitions
     return Workload(name, settings, records, counts, **more)
 
 
@@ -125,6 +145,7 @@ def workloads() -> tuple[Workload, ...]:
     bounded = _settings(thresholds={"*": {"psi": 0.5}}, false_alarms="0.001 per 1h")
     limited = _settings(limits={"models": 2, "versions": 2, "segments": 2}, segments=["tenant"])
     two = _settings(predictions=["predictions", {"topic": MORE, "format": "ndjson"}])
+    labelled = _settings(awaits_labels="40s", early_labels="5s", segments=["tenant"])
     hours = _settings(idle_timeout="400ms", windows=["1m"], pane="1m", reference="learn 12 events")
     return (
         _workload("one partition", drifts, _events(1, 120, 1, returns=0.65), 1),
@@ -137,5 +158,6 @@ def workloads() -> tuple[Workload, ...]:
         _workload("beyond limits", limited, _events(10, 150, 3, models="mmmmmmnop", tenants="abcd", versions="123"), 3),
         _workload("pauses", _settings(idle_timeout="400ms"), _events(8, 64, 2, bad=0.05), 2, pauses=True),
         _workload("pauses in long panes", hours, _events(9, 90, 2, returns=0.7), 2, pauses=True),
+        _workload("labels", labelled, _labels_of(13, _events(12, 60, 2, bad=0.05, late=0.1, rich=True)), 2),
         _workload("two topics", two, _events(11, 90, 2, bad=0.15, late=0.1, topics=two.topics.inputs), 2),
     )
