@@ -1,7 +1,7 @@
-"""The ball of distributions around a reference that are no change, and how well the best of them explains a window.
+"""The ball of distributions that count as unchanged, and how well the best of them explains a window.
 
-A distribution p' is no change while χ²(p' ‖ p) = Σ (p'_k - p_k)² / p_k <= η². The ball covers the reference's own
-sampling error and changes too small to matter.
+A distribution p' counts as unchanged while χ²(p' ‖ p) = Σ (p'_k - p_k)² / p_k <= η². The ball covers the reference's
+own sampling error and changes too small to matter.
 """
 
 import math
@@ -17,23 +17,36 @@ MAX_TAIL: Final = 0.05
 MAX_STEPS: Final = 40
 """Three to five are usual; a window far from the reference takes up to fifteen."""
 CLOSE: Final = 1e-3
-"""A search ends with a step that gained less than this many nats: the next would gain about 1e-5 at most."""
+"""The search stops after a step that gained less than this many nats; the next would gain at most about 1e-5."""
 SHORT: Final = 0.5
 """A step of log a that is longer than this gains what it should only by chance."""
 FURTHEST: Final = 12.0
-"""The multiplier is looked for between e^-12 and e^12 times its scale."""
+"""The search covers multipliers between e^-12 and e^12 times their scale."""
 RARE: Final = 3.0
-"""Times its share that a bin may hold within the ball: from here on it is rare."""
+"""A bin is rare if it may hold this many times its share within the ball."""
 TINY: Final = 1e-300
 
 
 def ball_radius(
     shares: Floats, sizes: Ints, dispersion: Floats, allowance: float, min_effect: float, signals: int | None = None
 ) -> Floats:
-    """Return η², the χ² distance from p within which a distribution is no change (shape: rows).
+    """Return η², the χ² distance from p within which a distribution counts as unchanged (shape: rows).
 
-    The larger of `min_effect` and the sampling error of p itself: the 1 - allowance/(10 signals) quantile of χ²(K-1),
-    or twice its mean, over the reference's effective size m / φ. `signals` share the allowance; else all rows do.
+    It is the larger of `min_effect` and the sampling error of p itself: the 1 - allowance/(10 signals) quantile of
+    χ²(K-1), or twice its mean if that is larger, over the reference's effective size m / φ (Pearson 1900, Philosophical
+    Magazine 50, p. 157: m χ²(p̂ ‖ p) is about χ²(K-1)).
+
+    Args:
+        shares: p (shape: rows, K), 0 for impossible bins.
+        sizes: m (shape: rows).
+        dispersion: φ (shape: rows).
+        allowance: false alarms allowed in a period.
+        min_effect: χ² of the largest change that is too small to matter.
+        signals: how many signals share the allowance; None for all rows.
+
+    >>> shares = np.array([[0.5, 0.3, 0.2]])
+    >>> [ball_radius(shares, np.array([m]), np.ones(1), 1.0, 0.02, 30).round(4).tolist() for m in (500, 50_000)]
+    [[0.0228], [0.02]]
     """
     freedom = np.maximum((shares > 0).sum(axis=1) - 1, 1).astype(np.float64)
     tail = min(allowance / (10 * max(signals or len(shares), 1)), MAX_TAIL)
@@ -44,10 +57,24 @@ def ball_radius(
 def most_likely(counts: Floats, shares: Floats, radius: Floats) -> Floats:
     """Return an upper bound, tight to about 1e-5 nats, on the log likelihood of the counts within the ball.
 
-    Maximise Σ n_k log(p_k y_k) over y >= 0 with Σ p y = 1 and Σ p y² <= 1 + η² = l. For multipliers n(1 - a) and
-    n a/(2l) with a > 0 the Lagrangian is greatest at a y²/l + (1 - a) y = u with u = n_k/(n p_k), and its value there
-    is never below the maximum, whatever a is: so a search cut short costs evidence, not validity. The bound is convex
-    in a; its derivative's root is found by Newton's method in log a, kept within a bracket.
+    It maximises Σ n_k log(p_k y_k) over y >= 0 with Σ p y = 1 and Σ p y² <= 1 + η² = l. For multipliers n(1 - a) and
+    n a/(2l) with a > 0, the Lagrangian is greatest at a y²/l + (1 - a) y = u with u = n_k/(n p_k), and its value there
+    is never below the maximum, whatever a is (weak duality: Boyd and Vandenberghe 2004, Convex Optimization, section
+    5.1.3). So a search that stops early costs evidence, not validity. The bound is convex in a; a bracketed Newton's
+    method in log a finds the root of its derivative.
+
+    Args:
+        counts: n (shape: signals, K).
+        shares: p (shape: signals, K).
+        radius: η² (shape: signals).
+
+    A window in the ball is explained best by its own shares; one outside it, by the nearest point of the ball.
+
+    >>> shares, radius = np.array([[0.5, 0.3, 0.2]]), np.array([0.02])
+    >>> [most_likely(np.array([counts]), shares, radius).round(2).item() for counts in ([50.0, 30, 20], [60.0, 30, 10])]
+    [-102.97, -90.81]
+    >>> float((np.array([60, 30, 10]) * np.log([0.6, 0.3, 0.1])).sum().round(2))
+    -89.79
     """
     found = np.empty(len(counts))
     _bounds(np.ascontiguousarray(counts), np.ascontiguousarray(shares), radius, np.empty(shares.shape[1]), found)

@@ -20,11 +20,13 @@ NODES: Final = 80
 GRID: Final = 2**14
 """Limits are the first on this grid that are wide enough, so that processors whose last bits differ agree on them."""
 LONGEST: Final = 1e9
-"""Run lengths up to here are solved for, 1,900 years of minutes: beyond, the quadrature would need more nodes."""
+"""The longest run length that can be solved for, 1,900 years of minutes. Beyond it the quadrature needs more nodes."""
 
 
 def cusum_arl(limit: float, *, slack: float = 0.5, shift: float = 0.0, two_sided: bool = True) -> float:
     """Return the average run length of a CUSUM, S <- max(0, S + x - k), which alarms at S > h; two-sided: also at -x.
+
+    Page 1954 (Biometrika 41, p. 100), section 3.
 
     Args:
         limit: h, in standard deviations.
@@ -51,6 +53,13 @@ def _one_sided_cusum(limit: float, slack: float, shift: float) -> float:
 
 def ewma_arl(limit: float, *, weight: float = 0.1, shift: float = 0.0) -> float:
     """Return the average run length of an EWMA, Z <- (1 - λ) Z + λ x, which alarms where |Z| > L sqrt(λ/(2 - λ)).
+
+    Roberts 1959 (Technometrics 1, p. 239); the integral equation is that of Crowder 1987 (Technometrics 29, p. 401).
+
+    Args:
+        limit: L, in standard deviations of Z.
+        weight: λ of the newest score.
+        shift: the mean of the scores.
 
     >>> round(ewma_arl(2.814)), round(ewma_arl(2.814, shift=0.5), 1)
     (500, 31.3)

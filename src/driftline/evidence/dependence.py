@@ -1,8 +1,9 @@
-"""How long a reference's windows remember: what the false-alarm budget cannot promise for.
+"""How much a reference's windows depend on one another, which limits what the false-alarm budget can guarantee.
 
 Tempering (see `dispersion`) makes up for windows that vary more than independent events would, over up to ten windows.
-It does not for windows that stay correlated from one to the next: a process that wanders for hours, a daily rhythm.
-Measured is the correlation of neighbouring windows, along the direction in which a signal's counts vary most.
+It does not make up for windows that stay correlated from one to the next, as in a process that wanders for hours or has
+a daily rhythm. So this module measures the correlation of neighbouring windows, along the direction in which a signal's
+counts vary most: the first principal component.
 """
 
 from typing import Final
@@ -13,15 +14,15 @@ from driftline.evidence.dispersion import MIN_WINDOWS, STEPS
 from driftline.sketches.keys import Floats, Ints
 
 DEPENDENT: Final = 0.2
-"""Correlation of neighbouring windows above which the budget is not promised."""
+"""Correlation of neighbouring windows above which the budget is not guaranteed."""
 ENOUGH_WINDOWS: Final = 50
-"""Windows of a reference that are enough to show how much they vary and depend: of fewer nothing is promised."""
+"""Windows that a reference needs to show how much they vary and depend. With fewer, nothing is guaranteed."""
 DEVIATIONS: Final = 3.0
-"""Standard errors (1/sqrt(W) for W windows) that it must be above that, so that chance alone is not reported."""
+"""Standard errors (1/sqrt(W) for W windows) by which it must exceed that, so that chance alone does not show."""
 
 
 def lag_correlations(indices: Ints, counts: Ints | Floats) -> Ints:
-    """Measure at scales of 1, 2, 4, … panes how much each signal's neighbouring windows are surely correlated.
+    """Measure how much each signal's neighbouring windows are surely correlated, at scales of 1, 2, 4, … panes.
 
     Args:
         indices: ascending positions of the panes on the time line, in pane lengths.
@@ -52,6 +53,14 @@ def surely_correlated(scores: Floats, indices: Ints, lag: int) -> Ints:
         scores: of mean about 0 (shape: windows, signals).
         indices: ascending positions of the windows on the time line.
         lag: how many positions.
+
+    The correlation is Σ x_t x_{t+lag} / Σ x_t² (Box and Jenkins 1970, Time Series Analysis, section 2.1.5), and its
+    standard error without dependence is 1/sqrt(W) (Bartlett 1946, Supplement to the J. R. Statistical Society 8, p.
+    27).
+
+    >>> slow_wave = np.sin(np.arange(200) / 10)[:, None]
+    >>> surely_correlated(slow_wave, np.arange(200), 1).tolist()
+    [78]
     """
     later = np.searchsorted(indices, indices + lag)
     found = np.flatnonzero(later < len(indices))

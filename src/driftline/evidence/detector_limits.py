@@ -1,7 +1,7 @@
-"""What river's detectors need to be wrong once in a given number of scores: found by simulation.
+"""The parameters with which river's detectors are wrong once in a given number of scores, by simulation.
 
-Their own parameters bound a probability that has little to do with that: ADWIN of δ = .3 is wrong once in 2,000
-independent normal scores, where its theorem says: at most once in 3.
+The detectors' own parameters bound a different probability: ADWIN with δ = .3 is wrong once in 2,000 independent normal
+scores, while its theorem promises only that it is wrong at most once in 3.
 """
 
 import math
@@ -21,11 +21,14 @@ RUN_LENGTHS: Final[Mapping[str, Mapping[float, float]]] = {
 
 
 def parameter_for(name: str, run_length: float) -> float:
-    """Return the parameter of a detector at which it is wrong once in so many scores, or a little less often.
+    """Return the parameter with which a detector is wrong once in `run_length` scores, or slightly less often.
 
-    Between two that were measured ln(parameter) is linear in ln(run length). So it is beyond the last, by the slope of
-    the last two; the slope gets less the longer the run, so that this errs on the side of longer ones. No run is
-    shorter than the shortest that was measured.
+    ln(parameter) is interpolated linearly in ln(run length). Beyond the last measurement it continues with the slope of
+    the last two. The true slope flattens for longer runs, so this errs on the side of longer ones. Run lengths below
+    the shortest measured one count as that one.
+
+    >>> parameter_for("adwin", 2_000), parameter_for("kswin", 10_000)
+    (0.289, 0.0001144)
     """
     measured = RUN_LENGTHS[name]
     lengths, parameters = np.log(list(measured.values())), np.log(list(measured))

@@ -1,7 +1,7 @@
 """How much more the reference's own windows vary than independent events would: the dispersion φ of each signal.
 
 Events of one model are rarely independent: a customer sends a burst, a process wanders. Then window counts vary more
-than multinomial ones, and evidence that counts events as independent is too bold by that factor.
+than multinomial counts do, and evidence that treats events as independent is too bold by that factor.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ import numpy as np
 from driftline.sketches.keys import Floats, Ints
 
 MIN_WINDOWS = 8
-"""Windows that a scale needs: fewer say nothing about their variance."""
+"""Windows that a scale needs. Fewer say nothing about their variance."""
 SPAN = 10
-"""A window's dispersion is the greatest at scales from its own length to so many times it."""
+"""A window's dispersion is the greatest over scales from its own length to this many times it."""
 STEPS = 100.0
-"""φ is kept in hundredths, rounded up: processors that differ in a last bit agree on it."""
+"""φ is stored in hundredths, rounded up, so that processors that differ in the last bit agree on it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,6 +44,12 @@ def measure(indices: Ints, counts: Ints | Floats) -> Dispersion:
     Args:
         indices: ascending positions of the panes on the time line, in pane lengths.
         counts: counts per pane, signal and bin (shape: panes, signals, bins).
+
+    Independent events have φ = 1. If each event came four times, φ is about 4 or more.
+
+    >>> counts = np.random.default_rng(1).multinomial(100, [0.5, 0.5], size=(64, 1))
+    >>> [measure(np.arange(64), times * counts).at(1).tolist() for times in (1, 4)]
+    [[1.0], [5.08]]
     """
     found = []
     scale = 1

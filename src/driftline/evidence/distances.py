@@ -16,7 +16,7 @@ from driftline.evidence.projection import Projection
 from driftline.sketches.keys import Floats, Ints
 
 HALF = 0.5
-"""Added to every bin of both sides before PSI's logarithm, so that an empty bin is not infinite."""
+"""Added to every bin on both sides before PSI takes logarithms, so that an empty bin does not make it infinite."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +26,7 @@ class Effects:
     values: Floats
     """Values of the expected kind in the window."""
     psi: Floats
-    """Σ (q - p) ln(q/p), with half a value added to each bin."""
+    """Σ (q - p) ln(q/p), with half a count added to each bin."""
     jensen_shannon: Floats
     """Square root of the divergence to base 2: 0 (equal) to 1 (disjoint) (Endres and Schindelin 2003)."""
     kolmogorov_smirnov: Floats
@@ -58,7 +58,18 @@ class Effects:
 
 
 def effects(projection: Projection, vector: Ints, excess: Mapping[str, float] = {}) -> Effects:
-    """Compare a window's vector with the reference's; `excess` is what its sums lack, by signal (see `news`)."""
+    """Compare a window's vector with the reference's.
+
+    Sources: PSI is the symmetric divergence of Jeffreys (1946, Proceedings of the Royal Society A 186, p. 453);
+    Jensen-Shannon is the distance of Endres and Schindelin (2003, IEEE Transactions on Information Theory 49, p. 1858),
+    in base 2; χ² is Pearson's test of homogeneity (1911, Biometrika 8, p. 250); Wasserstein-1 is the area between the
+    distribution functions (Vallender 1974, Theory of Probability and its Applications 18, p. 784).
+
+    Args:
+        projection: the reference's.
+        vector: a window's, counted into the same bins.
+        excess: what the vector's sums lack, by signal (see `news`).
+    """
     reference = projection.reference
     window_bins, reference_bins = projection.evidence(vector), projection.evidence(reference)
     possible = projection.shares > 0

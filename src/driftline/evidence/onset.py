@@ -1,11 +1,11 @@
-"""When did it begin? The start of the run of windows that best explains the evidence.
+"""When did a change begin? At the start of the run of windows that best explains the evidence.
 
-If a change began with window k, the windows since then speak for it with Σ log L. The k for which that sum is greatest
-is the most likely one, and it is found as the windows come (Page 1954, Biometrika 41, section 2): keep
+If a change began with window k, the evidence of the windows since then is Σ log L. The k with the greatest sum is the
+most likely start. It can be found window by window (Page 1954, Biometrika 41, section 2): keep
 
     S <- max(S + log L, 0)
 
-and remember the window at which S last left 0. A number and a time a signal; no window need be looked at again.
+and remember the window at which S last left 0. That takes one number and one time per signal, and no past windows.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,14 @@ from driftline.sketches.keys import Floats, Ints
 
 
 class Onset:
-    """The most likely beginning of a change, for each of some signals."""
+    """The most likely start of a change, for each signal.
+
+    >>> onset = Onset(1)
+    >>> for hour, log in enumerate([-0.1, -0.2, 0.8, 1.5]):
+    ...     onset.add(np.array([log]), hour * 3_600_000)
+    >>> onset.of(0) == 2 * 3_600_000
+    True
+    """
 
     def __init__(self, signals: int) -> None:
         self._sum = np.zeros(signals)
@@ -28,7 +35,7 @@ class Onset:
         self._sum = np.maximum(self._sum + logs, 0.0)
 
     def of(self, signal: int) -> int | None:
-        """Return the start of the window with which the signal's change began; None where nothing speaks for one."""
+        """Return the start of the window with which the signal's change began; None if there is no evidence of one."""
         return int(self._began[signal]) if self._sum[signal] > 0 else None
 
     def snapshot(self) -> dict[str, Floats | Ints]:

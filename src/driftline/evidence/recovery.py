@@ -1,16 +1,16 @@
-"""When has a signal come back? Evidence that a change is gone, weighed like the change itself.
+"""When is a signal back to normal? Evidence that a change is gone, in the same currency as the change itself.
 
-While an incident fires, each of its signals has the shares q that its windows had when they last spoke against the
-reference p. Each window since is compared with both:
+While an incident fires, each of its signals keeps the shares q that its windows had when they last spoke against the
+reference p. Each later window is compared with both:
 
     B <- max(1, B Π (2 p_k / (p_k + q_k))^n_k)
 
-The product is an e-value against "half of the change, or more, is still there": for events from p + t (q - p) the
-mean of 2p/(p+q) is linear in t, 1 at t = 1/2, and Σ 2pq/(p+q) <= 1 at t = 1. So while half of it is there B reaches b
-at most once in b windows on average (Lorden 1971). A signal speaks when its R (see `evalues`), begun anew whenever it
-spoke, reaches 20; it is back when B is 100 and R is not above its own bound within the ball, so that no other change
-took the first one's place. A few large windows are enough, small ones must be many, and one that happens to be quiet
-says little.
+The product is an e-value against "half of the change, or more, is still there": for events from p + t (q - p) the mean
+of 2p/(p+q) is linear in t, 1 at t = 1/2, and Σ 2pq/(p+q) <= 1 at t = 1. So while half of the change is there, B reaches
+b at most once in b windows on average (Lorden 1971, Annals of Mathematical Statistics 42, p. 1897). A signal speaks
+when its R (see `evalues`), which restarts whenever it spoke, reaches 20. It is back when B is 100 and R is within its
+bound for the ball, so that no other change has taken the place of the first. A few large windows are enough, small
+windows must be many, and one quiet window says little.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from driftline.evidence.evalues import GRID
 from driftline.sketches.keys import Bools, Floats, Ints
 
 ENOUGH: Final = float(np.log(100.0))
-"""Log of B at which the change is believed to be gone."""
+"""Log of B at which the change counts as gone."""
 QUIET_WINDOWS: Final = 3
 """Windows in a row that must not speak against the reference before a signal is back, whatever their evidence."""
 

@@ -142,7 +142,11 @@ def _ranges(cells: Cells, slots: Ints) -> tuple[Ints, Ints, Ints]:
 
 
 def weighted_moments(values: Floats, counts: Ints) -> tuple[float, float]:
-    """Return mean and standard deviation of values that occur `counts` times; scaled first, so 1e308 is safe."""
+    """Return mean and standard deviation of values that occur `counts` times. It scales first, so 1e308 is safe.
+
+    >>> weighted_moments(np.array([1.0, 3.0]), np.array([3, 1]))
+    (1.5, 0.8660254037844388)
+    """
     scale = float(np.abs(values).max(initial=0.0))
     if scale == 0.0:
         return 0.0, 0.0

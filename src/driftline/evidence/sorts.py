@@ -1,9 +1,9 @@
-"""Of which sort is a fault? The bins of a signal that hold more than any distribution near the reference explains.
+"""Which faults does a signal have? The bins that hold more than any distribution near the reference explains.
 
-While an incident is open its signals' evidence says no more than that they are not back. A fault of another sort shows
-in bins that were not told to hold too much. Given that an event is in none of those, it is distributed as the
-reference says, if nothing else changed: so what is left of the counts is compared with what is left of p. By Chernoff's
-bound a share s of n events, where a bin has at most u of all, is as likely as
+While an incident is open, the evidence of its signals says only that they are not back to normal. A second kind of
+fault shows in bins that were not reported to hold too much. If nothing else changed, events outside the reported bins
+are distributed as the reference says. So the rest of the counts is compared with the rest of p. By Chernoff's bound
+(1952, Annals of Mathematical Statistics 23, p. 493), a share s of n events, where a bin has at most u, has probability
 
     P <= exp(-n KL(s ‖ u)),   u = p + η sqrt(p (1 - p)),
 
@@ -16,13 +16,13 @@ from driftline.sketches.keys import Bools, Floats
 
 
 def risen(shares: Floats, radius: Floats, counts: Floats, told: Bools, level: float) -> Bools:
-    """Mark the bins that hold too much: where nothing else changed, with probability e^-level a signal, at most.
+    """Mark the bins that hold too much. If nothing else changed, this marks any with probability e^-level per signal.
 
     Args:
         shares: p (shape: signals, K).
         radius: η² (shape: signals).
         counts: tempered counts of a window (shape: signals, K).
-        told: bins that are known to hold too much, and are left out.
+        told: bins already reported to hold too much, which are left out.
         level: nats.
     """
     left, n = np.where(told, 0.0, shares), np.where(told, 0.0, counts).sum(axis=1, keepdims=True)
@@ -34,7 +34,11 @@ def risen(shares: Floats, radius: Floats, counts: Floats, told: Bools, level: fl
 
 
 def above(share: Floats, most: Floats | float) -> Floats:
-    """Return KL(share ‖ most) where a share is greater, else 0."""
+    """Return the Kullback-Leibler divergence KL(share ‖ most) in nats where a share is greater than most, else 0.
+
+    >>> above(np.array([0.3, 0.1]), 0.2).round(4).tolist()
+    [0.0282, 0.0]
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         rest = np.where(share < 1, (1 - share) * np.log((1 - share) / (1 - most)), 0.0)
         return np.asarray(np.where(share > most, share * np.log(share / most) + rest, 0.0))

@@ -192,7 +192,7 @@ def signals_of(path: str, kind: FieldKind) -> tuple[str, ...]:
 
     A scalar prediction is watched under the same name as in an object: a number as its value, the rest as its label.
 
-    >>> signals_of("prediction", Kind.NUMBER), signals_of("features.tags", Kind.LIST)
+    >>> signals_of("prediction", FieldKind.NUMBER), signals_of("features.tags", FieldKind.LIST)
     (('prediction.value',), ('features.tags', 'features.tags.length'))
     """
     if path == "prediction":

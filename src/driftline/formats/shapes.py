@@ -39,7 +39,7 @@ def kind_of(value: object) -> FieldKind:
     """Return the kind of a decoded JSON value.
 
     >>> kind_of(True), kind_of([1])
-    (<Kind.BOOLEAN: 4>, <Kind.LIST: 8>)
+    (<FieldKind.BOOLEAN: 4>, <FieldKind.LIST: 8>)
     """
     if value is None:
         return FieldKind.NULL

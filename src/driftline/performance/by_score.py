@@ -135,7 +135,7 @@ def auroc(curve: Curve, confidence: float = CONFIDENCE) -> Measured:
     """Return the area under the ROC curve, with DeLong's interval (1988, Biometrics 44, p. 837) on the logit scale.
 
     Where DeLong's variance is 0 (all positives above all negatives) the interval is Newcombe's. The error is what
-    buckets can hide: of a pair of a positive and a negative in one bucket it is guessed which one is above.
+    buckets can hide: which one of a positive and a negative in one bucket has the higher score is an estimate.
 
     >>> from driftline.performance.outcomes import classified
     >>> truth = np.array([0, 0, 1, 1])
@@ -219,7 +219,15 @@ def _one_by_one(curve: Curve, above: Floats, wrong: Floats) -> Floats:
 
 
 def log_loss(curve: Curve, confidence: float = CONFIDENCE) -> Measured:
-    """Return the mean of -log(the probability that what came was given), as scikit-learn does."""
+    """Return the mean of -log(the probability given to what came), as scikit-learn does.
+
+    Good 1952 (J. Royal Statistical Society B 14, p. 107).
+
+    >>> from driftline.performance.outcomes import classified
+    >>> truth = np.array([0, 1])
+    >>> log_loss(curve(classified(0 * truth, truth, truth, np.array([0.2, 0.5])), 1)).values.round(3).item()
+    0.458
+    """
     loss, error = losses(curve)
     return _mean(curve, loss, confidence, error=error)
 
@@ -239,7 +247,13 @@ def losses(curve: Curve) -> tuple[Floats, Floats]:
 
 
 def brier(curve: Curve, confidence: float = CONFIDENCE) -> Measured:
-    """Return the mean of (probability - outcome)² (Brier 1950, Monthly Weather Review 78, p. 1)."""
+    """Return the mean of (probability - outcome)² (Brier 1950, Monthly Weather Review 78, p. 1).
+
+    >>> from driftline.performance.outcomes import classified
+    >>> truth = np.array([0, 1])
+    >>> brier(curve(classified(0 * truth, truth, truth, np.array([0.2, 0.5])), 1)).values.round(3).item()
+    0.145
+    """
     loss = squares(curve)
     return _mean(curve, loss, confidence, least=0, most=1, error=np.full_like(loss, 2 * ROUNDING))
 

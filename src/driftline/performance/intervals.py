@@ -47,7 +47,12 @@ def normal_quantile(confidence: float) -> float:
 
 
 def share(hits: Floats, tries: Floats, worth: Floats, confidence: float = CONFIDENCE) -> Measured:
-    """Return hits / tries with Wilson's interval; a unit of tries is `worth` so many independent ones.
+    """Return hits / tries with Wilson's interval (1927, J. American Statistical Association 22, p. 209).
+
+    Args:
+        hits, tries: weights (shape: groups).
+        worth: how many independent tries a unit of weight is worth (shape: groups).
+        confidence: of the interval.
 
     >>> found = share(np.array([8.0]), np.array([10.0]), np.ones(1))
     >>> found.values, found.low.round(3), found.high.round(3)
@@ -65,7 +70,12 @@ def mean_like(
     values: Floats, variance: Floats, n: Floats, confidence: float = CONFIDENCE, *,
     least: float = -np.inf, most: float = np.inf, error: Floats | None = None,
 ) -> Measured:  # fmt: skip
-    """Return values with the delta method's interval.
+    """Return values with the interval of the delta method (Hampel 1974, J. American Statistical Association 69, p.
+    383).
+
+    >>> found = mean_like(np.array([2.0]), np.array([4.0]), np.array([100.0]))
+    >>> found.low.round(3).item(), found.high.round(3).item()
+    (1.608, 2.392)
 
     Args:
         values: the metric.

@@ -166,11 +166,12 @@ def _by_chance(table: Ints) -> float:
 
 
 def reweighted(tally: Tally, groups: int, classes: int = 2, bins: int = BINS) -> Tally:
-    """Return the outcomes, each with the inverse of its stratum's labelling rate as a further weight.
+    """Return the outcomes, each weighted by the inverse of its stratum's labelling rate.
 
-    What `measured` says of this tally is what it would say if all labels had come, as far as there are labels in each
-    stratum (`judged`); its intervals are those of the fewer outcomes that unequal weights are worth. Of more than two
-    classes strata go by the predicted class alone; of numbers, R² and MAPE are not known by stratum, and are left out.
+    Horvitz and Thompson 1952 (J. American Statistical Association 47, p. 663). `measured` then says of this tally what
+    it would say if all labels had come, provided that each stratum has labels (`judged`). Its intervals allow for
+    unequal weights, which are worth fewer outcomes. With more than two classes, strata depend on the predicted class
+    alone. For numbers, R² and MAPE are not known by stratum, and are left out.
     """
     once, came = _predictions(tally)
     found = strata(tally, groups, classes, bins)

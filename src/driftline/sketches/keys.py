@@ -67,7 +67,11 @@ def _from_bits(keys: Ints) -> Floats:
 
 
 def category_key(value: str) -> int:
-    """Return the key of a category: the first 40 bits of its BLAKE2b hash, less one if all of them are set."""
+    """Return the key of a category: the first 40 bits of its BLAKE2b hash, less one if all of them are set.
+
+    >>> f"{category_key('Oslo'):010x}", category_key("Oslo") == category_key("oslo")
+    ('7fff1bbecd', False)
+    """
     hashed = blake2b(value.encode("utf-8", "surrogatepass"), digest_size=KEY_BITS // 8)
     return min(int.from_bytes(hashed.digest(), "big"), NO_KEY - 1)
 

@@ -1,0 +1,21 @@
+"""Examples in docstrings are run: those of the packages that compute, which a reader tries first."""
+
+import doctest
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+
+PACKAGES = ("columns", "evidence", "formats", "incidents", "panes", "performance", "sketches", "tables")
+
+
+def modules() -> Iterator[str]:
+    for name in PACKAGES:
+        package = importlib.import_module(f"driftline.{name}")
+        yield from (each.name for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}."))
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_examples_in_docstrings_hold(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
