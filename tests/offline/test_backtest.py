@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from driftline.config import Settings
+from driftline.config.inputs import InputTopic
 from driftline.errors import InputError
 from driftline.incidents.incident import Kind, Status
 from driftline.offline.backtest import Backtest, backtest, build_references, still_firing
@@ -28,6 +29,14 @@ def test_a_backtest_counts_every_event_and_shows_progress() -> None:
     assert seen[-1] == result.events == 12 * 60 + 1
     assert result.counters == {"consumed": 721, "accepted": 720, "not-json": 1}
     assert result.incidents == []
+
+
+def test_a_table_is_all_there_is_however_many_topics_are_configured() -> None:
+    """Judge waits for the sources of all topics that are read; a table is one source."""
+    several = watching().topics.model_copy(
+        update={"predictions": (InputTopic(topic="a"), InputTopic(topic="b", format="ndjson"))}
+    )
+    assert run(settings=watching().model_copy(update={"topics": several})) == run()
 
 
 def test_the_size_of_batches_does_not_show() -> None:

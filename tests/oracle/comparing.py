@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from driftline.config import Settings
 from driftline.panes.records import GROUP_STEP, PaneRecord
+from driftline.pipeline.stage_names import topic_numbers
 from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.sketches.group import ROLES
 from driftline.tasks.summarise import SummariseSettings
@@ -41,7 +42,7 @@ def judge_rules_for(settings: Settings) -> judge.Rules:
         found.dead_letter_share,
         Most(limits.models, limits.versions, limits.segments),
         lambda model: found.rules(model).windows[0][0],
-        found.topics,
+        topic_numbers(settings),
     )
 
 

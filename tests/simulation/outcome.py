@@ -158,7 +158,7 @@ def judged_again(world: World) -> dict[str, list[bytes]]:
 @lru_cache(1_000)
 def _judged(workload: Workload, values: tuple[bytes | None, ...]) -> list[Outgoing]:
     """Judge a log. Many schedules leave the same one."""
-    judge = Judge(judge_settings(workload.settings))
+    judge = Judge(replace(judge_settings(workload.settings), topics=topic_numbers(workload.settings)))
     judge.process(values)
     return [Outgoing(workload.settings.topics.alerts, alert.key, alert.value) for alert in judge.emit()]
 

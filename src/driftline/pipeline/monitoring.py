@@ -70,7 +70,7 @@ def _summarise(
 
 
 def _judge(settings: Settings, panes: int) -> StageKind:
-    names, judging = settings.topics, judge_settings(settings)
+    names, judging = settings.topics, replace(judge_settings(settings), topics=topic_numbers(settings))
     topics = StageTopics(JUDGE, (names.panes,), names.panes, names.alerts, names.dead_letters, settings.group)
 
     def make(partition: int) -> JudgeStage:

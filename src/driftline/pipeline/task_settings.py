@@ -17,7 +17,6 @@ from driftline.incidents.budget import AlarmBudget
 from driftline.labels.book import Rule
 from driftline.performance.reference import PerformanceReference
 from driftline.pipeline.plugins import detector
-from driftline.pipeline.stage_names import topic_numbers
 from driftline.tasks.labelling import LabelSettings
 from driftline.tasks.model_rules import JudgeSettings, LearnRule, ModelRules, PerformanceRules
 from driftline.tasks.summarise import STREAM, SummariseSettings
@@ -55,7 +54,7 @@ def _label_rule(own: ModelSettings) -> Rule | None:
 
 
 def judge_settings(settings: Settings) -> JudgeSettings:
-    """Return what Judge knows. Profile files are read here, once. Raises `InputError`."""
+    """Return what Judge knows of one topic, or of a table. Profile files are read here, once. Raises `InputError`."""
     profiles: dict[Path, dict[str, Reference]] = {}
     outcomes: dict[Path, dict[str, PerformanceReference]] = {}
     for name in ("*", *settings.models):
@@ -72,7 +71,6 @@ def judge_settings(settings: Settings) -> JudgeSettings:
         group=settings.group,
         dead_letter_share=settings.limits.dead_letter_share,
         stream_window_ms=settings.model(STREAM).windows[0].size,
-        topics=topic_numbers(settings),
         limits=_limits(settings),
     )
 
