@@ -20,7 +20,6 @@ from typing import Any
 
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Kind
-from driftline.incidents.severity import CRITICAL
 from driftline.log.api import Outgoing
 from driftline.log.kafka import KafkaLog
 from driftline.sandbox import KafkaServer, RedisServer
@@ -28,6 +27,7 @@ from driftline.sandbox.process import free_port
 from tests.chaos.faults import Fault, rounds, together
 from tests.chaos.fleet import BROKER, last_line
 from tests.chaos.seen import Seen, table
+from tests.chaos.told import CHANGES, SINKS, Told
 from tests.chaos.workers import wait_until
 from tests.router.changes import change
 
@@ -40,15 +40,7 @@ PAUSE_S = 0.3
 MAX_OPEN = 30
 UNSEATED = "another router has taken over"
 GIVE_UP_S = 120.0
-DIGITS = 12
-"""Of ids in what the chat is told: Slack cuts long texts."""
 KINDS = (Kind.VOLUME, Kind.DATA_DRIFT, Kind.SILENCE, Kind.PREDICTION_DRIFT)
-CHANGES = (
-    "{% for a in n.earlier + n.alerts if a.data.incident in n.changed %}"
-    f"{{{{ a.id[:{DIGITS}] }}}} {{{{ a.data.incident[:{DIGITS}] }}}} "
-    "{{ 'open' if a.firing else 'over' }}\n{% endfor %}"
-)
-"""What the chat is told: each change."""
 
 
 @dataclass
@@ -77,7 +69,7 @@ class Routers:
 
     kafka: KafkaServer
     redis: RedisServer
-    folder: Path
+    told: Told
     routers: list[Served] = field(default_factory=list)
     receivers: dict[str, Served] = field(default_factory=dict)
     deaths: list[str] = field(default_factory=list)
@@ -96,11 +88,6 @@ class Routers:
     def end(self) -> None:
         for each in (*self.routers, *self.receivers.values()):
             each.kill()
-
-    def noted(self, sink: str) -> list[tuple[str, dict[str, Any]]]:
-        """Return what a receiver noted: (key, body) in the order in which it came."""
-        file = self.folder / f"{sink}.lines"
-        return [tuple(json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 class Incidents:
@@ -227,13 +214,13 @@ def running_routers(folder: Path) -> Iterator[Routers]:
         KafkaLog({"bootstrap.servers": kafka.bootstrap}).create_topics(
             {TOPIC: 3}, {TOPIC: {"cleanup.policy": "compact"}}
         )
-        scene = Routers(kafka, redis, folder)
-        ports = {sink: free_port() for sink in ("chat", "pager")}
+        scene = Routers(kafka, redis, Told(folder))
+        ports = {sink: free_port() for sink in SINKS}
         config = folder / "driftline.yaml"
         config.write_text(json.dumps(settings(kafka.bootstrap, redis.url, ports)))  # JSON is YAML
         stack.callback(scene.end)
         for sink, port in ports.items():
-            command = [sys.executable, "-m", "tests.chaos.receiver", str(port), str(folder / f"{sink}.lines")]
+            command = [sys.executable, "-m", "tests.chaos.receiver", str(port), str(scene.told.file(sink))]
             scene.receivers[sink] = Served(command, folder / f"{sink}.log")
         for number in range(ROUTERS):
             command = [sys.executable, "-m", "driftline", "router", "run", "--config", str(config)]
@@ -244,7 +231,7 @@ def running_routers(folder: Path) -> Iterator[Routers]:
 
 def settings(bootstrap: str, redis_url: str, ports: Mapping[str, int]) -> dict[str, Any]:
     """Return the settings of the routers."""
-    chat, pager = (f"http://127.0.0.1:{ports[sink]}" for sink in ("chat", "pager"))
+    chat, pager = (f"http://127.0.0.1:{ports[sink]}" for sink in SINKS)
     common = {"rate": 6000, "timeout": "2s"}
     return {
         "kafka": {"bootstrap.servers": bootstrap, "reconnect.backoff.max.ms": 500},
@@ -267,62 +254,6 @@ def settings(bootstrap: str, redis_url: str, ports: Mapping[str, int]) -> dict[s
     }
 
 
-# what must have come of it
-
-
-def told_to_chat(scene: Routers) -> list[tuple[str, str, str, bool]]:
-    """Return the changes that the chat noted, as (key, change, incident, whether it fires); what came twice once."""
-    found = []
-    for key, body in dict(scene.noted("chat")).items():
-        for line in body["blocks"][1]["text"]["text"].splitlines():
-            change_id, incident, state = line.split()
-            found.append((key, change_id, incident, state == "open"))
-    return found
-
-
-def told_to_pager(scene: Routers) -> dict[str, bool]:
-    """Return whether each incident fires, as the pager noted last."""
-    bodies = dict(scene.noted("pager")).values()
-    return {alert["labels"]["incident"]: alert["status"] == "firing" for body in bodies for alert in body["alerts"]}
-
-
-def missing(scene: Routers, published: Sequence[Alert]) -> list[str]:
-    """Return a line for each change that did not arrive where it belongs."""
-    told = {change_id for _, change_id, _, _ in told_to_chat(scene)}
-    untold = [alert for alert in published if alert.id[:DIGITS] not in told]
-    lines = [f"the chat was not told of {alert.id} ({alert.data.summary})" for alert in untold]
-    pager = told_to_pager(scene)
-    for incident, alert in {alert.data.incident: alert for alert in published}.items():
-        wanted = (True, False) if alert.firing else (False,)  # it may have ended since
-        if alert.severity == CRITICAL and pager.get(incident) not in wanted:
-            lines.append(f"the pager knows {incident} as {pager.get(incident)}, and it is {alert.firing}")
-    return lines
-
-
-def disorder(scene: Routers) -> list[str]:
-    """Return a line for each thing that came twice under another key, was another under the same, or came too late."""
-    lines = []
-    for sink in scene.receivers:
-        bodies = defaultdict(set)
-        for key, body in scene.noted(sink):
-            bodies[key].add(json.dumps(body, sort_keys=True))
-        lines += [f"{sink}: {len(held)} different bodies of {key}" for key, held in bodies.items() if len(held) > 1]
-    ended = set[str]()
-    for body in dict(scene.noted("pager")).values():
-        firing = {alert["labels"]["incident"] for alert in body["alerts"] if alert["status"] == "firing"}
-        lines += [f"the pager heard again of {incident}, which was over" for incident in firing & ended]
-        ended |= {alert["labels"]["incident"] for alert in body["alerts"]} - firing
-    told, over = set[str](), set[str]()
-    for key, change_id, incident, fires in told_to_chat(scene):
-        if change_id in told:
-            lines.append(f"change {change_id} came again under {key}")
-        if incident in over:
-            lines.append(f"{incident} came after its resolution, under {key}")
-        told.add(change_id)
-        over |= set() if fires else {incident}
-    return lines
-
-
 def play(runs: int, seed: int, folder: Path) -> list[str]:
     """Do all faults, then look what came of it. Returns what is wrong."""
     chance = random.Random(seed)
@@ -332,10 +263,10 @@ def play(runs: int, seed: int, folder: Path) -> list[str]:
         incidents = Incidents(scene.kafka.bootstrap, seed)
         planned = rounds(FAULTS, max(1, runs // 6), max(1, runs // 30), chance, KILL)
         for number, names in enumerate(planned, start=1):
-            before = repeated(scene)
+            before = scene.told.repeated
             together([FAULTS[name] for name in names], scene, chance)
             recovery, left = until_told(scene, list(incidents.published))
-            again = repeated(scene) - before
+            again = scene.told.repeated - before
             for name in names:
                 seen[name].take(recovery, again)
             note = f"{number}: {' + '.join(names)}: {recovery:.1f} s, {again} notifications again"
@@ -345,13 +276,13 @@ def play(runs: int, seed: int, folder: Path) -> list[str]:
                 break
         incidents.stop()
         _, left = until_told(scene, incidents.published)
-        wrong += left + disorder(scene) + scene.deaths
+        wrong += left + scene.told.disorder() + scene.deaths
         print(table(seen, FAULTS, "notifications again"))
         opened = {alert.data.incident for alert in incidents.published}
-        chat, pager = (len(dict(scene.noted(sink))) for sink in ("chat", "pager"))
+        chat, pager = (len(dict(scene.told.noted(sink))) for sink in SINKS)
         print(
             f"{len(incidents.published):,} changes of {len(opened):,} incidents, told in {chat:,} notifications to the "
-            f"chat and {pager:,} to the pager; {repeated(scene):,} came again, under the same key; "
+            f"chat and {pager:,} to the pager; {scene.told.repeated:,} came again, under the same key; "
             f"{scene.unseated} routers found that another one had taken over"
         )
     return wrong
@@ -360,14 +291,9 @@ def play(runs: int, seed: int, folder: Path) -> list[str]:
 def until_told(scene: Routers, published: Sequence[Alert]) -> tuple[float, list[str]]:
     """Wait until these changes have arrived. Return the seconds, and what has not."""
     begin = time.monotonic()
-    while left := missing(scene, published):
+    while left := scene.told.missing(published):
         if time.monotonic() > begin + GIVE_UP_S:
             break
         time.sleep(0.2)
         scene.look_after()
     return time.monotonic() - begin, left
-
-
-def repeated(scene: Routers) -> int:
-    """Return how many notifications came though they had come before."""
-    return sum(len(noted) - len(dict(noted)) for noted in map(scene.noted, scene.receivers))

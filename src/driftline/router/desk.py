@@ -24,59 +24,13 @@ from driftline.incidents.incident import digest
 from driftline.incidents.matching import Labels, Matcher, all_match, labels_of
 from driftline.incidents.responses import Acknowledgement, Responses, Silence
 from driftline.incidents.severity import urgency
+from driftline.router.groups import NEVER_TOLD, Group, Refused, Sending, name_of
 from driftline.router.notification import MAX_ALERTS, Notification
 from driftline.router.patience import Held, Returns, more_severe
 from driftline.router.routes import Route, Routing
 
-NEVER_TOLD = ""
 MAX_WAITING = 50
 """Groups of a route that wait for their first notification. In a storm what comes beyond is told together."""
-
-
-class Sending(msgspec.Struct):
-    """A notification on its way."""
-
-    key: str
-    told: dict[str, str]
-    """By incident, the change that it tells."""
-    changed: list[str]
-    more: int
-    reminder: bool
-    at: int
-
-
-class Group(msgspec.Struct):
-    """Incidents that are told together to one sink."""
-
-    sink: str
-    route: str
-    labels: dict[str, str]
-    since: int
-    """When it began to wait for its first notification."""
-    members: dict[str, str] = {}
-    """By incident, the id of the change of which the sink heard last."""
-    last: int | None = None
-    """When the sink heard of it last."""
-    count: int = 0
-    """Notifications so far, those not delivered included."""
-    thread: str = ""
-    sending: Sending | None = None
-
-    @property
-    def key(self) -> str:
-        """The same from the first notification of the group to its last."""
-        named = (part for name, value in sorted(self.labels.items()) for part in (name, value))
-        return digest(self.sink, self.route, str(self.since), *named)
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """A notification that a sink will never take: a dead letter."""
-
-    sink: str
-    key: str
-    title: str
-    reason: str
-    at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +120,9 @@ class Desk:
 
     def _group(self, route: Route, labels: dict[str, str], published: int) -> tuple[str, Group]:
         """Return a route's group with these labels, or in a storm the one for all that is beyond `MAX_WAITING`."""
-        name = _name(route, labels)
+        name = name_of(route, labels)
         if name not in self._groups and len(self._new[route.path]) >= MAX_WAITING:
-            labels, name = {}, _name(route, {})
+            labels, name = {}, name_of(route, {})
         if name not in self._groups:
             self._groups[name] = Group(route.sink, route.path, labels, published)
             self._new[route.path].add(name)
@@ -433,11 +387,6 @@ class Desk:
         for held in self._incidents.values():
             if held.latest.firing:
                 self._assign(held.latest, held.arrived)
-
-
-def _name(route: Route, labels: Mapping[str, str]) -> str:
-    """Return the name under which a group is stored."""
-    return digest(route.path, route.sink, *(part for pair in sorted(labels.items()) for part in pair))
 
 
 def _place(alert: Alert) -> tuple[int, bool]:
