@@ -91,6 +91,9 @@ def test_the_environment_lies_on_top_of_the_file_key_by_key() -> None:
             "DRIFTLINE_IDLE_TIMEOUT": "5m",
             "DRIFTLINE_MODELS": "{churn: {windows: [1h]}}",
             "DRIFTLINE_TOPICS__ALERTS": "",
+            "DRIFTLINE_TOPICS__PREDICTIONS": "[a, {topic: b, format: ndjson}]",
+            "DRIFTLINE_ROUTER__LABELS": '{"churn": {"team": "growth"}}',
+            "DRIFTLINE_ROUTER__ROUTE": "{group_wait: 5s}",
             "HOME": "/root",
         },
     )
@@ -104,6 +107,10 @@ def test_the_environment_lies_on_top_of_the_file_key_by_key() -> None:
     assert settings.kafka == {"bootstrap.servers": "env", "client.id": "file", "sasl.password": "0123"}
     assert settings.model("churn").windows[0].size == 3_600_000
     assert settings.topics.alerts == "alerts"
+    assert settings.topics.inputs == ("a", "b")
+    assert settings.router.labels == {"churn": {"team": "growth"}}
+    assert settings.router.route.group_wait == 5_000
+    assert load(env={"DRIFTLINE_TOPICS__PREDICTIONS": "2026"}).topics.inputs == ("2026",), "a name is no number"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ be a variable of its own, `DRIFTLINE_KAFKA__SASL_PASSWORD` for `sasl.password`. 
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel
 
@@ -37,7 +37,7 @@ def from_environment(env: Mapping[str, str]) -> tuple[dict[str, Any], dict[Path,
                 faults.append(f"{name}: {not_a_setting(name, variables())}")
             continue
         try:
-            value = parse_value(env[name]) if _has_parts(path) else env[name]
+            value = parse_value(env[name]) if _has_parts(path, env[name]) else env[name]
         except DocumentError as error:
             faults.append(f"{name}: {error}")
             continue
@@ -77,10 +77,17 @@ def _path(name: str) -> tuple[str, ...] | None:
     return (key, rest.lower().replace("_", ".") if first == "KAFKA" else rest.lower())
 
 
-def _has_parts(path: tuple[str, ...]) -> bool:
-    annotation = Settings.model_fields[path[0]].annotation
+def _has_parts(path: tuple[str, ...], text: str) -> bool:
+    """Tell whether a value is YAML or JSON: a section, a mapping or a list, for which one name may stand."""
+    annotation: Any = Settings
+    for key in path:
+        if get_origin(annotation) is dict:
+            return False  # librdkafka's settings are plain
+        annotation = annotation.model_fields[key].annotation
+    if get_origin(annotation) is tuple:
+        return text.lstrip().startswith(("[", "{"))
     is_section = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return len(path) == 1 and (is_section or path[0] in ("kafka", "models"))
+    return is_section or get_origin(annotation) is dict
 
 
 def _place(data: dict[str, Any], path: tuple[str, ...], value: object) -> None:
