@@ -24,6 +24,7 @@ def test_a_small_run_writes_every_part_and_misses_no_target(tmp_path: Path, loan
         "(e)",
         "(f)",
         "(g)",
+        "(h)",
         "A",
         "B",
         "C",

@@ -9,10 +9,10 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from driftline.detection import categories, cost, lengths, matrix, power, published, real
+from driftline.detection import categories, concept_drift, cost, lengths, matrix, power, published, real
 from driftline.detection.report import Given, Made, ReportSection, table
 
-PARTS: Final = ("tables", "matrix", "power", "real", "lengths", "cost", "categories")
+PARTS: Final = ("tables", "matrix", "power", "real", "lengths", "cost", "categories", "concept")
 HEAD: Final = """# Detection
 
 What Driftline finds, how soon, and how often it is wrong. Written by `make detection`; every number comes from that
@@ -20,8 +20,9 @@ run, and seeds are fixed. {scale}
 
 (a) says what the [budget](statistics.md) for false alarms came to where nothing changes; (b) how soon changes are
 found, beside other detectors; (d) what was found in real data; (e) what it costs; (f) how often detectors that date a
-change are wrong; (g) that categories with many values, and with new ones, raise no more alarms. Tables A, B and C
-repeat what others published: they show that the harness measures what it should.
+change are wrong; (g) that categories with many values, and with new ones, raise no more alarms; (h) how soon outcomes
+that change, given the score, are found. Tables A, B and C repeat what others published: they show that the harness
+measures what it should.
 """
 
 
@@ -73,6 +74,8 @@ def _sections(parts: Iterable[str], quick: bool, spread: Callable[..., Iterator[
         yield cost.run(quick, spread)
     if "categories" in parts:
         yield categories.run(quick, spread)
+    if "concept" in parts:
+        yield concept_drift.run(quick, spread)
 
 
 def _page(sections: Iterable[ReportSection], quick: bool) -> str:
