@@ -133,7 +133,7 @@ class PerformanceJudge:
         """Return who judges a subject: anew, if another sort of thing is predicted now, which closes what is open."""
         judge, rank = self.subjects.get(subject), None
         if judge is not None and judge.series is piece.series:
-            judge.classes = piece.classes
+            judge.meet(piece.classes)
             return judge
         if judge is not None:
             rank = judge.rank

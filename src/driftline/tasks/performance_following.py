@@ -9,6 +9,7 @@ from driftline.codec import Count
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Update, Window
 from driftline.incidents.level import performance_level
 from driftline.incidents.words import sentence
+from driftline.performance.foreseen import Part
 from driftline.tasks.model_rules import ModelRules
 
 MAX_SIGNALS: Final = 10
@@ -43,8 +44,13 @@ class PerformanceFollowing(msgspec.Struct):
         reference: str,
         is_sure: bool,
         inputs_moved: bool,
+        unforeseen: bool,
     ) -> Incident | None:
-        """Tell of new signals, and that those of some kinds (`what`, or a name) are over. Returns what changed."""
+        """Tell of new signals, and that those of some kinds (`what`, or a name) are over. Returns what changed.
+
+        `unforeseen` says that labels contradict the estimate of the very predictions: so it is what inputs mean that
+        changed, though the evidence of that alone may need another window.
+        """
         held = self.incident
         if held is None and not new:
             return None
@@ -67,9 +73,8 @@ class PerformanceFollowing(msgspec.Struct):
         else:
             return None
         if new:
-            level, reason = performance_level(
-                {signal.what for signal in signals}, inputs_moved=inputs_moved, segment=subject.segment
-            )
+            told = {signal.what for signal in signals} | ({Part.MEANING.value} if unforeseen else set())
+            level, reason = performance_level(told, inputs_moved=inputs_moved, segment=subject.segment)
             held = msgspec.structs.replace(held, level=None if level is None else level.value, reason=reason)
         self.incident = msgspec.structs.replace(held, summary=sentence(held))
         return self.incident

@@ -16,6 +16,7 @@ import numpy as np
 
 from driftline.codec import Count, Mark, Time, corrupt
 from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
+from driftline.labels.classes import OTHER
 from driftline.performance.foreseen import Part
 from driftline.performance.outcomes import Series, labelled, of_classes, waiting
 from driftline.performance.reference import PerformanceReference, joined
@@ -72,6 +73,7 @@ class SubjectPerformance:
     ) -> None:
         assert rules.performance is not None
         self.subject, self.rank, self.series, self.classes = subject, rank, series, classes
+        """`classes` are those with a name: what counts as OTHER, behind them, is left out."""
         self._rules, self._own = rules, rules.performance
         self.books = Books(self._own.window_ms, self._own.awaited_ms)
         self.windows: list[PerformanceWindow] = []
@@ -85,14 +87,22 @@ class SubjectPerformance:
         self._began: int | None = None
         self._stretches: list[Tally] = []
         self._heard = 0
-        given = self._own.reference(subject.version, subject.segment)
-        if given is not None and self._suits(given):
-            self._given, self._learning = True, False
+        self.meet(classes)
+
+    def meet(self, classes: tuple[str, ...]) -> None:
+        """Learn which classes there are by now. A file's reference is compared with once it is known to suit them."""
+        self.classes = classes[:-1] if len(classes) > 2 and classes[-1] == OTHER else classes
+        given = None if self._given else self._own.reference(self.subject.version, self.subject.segment)
+        if self.evidence is None and given is not None and self._suits(given):
+            self._given, self._learning, self._stretches, self._began = True, False, [], None
             self._compare(given)
 
     def _suits(self, given: PerformanceReference) -> bool:
         """Tell whether a reference is of what is predicted here: classes may come that it does not know."""
-        return given.series is self.series and given.classes == self.classes[: len(given.classes)]
+        same = all(
+            one == other or OTHER in (one, other) for one, other in zip(given.classes, self.classes, strict=False)
+        )
+        return same and given.series is self.series and len(given.classes) <= len(self.classes)
 
     @property
     def learned(self) -> int:
@@ -144,8 +154,8 @@ class SubjectPerformance:
 
     def _known(self, tally: Tally) -> Tally:
         """Return what is of classes that the reference knows."""
-        known = 0 if self.evidence is None else len(self.evidence.reference.classes)
-        return tally if known in (0, len(self.classes)) else of_classes(tally, known)
+        known = self.classes if self.evidence is None else self.evidence.reference.classes
+        return of_classes(tally, len(known)) if self.series is Series.CLASSES else tally
 
     def _learn(self, window: int, came: Tally) -> list[Incident]:
         """Add what arrived to what a reference is made of; once there is enough, compare with it from the next on."""
@@ -158,7 +168,7 @@ class SubjectPerformance:
             self._stretches = [merged(list(pair)) for pair in pairs]
         if self._heard - self._began < self._rule.span_ms or self.learned < self._rule.events:
             return []
-        tally, stretches = joined(self._stretches)
+        tally, stretches = joined([self._known(stretch) for stretch in self._stretches])
         reference = PerformanceReference(self.series, self.classes, tally, stretches)
         self._stretches, self._began = [], None
         self._learning, self._rule = self._rules.learn.renewed, self._rules.learn
@@ -221,6 +231,7 @@ class SubjectPerformance:
             reference=evidence.reference.address,
             is_sure=evidence.is_sure,
             inputs_moved=inputs_moved,
+            unforeseen=any(bool(metric.unforeseen[0]) for metric in by_labels.metrics),
         )
 
     def _book(self, window: int) -> Tally:
