@@ -239,7 +239,7 @@ def test_three_classes_have_a_score_each(driftline: Driftline, tmp_path: Path) -
         (["--class-scores", "a"], '--class-scores: "a" is not a list of two or more'),
         (["--class-scores", "0=p,1=p"], "--class-scores: excludes --score-column"),
         (["--json", "--csv"], "--csv: excludes --json"),
-        (["--model-column", "answer"], "--model: is missing; name the one of --model-column"),
+        (["--model-column", "answer"], "--model: is missing; name the model of --model-column"),
     ],
 )
 def test_what_cannot_be_is_said(

@@ -46,7 +46,7 @@ def test_state_is_checked_and_what_is_corrupt_is_reset(
     sound = driftline("state", "check", **env)
     assert (sound.status, sound.out.count("can be read")) == (0, 2)
     refused = driftline("state", "reset", "summarise", 1, "--yes", **env)
-    assert (refused.status, "can be read, and workers go on" in refused.err) == (2, True)
+    assert (refused.status, "can be read, and workers continue" in refused.err) == (2, True)
 
     with redis.Redis.from_url(env["DRIFTLINE_REDIS__URL"]) as client:
         client.hset(f"driftline:{{{unique_name}/summarise/1}}:blobs", "task", b"DRFT")
@@ -82,7 +82,7 @@ def test_a_lost_offset_is_shown_and_skipped_with_the_command_that_is_named(
     assert "`driftline state skip summarise 1 --to first`" in found.json[1]["fault"]
 
     refused = driftline("state", "skip", "summarise", 0, "--to", "latest", "--yes", **env)
-    assert (refused.status, "can be read from, and workers go on there; add --force" in refused.err) == (2, True)
+    assert (refused.status, "can be read, and workers continue there; add --force" in refused.err) == (2, True)
     asked = driftline("state", "skip", "summarise", 1, "--to", "first", **env)
     assert asked.status == 1  # nobody answered
     assert f"offset 12 of {topic} instead of 5, and skips 7 records" in asked.err.replace("\n", " ")

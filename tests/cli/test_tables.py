@@ -96,7 +96,7 @@ def test_the_index_of_pandas_is_no_feature(driftline: Driftline, tmp_path: Path)
         "backtest", tmp_path / "current.csv", *COLUMNS, "--reference", tmp_path / "reference.csv", **HOURLY
     )
 
-    assert "current.csv: the column without a name (number 1) is left out" in found.err
+    assert "current.csv: the column without a name (number 1) is ignored" in found.err
     assert "0 incidents" in found.out
 
 

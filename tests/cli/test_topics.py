@@ -90,7 +90,7 @@ def test_a_topic_whose_producers_stamp_records_is_told_with_the_command_that_men
     warning = (
         f"{predictions} (predictions): producers write the records' timestamps "
         "(message.timestamp.type=CreateTime), so nobody notices a producer's wrong clock: its events count at wrong "
-        "times, and Kafka deletes by them. To fix it: driftline topics create --fix (or "
+        "times, and Kafka applies retention by them. To fix it: driftline topics create --fix (or "
         f"kafka-configs.sh --bootstrap-server {kafka.bootstrap} --alter --topic {predictions} --add-config "
         "message.timestamp.type=LogAppendTime)"
     )

@@ -56,7 +56,7 @@ def test_a_process_that_forgets_within_a_window_keeps_the_budget(tmp_path: Path)
     assert found.replayed_ms > found.table_ms
     text = as_text(found)
     assert "budget    1 false alarm in 1 hour" in text
-    assert "it is guaranteed" in text
+    assert "is guaranteed" in text
 
 
 def test_what_was_measured_overrules_what_was_concluded(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_what_keeps_coming_back_is_told_with_the_count_and_then_only_if_it_lasts
     third = change(at=NOW + 20 * MINUTE)
     at_desk.take(third, third.changed)
     (said,) = told(at_desk, NOW + 25 * MINUTE)
-    assert "It keeps coming back: 3 times within 6h; from now on it is told only if it lasts." in said[2]
+    assert "It keeps coming back: 3 times within 6h; from now on the router reports it only if it lasts." in said[2]
     at_desk.take(over(third, NOW + 26 * MINUTE), NOW + 26 * MINUTE)
     assert [each.status for each in deliver(at_desk, NOW + 29 * MINUTE)] == ["resolved"]
     at_desk = restarted(at_desk, desk(how=how))

@@ -119,7 +119,7 @@ def test_panes_that_retention_took_set_a_judge_aside() -> None:
     bench.log.trim(TopicPartition(PANES, judge.partition), 3)
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: caught_up(bench, LOST, *OTHERS) and bool(worker.progress.set_aside))
-    assert "2 records are missing (retention or a person deleted them)" in fault(bench, judge)
+    assert "2 records are missing (retention or an operator deleted them)" in fault(bench, judge)
     assert f"`driftline state skip judge {judge.partition} --to first`" in fault(bench, judge)
     stop(worker)
 
@@ -166,7 +166,7 @@ def test_a_log_that_lost_its_end_holds_its_task_up_even_when_it_has_grown_again(
         del column[-30:]
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: bool(worker.progress.set_aside))
-    assert f"which was seen to end with {at - 30}: it lost its end, 30 records that were counted" in fault(bench, LOST)
+    assert f"which ended with {at - 30}: it lost its end, 30 records that were counted" in fault(bench, LOST)
     assert f"`driftline state skip summarise 1 --to {at - 30}`" in fault(bench, LOST)
     bench.publish(STREAM[HALF:])
     steps([worker], manual, lambda: caught_up(bench, *OTHERS))

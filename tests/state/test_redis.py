@@ -238,7 +238,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize(
         ("login", "says"),
-        [("", "NOAUTH: it asks for a password"), (":wr%2Fong@", "WRONGPASS"), ("someone:wr%2Fong@", "WRONGPASS")],
+        [("", "NOAUTH: it requires a password"), (":wr%2Fong@", "WRONGPASS"), ("someone:wr%2Fong@", "WRONGPASS")],
     )
     def test_a_wrong_password_is_denied_and_never_printed(self, login: str, says: str) -> None:
         with RedisServer(password=SECRET) as server:

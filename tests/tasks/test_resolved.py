@@ -76,7 +76,7 @@ def test_what_a_person_resolves_is_over_and_nothing_more_is_told_of_it() -> None
     (over,) = valid(world.resolved.obey(command(held), 3 * HOUR))
 
     assert (over.id, over.status, over.resolved) == (held.id, Status.RESOLVED, 3 * HOUR)
-    assert "resolved by ada: new prices. If it goes on, a new incident opens after 5 hours." in over.summary
+    assert "resolved by ada: new prices. If it continues, a new incident opens after 5 hours." in over.summary
     assert world.seen == [other]
     world.restart()
     assert world.changed(incident(end=4 * HOUR)) == [], "it goes on"
@@ -99,7 +99,7 @@ def test_what_goes_on_after_the_cooldown_is_a_new_incident_to_its_end() -> None:
 
     assert (anew.status, anew.opened, anew.fingerprint) == (Status.FIRING, 8 * HOUR, held.fingerprint)
     assert anew.id != held.id
-    assert "ada resolved it 5 hours ago, and it goes on." in anew.summary
+    assert "ada resolved it 5 hours ago, but it continues." in anew.summary
     assert [each.id for each in world.seen] == [anew.id]
     assert world.resolved.wake(20 * HOUR) == [], "once"
     (update,) = valid(world.changed(incident(end=9 * HOUR)))

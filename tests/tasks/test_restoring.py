@@ -178,7 +178,7 @@ def test_evidence_that_is_no_number_would_silence_a_model_for_ever(judge: Sample
     arrays = unpack(judge.blobs[name], "subject", [header[1]]).arrays
     evidence = next(array for array in arrays if array.endswith("/past"))
     arrays[evidence][0] = value
-    with pytest.raises(StateCorrupt, match="is no number"):
+    with pytest.raises(StateCorrupt, match="not a number"):
         judge.restored({**judge.blobs, name: pack("subject", header[1], header[2], arrays)})
 
 

@@ -15,7 +15,8 @@ def resolve(
     incident: Incident,
     why: Why = "",
     cooldown: Annotated[
-        str, typer.Option("--cooldown", help="If it goes on for longer, a new incident opens.", metavar="DURATION")
+        str,
+        typer.Option("--cooldown", help="If the incident continues for longer, a new one opens.", metavar="DURATION"),
     ] = "1d",
     by: By = None,
     config: ConfigOption = None,
@@ -41,4 +42,4 @@ def resolve(
     alert = named(standing_in(log, settings), incident)
     ask(log, settings, [Resolve(alert.data.incident, speaker(by), why, max(lasts, 1), now_ms())])
     out().print(f"asked the workers to resolve: {alert.data.summary}")
-    note("they do so when they read it, which driftline alerts shows; if it goes on, a new incident opens afterwards")
+    note("they do so when they read it, which driftline alerts shows; if it continues, a new incident opens afterwards")

@@ -226,7 +226,7 @@ class Ledger:
             arrays = loosened(unpack(blobs[chunk.name], "ledger", (VERSION,)))
             rows: Ints = arrays["row"]
             if len(rows) and not 0 <= rows.min() <= rows.max() < state.next:
-                raise corrupt("ledger", f"what was amended of {self.name} belongs to no row")
+                raise corrupt("ledger", f"an amendment of {self.name} belongs to no row")
             self._amended_rows[chunk.name] = rows
             kept = rows >= self.first
             for name, column in self._amendable.items():

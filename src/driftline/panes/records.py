@@ -213,9 +213,9 @@ def decode_record(data: bytes) -> PaneRecord | Watermark:
     if len(cells) and int((cells.ids % GROUP_STEP // ROLES).max()) >= len(signals):
         raise corrupt(PANE, "a cell belongs to no signal")
     if topic_and_partition(pane.source)[1] >= pane.sources or pane.start < 0 or pane.start + pane.length > LAST:
-        raise corrupt(PANE, "its source or its time makes no sense")
+        raise corrupt(PANE, "its source or its time is impossible")
     if not pane.groups or signals[:1] != (EVENTS,) or len(set(signals)) != len(signals):
-        raise corrupt(PANE, "it has no group, or its signals are not each there once after the events")
+        raise corrupt(PANE, "it has no group, or its signals are repeated or do not follow the events")
     return PaneRecord(
         pane.source, pane.sources, pane.model, pane.start, pane.length, pane.part, pane.parts,
         pane.groups, signals, cells, pane.categories, pane.flushes,

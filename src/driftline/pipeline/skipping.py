@@ -50,7 +50,7 @@ class SkipPlan:
         if self.anew:
             cost = (
                 f"{there} as it is now: it skips {self.records:,} records, and what the deleted topic had from "
-                f"offset {self.offset} on is lost; nobody knows how many records"
+                f"offset {self.offset} on is lost; the number of records is unknown"
             )
         else:
             cost = f"{there} instead of {self.offset}, and skips {self.records:,} records"
@@ -59,9 +59,9 @@ class SkipPlan:
         kept = "It keeps its state; the skipped records are counted, and an alert reports them."
         if task.stage == JUDGE:
             kept = (
-                "Panes are lost: windows of that time are judged with what is left of them, so that numbers of events "
-                "may look too low; references that are being learned miss them; a `driftline reference` command among "
-                f"them is not obeyed. {kept}"
+                "Panes are lost: Judge evaluates windows of that time with what is left, so numbers of events may "
+                "look too low. References in the making miss those panes. A `driftline reference` command among "
+                f"them has no effect. {kept}"
             )
         return f"{task.stage} {task.partition} continues at {cost}. {kept}"
 
@@ -83,20 +83,20 @@ def plan_skip(store: Store, log: Log, settings: Settings, task: TaskId, to: str,
     info = next((found for found in store.tasks(settings.group) if found.task == task), None)
     if info is None or topic not in info.offsets:
         raise InputError(
-            f"no offset is stored of {named} in group {settings.group}: it begins with the first record there is. "
+            f"no offset is stored of {named} in group {settings.group}: it begins with the first record of the log. "
             "See `driftline state check`"
         )
     bounds = log.bounds(topic).get(task.partition)
     if bounds is None:
-        raise InputError(f"topic {topic} has no partition {task.partition} any more, so {named} is never run")
+        raise InputError(f"topic {topic} has no partition {task.partition} any more, so no worker runs {named}")
     first, end = bounds
     offset, topic_id = info.offsets[topic], log.topic_ids([topic]).get(topic, "")
     held = decode_inputs(store.read(task, INPUTS)).get(topic, Input())
     fault = lost_offset(task, topic, offset, held, topic_id, bounds)
     if fault is None and not force:
         raise InputError(
-            f"offset {offset} of topic {topic}, partition {task.partition}, can be read from, and workers go on there; "
-            "add --force to skip all the same"
+            f"offset {offset} of topic {topic}, partition {task.partition}, can be read, and workers continue there; "
+            "add --force to skip anyway"
         )
     there = {FIRST: first, LATEST: end}.get(to) if not to.isdecimal() else int(to)
     if there is None or not first <= there <= end:

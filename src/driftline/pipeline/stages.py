@@ -249,8 +249,8 @@ class JudgeStage:
         if not self._told_of_others:
             self._told_of_others = True
             log.warning(
-                "judge %d: %s also holds panes of group %s. This group reads past them: give each group a panes "
-                "topic of its own (topics.panes)",
+                "judge %d: %s also holds panes of group %s. This group ignores them: give each group its "
+                "own panes topic (topics.panes)",
                 *(self._partition, self._topics.panes, group),
             )
 

@@ -34,9 +34,9 @@ def _uneven(settings: Settings, counts: Mapping[str, int]) -> Iterator[str]:
         servers = settings.kafka.get("bootstrap.servers", "HOST:9092")
         yield (
             f"{labels} (labels) has {counts[labels]} partitions and {predictions} (predictions) has "
-            f"{counts[predictions]}, so labels would not meet their predictions. Before anything is in {fewer}: "
+            f"{counts[predictions]}, so labels would not meet their predictions. Before anybody writes to {fewer}: "
             f"kafka-topics.sh --bootstrap-server {servers} --alter --topic {fewer} --partitions "
-            f"{max(counts[labels], counts[predictions])}; else name another topic under topics.labels, and "
+            f"{max(counts[labels], counts[predictions])}; otherwise name another topic under topics.labels, and run "
             "driftline topics create"
         )
 
@@ -69,7 +69,7 @@ def _unseen(settings: Settings, topics: Sequence[str]) -> str:
     user, servers = settings.kafka.get("sasl.username", "NAME"), settings.kafka.get("bootstrap.servers", "HOST:9092")
     return (
         f"{', '.join(topics)}: Kafka does not let this user read the settings of these topics. So Driftline cannot "
-        f"tell whether producers write the records' timestamps ({STAMPED_BY}={CREATE_TIME}), so that nobody notices "
+        f"tell whether producers write the records' timestamps ({STAMPED_BY}={CREATE_TIME}), when nobody notices "
         f"a wrong clock, nor whether too few copies must have a record ({IN_SYNC}). Ask whoever runs Kafka for both or "
         f"for the permission to look: kafka-acls --bootstrap-server {servers} --add --allow-principal User:{user} "
         f"--operation DescribeConfigs {' '.join(f'--topic {topic}' for topic in topics)}"
@@ -126,7 +126,7 @@ def _why(key: str, name: str, own: Mapping[str, str]) -> str:
     if key in ("predictions", "labels"):
         return (
             f"producers write the records' timestamps ({name}={own[name]}), so nobody notices a producer's wrong "
-            "clock: its events count at wrong times, and Kafka deletes by them"
+            "clock: its events count at wrong times, and Kafka applies retention by them"
         )
     return (
         f"workers' machines write the records' timestamps ({name}={own[name]}), and Kafka deletes and compacts by "

@@ -93,7 +93,7 @@ class Returns:
         if limit is None or limit.times == 1 or count < limit.times:
             return alert
         said = f"{alert.data.summary} It keeps coming back: {count} times within {format_duration(limit.within)}"
-        said += "; from now on it is told only if it lasts." if count == limit.times else "."
+        said += "; from now on the router reports it only if it lasts." if count == limit.times else "."
         return msgspec.structs.replace(alert, data=msgspec.structs.replace(alert.data, summary=said))
 
     def _count(self, held: Held, now: int) -> int:

@@ -73,20 +73,20 @@ def lost_offset(
         fault = (
             f"the topic was deleted and created again (its id was {held.topic_id} and is {topic_id}), so "
             f"offset {offset} means nothing there. What the deleted topic had from that offset on is "
-            f"lost; nobody knows how many records. {skip} first` reads the new topic from its first record"
+            f"lost; the number of records is unknown. {skip} first` reads the new topic from its first record"
         )
     elif offset < first:
         fault = (
             f"offset {offset} is no longer in the log, which begins with {first} now: {first - offset:,} records are "
-            f"missing (retention or a person deleted them). {skip} first` goes on without them, and counts "
+            f"missing (retention or an operator deleted them). {skip} first` continues without them, and counts "
             "them as skipped"
         )
     elif held.ended is not None or offset > end:
         end = end if held.ended is None else held.ended
         anew = "" if held.topic_id else f"; if the topic was created again, {skip} first`"
         fault = (
-            f"offset {offset} is not in the log, which was seen to end with {end}: it lost its end, {offset - end:,} "
-            f"records that were counted. {skip} {end}` goes on with what came since{anew}"
+            f"offset {offset} is not in the log, which ended with {end}: it lost its end, {offset - end:,} "
+            f"records that were counted. {skip} {end}` continues with what came since{anew}"
         )
     else:
         return None

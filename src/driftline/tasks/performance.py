@@ -201,7 +201,7 @@ class PerformanceJudge:
 
     def forget(self, subjects: Sequence[Subject], models: Collection[str]) -> list[Incident]:
         """Let go of subjects and models whose places others have now. Returns the incidents that this closes."""
-        why, closed = "others have its place now, for it was not heard of for long", []
+        why, closed = "it was silent for so long that others took its place", []
         for subject in subjects:
             judge = self.subjects.pop(subject, None)
             if judge is None:

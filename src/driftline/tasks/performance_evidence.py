@@ -150,7 +150,7 @@ class PerformanceEvidence:
         for part, concept in self._concepts.items():
             concept.restore(under(f"{part}/concept/", arrays))
             if np.isnan(concept.log_r).any() or np.isposinf(concept.log_r).any():
-                raise ValueError("its evidence holds what is no number")
+                raise ValueError("its evidence holds a value that is not a number")
             self._onsets[part].restore(under(f"{part}/onset/", arrays))
             held = under(f"{part}/recovery/", arrays)
             if held:

@@ -57,7 +57,7 @@ def _unpacked(data: bytes) -> GroupSketch:
     signals, categories = msgspec.convert(found.value, tuple[tuple[str, ...], dict[int, str]])
     cells: Cells = unpack_cells(found.arrays)
     if signals[:1] != (EVENTS,) or len(set(signals)) != len(signals):
-        raise corrupt("slice", "its signals are not each there once, after the events")
+        raise corrupt("slice", "its signals are repeated, or do not follow the events")
     if len(cells) and int(cells.ids[-1]) >= len(signals) * ROLES:
         raise corrupt("slice", "a cell belongs to no signal")
     return GroupSketch(signals, cells, categories)

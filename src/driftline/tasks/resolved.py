@@ -113,7 +113,7 @@ def _over(incident: Incident, command: Resolve, mark: int) -> Incident:
         resolved=end,
         update=None,
         summary=f"{incident.subject}: resolved by {command.by}{why}. "
-        f"If it goes on, a new incident opens after {span(command.cooldown)}.",
+        f"If it continues, a new incident opens after {span(command.cooldown)}.",
     )
 
 
@@ -125,5 +125,5 @@ def _again(incident: Incident, ended: Ended) -> Incident:
         opened=ended.anew,
         window=Window(incident.window.start, max(ended.anew, incident.window.end), incident.window.count),
         update=None,
-        summary=f"{incident.summary} {ended.by} resolved it {span(ended.cooldown)} ago, and it goes on.",
+        summary=f"{incident.summary} {ended.by} resolved it {span(ended.cooldown)} ago, but it continues.",
     )

@@ -191,7 +191,7 @@ class Roster:
             judge = self.subjects.pop(subject)
             self._learning -= judge.learner.bytes
             closed += judge.following.close_all(
-                judge.last_window, "others have its place now, for it was not heard of for long"
+                judge.last_window, "it was silent for so long that others took its place"
             )
             self._references.forget(subject)
             self._touched.discard(subject)

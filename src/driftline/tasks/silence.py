@@ -117,7 +117,7 @@ class Silences(Watcher):
         self._paces.pop(model, None)
         self._away.discard(model)
         self._scheduled.pop(model, None)
-        return self._end(model, mark, "others have its place now")
+        return self._end(model, mark, "others took its place")
 
     def obey(self, command: Rebase | Skip, mark: int) -> list[Incident]:
         """Hear that a model is compared with another reference."""

@@ -419,7 +419,7 @@ class SubjectJudge:
         for (size, kind), evidence in self._evidence.items():
             held = under(f"evidence/{size}/{kind}/", arrays)
             if any(array.dtype != np.float64 or not (array < np.inf).all() for array in held.values()):
-                raise corrupt("subject", f"the evidence of {self.subject} holds what is no number")
+                raise corrupt("subject", f"the evidence of {self.subject} holds a value that is not a number")
             if (held.get("past", np.zeros(1)) < 0).any():
                 raise corrupt("subject", f"the evidence of {self.subject} remembers less than nothing")
             if held:

@@ -329,7 +329,7 @@ class VolumeJudge:
                     continue  # windows of this size were not judged until now
                 evidence.restore(arrays[f"evidence/{size}"])
                 if not (evidence.log_r < np.inf).all():
-                    raise corrupt("volume", "its evidence holds what is no number")
+                    raise corrupt("volume", "its evidence holds a value that is not a number")
                 judge._onsets[size].restore(under(f"onset/{size}/", arrays))
         for size, start, events in state.open:
             if size in judge._evidence:
@@ -342,7 +342,7 @@ class VolumeJudge:
 def _series(arrays: Mapping[str, Any], prefix: str) -> dict[int, int]:
     starts, counts = arrays[f"{prefix}starts"], arrays[f"{prefix}counts"]
     if len(starts) != len(counts) or (np.diff(starts) <= 0).any() or (counts < 0).any():
-        raise corrupt("volume", "its panes are not each there once, in order")
+        raise corrupt("volume", "its panes are repeated or out of order")
     return dict(zip(starts.tolist(), counts.tolist(), strict=True))
 
 
@@ -408,7 +408,7 @@ class Volumes(Watcher):
         if judge is None:
             return []
         self._forgotten.add(model)
-        return judge.close("others have its place now, for it was not heard of for long")
+        return judge.close("it was silent for so long that others took its place")
 
     @property
     def open(self) -> list[Incident]:
