@@ -7,7 +7,7 @@ import pytest
 from driftline.bench.report import Target
 from driftline.bench.tables import as_table, cases, cpu_s, write
 from driftline.bench.workload import feature_names
-from driftline.tables import ColumnMapping, features_of, open_table, time_span
+from driftline.tables import ColumnMapping, extent, features_of, open_table
 
 ROWS = 3_000
 
@@ -20,7 +20,7 @@ def test_a_table_has_the_workloads_features_at_the_wanted_pace(tmp_path: Path, e
     numbers, categories = feature_names(0)
     mapping = ColumnMapping.build(model="churn", time_column="at", prediction_column="answer")
     assert features_of(table, mapping) == (*numbers, *categories)
-    assert (table.rows, time_span(table, "at")) == (ROWS, (ROWS - 1) * 200)
+    assert (table.rows, extent(table, "at").span_ms) == (ROWS, (ROWS - 1) * 200)
     assert {str(table.column(name).dtype) for name in categories} == {"String"}
     assert not {str(table.column(name).dtype) for name in numbers} - {"Int64", "Float64"}
 

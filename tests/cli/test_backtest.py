@@ -10,6 +10,11 @@ import pytest
 from driftline.cli.timeline import bar
 from tests.cli.conftest import Driftline
 
+
+def rfc3339(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")
+
+
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 EVERY = timedelta(seconds=20)
 MODELS = "{'*': {windows: [1h], pane: 10m, false_alarms: 1 per 365d}}"
@@ -186,3 +191,34 @@ def test_a_tag_that_is_not_watched_is_said_to_be_none(driftline: Driftline, tmp_
     assert said in driftline(*tagged, "--json").err.replace("\n", " ")
     named = driftline(*tagged, "--json", DRIFTLINE_MODELS="{'*': {segments: [tenant]}}")
     assert "does not watch" not in named.err
+
+
+@pytest.mark.parametrize("stray", [datetime(2027, 4, 10, tzinfo=UTC), datetime(1970, 1, 1, tzinfo=UTC)])
+def test_one_row_with_a_wrong_clock_is_said_and_changes_nothing(
+    driftline: Driftline, tmp_path: Path, stray: datetime
+) -> None:
+    rows = pl.read_parquet(table(tmp_path / "t.parquet", 72, shift_at=48))
+    rows.with_columns(at=pl.when(pl.int_range(pl.len()) == 700).then(pl.lit(stray)).otherwise("at")).write_parquet(
+        tmp_path / "t.parquet"
+    )
+    done = driftline("backtest", tmp_path / "t.parquet", *COLUMNS, "--json")
+    (found,) = done.json
+    assert [incident["kind"] for incident in found["incidents"]] == ["data_drift"]
+    assert found["incidents"][0]["opened"].startswith("2026-01-03T0")
+    assert f"t.parquet: 1 row is dated far from all others, which lie from {rfc3339(BEGIN)}" in done.err
+    assert rfc3339(stray) in done.err
+    assert found["chosen"]["*"].get("windows", ["1h"]) == ["1h"]
+
+
+def test_signals_beyond_the_limit_are_not_taken_for_missing_and_what_a_model_answers_is_watched_first(
+    driftline: Driftline, usual: Path, tmp_path: Path
+) -> None:
+    rows = table(tmp_path / "t.parquet", 24)
+    done = driftline(
+        *("backtest", rows, *COLUMNS, "--reference", usual, "--json"),
+        DRIFTLINE_MODELS=MODELS,
+        DRIFTLINE_LIMITS="{signals: 1}",
+    )
+    (incident,) = done.json[0]["incidents"]
+    assert incident["kind"] == "capacity"
+    assert "signals 180 (features.x)" in incident["summary"]

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from driftline.config import Settings
+from driftline.config.durations import format_duration
 from driftline.config.suiting import DAY, HOUR, MINUTE, as_models, suited
 
 
@@ -55,3 +56,27 @@ def test_settings_with_what_was_chosen_are_used_as_if_written() -> None:
     assert found == Settings.model_validate(
         {"models": {"*": {"windows": ["1w"], "pane": "12h"}, "churn": {"min_effect": 0.1}}}
     )
+
+
+@pytest.mark.parametrize(
+    ("groups", "windows"),
+    [
+        ((), ["1h"]),
+        ((7_000, 200), ["1h"]),  # the second one has less than 5 %
+        ((3_600, 3_600), None),  # a window of an hour holds 50 of each
+        ((5_760, 1_440), ["1h", "6h"]),
+        ((6_840, 360), ["1h", "6h"]),  # holds 30; those that hold 100 do not fit four times
+        ((7_200,), ["1h"]),
+    ],
+)
+def test_segments_and_versions_get_a_window_that_holds_enough_of_them(
+    groups: tuple[int, ...], windows: list[str] | None
+) -> None:
+    found, _ = suited(Settings.model_validate({}), 7_200, 3 * DAY, groups)
+    assert [format_duration(window.size) for window in found.model("m").windows] == (windows or ["1h"])
+
+
+def test_windows_that_are_configured_stay_however_small_segments_are() -> None:
+    settings = Settings.model_validate({"models": {"*": {"windows": ["1h"]}}})
+    found, _ = suited(settings, 7_200, 3 * DAY, (6_000, 1_200))
+    assert [window.size for window in found.model("m").windows] == [HOUR]

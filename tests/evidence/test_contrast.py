@@ -36,7 +36,9 @@ def test_else_the_part_of_the_range_that_moved_is_named() -> None:
 def test_of_categories_and_values_the_one_that_moved_most_is_named() -> None:
     cities: Column = ["Oslo"] * 50 + ["Rome"] * 40 + ["Lyon"] * 10
     assert of(cities, ["Oslo"] * 20 + ["Rome"] * 45 + ["Lyon"] * 35) == Contrast("Lyon", 0.1, 0.35, share=True)
-    assert of(cities, ["Oslo"] * 50 + ["Rome"] * 10 + ["Bonn"] * 40) == Contrast("(unseen)", 0.0, 0.4, share=True)
+    assert of(cities, ["Oslo"] * 50 + ["Rome"] * 10 + ["Bonn"] * 40) == Contrast(
+        "(unseen)", 0.0, 0.4, share=True, is_named=False
+    )
     stars: Column = [0.0, 5.0] * 40 + [2.0, 3.0] * 20
     assert of(stars, [0.0, 5.0] * 20 + [2.0] * 60 + [3.0] * 20) == Contrast("2", 20 / 120, 60 / 120, share=True)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tests.oracle.summarise import ROLES, number_key
+from tests.oracle.summarise import ODDITIES, ROLES, number_key
 from tests.oracle.tally import Tally
 
 EXPECTED, NULL, MISSING, OTHER_KIND = "expected", "null", "missing", "other kind"
@@ -74,6 +74,10 @@ class Signal:
     """The role of most of its values; None if it had none."""
     bins: Bins | None
     """None for identifiers, and where there was no value."""
+    oddity: int | None = None
+    """Key of the list or object that most events held where it had no value."""
+    is_length: bool = False
+    """Whether it is the length of a list."""
 
     @property
     def beside(self) -> bool:
@@ -100,7 +104,11 @@ def signals_of(whole: Tally, panes: Sequence[Tally], places: Sequence[int]) -> d
         kind = next((role for role, total in totals.items() if total == most), None) if most else None
         family = family_of(name)
         bins = None if kind is None else _bins(name, family, kind, whole, panes, places)
-        found[name] = Signal(name, family, kind, bins)
+        odd = whole.of(name, ROLES["oddity"])[1]
+        oddity = max((ODDITIES["array"], ODDITIES["object"]), key=lambda key: odd[key])
+        list_of = whole.of(name.removesuffix(".length"), ROLES["oddity"])[1]
+        is_length = name.endswith(".length") and list_of[ODDITIES["array"]] > 0
+        found[name] = Signal(name, family, kind, bins, oddity if kind is None and odd[oddity] else None, is_length)
     return found
 
 

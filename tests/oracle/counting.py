@@ -24,7 +24,7 @@ def counted(tally: Tally, signals: Mapping[str, Signal], by_others: bool = False
                 for place in _places(signals[name], role, key, shift, by_others):
                     found[name, place] += count
     for name, signal in signals.items():
-        if name != EVENTS and signal.family != "arrival":
+        if name != EVENTS and signal.family != "arrival" and not signal.is_length:
             found[name, MISSING] = max(tally.events - sum(found[name, quality] for quality in QUALITIES), 0)
     strange = min(_with_unknown_fields(tally, signals), tally.events)
     found[EVENTS, EXPECTED], found[EVENTS, UNSEEN] = tally.events - strange, strange
@@ -34,7 +34,7 @@ def counted(tally: Tally, signals: Mapping[str, Signal], by_others: bool = False
 def _places(signal: Signal, role: int, key: int, shift: int, by_others: bool) -> list[int | str]:
     """Return where a value counts: its quality, and its bin if it has one."""
     if role == ODDITY:
-        return [NULL if key == ODDITIES["null"] else OTHER_KIND]
+        return [NULL if key == ODDITIES["null"] else EXPECTED if key == signal.oddity else OTHER_KIND]
     if signal.bins is not None and role == signal.bins.role:
         return [*signal.bins.find(key, shift, by_others)]
     return [EXPECTED if role == signal.kind or signal.family == "arrival" else OTHER_KIND]

@@ -217,6 +217,7 @@ class Incidents:
         if len(back) == len(members) and not joining:
             for each in members:
                 signals[each].forget()
+                signals[each].rise = 0.0
             self._finish(held, seen.window)
             return
         gone = [each for each in back if speaking and each not in changed]
@@ -226,6 +227,7 @@ class Incidents:
         for each in gone:
             held.members.remove(each)
             held.recovery.leave(each)
+            signals[each].rise = 0.0
         staying = [each for each in held.signals if each not in (*fresh, *gone)]
         held.signals = [*fresh, *staying][:MAX_SIGNALS]
         held.critical = any(seen.lost(each) for each in held.signals)
@@ -265,7 +267,7 @@ def told_elsewhere(weighed: Mapping[str, Weighed], members: Mapping[str, set[str
     """Return by kind the signals whose change is told by another: by that which has more evidence of it.
 
     Only what moves values out of the range, or to ones never seen, is of two kinds. What an open incident told of it is
-    not told again, but for a tenth or more of the values out of range.
+    not told again, but for a tenth or more of the values out of range, or a drift of which these are less than half.
     """
     found: dict[str, set[str]] = {kind: set() for kind in weighed}
     quality = weighed.get("data_quality")
@@ -280,13 +282,24 @@ def told_elsewhere(weighed: Mapping[str, Weighed], members: Mapping[str, set[str
                 continue
             of_quality, of_drift = quality.evidence.log_r[signal], drift.evidence.log_r[signal]
             free, grave = quality.free(signal), moved.get(OUT_OF_RANGE, 0.0) >= 0.1
-            if (of_drift > NOTABLE and (free or 0.8 * of_drift > of_quality)) or (
+            strange = sum(max(moved.get(place, 0.0), 0.0) for place in (OUT_OF_RANGE, UNSEEN))
+            told = signal in members.get("data_quality", ()) and strange >= 0.5 * _in_other_bins(drift, signal)
+            if (not told and of_drift > NOTABLE and (free or 0.8 * of_drift > of_quality)) or (
                 signal in members.get(kind, ()) and (free or not grave)
             ):
                 found["data_quality"].add(signal)
             elif of_quality > NOTABLE or signal in members.get("data_quality", ()):
                 found[kind].add(signal)
     return found
+
+
+def _in_other_bins(drift: Weighed, signal: str) -> float:
+    """Return the share of a signal's values that is in other bins than before, by more than chance explains."""
+    known = drift.evidence.signals[signal].known
+    counts = [count / known.dispersion for count in drift.counts[signal]]
+    n = max(sum(counts), 1e-9)
+    moved = sum(max(count / n - share, 0.0) for count, share in zip(counts, known.shares, strict=True))
+    return moved - sum(0.4 * math.sqrt(share * (1 - share) / n) for share in known.shares)
 
 
 def _moved(seen: Weighed, signal: str) -> dict[int | str, float]:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
@@ -171,7 +171,10 @@ class Traffic:
                     self._judge(size, begin, events_in)
         if self._learning:
             self._note(start, events)
-            if end - min(self._learned) >= self._rules.span and sum(self._learned.values()) >= self._rules.events:
+            span = self._rules.span
+            if self.longest_pause is not None:  # too few windows were learned from
+                span = max(span, 32 * min(self._rules.sizes))
+            if end - min(self._learned) >= span and sum(self._learned.values()) >= self._rules.events:
                 self._adopt()
 
     def supplement(self, start: int, end: int, events: int) -> None:
@@ -206,7 +209,9 @@ class Traffic:
             volume = Volume(self._learned, rules.pane, size, rules.minded, rules.allowance)
             if volume.enough:
                 self._evidence[size] = _Weighed(volume)
-        self._learned, self._learning, self._since = {}, rules.renewed, self._heard
+        if min(rules.sizes) in self._evidence:
+            self._learned, self._learning = {}, rules.renewed
+        self._since = self._heard
         self._next, self._counts = {}, {size: Counter() for size in rules.sizes}
 
     def _judge(self, size: int, start: int, events: int) -> None:
@@ -270,11 +275,18 @@ class Releases:
 
     def __init__(self, rules: Rules, longest: int, tell: Callable[[Change], None]) -> None:
         self._rules, self._tell, self._longest, self._size = rules, tell, longest, min(rules.sizes)
+        self.ended = 0
+        """How many releases are over."""
         self._seen: dict[str, int] = {}
         self._before: Counter[str] = Counter()
         self._counts: Counter[str] = Counter()
         self._start: int | None = None
         self._open: tuple[int, tuple[str, ...], int] | None = None
+
+    @property
+    def answering(self) -> Collection[str]:
+        """The versions that are not gone."""
+        return self._seen
 
     def take(self, start: int, end: int, events: Mapping[str, int]) -> None:
         """Take a slice."""
@@ -305,6 +317,7 @@ class Releases:
             if len(self._seen) == 1:
                 self._say("resolved", window)
                 self._open = None
+                self.ended += 1
         elif new and not first:
             self._open = window.end, ("model_version",) * min(len({*counts, *before}), 10), start
             self._say("firing", window)

@@ -193,7 +193,13 @@ class Watching:
             rules = self._traffic_rules(piece.model)
             longest = max(size for size, _ in self.rules(piece.model).windows)
             self.releases[piece.model] = Releases(rules, longest, self.changes.append)
-        self.releases[piece.model].take(piece.start, piece.end, piece.events)
+        releases = self.releases[piece.model]
+        ended = releases.ended
+        releases.take(piece.start, piece.end, piece.events)
+        if releases.ended > ended:
+            for (model, version, _), watched in sorted(self.subjects.items()):
+                if model == piece.model and version not in releases.answering:
+                    watched.close_incidents()
         self._traffic_of(piece).take(piece.start, piece.end, sum(piece.events.values()))
         self._speak(piece.model, piece.end)
 
@@ -311,6 +317,10 @@ class _Watched:
     def _allowance(self, kind: str) -> float:
         rules = self.rules
         return allowance(rules.false_alarms, kind, len(rules.windows), rules.segmented, self._rank)
+
+    def close_incidents(self) -> None:
+        """Close what is open: the version answers nothing any more."""
+        self._incidents.close(self._last)
 
     def close(self, time: int) -> None:
         """Judge the windows that end now."""

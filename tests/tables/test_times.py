@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from driftline.errors import InputError
 from driftline.tables import Table
-from driftline.tables.times import epoch_milliseconds
+from driftline.tables.times import Extent, epoch_milliseconds, extent
 
 NEW_YEAR = 1_514_764_800_000  # 2018-01-01T00:00:00Z
 
@@ -134,3 +134,28 @@ def test_a_moment_is_the_same_in_every_form(moment: datetime) -> None:
 
     for form in forms:
         assert epoch_milliseconds(table([form]), "when").to_list() == [milliseconds], form
+
+
+USUAL = [NEW_YEAR + 60_000 * minute for minute in range(2_000)]
+FIRST, LAST = USUAL[0], USUAL[-1]
+YEAR = 365 * 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("others", "found"),
+    [
+        ([], Extent(FIRST, LAST)),
+        ([LAST + YEAR], Extent(FIRST, LAST, (LAST + YEAR,))),
+        ([FIRST - YEAR, LAST + YEAR], Extent(FIRST, LAST, (FIRST - YEAR, LAST + YEAR))),
+        ([FIRST - YEAR] * 4, Extent(FIRST - YEAR, LAST)),  # more than one row in a thousand
+        ([LAST + 120_000], Extent(FIRST, LAST + 120_000)),
+    ],
+)
+def test_a_row_far_from_all_others_does_not_say_how_long_a_table_is(others: list[int], found: Extent) -> None:
+    assert extent(table([*USUAL, *others]), "when") == found
+
+
+@pytest.mark.parametrize("times", [[], [NEW_YEAR], [NEW_YEAR] * 40, [NEW_YEAR, NEW_YEAR + YEAR]])
+def test_a_few_rows_are_as_long_as_they_are(times: list[int]) -> None:
+    found = extent(table([*times], pl.Int64()), "when")
+    assert (found.span_ms, found.strays) == (max(times, default=0) - min(times, default=0), ())

@@ -222,3 +222,21 @@ def test_a_code_version_comes_again_after_it_was_away_for_longer_than_a_window()
     assert codes.since == {"a": 6, "b": 1}
     earlier = took(CodeVersions(2, {"a": 0}), [[]] * 6 + [["a"]])
     assert earlier.since == {"a": 0}, "of a release that did not note when it was last seen"
+
+
+def test_a_fault_of_one_segment_too_small_to_be_judged_is_named() -> None:
+    """Twelve events of tenant c in a window of ten minutes: less than min_events."""
+
+    def without(event: Event, chance: object) -> Event:
+        if event["segment"]["tenant"] == "c":
+            event["features"]["x"] = None
+        return event
+
+    tenants = ("a", "a", "a", "a", "b", "b", "b", "b", "b", "c")
+    found = opened(
+        Stream(without, begin=8, hours=10, a_minute=12, tenants=tenants),
+        watching(segments=["tenant"], windows=["10m"]),
+    )
+    (whole,) = [incident for incident in found if not incident.subject.segment and incident.update is None]
+    assert (whole.kind, whole.level, whole.subject.segment) == (Kind.DATA_QUALITY, "environment", "")
+    assert "only tenant=c moved" in whole.summary

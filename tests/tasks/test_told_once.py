@@ -155,6 +155,30 @@ ONE_ALERT: dict[str, tuple[Callable[[Event, Any], None], tuple[Kind, str, str]]]
             "00Z: x 0% → 100% number → list. Code: the schema changed: x became list.",
         ),
     ),
+    "text instead of a list": (
+        lambda event, chance: event["features"].update(codes="a,b"),
+        (
+            Kind.DATA_QUALITY,
+            "critical",
+            "00Z: codes 0% → 100% list → text. Code: the schema changed: codes became text.",
+        ),
+    ),
+    "a list that is gone": (
+        lambda event, chance: event["features"].pop("codes"),
+        (Kind.DATA_QUALITY, "critical", "00Z: codes 0% → 100% missing. Code: the schema changed: codes is gone."),
+    ),
+    "values where there never were any": (
+        lambda event, chance: event["features"].update(empty=1.5),
+        (Kind.DATA_QUALITY, "critical", "00Z: empty 0% → 100% null → number. Code: the schema changed: empty became"),
+    ),
+    "a blank that nobody sees": (
+        lambda event, chance: event["features"].update(city=event["features"]["city"].replace("Turin", "Turin ")),
+        (Kind.DATA_QUALITY, "warning", ' never seen before: "Turin " ('),
+    ),
+    "bytes read as another alphabet": (
+        lambda event, chance: event["features"].update(city=event["features"]["city"].replace("Turin", "Turi\xc3\x85")),
+        (Kind.DATA_QUALITY, "warning", " never seen before: Turi\xc3\\x85 ("),
+    ),
     "a new list": (
         lambda event, chance: event["features"].update(tags=["a", "b"]),
         (Kind.DATA_QUALITY, "warning", "new field: tags (100%). Code: the schema changed: tags is new."),
@@ -177,6 +201,7 @@ def test_it_is_one_alert_that_says_what_happened(what: str) -> None:
     def faults(event: Event, hour: float, chance: Any) -> None:
         event["latency_ms"] = float(chance.lognormal(2, 0.5))
         event["features"] |= {"member": bool(chance.random() < 0.3), "amount": float(chance.lognormal(10, 0.5))}
+        event["features"] |= {"codes": ["a", "b"], "empty": None}
         if hour >= 8:
             change(event, chance)
 
@@ -234,3 +259,57 @@ def test_a_category_that_drift_told_is_not_told_again_by_its_quality() -> None:
 
     (incident,) = told(faults, hours=13)
     assert "Paris" in incident.summary
+
+
+def test_a_category_renamed_is_told_once_however_long_it_lasts() -> None:
+    """Its quality tells; that the old name is gone is the same change, and no drift of its own."""
+
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        if hour >= 8:
+            event["features"]["city"] = event["features"]["city"].replace("Turin", "Torino")
+
+    (incident,) = told(faults, hours=20)
+    assert incident.kind is Kind.DATA_QUALITY
+
+
+def test_a_drift_of_a_signal_is_told_while_its_quality_is() -> None:
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        if hour >= 8 and chance.random() < 0.1:
+            event["features"]["city"] = "Paris"
+        elif hour >= 10:
+            event["features"]["city"] = "Oslo"
+
+    quality, drift = told(faults, hours=12)
+    assert (quality.kind, drift.kind) == (Kind.DATA_QUALITY, Kind.DATA_DRIFT)
+    assert "city" in drift.summary
+
+
+def test_a_fault_that_comes_and_goes_began_anew_each_time() -> None:
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        if 8 <= hour < 9 or 11 <= hour < 12:
+            event["features"]["y"] = None
+
+    found = told(faults, hours=13)
+    assert [incident.began for incident in found] == [START + 8 * HOUR, START + 11 * HOUR]
+
+
+def test_of_thousands_of_categories_the_one_that_becomes_frequent_is_named() -> None:
+    """Those of the reference have no names, for it knows them by prefixes of their hashes."""
+
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        event["features"]["zip"] = f"{chance.zipf(1.3) % 20_000:05}"
+        if hour >= 8 and chance.random() < 0.3:
+            event["features"]["zip"] = "00099"
+
+    (incident,) = told(faults, hours=10)
+    assert " zip 00099: " in incident.summary
+    assert "#" not in incident.summary
+
+
+def test_where_thousands_of_categories_are_others_no_bucket_is_shown_for_one() -> None:
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        event["features"]["zip"] = f"{'9' if hour >= 8 else ''}{chance.integers(300) ** 2}"
+
+    (incident,) = told(faults, hours=14)
+    assert "zip" in incident.summary
+    assert "#" not in incident.summary

@@ -245,6 +245,13 @@ def doubling(time: int) -> float:
     return float(A_WINDOW * 2 ** max((time - CHANGE) / (4 * DAY), 0))
 
 
+@pytest.mark.parametrize("reference", ["learn 1d", "learn 2h", "previous 1d", "learn 100 events"])
+def test_volume_is_learned_for_longer_where_a_reference_has_too_few_windows_to_judge_it(reference: str) -> None:
+    (volume,) = told(events(2.5, times(0.2)), reference=reference)
+    assert (volume.kind, volume.opened) == (Kind.VOLUME, CHANGE + HOUR)
+    assert told(events(4), reference=reference) == []
+
+
 @pytest.mark.parametrize(
     ("number", "within", "severity"),
     [
@@ -307,3 +314,21 @@ def test_a_table_goes_as_far_as_the_last_event_of_any_model() -> None:
     both = sorted([*until(ENDS + 10 * HOUR // 60), *other], key=lambda event: event[0])
     (volume,) = told(iter(both), **COARSE)
     assert (volume.kind, volume.subject.model, volume.window.start) == (Kind.VOLUME, "m", ENDS)
+
+
+def test_what_fires_about_a_version_that_was_rolled_back_is_closed_with_the_release() -> None:
+    def shifted(stream: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        for time, value in stream:
+            event = msgspec.json.decode(value)
+            event["prediction"] += 2.0 if event["model_version"] == "2" else 0.0
+            yield time, msgspec.json.encode(event)
+
+    versions = changing((0.0, {"2": 1.0}), (0.5, {"1": 1.0}))
+    drift, release, *_ = sorted(told(shifted(events(4, versions=versions)), new_version="compare"), key=_kind)
+    assert (drift.subject.version, drift.status) == ("2", Status.RESOLVED)
+    assert drift.summary == "m/2: closed, because another version answers now."
+    assert (release.kind, drift.resolved) == (Kind.RELEASE, drift.window.end)
+
+
+def _kind(incident: Incident) -> str:
+    return incident.kind.value

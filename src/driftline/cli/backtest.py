@@ -1,7 +1,6 @@
 """`driftline backtest`: the same two stages over a table, in this process."""
 
 import time
-from dataclasses import dataclass
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,12 +11,10 @@ from driftline.cli.columns import mapping_options, opened
 from driftline.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
     from driftline.config import Settings
     from driftline.incidents.incident import Incident
     from driftline.offline.backtest import Backtest
-    from driftline.tables import ColumnMapping, EncodedEvents, Table
+    from driftline.tables import ColumnMapping, Extent, Table
     from driftline.tasks.model_rules import JudgeSettings
 
 
@@ -64,15 +61,20 @@ def backtest(
     from driftline.config.suiting import as_models, suited
     from driftline.offline.backtest import backtest as run_backtest
     from driftline.offline.backtest import still_firing
-    from driftline.tables import iter_events, time_span
+    from driftline.tables import Extent, extent, group_sizes, iter_events
 
     settings = load(config)
     like = None if reference is None else opened(reference, mapping)
     read = opened(table, mapping, like)
     if like is not None:
         _compare_columns(read, like, mapping)
-    lasts = 0 if mapping.time_column is None else time_span(read, mapping.time_column)
-    settings, chosen = suited(settings, read.rows, lasts)
+    lies = Extent(0, 0) if mapping.time_column is None else extent(read, mapping.time_column)
+    lasts = lies.span_ms
+    if lies.strays:
+        note(_stray(table, lies))
+    columns = [tag for tag in mapping.segment_columns if tag in settings.model(mapping.model or ALL_MODELS).segments]
+    columns += [mapping.version_column] if mapping.version_column is not None else []
+    settings, chosen = suited(settings, read.rows, lasts, group_sizes(read, columns))
     if chosen:
         note(
             f"windows and panes are chosen for {read.rows:,} events in {age(lasts)}. For the same in "
@@ -84,13 +86,12 @@ def backtest(
     for doubt in unwatched(settings, about, mapping.segment_columns):
         note(doubt)
     judging = None if like is None else _judging_by(settings, like, mapping, complete=complete)
-    span = Span()
     started = time.process_time()
     with progress() as shown:
         bar = shown.add_task(table.name, total=read.rows)
         result = run_backtest(
             settings,
-            span.over(iter_events(read, mapping)),
+            iter_events(read, mapping),
             judging=judging,
             progress=lambda events: shown.update(bar, completed=events),
         )
@@ -99,28 +100,21 @@ def backtest(
         beside = {"shown": [shown_as_json(each) for each in result.shown]} if show else {}
         print_json({**as_json(result), "chosen": as_models(chosen), **beside})
     else:
-        _print(result, span)
+        _print(result, lies)
         for each in result.shown if show else ():
             print_shown(each, {signal.name for incident in still_firing(result) for signal in incident.signals})
     note(f"{spent:.1f} s of CPU, {result.events / spent:,.0f} events a second")
 
 
-@dataclass(slots=True)
-class Span:
-    """The first and the last event time that passed, epoch milliseconds."""
+def _stray(table: Path, lies: "Extent") -> str:
+    """Say that some rows are dated far from all others."""
+    from driftline.events import rfc3339
 
-    first: int = 0
-    last: int = 0
-
-    def over(self, batches: "Iterable[EncodedEvents]") -> "Iterator[EncodedEvents]":
-        """Pass batches on and note their times."""
-        seen = False
-        for batch in batches:
-            if batch.times:
-                self.first = self.first if seen else batch.times[0]
-                self.last = batch.times[-1]
-                seen = True
-            yield batch
+    some = "1 row is" if len(lies.strays) == 1 else f"{len(lies.strays):,} rows are"
+    return (
+        f"{table.name}: {some} dated far from all others, which lie from {rfc3339(lies.first)} to "
+        f"{rfc3339(lies.last)}: {rfc3339(lies.strays[-1])}. Look at the clock that wrote it"
+    )
 
 
 def as_json(result: "Backtest") -> dict[str, Any]:
@@ -203,7 +197,7 @@ def _judging_by(settings: "Settings", table: "Table", mapping: "ColumnMapping", 
     return with_references(judge_settings(settings), references)
 
 
-def _print(result: "Backtest", span: Span) -> None:
+def _print(result: "Backtest", lies: "Extent") -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -229,7 +223,7 @@ def _print(result: "Backtest", span: Span) -> None:
                     table.add_row("", "", Text("updated", style), change.summary)
         console.print(table)
         console.print()
-        console.print(timeline(incidents, span.first, span.last))
+        console.print(timeline(incidents, lies.first, lies.last))
         console.print()
     rejected = result.counters["consumed"] - result.counters["accepted"]
     noun = "incident" if len(incidents) == 1 else "incidents"

@@ -16,6 +16,8 @@ TIMES = 4
 """How often a window fits into the table at least."""
 SPARSE, DENSE = 50, 1_000
 """Events of a pane: it costs about as much as the first in a table, and next to nothing from the second on."""
+NOTABLE = 0.05
+"""Share of the events from which on a version or a segment should fill windows of its own."""
 SLICES = 12
 """Panes of a reference that is learned, at least: they tell how windows vary by themselves."""
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -45,21 +47,29 @@ class Rate:
         return self.events * length / max(self.span_ms, 1)
 
 
-def suited(settings: Settings, events: int, span_ms: int) -> tuple[Settings, Mapping[str, Chosen]]:
+def suited(
+    settings: Settings, events: int, span_ms: int, groups: Sequence[int] = ()
+) -> tuple[Settings, Mapping[str, Chosen]]:
     """Return the settings for a table of so many events over a time, and what was chosen for which model.
+
+    `groups` says how many events its versions and segments have.
 
     Only what is not configured is chosen, and nothing where a pane or a season is. Windows: of those by default the
     ones that hold 50 of these events. If there are none: of 1h, 6h, 1d, 7d, 30d and 90d, as far as they hold 30 and fit
-    four times into the table, the shortest that holds 500, or else the longest. Panes: the shortest from 1m to 1d that
-    holds 1,000 events, divides the windows and fits twelve times into what a reference is learned from; or else the
-    longest of these that is needed to hold 50. A worker takes the same once they are configured.
+    four times into the table, the shortest that holds 500, or else the longest. Where these hold fewer than 50 events
+    of a version or a segment that has 5 % of all, a longer one as well: the shortest that holds 100, or else the
+    longest. Panes: the shortest from 1m to 1d that holds 1,000 events, divides the windows and fits twelve times into
+    what a reference is learned from; or else the longest of these that is needed to hold 50. A worker takes the same
+    once they are configured.
     """
     rate = Rate(events, span_ms)
+    least = min((size for size in groups if size >= NOTABLE * events), default=0)
+    notable = Rate(least, span_ms) if least else rate
     chosen: dict[str, Chosen] = {}
     for name in (ALL_MODELS, *settings.models):
         own = settings.models.get(name, ModelSettings())
         if name == ALL_MODELS or own.model_fields_set & set(CHOSEN):
-            chosen[name] = _choose(settings, name, rate)
+            chosen[name] = _choose(settings, name, rate, notable)
     found = {name: each for name, each in chosen.items() if each != Chosen(None, None)}
     if events < FEW or not found:
         return settings, {}
@@ -67,11 +77,13 @@ def suited(settings: Settings, events: int, span_ms: int) -> tuple[Settings, Map
     return _with_models(settings, models), found
 
 
-def _choose(settings: Settings, name: str, rate: Rate) -> Chosen:
+def _choose(settings: Settings, name: str, rate: Rate, notable: Rate) -> Chosen:
     given = settings.model(name)
     if given.pane is not None or given.season is not None:  # what else is chosen would have to fit these
         return Chosen(None, None)
-    windows = None if "windows" in _written(settings, name) else choose_windows(given.windows, rate)
+    windows = None
+    if "windows" not in _written(settings, name):
+        windows = with_longer(choose_windows(given.windows, rate), given.windows, notable)
     return Chosen(windows, choose_pane(given, given.windows if windows is None else as_windows(windows), rate))
 
 
@@ -89,6 +101,21 @@ def choose_windows(usual: Sequence[WindowSettings], rate: Rate) -> tuple[int, ..
         return None if len(enough) == len(usual) else enough
     fitting = [length for length in WINDOWS if rate.over(length) >= FEW and length * TIMES <= rate.span_ms]
     return (next((length for length in fitting if rate.over(length) >= ENOUGH), fitting[-1]),) if fitting else None
+
+
+def with_longer(
+    chosen: tuple[int, ...] | None, usual: Sequence[WindowSettings], notable: Rate
+) -> tuple[int, ...] | None:
+    """Add a window that holds enough events of a group with so many, where it needs a longer one than those chosen."""
+    lengths = tuple(window.size for window in usual) if chosen is None else chosen
+    longer = [
+        length
+        for length in WINDOWS
+        if length > max(lengths) and notable.over(length) >= FEW and length * TIMES <= notable.span_ms
+    ]
+    if notable.over(max(lengths)) >= SPARSE or not longer:
+        return chosen
+    return (*lengths, next((length for length in longer if notable.over(length) >= 2 * SPARSE), longer[-1]))
 
 
 def choose_pane(given: ModelSettings, windows: Sequence[WindowSettings], rate: Rate) -> int | None:

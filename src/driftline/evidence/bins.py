@@ -15,6 +15,7 @@ Edges are *round*: of all keys that would cut off about the wanted share, the on
 window's sketch may be coarser than the reference's; round edges are still edges of its buckets.
 """
 
+import re
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -45,8 +46,18 @@ MIN_BIN_COUNT = 5
 """
 
 
+_BUCKET = re.compile("#[0-9a-f]{10}")
 REST, UNSEEN = "(rest)", "(unseen)"
 """Labels of fine bins that are of no one category."""
+
+
+def is_named(label: str) -> bool:
+    """Tell whether a fine bin holds one category whose name is known: of a coarsened sketch it holds a bucket.
+
+    >>> is_named("Oslo"), is_named("(rest)"), is_named("#9b00000000")
+    (True, False, False)
+    """
+    return label not in (REST, UNSEEN) and not _BUCKET.fullmatch(label)
 
 
 class Quality(IntEnum):

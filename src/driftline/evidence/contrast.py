@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftline.evidence.bins import REST, UNSEEN, Bins
+from driftline.evidence.bins import Bins, is_named
 from driftline.evidence.projection import Projection
 from driftline.evidence.signals import Nature
 from driftline.sketches.group import SignalRole
@@ -27,6 +27,8 @@ class Contrast:
     before: float
     after: float
     share: bool
+    is_named: bool = True
+    """Whether `what` has a name that a person knows: a bucket of a coarsened sketch has none."""
 
 
 def contrast(projection: Projection, vector: Ints, slot: int, excess: float = 0.0) -> Contrast | None:
@@ -56,7 +58,8 @@ def contrast(projection: Projection, vector: Ints, slot: int, excess: float = 0.
     smoothed = (sums[0] + 0.5) / (sums[0] + 0.5).sum()
     most = int(np.argmax((shares[1] - shares[0]) ** 2 / smoothed))
     what = _range(bins, most) if ranges else bins.labels[most]
-    return Contrast(what, float(shares[0][most]), float(shares[1][most]), share=True)
+    named = numeric or is_named(what)
+    return Contrast(what, float(shares[0][most]), float(shares[1][most]), share=True, is_named=named)
 
 
 def vanished(projection: Projection, vector: Ints, slot: int) -> dict[str, float]:
@@ -72,7 +75,7 @@ def vanished(projection: Projection, vector: Ints, slot: int) -> dict[str, float
     shares = before / max(int(before.sum()), 1)
     found = np.flatnonzero((after == 0) & (shares * after.sum() >= EXPECTED))
     chosen = found[np.lexsort((found, -shares[found]))][:MAX_GONE].tolist()
-    return {bins.labels[at]: float(shares[at]) for at in chosen if bins.labels[at] not in (REST, UNSEEN)}
+    return {bins.labels[at]: float(shares[at]) for at in chosen if is_named(bins.labels[at])}
 
 
 def _range(bins: Bins, at: int) -> str:

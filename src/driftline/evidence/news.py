@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from driftline.evidence.bins import REST, Quality
+from driftline.evidence.bins import Quality, is_named
 from driftline.evidence.projection import Projection, bucket_means, new_fields
 from driftline.evidence.signals import Family, Nature
 from driftline.sketches.group import EVENTS, ROLES, GroupSketch, Oddity, SignalRole
@@ -121,9 +121,7 @@ def news_of(projection: Projection, summary: GroupSketch, vector: Ints) -> News:
     new = quality[:, Quality.UNSEEN] + quality[:, Quality.OUT_OF_RANGE] > FEW * quality.sum(axis=1)
     means = projection.means(vector)
     moved = np.abs(means - projection.means(projection.reference)) >= projection.deviations
-    rest = np.zeros_like(new)
-    rest[[slot for slot, bins in projection.bins.items() if REST in bins.labels]] = True
-    for slot in np.flatnonzero(other_kind | new | moved | rest).tolist():
+    for slot in np.flatnonzero(other_kind | new | moved | projection.nameless).tolist():
         name = projection.signals[slot]
         if name == EVENTS or name not in slots:
             continue
@@ -167,9 +165,8 @@ def _values(projection: Projection, summary: GroupSketch, slot: int, own: int) -
     part = summary.slice(own, bins.role)
     keys, counts = summary.cells.keys[part], summary.cells.counts[part]
     at = np.searchsorted(bins.starts, keys, side="right") - 1
-    new = bins.quality[at] == Quality.UNSEEN
-    rest = np.array([label == REST for label in bins.labels])[bins.fine[at]]
-    chosen = np.flatnonzero(new | rest)
+    nameless = np.array([not is_named(label) for label in bins.labels])
+    chosen = np.flatnonzero((bins.quality[at] == Quality.UNSEEN) | nameless[bins.fine[at]])
     named = {
         summary.categories[key]: count
         for key, count in zip(keys[chosen].tolist(), counts[chosen].tolist(), strict=True)
@@ -178,11 +175,17 @@ def _values(projection: Projection, summary: GroupSketch, slot: int, own: int) -
     return _most(named)
 
 
+def usual_kind(projection: Projection, slot: int) -> str:
+    """Return of which kind a signal's values are in the reference, in a word."""
+    role, oddity = projection.role_of(slot), int(projection.oddities[slot])
+    return KINDS[role] if role is not None else ODD_KINDS[Oddity(oddity)] if oddity >= 0 else "null"
+
+
 def _kinds(projection: Projection, summary: GroupSketch, slot: int, own: int) -> dict[str, int]:
-    usual = projection.role_of(slot)
+    usual, usual_oddity = projection.role_of(slot), projection.oddities[slot]
     found = {word: sum(summary.counts(own, role).values()) for role, word in KINDS.items() if role != usual}
     odd = summary.counts(own, SignalRole.ODDITIES)
-    found |= {word: odd.get(int(oddity), 0) for oddity, word in ODD_KINDS.items()}
+    found |= {word: odd.get(int(oddity), 0) for oddity, word in ODD_KINDS.items() if oddity != usual_oddity}
     return {word: n for word, n in found.items() if n}
 
 

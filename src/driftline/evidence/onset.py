@@ -38,6 +38,10 @@ class Onset:
         """Return the start of the window with which the signal's change began; None if there is no evidence of one."""
         return int(self._began[signal]) if self._sum[signal] > 0 else None
 
+    def forget(self, signals: Ints) -> None:
+        """Begin afresh for some signals: the change is over, and the next one did not begin with it."""
+        self._sum[signals] = 0.0
+
     def snapshot(self) -> dict[str, Floats | Ints]:
         """Return its state as flat arrays."""
         return {"sum": self._sum.copy(), "began": self._began.copy()}

@@ -6,7 +6,7 @@ All that the checks need of a window is in its vector, and a window's vector is 
 exact, in any order. All signals are counted by one `searchsorted` of the bins' edges in the summary's buckets.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
 from hashlib import sha256
 from typing import Protocol
@@ -14,9 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from driftline.columns.signals import LENGTH, is_beside
-from driftline.evidence.bins import QUALITIES, Bins, Quality, bins_of
+from driftline.evidence.bins import QUALITIES, Bins, Quality, bins_of, is_named
 from driftline.evidence.rare import RareBins
-from driftline.evidence.signals import Family, Nature, expected_kinds, family_of, weighted_moments
+from driftline.evidence.signals import Family, Nature, expected_kinds, expected_oddities, family_of, weighted_moments
 from driftline.sketches.cells import Cells
 from driftline.sketches.group import ROLES, GroupSketch, Oddity, SignalRole
 from driftline.sketches.keys import KEY_BITS, Bools, Floats, Ints
@@ -57,13 +57,19 @@ class Projection:
         self.families = tuple(family_of(name) for name in self.signals)
         self._arrivals = np.array([family is Family.ARRIVAL for family in self.families])
         kinds = self._kinds = expected_kinds(summary)
+        self.oddities = expected_oddities(summary)
+        """By slot the list or object that is expected where there are no values; else -1."""
         self.bins: Mapping[int, Bins] = {
             slot: bins_of(summary, slot, SignalRole(int(kinds[slot])), nature, reference.alone)
             for slot, nature in enumerate(natures)
             if nature not in (Nature.EMPTY, Nature.IDENTIFIER)
         }
         signals = len(self.signals)
+        self.nameless = np.array([not self._is_named_throughout(slot) for slot in range(signals)])
+        """Marks signals of which some bins hold categories without a name."""
         self._slots = {name: slot for slot, name in enumerate(self.signals)}
+        self._lengths = np.array([_is_length(name, summary) for name in self.signals])
+        """Marks lengths of lists. Where there is no list, its field tells so."""
         fine_sizes = np.array([self.bins[s].fine_bins if s in self.bins else 0 for s in range(signals)], dtype=np.int64)
         self.fine_bounds = np.concatenate(([0], np.cumsum(fine_sizes))).astype(np.int64)
         """Where each signal's fine bins begin in a vector, and where the last one's end."""
@@ -84,11 +90,16 @@ class Projection:
 
     # -- counting ---------------------------------------------------------------------------------------------------
 
-    def project(self, summary: GroupSketch, *, as_seen_by_others: bool = False) -> Ints:
+    def project(
+        self, summary: GroupSketch, unwatched: Collection[str] = (), *, as_seen_by_others: bool = False
+    ) -> Ints:
         """Return the vector of a summary (shape: width).
 
         Fields that the reference does not know are counted in row EVENTS, but for those beside the events' content.
         A list's length is no field.
+
+        `unwatched` are signals that came and were not counted, for a limit: of these nothing is known, and none is
+        missing.
 
         `as_seen_by_others` is for the reference itself and for its panes: what one of its parts alone held counts as
         never seen, as it would for a reference without that part.
@@ -118,7 +129,8 @@ class Projection:
         quality = self.quality(vector)
         events = int(quality[0, Quality.EXPECTED])
         quality[1:, Quality.MISSING] = np.maximum(events - quality[1:].sum(axis=1), 0)
-        quality[self._arrivals, Quality.MISSING] = 0  # not every event tells how it came
+        quality[self._arrivals | self._lengths, Quality.MISSING] = 0  # not every event tells how it came
+        quality[[self._slots[name] for name in unwatched if name in self._slots], Quality.MISSING] = 0
         moved = min(unknown, events)
         quality[0, Quality.EXPECTED] -= moved
         quality[0, Quality.UNSEEN] += moved
@@ -159,6 +171,10 @@ class Projection:
         whole = np.rint(np.clip(far, -SUM_LIMIT, SUM_LIMIT)).astype(np.int64)
         sums = np.add.reduceat(whole * part.counts, part.bounds[:-1])
         vector[self._sums_at + ids[numeric] // ROLES] = sums
+
+    def _is_named_throughout(self, slot: int) -> bool:
+        bins = self.bins.get(slot)
+        return bins is None or bins.role is SignalRole.NUMBERS or all(map(is_named, bins.labels[: bins.unseen]))
 
     def compared_with(self, vector: Ints) -> "Projection":
         """Return the same layout with another vector in the place of the reference's: that of one slot of a season."""
@@ -242,10 +258,9 @@ class Projection:
                 bins = self.bins.get(slot)
                 alone = np.zeros(1, dtype=np.bool_)
                 if role is SignalRole.ODDITIES:
-                    starts = np.array([Oddity.EVENT, Oddity.NULL, Oddity.NULL + 1], dtype=np.int64)
                     first = Quality.EXPECTED if slot == 0 else waste - columns
-                    kind = np.array([first, Quality.NULL, Quality.OTHER_KIND], dtype=np.int64)
-                    places = np.full(3, waste, dtype=np.int64)
+                    starts, kind = _odd_intervals(first, int(self.oddities[slot]))
+                    places = np.full(len(starts), waste, dtype=np.int64)
                 elif bins is not None and role is bins.role:
                     starts, kind, places = bins.starts, bins.quality, self.fine_bounds[slot] + bins.fine
                     alone = bins.alone
@@ -358,6 +373,18 @@ def bucket_means(cells: Cells) -> Floats:
     return bits.view(np.float64)
 
 
+def _odd_intervals(first: int, expected: int) -> tuple[Ints, Ints]:
+    """Return where the intervals of an oddities cell begin, and their quality; `first` is that of what counts events.
+
+    All that is neither a value nor null is of another kind, but for the list or object that is expected.
+    """
+    starts, kinds = [int(Oddity.EVENT), int(Oddity.NULL), int(Oddity.NULL) + 1], [first, Quality.NULL]
+    if expected > Oddity.NULL:
+        starts = sorted({*starts, expected, expected + 1})
+    kinds += [Quality.EXPECTED if start == expected else Quality.OTHER_KIND for start in starts[2:]]
+    return np.array(starts, dtype=np.int64), np.array(kinds, dtype=np.int64)
+
+
 def _fixed_point(mean: float, deviation: float) -> tuple[float, float]:
     """Return centre and unit of value sums; the centre on a coarse grid, where differing last bits of a sum agree."""
     spread = 2.0 ** np.floor(np.log2(max(deviation, abs(mean) * 2.0**-40) or 1.0))
@@ -384,9 +411,14 @@ def _is_field(name: str, summary: GroupSketch) -> bool:
 
     That a field is a list, newly, is told of the field.
     """
-    if name.endswith(LENGTH) and (field := name.removesuffix(LENGTH)) in summary.signals:
-        return int(Oddity.LIST) not in summary.counts(summary.signals.index(field), SignalRole.ODDITIES)
-    return not is_beside(name)
+    return not is_beside(name) and not _is_length(name, summary)
+
+
+def _is_length(name: str, summary: GroupSketch) -> bool:
+    field = name.removesuffix(LENGTH)
+    if field == name or field not in summary.signals:
+        return False
+    return int(Oddity.LIST) in summary.counts(summary.signals.index(field), SignalRole.ODDITIES)
 
 
 def _most_present(cells: Cells, chosen: Bools) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from driftline.columns.signals import SEGMENT
 from driftline.sketches.cells import Cells
-from driftline.sketches.group import ROLES, GroupSketch, SignalRole
+from driftline.sketches.group import ROLES, GroupSketch, Oddity, SignalRole
 from driftline.sketches.keys import KEY_BITS, Floats, Ints
 
 MAX_VALUES = 40
@@ -69,6 +69,17 @@ def expected_kinds(summary: GroupSketch) -> Ints:
     totals[:, SignalRole.ODDITIES] = 0
     kinds = totals.argmax(axis=1)
     return np.where(totals.any(axis=1), kinds, -1).astype(np.int64)
+
+
+def expected_oddities(summary: GroupSketch) -> Ints:
+    """Return for each signal without values what most events held instead, a list or an object; -1 for all others."""
+    found = np.full(len(summary.signals), -1, dtype=np.int64)
+    for slot in np.flatnonzero(expected_kinds(summary) < 0).tolist():
+        held = summary.counts(slot, SignalRole.ODDITIES)
+        most = max((Oddity.LIST, Oddity.OBJECT), key=lambda oddity: held.get(int(oddity), 0))
+        if held.get(int(most), 0):
+            found[slot] = most
+    return found
 
 
 def natures_of(summary: GroupSketch, panes: Sequence[GroupSketch]) -> tuple[Nature, ...]:

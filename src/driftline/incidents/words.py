@@ -119,7 +119,17 @@ def _why(level: str | None, reason: str) -> str:
 
 
 def _short(name: str) -> str:
-    return name.removeprefix("features.").removeprefix("segment.") if name.strip() else f'"{name}"'
+    """Return the name of a signal, or a value, so that a person sees where it begins and ends.
+
+    >>> print(_short("features.age"), _short("Oslo "), _short("Oslo\\x85"))
+    age "Oslo " Oslo\\x85
+    """
+    return _readable(name.removeprefix("features.").removeprefix("segment."))
+
+
+def _readable(text: str) -> str:
+    seen = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return seen if seen.strip() == seen and seen else f'"{seen}"'
 
 
 def _more(number_of: int) -> str:
@@ -207,9 +217,10 @@ def describe(signal: Signal, kind: Kind) -> str:
     size = f" (PSI {number(effects['psi'])})" if "psi" in effects else ""
     if signal.what:
         joint = ":" if signal.after.endswith("%") else ""
-        moved = f"{signal.what}{joint} {signal.before} → {signal.after}"
+        what = _readable(signal.what)
+        moved = f"{what}{joint} {signal.before} → {signal.after}"
         if signal.after == percent(1.0):
-            moved = f"always {signal.what} (was {signal.before})"
+            moved = f"always {what} (was {signal.before})"
         return f"{name} {moved}{_times(signal)}{_gone(signal)}{size}"
     if "mean_before" in effects and "mean_after" in effects:
         return f"{name} mean {number(effects['mean_before'])} → {number(effects['mean_after'])}{size}"
@@ -305,17 +316,26 @@ def effect_size(signal: Signal) -> float:
         return found["psi"]
     if "events_after" in found:
         return abs(log((found["events_after"] + 1) / (found.get("events_before", 0.0) + 1)))
-    return max((moved for moved, _ in _moved_shares(found)), default=0.0)
+    return worst_share(found)
+
+
+def worst_share(effects: Mapping[str, float]) -> float:
+    """Return by how much the share of bad values moved that moved most.
+
+    >>> worst_share({"null_before": 0.25, "null_after": 0.5, "psi": 3.0})
+    0.25
+    """
+    return max((moved for moved, _ in _moved_shares(effects)), default=0.0)
 
 
 def number(value: float) -> str:
     """Return a number with three significant digits.
 
-    >>> number(0.12345), number(1234567.0), number(12.0)
-    ('0.123', '1,230,000', '12')
+    >>> number(0.12345), number(1234567.0), number(12.0), number(2e28)
+    ('0.123', '1,230,000', '12', '2e+28')
     """
-    if value and abs(value) < 1e-3:
-        return f"{value:.2e}"
+    if value and not 1e-3 <= abs(value) < 1e15:
+        return f"{value:.3g}" if abs(value) >= 1 else f"{value:.2e}"
     rounded = float(f"{value:.3g}")
     return f"{rounded:,.0f}" if abs(rounded) >= 100 else f"{rounded:g}"
 

@@ -16,7 +16,7 @@ from driftline.panes.outcomes import OutcomeRecord
 from driftline.panes.records import Group, PaneRecord, Watermark
 from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.sketches.group import GroupSketch, combine
-from driftline.tables import ColumnMapping, EncodedEvents, Table, iter_events, time_span
+from driftline.tables import ColumnMapping, EncodedEvents, Table, extent, iter_events
 from driftline.tasks.judge import Judge
 from driftline.tasks.model_rules import JudgeSettings
 from driftline.tasks.reference_learning import longer_slice
@@ -80,7 +80,10 @@ def _pane_records(
     progress: Callable[[int], None],
     ends: Callable[[int], None] = lambda newest: None,
 ) -> Iterator[PaneRecord | OutcomeRecord | Watermark]:
-    """Yield what Summarise sends. `ends` is told the time of the newest event ahead of the panes that are cut off."""
+    """Yield what Summarise sends. `ends` is told the newest time that is believed ahead of the panes that are cut off.
+
+    One event that is dated far ahead of all others comes last, and says nothing of the time between.
+    """
     task = Summarise(settings, 0, 1)
     for batch in batches:
         if batch.times is None:
@@ -89,8 +92,8 @@ def _pane_records(
         task.process(batch.values, batch.arrived or [NOT_KNOWN] * len(batch.values), result.events)
         yield from task.emit()
         progress(result.events)
-    task.end()
     ends(task.newest)
+    task.end()
     yield from task.emit()
     counters = task.counters
     result.counters.update({"consumed": counters.consumed, "accepted": counters.accepted, **counters.rejected})
@@ -111,7 +114,7 @@ def build_references(
 
     Raises `InputError` where no event can be used.
     """
-    span = 0 if mapping.time_column is None else time_span(table, mapping.time_column)
+    span = 0 if mapping.time_column is None else extent(table, mapping.time_column).span_ms
 
     def length(model: str) -> int:
         own = settings.model(model)

@@ -3,18 +3,21 @@
 from driftline.tables.events import BATCH_ROWS, EncodedEvents, iter_events
 from driftline.tables.mapping import ColumnMapping
 from driftline.tables.reading import open_table
+from driftline.tables.subjects_of_rows import group_sizes
 from driftline.tables.table import Table
-from driftline.tables.times import time_span
+from driftline.tables.times import Extent, extent
 from driftline.tables.watching import features_of, remarks
 
 __all__ = [
     "BATCH_ROWS",
     "ColumnMapping",
     "EncodedEvents",
+    "Extent",
     "Table",
+    "extent",
     "features_of",
+    "group_sizes",
     "iter_events",
     "open_table",
     "remarks",
-    "time_span",
 ]

@@ -54,19 +54,17 @@ class _Cells:
     def as_text(self, *, nulls: bool = True) -> Column:
         """Text. Without `nulls` no cell is written like one that is not there, but for empty ones."""
         text = self.text if nulls else pl.when(self.bare != "").then(self.raw)
-        return Column(pl.String(), text, lambda batch: batch.select(text).to_series().to_list(), text)
+        return Column(pl.String(), text, text, text)
 
     def as_booleans(self) -> Column:
         lower = self.bare.str.to_lowercase()
         value = pl.when(lower.is_in(TRUE)).then(True).when(lower.is_in(FALSE)).then(False)
-        return Column(
-            pl.Boolean(), value, lambda batch: batch.select(value).to_series().to_list(), value.cast(pl.String)
-        )
+        return Column(pl.Boolean(), value, value, value.cast(pl.String))
 
     def as_plain_numbers(self, dtype: pl.DataType) -> Column:
         """Numbers as computers write them, and empty cells."""
         value = self.raw.cast(dtype, strict=False)
-        return Column(dtype, value, lambda batch: batch.select(value).to_series().to_list(), self.text)
+        return Column(dtype, value, value, self.text)
 
     def as_numbers(self, spelling: pl.Expr, dtype: pl.DataType, *, long: bool, spoilt: bool) -> Column:
         """Numbers of this spelling. Integers that a float does not hold keep their digits, what is no number its text.

@@ -11,8 +11,8 @@ from driftline.errors import InputError
 from driftline.tables.mapping import ColumnMapping
 from driftline.tables.predictions import prediction_of
 from driftline.tables.subjects_of_rows import Names
-from driftline.tables.table import Table, input_errors
-from driftline.tables.times import epoch_milliseconds
+from driftline.tables.table import Table, in_events, input_errors
+from driftline.tables.times import epoch_milliseconds, extent
 from driftline.tables.watching import features_of
 
 BATCH_ROWS = 8_192
@@ -30,7 +30,7 @@ class EncodedEvents:
     values: list[bytes]
     """Native events, JSON."""
     times: list[int] | None
-    """Event times in epoch milliseconds, ascending; None if the table has no times, so that each event's time is that
+    """Event times in epoch milliseconds, in order; None if the table has no times, so that each event's time is that
     of its record."""
     arrived: list[int] | None = None
     """When the records were sent, in epoch milliseconds; None if the table does not say."""
@@ -39,15 +39,17 @@ class EncodedEvents:
 def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_ROWS) -> Iterator[EncodedEvents]:
     """Yield the table's prediction events in event-time order; rows of one time keep their order.
 
-    A table that is in order already is streamed; any other is sorted in memory. NaN and infinities become null.
-    Without an id column an event is named `<file stem>-<row>`, the first row being 1. Raises InputError.
+    A table that is in order already is streamed; any other is sorted in memory. Rows that are dated far before all
+    others (see `extent`) come last: as the first ones they would say when the table begins, and so they come late.
+    NaN and infinities become null. Without an id column an event is named `<file stem>-<row>`, the first row being 1.
+    Raises InputError.
     """
     features = features_of(table, mapping)
     predicted = prediction_of(table, mapping)
     named = Names.of(table, mapping)
     feature_record = record_type(features)
     segment_record = record_type(mapping.segment_columns)
-    forms = [table.column(name).form for name in features]
+    columns = [table.column(name) for name in features]
 
     def fields(batch: _Batch) -> dict[str, Sequence[object]]:
         found: dict[str, Sequence[object]] = {"event_id": batch.ids}
@@ -57,7 +59,7 @@ def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_RO
         if named.versioned:
             found["model_version"] = named.versions(batch.frame)
         if features:
-            found["features"] = list(map(feature_record, *(form(batch.frame) for form in forms)))
+            found["features"] = list(map(feature_record, *in_events(columns, batch.frame)))
         if predicted:
             found["prediction"] = predicted(batch.frame)
         if mapping.segment_columns:
@@ -88,8 +90,10 @@ def _batches(table: Table, mapping: ColumnMapping, named: Names, batch_rows: int
         frame = pl.concat([pl.DataFrame(moments).lazy(), frame], how="horizontal")
     if named.wanted is not None:
         frame = frame.filter(named.wanted)
-    if mapping.time_column and not moments[0].is_sorted():
-        frame = frame.sort(_TIME, maintain_order=True)
+    if mapping.time_column:
+        lies = extent(table, mapping.time_column)
+        if min(lies.strays, default=lies.first) < lies.first or not moments[0].is_sorted():
+            frame = frame.sort(pl.col(_TIME) < lies.first, _TIME, maintain_order=True)
     with input_errors(table.path):
         for rows in frame.collect_batches(chunk_size=batch_rows, maintain_order=True):
             if rows.height:

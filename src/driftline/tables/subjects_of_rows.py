@@ -1,6 +1,6 @@
 """Which model, version and segment a row belongs to, and which rows are wanted."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -50,6 +50,13 @@ class Names:
     def segments(self, batch: pl.DataFrame) -> list[list[Any]]:
         """Return the values of each segment column."""
         return [values(batch) for values in self.segment_columns]
+
+
+def group_sizes(table: Table, columns: Sequence[str]) -> list[int]:
+    """Return how many rows each version or segment has, given the columns that hold these."""
+    written = [table.column(column).written.alias("name") for column in columns]
+    counted = [table.frame.select(each).group_by("name").len() for each in written]
+    return [rows for found in pl.collect_all(counted) for rows in found["len"].to_list()]
 
 
 def _named(table: Table, column: str | None, name: str | None) -> Values:

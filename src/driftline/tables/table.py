@@ -1,6 +1,6 @@
 """A table that has been looked at: what its columns hold, and how their values stand in an event."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +21,24 @@ class Column:
     dtype: pl.DataType
     value: pl.Expr
     """Its values, of this type."""
-    form: Form
+    event: pl.Expr | Form
+    """Its values as they stand in events."""
     written: pl.Expr
     """Its values as text, for ids: as they are written wherever the file says so."""
+
+    def form(self, batch: pl.DataFrame) -> list[Any]:
+        """Return its values in a batch as they stand in events."""
+        return in_events([self], batch)[0]
+
+
+def in_events(columns: Sequence[Column], batch: pl.DataFrame) -> list[list[Any]]:
+    """Return the values of columns as they stand in events; polars works out at once what expressions say."""
+    said = {str(at): column.event for at, column in enumerate(columns) if isinstance(column.event, pl.Expr)}
+    found = batch.select(**said)
+    return [
+        found[str(at)].to_list() if isinstance(column.event, pl.Expr) else column.event(batch)
+        for at, column in enumerate(columns)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +83,7 @@ def typed(name: str, dtype: pl.DataType) -> Column:
     value = raw
     if plain := _changed(dtype, pl.Duration, pl.Duration("ms")):
         value = raw.cast(plain).cast(_changed(plain, pl.Duration, pl.Int64()) or plain)
-    return Column(dtype, raw, lambda batch: batch.select(value).to_series().to_list(), class_name(raw, dtype))
+    return Column(dtype, raw, value, class_name(raw, dtype))
 
 
 def class_name(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Final, NoReturn
 
+import numpy as np
 import polars as pl
 
 from driftline.columns.times import LATEST
 from driftline.errors import InputError
 from driftline.tables.table import Table, input_errors
+
+STRAYS: Final = 1_000
+"""One in so many rows may have a time far from all others."""
+MIN_ROWS: Final = 30
+"""Rows from which on it is asked whether some are far from all others."""
 
 _CLOCK = (
     r"(?:[Tt ,]\s*(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?\s*([AaPp]\.?[Mm]\.?)?"
@@ -217,8 +223,36 @@ def _refuse(table: Table, column: str, index: int, value: object, *, none: bool)
     )
 
 
-def time_span(table: Table, column: str) -> int:
-    """Return the milliseconds from the earliest to the latest time of a column. Raises InputError."""
-    times = epoch_milliseconds(table, column)
-    first, last = times.min(), times.max()
-    return last - first if isinstance(first, int) and isinstance(last, int) else 0
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """From when to when a table's rows are, in epoch milliseconds, but for rows that are far from all others."""
+
+    first: int
+    last: int
+    strays: tuple[int, ...] = ()
+    """The times of those rows, ascending."""
+
+    @property
+    def span_ms(self) -> int:
+        """How long that is."""
+        return self.last - self.first
+
+
+def extent(table: Table, column: str) -> Extent:
+    """Return from when to when a table's rows are. Raises InputError.
+
+    One row in STRAYS at either end, but always one, may be far away: if without them the table is less than half as
+    long, their clocks are wrong, and they do not say how long it is.
+    """
+    times = np.sort(epoch_milliseconds(table, column).to_numpy())
+    if not len(times):
+        return Extent(0, 0)
+    few = -(-len(times) // STRAYS)
+    first, last = int(times[0]), int(times[-1])
+    if len(times) < MIN_ROWS or 2 * (times[-1 - few] - times[few]) >= last - first:
+        return Extent(first, last)
+    inner = times[few:-few]
+    near = inner[-1] - inner[0]
+    kept = times[(times >= inner[0] - near) & (times <= inner[-1] + near)]
+    strays = times[(times < kept[0]) | (times > kept[-1])]
+    return Extent(int(kept[0]), int(kept[-1]), tuple(strays.tolist()))

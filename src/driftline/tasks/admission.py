@@ -21,6 +21,7 @@ import msgspec
 from driftline.codec import Time, corrupt, pack, unpack
 from driftline.columns.shape import OTHER, Limits
 from driftline.columns.signals import is_beside
+from driftline.evidence.signals import Family, family_of
 from driftline.incidents.incident import Subject, digest
 from driftline.panes.merging import Slice
 from driftline.panes.mix import with_mix
@@ -61,6 +62,8 @@ class Admitted:
     groups: Mapping[Group, GroupSketch]
     events: Mapping[str, int] = field(default_factory=dict)
     """How many events each version answered, also those that have no place; of a model without one, nothing."""
+    unwatched: Collection[str] = ()
+    """Signals that came and have no place: nobody knows what a window holds of them."""
     versions: Collection[str] = ()
     segments: Collection[str] = ()
     subjects: Collection[Subject] = ()
@@ -157,8 +160,9 @@ class Admission:
         for limit, names in beyond.items():
             self._tell(model, limit, at, names)
             self.unwatched[limit] += names.total() if limit != "groups" else 0
-        kept = with_mix(self._signals(piece, at, places.signals, whole.values(), groups), of=piece.groups)
-        return Admitted(kept, events, versions, segments, subjects, model, gone)
+        kept, unwatched = self._signals(piece, at, places.signals, whole.values(), groups)
+        kept = with_mix(kept, of=piece.groups)
+        return Admitted(kept, events, unwatched, versions, segments, subjects, model, gone)
 
     def _signals(
         self,
@@ -167,21 +171,25 @@ class Admission:
         places: Places[str],
         whole: Iterable[GroupSketch],
         groups: Mapping[Group, GroupSketch],
-    ) -> Mapping[Group, GroupSketch]:
-        """Return groups without the signals that have no place."""
-        places.take({name for summary in whole for name in summary.signals if _is_field(name)}, piece.end)
-        beyond = Counter[str]()
+    ) -> tuple[dict[Group, GroupSketch], set[str]]:
+        """Return groups without the signals that have no place, and these. What the model answers has a place first."""
+        fields = {name for summary in whole for name in summary.signals if _is_field(name)}
+        answers = {name for name in fields if family_of(name) is Family.OUTPUT}
+        for names in (answers, fields - answers):
+            places.take(names, piece.end)
+        beyond, unwatched = Counter[str](), set[str]()
         kept = {}
         for group, summary in groups.items():
             extra = [name for name in summary.signals if _is_field(name) and name not in places]
             kept[group] = summary.without(extra) if extra else summary
+            unwatched.update(extra)
             if extra and not group.segment:
                 totals, slots = summary.cells.totals(), summary.cells.ids // ROLES
                 for name in extra:
                     beyond[name] += int(totals[slots == summary.signals.index(name)].sum())
         self.unwatched["signals"] += beyond.total()
         self._tell(piece.model, "signals", at, beyond)
-        return kept
+        return kept, unwatched
 
     def _tell(self, model: str, limit: str, at: int, beyond: Mapping[str, int]) -> None:
         """Tell how much is beyond a limit, and some of the names, those with the most first."""

@@ -120,6 +120,7 @@ class Following:
         changed = _with_more_to_tell(incident, seen, weighed, recovery)
         if back.all() and not len(joining):
             evidence.reset(part)
+            weighed.onset.forget(part)
             self._resolve(incident, seen)
             return True
         gone = back & speaks.any() & ~np.isin(part, changed)  # if none speaks, all may be on their way back
@@ -128,6 +129,7 @@ class Following:
             return False
         released = part[gone]
         recovery.release(np.isin(recovery.rows, released))
+        weighed.onset.forget(released)
         began = weighed.onset.of(int(joining[0])) if len(joining) else seen.window.start if len(changed) else None
         self._update(incident, seen, found, fresh, released, began)
         return True

@@ -82,7 +82,11 @@ class Judge:
             self._capacity,
             Skips(settings.group, settings.stream_window_ms),
         )
-        self._of_models: Sequence[Watcher] = (Releases(self._model_rules), self._volumes, self._silences)
+        self._of_models: Sequence[Watcher] = (
+            Releases(self._model_rules, self._roster.close_all_but),
+            self._volumes,
+            self._silences,
+        )
         self._watchers = (*self._of_stream, *self._of_models)
         self._resolved = Resolved(self._open)
         self._outcomes = OutcomeJudge(self._model_rules, self._roster.subjects.__contains__)
@@ -125,7 +129,7 @@ class Judge:
         return unreadable
 
     def input_ends(self, newest: int) -> None:
-        """Say that there is nothing after the newest event, and no clock that would tell how long nothing came.
+        """Say that there is nothing after this time, and no clock that would tell how long nothing came.
 
         A table ends so, a stream never does. Call it ahead of the panes that the end cut off.
         """
@@ -176,7 +180,7 @@ class Judge:
             self._count(piece, piece.end)
             return
         admitted = self._admit(piece, piece.end)
-        self._tell(self._roster.take(piece, admitted.groups))
+        self._tell(self._roster.take(piece, admitted.groups, admitted.unwatched))
         if events := admitted.events:
             for watcher in self._of_models:
                 self._tell(watcher.take(piece, events))
@@ -193,7 +197,8 @@ class Judge:
             return
         if piece.model != STREAM:
             admitted = self._admit(piece, mark + 1)
-            whole, events = self._roster.supplement(piece, admitted.groups, mark), admitted.events
+            whole = self._roster.supplement(piece, admitted.groups, mark, admitted.unwatched)
+            events = admitted.events
             watchers = self._of_models if events else ()
         self._late += not whole or any(watcher.is_late(piece, mark) for watcher in watchers)
         for watcher in watchers:

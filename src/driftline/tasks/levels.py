@@ -16,6 +16,9 @@ SCHEMA = 0.5
 changed: some missing values are a matter of data."""
 GONE = 0.01
 ALONE = 3.0
+NEARLY_ALL = 0.9
+EXPECTED = 5
+"""Bad values that the other segments would have, if theirs were as bad, from which on they say something."""
 MAX_FIELDS = 3
 """Changes of the schema that are named."""
 
@@ -34,7 +37,7 @@ def name_change(incident: Incident, judge: SubjectJudge, segments: Sequence[Subj
 def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJudge]) -> Facts:
     assert judge.watched is not None
     subject, reference = incident.subject, judge.watched.reference
-    alone = _alone(incident, segments)
+    alone = _alone(incident, judge, segments)
     families = {family_of(signal.name) for signal in incident.signals}
     since = incident.began if incident.update is None else incident.update.began
     began = incident.window.start if since is None else since
@@ -55,12 +58,15 @@ def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJu
     )
 
 
-def _alone(incident: Incident, segments: Sequence[SubjectJudge]) -> str:
+def _alone(incident: Incident, whole: SubjectJudge, segments: Sequence[SubjectJudge]) -> str:
     """Return the one of several segments that moved, by ALONE times as much as the others did on average; else "".
 
-    Evidence alone would not do: where all move, one of them is the first for which it is notable.
+    Evidence alone would not do: where all move, one of them is the first for which it is notable. Where segments are
+    too small to have any, it is the one that has what is wrong of all events.
     """
     moved = [judge for judge in segments if judge.moved(incident.kind)]
+    if not moved and incident.kind is Kind.DATA_QUALITY:
+        moved = [judge for judge in segments if _has_all(judge, whole, incident)]
     if len(moved) != 1 or len(segments) == 1:
         return ""
     name, end = incident.signals[0].name, incident.window.end
@@ -68,6 +74,16 @@ def _alone(incident: Incident, segments: Sequence[SubjectJudge]) -> str:
     if moved[0].effect(incident.kind, name, end) <= ALONE * sum(others) / len(others):
         return ""
     return moved[0].subject.segment
+
+
+def _has_all(segment: SubjectJudge, whole: SubjectJudge, incident: Incident) -> bool:
+    """Tell whether nearly all that is wrong is in one segment, though the others are large enough to show it, too."""
+    name, end = incident.signals[0].name, incident.window.end
+    shares = [judge.effect(incident.kind, name, end) for judge in (segment, whole)]
+    events = [judge.count(end) for judge in (segment, whole)]
+    if shares[0] * (events[1] - events[0]) < EXPECTED:
+        return False
+    return shares[0] * events[0] >= NEARLY_ALL * shares[1] * events[1]
 
 
 def _at_that_time(incident: Incident, judge: SubjectJudge, began: int) -> Callable[[str], bool]:

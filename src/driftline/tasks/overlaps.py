@@ -14,13 +14,17 @@ from driftline.evidence.bins import Quality
 from driftline.evidence.signals import Family
 from driftline.incidents.incident import Kind
 from driftline.incidents.severity import LOSS
-from driftline.sketches.keys import Bools, Ints
+from driftline.sketches.keys import Bools, Floats, Ints
 from driftline.tasks.following import NOTABLE, Weighed
 from driftline.tasks.seen import SeenWindow
 
 FREE = frozenset({Family.OUTPUT, Family.SERVICE})
+STRANGE = [Quality.OUT_OF_RANGE, Quality.UNSEEN]
 ABOUT = 0.8
 """Of two that are about the same evidence, the quality tells: a new category is one more bin to both."""
+HALF = 0.5
+BY_CHANCE = 0.4
+"""Mean of the positive part of a standard normal number."""
 
 
 def told_elsewhere(
@@ -29,7 +33,7 @@ def told_elsewhere(
     """Mark by kind the signals whose change in this window is told by another kind.
 
     `members` returns the signals of a kind's open incident, as rows: what it told is not told again by the other kind,
-    but for so many values out of range that it is critical.
+    but for so many values out of range that it is critical, or for a drift of which such values are less than half.
     """
     marked = {kind: np.zeros(len(each.found.total), dtype=np.bool_) for kind, each in weighed.items()}
     if Kind.DATA_QUALITY not in weighed:
@@ -38,7 +42,7 @@ def told_elsewhere(
     counts, shares = seen.counts(Kind.DATA_QUALITY), quality.evidence.shares
     rises = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) - shares
     rises[:, Quality.EXPECTED] = 0.0
-    of_values = np.isin(rises.argmax(axis=1), (Quality.OUT_OF_RANGE, Quality.UNSEEN)) & (rises.max(axis=1) > 0)
+    of_values = np.isin(rises.argmax(axis=1), STRANGE) & (rises.max(axis=1) > 0)
     grave = rises[:, Quality.OUT_OF_RANGE] >= LOSS
     for kind in (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT):
         if kind not in weighed:
@@ -46,9 +50,19 @@ def told_elsewhere(
         slots, here, there = np.intersect1d(view.rows[Kind.DATA_QUALITY], view.rows[kind], return_indices=True)
         of_quality, of_drift = quality.found.total[here], weighed[kind].found.total[there]
         free = np.array([view.projection.families[slot] in FREE for slot in slots.tolist()], dtype=np.bool_)
-        more = (of_drift > NOTABLE) & (free | (ABOUT * of_drift > of_quality))
         open_there, open_here = np.isin(there, members(kind)), np.isin(here, members(Kind.DATA_QUALITY))
+        strange = np.maximum(rises[here][:, STRANGE], 0.0).sum(axis=1)
+        told = open_here & (strange >= HALF * _moved(seen, weighed[kind], kind, there))
+        more = (of_drift > NOTABLE) & (free | (ABOUT * of_drift > of_quality)) & ~told
         drifts = more | (open_there & ~(grave[here] & ~free))
         marked[Kind.DATA_QUALITY][here[of_values[here] & drifts]] = True
         marked[kind][there[of_values[here] & ~drifts & ((of_quality > NOTABLE) | open_here)]] = True
     return marked
+
+
+def _moved(seen: SeenWindow, drift: Weighed, kind: Kind, rows: Ints) -> Floats:
+    """Return which share of some signals' values is in other bins than before, by more than chance explains."""
+    counts, shares = drift.evidence.tempered(seen.counts(kind))[rows], drift.evidence.shares[rows]
+    n = np.maximum(counts.sum(axis=1, keepdims=True), 1e-9)
+    by_chance = BY_CHANCE * np.sqrt(shares * (1 - shares) / n)
+    return np.asarray(np.maximum(counts / n - shares, 0.0).sum(axis=1) - by_chance.sum(axis=1))

@@ -7,12 +7,13 @@ false-alarm budget, and pages nobody. Whether the new version answers alike is a
     version 2                       ▓▓▓▓▓▓▓▓▓▓██████████████
                                     │ told: 2 came       │ over: version 1 is gone
 
-A rollback ends it likewise. Blue and green, a canary that grows, and a rollback are so one incident each. Versions that
-are there in a model's first window are no release, nor is it one that a model goes on after a pause. A version whose
-events are all too late answers nothing; one that has no place within the limits answers like any other.
+A rollback ends it likewise, and what fires about a version that is gone is closed with it. Blue and green, a canary
+that grows, and a rollback are so one incident each. Versions that are there in a model's first window are no release,
+nor is it one that a model goes on after a pause. A version whose events are all too late answers nothing; one that has
+no place within the limits answers like any other.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
@@ -49,11 +50,19 @@ class Answering(msgspec.Struct):
 
 
 class Releases(Watcher):
-    """The releases of all models of a Judge, by their shortest windows. See the module's head."""
+    """The releases of all models of a Judge, by their shortest windows. See the module's head.
 
-    def __init__(self, rules: Callable[[str], ModelRules]) -> None:
+    Args:
+        rules: how each model is judged.
+        close_all_but: closes the incidents of a model's other versions, and returns them.
+    """
+
+    def __init__(
+        self, rules: Callable[[str], ModelRules], close_all_but: Callable[[str, Collection[str]], list[Incident]]
+    ) -> None:
         self.models: dict[str, Answering] = {}
         self._rules = rules
+        self._close_all_but = close_all_but
 
     @property
     def open(self) -> list[Incident]:
@@ -88,7 +97,8 @@ class Releases(Watcher):
         held.seen.update(dict.fromkeys(counts, start))
         window = Window(start, start + size, total)
         if held.incident is not None:
-            return [self._end(held, window)] if len(held.seen) == 1 else []
+            over = len(held.seen) == 1
+            return [self._end(held, window), *self._close_all_but(model, held.seen)] if over else []
         return [] if first or not new else [self._begin(model, held, window, new, before)]
 
     def _begin(

@@ -5,7 +5,7 @@ arrival nor that of a dictionary can show.
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -54,12 +54,17 @@ class Roster:
         self._learning = 0
         """Bytes of all slices from which references are being learned."""
 
-    def take(self, piece: Slice, groups: Mapping[Group, GroupSketch]) -> list[Incident]:
-        """Take in what is watched of a slice. Returns the incidents that closed: their reference is another one."""
+    def take(
+        self, piece: Slice, groups: Mapping[Group, GroupSketch], unwatched: Collection[str] = ()
+    ) -> list[Incident]:
+        """Take in what is watched of a slice. Returns the incidents that closed: their reference is another one.
+
+        `unwatched` are signals that came and are not in the groups, for there is no place for them.
+        """
         learned: list[tuple[SubjectJudge, Reference]] = []
         for group, summary in groups.items():
             judge = self._heard_of(piece, group)
-            reference = self._learn(judge, piece, summary)
+            reference = self._learn(judge, piece, summary, unwatched)
             if reference is not None:
                 learned.append((judge, reference))
             self._schedule(judge)
@@ -68,13 +73,15 @@ class Roster:
             closed += self._references.learned(judge, reference, piece.end)
         return closed
 
-    def supplement(self, piece: Slice, groups: Mapping[Group, GroupSketch], mark: int) -> bool:
+    def supplement(
+        self, piece: Slice, groups: Mapping[Group, GroupSketch], mark: int, unwatched: Collection[str] = ()
+    ) -> bool:
         """Take in what came for a slice that was taken before. Returns False where a window of it was judged."""
         whole = True
         for group, summary in groups.items():
             judge = self._heard_of(piece, group)
             before = judge.learner.bytes
-            whole &= judge.supplement(piece.start, piece.end, summary, mark)
+            whole &= judge.supplement(piece.start, piece.end, summary, mark, unwatched)
             self._learning += judge.learner.bytes - before
             self._schedule(judge)
         return whole
@@ -95,13 +102,15 @@ class Roster:
         self._references.begin(judge, rules, start)
         return judge
 
-    def _learn(self, judge: SubjectJudge, piece: Slice, summary: GroupSketch) -> Reference | None:
+    def _learn(
+        self, judge: SubjectJudge, piece: Slice, summary: GroupSketch, unwatched: Collection[str]
+    ) -> Reference | None:
         """Give a subject its slice. If references that are being learned take too much, those that take most take less.
 
         Returns the reference that this slice completed.
         """
         before = judge.learner.bytes
-        reference = judge.take(piece.start, piece.end, summary)
+        reference = judge.take(piece.start, piece.end, summary, unwatched)
         self._learning += judge.learner.bytes - before
         while self._learning > MAX_LEARNING:
             large = [other for other in self.subjects.values() if len(other.learner.slices) > MIN_SLICES]
@@ -181,6 +190,15 @@ class Roster:
         """Do as a person asked. Returns the incidents that this closes. Raises `StateCorrupt` if it cannot be done."""
         closed = self._references.obey(command)
         self._learning = sum(judge.learner.bytes for judge in self.subjects.values())
+        return closed
+
+    def close_all_but(self, model: str, answering: Collection[str]) -> list[Incident]:
+        """Close what fires about a model's versions that answer nothing any more."""
+        closed: list[Incident] = []
+        for subject, judge in sorted(self.subjects.items()):
+            if subject.model == model and subject.version not in answering and judge.following.open:
+                closed += judge.following.close_all(judge.last_window, "another version answers now")
+                self._touched.add(subject)
         return closed
 
     def let_go(self, subjects: Iterable[Subject]) -> list[Incident]:

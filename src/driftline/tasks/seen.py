@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from driftline.evidence.bins import REST, UNSEEN
+from driftline.evidence.bins import UNSEEN
 from driftline.evidence.contrast import Contrast, contrast, vanished
 from driftline.evidence.distances import Effects, effects
-from driftline.evidence.news import KINDS, MOSTLY, OFTEN, News, factor_of
+from driftline.evidence.news import MOSTLY, OFTEN, News, factor_of, usual_kind
 from driftline.evidence.signals import cell_shift
 from driftline.incidents.incident import Kind, Signal, Window
 from driftline.incidents.words import (
@@ -18,6 +18,7 @@ from driftline.incidents.words import (
     largest_share,
     number,
     percent,
+    worst_share,
 )
 from driftline.sketches.group import EVENTS, SignalRole
 from driftline.sketches.keys import Ints, category_key, number_keys
@@ -73,14 +74,14 @@ class SeenWindow:
             elif what in (NEVER_SEEN, OUT_OF_RANGE):
                 named = self._shares(self._new_values(name))
             if name in self.news.kinds:
-                expected = KINDS.get(projection.role_of(slot) or SignalRole.ODDITIES, "value")
-                became = f"{expected} → {max(self.news.kinds[name].items(), key=lambda each: each[1])[0]}"
+                came = self.news.kinds[name]
+                became = f"{usual_kind(projection, slot)} → {max(came, key=lambda kind: came[kind])}"
             if what != OUT_OF_RANGE:
                 factor = None
         else:
             moved = contrast(projection, self.vector, slot, self.news.excess.get(name, 0.0))
             before, after, what = self._one_number(slot, name) or _moved(moved)
-            if moved is not None and moved.what in (REST, UNSEEN) and moved.after > moved.before:
+            if moved is not None and not moved.is_named:
                 values = int(projection.totals(self.vector)[slot])
                 shares = {value: count / values for value, count in self.news.values.get(name, {}).items()}
                 risen = {value: n for value, n in shares.items() if n > RISEN * self._before(slot, value)[0]}
@@ -88,6 +89,8 @@ class SeenWindow:
                 if named:
                     what, share = next(iter(named.items()))
                     before, after = self._before(slot, what)[1], percent(share)
+                elif moved.what != UNSEEN:
+                    before = after = what = ""
         return Signal(
             name,
             rounded(evidence),
@@ -146,9 +149,10 @@ class SeenWindow:
 
     def excess(self, kind: Kind, name: str) -> float:
         """Return a signal's effect size less what chance alone gives on average: for PSI (K - 1)(1/n + 1/m)."""
-        size = effect_size(self.signal(kind, name, 0.0))
+        signal = self.signal(kind, name, 0.0)
         if kind is Kind.DATA_QUALITY:
-            return size
+            return worst_share(signal.effects)
+        size = effect_size(signal)
         projection = self.view.projection
         slot = projection.signals.index(name)
         n, m = int(projection.totals(self.vector)[slot]), int(projection.sizes[slot])

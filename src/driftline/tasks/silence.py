@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from driftline.codec import Time, pack, unpack
+from driftline.columns.times import LATEST
 from driftline.evidence.volume import Totals
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Facts, name_level
@@ -80,6 +81,8 @@ class Silences(Watcher):
         self._scheduled: dict[str, int] = {}
         self._away: set[str] = set()
         """Models of a silence that is over, which have not spoken since."""
+        self._input_end = LATEST
+        """The end of the input that is believed: of a table nobody knows whether more was to come after it."""
 
     def take(self, piece: Slice, events: Mapping[str, int]) -> list[Incident]:
         """Note that a model spoke. Returns the silence that this ends."""
@@ -162,6 +165,8 @@ class Silences(Watcher):
             deadline = self._deadline(model)
             if deadline is None or deadline > time:
                 self._schedule(model)
+            elif deadline > self._input_end:
+                continue
             elif all_idle and self._open:
                 next(iter(self._open.values())).joined.append(model)
             else:
@@ -209,6 +214,10 @@ class Silences(Watcher):
         )
         self._open[model] = Silence(incident)
         return incident
+
+    def input_ends(self, newest: int) -> None:
+        """Say of no silence that lasts beyond the end of a table: nobody knows whether more was to come."""
+        self._input_end = newest
 
     @property
     def open(self) -> list[Incident]:

@@ -9,7 +9,7 @@ A slice becomes one vector of integers, and a window is a sum of such vectors: e
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -161,8 +161,11 @@ class SubjectJudge:
         rules = self._rules
         return rules.budget.allowance(kind, sizes=len(rules.windows), segment_rank=self.rank, segmented=rules.segmented)
 
-    def take(self, start: int, end: int, summary: GroupSketch) -> Reference | None:
-        """Take in a slice. Returns the reference if this slice completed its learning: then call `adopt`."""
+    def take(self, start: int, end: int, summary: GroupSketch, unwatched: Collection[str] = ()) -> Reference | None:
+        """Take in a slice. Returns the reference if this slice completed its learning: then call `adopt`.
+
+        `unwatched` are signals that came and are not in the summary, for there is no place for them.
+        """
         self.heard = end
         self.codes.take(start, summary)
         learned = None
@@ -172,7 +175,7 @@ class SubjectJudge:
             self.learning = self._rules.learn.renewed
         if self.watched is None:
             return learned
-        vector = self.watched.projection.project(summary)
+        vector = self.watched.projection.project(summary, unwatched)
         self._fill(start, end, vector, news_of(self.watched.projection, summary, vector))
         if self._detectors:
             view = self.watched.at(start, end - start)
@@ -184,7 +187,9 @@ class SubjectJudge:
                     detector.update(score, start, sizes.get(detector.signal, KNOWN))
         return learned
 
-    def supplement(self, start: int, end: int, summary: GroupSketch, mark: int) -> bool:
+    def supplement(
+        self, start: int, end: int, summary: GroupSketch, mark: int, unwatched: Collection[str] = ()
+    ) -> bool:
         """Take in what came for a slice that was taken before; windows that end at or before `mark` were judged.
 
         Returns False where it belongs to one of those.
@@ -194,7 +199,7 @@ class SubjectJudge:
             self.learner.supplement(start, summary)
         if self.watched is None or start < self._since:
             return True
-        vector = self.watched.projection.project(summary)
+        vector = self.watched.projection.project(summary, unwatched)
         return self._fill(start, end, vector, news_of(self.watched.projection, summary, vector), mark)
 
     def _fill(self, start: int, end: int, vector: Ints, news: News, mark: int | None = None) -> bool:
@@ -226,6 +231,10 @@ class SubjectJudge:
         if seen is None or seen.window.end != end:
             return 0.0
         return seen.excess(kind, name) if name in seen.view.projection.signals else 0.0
+
+    def count(self, end: int) -> int:
+        """Return how many events the window held that ended now; 0 where this subject had none."""
+        return self._seen.window.count if self._seen is not None and self._seen.window.end == end else 0
 
     @property
     def news(self) -> News:

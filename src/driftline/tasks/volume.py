@@ -25,7 +25,7 @@ from driftline.columns.times import LATEST
 from driftline.evidence.onset import Onset
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import MIN_SEASONS, Season
-from driftline.evidence.volume import Totals, Volume, VolumeEvidence
+from driftline.evidence.volume import MIN_WINDOWS, Totals, Volume, VolumeEvidence
 from driftline.evidence.zones import zone_names
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Window, digest
 from driftline.incidents.level import Facts, name_level
@@ -48,6 +48,9 @@ MAX_SLICES = 4_096
 """Slices kept while learning. When there are more, neighbours are merged into longer ones."""
 QUIET_WINDOWS = 3
 """Usual windows in a row, nearer to what was usual than half of the change, after which an incident resolves."""
+ENOUGH_WINDOWS = MIN_WINDOWS + 2
+"""Windows, the first and the last of which may be cut off, that volume is learned from at least. What else there is to
+learn of a model's pace, is learned by then."""
 MAX_MISSING = 1_000
 """Windows without events that are weighed when events return: after that, nothing new can be learned from silence."""
 
@@ -101,9 +104,10 @@ class VolumeJudge:
         """Take a given reference's word for how many events there are, if it says so."""
         given = self._rules.reference(version, "")
         if given is not None and given.complete and given.address != self._state.address:
-            self._state.address, self._state.version, self._state.learning = given.address, version, False
+            self._state.address, self._state.version = given.address, version
             self._learned = {}
             self._compare(given.totals, self._state.heard)
+            self._state.learning = self._sizes[0] not in self._evidence
 
     def _compare(self, totals: Totals | None, since: int) -> None:
         """Compare windows that start at or after `since` with these totals."""
@@ -174,6 +178,8 @@ class VolumeJudge:
         self._note(start, events)
         rule = self._state.rule
         span = max(rule.span_ms, MIN_SEASONS * self._season.length)
+        if self._totals is not None:
+            span = max(span, ENOUGH_WINDOWS * self._sizes[0])
         return end - min(self._learned) >= span and sum(self._learned.values()) >= rule.events
 
     def _note(self, start: int, events: int) -> None:
@@ -191,10 +197,11 @@ class VolumeJudge:
         starts = np.array(sorted(self._learned), dtype=np.int64)
         counts = np.array([self._learned[start] for start in starts.tolist()], dtype=np.int64)
         totals = Totals(self._slice_ms, starts, counts, self._season)
-        self._learned, self._slice_ms = {}, self._rules.pane_ms
-        self._state.learning, self._state.rule = self._rules.learn.renewed, self._rules.learn
         closed = self.close(f"the reference changed ({Origin.LEARNED})")
         self._compare(totals, self._state.heard)
+        if self._sizes[0] in self._evidence or self._slice_ms > self._sizes[0]:
+            self._learned, self._slice_ms = {}, self._rules.pane_ms
+            self._state.learning, self._state.rule = self._rules.learn.renewed, self._rules.learn
         return closed
 
     def obey(self, command: Rebase) -> list[Incident]:
