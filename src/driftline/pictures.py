@@ -16,6 +16,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from driftline.events import rfc3339
+from driftline.evidence.portraits import Histogram, Portrait
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Signal
 from driftline.incidents.words import describe
@@ -23,7 +24,6 @@ from driftline.incidents.words import describe
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from driftline.evidence.portraits import Histogram, Portrait
     from driftline.tasks.shown import Shown
 
 MAX_SIGNALS: Final = 3
@@ -41,24 +41,34 @@ _drawing = Lock()
 
 
 def picture(alert: Alert, shown: "Shown") -> bytes:
-    """Return the picture, a PNG of some 30 kB; nothing where none of the alert's signals has values to show."""
-    drawn = drawable(alert.data.signals, shown)
-    if not drawn:
-        return b""
+    """Return the picture, a PNG of some 50 kB; nothing where none of the alert's signals has values to show."""
+    window = shown.window
+    title = f"{_cut(str(shown.subject))}: {window.count:,} events, {rfc3339(window.start)} to {rfc3339(window.end)}"
+    rows = [
+        (describe(signal, alert.data.kind), portrait, shown.path.get(signal.name, ()))
+        for signal, portrait in drawable(alert.data.signals, shown)
+    ]
+    return _png(title, rows, alert.opened) if rows else b""
+
+
+def sample() -> bytes:
+    """Return a picture by which it can be tried whether a sink shows one."""
+    moved = Histogram(0.0, 4.0, (0.1, 0.2, 0.4, 0.3), (0.4, 0.3, 0.2, 0.1))
+    return _png("driftline router check", [("this is a test", Portrait("test", "", "", {}, moved, {}), ())], 0)
+
+
+def _png(title: str, rows: Sequence[tuple[str, Portrait, Sequence[tuple[int, float]]]], opened: int) -> bytes:
+    """Draw rows of (what happened, how values lie, how their mean moved)."""
     with _drawing, rc_context({"text.parse_math": False, "font.size": 9}), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a name may be written in letters that the font lacks
-        figure = Figure(figsize=(WIDTH, TITLE + ROW * len(drawn)), dpi=100, layout="constrained")
+        figure = Figure(figsize=(WIDTH, TITLE + ROW * len(rows)), dpi=100, layout="constrained")
         FigureCanvasAgg(figure)
-        window = shown.window
-        figure.suptitle(
-            f"{_cut(str(shown.subject))}: {window.count:,} events, {rfc3339(window.start)} to {rfc3339(window.end)}"
-        )
-        grid = figure.add_gridspec(len(drawn), 2, width_ratios=(3, 2))
-        for row, (signal, portrait) in enumerate(drawn):
-            path = shown.path.get(signal.name, ())
+        figure.suptitle(title)
+        grid = figure.add_gridspec(len(rows), 2, width_ratios=(3, 2))
+        for row, (said, portrait, path) in enumerate(rows):
             over_time = len(path) >= MIN_PATH
             axes = figure.add_subplot(grid[row, 0] if over_time else grid[row, :])
-            axes.set_title(_cut(describe(signal, alert.data.kind)), loc="left", fontsize=9)
+            axes.set_title(_cut(said), loc="left", fontsize=9)
             if portrait.histogram is not None:
                 _bars(axes, portrait.histogram)
             else:
@@ -66,7 +76,7 @@ def picture(alert: Alert, shown: "Shown") -> bytes:
             if row == 0:
                 axes.legend(frameon=False)
             if over_time:
-                _line(figure.add_subplot(grid[row, 1]), path, portrait.effects.get("mean_before"), alert.opened)
+                _line(figure.add_subplot(grid[row, 1]), path, portrait.effects.get("mean_before"), opened)
         for axes in figure.axes:
             axes.spines[["top", "right"]].set_visible(False)
         written = BytesIO()
@@ -74,13 +84,13 @@ def picture(alert: Alert, shown: "Shown") -> bytes:
     return written.getvalue()
 
 
-def drawable(signals: Sequence[Signal], shown: "Shown") -> "list[tuple[Signal, Portrait]]":
+def drawable(signals: Sequence[Signal], shown: "Shown") -> list[tuple[Signal, Portrait]]:
     """Return those of an alert's signals that can be drawn, the most important first."""
     portraits = {each.name: each for each in shown.portraits if each.histogram is not None or each.categories}
     return [(signal, portraits[signal.name]) for signal in signals if signal.name in portraits][:MAX_SIGNALS]
 
 
-def _bars(axes: "Axes", held: "Histogram") -> None:
+def _bars(axes: "Axes", held: Histogram) -> None:
     """Draw numbers; the outer bars hold what lies beyond."""
     edges = np.linspace(held.low, held.high, len(held.before) + 1)
     axes.stairs(held.before, edges, fill=True, color=BEFORE, alpha=0.6, label="reference")
@@ -88,7 +98,7 @@ def _bars(axes: "Axes", held: "Histogram") -> None:
     axes.yaxis.set_major_formatter(_percent)
 
 
-def _pairs(axes: "Axes", portrait: "Portrait") -> None:
+def _pairs(axes: "Axes", portrait: Portrait) -> None:
     """Draw categories, two bars each."""
     names = list(portrait.categories)
     before, after = zip(*portrait.categories.values(), strict=True)

@@ -12,7 +12,10 @@ from urllib.parse import parse_qs
 import pytest
 from aiohttp import web
 
+from driftline.pictures import sample
 from driftline.router.notification import Notification
+from driftline.router.testing import Tried, try_sinks
+from tests.router.changes import NOW
 from tests.router.receiver import Receiver
 from tests.router.test_sinks import SLACK_OK, made, notification, with_receiver
 
@@ -32,6 +35,7 @@ class Slack:
     uploaded: bytes = b""
     shared: list[dict[str, Any]] = field(default_factory=list)
     posted: int = 0
+    size: int = len(PNG)
     url: str = ""
 
     async def serve(self, play: Callable[[], Awaitable[None]]) -> None:
@@ -58,7 +62,7 @@ class Slack:
         asked = parse_qs((await request.read()).decode())
         if not self.may_write_files:
             return web.json_response({"ok": False, "error": "missing_scope"})
-        assert asked == {"filename": ["incident.png"], "length": [str(len(PNG))]}
+        assert asked == {"filename": ["incident.png"], "length": [str(self.size)]}
         return web.json_response({"ok": True, "upload_url": f"{self.url}/upload/v1/abc", "file_id": "F1"})
 
     async def _upload(self, request: web.Request) -> web.Response:
@@ -95,6 +99,21 @@ def test_a_bot_that_may_write_no_files_has_told_it_in_words(caplog: pytest.LogCa
     assert told_to_slack(slack, pictured()) == "1790000000.000100"
     assert (slack.posted, slack.shared) == (1, [])
     assert "the message has no picture: Slack says missing_scope" in caplog.text
+
+
+def test_a_check_shows_whether_the_bot_may_write_files() -> None:
+    """The test alert comes with a picture, the resolution without."""
+    slack, picture = Slack(), sample()
+    tried: list[Tried] = []
+
+    async def play() -> None:
+        sink = made("slack", token="xoxb-1", channel="#models", api=f"{slack.url}/api")
+        tried.extend(await try_sinks({"chat": sink}, "g", NOW, picture))
+
+    slack.size = len(picture)
+    asyncio.run(slack.serve(play))
+    assert tried == [Tried("chat", "")]
+    assert (slack.posted, slack.uploaded, len(slack.shared)) == (2, picture, 1)
 
 
 def test_what_has_no_picture_asks_for_no_file() -> None:

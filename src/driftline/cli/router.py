@@ -119,10 +119,12 @@ def check(
     settings = load(config)
     _routing(settings)
     sinks = _sinks(settings)
+    from driftline.pictures import sample  # takes a second, and needs what _routing has looked for
+
     if sink is not None and sink not in sinks:
         raise InputError(f'--sink: no sink is named "{sink}"{nearest(sink, sinks)}')
     chosen = {name: held for name, held in sinks.items() if sink in (None, name)}
-    results = asyncio.run(try_sinks(chosen, settings.group, _wall_ms()))
+    results = asyncio.run(try_sinks(chosen, settings.group, _wall_ms(), sample()))
     if json:
         print_json([{"sink": each.sink, "delivered": not each.fault, "fault": each.fault or None} for each in results])
     else:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from driftline.incidents.alerts import Alert, alert_of
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window, digest
@@ -20,16 +20,17 @@ class Tried:
     fault: str
 
 
-async def try_sinks(sinks: Mapping[str, Sink], group: str, now: int) -> list[Tried]:
+async def try_sinks(sinks: Mapping[str, Sink], group: str, now: int, picture: bytes) -> list[Tried]:
     """Send a test alert and its resolution to all sinks at once, then close them. `now` is in epoch milliseconds."""
-    return list(await asyncio.gather(*(_try(name, sink, group, now) for name, sink in sinks.items())))
+    return list(await asyncio.gather(*(_try(name, sink, group, now, picture) for name, sink in sinks.items())))
 
 
-async def _try(name: str, sink: Sink, group: str, now: int) -> Tried:
+async def _try(name: str, sink: Sink, group: str, now: int, picture: bytes) -> Tried:
     thread = ""
     try:
         for status in (Status.FIRING, Status.RESOLVED) if sink.tells_resolved else (Status.FIRING,):
-            notification = trial(name, group, now, status, thread)
+            shown = picture if sink.shows_pictures and status is Status.FIRING else b""
+            notification = replace(trial(name, group, now, status, thread), picture=shown)
             thread = await asyncio.wait_for(sink.deliver(notification), PATIENCE_S)
     except Exception as error:  # whatever a sink raises is what came back
         return Tried(name, str(error) or type(error).__name__)
