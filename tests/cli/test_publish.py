@@ -6,7 +6,7 @@ import pytest
 
 from driftline.cli.publish import Pace, send
 from driftline.log.memory import MemoryLog
-from driftline.tables import ColumnMapping, iter_events, open_table
+from driftline.tables import ColumnMapping, iter_events, iter_labels, open_table
 from tests.cli.conftest import Driftline
 
 NEW_YEAR = 1_514_764_800_000
@@ -47,6 +47,30 @@ def test_a_dry_run_rejects_what_the_stream_would(driftline: Driftline, tmp_path:
         "as event-time-ahead; the first is t-4",
     ):
         assert said in done.err
+
+
+def test_labels_of_a_table_go_by_the_ids_of_its_predictions(loans: Path) -> None:
+    mapping = ColumnMapping(model="m", label_column="y", time_column="when")
+    table = open_table(loans)
+    (events,) = iter_labels(table, mapping)
+    (predictions,) = iter_events(table, ColumnMapping(model="m", time_column="when", prediction_column="p"))
+    assert events.keys == predictions.keys[:9]
+    assert json.loads(events.values[0]) == {"event_id": "loans-1", "model": "m", "label": 1, "label_time": NEW_YEAR}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--labels", "--label-column", "y"], "--labels: no model awaits labels; write models: {'*': {awaits_labels"),
+        (["--label-time-column", "when"], "--label-time-column: belongs to --labels"),
+    ],
+)
+def test_labels_that_nobody_awaits_are_refused(
+    driftline: Driftline, loans: Path, options: list[str], said: str
+) -> None:
+    done = driftline("publish", loans, "--model", "m", *options)
+    assert done.status == 2
+    assert said in done.err
 
 
 def test_predictions_reach_their_topic(driftline: Driftline, loans: Path, on_kafka: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,10 +37,17 @@ def publish(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the first events and check all of them; publish nothing.")
     ] = False,
+    labels: Annotated[
+        bool, typer.Option("--labels", help="The rows are labels (--label-column) of predictions with the same ids.")
+    ] = False,
+    label_time_column: Annotated[
+        str | None,
+        typer.Option("--label-time-column", help="Column of when labels were known (--labels).", show_default=False),
+    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Publish a table's rows as prediction events, in event-time order.
+    """Publish a table's rows as prediction events, in event-time order; or its labels.
 
     First look at the events (exits with 1 if workers would reject some), then publish all of them, here at a hundred a
     second. A mapping file saves naming the columns each time:
@@ -48,17 +56,21 @@ def publish(
     $ driftline publish loans.csv --model loans --prediction-column ok --dry-run
     $ driftline publish loans.csv --model loans --prediction-column ok --rate 100
     $ driftline publish loans.csv --mapping loans.yaml
+    $ driftline publish repaid.csv --labels --model loans --id-column id --label-column repaid
     """
     # Imported when it runs: polars and librdkafka take most of a second, which --help does without.
     from driftline.cli.connect import open_kafka
     from driftline.cli.terminal import note, out, print_json
     from driftline.config import load
     from driftline.events import rfc3339
-    from driftline.tables import iter_events
+    from driftline.tables import iter_events, iter_labels
 
     settings = load(config)
     read = opened(table, mapping)
-    parts = iter_events(read, mapping)
+    if labels or label_time_column is not None:
+        mapping = _of_labels(settings, mapping, label_time_column, labels=labels, dry_run=dry_run)
+    parts = (iter_labels if labels else iter_events)(read, mapping)
+    topic, what = (settings.topics.labels, "labels") if labels else (settings.topics.main, "predictions")
     if dry_run:
         rehearsed(settings, parts)
         return
@@ -66,15 +78,17 @@ def publish(
     producer = open_kafka(settings).producer()
     start = time.monotonic()
     try:
-        sent = send(chain(first, parts), settings.topics.main, producer, Pace(rate), read.rows)
+        sent = send(chain(first, parts), topic, producer, Pace(rate), read.rows)
     finally:
         producer.close()
     seconds = time.monotonic() - start
     speed = round(sent / seconds)
     if json:
-        print_json({"predictions": sent, "seconds": round(seconds, 3), "events_per_second": speed})
+        print_json({what: sent, "seconds": round(seconds, 3), "events_per_second": speed})
         return
-    out().print(f"published {sent:,} predictions to {settings.topics.main} in {seconds:.1f} s ({speed:,} events/s)")
+    out().print(f"published {sent:,} {what} to {topic} in {seconds:.1f} s ({speed:,} events/s)")
+    if labels:
+        return
     oldest = min((events.times[0] for events in first if events.times), default=None)
     if oldest is not None and time.time() * 1_000 - oldest > PAST_MS:
         note(
@@ -82,6 +96,22 @@ def publish(
             "workers reject them (see `driftline status`). Backfill into separate topics, with a separate group, "
             "or use `driftline backtest`"
         )
+
+
+def _of_labels(
+    settings: "Settings", mapping: "ColumnMapping", time_column: str | None, *, labels: bool, dry_run: bool
+) -> "ColumnMapping":
+    """Return the columns of labels, whose times are their own. Raises `InputError`."""
+    if not labels:
+        raise InputError("--label-time-column: belongs to --labels; add it, or leave this out")
+    if dry_run:
+        raise InputError("--dry-run: checks predictions; leave it out with --labels")
+    if not settings.awaits_labels:
+        raise InputError(
+            "--labels: no model awaits labels; write models: {'*': {awaits_labels: 30d}}, as long as labels may take, "
+            "and `driftline topics create`"
+        )
+    return replace(mapping, time_column=time_column, arrival_column=None)
 
 
 def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"]) -> None:

@@ -23,7 +23,7 @@ def as_text(found: Status) -> RenderableType:
     parts += [Text(f"● {silence.summary}", "red") for silence in found.silent_models]
     parts += [Text(line, "yellow") for line in far_off(found.partitions)]
     parts += [Text(_wait(wait, found.at), "yellow") for wait in found.waits]
-    parts += [_partitions(found), *_rejected(found), *_others(found), *_skipped(found), Text()]
+    parts += [_partitions(found), *_rejected(found), *_labels(found), *_others(found), *_skipped(found), Text()]
     parts.append(_models(found) if found.models else Text("no model has a complete window yet", "dim"))
     parts += [Text(f"● {incident.summary}", "red") for incident in found.stream]
     parts += [Text(f"● {each.name} is set aside: {each.fault}", "red") for each in found.partitions if each.fault]
@@ -54,6 +54,23 @@ def _partitions(found: Status) -> Table:
             Text("nobody", "red") if each.owner is None else f"{each.owner} (epoch {each.epoch})",
         )
     return table
+
+
+def _labels(found: Status) -> list[Text]:
+    """Say what became of labels, all partitions together."""
+    views = [each.labels for each in found.partitions if each.labels is not None]
+    consumed = sum(view.consumed for view in views)
+    if not views:
+        return []
+    if not consumed:
+        return [Text("no label has come yet", "yellow")]
+    fates: Counter[str] = Counter()
+    for view in views:
+        fates.update(view.fates)
+        fates.update({"waiting": view.waiting, "rejected": sum(view.rejected.values())})
+    told = ", ".join(f"{number:,} {fate}" for fate, number in fates.most_common() if number)
+    held = sum(view.predictions for view in views)
+    return [Text(f"labels: {consumed:,} ({told}); {held:,} predictions wait for theirs or may see a correction")]
 
 
 def _counted(partition: PartitionStatus) -> int:

@@ -79,6 +79,24 @@ BEYOND_LIMITS = Metric(
     ("partition",),
     "Fields and segments beyond `limits`, which Driftline counts but does not watch.",
 )
+LABELS = Metric(
+    "labels",
+    "counter",
+    "labels",
+    ("partition", "fate"),
+    "Records of the labels topic by fate: joined with a prediction, duplicate, expired (later than `awaits_labels`), "
+    "unknown (no such prediction), unawaited, unsampled, or the reason for rejecting them.",
+)
+LABELS_WAITING = Metric(
+    "labels_waiting", "gauge", "labels", ("partition",), "Labels that have met no prediction and still may."
+)
+PREDICTIONS_HELD = Metric(
+    "predictions_held",
+    "gauge",
+    "predictions",
+    ("partition",),
+    "Predictions that wait for labels, or have one that may still be corrected.",
+)
 PANES = Metric("panes", "counter", "panes", ("partition",), "Panes that the first stage sent.")
 PANE_RECORDS = Metric(
     "pane_records",
@@ -154,6 +172,9 @@ METRICS = (
     SKIPPED,
     WITHOUT_TIME,
     BEYOND_LIMITS,
+    LABELS,
+    LABELS_WAITING,
+    PREDICTIONS_HELD,
     PANES,
     PANE_RECORDS,
     WINDOWS,

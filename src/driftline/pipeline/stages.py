@@ -191,6 +191,11 @@ class SummariseStage:
             Sample(metrics.BEYOND_LIMITS, (partition,), counters.beyond_limits),
             Sample(metrics.PANES, (partition,), counters.panes),
         ]
+        if (labels := self._labels_view()) is not None:
+            fates = {**labels.fates, **labels.rejected}
+            found += [Sample(metrics.LABELS, (partition, fate), count) for fate, count in fates.items()]
+            found.append(Sample(metrics.LABELS_WAITING, (partition,), labels.waiting))
+            found.append(Sample(metrics.PREDICTIONS_HELD, (partition,), labels.predictions))
         if watermark > NEVER:
             found.append(Sample(metrics.WATERMARK, (partition,), watermark / 1000))
             found.append(Sample(metrics.WATERMARK_LAG, (partition,), (now_ms - watermark) / 1000))

@@ -1,6 +1,6 @@
 """Tables of past predictions as the events that a service would have published."""
 
-from driftline.tables.events import BATCH_ROWS, EncodedEvents, iter_events
+from driftline.tables.events import BATCH_ROWS, EncodedEvents, iter_events, iter_labels
 from driftline.tables.mapping import ColumnMapping
 from driftline.tables.reading import open_table
 from driftline.tables.subjects_of_rows import group_sizes
@@ -18,6 +18,7 @@ __all__ = [
     "features_of",
     "group_sizes",
     "iter_events",
+    "iter_labels",
     "open_table",
     "remarks",
 ]

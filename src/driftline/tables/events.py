@@ -71,6 +71,30 @@ def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_RO
         yield EncodedEvents(keys, _encoded(fields(batch)), batch.times, batch.arrived)
 
 
+def iter_labels(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_ROWS) -> Iterator[EncodedEvents]:
+    """Yield the table's label events; rows without a label have none yet. The mapping's times are those of labels.
+
+    Ids are those that `iter_events` gives the same rows. Raises InputError.
+    """
+    if mapping.label_column is None:
+        raise InputError("--label-column: is missing; name the column of the true labels")
+    named = Names.of(table, mapping)
+    label = table.column(mapping.label_column).form
+    for batch in _batches(table, mapping, named, batch_rows):
+        fields: dict[str, Sequence[object]] = {
+            "event_id": batch.ids,
+            "model": named.models(batch.frame),
+            "label": list(label(batch.frame)),
+        }
+        if batch.times is not None:
+            fields["label_time"] = batch.times
+        known = [at for at, said in enumerate(fields["label"]) if said is not None and said is not msgspec.UNSET]
+        fields = {name: [held[at] for at in known] for name, held in fields.items()}
+        keys = [str(key).encode() for key in fields["event_id"]]
+        times = None if batch.times is None else [batch.times[at] for at in known]
+        yield EncodedEvents(keys, _encoded(fields), times)
+
+
 @dataclass(frozen=True, slots=True)
 class _Batch:
     frame: pl.DataFrame
