@@ -44,7 +44,8 @@ class ClassNames(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     def meet(self, came: Came, keys: Ints, names: Mapping[int, str]) -> None:
         """Take up classes, given by key in the order of their log, as far as there is room."""
         if len(self.lists[came]) < MAX_CLASSES:
-            found = [key for key in _in_order(keys) if key >= 0]
+            unknown = (keys >= 0) & ~np.isin(keys, list(self.lists[came]))
+            found = _in_order(keys[unknown]) if unknown.any() else []
             self._put(came, [(key, names.get(key, OTHER)) for key in found])
 
     def meet_numbers(self, came: Came, numbers: Floats) -> None:
@@ -62,10 +63,10 @@ class ClassNames(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
     def codes_of(self, came: Came, keys: Ints) -> Ints:
         """Return the codes of keys; -1 for what is no class."""
-        held, other = self.lists[came], self.codes[OTHER]
-        found, place = np.unique(keys, return_inverse=True)
-        codes = [-1 if key < 0 else self.codes[held[key]] if key in held else other for key in found.tolist()]
-        return np.asarray(np.array(codes, dtype=np.int64)[place])
+        found = np.where(keys < 0, -1, self.codes[OTHER])
+        for key, name in self.lists[came].items():  # they are few: this is faster than to sort the keys
+            found[keys == key] = self.codes[name]
+        return found
 
 
 def _in_order(values: NDArray[Any]) -> list[Any]:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from driftline.codec import LAST
 from driftline.labels.book import Rule
 from driftline.labels.classes import ClassNames
 from driftline.labels.join import Fate
@@ -21,6 +22,8 @@ from driftline.performance.tally import WEIGHT_UNIT, Tally, counted, merged
 from driftline.sketches.keys import Ints
 
 BLOBS: Final = "labels/outcomes"
+MIXED: Final = 1 << 40
+"""Up to so many places are told apart by one number, without sorting for it."""
 
 
 class CountingState(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -78,11 +81,14 @@ class OutcomeCounting:
         assert rule is not None
         columns = [outcomes.times // rule.pane_ms, outcomes.cohorts // rule.cohort_ms, outcomes.versions]
         columns += outcomes.tags.values()
-        numbers: Ints = np.zeros(len(outcomes.times), dtype=np.int64)
+        mixed, most = np.zeros(len(outcomes.times), dtype=np.int64), 1
         for column in columns:
-            values, codes = np.unique(column, return_inverse=True)
-            numbers = np.unique(numbers * len(values) + codes, return_inverse=True)[1]
-        _, one = np.unique(numbers, return_index=True)
+            least = int(column.min(initial=LAST))
+            span = max(int(column.max(initial=least)) - least + 1, 1)
+            if most * span > MIXED:
+                mixed, most = np.unique(mixed, return_inverse=True)[1], len(mixed)
+            mixed, most = mixed * span + (column - least), most * span
+        _, one, numbers = np.unique(mixed, return_index=True, return_inverse=True)
         places = []
         for pane, cohort, version, *tags in zip(*(column[one].tolist() for column in columns), strict=True):
             slot = Slot(outcomes.model, pane * rule.pane_ms, rule.pane_ms)

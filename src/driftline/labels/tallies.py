@@ -186,10 +186,10 @@ class _Rows:
         if not len(at):
             return []
         parts = []
-        patterns, which = np.unique(self._there[at], axis=0, return_inverse=True)
-        for number, pattern in enumerate(patterns):
-            chosen = at[which.reshape(-1) == number]
-            name = positive([self._names[column] for column in np.flatnonzero(pattern).tolist()])
+        which = self._there[at] @ (1 << np.arange(len(self._names)))
+        for pattern in np.unique(which).tolist():
+            chosen = at[which == pattern]
+            name = positive([name for column, name in enumerate(self._names) if pattern >> column & 1])
             code, scores = self._classes.code(name), self._scores[chosen, self._names.index(name)]
             truths = np.where(self._true[chosen] == code, IS, NOT)
             parts.append(self._by_score(Series.SCORES, code, chosen, scores, truths))
