@@ -1,6 +1,7 @@
 """Performance in the stream: what is told of it, when, and that it is the same after a restart."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -13,6 +14,7 @@ from driftline.performance.outcomes import Series
 from driftline.tasks import performance
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.performance import OutcomeSlice, PerformanceJudge
+from tests.oracle import performance as oracle
 from tests.tasks.outcomes import DAY, HOUR, Row, binary, numbers, rules, slices
 
 
@@ -31,12 +33,12 @@ def days(first: int, last: int, seed: int = 1, **changes: object) -> list[Row]:
     return [row for day in range(first, last) for row in binary(rng, day, **changes)]  # type: ignore[arg-type]
 
 
-def _judge(held: ModelRules) -> PerformanceJudge:
+def judged(held: ModelRules) -> PerformanceJudge:
     return PerformanceJudge(lambda model: held)
 
 
 def test_concept_drift_is_told_as_what_it_is() -> None:
-    judge = _judge(rules())
+    judge = judged(rules())
     told = fed(judge, slices([*days(0, 20), *days(20, 26, seed=2, lost=0.25)]))
     (opened,) = [each for each in told if each.kind is Kind.PERFORMANCE][:1]
     assert opened.status is Status.FIRING
@@ -50,7 +52,7 @@ def test_concept_drift_is_told_as_what_it_is() -> None:
 
 
 def test_what_is_as_ever_is_not_told() -> None:
-    judge = _judge(rules())
+    judge = judged(rules())
     assert fed(judge, slices(days(0, 60))) == []
     (held,) = judge.subjects.values()
     assert held.evidence is not None
@@ -59,7 +61,7 @@ def test_what_is_as_ever_is_not_told() -> None:
 
 
 def test_harder_cases_are_told_before_labels_come() -> None:
-    judge = _judge(rules(awaited=60 * DAY))
+    judge = judged(rules(awaited=60 * DAY))
     early = days(0, 20, delay=2 * HOUR)
     told = fed(judge, slices([*early, *days(20, 26, seed=2, skew=8.0, delay=20 * DAY)]))
     opened = next(each for each in told if each.kind is Kind.PERFORMANCE)
@@ -73,7 +75,7 @@ def test_harder_cases_are_told_before_labels_come() -> None:
 
 
 def test_a_change_that_is_over_is_told_as_over() -> None:
-    judge = _judge(rules())
+    judge = judged(rules())
     told = fed(judge, slices([*days(0, 20), *days(20, 26, seed=2, lost=0.25), *days(26, 60, seed=3)]))
     assert [each.status for each in told if each.update is None] == [Status.FIRING, Status.RESOLVED]
     assert told[-1].opened < told[-1].window.end <= 40 * DAY
@@ -81,7 +83,7 @@ def test_a_change_that_is_over_is_told_as_over() -> None:
 
 
 def test_a_service_level_is_told_where_the_interval_is_below_it() -> None:
-    judge = _judge(rules(levels={"auroc": (">=", 0.95), "log_loss": ("<=", 5.0)}))
+    judge = judged(rules(levels={"auroc": (">=", 0.95), "log_loss": ("<=", 5.0)}))
     told = fed(judge, slices(days(0, 20)))
     assert [each.signals[0].name for each in told] == ["auroc.level"]
     assert "below the 0.95 that you set" in told[0].summary
@@ -90,12 +92,12 @@ def test_a_service_level_is_told_where_the_interval_is_below_it() -> None:
 
 
 def test_a_service_level_that_is_kept_is_not_told() -> None:
-    judge = _judge(rules(levels={"auroc": (">=", 0.8), "accuracy": (">=", 0.7)}))
+    judge = judged(rules(levels={"auroc": (">=", 0.8), "accuracy": (">=", 0.7)}))
     assert fed(judge, slices(days(0, 30))) == []
 
 
 def test_money_is_told_where_costs_are_known() -> None:
-    judge = _judge(rules(costs={("yes", "no"): -100.0, ("no", "yes"): -20.0}))
+    judge = judged(rules(costs={("yes", "no"): -100.0, ("no", "yes"): -20.0}))
     told = fed(judge, slices([*days(0, 20), *days(20, 26, seed=2, lost=0.25)]))
     said = [signal for each in told for signal in each.signals if signal.name == "value.measured"]
     assert said
@@ -106,7 +108,7 @@ def test_money_is_told_where_costs_are_known() -> None:
 def test_regressions_are_told_likewise() -> None:
     rng = np.random.default_rng(4)
     rows = [row for day in range(26) for row in numbers(rng, day, bias=0.1 if day >= 20 else 0.0)]
-    judge = _judge(rules())
+    judge = judged(rules())
     told = fed(judge, slices(rows, series=Series.ERRORS, classes=()))
     opened = next(each for each in told if each.kind is Kind.PERFORMANCE)
     assert opened.opened <= 23 * DAY
@@ -115,7 +117,7 @@ def test_regressions_are_told_likewise() -> None:
 
 
 def test_better_is_information() -> None:
-    judge = _judge(rules())
+    judge = judged(rules())
     told = fed(judge, slices([*days(0, 20, lost=0.3), *days(20, 26, seed=2)]))
     assert told
     assert {severity_of(each) for each in told if each.kind is Kind.PERFORMANCE} == {INFO}
@@ -123,7 +125,7 @@ def test_better_is_information() -> None:
 
 def test_a_segment_alone_is_of_the_environment() -> None:
     rows = [*days(0, 20, segment="tenant=acme"), *days(20, 26, seed=2, lost=0.25, segment="tenant=acme")]
-    judge = _judge(rules())
+    judge = judged(rules())
     told = fed(judge, slices(rows))
     assert told[0].subject == Subject("churn", "3", "tenant=acme")
     assert told[0].level == "environment"
@@ -138,7 +140,7 @@ def test_where_the_inputs_moved_too_it_is_of_the_data() -> None:
 
 def test_labels_for_positives_alone_are_no_incident_and_hide_what_they_hide() -> None:
     rows = [row if row.predicted else Row(row.time, row.predicted, row.score, row.truth, None) for row in days(0, 40)]
-    judge = _judge(rules())
+    judge = judged(rules())
     told = fed(judge, slices(rows))
     assert [each for each in told if each.kind is Kind.PERFORMANCE] == []
     (held,) = judge.subjects.values()
@@ -147,7 +149,7 @@ def test_labels_for_positives_alone_are_no_incident_and_hide_what_they_hide() ->
 
 def test_labels_that_stop_are_told_and_that_they_are_back() -> None:
     rows = [*days(0, 20), *days(20, 26, seed=2, labels=0.0), *days(26, 36, seed=3)]
-    judge = _judge(rules())
+    judge = judged(rules())
     told = [each for each in fed(judge, slices(rows)) if each.kind is Kind.LABELS]
     assert [each.status for each in told] == [Status.FIRING, Status.RESOLVED]
     assert 21 * DAY < told[0].opened <= 24 * DAY
@@ -157,7 +159,7 @@ def test_labels_that_stop_are_told_and_that_they_are_back() -> None:
 
 def test_labels_that_come_later_are_told() -> None:
     rows = [*days(0, 20), *days(20, 30, seed=2, delay=3 * DAY)]
-    judge = _judge(rules())
+    judge = judged(rules())
     told = [each for each in fed(judge, slices(rows)) if each.kind is Kind.LABELS]
     assert told[0].status is Status.FIRING
     assert "of them have one, usually" in told[0].summary
@@ -169,7 +171,7 @@ def test_monthly_dumps_of_labels_are_usual() -> None:
         for row in days(0, 150, rows=60)
     ]
     held = rules(awaited=40 * DAY)
-    told = fed(_judge(held), slices(rows, length=6 * HOUR))
+    told = fed(judged(held), slices(rows, length=6 * HOUR))
     assert [each for each in told if each.kind is Kind.LABELS] == []
 
 
@@ -177,9 +179,9 @@ def test_monthly_dumps_of_labels_are_usual() -> None:
 def test_a_restart_changes_nothing(cut: int) -> None:
     held = rules()
     pieces = [*slices([*days(0, 20), *days(20, 26, seed=2, lost=0.25), *days(26, 30, seed=3)])]
-    whole = _judge(held)
+    whole = judged(held)
     expected = fed(whole, pieces)
-    one, other = _judge(held), _judge(held)
+    one, other = judged(held), judged(held)
     told = fed(one, pieces[: cut // 2])
     blobs = {name: blob for name, blob in one.checkpoint().items() if blob is not None}
     told += fed(one, pieces[cut // 2 : cut])
@@ -202,7 +204,7 @@ def _all(judge: PerformanceJudge) -> list[bytes]:
 
 
 def test_what_comes_late_counts_in_the_book_of_its_predictions() -> None:
-    judge = _judge(rules())
+    judge = judged(rules())
     pieces = [*slices(days(0, 15))]
     fed(judge, pieces[:-1])
     (held,) = judge.subjects.values()
@@ -214,7 +216,7 @@ def test_what_comes_late_counts_in_the_book_of_its_predictions() -> None:
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(performance, "MAX_ROWS", 3_000)
-    judge = _judge(rules())
+    judge = judged(rules())
     fed(judge, slices(days(0, 30)))
     (held,) = judge.subjects.values()
     assert held.books.rows <= 3_000
@@ -223,7 +225,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_who_is_forgotten_leaves_nothing() -> None:
-    judge = _judge(rules())
+    judge = judged(rules())
     fed(judge, slices([*days(0, 20), *days(20, 26, seed=2, lost=0.25)]))
     blobs = {name for name, blob in judge.checkpoint().items() if blob is not None}
     (closed,) = judge.forget([Subject("churn", "3", "")], ["churn"])
@@ -232,3 +234,32 @@ def test_who_is_forgotten_leaves_nothing() -> None:
     kept = ("performance/labels", "view/performance")
     assert {name for name in blobs if name not in kept} <= {name for name, blob in gone.items() if blob is None}
     assert judge.open == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_oracle_tells_the_same_of_what_is_right(seed: int) -> None:
+    """Labels take up to a day and a half, and some never come; outcomes change half-way."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for day in range(24):
+        for row in binary(rng, day, 300, lost=0.3 if day >= 16 else 0.0):
+            delay = int(rng.integers(36 * HOUR)) if rng.random() < 0.9 else None
+            rows.append(replace(row, labelled=None if delay is None else row.time + delay))
+    held = rules(awaited=3 * DAY)
+    judge, spoken = judged(held), {}
+    for piece in slices(rows):
+        while judge.deadline is not None and judge.deadline <= piece.start:
+            end = judge.deadline
+            told = judge.close(end)
+            (subject,) = judge.subjects.values()
+            names = [signal.name for each in told if each.kind is Kind.PERFORMANCE for signal in each.signals]
+            if subject.evidence is not None:
+                spoken[end - DAY] = "accuracy.measured" in names
+            for held_now in subject.windows[-4:]:
+                assert (held_now.predictions, held_now.labels) == oracle.books(rows, DAY, end)[held_now.start]
+        judge.take(piece)
+    expected = oracle.measured(rows, size=DAY, span=10 * DAY, labels=1_000, period=30 * DAY, count=1.0)
+    first = next(window for window, is_told in sorted(spoken.items()) if is_told)
+    assert expected[-1].fires
+    assert first == expected[-1].window
+    assert [each.window for each in expected if not each.fires] == [at for at in sorted(spoken) if at < first][1:]

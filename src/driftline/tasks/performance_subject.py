@@ -144,10 +144,11 @@ class SubjectPerformance:
         for window in self.books.due(time):
             came, about = self.books.close(window)
             self._heard = window + self._own.window_ms
+            evidence = self.evidence
             if self._learning:
                 changed += self._learn(window, came)
-            if self.evidence is not None:
-                told = self._judge(self.evidence, window, self._known(came), about, inputs_moved=inputs_moved)
+            if evidence is not None and evidence is self.evidence:  # else this window is part of the new reference
+                told = self._judge(evidence, window, self._known(came), about, inputs_moved=inputs_moved)
                 changed += [] if told is None else [told]
             self.books.let_go(self._heard)
         return changed
