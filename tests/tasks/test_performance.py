@@ -43,8 +43,8 @@ def test_concept_drift_is_told_as_what_it_is() -> None:
     (opened,) = [each for each in told if each.kind is Kind.PERFORMANCE][:1]
     assert opened.status is Status.FIRING
     assert 20 * DAY < opened.opened <= 23 * DAY
-    assert "the inputs are as before, what they mean has changed: AUROC is 0." in opened.summary
-    assert "estimated of the same predictions (95% interval 0." in opened.summary
+    assert "the inputs are as before, but their meaning has changed: AUROC is 0." in opened.summary
+    assert "estimated for the same predictions (95% interval 0." in opened.summary
     assert opened.level == "model"
     assert severity_of(opened) == CRITICAL
     assert opened.began is not None
@@ -102,7 +102,7 @@ def test_money_is_told_where_costs_are_known() -> None:
     said = [signal for each in told for signal in each.signals if signal.name == "value.measured"]
     assert said
     assert said[0].effects["money"] > 5_000
-    assert any(" less in all)" in each.summary for each in told)
+    assert any(" less in total)" in each.summary for each in told)
 
 
 def test_regressions_are_told_likewise() -> None:

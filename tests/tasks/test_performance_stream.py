@@ -56,7 +56,7 @@ def test_outcomes_that_change_are_told_with_how_much_is_lost() -> None:
     assert told[0].subject == Subject("m", "", "")
     assert "AUROC fell from 0.872 to 0.652 (95% interval 0.599 to" in told[0].summary
     assert "predictions have labels" in told[0].summary
-    assert (told[0].level, "what they mean has changed" in told[0].reason) == ("model", True)
+    assert (told[0].level, "their meaning has changed" in told[0].reason) == ("model", True)
     begin = START - START % WINDOW + 14 * WINDOW
     assert begin < told[0].opened <= begin + 4 * WINDOW
     (held,) = [each for each in judge._performance.subjects.values() if not each.subject.segment][:1]

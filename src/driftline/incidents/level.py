@@ -117,10 +117,10 @@ def performance_level(told: Set[str], *, inputs_moved: bool, segment: str) -> tu
     """
     if "meaning" in told:
         if inputs_moved:
-            return Level.DATA, "the inputs moved, and what they mean has changed too"
+            return Level.DATA, "the inputs moved, and their meaning has changed too"
         if segment:
-            return Level.ENVIRONMENT, "the inputs are as before, but what they mean in this segment has changed"
-        return Level.MODEL, "the inputs are as before, but what they mean has changed: the model no longer fits"
+            return Level.ENVIRONMENT, "the inputs are as before, but their meaning in this segment has changed"
+        return Level.MODEL, "the inputs are as before, but their meaning has changed: the model no longer fits"
     if told & {"estimated", "measured"}:
         return Level.DATA, "the model now meets inputs for which it is less often right, or more often"
     return None, ""

@@ -1,4 +1,4 @@
-"""What became of a model's performance, in words that need no further question."""
+"""Incidents of performance in words."""
 
 from typing import Final
 
@@ -24,8 +24,8 @@ def describe_performance(signal: Signal) -> str:
         return f"{name} is estimated to have {moved} from {signal.before} to {signal.after} {_how(signal)}"
     if what == "meaning":
         return (
-            f"the inputs are as before, what they mean has changed: {name} {'are' if metric in SHARES else 'is'} "
-            f"{signal.after} where {signal.before} was estimated of the same predictions {_how(signal)}"
+            f"the inputs are as before, but their meaning has changed: {name} {'are' if metric in SHARES else 'is'} "
+            f"{signal.after}, while {signal.before} was estimated for the same predictions {_how(signal)}"
         )
     if what == "level":
         wanted = effects.get("level", 0.0)
@@ -52,7 +52,7 @@ def _how(signal: Signal) -> str:
     else:
         parts.append(f"{labels:,.0f} of {predictions:,.0f} predictions have labels")
     if money := effects.get("money"):
-        parts.append(f"{abs(money):,.0f} {'less' if money > 0 else 'more'} in all")
+        parts.append(f"{abs(money):,.0f} {'less' if money > 0 else 'more'} in total")
     return f"({'; '.join(parts)})"
 
 
