@@ -20,14 +20,18 @@ import msgspec
 from driftline.columns.shape import Limits
 from driftline.evidence.detectors import DETECTORS, USUAL
 from driftline.incidents.budget import AlarmBudget
+from driftline.labels.book import Rule
+from driftline.panes.records import WATERMARK
 from driftline.tasks.judge import Judge
-from driftline.tasks.model_rules import JudgeSettings, LearnRule, ModelRules
+from driftline.tasks.labelling import LabelSettings
+from driftline.tasks.model_rules import JudgeSettings, LearnRule, ModelRules, PerformanceRules
 from driftline.tasks.summarise import Summarise, SummariseSettings
 
 FOLDER = Path(__file__).with_name("golden")
 START = 1_787_302_800_000
 EVENTS, CUT = 3_000, 2_000
 STEP_MS, PANE_MS, WINDOW_MS = 200, 5_000, 30_000
+AWAITED = Rule(awaits=60_000, early=10_000, pane_ms=PANE_MS, cohort_ms=WINDOW_MS)
 SHIFTS = {1_500: 2.0, 1_900: 0.0, 2_500: 4.0}
 """From these events on a feature's mean is this: incidents are open at the cut, resolve after it, and open again."""
 
@@ -47,6 +51,8 @@ class Golden(msgspec.Struct):
     """How many of these it had sent at the cut."""
     judge: dict[str, bytes]
     """What Judge had stored then."""
+    labels: list[tuple[int, bytes, bytes | None, int]] = []
+    """(how many predictions were read before, key, value, timestamp)."""
 
     @property
     def versions(self) -> set[tuple[str, int]]:
@@ -66,8 +72,9 @@ def kind_and_version(blob: bytes) -> tuple[str, int]:
 def summarise_settings() -> SummariseSettings:
     """Return settings under which the files were and will be written."""
     return SummariseSettings(
-        2_000, 600_000, None, Limits(), lambda model: PANE_MS, lambda model: ("tenant",), stream_pane_ms=PANE_MS
-    )
+        2_000, 600_000, None, Limits(), lambda model: PANE_MS, lambda model: ("tenant",), stream_pane_ms=PANE_MS,
+        labels=LabelSettings(lambda model: AWAITED if model == "m" else None, AWAITED),
+    )  # fmt: skip
 
 
 def judge_settings() -> JudgeSettings:
@@ -75,11 +82,12 @@ def judge_settings() -> JudgeSettings:
     rules = ModelRules(
         windows=((WINDOW_MS, WINDOW_MS), (4 * WINDOW_MS, 2 * WINDOW_MS)),
         pane_ms=PANE_MS,
-        budget=AlarmBudget(1.0, 86_400_000),
+        budget=AlarmBudget(1.0, 86_400_000, with_labels=True),
         learn=LearnRule(4 * WINDOW_MS, 400),
         min_effect=0.02,
         min_events=20,
         segmented=True,
+        performance=PerformanceRules(window_ms=WINDOW_MS, awaited_ms=AWAITED.awaits),
         thresholds={"x": {"psi": 2.0}},
         detectors={"*": {name: DETECTORS[name] for name in (*USUAL, "cusum")}},
     )
@@ -116,16 +124,32 @@ def stream() -> Iterator[tuple[bytes, int]]:
         yield (value[:-3] if at % 100 == 50 else value), sent  # some that are broken
 
 
+def labels_of(values: list[bytes]) -> Iterator[tuple[int, bytes, bytes | None, int]]:
+    """Yield labels of the stream: early, late, repeated, corrected, withdrawn, and some that are none."""
+    chance = random.Random(9)
+    for at in range(len(values)):
+        for revision in range(chance.choice((0, 1, 1, 1, 2))):
+            after = at + chance.choice((-20, 5, 100, 100, 400))
+            said = {"event_id": f"p-{at}", "model": "m", "label": chance.choice(["yes", "no"]), "revision": revision}
+            value = None if chance.random() < 0.02 else msgspec.json.encode(said)
+            broken = value is not None and chance.random() < 0.02
+            yield max(after, 0), f"p-{at}".encode(), value[:-2] if broken and value else value, START + after * STEP_MS
+
+
 def fed(task: Summarise, golden: Golden, start: int, stop: int) -> list[bytes]:
     """Give a task part of the stream; return what it sends."""
     task.process(golden.values[start:stop], golden.stamps[start:stop], stop)
+    came = [label for label in golden.labels if start <= label[0] < stop]
+    if came:
+        task.label([value for *_, value, _ in came], [stamp for *_, stamp in came], lambda at: came[at][1])
     return [record.encode() for record in task.emit()]
 
 
 def make() -> Golden:
     """Run the stream with the code of today."""
     values, stamps = map(list, zip(*stream(), strict=True))
-    golden = Golden(version("driftline"), values, stamps, CUT, {}, [], 0, {})
+    labels = sorted(labels_of(values), key=lambda label: label[0])
+    golden = Golden(version("driftline"), values, stamps, CUT, {}, [], 0, {}, labels)
     summarise, judge = Summarise(summarise_settings(), 0, 1), Judge(judge_settings())
     for stop in range(250, EVENTS + 1, 250):
         sent = [] if stop != CUT else fed(summarise, golden, stop - 250, stop - 10)
@@ -134,12 +158,17 @@ def make() -> Golden:
         if stop > CUT:
             continue
         _keep(golden.summarise, summarise.checkpoint())
-        waiting = 3 if stop == CUT else 0  # so that some panes wait for their watermark
-        judge.process(sent[: len(sent) - waiting])
+        known = len(sent) if stop != CUT else _watermark_of(sent)  # so that some panes wait for theirs
+        judge.process(sent[:known])
         judge.emit()
         _keep(golden.judge, judge.checkpoint())
-        golden.sent = len(golden.panes) - waiting
+        golden.sent = len(golden.panes) - len(sent) + known
     return golden
+
+
+def _watermark_of(sent: list[bytes]) -> int:
+    """Return where the first watermark of the predictions is."""
+    return min(at for at, record in enumerate(sent) if kind_and_version(record)[0] == WATERMARK)
 
 
 def _keep(stored: dict[str, bytes], writes: Mapping[str, bytes | None]) -> None:

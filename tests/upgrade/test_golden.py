@@ -6,11 +6,26 @@ from msgspec.structs import replace
 from driftline.evidence import reference
 from driftline.formats import event_shape
 from driftline.incidents.incident import Status
+from driftline.labels import ledger
 from driftline.panes import open as open_panes
-from driftline.panes import records, stored_rows
+from driftline.panes import outcomes, records, stored_rows
+from driftline.panes.outcomes import OutcomeRecord, decode_outcomes, is_of_outcomes
 from driftline.panes.records import PANE, WATERMARK, PaneRecord, Watermark, decode_record
+from driftline.performance import tally
 from driftline.sketches.cells import Cells
-from driftline.tasks import admission, capacity, reference_learning, releases, silence, stored, stream, volume
+from driftline.tasks import (
+    admission,
+    capacity,
+    labelling,
+    outcome_judge,
+    performance,
+    reference_learning,
+    releases,
+    silence,
+    stored,
+    stream,
+    volume,
+)
 from driftline.tasks import judge as judge_module
 from driftline.tasks import summarise as summarise_module
 from driftline.tasks.judge import Judge
@@ -41,6 +56,14 @@ def test_there_is_a_file_for_every_version_that_this_release_writes() -> None:
         (judge_module.DETECTORS, judge_module.DETECTORS_VERSION),
         (PANE, records.PANE_VERSION),
         (WATERMARK, records.VERSION),
+        (labelling.BLOB, labelling.VERSION),
+        ("ledger", ledger.VERSION),
+        (tally.KIND, tally.VERSION),
+        (outcomes.OUTCOMES, outcomes.VERSION),
+        (outcomes.MARK, outcomes.VERSION),
+        (outcome_judge.KIND, outcome_judge.VERSION),
+        (performance.SUBJECT, performance.VERSION),
+        (performance.ARRIVALS, performance.VERSION),
     }
     kept = {found for golden in FILES.values() for found in golden.versions}
     assert written - kept == set(), "a version of state has no golden file: run `make golden` and commit what it writes"
@@ -57,6 +80,12 @@ def test_the_files_hold_something_of_everything(golden: Golden) -> None:
     kinds = {name.split("/")[0] for name in golden.judge}
     assert {"task", "subject", "slice", "reference", "pane"} <= kinds
     assert any(name.startswith("cells/") for name in golden.summarise)
+    assert {"outcomes", "performance"} <= kinds
+    assert {"labels/0/known", "labels/0/facts", "labels/early/rows", "labels/outcomes"} <= {
+        name.rpartition("/")[0].removesuffix("/rows") if "early" not in name else name.rpartition("/")[0]
+        for name in golden.summarise
+        if name.startswith("labels/")
+    }
 
 
 @golden_files
@@ -76,11 +105,15 @@ def test_summarise_goes_on_from_a_golden_state_to_the_very_panes_that_were_sent_
 
 
 def _today(record: bytes) -> bytes:
-    return decode_record(record).encode()
+    return _decoded(record).encode()
+
+
+def _decoded(record: bytes) -> PaneRecord | OutcomeRecord | Watermark:
+    return decode_outcomes(record) if is_of_outcomes(record) else decode_record(record)
 
 
 def _position(record: bytes) -> int:
-    found = decode_record(record)
+    found = _decoded(record)
     return found.position if isinstance(found, Watermark) else -1
 
 

@@ -19,6 +19,7 @@ from driftline.tasks.views import OutcomesView
 
 VERSION: Final = 1
 BLOB: Final = "outcomes"
+KIND: Final = "judged outcomes"
 REMEMBERED: Final = 8
 """Drifts of a subject's inputs of which it is known when they were open."""
 
@@ -96,14 +97,14 @@ class OutcomeJudge:
         writes.update(self._performance.checkpoint())
         moved = [[subject, held] for subject, held in sorted(self._moved.items())]
         state = [merger, self._reader.models, moved, self._now]
-        writes[BLOB] = pack("judged outcomes", VERSION, state, {})
+        writes[BLOB] = pack(KIND, VERSION, state, {})
         return writes
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint; there is none where no labels are awaited. Raises `StateCorrupt`."""
         if BLOB not in blobs:
             return
-        state = msgspec.convert(unpack(blobs[BLOB], "judged outcomes", (VERSION,)).value, _Stored)
+        state = msgspec.convert(unpack(blobs[BLOB], KIND, (VERSION,)).value, _Stored)
         merger, self._reader.models, moved, self._now = state
         self._moved = dict(moved)
         self._merger.restore(merger, blobs)
