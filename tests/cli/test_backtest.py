@@ -152,7 +152,7 @@ def test_windows_that_hold_next_to_nothing_are_told(driftline: Driftline, tmp_pa
     assert "a window of 1h holds 1 events on average" in done.err
     suits = re.search("these settings suit the table: DRIFTLINE_MODELS='(.*)'", done.err)
     assert suits
-    assert done.err.index("this suits") < done.err.index("of CPU"), "before it runs"
+    assert done.err.index("these settings suit") < done.err.index("of CPU"), "before it runs"
     better = driftline("backtest", rare, *COLUMNS, "--json", DRIFTLINE_MODELS=suits[1])
     assert "suits" not in better.err
     assert better.json[0]["windows"] > 0

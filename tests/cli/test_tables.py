@@ -168,7 +168,7 @@ def test_what_a_table_names_may_hold_markup(driftline: Driftline, tmp_path: Path
     done = driftline("backtest", tmp_path / "c.parquet", "--reference", tmp_path / "r.parquet", *options, **HOURLY)
 
     assert done.status == 0
-    assert "m[/x]: inputs moved" in done.out
+    assert "m[/x]: inputs have drifted" in done.out
     assert "[/b]income[red] mean" in done.out
 
 
