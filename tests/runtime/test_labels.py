@@ -102,6 +102,33 @@ def test_labels_change_no_alert() -> None:
     assert plain.alert_ids() == labelled.alert_ids() != []
 
 
+def test_a_change_of_meaning_is_told_from_labels_whichever_topic_is_read_first() -> None:
+    """Inputs and scores go on as before, and are right about the outcomes for seven hours."""
+    model = {"windows": ["1h"], "pane": "5m", "reference": "learn 4h", "awaits_labels": "2h", "early_labels": "10m"}
+    how = settings(models={"*": {**model, "false_alarms": "1 per 7d"}})
+    rng = random.Random(5)
+    predictions, labels = [], []
+    for at in range(11 * 60 * 10):
+        key, time, score = f"e{at}", START + at * MINUTE // 10, rng.betavariate(0.6, 0.9)
+        event = {"event_id": key, "model": "m", "event_time": time, "features": {"x": 1.0}, "prediction": score}
+        said = rng.random() < (score if at < 7 * 60 * 10 else 0.4)
+        predictions.append((key.encode(), json.dumps(event).encode(), time))
+        label = json.dumps({"event_id": key, "model": "m", "label": said}).encode()
+        labels.append((key.encode(), label, time + int(rng.expovariate(1 / (10 * MINUTE)))))
+    labels.sort(key=lambda record: record[2])
+    found = []
+    for first, second in ((0, 1), (1, 0)):
+        there = bench(how)
+        topics = [(predictions, how.topics.main), (labels, how.topics.labels)]
+        for records, topic in (topics[first], topics[second]):
+            there.publish(records, topic)
+        there.worker().run()
+        found.append(there.alert_ids())
+        kinds = {json.loads(each.value or b"")["data"]["kind"] for each in there.records(how.topics.alerts)}
+        assert kinds == {"performance"}
+    assert found[0] == found[1]
+
+
 def test_bad_labels_are_dead_letters_with_a_reason() -> None:
     there = bench(awaiting())
     there.publish(STREAM[:50])
