@@ -43,6 +43,11 @@ def print_performance(
             out().print(f"{_name(view)}: windows of {_length(view)}", style="bold", highlight=False)
             print_study(study, when, tuple(view.classes), _blind(view))
     for view in found:
+        if view.unmeasured:
+            note(
+                f"models.{model}.performance: {', '.join(view.unmeasured)} cannot be measured of what "
+                f"{_name(view)} predicts; take it out, or name a metric that is shown here"
+            )
         if view.reference is None:
             note(f"{_name(view)}: its reference is being learned, from {view.learned_labels:,} labels so far")
 

@@ -126,6 +126,9 @@ class SubjectPerformance:
             given=self._given,
             learned_labels=self.learned,
             window_ms=self._own.window_ms,
+            unmeasured=[]
+            if self.evidence is None
+            else sorted(self._own.levels.keys() - self.evidence.yardstick.values),
             windows=self.windows[-shown:],
         )
 

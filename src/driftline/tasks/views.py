@@ -203,6 +203,8 @@ class PerformanceView(msgspec.Struct, frozen=True, kw_only=True):
     learned_labels: Count
     """Collected for a reference so far."""
     window_ms: Count
+    unmeasured: list[str] = []
+    """Metrics with a service level that cannot be measured of what it predicts."""
     windows: list[PerformanceWindow]
     """Of predictions, oldest first."""
 
