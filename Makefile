@@ -19,11 +19,11 @@ $(STAMP): pyproject.toml uv.lock scripts/setup
 	@touch $@
 
 .PHONY: demo
-demo: setup ## Watch real data drift: no Kafka, Redis or Docker needed (ARGS=--live: at the pace of life)
+demo: setup ## Watch real data drift: no Kafka, Redis or Docker needed (ARGS=--live: in real time)
 	@$(BIN)/driftline demo $(ARGS)
 
 .PHONY: services
-services: setup ## Make sure that the tests can start a real Kafka and Redis
+services: setup ## Check that the tests can start a real Kafka and Redis
 	@scripts/services
 	@$(BIN)/python -m driftline.sandbox
 
@@ -44,11 +44,11 @@ chaos: setup services ## Kill and cut workers, routers, Kafka and Redis at rando
 	@$(BIN)/python -m tests.chaos --runs $(or $(RUNS),200) --seed $(or $(SEED),1)
 
 .PHONY: stress
-stress: setup services ## Fill or slow Redis, take Kafka or its disk away, let alerts be refused: OUTAGE=120 (s) each
+stress: setup services ## Fill or slow down Redis, stop Kafka or fill its disk, refuse alerts: OUTAGE=120 (s) each
 	@$(BIN)/python -m tests.chaos.stress --outage $(or $(OUTAGE),120)
 
 .PHONY: recovery
-recovery: setup services ## Measure how soon others go on after kill -9 and after SIGTERM: RUNS=20, STATE=1024 (MiB)
+recovery: setup services ## Measure how soon other workers continue after kill -9 and after SIGTERM: RUNS=20, STATE=1024 (MiB)
 	@$(BIN)/python -m tests.chaos.recovery --runs $(or $(RUNS),20) --state $(or $(STATE),1024)
 
 SCHEDULES = $(if $(SEED),1,10000)
@@ -71,7 +71,7 @@ types: setup ## Check types, tests included
 	@$(BIN)/mypy
 
 .PHONY: fuzz
-fuzz: setup ## Strange events and hostile state: EVENTS=1000000 SEED=7
+fuzz: setup ## Fuzz events and stored state: EVENTS=1000000 SEED=7
 	@$(BIN)/python -m tests.fuzz --events $(or $(EVENTS),1000000) $(if $(SEED),--seed $(SEED)) $(if $(WORLD),--world $(WORLD))
 
 .PHONY: guided
@@ -79,11 +79,11 @@ guided: setup ## Fuzz by coverage with atheris (Linux): SECONDS=300
 	@$$(command -v uv || echo .tools/bin/uv) run --isolated --frozen --extra worker --group guided python -m tests.fuzz.guided $(or $(SECONDS),300)
 
 .PHONY: upgrade
-upgrade: setup services ## Roll from an earlier commit to this one: FROM=HEAD~1
+upgrade: setup services ## Upgrade from an earlier commit to this one: FROM=HEAD~1
 	@$(BIN)/python -m tests.upgrade $(or $(FROM),HEAD~1)
 
 .PHONY: golden
-golden: setup ## Keep a file of state as this release writes it, if a version rose
+golden: setup ## Write a golden file of stored state, if a version rose
 	@$(BIN)/python -m tests.upgrade.golden $(ARGS)
 
 .PHONY: bench
@@ -91,11 +91,11 @@ bench: setup services ## Measure the cost of an event on this machine
 	@$(BIN)/driftline bench $(ARGS)
 
 .PHONY: client
-client: setup ## Measure what `pip install driftline` brings to a service that publishes
+client: setup ## Measure what `pip install driftline` installs for a service that publishes
 	@$(BIN)/python -m tests.client
 
 .PHONY: tables
-tables: setup ## Print what a row of a table costs in a backtest, start-up apart: ROWS=500000
+tables: setup ## Measure the cost of a table's row in a backtest, without start-up: ROWS=500000
 	@$(BIN)/python -m driftline.bench.tables --rows $(or $(ROWS),500000) $(ARGS)
 
 .PHONY: memory
@@ -103,10 +103,10 @@ memory: setup ## Measure what a worker holds in memory far beyond all limits, an
 	@$(BIN)/python -m driftline.bench.memory --minutes $(or $(MINUTES),10) --share $(or $(SHARE),1) --output docs/memory.md
 
 .PHONY: detection
-detection: setup ## Measure what is found and how often wrongly, and write docs/detection.md (ARGS=--quick: a small run, ARGS='--parts lengths': one part)
+detection: setup ## Measure what Driftline finds and how often it is wrong, and write docs/detection.md (ARGS=--quick: a small run, ARGS='--parts lengths': one part)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m driftline.detection $(or $(ARGS),--output docs/detection.md)
 
 .PHONY: clean
-clean: ## Remove everything that was made here
+clean: ## Remove everything that make created
 	rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,14 +4,14 @@
     ├── ConfigError            a setting is wrong; says which key, what was wrong, what to write instead
     ├── InputError             a table, profile or column mapping given on the command line cannot be used
     ├── LogError               Kafka, or what stands in for it, cannot do what was asked
-    │   ├── LogUnavailable     it does not answer now; trying again may help
+    │   ├── LogUnavailable     it does not answer now; a retry may help
     │   ├── LogDenied          it answered, and refused (credentials, permissions)
     │   ├── TopicError         a topic is missing or has the wrong partition count
     │   ├── OffsetLost         the stored offset is outside the log (retention passed, topic recreated)
     │   └── PublishError       records were not delivered
-    │       └── DeliveryPending    they are not delivered yet, and still being tried
+    │       └── DeliveryPending    they are not delivered yet, and are still retried
     └── StateError             Redis, or what stands in for it, cannot do what was asked
-        ├── StateUnavailable   it does not answer now, or is loading or full; trying again may help
+        ├── StateUnavailable   it does not answer now, or is loading or full; a retry may help
         ├── StateDenied        it answered, and refused (credentials, permissions, a setting)
         └── StateCorrupt       stored state cannot be read; never repaired or reset silently
             └── StateOtherRelease   another release of Driftline wrote it: that one can read it
@@ -37,7 +37,7 @@ class DriftlineError(Exception):
 
 
 class ConfigError(DriftlineError):
-    """A setting is wrong: the message names the key, the fault and the mend."""
+    """A setting is wrong: the message names the key, the fault and the fix."""
 
 
 class InputError(DriftlineError):

@@ -109,7 +109,7 @@ def create_missing(
 
 
 def fix_settings(log: Log, settings: Settings, topics: Sequence[str], names: Set[str] = TOLD.keys()) -> None:
-    """Change what had better be otherwise of these topics, as far as it is about these settings, and say so."""
+    """Change the settings of these topics that should be different, and say so."""
     for topic, wanted in mends(settings, log.topic_settings(topics)).items():
         changed = {name: value for name, value in wanted.items() if name in names}
         if not changed:

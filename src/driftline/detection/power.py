@@ -30,7 +30,7 @@ TARGET: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How Driftline is set: windows of so many events, and the χ² of a change that nobody minds."""
+    """How Driftline is set: windows of so many events, and the χ² of the largest change that does not matter."""
 
     window: int
     min_effect: float

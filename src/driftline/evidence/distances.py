@@ -36,7 +36,7 @@ class Effects:
     chi2: Floats
     """Pearson's statistic of the table window x bins, over bins that either has."""
     chi2_p: Floats
-    """Its p-value. In a large window it is tiny for changes that nobody minds."""
+    """Its p-value. In a large window it is tiny even for changes that do not matter."""
     mean_before: Floats
     mean_after: Floats
     shift: Floats

@@ -1,20 +1,20 @@
-"""How many events a model has in a window, against what it had in good times: one observation a window.
+"""Volume: how many events a window has, compared with the reference's windows. It is one observation per window.
 
-What counts is that a window lies beyond what windows usually hold, *after* a change that nobody minds was taken back:
+A window counts if it lies beyond what windows usually hold, even *after* taking back a change too small to matter:
 with d = `min_volume_change`, n / (1 + d) must be above an upper limit, or n (1 + d) below a lower one. Limits are the
 reference's median, quartile, decile and extreme on each side. For each limit there are alternatives q of how often
 windows lie beyond it, above u, the upper confidence bound of how often they do by the reference:
 
     L = q/u for a window beyond the limit, (1 - q)/(1 - u) for one that is not
 
-is an e-value: its mean grows with the true probability, and is 1 at u. If all totals grow or shrink by d or less, the
-totals with that taken back are beyond a limit no more often than the reference's. Runs of e-values add up as ever:
-R <- (R + 1) L (see `evalues`).
+is an e-value: its mean grows with the true probability, and is 1 at u, which is Clopper and Pearson's bound (1934,
+Biometrika 26, p. 404). If all totals grow or shrink by d or less, then after taking that back they are beyond a limit
+no more often than the reference's. E-values add up as usual: R <- (R + 1) L (see `evalues`).
 
 Totals that stay for hours (a night, a weekend) come in runs. So an alternative's L is taken to the power 1/φ, which
-keeps it an e-value, where φ is such that the reference's own worst run says no more than NOTABLE.
+keeps it an e-value (Jensen's inequality). φ is such that the reference's own worst run reaches at most NOTABLE.
 
-One total alone tells a *steep* change: see `Volume.is_steep`.
+A single total is enough to report a *steep* change: see `Volume.is_steep`.
 """
 
 from dataclasses import dataclass
@@ -35,18 +35,18 @@ MAX_WINDOWS: Final = 20_000
 LIMITS: Final = (0.5, 0.75, 0.9, 1.0)
 """Parts of the reference's totals that an upper limit is above, and a lower one below."""
 OFTEN: Final = 0.95
-"""Alternatives q: beyond the limit so often, or u^(1/2), which is often enough for windows that are so now and then."""
+"""An alternative q: nearly all windows are beyond the limit. The other one is u^(1/2), for windows that often are."""
 NOTABLE: Final = 3.0
 """Log e-value that the reference's own worst run of windows may reach."""
 STEEP: Final = 3.0
-"""Times as far from the median as the farthest total of the reference, in logarithms."""
+"""A steep total is this many times as far from the median as the reference's farthest one, in logarithms."""
 MIN_STEEP: Final = 0.6
-"""Log of the least factor that is steep, 1.8, beyond the change that nobody minds."""
+"""Log of the smallest factor that is steep, 1.8, on top of the change that is too small to matter."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Totals:
-    """How many events a model had in each pane of good times that had any."""
+    """The numbers of events in the reference's panes that had any."""
 
     pane_ms: int
     starts: Ints
@@ -129,12 +129,12 @@ class Volume:
         return np.concatenate([above, totals[:, None] * self._shrink < self._limits[1]], axis=1)
 
     def is_usual(self, events: int, start: int) -> bool:
-        """Tell whether a total is among those of the reference, give or take what nobody minds."""
+        """Tell whether a total is among those of the reference, give or take a change too small to matter."""
         total = self.scaled(events, start)
         return self._least / self._shrink <= total <= self._most * self._shrink
 
     def is_steep(self, events: int, start: int) -> bool:
-        """Tell whether one window alone is a change: three times as far from the median as the reference's farthest.
+        """Tell whether one window alone is a change: its total is STEEP times as far from the median as the farthest.
 
         In logarithms, and at least by a factor of 1.8 (1 + d). Where the probability of such a distance falls as fast
         as e^-x or faster, one of W windows having been at the farthest, three times as far is about W^-3.

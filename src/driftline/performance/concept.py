@@ -3,7 +3,7 @@
 A reference says how often the class came at each score (or how often a prediction of that size erred by much): rates r
 in a few bins (`rates`). While nothing changes, outcomes in bin b come with a probability within r_b ± d_b, whatever the
 scores are: so inputs that move are no evidence here, nor are labels that come for some scores only. d covers the
-reference's own sampling error and changes that nobody minds. E-values against all of that box, E[L | past] <= 1:
+reference's own sampling error and changes too small to matter. E-values against all of that box, E[L | past] <= 1:
 
     L = Π (q/r')^y ((1-q)/(1-r'))^(1-y)     for an alternative q made before; r' is the point of the box nearest to q
 
@@ -32,7 +32,7 @@ from driftline.performance.rates import Seen
 from driftline.sketches.keys import Floats
 
 MIN_EFFECT: Final = 0.01
-"""χ² of a bin's outcomes that nobody minds: at a rate of .5 a change of .05, at .1 one of .03."""
+"""χ² of a bin's outcomes that is too small to matter: a change of .05 at a rate of .5, of .03 at .1."""
 SHIFTS: Final = (-2.0, -1.0, -0.5, -0.25, 0.25, 0.5, 1.0, 2.0)
 """Alternatives: by how much the logits of all rates are moved."""
 TURNS: Final = (-1.0, 0.0, 0.5, 1.5, 2.0)
@@ -61,7 +61,7 @@ class Concept:
         sizes: of how many independent outcomes the reference's rates are (shape: signals, bins).
         allowance: false incidents allowed a period, for these signals and windows.
         dispersion: how much more outcomes vary than independent ones would (shape: signals), 1 or more.
-        min_effect: χ² of a bin's outcomes that nobody minds.
+        min_effect: χ² of the largest change of a bin's outcomes that does not matter.
 
     >>> rates, counts = np.full((1, 2), 0.5), np.full((1, 2), 500.0)
     >>> concept = Concept(np.full((1, 2), 10_000.0), allowance=0.1)

@@ -42,7 +42,7 @@ def _uneven(settings: Settings, counts: Mapping[str, int]) -> Iterator[str]:
 
 
 def topic_warnings(settings: Settings, found: Found, existing: Container[str]) -> list[str]:
-    """Return what had better be otherwise of topics that can be used, with the commands that mend it.
+    """Return which settings of usable topics should be different, with the commands that change them.
 
     Args:
         settings: which topics are needed, and what for.
