@@ -144,3 +144,12 @@ def test_judge_obeys_wherever_it_is_restarted_and_says_so_in_its_view() -> None:
     resting, _, _ = run(judging(how), values[: values.index(command(held, 2 * HOUR).encode()) + 1])
     assert not any(each.kind == held.kind for subject in resting.view().subjects for each in subject.incidents)
     assert resting.open_incidents()["m", held.kind] == 0
+
+
+def test_each_rests_for_its_own_cooldown() -> None:
+    soon, late = incident(), incident("fraud")
+    world = World(soon, late)
+    world.resolved.obey(command(soon, HOUR), 3 * HOUR)
+    world.resolved.obey(command(late, 2 * HOUR), 3 * HOUR)
+    assert [each.subject.model for each in world.resolved.wake(4 * HOUR)] == ["churn"]
+    assert [each.subject.model for each in world.resolved.wake(5 * HOUR)] == ["fraud"]

@@ -47,11 +47,7 @@ class Held(msgspec.Struct):
 
 
 def more_severe(alert: Alert) -> Alert:
-    """Return an alert whose severity is the next higher one.
-
-    >>> SEVERITIES[max(urgency("warning") - 1, 0)]
-    'critical'
-    """
+    """Return an alert whose severity is the next higher one, if there is one."""
     return msgspec.structs.replace(alert, severity=SEVERITIES[max(urgency(alert.severity) - 1, 0)])
 
 
