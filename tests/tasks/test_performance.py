@@ -11,6 +11,7 @@ from driftline.incidents.alerts import alert_of
 from driftline.incidents.incident import Incident, Kind, Status, Subject
 from driftline.incidents.severity import CRITICAL, INFO, WARNING, severity_of
 from driftline.performance.outcomes import Series
+from driftline.performance.reference import PerformanceReference
 from driftline.tasks import performance
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.performance import OutcomeSlice, PerformanceJudge
@@ -263,3 +264,20 @@ def test_the_oracle_tells_the_same_of_what_is_right(seed: int) -> None:
     assert expected[-1].fires
     assert first == expected[-1].window
     assert [each.window for each in expected if not each.fires] == [at for at in sorted(spoken) if at < first][1:]
+
+
+def test_a_file_that_takes_the_place_of_what_was_learned_closes_what_is_open() -> None:
+    one = judged(rules())
+    fed(one, slices([*days(0, 20), *days(20, 24, seed=2, lost=0.3)]))
+    (incident,) = one.open
+    (held,) = one.subjects.values()
+    assert held.evidence is not None
+    known = held.evidence.reference
+    given = PerformanceReference(known.series, known.classes, known.tally + known.tally, known.stretches)
+    other = judged(rules(reference=lambda version, segment: given))
+    other.restore({name: blob for name, blob in one.checkpoint().items() if blob is not None})
+    told = fed(other, slices([row for row in days(25, 30, seed=3) if row.time >= 25 * DAY]))
+    assert (told[0].id, told[0].status) == (incident.id, Status.RESOLVED)
+    assert "the reference changed (file)" in told[0].summary
+    assert other.open == []
+    assert other.view().models[0].given

@@ -85,11 +85,6 @@ class PerformanceEvidence:
         self._recoveries: dict[Part, Recovery] = {}
 
     @property
-    def told(self) -> frozenset[Part]:
-        """Parts that were told and are not over."""
-        return frozenset(self._recoveries)
-
-    @property
     def is_sure(self) -> bool:
         """Whether it is known how much windows vary."""
         return self.reference.stretches >= MIN_STRETCHES
@@ -126,13 +121,6 @@ class PerformanceEvidence:
                 self._recoveries[part] = Recovery(concept.away)
                 concept.reset()
         return Verdict(tuple(new), tuple(back))
-
-    def forget(self) -> None:
-        """Begin anew: what was told is closed."""
-        self._recoveries = {}
-        for part, concept in self._concepts.items():
-            concept.reset()
-            self._onsets[part] = Onset(len(concept.sizes))
 
     def snapshot(self) -> dict[str, Any]:
         """Return its state as flat arrays."""

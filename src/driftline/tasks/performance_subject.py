@@ -147,7 +147,9 @@ class SubjectPerformance:
         for window in self.books.due(time):
             came, about = self.books.close(window)
             self._heard = window + self._own.window_ms
-            evidence = self.evidence
+            evidence, incident = self.evidence, self.incident
+            if evidence is not None and incident is not None and incident.reference != evidence.reference.address:
+                changed += self.close_incident("the reference changed (file)")
             if self._learning:
                 changed += self._learn(window, came)
             if evidence is not None and evidence is self.evidence:  # else this window is part of the new reference
@@ -295,6 +297,7 @@ class SubjectPerformance:
         found._heard = stored.heard
         before = None if reference is None else PerformanceReference.decode(reference)
         if found.evidence is not None and (before is None or before.address != found.evidence.reference.address):
+            found.following = stored.following  # closed at the next window, for it goes by another reference
             return found
         found._given, found._learning, found._rule = stored.given, stored.learning, stored.rule
         found._began, found._stretches = stored.began, [unpacked(stretch) for stretch in stored.stretches]
