@@ -72,6 +72,15 @@ def test_what_nobody_acknowledges_becomes_critical_once_and_goes_where_that_goes
     assert [each.status for each in deliver(at_desk, NOW + 4 * HOUR)] == ["resolved", "resolved"]
 
 
+def test_what_is_critical_already_is_sent_once_more() -> None:
+    at_desk = desk(how=routing(route(escalate_after=HOUR)))
+    at_desk.take(change(kind=Kind.VOLUME), NOW)
+    assert [each[1] for each in told(at_desk, NOW + MINUTE)] == ["critical"]
+    ((_, severity, summary),) = told(at_desk, NOW + 2 * HOUR)
+    assert (severity, "Nobody acknowledged it for 1h." in summary) == ("critical", True)
+    assert told(at_desk, NOW + 4 * HOUR) == []
+
+
 def test_who_acknowledged_or_silenced_it_or_was_told_nothing_is_not_bothered() -> None:
     for word in (
         Acknowledgement(change(kind=DRIFT).data.incident, "ada", "", NOW + 2 * MINUTE),

@@ -89,9 +89,10 @@ def entries(log: Log, settings: Settings, model: str | None) -> list[Entry]:
         data = entry.event.data
         return model is None or isinstance(data, Silence) or about.get(data.incident) == model
 
-    return sorted(
-        {entry.event.id: entry for entry in reversed(found) if wanted(entry)}.values(), key=lambda each: each.at
-    )
+    once: dict[str, Entry] = {}
+    for entry in sorted(found, key=lambda each: each.at):
+        once.setdefault(entry.event.id, entry)
+    return [entry for entry in once.values() if wanted(entry)]
 
 
 def _entries(log: Log, settings: Settings) -> Iterator[Entry]:
