@@ -1,24 +1,26 @@
-"""What a control chart compares a pane with: the reference and the panes since, in one mean.
+"""The baseline of a control chart: the mean of the reference and of the panes since.
 
-A score says how far a pane's mean is from the reference's. That one is itself off by chance: if the reference holds as
-many values as r panes, by 1/sqrt(r) of a pane's standard error, in every score alike. A chart that took it for the
-truth would find that difference. So charts are self-starting (Hawkins 1987; Quesenberry 1991): with N values in the
-reference, and of the panes before sizes n_i and scores x_i, S = Σ sqrt(n_i) x_i and M = N + Σ n_i,
+A score says how far a pane's mean is from the reference's. The reference's mean is itself off by chance: if the
+reference has as many values as r panes, by 1/sqrt(r) of a pane's standard error, in every score alike. A chart that
+trusted it would detect that difference. So charts are self-starting (Hawkins 1987, The Statistician 36, p. 315;
+Quesenberry 1991, J. Quality Technology 23, p. 213). With N values in the reference, earlier panes of sizes n_i and
+scores x_i, S = Σ sqrt(n_i) x_i and M = N + Σ n_i,
 
     T = (x - sqrt(n) S/M) / sqrt(1 + n/M)
 
-is the pane's mean less that of all M values before, over the standard deviation of this difference. These recursive
-residuals (Brown, Durbin and Evans 1975) are independent and standard normal while nothing changes, whatever the
-reference's mean is off by. Scores that are all lessened by the same dispersion have the same T.
+is the difference between the pane's mean and that of all M values before, over the standard deviation of this
+difference. While nothing changes, these recursive residuals (Brown, Durbin and Evans 1975, J. Royal Statistical Society
+B 37, p. 149) are independent and standard normal, whatever the error of the reference's mean. The formula also
+holds for scores that are all reduced by the same dispersion.
 
-What enters S and M:
+Which panes enter S and M?
 
-- Every pane while nothing is detected, or T would not be independent. But none pulls at the mean by more than `CLIP`
-  standard deviations of T: one wild pane must not make a difference of those after it.
-- Of the panes up to a detection none: the latest are of the change itself, and which of them nobody knows. So the chart
-  that starts afresh then compares with the reference alone, detects a change that lasts again (`detectors.EPISODE`
-  has it told once), and is right at once when it is over. An incident that opens or resolves changes nothing.
-- Each phase of a season has its own: its reference is another one, with another error.
+- Every pane, while nothing is detected; otherwise T would not be independent. But no pane moves the mean by more than
+  `CLIP` standard deviations of T, so that one wild pane does not affect those after it.
+- No pane up to a detection: the latest ones belong to the change, and nobody knows which. So the restarted chart
+  compares with the reference alone, detects a lasting change again (`detectors.EPISODE` reports it once), and is right
+  at once when the change is over. Incidents that open or resolve change nothing.
+- Each phase of a season has its own S and M, because its reference has its own error.
 """
 
 import math
@@ -27,7 +29,7 @@ from typing import Final, NamedTuple
 
 CLIP: Final = 4.0
 MAX_TOTAL: Final = 2**53
-"""Values beyond which state is not to be believed: up to here all sums of sizes are exact."""
+"""State with more values than this is corrupt: up to here all sums of sizes are exact."""
 
 
 class Sizes(NamedTuple):

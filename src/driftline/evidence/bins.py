@@ -27,28 +27,27 @@ from driftline.sketches.keys import KEY_BITS, Bools, Ints, key_numbers, number_k
 
 EVIDENCE_QUANTILES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
 FINE_QUANTILES = (0.001, 0.005, 0.025, *(k / 40 for k in range(2, 39) if k % 4), 0.975, 0.995, 0.999)
-"""Cut in addition to the evidence bins' own edges."""
+"""Edges of fine bins, in addition to those of evidence bins."""
 MAX_FINE_CATEGORIES = 30
 MAX_EVIDENCE_CATEGORIES = 10
 MIN_CATEGORY_SHARE = 0.001
-"""Rarer categories have no evidence bin of their own: alone they would say nothing in windows of thousands."""
+"""Rarer categories have no evidence bin of their own: they would say nothing in windows of thousands."""
 STANDS_OUT = 3
-"""Times what a bucket holds on average, from which on one of a coarsened sketch holds a frequent category."""
+"""A bucket of a coarsened sketch holds a frequent category if it has this many times the average count."""
 MAX_GROUPS = 8
-"""Evidence bins of the other categories, which are put together by their hashes: so one among thousands that becomes
-frequent shows in one of these, though all of them together are as frequent as before."""
+"""Evidence bins of the other categories, grouped by hash. If one among thousands becomes frequent, it shows in its
+group, even if all of them together are as frequent as before."""
 MIN_GROUP_SHARE = 0.05
-"""Share of the reference's values that a group holds, about, if there is more than one."""
+"""Approximate share of the reference's values in each group, if there is more than one."""
 LATE_SHARE = 0.01
-"""Share of the reference's events that may have come later than what is not yet late."""
+"""Share of the reference's events whose delays count as late."""
 MIN_BIN_COUNT = 5
-"""A quantile edge cuts off at least so many values of the reference, and a category with a bin of its own has as many.
-"""
+"""A quantile edge cuts off at least this many values of the reference, and a category needs as many for its own bin."""
 
 
 _BUCKET = re.compile("#[0-9a-f]{10}")
 REST, UNSEEN = "(rest)", "(unseen)"
-"""Labels of fine bins that are of no one category."""
+"""Labels of fine bins that hold no single category."""
 
 
 def is_named(label: str) -> bool:
@@ -61,7 +60,7 @@ def is_named(label: str) -> bool:
 
 
 class Quality(IntEnum):
-    """What a signal was in one event. The six partition the events."""
+    """The class of a signal's value in one event. Each event has exactly one of the six."""
 
     EXPECTED = 0
     NULL = 1
@@ -87,15 +86,15 @@ class Bins:
     fine: Ints
     quality: Ints
     alone: Bools
-    """Intervals of what one part of the reference alone held: for the others it was never seen (see `novelty`)."""
+    """Intervals that only one part of the reference held: the other parts never saw them (see `novelty`)."""
 
     evidence: Ints
     labels: tuple[str, ...]
-    """What each fine bin holds, for people: a lower edge, a category."""
+    """Readable labels of the fine bins: a lower edge, or a category."""
     unseen: int | None = None
-    """The fine bin of values never seen, which is the last one; None where they share bins with others."""
+    """The fine bin of values never seen, always the last; None if they share bins with others."""
     can_be_unseen: bool = False
-    """Whether a value may be one that was never seen."""
+    """Whether the reference can tell that a value was never seen."""
 
     @property
     def fine_bins(self) -> int:

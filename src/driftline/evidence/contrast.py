@@ -1,4 +1,4 @@
-"""What of a signal moved most, before and after: the one comparison that a person should see first."""
+"""The contrast of a signal: the one comparison, before and after, that a person should see first."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,8 @@ from driftline.sketches.group import SignalRole
 from driftline.sketches.keys import Ints
 
 MEAN_TELLS = 0.25
-"""Standard deviations: where the mean moved by so much it tells the change; else the part of the range does that moved.
+"""If the mean moved by this many standard deviations, it is the contrast; otherwise the part of the range that moved
+is.
 """
 
 

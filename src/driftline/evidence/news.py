@@ -1,7 +1,7 @@
-"""What a window's vector cannot say: names of what the reference does not know, and sums of what lies far beyond it.
+"""News: what a window's vector leaves out. Names that the reference does not know, and sums of values far beyond it.
 
-Taken from each slice beside its vector, where that says that there is something to tell; a window's news are the sum of
-its slices', in order of time. What is kept is bounded: of each signal the most frequent names.
+A slice has news beside its vector if the vector shows that there is something to report. A window's news are the sum of
+its slices' news, in order of time. Memory is bounded: each signal keeps its most frequent names.
 """
 
 import math
@@ -18,23 +18,23 @@ from driftline.sketches.group import EVENTS, ROLES, GroupSketch, Oddity, SignalR
 from driftline.sketches.keys import Floats, Ints
 
 MAX_NAMES: Final = 32
-"""Names kept of a signal, and new fields."""
+"""Maximum number of names per signal, and of new fields."""
 MOSTLY: Final = 0.5
-"""Share of a slice's numbers that are out of range where it is asked whether their unit is another."""
+"""If this share of a slice's numbers is out of range, Driftline looks for a changed unit."""
 FEW: Final = 0.005
-"""Share of a slice's events up to which what is out of range is no news: of any reference some values are."""
+"""Up to this share of a slice's events, values out of range are not news: some values always are."""
 OFTEN: Final = 0.25
-"""Share of a slice's numbers out of range from which on one is named."""
+"""A single number is named if it makes up this share of a slice's numbers out of range."""
 CLIPPED: Final = 1e-3
-"""Standard deviations, on average, by which a vector's sums may be wrong."""
+"""Error of a vector's mean, in standard deviations, up to which its sums count as right."""
 MIN_SAME: Final = 3
-"""Equal numbers of a slice from which on they are noted."""
+"""Equal numbers are noted if a slice has at least this many."""
 FEWEST: Final = 20
-"""Numbers from which on it is asked whether they were multiplied."""
+"""Numbers that are needed to recognise a factor."""
 MIN_FACTOR: Final = math.log(2)
-"""Log of the least factor that is told, if it is none of FACTORS."""
+"""Log of the smallest factor to report, unless it is one of FACTORS."""
 MAX_ERROR: Final = 0.15
-"""Of the log of such a factor: with few values a shift looks like one."""
+"""Maximum error of such a factor's log: with few values, a shift looks like a factor."""
 KINDS: Final = {SignalRole.NUMBERS: "number", SignalRole.STRINGS: "text", SignalRole.BOOLEANS: "boolean"}
 ODD_KINDS: Final = {Oddity.LIST: "list", Oddity.OBJECT: "object", Oddity.NONFINITE: "no finite number"}
 FACTORS: Final = tuple(
@@ -42,7 +42,7 @@ FACTORS: Final = tuple(
     for whole in (*(10.0**power for power in range(1, 10)), 60.0, 3_600.0, 24.0, 86_400.0, 1_024.0, 1_048_576.0)
     for each in (whole, 1 / whole)
 )
-"""Between units that people mix up, powers of ten first. Any other factor is told as it was measured."""
+"""Factors between units that people confuse, powers of ten first. Any other factor is reported as measured."""
 
 
 class Logs(msgspec.Struct, array_like=True, frozen=True):
@@ -110,7 +110,7 @@ class News(msgspec.Struct, array_like=True):
 
 
 def news_of(projection: Projection, summary: GroupSketch, vector: Ints) -> News:
-    """Return what there is to tell of a slice beside its vector."""
+    """Return the news of a slice."""
     quality = projection.quality(vector)
     slots = {name: slot for slot, name in enumerate(summary.signals)}
     found = News({}, {}, {}, {}, {}, {}, {})
@@ -230,16 +230,17 @@ def _written(value: float) -> str:
 
 
 def factor_of(reference: GroupSketch, slot: int, news: News, name: str, values: int) -> tuple[float, float] | None:
-    """Return by what numbers of a window were multiplied, and the share of them; None where that does not explain them.
+    """Return the factor by which a window's numbers were multiplied, and their share; None if no factor explains them.
 
-    It does where the logarithms of all values, or of all that are out of range, are as widely spread as the
-    reference's, and lie elsewhere.
+    A factor explains them if the logarithms of all values, or of all values out of range, spread as widely as the
+    reference's, but around another centre.
 
     Args:
-        reference: of the signal, in `slot`.
-        news: of the window.
-        name: of the signal.
-        values: how many numbers the window held.
+        reference: holds the signal in `slot`.
+        slot: see `reference`.
+        news: the window's news.
+        name: the signal's name.
+        values: how many numbers the window has.
     """
     at = int(np.searchsorted(reference.cells.ids, slot * ROLES + SignalRole.NUMBERS))
     cell = reference.cells.take(np.array([at], dtype=np.int64))

@@ -1,11 +1,10 @@
-"""What one part of a reference alone held: how often does a value come that the reference has not seen?
+"""How often does a value come that the reference has never seen? As often as the reference's own parts see such values.
 
-Of m independent events the share that those never seen have among the events to come is, on average, that of the
-values seen once (Good 1953). His argument is that each event may as well have been the last one, and it holds for
-anything that events are sorted into: also for the buckets of a coarsened sketch, which are prefixes of hashes. It holds
-for *parts* of the events, too, if what comes in one part is independent of the others: the share of what one part alone
-held. Parts are long, so that values which come in bursts and never again (a session, a batch, an order) are not taken
-for values that stay.
+After m independent events, the expected share of values never seen is the share of values seen once (Good 1953,
+Biometrika 40, p. 237). The argument is that any event is equally likely to be the last one. It holds for any buckets,
+including those of a coarsened sketch, which are prefixes of hashes. It also holds for *parts* of the events, if parts
+are independent of one another: then the share is that of values which only one part held. Parts are long, so that
+values which come in a burst and never again (a session, a batch, an order) do not count as values that stay.
 """
 
 from collections.abc import Sequence
@@ -18,16 +17,16 @@ from driftline.sketches.group import ROLES, GroupSketch, SignalRole
 from driftline.sketches.keys import KEY_BITS, Bools, Ints
 
 MIN_PARTS: Final = 16
-"""Parts of a reference, at least, if they are longer than one event. There are fewer than twice as many."""
+"""Minimum number of parts of a reference, if they are longer than one event. There are fewer than twice as many."""
 
 
 def seen_once(whole: GroupSketch) -> Bools:
-    """Mark the buckets of one value: what one event alone held."""
+    """Mark the buckets with one value, which only one event held."""
     return np.asarray(whole.cells.counts == 1)
 
 
 def seen_by_one_part(whole: GroupSketch, natures: Sequence[Nature], panes: Sequence[tuple[int, GroupSketch]]) -> Bools:
-    """Mark the buckets that one part alone held: of one value, and those of categories and of numbers of few values.
+    """Mark the buckets that only one part held: those with one value, and those of categories and discrete numbers.
 
     Args:
         whole: all panes merged.

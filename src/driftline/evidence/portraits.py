@@ -1,7 +1,7 @@
-"""A window beside its reference for people: how each signal's values lie, and how far apart the two are.
+"""Portraits of a window beside its reference: how each signal's values are distributed, and how far apart the two are.
 
-Made from a window's vector, so of what the reference's bins tell apart: between two edges values are taken as evenly
-spread, and the outer bars hold what lies beyond.
+They are drawn from the window's vector, so they are as fine as the reference's bins. Between two edges, values count as
+evenly spread, and the outer bars hold all values beyond.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ from driftline.sketches.keys import Floats, Ints, key_numbers
 BARS: Final = 16
 MAX_CATEGORIES: Final = 10
 TAIL: Final = 0.01
-"""Share of the reference's values that the outer bars hold on each side, about."""
+"""Approximate share of the reference's values in the outer bar on each side."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,19 @@
 """The score of a pane: a signal's mean in it as a standard normal number, whatever the signal's values look like.
 
-A pane's mean of n values x of a skewed or rare signal is far from normal: of a lognormal's ten it passes four standard
-errors forty times as often as a normal number does four deviations. A detector made for normal numbers would be wrong
-as much more often. So the mean goes through its own distribution. With K the cumulant generating function of one
-value of the reference, mean x̄ = K'(t), and
+A pane's mean of n values x of a skewed or rare signal is far from normal. The mean of ten lognormal values exceeds four
+standard errors forty times as often as a normal number exceeds four deviations, and a detector made for normal numbers
+would be wrong that much more often. So the mean goes through its own distribution function. With K the cumulant
+generating function of one value of the reference, mean x̄ = K'(t), and
 
     w = sign(t) sqrt(2n (t x̄ - K(t))),   u = t sqrt(n K''(t)),   r* = w + ln(u/w) / w,
 
 r* is standard normal up to a relative error of order n^(-3/2), in the far tails too (Lugannani and Rice 1980,
-Barndorff-Nielsen 1986). As w and u grow with sqrt(n), r* = sqrt(n) a(x̄) + b(x̄) / sqrt(n) with two functions a and b of
-the signal alone: they are laid down in a table when the reference is adopted, and serve panes of every size.
+Barndorff-Nielsen 1986). Since w and u grow with sqrt(n), r* = sqrt(n) a(x̄) + b(x̄) / sqrt(n), with two functions a and
+b that depend only on the signal. They are tabulated when a reference is adopted, and serve panes of every size.
 
-Where the values are few, the sum has atoms. The formula then gives the middle of each atom's jump (Pierce and Peters
-1992), so scores vary by less than normal ones, never by more. Only the outermost atoms, where all values of a pane are
-the least or the greatest there are, are beyond it: their probability is p^n, and the middle of that is taken.
+Sums of discrete values have atoms. The formula then gives the middle of each atom's jump (Pierce and Peters 1992), so
+scores vary less than normal ones, never more. Only for the outermost atoms, where all values of a pane are the smallest
+or the largest possible, the exact probability p^n is used, and the middle of that jump.
 """
 
 from typing import Final, NamedTuple
@@ -26,7 +26,7 @@ from driftline.sketches.group import SignalRole
 from driftline.sketches.keys import Floats, Ints
 
 MIN_EVENTS: Final = 10
-"""A pane with fewer values of a signal has no score: its mean says too little."""
+"""A pane with fewer values of a signal has no score, because its mean says too little."""
 CLIP: Final = 4.0
 """Standard deviations: one outlier must not look like a change of the mean."""
 SCORE_GRID: Final = 2.0**20
@@ -36,9 +36,9 @@ STEEPEST: Final = 120.0
 FINEST: Final = 0.4
 """It is evenly spaced where that is less than e^.4, and by equal ratios beyond."""
 POINTS: Final = 65
-"""With twice as many no share of a tail up to four deviations changes by more than 3 %."""
+"""With twice as many points, no tail probability up to four deviations changes by more than 3%."""
 MIN_VARIANCE: Final = 1e-9
-"""A tilt that leaves less of the variance than that is at an end."""
+"""The table ends at a tilt that leaves less of the variance than this."""
 _LN_2: Final = float(np.log(2.0))
 
 

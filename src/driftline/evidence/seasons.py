@@ -1,10 +1,10 @@
-"""Windows compared with the same hour of the day or week: what a reference is like by phase.
+"""Seasons: windows are compared with the same hour of the day or week.
 
-With a time zone the hours are those of clocks on the wall, so a rhythm that follows people goes on when clocks are put
-forward or back: such a day has 23 or 25 hours, and each is compared with the hour that it is called.
+With a time zone, hours follow local time, so a rhythm of people continues through daylight saving time: such a day has
+23 or 25 hours, and each is compared with the hour of the same name.
 
 A season (a day, a week) is cut into slots of an hour or more. The bins of a signal are those of the whole reference;
-only their shares are a slot's own. So a window's vector is counted as ever, and a window that spans several slots is
+only their shares depend on the slot. So a window's vector is counted as usual, and a window that spans several slots is
 compared with their sum.
 
     season   │ slot 0 │ slot 1 │ slot 2 │ …           phases: one vector a slot, all seasons of the reference added
