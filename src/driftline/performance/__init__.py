@@ -17,4 +17,7 @@ concept         evidence, within a budget, that these rates have changed
 kinds           what a model predicts, and which of these parts apply to it
 study           windows against their reference: estimated, realised, and which left the band
 telling         what a study found, in sentences
+reference       outcomes of a time when the model worked, as a profile or a worker keeps them
+foreseen        what a reference foresees of windows, in three parts that each have a budget
+names           names of metrics, and which way each is better
 """
