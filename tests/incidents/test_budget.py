@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.incidents.budget import KIND_SHARES, AlarmBudget
+from driftline.incidents.budget import AlarmBudget
+from driftline.tasks import volume
+from driftline.tasks.checks.listed import CHECKS
 
 DAY = 86_400_000
-budgets = st.builds(AlarmBudget, st.floats(0.01, 100), st.integers(60_000, 400 * DAY))
+SHARES = [volume.SHARE, *(check.share for check in CHECKS)]
+budgets = st.builds(AlarmBudget, st.floats(0.01, 100), st.integers(60_000, 400 * DAY), with_labels=st.booleans())
 
 
 @given(budgets, st.integers(1, 6), st.integers(0, 300), st.booleans())
@@ -18,20 +21,20 @@ def test_the_parts_add_up_to_at_most_the_budget(
 ) -> None:
     ranks = [None, *range(1, segments + 1)] if segmented else [None]
     total = sum(
-        budget.allowance(kind, sizes=sizes, segment_rank=rank, segmented=segmented)
-        for kind in KIND_SHARES
+        budget.allowance(share, sizes=sizes, segment_rank=rank, segmented=segmented)
+        for share in SHARES
         for rank in ranks
         for _ in range(sizes)
     )
+    total += sum(budget.outcomes.allowance(1.0, sizes=1, segment_rank=rank, segmented=segmented) for rank in ranks)
     assert total <= budget.count * (1 + 1e-9)
     if not segmented:
         assert total == pytest.approx(budget.count)
 
 
-@given(budgets, st.sampled_from(sorted(KIND_SHARES)), st.integers(60_000, DAY))
-def test_a_threshold_pays_for_its_part(budget: AlarmBudget, kind: str, size_ms: int) -> None:
+@given(budgets, st.sampled_from(SHARES), st.integers(60_000, DAY))
+def test_a_threshold_pays_for_its_part(budget: AlarmBudget, share: float, size_ms: int) -> None:
     """An e-value reaches c at most once in c windows: so many windows a period, over c, is what it costs."""
-    share = next(share for share in KIND_SHARES if share == kind)
     allowance = budget.allowance(share, sizes=2, segment_rank=None, segmented=True)
     threshold = math.exp(budget.log_threshold(allowance, size_ms))
     windows = budget.period_ms / size_ms
@@ -41,4 +44,4 @@ def test_a_threshold_pays_for_its_part(budget: AlarmBudget, kind: str, size_ms: 
 
 
 def test_the_shares_are_all_there_is() -> None:
-    assert sum(KIND_SHARES.values()) == pytest.approx(1.0)
+    assert sum(SHARES) == pytest.approx(1.0)

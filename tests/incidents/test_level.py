@@ -16,7 +16,6 @@ OUTPUT = Facts(kind=Kind.PREDICTION_DRIFT, output_only=True)
     [
         (INPUTS, Level.DATA, "the inputs moved, but the version is the same"),
         (Facts(kind=Kind.DATA_QUALITY, output_only=False), Level.DATA, "the quality of the inputs changed"),
-        (Facts(kind=Kind.VOLUME, output_only=False), Level.DATA, "the number of events changed across all versions"),
         (OUTPUT, Level.MODEL, "the output moved, but the inputs did not"),
         (replace(OUTPUT, inputs_moved=True), Level.DATA, "the inputs moved too"),
         (replace(OUTPUT, inputs_watched=False), None, "watches no inputs"),
@@ -27,9 +26,6 @@ OUTPUT = Facts(kind=Kind.PREDICTION_DRIFT, output_only=True)
         (replace(INPUTS, alone="tenant=b"), Level.ENVIRONMENT, "only tenant=b moved"),
         (replace(INPUTS, code_version="git:2"), Level.CODE, "code_version git:2 appeared when the change began"),
         (replace(INPUTS, schema=("y is gone", "z has another type")), Level.CODE, "y is gone, z has another type"),
-        (Facts(kind=Kind.DEAD_LETTERS, output_only=False), Level.CODE, "unreadable records"),
-        (Facts(kind=Kind.CAPACITY, output_only=False), Level.ENVIRONMENT, "more to watch"),
-        (Facts(kind=Kind.SKIPPED, output_only=False), Level.ENVIRONMENT, "an operator chose to continue"),
     ],
 )
 def test_each_rule_names_its_level_and_says_why(facts: Facts, level: Level | None, reason: str) -> None:

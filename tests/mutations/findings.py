@@ -19,9 +19,10 @@ from driftline.tasks.following import Following
 from driftline.tasks.overlaps import told_elsewhere
 from driftline.tasks.reference_learning import Learner
 from driftline.tasks.silence import Silences
-from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import Summarise
 from driftline.tasks.volume import VolumeJudge
+from driftline.tasks.weighing import Weighing
+from driftline.tasks.windows import OpenWindows
 from tests.mutations.engine import SIMULATION
 from tests.mutations.places import Mutation
 
@@ -61,7 +62,7 @@ MUTATIONS = (
     ),
     Mutation(
         "what comes late for a slice is left out of windows that are open",
-        SubjectJudge._fill,
+        OpenWindows.fill,
         "window + size <= mark",
         "True",
         ("tests/runtime/test_worker.py", JUDGE_ORACLE),
@@ -215,7 +216,7 @@ MUTATIONS = (
     ),
     Mutation(
         "evidence goes on after it opened an incident",
-        SubjectJudge._began,
+        Weighing.reset,
         "evidence.reset()",
         "pass",
         (JUDGE_ORACLE,),

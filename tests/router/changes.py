@@ -8,6 +8,10 @@ MINUTE = 60_000
 HOUR = 60 * MINUTE
 NOW = 1_790_000_000_000
 """When the router's tests begin, in epoch milliseconds."""
+SEVERITIES = {
+    **dict.fromkeys((Kind.VOLUME, Kind.SILENCE, Kind.DEAD_LETTERS, Kind.SKIPPED), "critical"),
+    Kind.RELEASE: "info",
+}
 SIGNAL = Signal("features.age", 12.5, {"mean_before": 34.0, "mean_after": 51.0, "psi": 0.8})
 
 
@@ -27,7 +31,11 @@ def change(
     opened = at if opened is None else opened
     said = f"{model}: events 100 → 3 a window." if firing else f"{model}: back within the reference."
     window = Window(at - 10 * MINUTE, at, 3)
-    incident = Incident(Subject(model, version, segment), kind, status, opened, window, [SIGNAL], "", said, group=group)
+    incident = Incident(
+        *(Subject(model, version, segment), kind, status, opened, window, [SIGNAL], "", said),
+        group=group,
+        severity=SEVERITIES.get(kind, "warning"),
+    )
     return alert_of(incident, group=group)
 
 

@@ -19,6 +19,7 @@ from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.tasks.judge import Judge
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import Summarise
+from driftline.tasks.windows import Filled
 from tests.oracle import summarise
 from tests.oracle.comparing import judge_rules_for, model_rules_for, rules_for, said_by
 from tests.oracle.evidence import GRID, STRENGTHS
@@ -66,15 +67,15 @@ def judged(how: Settings, log: Sequence[bytes]) -> Judged:
         updates.append((self, answer, [a + b for a, b in zip(self.log_r.T.tolist(), of_rare, strict=True)]))
         return answer
 
-    def judge(self: SubjectJudge, vector: Any, news: Any, start: int, size: int) -> Any:
+    def judge(self: SubjectJudge, filled: Filled) -> Any:
         updates.clear()
-        answer = original(self, vector, news, start, size)
+        answer = original(self, filled)
         assert self.last_window is not None
         assert self._seen is not None
         subject = (self.subject.model, self.subject.version, self.subject.segment)
-        window = Window(subject, start, start + size, self.last_window.count)
+        window = Window(subject, filled.start, filled.start + filled.size, self.last_window.count)
         found.windows.append(window)
-        kinds = {evidence: kind for (_, kind), evidence in self._evidence.items()}
+        kinds = {evidence: kind for (_, kind), evidence in self._weighing._evidence.items()}
         for evidence, each, log_r in updates:
             rows = enumerate(self._seen.view.names(kinds[evidence]))
             found.weighed[window, kinds[evidence].value] = {

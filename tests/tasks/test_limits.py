@@ -11,7 +11,7 @@ import pytest
 
 from driftline.columns.shape import Limits
 from driftline.config import Settings
-from driftline.incidents import words
+from driftline.incidents import text
 from driftline.incidents.incident import Incident, Kind, Status
 from driftline.panes.census import is_census
 from driftline.panes.records import PaneRecord
@@ -143,7 +143,7 @@ def test_models_are_limited_in_the_installation_and_each_place_is_used() -> None
     told = next(incident for incident in found.capacity() if incident.status is Status.FIRING)
     assert (told.subject.model, told.signals[0].name) == ("", "models")
     assert told.signals[0].what
-    assert f"models {words.number(told.signals[0].effects['count'])} ({told.signals[0].what})" in told.summary
+    assert f"models {text.number(told.signals[0].effects['count'])} ({told.signals[0].what})" in told.summary
 
 
 def test_as_many_models_as_the_limit_allows_are_all_watched_however_they_share_the_partitions() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from driftline.incidents.alerts import alert_of
 from driftline.incidents.incident import Incident, Kind, Status, Subject
-from driftline.incidents.severity import CRITICAL, INFO, WARNING, severity_of
+from driftline.incidents.severity import CRITICAL, INFO, WARNING
 from driftline.performance.outcomes import Series
 from driftline.performance.reference import PerformanceReference
 from driftline.tasks import performance
@@ -47,7 +47,7 @@ def test_concept_drift_is_told_as_what_it_is() -> None:
     assert "the inputs are as before, but their meaning has changed: AUROC is 0." in opened.summary
     assert "estimated for the same predictions (95% interval 0." in opened.summary
     assert opened.level == "model"
-    assert severity_of(opened) == CRITICAL
+    assert opened.severity == CRITICAL
     assert opened.began is not None
     assert opened.began == 20 * DAY
 
@@ -70,7 +70,7 @@ def test_harder_cases_are_told_before_labels_come() -> None:
     assert "is estimated to have fallen from" in opened.summary
     assert "0 of 500 predictions have labels" in opened.summary
     assert opened.level == "data"
-    assert severity_of(opened) == WARNING
+    assert opened.severity == WARNING
     later = [each for each in told if each.update is not None and each.update.joined]
     assert any("accuracy.measured" in each.update.joined for each in later if each.update is not None)
 
@@ -89,7 +89,7 @@ def test_a_service_level_is_told_where_the_interval_is_below_it() -> None:
     assert [each.signals[0].name for each in told] == ["auroc.level"]
     assert "below the 0.95 that you set" in told[0].summary
     assert told[0].false_alarms is None
-    assert severity_of(told[0]) == CRITICAL
+    assert told[0].severity == CRITICAL
 
 
 def test_a_service_level_that_is_kept_is_not_told() -> None:
@@ -114,14 +114,14 @@ def test_regressions_are_told_likewise() -> None:
     opened = next(each for each in told if each.kind is Kind.PERFORMANCE)
     assert opened.opened <= 23 * DAY
     assert "MAE is" in opened.summary or "RMSE is" in opened.summary
-    assert severity_of(opened) == CRITICAL
+    assert opened.severity == CRITICAL
 
 
 def test_better_is_information() -> None:
     judge = judged(rules())
     told = fed(judge, slices([*days(0, 20, lost=0.3), *days(20, 26, seed=2)]))
     assert told
-    assert {severity_of(each) for each in told if each.kind is Kind.PERFORMANCE} == {INFO}
+    assert {each.severity for each in told if each.kind is Kind.PERFORMANCE} == {INFO}
 
 
 def test_a_segment_alone_is_of_the_environment() -> None:
@@ -155,7 +155,7 @@ def test_labels_that_stop_are_told_and_that_they_are_back() -> None:
     assert [each.status for each in told] == [Status.FIRING, Status.RESOLVED]
     assert 21 * DAY < told[0].opened <= 24 * DAY
     assert "none since 1970-01-21" in told[0].summary
-    assert severity_of(told[0]) == WARNING
+    assert told[0].severity == WARNING
 
 
 def test_labels_that_come_later_are_told() -> None:

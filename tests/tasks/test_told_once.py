@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from driftline.incidents.incident import Incident, Kind
-from driftline.incidents.severity import severity_of
-from driftline.incidents.words import TIMES
+from driftline.incidents.text import TIMES
 from tests.tasks.changes import HOUR, START, Event, Stream, watching
 from tests.tasks.test_levels import opened
 
@@ -86,7 +85,7 @@ def test_a_fault_that_becomes_grave_is_told_again() -> None:
             event["features"]["y"] = None
 
     first, second = told(faults, seed=3)
-    assert (severity_of(first), severity_of(second)) == ("warning", "critical")
+    assert (first.severity, second.severity) == ("warning", "critical")
     assert "y 0% → 100% null" in second.summary
     assert hour_of(second) == pytest.approx(10 + 1 / 6)
 
@@ -206,7 +205,7 @@ def test_it_is_one_alert_that_says_what_happened(what: str) -> None:
             change(event, chance)
 
     (incident,) = told(faults, hours=10)
-    assert (incident.kind, severity_of(incident)) == (kind, severity)
+    assert (incident.kind, incident.severity) == (kind, severity)
     assert words in incident.summary
 
 

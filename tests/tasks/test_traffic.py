@@ -13,7 +13,6 @@ import pytest
 
 from driftline.config import Settings
 from driftline.incidents.incident import Incident, Kind, Status
-from driftline.incidents.severity import severity_of
 from driftline.offline.backtest import backtest
 from driftline.pipeline.task_settings import judge_settings, with_references
 from driftline.tables import EncodedEvents
@@ -88,7 +87,7 @@ BACK = changing((0.0, {"1": 0.5, "2": 0.5}), (0.5, {"1": 1.0}))
 def test_a_release_is_one_piece_of_information_and_no_alarm(versions: Shares, over: bool, new_version: str) -> None:
     """A canary that grows, blue and green, a rollback, half of the events: all answer alike, and nobody is paged."""
     (release,) = told(events(3.5, versions=versions), new_version=new_version)
-    assert (release.kind, severity_of(release), release.level) == (Kind.RELEASE, "info", "model")
+    assert (release.kind, release.severity, release.level) == (Kind.RELEASE, "info", "model")
     assert release.signals[0].what == "version 2"
     assert CHANGE < release.opened <= CHANGE + (8 if versions is CANARY else 1) * WINDOW
     assert (release.status is Status.RESOLVED) == over
@@ -173,7 +172,7 @@ def all_new(time: int) -> dict[str, float]:
 )
 def test_who_sends_the_events_is_one_incident_that_names_them(tenants: Shares, names: set[str]) -> None:
     (mix,) = told(events(3, tenants=tenants), segments=["tenant"])
-    assert (mix.kind, mix.level, severity_of(mix)) == (Kind.MIX, "environment", "warning")
+    assert (mix.kind, mix.level, mix.severity) == (Kind.MIX, "environment", "warning")
     assert (mix.subject.version, mix.subject.segment) == ("1", "")
     assert CHANGE < mix.opened <= CHANGE + 3 * WINDOW
     (signal,) = mix.signals
@@ -269,7 +268,7 @@ def test_more_or_fewer_events_are_told_by_their_size(
     """What is steep is told in its window, also a burst that is over with it."""
     found = told(events(6, number))
     (volume,) = found
-    assert (volume.kind, severity_of(volume), volume.level) == (Kind.VOLUME, severity, "data")
+    assert (volume.kind, volume.severity, volume.level) == (Kind.VOLUME, severity, "data")
     assert CHANGE < volume.opened <= CHANGE + within * WINDOW
     assert (volume.status is Status.RESOLVED) == (number is burst)
 

@@ -134,11 +134,10 @@ def as_json(result: "Backtest") -> dict[str, Any]:
 def _change_as_json(incident: "Incident") -> dict[str, str]:
     """Return what an alert of this change would say first."""
     from driftline.events import rfc3339
-    from driftline.incidents.severity import severity_of
 
     what = incident.status.value if incident.update is None else "updated"
     time = rfc3339(incident.window.end)
-    return {"time": time, "what": what, "severity": severity_of(incident), "summary": incident.summary}
+    return {"time": time, "what": what, "severity": incident.severity, "summary": incident.summary}
 
 
 def incident_as_json(incident: "Incident") -> dict[str, Any]:
@@ -204,7 +203,7 @@ def _print(result: "Backtest", lies: "Extent") -> None:
     from driftline.cli.terminal import note, out
     from driftline.cli.timeline import timeline
     from driftline.events import rfc3339
-    from driftline.incidents.severity import CRITICAL, severity_of
+    from driftline.incidents.severity import CRITICAL
 
     console = out()
     incidents = result.latest
@@ -214,7 +213,7 @@ def _print(result: "Backtest", lies: "Extent") -> None:
         for change in result.incidents:
             told.setdefault(change.id, []).append(change)
         for incident in incidents:
-            style = "red" if severity_of(incident) == CRITICAL else "yellow"
+            style = "red" if incident.severity == CRITICAL else "yellow"
             resolved = "" if incident.resolved is None else rfc3339(incident.resolved)
             opening, *later = told[incident.id]
             table.add_row(rfc3339(incident.opened), resolved, Text(incident.kind.value, style), opening.summary)

@@ -6,7 +6,7 @@ from typing import Any
 
 from driftline.config.durations import format_duration
 from driftline.evidence.dependence import ENOUGH_WINDOWS
-from driftline.incidents.words import number, span
+from driftline.incidents.text import number, span
 from driftline.offline.calibration import Calibrated, Dependence
 
 MAX_NAMED = 5

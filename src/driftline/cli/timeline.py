@@ -12,7 +12,7 @@ from rich.text import Text
 
 from driftline.events import rfc3339
 from driftline.incidents.incident import Incident
-from driftline.incidents.severity import CRITICAL, severity_of
+from driftline.incidents.severity import CRITICAL
 
 WIDTH = 60
 
@@ -25,7 +25,7 @@ def timeline(incidents: Sequence[Incident], first: int, last: int, width: int = 
         rows.setdefault((str(incident.subject), incident.kind.value), []).append(incident)
     for (subject, kind), held in sorted(rows.items()):
         spans = [(incident.opened, incident.resolved) for incident in held]
-        style = "red" if any(severity_of(each) == CRITICAL for each in held) else "yellow"
+        style = "red" if any(each.severity == CRITICAL for each in held) else "yellow"
         grid.add_row(subject, kind, Text(bar(spans, first, last, width), style))
     begin, end = rfc3339(first)[:10], rfc3339(last)[:10]
     grid.add_row("", "", Text(begin + end.rjust(width - len(begin)), "dim"))

@@ -11,7 +11,6 @@ import msgspec
 from driftline.events import rfc3339
 from driftline.incidents.cloud_events import CloudEvent, alert_source
 from driftline.incidents.incident import FalseAlarms, Incident, Kind, Signal, Status, Subject, digest
-from driftline.incidents.severity import severity_of
 
 TYPE_PREFIX = "io.driftline.incident."
 UPDATED = "updated"
@@ -68,7 +67,7 @@ class Alert(CloudEvent, frozen=True):
     >>> incident = Incident(Subject("churn", "3", ""), Kind.VOLUME, Status.FIRING, 60_000, window, [], "", "fewer")
     >>> alert = alert_of(incident, group="driftline")
     >>> alert.severity, alert.opened, alert.firing
-    ('critical', 60000, True)
+    ('warning', 60000, True)
     >>> decode_alert(alert.encode()) == alert
     True
     """
@@ -105,7 +104,7 @@ def alert_of(incident: Incident, *, group: str) -> Alert:
         datacontenttype="application/json",
         dataschema=SCHEMA,
         partitionkey=incident.fingerprint,
-        severity=severity_of(incident),
+        severity=incident.severity,
         data=AlertData(
             incident=incident.id,
             model=subject.model,

@@ -13,17 +13,8 @@ an incident at c = (period / s) / a. The parts add up to the budget:
 import math
 from dataclasses import dataclass
 
-from driftline.incidents.incident import Kind
-
-KIND_SHARES = {
-    Kind.DATA_DRIFT: 0.4,
-    Kind.PREDICTION_DRIFT: 0.3,
-    Kind.DATA_QUALITY: 0.2,
-    Kind.VOLUME: 0.05,
-    Kind.MIX: 0.05,
-}
 PERFORMANCE_SHARE = 0.2
-"""Of the budget of a model whose labels are awaited."""
+"""Of the budget of a model whose labels are awaited. The others share the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +26,24 @@ class AlarmBudget:
     with_labels: bool = False
     """Whether labels are awaited, so that performance has a share."""
 
-    def allowance(self, kind: Kind, *, sizes: int, segment_rank: int | None, segmented: bool) -> float:
+    def allowance(self, share: float, *, sizes: int, segment_rank: int | None, segmented: bool) -> float:
         """Return a part of the budget, in false alarms a period.
 
         Args:
-            kind: one of KIND_SHARES, or PERFORMANCE.
+            share: that of a kind of incident, among those that share what outcomes leave.
             sizes: number of window sizes.
             segment_rank: 1 for the first segment seen, and so on; None for all events.
             segmented: whether the model has segments at all.
         """
-        if kind is Kind.PERFORMANCE:
-            part = self.count * PERFORMANCE_SHARE * self.with_labels / sizes
-        else:
-            part = self.count * KIND_SHARES[kind] * (1 - PERFORMANCE_SHARE * self.with_labels) / sizes
+        part = self.count * (1 - PERFORMANCE_SHARE * self.with_labels) * share / sizes
         if not segmented:
             return part
         return part / 2 if segment_rank is None else part / 2 / (segment_rank * (segment_rank + 1))
+
+    @property
+    def outcomes(self) -> "AlarmBudget":
+        """What is left for performance, which shares it with nobody."""
+        return AlarmBudget(self.count * PERFORMANCE_SHARE * self.with_labels, self.period_ms)
 
     def run_length(self, detectors: int, pane_ms: int) -> float:
         """Return the panes between two false detections of one of so many detectors: together they are as seldom wrong

@@ -13,6 +13,7 @@ from hashlib import sha256
 import msgspec
 
 from driftline.codec import Time
+from driftline.incidents.severity import WARNING
 
 
 class Kind(StrEnum):
@@ -128,8 +129,8 @@ class Update(msgspec.Struct, frozen=True):
     """Start of the window with which the change of what joined most likely began."""
 
 
-class Incident(msgspec.Struct):
-    """An incident and its present state; `window` is the one of its last change."""
+class Incident(msgspec.Struct, frozen=True):
+    """An incident as it stands; `window` is the one of its last change, and a change makes a new value."""
 
     subject: Subject
     kind: Kind
@@ -153,8 +154,21 @@ class Incident(msgspec.Struct):
     """The consumer group that found it."""
     others: int = 0
     """Signals that moved too, beyond those listed."""
+    severity: str = WARNING
+    """How urgent it is: one of `severity.SEVERITIES`."""
     update: Update | None = None
     """None as long as the alert that opened it is the last one, and once it is over."""
+
+    def over(self, window: Window, why: str) -> "Incident":
+        """Return it as it is once it is over, with the reason in words."""
+        return msgspec.structs.replace(
+            self,
+            status=Status.RESOLVED,
+            window=window,
+            resolved=window.end,
+            update=None,
+            summary=f"{self.subject}: {why}.",
+        )
 
     @property
     def fingerprint(self) -> str:

@@ -2,18 +2,17 @@
 
 The first rule that holds names the level, and the alert says which:
 
-    code         the code_version tag took a new value, or the schema changed, when the change began; or records
-                 cannot be read
+    code         the code_version tag took a new value, or the schema changed, when the change began
     model        the model's version is not the reference's
     environment  a segment without a reference of its own is unlike the model's, or one segment alone of several moved;
-                 or only the service's latency did, or how events come; or there is more of everything than the limits
-                 allow; or no events come; or a person gave records up
+                 or only the service's latency did, or how events come
     model        the output moved, but the inputs did not
-    data         the inputs moved, or their quality or number, under the same version
+    data         the inputs moved, or their quality, under the same version
     model        (performance) outcomes contradict the estimate of the very predictions, and the inputs did not move;
                  environment, where that is one segment; else data
 
-They are rules about what moved together, not proofs of what caused it.
+Kinds of which it is always the same level say it themselves. These are rules about what moved together, not proofs of
+what caused it.
 """
 
 from collections.abc import Set
@@ -39,8 +38,6 @@ class Facts:
     kind: Kind
     output_only: bool
     """It is about predictions alone."""
-    nothing_comes: bool = False
-    """No event comes of any model."""
     service_only: bool = False
     """It is about what the service measures of itself alone."""
     arrival_only: bool = False
@@ -68,18 +65,8 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
     >>> name_level(Facts(kind=Kind.DATA_DRIFT, output_only=False, version="4", version_before="3"))[1]
     'version 4 is compared with version 3'
     """
-    if facts.kind is Kind.DEAD_LETTERS:
-        return Level.CODE, "unreadable records come from the code that sends them"
-    if facts.kind is Kind.CAPACITY:
-        return Level.ENVIRONMENT, "there is more to watch than before"
-    if facts.kind is Kind.SKIPPED:
-        return Level.ENVIRONMENT, "an operator chose to continue without them"
-    if facts.kind is Kind.RELEASE:
-        return Level.MODEL, "another version of the model is answering"
     if facts.kind is Kind.MIX:
         return Level.ENVIRONMENT, "traffic moved between segments"
-    if facts.kind is Kind.SILENCE:
-        return Level.ENVIRONMENT, "no model sends events" if facts.nothing_comes else "the stream itself continues"
     if facts.code_version:
         return Level.CODE, f"code_version {facts.code_version} appeared when the change began"
     if facts.schema:
@@ -95,8 +82,6 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
     if facts.arrival_only:
         return Level.ENVIRONMENT, "only the arrival of events changed, not their content"
     if not facts.output_only:
-        if facts.kind is Kind.VOLUME:
-            return Level.DATA, "the number of events changed across all versions and segments"
         moved = "the quality of the inputs changed" if facts.kind is Kind.DATA_QUALITY else "the inputs moved"
         return Level.DATA, f"{moved}, but the version is the same"
     if not facts.inputs_watched:

@@ -28,14 +28,14 @@ from driftline.evidence.dispersion import STEPS
 from driftline.evidence.projection import Projection
 from driftline.evidence.reference import Calibration, Reference, build_reference
 from driftline.evidence.seasons import Season
-from driftline.incidents.budget import KIND_SHARES
-from driftline.incidents.incident import Incident, Status
+from driftline.incidents.incident import Incident, Kind, Status
 from driftline.offline.backtest import slices_of, table_panes
 from driftline.panes.records import PaneRecord, Watermark
 from driftline.pipeline.task_settings import judge_settings, with_references
 from driftline.sketches.group import GroupSketch
 from driftline.sketches.keys import Ints
 from driftline.tables import ColumnMapping, Table
+from driftline.tasks.checks.listed import CHECKS
 from driftline.tasks.judge import Judge
 from driftline.tasks.model_rules import JudgeSettings
 
@@ -278,4 +278,5 @@ def _judge(settings: JudgeSettings, panes: Sequence[PaneRecord]) -> list[Inciden
         if later is None or later.start > pane.start:
             judge.process([Watermark(0, 1, pane.end, False, 0).encode()])
     found = [alert.incident for alert in judge.emit()]
-    return [incident for incident in found if incident.status is Status.FIRING and incident.kind in KIND_SHARES]
+    spending = {Kind.VOLUME, *(check.kind for check in CHECKS)}
+    return [incident for incident in found if incident.status is Status.FIRING and incident.kind in spending]

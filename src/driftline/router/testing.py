@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from driftline.incidents.alerts import Alert, alert_of
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window, digest
+from driftline.incidents.severity import CRITICAL
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Sink
 
@@ -63,6 +64,8 @@ def _alert(group: str, now: int, status: Status) -> Alert:
     said = "this is a test of the router; nothing is wrong" if status is Status.FIRING else "the test is over"
     signal = Signal("events", 0.0, {"events_before": 100.0, "events_after": 0.0})
     incident = Incident(
-        subject, Kind.VOLUME, status, now, window, [signal], "", f"driftline-test: {said}.", group=group
+        *(subject, Kind.VOLUME, status, now, window, [signal], "", f"driftline-test: {said}."),
+        group=group,
+        severity=CRITICAL,
     )
     return alert_of(incident, group=group)

@@ -13,7 +13,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from driftline.config.sinks import SinkSection
 from driftline.incidents.alerts import Alert
-from driftline.incidents.words import number, percent
+from driftline.incidents.text import number, percent
 from driftline.router.notification import Notification
 
 MAX_LINES = 10

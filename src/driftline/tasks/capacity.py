@@ -4,15 +4,15 @@ One incident a model, or of the stream itself (""), for as long as anything of i
 Nothing here is random, so nothing here spends the false-alarm budget.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated
 
 import msgspec
 
 from driftline.codec import Count, Time, pack, unpack
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
-from driftline.incidents.level import Facts, name_level
-from driftline.incidents.words import summarise_incident
+from driftline.incidents.level import Level
+from driftline.incidents.words import worded
 from driftline.tasks.watcher import Watcher
 
 CAPACITY = "capacity"
@@ -81,11 +81,23 @@ class Capacity(Watcher):
         ]
         incident = self.incidents.get(model)
         if signals and incident is None:
-            incident = self.incidents[model] = opened(self._group, subject, Kind.CAPACITY, window, signals)
-            return [incident]
+            incident = Incident(
+                subject=subject,
+                group=self._group,
+                kind=Kind.CAPACITY,
+                status=Status.FIRING,
+                opened=window.end,
+                window=window,
+                signals=signals,
+                reference="",
+                summary="",
+                level=Level.ENVIRONMENT,
+                reason="there is more to watch than before",
+            )
+            self.incidents[model] = worded(incident)
+            return [self.incidents[model]]
         if incident is not None and not signals:
-            resolve(self.incidents.pop(model), window, "everything is within the limits again")
-            return [incident]
+            return [self.incidents.pop(model).over(window, "everything is within the limits again")]
         return []
 
     @property
@@ -106,28 +118,3 @@ class Capacity(Watcher):
 
 
 _Stored = tuple[list[tuple[Time, str, dict[str, Beyond]]], list[Incident]]
-
-
-def opened(group: str, subject: Subject, kind: Kind, window: Window, signals: Sequence[Signal]) -> Incident:
-    """Return an incident about what is certain, as a window opens it."""
-    level, reason = name_level(Facts(kind=kind, output_only=False))
-    return Incident(
-        subject=subject,
-        kind=kind,
-        status=Status.FIRING,
-        opened=window.end,
-        window=window,
-        signals=list(signals),
-        reference="",
-        summary=summarise_incident(subject, kind, signals, level=level, reason=reason),
-        level=level,
-        reason=reason,
-        group=group,
-    )
-
-
-def resolve(incident: Incident, window: Window, why: str) -> Incident:
-    """Return the incident resolved."""
-    incident.status, incident.window, incident.resolved = Status.RESOLVED, window, window.end
-    incident.summary = f"{incident.subject}: {why}."
-    return incident

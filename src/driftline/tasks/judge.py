@@ -36,7 +36,7 @@ from driftline.tasks.stream import StreamJudge
 from driftline.tasks.summarise import STREAM
 from driftline.tasks.viewing import incident_view, subject_view
 from driftline.tasks.views import JudgeView, PaneCounters, SourceView
-from driftline.tasks.volume import Volumes
+from driftline.tasks.volumes import Volumes
 from driftline.tasks.watcher import Watcher
 
 VERSION = 1
@@ -167,8 +167,7 @@ class Judge:
 
     def _publish(self, changed: Sequence[Incident]) -> None:
         for incident in changed:
-            copy = msgspec.json.decode(msgspec.json.encode(incident), type=Incident)
-            self._alerts.append(Told(copy, alert_of(copy, group=self._settings.group)))
+            self._alerts.append(Told(incident, alert_of(incident, group=self._settings.group)))
 
     def _take(self, piece: Slice) -> None:
         if piece.model == STREAM:

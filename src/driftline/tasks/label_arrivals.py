@@ -13,7 +13,8 @@ from driftline.codec import Count, Time
 from driftline.events import rfc3339
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Level
-from driftline.incidents.words import percent, sentence, span
+from driftline.incidents.text import percent, span
+from driftline.incidents.words import back_to_normal, worded
 from driftline.performance.names import MAX_WINDOWS
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.prepared_reference import rounded
@@ -112,9 +113,8 @@ class LabelArrivals(msgspec.Struct):
             self.incident = self._begin(model, rules, newest[0], window)
             return [self.incident]
         if self.incident is not None and all(part >= BACK for _, _, part in newest):
-            over = msgspec.structs.replace(self.incident, status=Status.RESOLVED, window=window, resolved=end)
-            self.incident = None
-            return [msgspec.structs.replace(over, summary=sentence(over))]
+            held, self.incident = self.incident, None
+            return [held.over(window, back_to_normal(held))]
         return []
 
     def _begin(self, model: str, rules: ModelRules, behind: tuple[int, int, float], window: Window) -> Incident:
@@ -138,14 +138,11 @@ class LabelArrivals(msgspec.Struct):
             level=Level.ENVIRONMENT.value,
             reason="labels come from another system than predictions",
         )
-        return msgspec.structs.replace(incident, summary=sentence(incident))
+        return worded(incident)
 
     def close_incident(self, time: int, why: str) -> list[Incident]:
         """Close what is open, with the reason."""
         if self.incident is None:
             return []
-        held, end = self.incident, max(time, self.incident.opened)
-        window, summary = Window(held.opened, end, 0), f"{held.subject}: closed: {why}."
-        over = msgspec.structs.replace(held, status=Status.RESOLVED, window=window, resolved=end, summary=summary)
-        self.incident = None
-        return [over]
+        held, self.incident = self.incident, None
+        return [held.over(Window(held.opened, max(time, held.opened), 0), f"closed: {why}")]

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from driftline.columns.signals import DELAY
 from driftline.evidence.news import News
 from driftline.evidence.signals import Family, family_of
 from driftline.incidents.incident import Incident, Kind
 from driftline.incidents.level import Facts, name_level
-from driftline.incidents.words import sentence
+from driftline.incidents.words import worded
 from driftline.tasks.adoption import Origin
 from driftline.tasks.subjects import SubjectJudge
 
@@ -23,15 +25,15 @@ MAX_FIELDS = 3
 """Changes of the schema that are named."""
 
 
-def name_change(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJudge]) -> None:
-    """Give an incident that opened, or that others joined, its level, the reason, and its sentence.
+def name_change(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJudge]) -> Incident:
+    """Return an incident that opened, or that others joined, with its level, the reason, and its sentence.
 
     `segments` are those of the same model and version that are compared with a reference.
     """
     if incident.update is None or incident.update.joined:
-        level, incident.reason = name_level(_facts(incident, judge, segments))
-        incident.level = None if level is None else level.value
-    incident.summary = sentence(incident)
+        level, reason = name_level(_facts(incident, judge, segments))
+        incident = replace(incident, level=None if level is None else level.value, reason=reason)
+    return worded(incident)
 
 
 def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJudge]) -> Facts:

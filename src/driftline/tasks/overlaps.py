@@ -13,10 +13,10 @@ import numpy as np
 from driftline.evidence.bins import Quality
 from driftline.evidence.signals import Family
 from driftline.incidents.incident import Kind
-from driftline.incidents.severity import LOSS
 from driftline.sketches.keys import Bools, Floats, Ints
-from driftline.tasks.following import NOTABLE, Weighed
+from driftline.tasks.checks.data_quality import DATA_QUALITY, LOSS
 from driftline.tasks.seen import SeenWindow
+from driftline.tasks.weighing import NOTABLE, Weighed
 
 FREE = frozenset({Family.OUTPUT, Family.SERVICE})
 STRANGE = [Quality.OUT_OF_RANGE, Quality.UNSEEN]
@@ -39,7 +39,7 @@ def told_elsewhere(
     if Kind.DATA_QUALITY not in weighed:
         return marked
     view, quality = seen.view, weighed[Kind.DATA_QUALITY]
-    counts, shares = seen.counts(Kind.DATA_QUALITY), quality.evidence.shares
+    counts, shares = seen.counts(DATA_QUALITY), quality.evidence.shares
     rises = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) - shares
     rises[:, Quality.EXPECTED] = 0.0
     of_values = np.isin(rises.argmax(axis=1), STRANGE) & (rises.max(axis=1) > 0)
@@ -52,7 +52,7 @@ def told_elsewhere(
         free = np.array([view.projection.families[slot] in FREE for slot in slots.tolist()], dtype=np.bool_)
         open_there, open_here = np.isin(there, members(kind)), np.isin(here, members(Kind.DATA_QUALITY))
         strange = np.maximum(rises[here][:, STRANGE], 0.0).sum(axis=1)
-        told = open_here & (strange >= HALF * _moved(seen, weighed[kind], kind, there))
+        told = open_here & (strange >= HALF * _moved(seen, weighed[kind], there))
         more = (of_drift > NOTABLE) & (free | (ABOUT * of_drift > of_quality)) & ~told
         drifts = more | (open_there & ~(grave[here] & ~free))
         marked[Kind.DATA_QUALITY][here[of_values[here] & drifts]] = True
@@ -60,9 +60,9 @@ def told_elsewhere(
     return marked
 
 
-def _moved(seen: SeenWindow, drift: Weighed, kind: Kind, rows: Ints) -> Floats:
+def _moved(seen: SeenWindow, drift: Weighed, rows: Ints) -> Floats:
     """Return which share of some signals' values is in other bins than before, by more than chance explains."""
-    counts, shares = drift.evidence.tempered(seen.counts(kind))[rows], drift.evidence.shares[rows]
+    counts, shares = drift.evidence.tempered(seen.counts(drift.check))[rows], drift.evidence.shares[rows]
     n = np.maximum(counts.sum(axis=1, keepdims=True), 1e-9)
     by_chance = BY_CHANCE * np.sqrt(shares * (1 - shares) / n)
     return np.asarray(np.maximum(counts / n - shares, 0.0).sum(axis=1) - by_chance.sum(axis=1))

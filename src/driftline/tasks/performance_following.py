@@ -8,11 +8,14 @@ import msgspec
 from driftline.codec import Count
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Update, Window
 from driftline.incidents.level import performance_level
-from driftline.incidents.words import sentence
+from driftline.incidents.severity import CRITICAL, INFO, WARNING
+from driftline.incidents.words import back_to_normal, worded
 from driftline.performance.foreseen import Part
 from driftline.tasks.model_rules import ModelRules
 
 MAX_SIGNALS: Final = 10
+LOSS: Final = 0.1
+"""Part of what a metric was that is lost, from which on that pages."""
 QUIET_WINDOWS: Final = 3
 """Windows in a row that keep a service level, after which it is kept again."""
 
@@ -76,20 +79,33 @@ class PerformanceFollowing(msgspec.Struct):
             told = {signal.what for signal in signals} | ({Part.MEANING.value} if unforeseen else set())
             level, reason = performance_level(told, inputs_moved=inputs_moved, segment=subject.segment)
             held = msgspec.structs.replace(held, level=None if level is None else level.value, reason=reason)
-        self.incident = msgspec.structs.replace(held, summary=sentence(held))
+        self.incident = worded(msgspec.structs.replace(held, severity=severity_of(signals)))
         return self.incident
 
-    def _resolve(self, held: Incident, window: Window) -> Incident:
-        over = msgspec.structs.replace(held, status=Status.RESOLVED, window=window, resolved=window.end, update=None)
+    def _resolve(self, held: Incident, window: Window, why: str = "") -> Incident:
         self.incident, self.kept = None, {}
-        return msgspec.structs.replace(over, summary=sentence(over))
+        return held.over(window, why or back_to_normal(held))
 
     def close(self, window: Window, why: str) -> list[Incident]:
         """Close what is open, with the reason."""
         if self.incident is None:
             return []
-        over = self._resolve(self.incident, window)
-        return [msgspec.structs.replace(over, summary=f"{over.subject}: closed: {why}.")]
+        return [self._resolve(self.incident, window, f"closed: {why}")]
+
+
+def severity_of(signals: Sequence[Signal]) -> str:
+    """Return how urgent it is by the loss: what labels say pages, and an estimate warns.
+
+    critical   a service level is not kept, or labels say that a tenth or more of what the metric was is lost
+    warning    something is lost for sure, or is estimated to be
+    info       the interval holds what the metric was, or it is better
+    """
+    by_labels = [signal.effects for signal in signals if signal.what != "estimated"]
+    if any(signal.what == "level" for signal in signals) or any(
+        effects.get("sure", 0.0) > 0 and effects.get("loss", 0.0) >= LOSS for effects in by_labels
+    ):
+        return CRITICAL
+    return WARNING if any(signal.effects.get("sure", 0.0) > 0 for signal in signals) else INFO
 
 
 def _promise(rules: ModelRules, signals: Sequence[Signal], *, is_sure: bool) -> FalseAlarms | None:

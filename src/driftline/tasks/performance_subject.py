@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from driftline.codec import Count, Mark, Time, corrupt
-from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
+from driftline.incidents.incident import Incident, Signal, Subject, Window
 from driftline.labels.classes import OTHER
 from driftline.performance.foreseen import Part
 from driftline.performance.outcomes import Series, labelled, of_classes, waiting
@@ -188,7 +188,7 @@ class SubjectPerformance:
 
     def _compare(self, reference: PerformanceReference) -> None:
         budget = self._rules.budget
-        allowance = budget.allowance(Kind.PERFORMANCE, sizes=1, segment_rank=self.rank, segmented=self._rules.segmented)
+        allowance = budget.outcomes.allowance(1.0, sizes=1, segment_rank=self.rank, segmented=self._rules.segmented)
         self.evidence = PerformanceEvidence(
             reference,
             metrics=tuple(self._own.levels),

@@ -12,9 +12,10 @@ from driftline.evidence.projection import Projection, Quality
 from driftline.evidence.rare import RareBins
 from driftline.evidence.reference import Reference
 from driftline.evidence.scores import Scores
-from driftline.evidence.signals import Family
 from driftline.incidents.incident import Kind
 from driftline.sketches.keys import Bools, Ints
+from driftline.tasks.checks.check import Check
+from driftline.tasks.checks.listed import CHECKS
 
 ALWAYS = 0.99
 """Share of the reference's events from which on a field is one that is always there."""
@@ -45,13 +46,7 @@ class PreparedReference:
     def of(cls, reference: Reference) -> "PreparedReference":
         """Prepare a reference."""
         projection = Projection(reference)
-        inputs = np.concatenate([projection.rows(Family.INPUTS), projection.rows(Family.SERVICE)])
-        rows = {
-            Kind.DATA_DRIFT: np.unique(inputs),
-            Kind.PREDICTION_DRIFT: projection.rows(Family.OUTPUT),
-            Kind.DATA_QUALITY: projection.quality_rows,
-            Kind.MIX: projection.rows(Family.MIX),
-        }
+        rows = {check.kind: check.rows(projection) for check in CHECKS}
         return cls(reference, projection, Scores(projection, reference.value_dispersion(1)), rows)
 
     def at(self, start: int, size: int) -> "PreparedReference":
@@ -80,14 +75,14 @@ class PreparedReference:
         """Return the signals that a kind of incident is about, in the order of its counts."""
         return [self.projection.signals[slot] for slot in self.rows[kind].tolist()]
 
-    def evidence(self, kind: Kind, size: int, allowance: float, min_effect: float) -> Evidence | None:
-        """Return fresh evidence for windows of a size; None where the reference says nothing about this kind."""
+    def evidence(self, check: Check, size: int, allowance: float, min_effect: float) -> Evidence | None:
+        """Return fresh evidence for windows of a size; None where the reference says nothing about this check."""
         reference, projection = self.reference, self.projection
-        rows = self.rows[kind]
+        rows = self.rows[check.kind]
         if not len(rows):
             return None
         panes = max(1, round(size / reference.pane_ms))
-        if kind is Kind.DATA_QUALITY:
+        if check.by_quality:
             shares, sizes = projection.quality_shares, projection.quality_sizes
             dispersion, rare = reference.quality_dispersion(panes), RareBins.none(projection.quality_shares.shape)
         else:
@@ -109,20 +104,20 @@ class PreparedReference:
             return False
         return not any(dependent[self.projection.signals.index(name)] for name in names)
 
-    def counts(self, kind: Kind, vector: Ints) -> Ints:
-        """Return what the evidence of a kind is fed: shape (signals, bins)."""
-        counts = self.projection.quality(vector) if kind is Kind.DATA_QUALITY else self.projection.evidence(vector)
-        return np.ascontiguousarray(counts[self.rows[kind]])
+    def counts(self, check: Check, vector: Ints) -> Ints:
+        """Return what the evidence of a check is fed: shape (signals, bins)."""
+        counts = self.projection.quality(vector) if check.by_quality else self.projection.evidence(vector)
+        return np.ascontiguousarray(counts[self.rows[check.kind]])
 
-    def broken(self, kind: Kind, counts: Ints) -> Bools:
+    def broken(self, check: Check, counts: Ints) -> Bools:
         """Mark the signals that are no longer what they always were: gone, null or of another type in every event.
 
         That is no chance, whatever the budget and however events depend on one another: at 99 % a field is absent from
         30 independent events once in 10^60 times. Counts as `counts` returns them.
         """
-        if kind is not Kind.DATA_QUALITY:
+        if not check.by_quality:
             return np.zeros(len(counts), dtype=np.bool_)
-        always = self.projection.quality_shares[self.rows[kind], Quality.EXPECTED] >= ALWAYS
+        always = self.projection.quality_shares[self.rows[check.kind], Quality.EXPECTED] >= ALWAYS
         known = counts[:, [Quality.EXPECTED, Quality.OUT_OF_RANGE, Quality.UNSEEN]].sum(axis=1)
         return np.asarray(always & (known == 0) & (counts.sum(axis=1) > 0))
 

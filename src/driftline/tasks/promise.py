@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from driftline.incidents.incident import Basis, FalseAlarms, Kind, Signal
+from driftline.incidents.incident import Basis, FalseAlarms, Signal
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.seen import SeenWindow
 
@@ -12,14 +12,12 @@ MIN_SHARE = 0.01
 """Of an incident's evidence, for a signal to count among those that opened it."""
 
 
-def promise(seen: SeenWindow, rules: ModelRules, kind: Kind, signals: Sequence[Signal]) -> FalseAlarms | None:
-    """Return the budget and its basis for the signals that an incident's evidence comes from; None for a threshold.
+def promise(seen: SeenWindow, rules: ModelRules, signals: Sequence[Signal]) -> FalseAlarms:
+    """Return the budget and its basis for the signals that an incident's evidence comes from.
 
     Only they count: their evidence alone reaches the incident's threshold, and the budget holds for any set of signals
     whose windows are independent, whatever the others do.
     """
-    if kind is Kind.THRESHOLD:
-        return None
     budget, measured = rules.budget, seen.view.reference.calibration
     found = FalseAlarms(budget.count, budget.period_ms, Basis.GUARANTEED)
     wanted = (rules.windows, budget.count, budget.period_ms)

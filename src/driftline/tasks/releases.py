@@ -19,8 +19,10 @@ import msgspec
 
 from driftline.codec import Count, Time, pack, unpack
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
-from driftline.incidents.level import Facts, name_level
-from driftline.incidents.words import percent, summarise_incident
+from driftline.incidents.level import Level
+from driftline.incidents.severity import INFO
+from driftline.incidents.text import percent
+from driftline.incidents.words import worded
 from driftline.panes.merging import Slice
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.watcher import Watcher
@@ -112,10 +114,8 @@ class Releases(Watcher):
             effects = {"share_before": float(f"{old:.6g}"), "share_after": float(f"{now:.6g}")}
             told = _named(version), percent(old), percent(now)
             signals.append(Signal(VERSION_SIGNAL, 0.0, effects, 0.0, *told))
-        level, reason = name_level(Facts(kind=Kind.RELEASE, output_only=False))
-        subject = Subject(model, "", "")
-        held.incident = Incident(
-            subject=subject,
+        incident = Incident(
+            subject=Subject(model, "", ""),
             group=self._rules(model).group,
             kind=Kind.RELEASE,
             status=Status.FIRING,
@@ -123,11 +123,13 @@ class Releases(Watcher):
             window=window,
             signals=signals,
             reference="",
-            summary=summarise_incident(subject, Kind.RELEASE, signals, began=window.start, level=level, reason=reason),
+            summary="",
             began=window.start,
-            level=level,
-            reason=reason,
+            level=Level.MODEL,
+            reason="another version of the model is answering",
+            severity=INFO,
         )
+        held.incident = worded(incident)
         return held.incident
 
     @staticmethod
@@ -135,10 +137,8 @@ class Releases(Watcher):
         incident = held.incident
         assert incident is not None
         (only,) = held.before
-        incident.status, incident.window, incident.resolved = Status.RESOLVED, window, window.end
-        incident.summary = f"{incident.subject}: {_named(only)} answers all events now."
         held.incident = None
-        return incident
+        return incident.over(window, f"{_named(only)} answers all events now")
 
     def forget(self, model: str, mark: int) -> list[Incident]:
         """Let go of a model that is watched no more."""

@@ -13,7 +13,7 @@ import msgspec
 
 from driftline.codec import Span, Time, pack, unpack
 from driftline.incidents.incident import Incident, Status, Window
-from driftline.incidents.words import span
+from driftline.incidents.text import span
 from driftline.panes.records import Resolve
 
 BLOB = "resolved"

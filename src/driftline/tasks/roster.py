@@ -144,10 +144,14 @@ class Roster:
             self._touched.add(subject)
             changed.extend(judge.close(time))
             self._schedule(judge)
-        for incident in changed:
-            if incident.status is Status.FIRING:
-                name_change(incident, self.subjects[incident.subject], self._segments(incident.subject))
-        return changed
+        return [self._named(incident) if incident.status is Status.FIRING else incident for incident in changed]
+
+    def _named(self, incident: Incident) -> Incident:
+        """Say which level changed, after all windows that end now were judged."""
+        judge = self.subjects[incident.subject]
+        named = name_change(incident, judge, self._segments(incident.subject))
+        is_open = judge.following.open.get(incident.kind) is incident  # another window may have ended it
+        return judge.following.hold(named) if is_open else named
 
     def _due(self, time: int) -> list[Subject]:
         """Return the subjects that have windows which end now, in order of their names."""

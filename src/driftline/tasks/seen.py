@@ -11,17 +11,12 @@ from driftline.evidence.distances import Effects, effects
 from driftline.evidence.news import MOSTLY, OFTEN, News, factor_of, usual_kind
 from driftline.evidence.signals import cell_shift
 from driftline.incidents.incident import Kind, Signal, Window
-from driftline.incidents.words import (
-    NEVER_SEEN,
-    OUT_OF_RANGE,
-    effect_size,
-    largest_share,
-    number,
-    percent,
-    worst_share,
-)
+from driftline.incidents.quality_words import NEVER_SEEN, OUT_OF_RANGE, largest_share, worst_share
+from driftline.incidents.text import number, percent
+from driftline.incidents.words import effect_size
 from driftline.sketches.group import EVENTS, SignalRole
 from driftline.sketches.keys import Ints, category_key, number_keys
+from driftline.tasks.checks.check import Check
 from driftline.tasks.prepared_reference import PreparedReference, rounded, rounded_all
 
 MAX_NAMED = 10
@@ -46,9 +41,9 @@ class SeenWindow:
     window: Window
     news: News = field(default_factory=News)
 
-    def counts(self, kind: Kind) -> Ints:
-        """Return what the evidence of a kind is fed: shape (signals, bins)."""
-        return self.view.counts(kind, self.vector)
+    def counts(self, check: Check) -> Ints:
+        """Return what the evidence of a check is fed: shape (signals, bins)."""
+        return self.view.counts(check, self.vector)
 
     def effects(self) -> Effects:
         """Return how far every signal is from the reference."""

@@ -21,8 +21,10 @@ from driftline.codec import Time, pack, unpack
 from driftline.columns.times import LATEST
 from driftline.evidence.volume import Totals
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
-from driftline.incidents.level import Facts, name_level
-from driftline.incidents.words import pace, summarise_silence
+from driftline.incidents.level import Level
+from driftline.incidents.severity import CRITICAL
+from driftline.incidents.text import pace
+from driftline.incidents.words import summarise_silence
 from driftline.panes.merging import Slice
 from driftline.panes.records import Rebase, Skip
 from driftline.tasks.model_rules import ModelRules
@@ -108,10 +110,7 @@ class Silences(Watcher):
             self._away.add(other)
             self._schedule(other)
         incident = over.incident
-        incident.status, incident.window = Status.RESOLVED, Window(incident.window.start, max(time, incident.opened), 0)
-        incident.resolved = incident.window.end
-        incident.summary = f"{incident.subject}: {why}."
-        return [incident]
+        return [incident.over(Window(incident.window.start, max(time, incident.opened), 0), why)]
 
     def forget(self, model: str, mark: int) -> list[Incident]:
         """Let go of a model that is watched no more. Returns the silence that this ends."""
@@ -193,7 +192,7 @@ class Silences(Watcher):
         since, usual = self._heard[model], self._paces.get(model)
         often = None if usual is None else usual.per_minute
         subject = Subject(model, "", "")
-        level, reason = name_level(Facts(kind=Kind.SILENCE, output_only=False, nothing_comes=all_idle))
+        reason = "no model sends events" if all_idle else "the stream itself continues"
         effects = {"silent_minutes": (time - since) / 60_000}
         if often is not None:
             effects["usual_per_minute"] = float(f"{often:.6g}")
@@ -207,10 +206,11 @@ class Silences(Watcher):
             window=Window(since, time, 0),
             signals=[Signal("events", 0.0, effects, what="events", before=before, after="none")],
             reference="",
-            summary=summarise_silence(subject, since, before, level=level, reason=reason),
+            summary=summarise_silence(subject, since, before, level=Level.ENVIRONMENT, reason=reason),
             began=since,
-            level=level,
+            level=Level.ENVIRONMENT,
             reason=reason,
+            severity=CRITICAL,
         )
         self._open[model] = Silence(incident)
         return incident

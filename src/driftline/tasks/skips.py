@@ -10,8 +10,9 @@ import msgspec
 
 from driftline.codec import Time, pack, unpack
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
-from driftline.incidents.level import Facts, name_level
-from driftline.incidents.words import summarise_incident
+from driftline.incidents.level import Level
+from driftline.incidents.severity import CRITICAL
+from driftline.incidents.words import worded
 from driftline.panes.records import Rebase, Skip
 from driftline.tasks.watcher import Watcher
 
@@ -46,7 +47,6 @@ class Skips(Watcher):
         return self._tell(command, mark) if isinstance(command, Skip) else []
 
     def _tell(self, skip: Skip, mark: int) -> list[Incident]:
-        subject = Subject("", "", f"{skip.topic} {skip.partition}")
         signal = Signal(
             name=f"{skip.topic} {skip.partition}",
             evidence=0.0,
@@ -54,20 +54,21 @@ class Skips(Watcher):
             before=f"{skip.offset} of the topic that was deleted" if skip.anew else str(skip.offset),
             after=str(skip.to),
         )
-        level, reason = name_level(Facts(kind=Kind.SKIPPED, output_only=False))
-        incident = Incident(
-            subject=subject,
+        opened = Incident(
+            subject=Subject("", "", f"{skip.topic} {skip.partition}"),
             kind=Kind.SKIPPED,
             status=Status.FIRING,
             opened=skip.issued,
             window=Window(skip.issued, skip.issued, skip.records),
             signals=[signal],
             reference="",
-            summary=summarise_incident(subject, Kind.SKIPPED, [signal], level=level, reason=reason),
-            level=level,
-            reason=reason,
+            summary="",
+            level=Level.ENVIRONMENT,
+            reason="an operator chose to continue without them",
             group=self._group,
+            severity=CRITICAL,
         )
+        incident = worded(opened)
         _, before = self._open.get(incident.fingerprint, (0, None))
         if before is not None and before.opened == incident.opened:
             return []  # it comes again
@@ -110,8 +111,7 @@ class Skips(Watcher):
 
 def _resolved(incident: Incident, time: int) -> Incident:
     window = incident.window
-    incident.status = Status.RESOLVED
-    incident.window = Window(window.start, max(time, window.start), window.count)
-    incident.resolved = incident.window.end
-    incident.summary = f"{incident.subject}: the stream continues; the skipped records stay uncounted."
-    return incident
+    return incident.over(
+        Window(window.start, max(time, window.start), window.count),
+        "the stream continues; the skipped records stay uncounted",
+    )

@@ -10,11 +10,14 @@ import msgspec
 
 from driftline.codec import Count, Time, pack, unpack
 from driftline.columns.reasons import Reason
-from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
+from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.level import Level
+from driftline.incidents.severity import CRITICAL
+from driftline.incidents.words import worded
 from driftline.panes.merging import Slice
 from driftline.sketches.group import GroupSketch, SignalRole
 from driftline.sketches.keys import category_key
-from driftline.tasks.capacity import Capacity, opened, resolve
+from driftline.tasks.capacity import Capacity
 from driftline.tasks.watcher import Watcher
 
 DEAD_LETTERS = "dead_letters"
@@ -95,12 +98,30 @@ class StreamJudge(Watcher):
             if bad and self.incident is None:
                 ranked = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
                 signals = [Signal(name, 0.0, {"count": float(count)}) for name, count in ranked]
-                self.incident = opened(self._group, _STREAM, Kind.DEAD_LETTERS, window, signals)
+                self.incident = self._begin(window, signals)
                 changed.append(self.incident)
             elif self.incident is not None and not bad:
-                changed.append(resolve(self.incident, window, "few records are rejected again"))
+                changed.append(self.incident.over(window, "few records are rejected again"))
                 self.incident = None
         return changed
+
+    def _begin(self, window: Window, signals: list[Signal]) -> Incident:
+        return worded(
+            Incident(
+                subject=Subject("", "", ""),
+                group=self._group,
+                kind=Kind.DEAD_LETTERS,
+                status=Status.FIRING,
+                opened=window.end,
+                window=window,
+                signals=signals,
+                reference="",
+                summary="",
+                level=Level.CODE,
+                reason="unreadable records come from the code that sends them",
+                severity=CRITICAL,
+            )
+        )
 
     @property
     def open(self) -> list[Incident]:
@@ -119,7 +140,6 @@ class StreamJudge(Watcher):
         )
 
 
-_STREAM = Subject("", "", "")
 _LIMITS = {Reason.TOO_MANY_MODELS.label: "models", Reason.TOO_MANY_VERSIONS.label: "versions"}
 """What a record was rejected for, and the limit that this means."""
 _LABELS = {category_key(reason.label): reason.label for reason in Reason}

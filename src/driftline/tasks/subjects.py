@@ -13,23 +13,18 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from driftline.codec import corrupt
 from driftline.evidence.detectors import KNOWN, Fed, Replayed
-from driftline.evidence.evalues import Evidence
 from driftline.evidence.news import News, news_of
-from driftline.evidence.onset import Onset
 from driftline.evidence.reference import Reference
-from driftline.evidence.seasons import carried
-from driftline.incidents.budget import KIND_SHARES
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
-from driftline.panes.windows import window_starts
 from driftline.sketches.group import GroupSketch
 from driftline.sketches.keys import Bools, Ints
 from driftline.tasks.adoption import MAX_ADOPTIONS, MAX_OF_A_SEGMENT, Adoption, Origin
 from driftline.tasks.codes import CodeVersions
-from driftline.tasks.following import NOTABLE, Following, Weighed
+from driftline.tasks.following import Following
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.overlaps import told_elsewhere
 from driftline.tasks.path import Path
@@ -38,11 +33,9 @@ from driftline.tasks.reference_learning import Learner
 from driftline.tasks.seen import SeenWindow
 from driftline.tasks.shown import Counted
 from driftline.tasks.stored import StoredSubject, last_counted, under
+from driftline.tasks.weighing import Weighed, Weighing
+from driftline.tasks.windows import Filled, OpenWindows
 
-OWN_KINDS = tuple(kind for kind in KIND_SHARES if kind is not Kind.VOLUME)
-"""Kinds of a version or a segment. How many events there are is a matter of the whole model (see `volume`)."""
-SHOWN = (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT)
-"""Kinds whose signals are measured for `status`, strongest evidence first."""
 MAX_SHOWN = 50
 RECENT = 20
 """Windows before an incident in which a detection is taken to be of the same change."""
@@ -79,15 +72,12 @@ class SubjectJudge:
         """What it held, also after a restart."""
         self.path = Path()
         """Of the shortest windows; empty for a segment."""
-        self._turned: dict[int, int] = {}
         self._totals: dict[str, float] = {}
         self._measured: list[Signal] | None = []
         self._rules = rules
         self._since = 0
-        self._windows: dict[tuple[int, int, int], Ints] = {}
-        self._news: dict[tuple[int, int, int], News] = {}
-        self._evidence: dict[tuple[int, Kind], Evidence] = {}
-        self._onsets: dict[tuple[int, Kind], Onset] = {}
+        self._windows = OpenWindows(rules.windows)
+        self._weighing = Weighing(rules, rank)
         self._detectors: list[Replayed] = []
 
     def adopt(self, watched: PreparedReference | None, adoption: Adoption) -> list[Incident]:
@@ -100,7 +90,8 @@ class SubjectJudge:
         self._measured, self._totals = [], {}
         if watched is None:
             self.watched = None
-            self._windows, self._news, self._evidence, self._detectors = {}, {}, {}, []
+            self._windows, self._detectors = OpenWindows(self._rules.windows), []
+            self._weighing.begin(None)
         else:
             self.watch(watched, adoption.at)
         return closed
@@ -114,16 +105,10 @@ class SubjectJudge:
         """Compare with this reference all slices that start at or after `since`."""
         self.watched = watched
         self.last, self.path = None, Path()
-        self._turned = {}
         self._since = since
-        self._evidence, self._windows, self._onsets, self._news = {}, {}, {}, {}
+        self._windows = OpenWindows(self._rules.windows)
+        self._weighing.begin(watched)
         self.following.forget()
-        for size, _ in self._rules.windows:
-            for kind in OWN_KINDS:
-                evidence = self._fresh_evidence(kind, size, watched)
-                if evidence is not None:
-                    self._evidence[size, kind] = evidence
-                    self._onsets[size, kind] = Onset(len(watched.names(kind)))
         if not self.subject.segment:
             signals = np.concatenate([watched.rows[Kind.DATA_DRIFT], watched.rows[Kind.PREDICTION_DRIFT]])
             self._detectors = self._make_detectors([watched.projection.signals[slot] for slot in signals.tolist()], {})
@@ -140,27 +125,6 @@ class SubjectJudge:
             Replayed(name, signal, partial(make, run_length), fed.get((name, signal))) for name, signal, make in chosen
         ]
 
-    def _fresh_evidence(self, kind: Kind, size: int, view: PreparedReference) -> Evidence | None:
-        if kind is Kind.MIX and self.subject.segment:
-            return None
-        return view.evidence(kind, size, self._allowance(kind), self._rules.min_effect)
-
-    def _turn(self, size: int, start: int) -> PreparedReference:
-        """Return what the window that starts at `start` is compared with: the phase of the season that it is in."""
-        assert self.watched is not None
-        view = self.watched.at(start, size)
-        before = self.watched.at(self._turned[size], size) if size in self._turned else self.watched
-        self._turned[size] = start
-        for kind in OWN_KINDS if view is not before else ():
-            held, fresh = self._evidence.get((size, kind)), self._fresh_evidence(kind, size, view)
-            if held is not None and fresh is not None:
-                self._evidence[size, kind] = carried(held, fresh)
-        return view
-
-    def _allowance(self, kind: Kind) -> float:
-        rules = self._rules
-        return rules.budget.allowance(kind, sizes=len(rules.windows), segment_rank=self.rank, segmented=rules.segmented)
-
     def take(self, start: int, end: int, summary: GroupSketch, unwatched: Collection[str] = ()) -> Reference | None:
         """Take in a slice. Returns the reference if this slice completed its learning: then call `adopt`.
 
@@ -176,7 +140,7 @@ class SubjectJudge:
         if self.watched is None:
             return learned
         vector = self.watched.projection.project(summary, unwatched)
-        self._fill(start, end, vector, news_of(self.watched.projection, summary, vector))
+        self._windows.fill(start, end, vector, news_of(self.watched.projection, summary, vector))
         if self._detectors:
             view = self.watched.at(start, end - start)
             scores = dict(zip(view.projection.signals, view.scores.of(vector).tolist(), strict=True))
@@ -200,27 +164,11 @@ class SubjectJudge:
         if self.watched is None or start < self._since:
             return True
         vector = self.watched.projection.project(summary, unwatched)
-        return self._fill(start, end, vector, news_of(self.watched.projection, summary, vector), mark)
-
-    def _fill(self, start: int, end: int, vector: Ints, news: News, mark: int | None = None) -> bool:
-        """Add a vector and its news to their windows, but for those that were judged. Returns False if one was."""
-        whole = True
-        for index, (size, every) in enumerate(self._rules.windows):
-            for window in window_starts(start, end, size, every):
-                if mark is not None and window + size <= mark:
-                    whole = False
-                    continue
-                key = (window + size, index, window)
-                held = self._windows.get(key)
-                self._windows[key] = vector if held is None else held + vector
-                if news:
-                    self._news[key] = self._news.get(key, News()).add(news)
-        return whole
+        return self._windows.fill(start, end, vector, news_of(self.watched.projection, summary, vector), mark)
 
     def moved(self, kind: Kind) -> bool:
         """Tell whether an incident of this kind is open, or the evidence for one is notable."""
-        notable = (evidence.log_m >= NOTABLE for (_, other), evidence in self._evidence.items() if other is kind)
-        return kind in self.following.open or any(notable)
+        return kind in self.following.open or self._weighing.is_notable(kind)
 
     def effect(self, kind: Kind, name: str, end: int) -> float:
         """Return how far a signal was from the reference in the window that ended now, by more than chance explains.
@@ -245,7 +193,7 @@ class SubjectJudge:
     def bad_since(self, name: str, size: int) -> int | None:
         """Return the start of the window of this size with which a signal's quality began to change, if it did."""
         assert self._seen is not None
-        onset = self._onsets.get((size, Kind.DATA_QUALITY))
+        onset = self._weighing.onset(size, Kind.DATA_QUALITY)
         names = self._seen.view.names(Kind.DATA_QUALITY)
         return onset.of(names.index(name)) if onset is not None and name in names else None
 
@@ -257,79 +205,65 @@ class SubjectJudge:
     @property
     def deadline(self) -> int | None:
         """The end of the window that ends next."""
-        return min(self._windows)[0] if self._windows else None
+        return self._windows.deadline
 
     def close(self, time: int) -> list[Incident]:
         """Judge the windows that end now. Returns the incidents that changed."""
-        changed: list[Incident] = []
-        for key in sorted(key for key in self._windows if key[0] <= time):
-            vector, news, (_, index, start) = self._windows.pop(key), self._news.pop(key, News()), key
-            changed.extend(self._judge(vector, news, start, self._rules.windows[index][0]))
-        return changed
+        return [incident for filled in self._windows.ended(time) for incident in self._judge(filled)]
 
-    def _judge(self, vector: Ints, news: News, start: int, size: int) -> list[Incident]:
+    def _judge(self, filled: Filled) -> list[Incident]:
         assert self.watched is not None
+        start, size, vector, news = filled.start, filled.size, filled.vector, filled.news
         window = Window(start, start + size, self.watched.projection.events(vector))
-        seen = self._seen = SeenWindow(self._turn(size, start), vector, window, news)
+        seen = self._seen = SeenWindow(self._weighing.turn(size, start), vector, window, news)
         self.last, self.last_window, self._measured = Counted(window, vector, news), window, None
         if size == self._rules.windows[0][0] and not self.subject.segment:
             self.path.add(window.end, seen.view.projection.means(vector))
         changed: list[Incident | None] = []
         enough = window.count >= self._rules.min_events
-        if start % size == 0:  # of hopping windows only those that do not overlap add evidence
-            weighed: dict[Kind, Weighed] = {
-                kind: self._weigh(kind, seen, self._evidence[size, kind])
-                for kind in (OWN_KINDS if enough else ())
-                if (size, kind) in self._evidence
-            }
+        if enough and start % size == 0:  # of hopping windows only those that do not overlap add evidence
+            weighed = self._weighing.weigh(seen)
+            for kind, each in weighed.items():
+                if each.check.shown:
+                    self._totals.update(zip(seen.view.names(kind), each.found.total.tolist(), strict=True))
             elsewhere = told_elsewhere(seen, weighed, self.following.members)
-            changed.extend(self._decide(kind, seen, each, elsewhere[kind]) for kind, each in weighed.items())
+            changed.extend(self._decide(seen, each, elsewhere[kind]) for kind, each in weighed.items())
         if self._rules.thresholds and enough:
             changed.append(self.following.compare(seen))
-        found = [incident for incident in changed if incident is not None]
-        for incident in found:
-            if incident.status is Status.FIRING:
-                self._began(incident)
-        return found
+        return [
+            self._dated(incident) if incident.status is Status.FIRING else incident
+            for incident in changed
+            if incident is not None
+        ]
 
-    def _weigh(self, kind: Kind, seen: SeenWindow, evidence: Evidence) -> Weighed:
-        """Add a window to the evidence."""
-        size, onset = seen.window.size, self._onsets[seen.window.size, kind]
-        counts = seen.counts(kind)
-        found, broken = evidence.update(counts), seen.view.broken(kind, counts)
-        onset.add(found.window, seen.window.start)
-        if kind in SHOWN:
-            self._totals.update(zip(seen.view.names(kind), found.total.tolist(), strict=True))
-        threshold = self._rules.budget.log_threshold(self._allowance(kind), size)
-        return Weighed(found, broken, evidence, onset, threshold)
-
-    def _decide(self, kind: Kind, seen: SeenWindow, weighed: Weighed, elsewhere: Bools) -> Incident | None:
+    def _decide(self, seen: SeenWindow, weighed: Weighed, elsewhere: Bools) -> Incident | None:
         """Return the incident that a window opens, changes or resolves; what is told elsewhere joins none."""
+        kind = weighed.check.kind
         elsewhere[self.following.members(kind)] = False
         if elsewhere.any():
             weighed = weighed.without(np.flatnonzero(elsewhere))
         incident = self.following.open.get(kind)
         if incident is None:
             if weighed.evidence.log_m >= weighed.log_c or weighed.broken.any():
-                return self.following.begin(kind, seen, weighed)
+                return self.following.begin(seen, weighed)
         elif incident.window.size != seen.window.size:
             weighed.evidence.reset()
-        elif self.following.follow(incident, seen, weighed):
-            return incident
+        else:
+            return self.following.follow(incident, seen, weighed)
         return None
 
-    def _began(self, incident: Incident) -> None:
+    def _dated(self, incident: Incident) -> Incident:
         """Begin to gather evidence anew, and say what detectors of the signals found not long before: when it began."""
-        for (_, kind), evidence in self._evidence.items():
-            if kind is incident.kind and incident.update is None:
-                evidence.reset()
+        if incident.update is None:
+            self._weighing.reset(incident.kind)
         names = {signal.name for signal in incident.signals}
         recent = incident.window.end - RECENT * incident.window.size
-        incident.detections = [
+        detections: list[dict[str, str | int]] = [
             {"detector": detector.name, "signal": detector.signal, "at": detector.detected_at}
             for detector in self._detectors
             if detector.signal in names and detector.detected_at >= recent
         ]
+        return self.following.hold(msgspec.structs.replace(incident, detections=detections))
 
     @property
     def detectors(self) -> int:
@@ -352,16 +286,13 @@ class SubjectJudge:
 
     def snapshot(self) -> tuple[Any, dict[str, Ints | np.ndarray[Any, np.dtype[np.float64]]]]:
         """Return (plain values, arrays). Slices being learned are stored apart: see `Learner.changed`."""
-        arrays: dict[str, Any] = {f"window/{number}": vector for number, vector in enumerate(self._windows.values())}
+        windows, vectors = self._windows.snapshot()
+        arrays: dict[str, Any] = {**vectors}
         if self.last is not None:
             arrays["last"] = self.last.vector
         arrays.update(self.path.snapshot())
         arrays.update(self.following.snapshot())
-        for (size, kind), evidence in self._evidence.items():
-            for name, array in evidence.snapshot().items():
-                arrays[f"evidence/{size}/{kind}/{name}"] = array
-        for (size, kind), onset in self._onsets.items():
-            arrays.update({f"onset/{size}/{kind}/{name}": held for name, held in onset.snapshot().items()})
+        arrays.update(self._weighing.snapshot())
         address = self.watched.reference.address if self.watched else ""
         value = StoredSubject(
             self.subject,
@@ -370,7 +301,7 @@ class SubjectJudge:
             self._since,
             self.learner.slice_ms,
             sorted(self.learner.slices),
-            [(key, self._news.get(key)) for key in self._windows],
+            windows,
             list(self.following.open.values()),
             self.last_window,
             None if self.last is None else self.last.news,
@@ -382,7 +313,7 @@ class SubjectJudge:
             self.learner.rule,
             self.codes.since,
             self.codes.last,
-            dict(self._turned),
+            dict(self._weighing.turned),
             self.watched.projection.layout if self.watched else "",
         )
         return value, arrays
@@ -404,46 +335,15 @@ class SubjectJudge:
         if watched.reference.address != stored.reference:
             return
         if stored.layout == watched.projection.layout:
-            self._restore_counted(stored, arrays, watched)
+            self._windows.restore(stored.windows, arrays, watched.projection.width)
+            self._weighing.restore(stored.turned, arrays)
+            for kind, incident in self.following.open.items():
+                evidence, seen_since = self._weighing.of(incident.window.size, kind), under(f"recovery/{kind}/", arrays)
+                if evidence is not None and seen_since:
+                    self.following.restore(kind, evidence, seen_since)
             self.last = last_counted(stored, arrays, watched)
             self.path = Path.restored(arrays, len(watched.projection.signals))
         else:  # counted by a release that had other bins: what is open now is not whole
             self._since = self.heard
         fed = {(name, signal): held for name, signal, held in stored.detectors}
         self._detectors = self._make_detectors(list(dict.fromkeys(held.signal for held in self._detectors)), fed)
-
-    def _restore_counted(self, stored: StoredSubject, arrays: Mapping[str, Any], watched: PreparedReference) -> None:
-        """Take up windows and evidence."""
-        for number, (key, news) in enumerate(stored.windows):
-            vector: Ints = arrays[f"window/{number}"]
-            if vector.dtype != np.int64 or len(vector) != watched.projection.width:
-                raise corrupt("subject", f"a window of {self.subject} does not fit its reference")
-            if self._is_asked_for(key):
-                self._windows[key] = vector
-                if news is not None:
-                    self._news[key] = news
-        for size, start in stored.turned.items():
-            if size in {each for each, _ in self._rules.windows}:
-                self._turn(size, start)
-        for (size, kind), evidence in self._evidence.items():
-            held = under(f"evidence/{size}/{kind}/", arrays)
-            if any(array.dtype != np.float64 or not (array < np.inf).all() for array in held.values()):
-                raise corrupt("subject", f"the evidence of {self.subject} holds a value that is not a number")
-            if (held.get("past", np.zeros(1)) < 0).any():
-                raise corrupt("subject", f"the evidence of {self.subject} remembers less than nothing")
-            if held:
-                evidence.restore(held)
-                self._onsets[size, kind].restore(under(f"onset/{size}/{kind}/", arrays))
-        for kind, incident in self.following.open.items():
-            size = incident.window.size
-            weighed, seen_since = self._evidence.get((size, kind)), under(f"recovery/{kind}/", arrays)
-            if weighed is not None and seen_since:
-                self.following.restore(kind, weighed, seen_since)
-
-    def _is_asked_for(self, window: tuple[int, int, int]) -> bool:
-        """Tell whether a stored window is one of those that the rules of today make."""
-        end, index, start = window
-        if index >= len(self._rules.windows):
-            return False
-        size, every = self._rules.windows[index]
-        return end - start == size and start % every == 0

@@ -14,7 +14,7 @@ What a table says of volume counts only where it is complete. Otherwise volume i
 for references, beside a reference of a file too.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -24,28 +24,28 @@ from driftline.codec import Count, Span, Time, corrupt, pack, unpack
 from driftline.columns.times import LATEST
 from driftline.evidence.onset import Onset
 from driftline.evidence.reference import Reference
-from driftline.evidence.seasons import MIN_SEASONS, Season
+from driftline.evidence.seasons import Season
 from driftline.evidence.volume import MIN_WINDOWS, Totals, Volume, VolumeEvidence
 from driftline.evidence.zones import zone_names
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Window, digest
-from driftline.incidents.level import Facts, name_level
-from driftline.incidents.words import number, summarise_incident
-from driftline.panes.merging import Slice
-from driftline.panes.records import Rebase, Skip
+from driftline.incidents.level import Level
+from driftline.incidents.severity import CRITICAL, WARNING
+from driftline.incidents.text import number
+from driftline.incidents.words import worded
+from driftline.panes.records import Rebase
 from driftline.sketches.group import EVENTS
 from driftline.tasks.adoption import MAX_OF_A_SEGMENT, Origin
 from driftline.tasks.model_rules import LearnRule, ModelRules
 from driftline.tasks.prepared_reference import rounded
-from driftline.tasks.reference_learning import longer_slice
 from driftline.tasks.silence import Usual, usual_pace
 from driftline.tasks.stored import under
-from driftline.tasks.watcher import Watcher
+from driftline.tasks.volume_learning import VolumeLearner, check_series
 
-VOLUME = "volume/"
-"""What the names of the blobs begin with that hold what is known of a model."""
 VERSION = 1
-MAX_SLICES = 4_096
-"""Slices kept while learning. When there are more, neighbours are merged into longer ones."""
+SHARE = 0.05
+"""Of the model's false-alarm budget."""
+MAX_OF_THEM = 2.0
+"""Times as many events, or as few, from which on their number pages."""
 QUIET_WINDOWS = 3
 """Usual windows in a row, nearer to what was usual than half of the change, after which an incident resolves."""
 ENOUGH_WINDOWS = MIN_WINDOWS + 2
@@ -88,8 +88,7 @@ class VolumeJudge:
         self._rules = rules
         self._season = rules.season
         self._sizes = sorted({size for size, _ in rules.windows})
-        self._learned: dict[int, int] = {}
-        self._slice_ms = rules.pane_ms
+        self._learner = self._fresh_learner()
         self._totals: Totals | None = None
         self._state = Learnt(model, True, rules.learn, rules.pane_ms, 0, 0, "", "", "", 0, 0, [], [], None, 0)
         self._open: dict[int, dict[int, int]] = {size: {} for size in self._sizes}
@@ -105,9 +104,12 @@ class VolumeJudge:
         given = self._rules.reference(version, "")
         if given is not None and given.complete and given.address != self._state.address:
             self._state.address, self._state.version = given.address, version
-            self._learned = {}
+            self._learner = self._fresh_learner()
             self._compare(given.totals, self._state.heard)
             self._state.learning = self._sizes[0] not in self._evidence
+
+    def _fresh_learner(self) -> VolumeLearner:
+        return VolumeLearner(self._rules.pane_ms, self._sizes)
 
     def _compare(self, totals: Totals | None, since: int) -> None:
         """Compare windows that start at or after `since` with these totals."""
@@ -124,7 +126,7 @@ class VolumeJudge:
     @property
     def _allowance(self) -> float:
         rules = self._rules
-        return rules.budget.allowance(Kind.VOLUME, sizes=len(rules.windows), segment_rank=None, segmented=False)
+        return rules.budget.allowance(SHARE, sizes=len(rules.windows), segment_rank=None, segmented=False)
 
     def take(self, start: int, end: int, events: int) -> list[Incident]:
         """Take in a slice. Returns the incidents that changed."""
@@ -150,8 +152,11 @@ class VolumeJudge:
                     continue
                 if (found := self._judge(size, window, total)) is not None:
                     changed.append(found)
-        if self._state.learning and self._learn(start, end, events):
-            changed += self._adopt()
+        if self._state.learning:
+            self._learner.note(start, events)
+            least = 0 if self._totals is None else ENOUGH_WINDOWS * self._sizes[0]
+            if self._learner.has_enough(self._state.rule, self._season, end, least):
+                changed += self._adopt()
         return changed
 
     def _is_cut_off(self, size: int, start: int) -> bool:
@@ -165,42 +170,21 @@ class VolumeJudge:
             if place in self._open[size] or place >= self._state.heard - self._state.heard % size:
                 self._open[size][place] = self._open[size].get(place, 0) + events
         self._state.heard = max(self._state.heard, end)
-        if self._state.learning and start >= min(self._learned, default=start):
-            self._note(start, events)
+        if self._state.learning:
+            self._learner.supplement(start, events)
 
     def forget_silence(self, back: int) -> None:
         """Say nothing of the windows before and with the time at which events returned after a silence was told."""
         self._open = {size: {} for size in self._sizes}
         self._state.since = max(self._state.since, back)
 
-    def _learn(self, start: int, end: int, events: int) -> bool:
-        """Count a slice of good times. Returns whether there is enough to learn from."""
-        self._note(start, events)
-        rule = self._state.rule
-        span = max(rule.span_ms, MIN_SEASONS * self._season.length)
-        if self._totals is not None:
-            span = max(span, ENOUGH_WINDOWS * self._sizes[0])
-        return end - min(self._learned) >= span and sum(self._learned.values()) >= rule.events
-
-    def _note(self, start: int, events: int) -> None:
-        place = start - start % self._slice_ms
-        self._learned[place] = self._learned.get(place, 0) + events
-        while len(self._learned) > MAX_SLICES:
-            self._slice_ms = longer_slice(self._slice_ms, self._sizes)
-            finer, self._learned = self._learned, {}
-            for begin, held in finer.items():
-                place = begin - begin % self._slice_ms
-                self._learned[place] = self._learned.get(place, 0) + held
-
     def _adopt(self) -> list[Incident]:
         """Compare with what was learned."""
-        starts = np.array(sorted(self._learned), dtype=np.int64)
-        counts = np.array([self._learned[start] for start in starts.tolist()], dtype=np.int64)
-        totals = Totals(self._slice_ms, starts, counts, self._season)
+        totals = self._learner.totals(self._season)
         closed = self.close(f"the reference changed ({Origin.LEARNED})")
         self._compare(totals, self._state.heard)
-        if self._sizes[0] in self._evidence or self._slice_ms > self._sizes[0]:
-            self._learned, self._slice_ms = {}, self._rules.pane_ms
+        if self._sizes[0] in self._evidence or self._learner.slice_ms > self._sizes[0]:
+            self._learner = self._fresh_learner()
             self._state.learning, self._state.rule = self._rules.learn.renewed, self._rules.learn
         return closed
 
@@ -213,7 +197,7 @@ class VolumeJudge:
         if reference is not None and not reference.complete:
             return []
         self._state.commands = [*self._state.commands, asked][-MAX_OF_A_SEGMENT:]
-        self._learned, self._slice_ms = {}, self._rules.pane_ms
+        self._learner = self._fresh_learner()
         self._state.learning = reference is None
         if command.learn is not None:
             self._state.rule = LearnRule(*command.learn)
@@ -226,9 +210,7 @@ class VolumeJudge:
         incident = self.incident
         if incident is None:
             return []
-        self._resolve(incident, Window(self._state.heard, self._state.heard, 0))
-        incident.summary = f"{incident.subject}: closed: {why}."
-        return [incident]
+        return [self._resolved(incident, Window(self._state.heard, self._state.heard, 0), f"closed: {why}")]
 
     def _judge(self, size: int, start: int, events: int) -> Incident | None:
         """Judge a complete window. Returns the incident that this opens or resolves."""
@@ -255,10 +237,8 @@ class VolumeJudge:
         basis = Basis.GUARANTEED if volume.independent else Basis.NOT_GUARANTEED
         promised = None if steep else FalseAlarms(rules.budget.count, rules.budget.period_ms, basis)
         began = window.start if steep else onset.of(0)
-        level, reason = name_level(Facts(kind=Kind.VOLUME, output_only=False))
-        subject = Subject(self.model, "", "")
-        self.incident = Incident(
-            subject=subject,
+        incident = Incident(
+            subject=Subject(self.model, "", ""),
             group=rules.group,
             kind=Kind.VOLUME,
             status=Status.FIRING,
@@ -266,15 +246,14 @@ class VolumeJudge:
             window=window,
             signals=[signal],
             reference=self._state.address,
-            summary=summarise_incident(
-                subject, Kind.VOLUME, [signal], began=began, level=level, reason=reason, false_alarms=promised
-            ),
+            summary="",
             began=began,
-            level=level,
-            reason=reason,
+            level=Level.DATA,
+            reason="the number of events changed across all versions and segments",
             false_alarms=promised,
+            severity=CRITICAL if _factor(effects["events_before"], window.count) >= MAX_OF_THEM else WARNING,
         )
-        self._state.quiet = 0
+        self.incident, self._state.quiet = worded(incident), 0
         for held in self._evidence.values():
             held.reset()
         return self.incident
@@ -288,27 +267,22 @@ class VolumeJudge:
         self._state.quiet = self._state.quiet + 1 if back else 0
         if self._state.quiet < QUIET_WINDOWS:
             return None
-        self._resolve(incident, window)
-        incident.summary = f"{incident.subject}: the number of events is back to normal."
-        return incident
+        return self._resolved(incident, window, "the number of events is back to normal")
 
-    def _resolve(self, incident: Incident, window: Window) -> None:
-        incident.status, incident.window, incident.resolved = Status.RESOLVED, window, window.end
+    def _resolved(self, incident: Incident, window: Window, why: str) -> Incident:
         self.incident = None
         for evidence in self._evidence.values():
             evidence.reset()
+        return incident.over(window, why)
 
     def encode(self) -> bytes:
         """Return its state."""
         state, totals = self._state, self._totals
-        state.slice_ms, state.incident = self._slice_ms, self.incident
+        state.slice_ms, state.incident = self._learner.slice_ms, self.incident
         state.open = [(size, start, held[start]) for size, held in self._open.items() for start in sorted(held)]
         if totals is not None:
             state.pane_ms, state.season_ms, state.timezone = totals.pane_ms, totals.season.length, totals.season.zone
-        arrays: dict[str, Any] = {
-            "learned/starts": np.array(sorted(self._learned), dtype=np.int64),
-            "learned/counts": np.array([self._learned[start] for start in sorted(self._learned)], dtype=np.int64),
-        }
+        arrays: dict[str, Any] = {f"learned/{name}": held for name, held in self._learner.snapshot().items()}
         if totals is not None:
             arrays |= {"starts": totals.starts, "counts": totals.counts}
         for size, evidence in self._evidence.items():
@@ -322,15 +296,14 @@ class VolumeJudge:
         found = unpack(data, "volume", (VERSION,))
         state, arrays = msgspec.convert(found.value, Learnt), found.arrays
         judge = cls(state.model, rules(state.model))
-        judge._state, judge._slice_ms = state, state.slice_ms
-        judge._learned = _series(arrays, "learned/")
+        judge._state, judge._learner.slice_ms = state, state.slice_ms
+        judge._learner.restore(under("learned/", arrays))
         if "starts" in arrays:
             if state.timezone and state.timezone not in zone_names():
                 raise corrupt("volume", "its time zone is not known")
-            known = _series(arrays, "")
-            starts, counts = (np.array(list(part), dtype=np.int64) for part in (known.keys(), known.values()))
+            check_series(arrays)
             season = Season(state.season_ms, state.timezone)
-            judge._compare(Totals(max(state.pane_ms, 1), starts, counts, season), state.since)
+            judge._compare(Totals(max(state.pane_ms, 1), arrays["starts"], arrays["counts"], season), state.since)
             for size, evidence in judge._evidence.items():
                 if f"evidence/{size}" not in arrays:
                     continue  # windows of this size were not judged until now
@@ -346,101 +319,10 @@ class VolumeJudge:
         return judge
 
 
-def _series(arrays: Mapping[str, Any], prefix: str) -> dict[int, int]:
-    starts, counts = arrays[f"{prefix}starts"], arrays[f"{prefix}counts"]
-    if len(starts) != len(counts) or (np.diff(starts) <= 0).any() or (counts < 0).any():
-        raise corrupt("volume", "its panes are repeated or out of order")
-    return dict(zip(starts.tolist(), counts.tolist(), strict=True))
+def _factor(before: float, after: int) -> float:
+    """Return by what factor the number of events rose or fell. There may be none.
 
-
-class Volumes(Watcher):
-    """The numbers of events of all models of a Judge.
-
-    Args:
-        rules: how each model is judged.
-        silence_told: whether a silence of a model was told, and it has not spoken since.
+    >>> _factor(99.5, 199), _factor(1.0, 0)
+    (1.995, 3.0)
     """
-
-    def __init__(self, rules: Callable[[str], ModelRules], silence_told: Callable[[str], bool]) -> None:
-        self._rules = rules
-        self._silence_told = silence_told
-        self._judges: dict[str, VolumeJudge] = {}
-        self._input_end = LATEST
-        """The time of the last event, of all models, once the input is known to end with it. A table ends so."""
-        self._touched: set[str] = set()
-        self._forgotten: set[str] = set()
-
-    def take(self, piece: Slice, events: Mapping[str, int]) -> list[Incident]:
-        """Take in a slice. Returns the incidents that changed."""
-        return self._of(piece, events).take(piece.start, piece.end, sum(events.values()))
-
-    def supplement(self, piece: Slice, events: Mapping[str, int], mark: int) -> list[Incident]:
-        """Take in what came for a slice that was taken before, where its windows are not complete."""
-        self._of(piece, events).supplement(piece.start, piece.end, sum(events.values()))
-        return []
-
-    def _of(self, piece: Slice, events: Mapping[str, int]) -> VolumeJudge:
-        """Return the judge of a slice's model. After a silence that was told it begins with this slice."""
-        model = piece.model
-        self._touched.add(model)
-        judge = self._judges.get(model)
-        if judge is None:
-            judge = self._judges[model] = VolumeJudge(model, self._rules(model))
-            judge.begin(min(events))
-        judge.input_end = self._input_end
-        if self._silence_told(model):
-            judge.forget_silence(piece.start)
-        return judge
-
-    def pace(self, model: str) -> Usual | None:
-        """Return how often events of a model usually come, once that is learned."""
-        return self._judges[model].pace if model in self._judges else None
-
-    def input_ends(self, newest: int) -> None:
-        """Say nothing of windows that the end of a table cuts off."""
-        self._input_end = newest
-
-    def obey(self, command: Rebase | Skip, mark: int) -> list[Incident]:
-        """Do as a person asked, where it is about a whole model."""
-        judge = self._judges.get(command.model) if isinstance(command, Rebase) else None
-        if judge is None or isinstance(command, Skip):
-            return []
-        self._touched.add(command.model)
-        return judge.obey(command)
-
-    def forget(self, model: str, mark: int) -> list[Incident]:
-        """Let go of a model that is watched no more. Returns the incident that this closes."""
-        judge = self._judges.pop(model, None)
-        self._touched.discard(model)
-        if judge is None:
-            return []
-        self._forgotten.add(model)
-        return judge.close("it was silent for so long that others took its place")
-
-    @property
-    def open(self) -> list[Incident]:
-        """What fires."""
-        return [judge.incident for _, judge in sorted(self._judges.items()) if judge.incident is not None]
-
-    def checkpoint(self) -> dict[str, bytes | None]:
-        """Return the blobs of what changed since the last checkpoint."""
-        writes: dict[str, bytes | None] = {
-            _blob(model): self._judges[model].encode() for model in sorted(self._touched)
-        }
-        writes.update({_blob(model): None for model in sorted(self._forgotten - self._touched)})
-        self._touched.clear()
-        self._forgotten.clear()
-        return writes
-
-    def restore(self, blobs: Mapping[str, bytes]) -> None:
-        """Take up a checkpoint."""
-        for name in sorted(blobs):
-            if name.startswith(VOLUME):
-                judge = VolumeJudge.decode(blobs[name], self._rules)
-                if name != _blob(judge.model):
-                    raise corrupt("volume", f"it is of {judge.model[:80]!r}, stored in the place of another model's")
-                self._judges[judge.model] = judge
-
-
-def _blob(model: str) -> str:
-    return f"{VOLUME}{digest(model)}"
+    return max((after + 0.5) / (before + 0.5), (before + 0.5) / (after + 0.5))
