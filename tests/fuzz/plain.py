@@ -88,6 +88,8 @@ class PlainDecoder:
             if reason is not Reason.ACCEPTED:
                 if detail:
                     details[row] = detail
+                if "model" in event:
+                    self._beyond.append((row, reason.label, event["model"]))
                 continue
             ids[row] = event.get("event_id")
             beyond, times[row], reasons[row] = self._take(row, event, read, models[event["model"]])

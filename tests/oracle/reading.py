@@ -67,7 +67,7 @@ def _no_constant(text: str) -> None:
 
 
 def read(value: bytes | None, name_length: int) -> tuple[str, dict[str, Any]]:
-    """Return ("accepted", event), or the reason why not and nothing."""
+    """Return ("accepted", event), or the reason why not, and the event if it names a model."""
     if not value:
         return "empty", {}
     try:
@@ -77,7 +77,8 @@ def read(value: bytes | None, name_length: int) -> tuple[str, dict[str, Any]]:
     if not isinstance(event, dict):
         return "not-an-object", {}
     reason = _judge(event, name_length)
-    return reason, event if reason == "accepted" else {}
+    model = event.get("model")
+    return reason, event if isinstance(model, str) and usable(model, name_length) else {}
 
 
 def _fault(value: bytes, error: Exception) -> str:

@@ -99,8 +99,8 @@ class Pane:
     names: dict[int, str] = field(default_factory=dict)
     ids: dict[str, Counter[int]] = field(default_factory=dict)
     """By version, how often each event id came."""
-    beyond: set[str] = field(default_factory=set)
-    """Of the stream: the first models that had fields beyond the limits."""
+    named: dict[str, set[str]] = field(default_factory=dict)
+    """Of the stream: the first models that had fields beyond the limits, or were rejected, by reason."""
 
     @property
     def end(self) -> int:
@@ -312,7 +312,7 @@ class Oracle:
     def _judge(self, value: bytes | None, stamp: int) -> tuple[str, int, str]:
         reason, event = read(value, self.rules.name_length)
         if reason != "accepted":
-            return reason, 0, ""
+            return reason, 0, event.get("model", "")
         return *self._count(event, stamp), event["model"]
 
     def _count(self, event: dict[str, Any], stamp: int) -> tuple[str, int]:
@@ -384,9 +384,11 @@ class Oracle:
             pane.count(("", ""), "fate", "string", held)
             if ignored:
                 pane.count(("", ""), "beyond_limits", "string", "fields", ignored)
-                if model in pane.beyond or len(pane.beyond) < NAMED:
-                    pane.beyond.add(model)
-                    pane.count(("", ""), "beyond_names", "string", f"fields: {model}")
+            for what in (["fields"] if ignored else []) + ([held] if model and held != "accepted" else []):
+                few = pane.named.setdefault(what, set())
+                if model in few or len(few) < NAMED:
+                    few.add(model)
+                    pane.count(("", ""), "beyond_names", "string", f"{what}: {model}")
         self._before = []
 
     def _send(self) -> None:

@@ -204,6 +204,27 @@ def test_rejected_records_open_an_incident_about_the_stream() -> None:
     assert result.incidents[0].window.start == START + HOUR
 
 
+def test_rejected_records_are_told_with_the_models_that_sent_them() -> None:
+    """Some come into columns and are rejected for their time, others do not come so far."""
+
+    def broken(number: int, time: int) -> bytes:
+        sent = event(number, time=time, model=f"m{number % 4}")
+        if time < START + HOUR or number % 4 == 0:
+            return sent
+        if number % 4 == 1:
+            return sent.replace(b'"event_time":', b'"prediction":[1],"event_time":')
+        return event(number, time="yesterday", model=f"m{number % 4}")
+
+    events = [(START + n * 4_000, broken(n, START + n * 4_000)) for n in range(2_700)]
+    (incident,) = (each for each in backtest(watching(), encoded(events)).latest if each.kind is Kind.DEAD_LETTERS)
+    assert {signal.name: signal.what for signal in incident.signals} == {
+        "bad-event-time": "m2, m3",
+        "wrong-type": "m1",
+    }
+    assert "(models m2, m3); wrong-type" in incident.summary
+    assert "(model m1)" in incident.summary
+
+
 def test_reaching_a_limit_opens_an_incident_about_the_stream() -> None:
     limited = watching(segments=["tenant"]).model_copy(update={"limits": LimitSettings(segments=5, models=3)})
     events = [

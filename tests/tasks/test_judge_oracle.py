@@ -267,7 +267,7 @@ FIRES = {
     ),
     "a version that learns its own reference": (
         World([worlds.scaled], begin=170, end=190, release=80, model={"reference": "learn 600 events"}),
-        {("data_drift", "firing"), ("data_drift", "resolved")},
+        {("data_quality", "firing"), ("data_quality", "resolved")},  # which tells it: no drift beside it
     ),
     "the period before": (
         World([worlds.shifted], model={"reference": "previous 1h"}),

@@ -48,7 +48,7 @@ class ColumnBatch:
     records: Ints | None = None
     """For each event the position of its record, ascending. None: each record is one event, rejected ones too."""
     beyond: list[Beyond] = field(default_factory=list)
-    """Who was beyond a limit, by record."""
+    """Who was beyond a limit, by record; and of whom a record is that was rejected before it came into columns."""
 
     def settle(self) -> None:
         """Give codes to versions and segments that had none, and note who gets none of their own."""

@@ -19,7 +19,6 @@ from typing import Any, Union
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from driftline.columns.batch import NO_ID, ColumnBatch, ReadHeaders, no_headers
 from driftline.columns.categories import CategoryKeys
@@ -146,9 +145,9 @@ class NativeDecoder:
             raw_ids.extend([event.event_id if event is not None else None for event in events])
             self._file(events, row_of[start : start + len(events)], waiting)
             full = [row_type for row_type, (held, _) in waiting.items() if len(held) >= CHUNK]
-            batch.models.extend([self._columns(row_type, *waiting.pop(row_type), batch.reasons) for row_type in full])
+            batch.models.extend([self._columns(row_type, *waiting.pop(row_type), batch) for row_type in full])
             start += len(events)
-        batch.models.extend(self._columns(row_type, *held, batch.reasons) for row_type, held in waiting.items())
+        batch.models.extend(self._columns(row_type, *held, batch) for row_type, held in waiting.items())
         for row_type in self._outdated:
             del self._shape_of[row_type]
         self._outdated = []
@@ -198,6 +197,8 @@ class NativeDecoder:
                 batch.reasons[rows[at]] = reason
                 if detail:
                     batch.details[rows[at]] = detail
+                if "model" in event:
+                    batch.beyond.append((rows[at], reason.label, event["model"]))
                 continue
             beyond = self.shapes[event["model"]].learn(event)
             if beyond:
@@ -245,11 +246,12 @@ class NativeDecoder:
                 held.append(event)
                 places.append(row)
 
-    def _columns(self, row_type: type, events: list[Any], rows: list[int], reasons: NDArray[np.uint8]) -> ModelColumns:
+    def _columns(self, row_type: type, events: list[Any], rows: list[int], batch: ColumnBatch) -> ModelColumns:
         shape = self._shape_of[row_type]
         empty = set(unwatchable(shape, events))
         if empty:
-            reasons[[rows[at] for at in empty]] = Reason.NOTHING_TO_WATCH
+            batch.reasons[[rows[at] for at in empty]] = Reason.NOTHING_TO_WATCH
+            batch.beyond += [(rows[at], Reason.NOTHING_TO_WATCH.label, shape.model) for at in empty]
             events = [event for at, event in enumerate(events) if at not in empty]
             rows = [row for at, row in enumerate(rows) if at not in empty]
         return to_columns(shape, events, np.array(rows, dtype=np.int64), self.keys)

@@ -36,7 +36,8 @@ def validate(value: bytes | None, limits: Limits) -> tuple[Reason, str, Mapping[
     reason, detail, event = decode_object(value)
     if reason is Reason.ACCEPTED:
         reason, detail = _judge(event, limits)
-    return reason, detail, (event if reason is Reason.ACCEPTED else {})
+    model = event.get("model")
+    return reason, detail, event if isinstance(model, str) and usable_name(model, limits) else {}
 
 
 def decode_object(value: bytes | None) -> tuple[Reason, str, dict[str, Any]]:

@@ -54,6 +54,11 @@ def _counted(signal: Signal) -> str:
     return f"{short(signal.name)} {number(signal.effects.get('count', 0))}{some}"
 
 
+def _rejected(signal: Signal) -> str:
+    of = f" ({'models' if ', ' in signal.what else 'model'} {signal.what})" if signal.what else ""
+    return f"{short(signal.name)} {number(signal.effects.get('count', 0))}{of}"
+
+
 @dataclass(frozen=True, slots=True)
 class Wording:
     """How incidents of a kind are told."""
@@ -76,7 +81,7 @@ WORDINGS: Final[Mapping[Kind, Wording]] = {
     Kind.RELEASE: Wording("the versions that answer have changed", describe=_release),
     Kind.SILENCE: Wording("no events"),
     Kind.THRESHOLD: Wording("a distance has passed the threshold that you set", back="distances"),
-    Kind.DEAD_LETTERS: Wording("Driftline cannot read many of the records", describe=_counted),
+    Kind.DEAD_LETTERS: Wording("Driftline cannot read many of the records", describe=_rejected),
     Kind.CAPACITY: Wording(
         "a limit is reached, and Driftline counts the excess without watching it", describe=_counted
     ),

@@ -17,7 +17,7 @@ from driftline.incidents.words import worded
 from driftline.panes.merging import Slice
 from driftline.sketches.group import GroupSketch, SignalRole
 from driftline.sketches.keys import category_key
-from driftline.tasks.capacity import Capacity
+from driftline.tasks.capacity import FEW, Capacity
 from driftline.tasks.watcher import Watcher
 
 DEAD_LETTERS = "dead_letters"
@@ -64,9 +64,12 @@ class StreamJudge(Watcher):
                 self._capacity.note("", _LIMITS[fate], end, count)
         for limit, count in facts.get("beyond_limits", []):
             self._capacity.note("", limit, end, count)
-        for name, _ in sorted(facts.get("beyond_names", []), key=lambda fact: (-fact[1], fact[0])):
+        for name, count in sorted(facts.get("beyond_names", []), key=lambda fact: (-fact[1], fact[0])):
             limit, _, named = name.partition(": ")
-            self._capacity.note("", limit, end, 0, [named])
+            if limit in _REASONS:
+                window[f"of:{name}"] = window.get(f"of:{name}", 0) + count
+            else:
+                self._capacity.note("", limit, end, 0, [named])
 
     def is_late(self, piece: Slice, mark: int) -> bool:
         """Tell whether the window of a slice was judged."""
@@ -97,7 +100,9 @@ class StreamJudge(Watcher):
             bad = lost >= MIN_LOST and lost > self._share * records
             if bad and self.incident is None:
                 ranked = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
-                signals = [Signal(name, 0.0, {"count": float(count)}) for name, count in ranked]
+                signals = [
+                    Signal(name, 0.0, {"count": float(count)}, what=_models(name, facts)) for name, count in ranked
+                ]
                 self.incident = self._begin(window, signals)
                 changed.append(self.incident)
             elif self.incident is not None and not bad:
@@ -142,4 +147,12 @@ class StreamJudge(Watcher):
 
 _LIMITS = {Reason.TOO_MANY_MODELS.label: "models", Reason.TOO_MANY_VERSIONS.label: "versions"}
 """What a record was rejected for, and the limit that this means."""
+_REASONS = {reason.label for reason in Reason}
 _LABELS = {category_key(reason.label): reason.label for reason in Reason}
+
+
+def _models(reason: str, facts: Mapping[str, int]) -> str:
+    """Return the models of which most records were rejected for a reason, as far as that is known."""
+    of = f"of:{reason}: "
+    held = {name.removeprefix(of): count for name, count in facts.items() if name.startswith(of)}
+    return ", ".join(sorted(held, key=lambda model: (-held[model], model))[:FEW])

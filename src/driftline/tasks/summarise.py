@@ -50,10 +50,11 @@ FATE = 1
 BEYOND = 2
 """Slot of the stream's signal that counts what was beyond the limits: `fields`, `segments`."""
 NAMES = 3
-"""Slot of the stream's signal that names some of those that were: `segments: churn[tenant=acme]`."""
+"""Slot of the stream's signal that names some of those that were, `segments: churn[tenant=acme]`, and some of the
+models of which records were rejected, by reason: `late: churn`."""
 _STREAM_SIGNALS = ("events", "fate", "beyond_limits", "beyond_names")
 FEW = 3
-"""Names of one limit that a pane of the stream tells."""
+"""Names of one limit, or of one reason, that a pane of the stream tells."""
 MAX_FACTS = 1_000
 """Fates and names that are remembered."""
 LOOK = 20_000
@@ -315,12 +316,13 @@ class Summarise:
                 beyond, counts = np.unique(events[columns.rows[codes == other]], return_counts=True)
                 for pane, number in zip(beyond.tolist(), counts.tolist(), strict=True):
                     found[pane, BEYOND, "segments"] += number
-        for row, limit, name in batch.beyond:
+        named = [(row, what, name, 1) for row, what, name in batch.beyond]
+        for row, limit, name, number in sorted([*named, *_rejected(batch, panes)]):
             few = self._named.setdefault(int(panes[row]), {}).setdefault(limit, [])
             if name not in few and len(few) < FEW:
                 few.append(name)
             if name in few:
-                found[int(panes[row]), NAMES, f"{limit}: {name}"] += 1
+                found[int(panes[row]), NAMES, f"{limit}: {name}"] += number
         self.counters.beyond_limits += sum(number for (_, slot, _), number in found.items() if slot == BEYOND)
         if len(known):
             self._add_facts(found)
@@ -472,3 +474,17 @@ _Counters = tuple[Count, Count, dict[str, Count], Count, Count, Count, Count]
 _Fact = tuple[Literal[1, 2, 3], str, Count]
 _Named = dict[Mark, dict[str, list[str]]]
 _Stored = tuple[EventTime, Mark, tuple[Count, Mark], Count, list[_Fact], _Counters, Any, Mark, _Named]
+
+
+def _rejected(batch: ColumnBatch, panes: Ints) -> list[tuple[int, str, str, int]]:
+    """Return (first record, reason, model, how many) of what was rejected of each model, by pane of each record."""
+    found = []
+    for columns in batch.models:
+        records = columns.rows if batch.records is None else batch.records[columns.rows]
+        wrong = records[batch.reasons[records] > 0]
+        facts, first, counts = np.unique(
+            panes[wrong] * 64 + batch.reasons[wrong], return_index=True, return_counts=True
+        )
+        for fact, at, number in zip(facts.tolist(), wrong[first].tolist(), counts.tolist(), strict=True):
+            found.append((at, Reason(fact % 64).label, columns.shape.model, number))
+    return found
