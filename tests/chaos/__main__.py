@@ -18,7 +18,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from tests.chaos import copies, faults, routers
 from tests.chaos.faults import Fault, rounds, together
 from tests.chaos.fleet import Fleet
 from tests.chaos.parts import running_parts
-from tests.chaos.publishing import Publishing, endless
+from tests.chaos.publishing import Publishing, endless, with_labels
 from tests.chaos.seen import Seen, paused, table
 from tests.chaos.verdict import as_it_came, differences, undisturbed
 
@@ -100,7 +100,8 @@ def run(parts: Fleet, scene: Scene, runs: int, seed: int) -> list[str]:
     """Do all faults, then compare. Returns what is wrong."""
     chance = random.Random(seed)
     topics = parts.settings.topics
-    publishing = Publishing(parts.kafka.bootstrap, topics.main, endless(car_loans(), seed), A_SECOND)
+    events = with_labels(endless(car_loans(), seed), topics.labels, seed)
+    publishing = Publishing(parts.kafka.bootstrap, topics.main, events, A_SECOND)
     seen: defaultdict[str, Seen] = defaultdict(Seen)
     wrong: list[str] = []
     begin = time.monotonic()
@@ -158,7 +159,10 @@ def _settle(parts: Fleet, publishing: Publishing, seen: dict[str, Seen]) -> list
     status = last.until_it_ends(GIVE_UP_S)
     wrong += [f"the last run ended with status {status}"] if status else []
     log, settings = parts.log, parts.settings
-    ends = {number: end for number, (_, end) in log.bounds(settings.topics.main).items()}
+    ends, label_ends = (
+        {number: end for number, (_, end) in log.bounds(topic).items()}
+        for topic in (settings.topics.main, settings.topics.labels)
+    )
     expected = undisturbed(log, settings)
     with parts.store() as store:
         found = as_it_came(log, store, settings)
@@ -169,6 +173,10 @@ def _settle(parts: Fleet, publishing: Publishing, seen: dict[str, Seen]) -> list
         f"{sum(ends.values()):,} records: {accepted:,} accepted, {sum(ends.values()) - accepted:,} rejected; "
         f"{len(found.panes):,} panes, {len(found.alerts):,} alerts, {len(found.dead_letters):,} dead letters"
     )
+    labels = Counter[str]()
+    for counters in found.counters.values():
+        labels.update(counters["labels"]["fates"])  # type: ignore[index]
+    print(f"{sum(label_ends.values()):,} labels: {', '.join(f'{n:,} {fate}' for fate, n in labels.most_common())}")
     print(
         f"published once more than needed: {', '.join(f'{count:,} {what}' for what, count in found.repeated.items())}; "
         f"{parts.started} workers, {parts.gave_up} gave up while they started, {len(parts.deaths)} ended by themselves"

@@ -88,9 +88,10 @@ class Fleet(Servers):
 
     def behind(self, ends: dict[tuple[str, int], int]) -> list[tuple[str, int]]:
         """Return the partitions that are not stored up to these ends."""
+        read = {SUMMARISE: self.settings.topics.main, JUDGE: self.settings.topics.panes}
         with self.store() as store:
             offsets = {
-                (info.task.stage, info.task.partition): max(info.offsets.values(), default=0)
+                (info.task.stage, info.task.partition): info.offsets.get(read[info.task.stage], 0)
                 for info in store.tasks(self.settings.group)
             }
         return [place for place, end in ends.items() if offsets.get(place, 0) < end]
@@ -110,7 +111,7 @@ class Fleet(Servers):
     def begin(self, stack: ExitStack, workers: int) -> None:
         """Create the topics and start the workers, which end with the stack."""
         topics = self.settings.topics
-        counts = {topics.main: PARTITIONS, topics.panes: PANES_PARTITIONS}
+        counts = {topics.main: PARTITIONS, topics.labels: PARTITIONS, topics.panes: PANES_PARTITIONS}
         self.log.create_topics({**counts, topics.alerts: 1, topics.dead_letters: 1}, {})
         stack.callback(self._end_all)
         for _ in range(workers):
@@ -129,8 +130,9 @@ def settings_of(bootstrap: str, redis_url: str, profile: Path) -> dict[str, Any]
         "redis": {"url": redis_url},
         "group": "chaos",
         "max_out_of_orderness": "2h",
+        "label_clock": "label_time",
         "models": {
-            "*": {**MODEL, "reference": str(profile)},
+            "*": {**MODEL, "reference": str(profile), "awaits_labels": "30d"},
             **{f"loan-{number}": {} for number in range(MODELS)},
         },
     }

@@ -1,5 +1,6 @@
 """Real data, published for as long as it is wanted: the car loans over and over, under several models."""
 
+import heapq
 import json
 import random
 import time
@@ -21,12 +22,16 @@ BAD, LATE = 0.005, 0.005
 """Shares of records that cannot be read, and that come three days late."""
 DISORDER_MS = 3_600_000
 LATE_MS = 3 * 86_400_000
+LABEL_MS = 8 * 86_400_000
+"""How long labels take, on the mean; they are awaited for 30 days."""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
     key: bytes
-    value: bytes
+    value: bytes | None
+    topic: str = ""
+    """Of a label; empty: it is a prediction."""
 
 
 def endless(loans: CarLoans, seed: int) -> Iterator[Published]:
@@ -52,6 +57,29 @@ def endless(loans: CarLoans, seed: int) -> Iterator[Published]:
             event = {**row, "event_id": f"e{number}", "event_time": moment, "model": f"loan-{model}"}
             yield Published(key, json.dumps(event).encode())
         number += 1
+
+
+def with_labels(predictions: Iterator[Published], topic: str, seed: int) -> Iterator[Published]:
+    """Yield predictions, and labels when they are known: some soon, some too late, repeated, corrected or withdrawn."""
+    chance = random.Random(seed + 1)
+    known: list[tuple[int, int, Published]] = []
+    for number, prediction in enumerate(predictions):
+        yield prediction
+        if prediction.value is not None and prediction.value.endswith(b"}"):
+            event = json.loads(prediction.value)
+            for revision in range(chance.choice((0, 1, 1, 1, 2))):
+                after = int(chance.expovariate(1 / LABEL_MS))
+                said = {
+                    "event_id": event["event_id"],
+                    "model": event["model"],
+                    "label": chance.choice(("0", "1", "1", None)) if chance.random() < 0.1 else "1",
+                    "label_time": event["event_time"] + after,
+                    "revision": revision,
+                }
+                label = Published(prediction.key, json.dumps(said).encode(), topic)
+                heapq.heappush(known, (number + after * MODELS // APART_MS, chance.getrandbits(60), label))
+        while known and known[0][0] <= number:
+            yield heapq.heappop(known)[2]
 
 
 class Publishing:
@@ -83,7 +111,7 @@ class Publishing:
             due = int((time.monotonic() - begin) * self._a_second)
             while self.count < due:
                 event = next(self._events)
-                self._producer.produce(self._topic, event.value, event.key)
+                self._producer.produce(event.topic or self._topic, event.value, event.key)
                 self.count += 1
             self._producer.poll(0)
             self._stopping.wait(0.02)

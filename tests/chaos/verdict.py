@@ -8,9 +8,10 @@ from typing import TypeVar
 from driftline.columns.times import LATEST
 from driftline.config import Settings
 from driftline.log.api import Headers, Log, Outgoing, Record, TopicPartition
-from driftline.panes.records import PaneRecord, decode_record
+from driftline.panes.outcomes import OutcomeRecord, decode_outcomes, is_of_outcomes
+from driftline.panes.records import Watermark, decode_record
 from driftline.pipeline.monitoring import stage_kinds
-from driftline.pipeline.stage_names import SUMMARISE
+from driftline.pipeline.stage_names import SUMMARISE, inputs_of
 from driftline.state.api import Store, TaskId
 
 AT_ONCE = 5_000
@@ -69,15 +70,19 @@ def undisturbed(log: Log, settings: Settings) -> Found:
     counts = log.partition_counts([settings.topics.main, settings.topics.panes])
     summarise, judge = stage_kinds(settings, counts)
     held: dict[TopicPartition, list[tuple[int, int, Record]]] = {}
-    for source, offset, stamp, record in read(log, settings.topics.main):
-        held.setdefault(source, []).append((offset, stamp, record))
+    for topic in inputs_of(settings, settings.topics.main):
+        for source, offset, stamp, record in read(log, topic):
+            held.setdefault(source, []).append((offset, stamp, record))
     panes: dict[int, list[Outgoing]] = {number: [] for number in range(counts[settings.topics.panes])}
-    for source, records in sorted(held.items()):
-        stage = summarise.make(source.partition)
-        for start in range(0, len(records), AT_ONCE):
-            offsets, stamps, values = zip(*records[start : start + AT_ONCE], strict=True)
-            stage.process(Records(source, offsets, stamps, values))
-        stage.end(records[-1][0] + 1, LATEST)
+    for number in range(counts[settings.topics.main]):
+        stage = summarise.make(number)
+        places = [TopicPartition(topic, number) for topic in inputs_of(settings, settings.topics.main)]
+        for source in places:  # all of one topic before the other: it does not matter how they are read
+            records = held.get(source, [])
+            for start in range(0, len(records), AT_ONCE):
+                offsets, stamps, values = zip(*records[start : start + AT_ONCE], strict=True)
+                stage.process(Records(source, offsets, stamps, values))
+        stage.end(held[places[0]][-1][0] + 1, LATEST)
         output = stage.output()
         for outgoing in output.records:
             assert outgoing.partition is not None
@@ -87,7 +92,7 @@ def undisturbed(log: Log, settings: Settings) -> Found:
             headers = dict(letter.headers)
             found.dead_letters.add((int(headers["driftline-partition"]), int(headers["driftline-offset"])))
         view = json.loads(stage.checkpoint()["view/progress"] or b"")
-        found.counters[source.partition] = _counters(view)
+        found.counters[number] = _counters(view)
     for number, sent in panes.items():
         stage = judge.make(number)
         source = TopicPartition(settings.topics.panes, number)
@@ -156,17 +161,20 @@ def _compared(what: str, found: Mapping[Key, object], expected: Mapping[Key, obj
 
 
 def _counters(view: Mapping[str, object]) -> dict[str, object]:
-    return {name: view[name] for name in ("consumed", "accepted", "rejected", "panes")}
+    labels = view["labels"] or {}
+    assert isinstance(labels, dict)
+    held = {name: number for name, number in labels.items() if name != "predictions"}  # they are let go of in time
+    return {**{name: view[name] for name in ("consumed", "accepted", "rejected", "panes")}, "labels": held}
 
 
 def _take_pane(found: Found, value: bytes) -> int:
     """Note a pane record. Returns 0 for a watermark. One that came before is the same, or both are kept."""
-    record = decode_record(value)
-    if not isinstance(record, PaneRecord):
+    record = decode_outcomes(value) if is_of_outcomes(value) else decode_record(value)
+    if isinstance(record, Watermark):
         return 0
-    place = (record.source, record.model, record.start, record.part)
-    if found.panes.setdefault(place, value) != value:
-        found.panes[record.source, record.model, record.start, -record.part - 1] = value
+    what = f"outcomes of {record.model}" if isinstance(record, OutcomeRecord) else record.model
+    if found.panes.setdefault((record.source, what, record.start, record.part), value) != value:
+        found.panes[record.source, what, record.start, -record.part - 1] = value
     return 1
 
 
