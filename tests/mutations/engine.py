@@ -378,7 +378,7 @@ MUTATIONS = (
     Mutation(
         "an input that was not read during a pause counts as quiet",
         Pausing.end,
-        "owned.last_record = now",
+        "owned.last_counted = now",
         "pass",
         (PAUSING,),
     ),

@@ -270,6 +270,8 @@ class Oracle:
     sources: int = 1
     position: int = 0
     flushes: int = 0
+    told: int = -1
+    """How far Judge was told that time has come, at a rest."""
     over: int | None = None
     """When the last pane that was open at its last rest ends."""
     reasons: list[str] = field(default_factory=list)
@@ -299,10 +301,14 @@ class Oracle:
         """Panes that end until then were sent."""
         return None if self.time.newest is None else self.time.newest - self.rules.max_out_of_orderness
 
-    def rest(self, position: int) -> None:
-        """Nothing comes any more, for now: send what is open. What comes for it later follows."""
+    def rest(self, position: int, told: int | None = None) -> None:
+        """Nothing that counts comes any more, for now: send what is open. What comes for it later follows.
+
+        `told` is the time of which Judge hears.
+        """
         self.time.believe()
         self._count_before()
+        self.told = max(self.told, self.told if told is None else told)
         self.position = max(self.position, position)
         self.over = max((pane.end for pane in self.open.values()), default=self.over)
         if self.open:
@@ -377,7 +383,8 @@ class Oracle:
         if self.time.newest is None or not self._before:
             return
         length = self.rules.stream_pane_ms
-        start = self.time.newest - self.time.newest % length
+        moment = max(self.time.newest, self.told)
+        start = moment - moment % length
         pane = self.open.setdefault(("", start), Pane("", start, length))
         for held, ignored, model in self._before:
             pane.count(("", ""), "events", "oddity", "event")
@@ -421,12 +428,13 @@ class Oracle:
 
 
 def run(rules: Rules, values: Sequence[bytes | None], stamps: Sequence[int], *, flush_at: Sequence[int] = ()) -> Oracle:
-    """Return what should come of these records; the partition is idle before each of the records `flush_at`."""
+    """Return what should come of these records; the partition seems to end before each of the records `flush_at`."""
     oracle = Oracle(rules)
     flushes = defaultdict(bool, dict.fromkeys(flush_at, True))
     for at, (value, stamp) in enumerate(zip(values, stamps, strict=True)):
         if flushes[at]:
             oracle.rest(at)
+            oracle.told = max(oracle.told, oracle.over or -1)
         oracle.take(value, stamp)
     oracle.rest(len(values))
     return oracle

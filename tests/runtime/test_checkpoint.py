@@ -220,11 +220,12 @@ class Sums:
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         self.total = int(blobs.get("total", b"0"))
 
-    def process(self, batch: Batch) -> None:
+    def process(self, batch: Batch) -> bool:
         for offset in batch.offsets:
             if offset == self.trips_at:
                 raise RuntimeError("a bug of its own")
             self.total += 1
+        return True
 
     def ahead(self, quiet: Set[str]) -> str | None:
         return None

@@ -30,11 +30,12 @@ class Noting:
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         raise NotImplementedError
 
-    def process(self, batch: Batch) -> None:
+    def process(self, batch: Batch) -> bool:
         self.offsets += batch.offsets
         self.values += batch.values
         assert [batch.record(at).value for at in range(len(batch.offsets))] == list(batch.values)
         assert list(batch.timestamps) == list(batch.offsets)
+        return True
 
     def ahead(self, quiet: Set[str]) -> str | None:
         return None

@@ -254,8 +254,9 @@ class Counting:
         if blobs:
             self.counts = json.loads(blobs["counts"])
 
-    def process(self, batch: Batch) -> None:
+    def process(self, batch: Batch) -> bool:
         self.counts[batch.source.topic] += len(batch.offsets)
+        return True
 
     def ahead(self, quiet: Set[str]) -> str | None:
         return None

@@ -205,11 +205,11 @@ def with_flushes(
     """Return panes, counters and dead letters as the oracle has them, flushed where the panes log says so."""
     workload = world.workload
     topics = workload.settings.topics
-    flushed: dict[int, set[int]] = defaultdict(set)
+    flushed: dict[int, dict[int, int]] = defaultdict(dict)
     for _, _, record in read_all(world, topics.panes):
         mark = _decoded(record.value or b"")
         if isinstance(mark, Watermark) and not isinstance(mark, OutcomeMark) and mark.idle:
-            flushed[mark.source].add(mark.position)
+            flushed[mark.source][mark.position] = max(mark.time, flushed[mark.source].get(mark.position, mark.time))
     panes: dict[PaneKey, Content] = {}
     counters: dict[TopicPartition, dict[str, object]] = {}
     letters: dict[tuple[str, int, int], str] = {}
@@ -218,7 +218,7 @@ def with_flushes(
         records = [(value, stamp) for at, _, value, stamp in workload.records if at == place]
         for offset, (value, stamp) in enumerate(records):
             if offset in flushed[source]:
-                oracle.rest(offset)
+                oracle.rest(offset, flushed[source][offset])
             fate = oracle.take(value, stamp)
             if fate != "accepted":
                 letters[*place, offset] = fate

@@ -76,8 +76,8 @@ class NextRelease:
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         self._stage.restore({name: raised(blob, 0) for name, blob in blobs.items()})
 
-    def process(self, batch: Batch) -> None:
-        self._stage.process(batch)
+    def process(self, batch: Batch) -> bool:
+        return self._stage.process(batch)
 
     def ahead(self, quiet: Set[str]) -> str | None:
         return self._stage.ahead(quiet)
@@ -108,8 +108,8 @@ class LaterPanes(NextRelease):
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         self._stage.restore(blobs)
 
-    def process(self, batch: Batch) -> None:
-        self._stage.process(Lowered(batch) if self.name == JUDGE else batch)
+    def process(self, batch: Batch) -> bool:
+        return self._stage.process(Lowered(batch) if self.name == JUDGE else batch)
 
     def output(self) -> Output:
         found = self._stage.output()

@@ -92,13 +92,14 @@ class TimedStage:
         """Take up a checkpoint."""
         self._stage.restore(blobs)
 
-    def process(self, batch: Batch) -> None:
+    def process(self, batch: Batch) -> bool:
         """Take in a batch."""
         self.first = self.first or time.perf_counter()
         self.batches += 1
         with self._timers.span("processing"):
-            self._stage.process(batch)
+            counts = self._stage.process(batch)
         self.last = time.perf_counter()
+        return counts
 
     def ahead(self, quiet: Set[str]) -> str | None:
         """See `Stage.ahead`."""

@@ -83,7 +83,7 @@ class SummariseStage:
                 told = msgspec.json.decode(blobs[SummariseView.NAME], type=SummariseView)
                 self._ended_at, self._before = told.ended_at, told.before
 
-    def process(self, batch: Batch) -> None:
+    def process(self, batch: Batch) -> bool:
         """Take in records of one input."""
         offsets = batch.offsets
         if batch.source.topic == self.inputs[0]:
@@ -97,6 +97,7 @@ class SummariseStage:
             dead, group = self._topics.dead_letters, self._topics.group
             reason, detail = rejection.reason, rejection.detail
             self._dead.append(dead_letter(dead, group, batch.source, offset, record, reason, detail))
+        return len(rejections) < len(offsets)
 
     def ahead(self, quiet: Set[str]) -> str | None:
         """Return the input that is to wait. Those that are quiet hold nothing back."""
@@ -234,7 +235,7 @@ class JudgeStage:
                 *(self._partition, now, before or "of another release", self.task.detectors),
             )
 
-    def process(self, batch: Batch) -> None:
+    def process(self, batch: Batch) -> bool:
         """Take in panes and watermarks."""
         own = []
         for value, headers in zip(batch.values, batch.headers(), strict=True):
@@ -248,6 +249,7 @@ class JudgeStage:
         dog = self._watchdog
         if dog is not None and (time := dog.due(before, self.task.mark)) is not None:
             self._alive.append(Outgoing(self._topics.alerts, dog.key.encode(), dog.encode(time), headers=ALERT_HEADERS))
+        return bool(own)
 
     def _leave_alone(self, group: str) -> None:
         self.others[group if group in self.others or len(self.others) < MAX_OTHERS else "(more)"] += 1

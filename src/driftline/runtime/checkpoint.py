@@ -83,7 +83,8 @@ class Owned:
     positions: dict[str, int]
     ends: dict[str, int]
     """Where each input ended when the task was claimed, in a bounded run."""
-    last_record: float
+    last_counted: float
+    """When the first input last brought a record that counts; or when it was last seen that it had ended."""
     """When the last record of the first input came, or the log last said that there is none."""
     last_commit: float
     committed_ms: int = 0
@@ -153,7 +154,6 @@ class Owned:
             self.caught_up.discard(topic)
             if topic == self.stage.inputs[0]:
                 self.flushed = False
-                self.last_record = now
             self.heard[topic] = now
         return True
 
@@ -191,8 +191,10 @@ class Owned:
         batch = self.waiting[0]
         piece = batch if len(batch.offsets) <= self.stage.at_once else Piece(batch, self.done, self.stage.at_once)
         self.torn = True
-        self.stage.process(piece)
+        counts = self.stage.process(piece)
         self.torn = False
+        if counts and batch.source.topic == self.stage.inputs[0]:
+            self.last_counted = self.heard.get(batch.source.topic, self.last_counted)
         self.done += len(piece.offsets)
         self.positions[batch.source.topic] = piece.offsets[-1] + 1
         if self.done >= len(batch.offsets):
@@ -304,7 +306,7 @@ class Checkpointer:
             committed=dict(claim.offsets),
             positions=positions,
             ends={topic: end for topic, (_, end) in bounds.items()},
-            last_record=now,
+            last_counted=now,
             last_commit=-math.inf,  # the first one is due at once: it shows that somebody is at work again
             stored_inputs=stored_inputs,
             inputs=inputs,

@@ -87,7 +87,7 @@ class Pausing:
         self._consumer.bounds(self._asked)
         now = self._clock.now()
         for owned in self._tasks:
-            owned.last_record = now  # how long an input brought nothing is not known: it was not read
+            owned.last_counted = now  # how long an input brought nothing is not known: it was not read
             owned.heard.clear()
         self._consumer.resume(
             [source for owned in self._tasks for source in owned.partitions if source.topic not in owned.held]

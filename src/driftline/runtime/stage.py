@@ -34,8 +34,8 @@ class Stage(Protocol):
         """Take up the state of a checkpoint; nothing is there for a new task. Raises `StateCorrupt`."""
         ...
 
-    def process(self, batch: Batch) -> None:
-        """Take in consecutive records of one of the inputs."""
+    def process(self, batch: Batch) -> bool:
+        """Take in consecutive records of one of the inputs. Returns whether any of them counts."""
         ...
 
     def ahead(self, quiet: Set[str]) -> str | None:
@@ -50,7 +50,7 @@ class Stage(Protocol):
         ...
 
     def rest(self, position: int, now: int, idle_ms: int) -> bool:
-        """The inputs were read to their end, `position`, and have brought nothing for so long.
+        """The inputs were read to their end, `position`, and have brought nothing that counts for so long.
 
         `now` is the time in epoch milliseconds. Returns whether there is something to commit.
         """

@@ -249,7 +249,7 @@ class Worker:
         """
         ended, idle = [], []
         for owned in self._tasks:
-            gone = int((now - owned.last_record) * 1000)
+            gone = int((now - owned.last_counted) * 1000)
             if self._tasks.bounded and owned.at_end:
                 ended.append(owned)
             elif not owned.waiting and owned.stage.inputs[0] in owned.caught_up and gone >= self._settings.idle_timeout:
@@ -270,7 +270,7 @@ class Worker:
         Once an idle timeout, for the answer is waited for. Control records may lie behind the last record: an end that
         did not move for another timeout is one. Raises `LogUnavailable`.
         """
-        owned.last_record = now
+        owned.last_counted = now
         source = owned.partitions[0]
         end = self._consumer.bounds(source)[1]
         read = owned.positions[source.topic] >= end or end == owned.idle_at

@@ -127,7 +127,7 @@ class Summarise:
         self._outcomes_to: int | None = None
         """Where nothing comes in as labels, either: how far the clock has come."""
         self._resting_since = -1
-        """By the clock, if nothing has come since the partition was found idle; else -1."""
+        """By the clock, if nothing that counts has come since the partition was found idle; else -1."""
         self._flushes = 0
         """How often panes left before their end."""
         self._ended: list[PaneRecord] = []
@@ -174,8 +174,10 @@ class Summarise:
         if self.labelling is not None:
             self.labelling.predictions(batch.models, fine, batch.ids, batch.times, self._format.keys.names)
             self.labelling.settle(self.watermark, self.quiet)
-        self._count_fates(batch, moments)
-        self._idle, self._outcomes_to, self._resting_since = False, None, -1
+        self._count_fates(batch, np.where(moments == NEVER, NEVER, np.maximum(moments, self._told)))
+        self._idle, self._outcomes_to = False, None
+        if not batch.reasons.all():
+            self._resting_since = -1
         self.position = position
         if self._format.crowded:
             self._format.trim(self._panes.category_keys())
@@ -297,7 +299,10 @@ class Summarise:
             self._panes.count_delays(columns.shape, panes, columns.versions[chosen], delays[chosen], length)
 
     def _count_fates(self, batch: ColumnBatch, moments: Ints) -> None:
-        """Count every record in the stream's own panes: `moments` says when each was read, in event time."""
+        """Count every record in the stream's own panes: `moments` says when each was read, in event time.
+
+        While nothing counts, that is the time of which Judge was told: event time stands still, and the clock does not.
+        """
         panes = np.where(moments >= 0, moments // self._settings.stream_pane_ms, -1)
         known = panes[panes >= 0]
         if len(known):  # what came before any time was known belongs to the first pane
@@ -362,9 +367,10 @@ class Summarise:
         return rejections
 
     def rest(self, now: int, idle_ms: int) -> None:
-        """Send what is open: the partition was read to its end, and nothing has come for so long.
+        """Send what is open: the partition was read to its end, and nothing that counts has come for so long.
 
-        Event time may have gone on as the clock did since the last record, not further: that is what Judge is told.
+        Event time may have gone on as the clock did since the last record that counted, not further: that is what Judge
+        is told.
         `now` is the time in epoch milliseconds, by one clock for all.
         """
         self._believe(now)

@@ -1,0 +1,83 @@
+"""A producer from which nothing counts any more is told of, and holds nobody back: only its event time stands still."""
+
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from driftline.log.memory import MemoryLog
+from driftline.runtime.worker import Worker
+from driftline.state.memory import MemoryStore
+from tests.runtime.streams import MINUTE, PARTITIONS, START, Bench, Manual, events, settings
+
+HOURS = 2
+GOOD = events(hours=HOURS, shift_after=99, a_minute=12)
+LATER = [
+    (key, value.replace(b'"e', b'"later-'), time)
+    for key, value, time in events(hours=HOURS + 3, shift_after=99, a_minute=12)
+    if time >= START + (HOURS + 1) * 60 * MINUTE
+]
+
+
+@pytest.fixture(autouse=True)
+def _seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("driftline.runtime.worker.COLLECT_S", 1e9)  # garbage, by a clock that leaps
+
+
+@dataclass
+class Pace:
+    """A worker and a clock that goes on with what is published."""
+
+    predictions: object = "predictions"
+    manual: Manual = field(default_factory=lambda: Manual(time=START / 1000))
+
+    def __post_init__(self) -> None:
+        config = settings(idle_timeout="30s", checkpoint="1s", topics={"predictions": self.predictions})
+        log = MemoryLog(clock=lambda: int(self.manual.time * 1000))
+        self.bench = Bench(config, log, MemoryStore(clock_ms=lambda: int(self.manual.time * 1000)))
+        self.bench.log.create_topics(dict.fromkeys(config.topics.inputs[1:], 1), {})
+        self.worker: Worker = self.bench.worker(bounded=False, clock=self.manual.clock())
+
+    def minute(self, at: int, records: list[tuple[bytes, bytes, int]], topic: str | None = None) -> None:
+        """Publish the records of a minute of the clock, and let the worker read them."""
+        self.manual.time = (START + at * MINUTE) / 1000 + 30
+        self.bench.publish(records, topic)
+        for _ in range(4):
+            self.worker.step()
+
+    def told(self) -> list[tuple[str, str]]:
+        reader = self.bench.log.read(self.bench.settings.topics.alerts)
+        found = []
+        while not reader.at_end:
+            found += [json.loads(record.value or b"")["data"] for *_, record in reader.poll(0.0)]
+        return [(each["kind"], each["status"]) for each in found if each["kind"] in ("dead_letters", "silence")]
+
+
+def broken(at: int) -> list[tuple[bytes, bytes, int]]:
+    return [(b"%d" % number, b"{", START + at * MINUTE + number) for number in range(4 * PARTITIONS)]
+
+
+def of_minute(stream: list[tuple[bytes, bytes, int]], at: int) -> list[tuple[bytes, bytes, int]]:
+    return [each for each in stream if each[2] // MINUTE == START // MINUTE + at]
+
+
+def test_from_one_minute_to_the_next_nothing_counts_any_more_and_then_all_does_again() -> None:
+    pace, end = Pace(), HOURS * 60
+    for at in range(end):
+        pace.minute(at, of_minute(GOOD, at))
+    assert pace.told() == []
+    for at in range(end, end + 60):
+        pace.minute(at, broken(at))
+    assert sorted(pace.told()) == [("dead_letters", "firing"), ("silence", "firing")]
+    for at in range(end + 60, end + 110):
+        pace.minute(at, of_minute(LATER, at))
+    assert sorted(pace.told()[2:]) == [("dead_letters", "resolved"), ("silence", "resolved")]
+
+
+def test_a_topic_of_which_nothing_ever_counted_holds_no_other_back() -> None:
+    pace = Pace(["predictions", {"topic": "wrong", "format": "ndjson"}])
+    drifting = events(hours=2.5, shift_after=1.7, a_minute=12)
+    for at in range(150):
+        pace.bench.publish([(b"k", b"?", START + at * MINUTE)], "wrong")
+        pace.minute(at, of_minute(drifting, at))
+    assert pace.bench.alert_ids(), "the drift of the other topic is told"
