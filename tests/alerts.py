@@ -27,11 +27,15 @@ def check_alert(value: bytes) -> dict[str, Any]:
     assert alert["type"].endswith(data["status"] if data["update"] is None else "updated")
     if data["update"] is not None:
         joined = data["update"]["joined"]
-        assert joined + data["update"]["back"], "an update says what is new"
+        changed = joined + data["update"]["back"] + data["update"]["parts"] + data["update"]["over"]
+        assert changed, "an update says what is new"
         assert [signal["name"] for signal in data["signals"][: len(joined)]] == joined
-    assert window["start"] < window["end"] == alert["time"]
-    assert data["opened"] <= window["end"]
-    assert data["resolved"] in (None, window["end"])
+    assert window["start"] < window["end"]
+    assert datetime.fromisoformat(window["end"]) <= datetime.fromisoformat(alert["time"])
+    assert data["parts"] or window["end"] == alert["time"]
+    assert datetime.fromisoformat(data["opened"]) <= datetime.fromisoformat(alert["time"])
+    assert data["resolved"] in (None, alert["time"])
+    assert len(data["parts"]) != 1, "what has one part has none"
     assert all(
         detection["signal"] in {signal["name"] for signal in data["signals"]} for detection in data["detections"]
     )

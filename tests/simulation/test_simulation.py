@@ -5,7 +5,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -13,15 +13,16 @@ import pytest
 
 from driftline.config import Settings
 from driftline.panes.records import PaneRecord, decode_record
-from tests.oracle import judge
+from tests.oracle import causes, judge
 from tests.oracle.comparing import judge_rules_for, model_rules_for, rules_for, said_by
 from tests.oracle.judge import Mark
 from tests.oracle.summarise import Content, Oracle
 from tests.oracle.watching import Watching
 from tests.simulation.faults import CALLS, Fault, Kind, Schedule, draw, shrink
-from tests.simulation.outcome import SOURCES, sources_of
-from tests.simulation.running import run, schedule_of, shrunken, trace_of, undisturbed
+from tests.simulation.outcome import SOURCES, read_all, sources_of
+from tests.simulation.running import prepared, run, schedule_of, shrunken, trace_of, undisturbed
 from tests.simulation.workloads import workloads
+from tests.tasks.test_judge_oracle import judged
 
 SCHEDULES = 240
 PARTS = 8
@@ -81,18 +82,33 @@ def test_the_undisturbed_run_is_what_the_oracle_says(number: int) -> None:
     assert {place: letter for place, letter in outcome.dead_letters.items() if place[0] in inputs} == letters
     if workload.grows:
         return  # what is too late for its window depends on when a partition was heard of: see `outcome.check`
+    logs: dict[int, list[bytes]] = defaultdict(list)
+    for place, _, record in read_all(prepared(number), workload.settings.topics.panes):
+        logs[place.partition].append(record.value or b"")
+    found = [judged(workload.settings, log) for log in logs.values()]
+    changes = [(each["partitionkey"], each["id"]) for every in found for each in every.changes]
+    assert by_key(changes) == finding_ids(workload.settings, [*panes, *marks])
+    rules = model_rules_for(workload.settings)
+    told = [
+        (each.key, each.id)
+        for every in found
+        for each in causes.grouped(every.changed, lambda model: max(size for size, _ in rules(model).windows))
+    ]
     ids = {key: [json.loads(value)["id"] for value in values] for key, values in outcome.alerts.items()}
-    assert ids == alert_ids(workload.settings, [*panes, *marks])
+    assert ids == by_key(told)
 
 
-def alert_ids(how: Settings, log: Sequence[Content | Mark]) -> dict[str, list[str]]:
-    """Return by fingerprint the ids that alerts must have."""
+def by_key(told: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    return {key: [id for other, id in told if other == key] for key, _ in told}
+
+
+def finding_ids(how: Settings, log: Sequence[Content | Mark]) -> dict[str, list[str]]:
+    """Return by fingerprint the ids of what is found, before it is put together by cause."""
     oracle, watching = judge.Oracle(judge_rules_for(how)), Watching(model_rules_for(how))
     for record in log:
         oracle.take(record)
     watching.run(oracle.slices, oracle.mark, oracle.steps)
-    told = [(each.key, each.id) for each in oracle.told] + [(each.key, each.id) for each in watching.changes]
-    return {key: [id for other, id in told if other == key] for key, _ in told}
+    return by_key([(each.key, each.id) for each in oracle.told] + [(each.key, each.id) for each in watching.changes])
 
 
 def _place(content: Content) -> tuple[int, str, int]:

@@ -122,7 +122,8 @@ def test_a_tenant_whose_events_alone_are_late_is_named() -> None:
         for batch in batches
     ]
     found = incidents(late, watching(segments=["tenant"]))
-    assert {incident.subject.segment for incident in found} == {"", "tenant=b"}
+    assert {incident.subject.segment for incident in found} == {"tenant=b"}
+    assert {part.segment for part in found[-1].parts} == {"", "tenant=b"}
     assert {(incident.level, incident.reason) for incident in found} == {
         ("environment", "of several segments, only tenant=b moved")
     }

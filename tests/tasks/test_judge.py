@@ -257,7 +257,8 @@ EXPECTED = [alert.value for alert in judged(SENT[1][0])]
 def test_the_stream_of_the_tests_below_tells_something() -> None:
     alerts = [check_alert(value) for value in EXPECTED]
     assert {alert["data"]["status"] for alert in alerts} == {"firing", "resolved"}
-    assert {alert["data"]["segment"] for alert in alerts} == {None, "tenant=a", "tenant=b"}
+    parts = [part for alert in alerts for part in alert["data"]["parts"]]
+    assert {part["segment"] for part in parts} == {None, "tenant=a", "tenant=b"}
     ids = [alert["id"] for alert in alerts]
     assert len(ids) == len(set(ids))
     for alert, made in zip(alerts, judged(SENT[1][0]), strict=True):

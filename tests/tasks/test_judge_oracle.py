@@ -14,13 +14,16 @@ from hypothesis import strategies as st
 
 from driftline.config import Settings
 from driftline.evidence.evalues import Evidence, WindowEvidence
+from driftline.incidents.alerts import alert_of
+from driftline.incidents.incident import Incident
 from driftline.panes.records import PaneRecord, decode_record
 from driftline.pipeline.task_settings import judge_settings, summarise_settings
+from driftline.tasks.causes import Causes
 from driftline.tasks.judge import Judge
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.summarise import Summarise
 from driftline.tasks.windows import Filled
-from tests.oracle import summarise
+from tests.oracle import causes, summarise
 from tests.oracle.comparing import judge_rules_for, model_rules_for, rules_for, said_by
 from tests.oracle.evidence import GRID, STRENGTHS
 from tests.oracle.incidents import Change, Window
@@ -53,6 +56,13 @@ class Judged:
     alerts: list[dict[str, Any]]
     windows: list[Window] = field(default_factory=list)
     weighed: dict[tuple[Window, str], dict[str, Row]] = field(default_factory=dict)
+    changed: list[tuple[int, list[Incident]]] = field(default_factory=list)
+    """What changed until some times, before it was put together."""
+
+    @property
+    def changes(self) -> list[dict[str, Any]]:
+        """What changed, as alerts."""
+        return [json.loads(alert_of(each, group=each.group).encode()) for _, some in self.changed for each in some]
 
 
 def judged(how: Settings, log: Sequence[bytes]) -> Judged:
@@ -90,8 +100,15 @@ def judged(how: Settings, log: Sequence[bytes]) -> Judged:
             }
         return answer
 
+    put_together = Causes.take
+
+    def take(self: Causes, changed: Sequence[Incident], time: int) -> list[Incident]:
+        found.changed.append((time, list(changed)))
+        return put_together(self, changed, time)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(SubjectJudge, "_judge", judge)
+        patch.setattr(Causes, "take", take)
         patch.setattr(Evidence, "update", update)
         assert found.task.process(log) == []
     found.alerts = [json.loads(alert.value) for alert in found.task.emit()]
@@ -125,10 +142,25 @@ def compare(how: Settings, found: Judged, records: Sequence[Content | Mark]) -> 
     }
     assert found.windows == watching.windows
     check_evidence(found, watching)
-    check_the_stream(found.alerts, oracle)
-    changes = [change_of(alert) for alert in found.alerts if not certain(alert)]
-    assert changes == watching.changes
+    check_the_stream(found.changes, oracle)
+    assert [change_of(change) for change in found.changes if not certain(change)] == watching.changes
+    check_causes(how, found)
     return watching
+
+
+def check_causes(how: Settings, found: Judged) -> None:
+    """Compare what was told with what changed, put together by cause."""
+    rules = model_rules_for(how)
+    told = causes.grouped(found.changed, lambda model: max(size for size, _ in rules(model).windows))
+    assert [as_told(alert) for alert in found.alerts] == told
+
+
+def as_told(alert: dict[str, Any]) -> causes.Told:
+    """Return what an alert says of its cause, as far as the oracle says it too."""
+    data = alert["data"]
+    parts = frozenset((part["incident"], part["status"]) for part in data["parts"])
+    opened, time = milliseconds(data["opened"]), milliseconds(alert["time"])
+    return causes.Told(alert["id"], alert["partitionkey"], data["status"], opened, time, parts)
 
 
 def check_evidence(found: Judged, watching: Watching) -> None:

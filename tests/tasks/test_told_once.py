@@ -223,19 +223,18 @@ def test_the_mean_of_another_unit_is_right() -> None:
     assert signal.effects["mean_after"] == pytest.approx(np.mean(truth), rel=1e-3)
 
 
-def test_a_unit_that_changed_for_one_tenant_is_told_with_its_share_and_in_its_segment() -> None:
+def test_a_unit_that_changed_for_one_tenant_is_one_incident_with_its_share_of_all_events() -> None:
     def faults(event: Event, hour: float, chance: Any) -> None:
         event["features"]["amount"] = float(chance.lognormal(10, 0.5))
         if hour >= 8 and event["segment"]["tenant"] == "b":
             event["features"]["amount"] *= 1_000
 
-    found = opened_by_tenant(faults)
-    (whole,) = [incident for incident in found if not incident.subject.segment]
-    (of_b,) = [incident for incident in found if incident.subject.segment]
-    assert of_b.summary.startswith("m[tenant=b]: ")
-    assert f", {TIMES} 1,000." in of_b.summary
-    assert f", {TIMES} 1,000 in 5" in whole.summary
-    assert "only tenant=b moved" in whole.summary
+    (incident,) = opened_by_tenant(faults)
+    assert incident.summary.startswith("m[tenant=b]: ")
+    assert f", {TIMES} 1,000." in incident.summary
+    assert "only tenant=b moved" in incident.summary
+    (whole,) = [part for part in incident.parts if not part.segment]
+    assert f", {TIMES} 1,000 in 5" in whole.what
 
 
 def opened_by_tenant(faults: Faults) -> list[Incident]:
@@ -279,8 +278,9 @@ def test_a_drift_of_a_signal_is_told_while_its_quality_is() -> None:
             event["features"]["city"] = "Oslo"
 
     quality, drift = told(faults, hours=12)
-    assert (quality.kind, drift.kind) == (Kind.DATA_QUALITY, Kind.DATA_DRIFT)
-    assert "city" in drift.summary
+    assert (quality.kind, drift.id) == (Kind.DATA_QUALITY, quality.id)
+    assert [part.kind for part in drift.parts] == [Kind.DATA_QUALITY, Kind.DATA_DRIFT]
+    assert "Inputs have drifted too: city" in drift.summary
 
 
 def test_a_fault_that_comes_and_goes_began_anew_each_time() -> None:

@@ -136,7 +136,7 @@ def _change_as_json(incident: "Incident") -> dict[str, str]:
     from driftline.events import rfc3339
 
     what = incident.status.value if incident.update is None else "updated"
-    time = rfc3339(incident.window.end)
+    time = rfc3339(incident.changed)
     return {"time": time, "what": what, "severity": incident.severity, "summary": incident.summary}
 
 
@@ -164,6 +164,7 @@ def incident_as_json(incident: "Incident") -> dict[str, Any]:
         "reason": incident.reason or None,
         "summary": incident.summary,
         "signals": [msgspec.to_builtins(signal) for signal in incident.signals],
+        "parts": [msgspec.to_builtins(part) for part in incident.parts],
     }
 
 

@@ -127,7 +127,7 @@ def silences(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 
 def show(incident: Incident, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Show one incident: each of its changes, and who said what of it.
+    """Show one incident: each of its changes, who said what of it, and its parts: all findings with the same cause.
 
     \b
     $ driftline alerts show 3f9c2a1b
@@ -148,6 +148,18 @@ def show(incident: Incident, config: ConfigOption = None, json: JsonOption = Fal
     if word is not None:
         table.add_row(rfc3339(word.at), "acknowledged", f"by {word.by}" + (f": {word.why}" if word.why else ""))
     out().print(table)
+    if alert.data.parts:
+        out().print(_parts(alert))
+
+
+def _parts(alert: Alert) -> Table:
+    table = Table("part", "of", "state", "began", "what", box=None, pad_edge=False)
+    for part in alert.data.parts:
+        place = " ".join(filter(None, (part.version and f"version {part.version}", part.segment or "all events")))
+        table.add_row(part.kind.replace("_", " "), place, part.status, part.began, part.what)
+    if alert.data.more_parts:
+        table.add_row(f"and {alert.data.more_parts} more", "", "", "", "")
+    return table
 
 
 def remark(alert: Alert, said: Responses, silences: Sequence[Silence], now: int, settings: Settings) -> str:

@@ -10,7 +10,7 @@ from driftline.cli.status_document import PartitionStatus, Status, Wait
 from driftline.cli.terminal import age
 from driftline.cli.verdict import far_off
 from driftline.events import rfc3339
-from driftline.tasks.views import SubjectView
+from driftline.tasks.views import IncidentView, SubjectView
 
 MAX_SEGMENTS = 20
 """Segments of a model that are listed for people; programs get all of them."""
@@ -143,12 +143,17 @@ def _models(found: Status) -> Table:
             "" if window is None else f"to {rfc3339(window.end)}",
             "" if window is None else f"{window.count:,}",
             _compared_with(each),
-            Text("; ".join(incident.summary for incident in each.incidents), "red"),
+            Text("; ".join(map(_fires, each.incidents)), "red"),
         )
     for (model, version), segments in shown.items():
         if segments > MAX_SEGMENTS:
             table.add_row(model, version, Text(f"{segments} segments in all", "dim"))
     return table
+
+
+def _fires(incident: IncidentView) -> str:
+    """Return what fires; a part of an incident names that."""
+    return f"part of {incident.part_of[:8]}: {incident.summary}" if incident.part_of else incident.summary
 
 
 def _compared_with(subject: SubjectView) -> str:

@@ -10,12 +10,24 @@ import msgspec
 
 from driftline.events import rfc3339
 from driftline.incidents.cloud_events import CloudEvent, alert_source
-from driftline.incidents.incident import FalseAlarms, Incident, Kind, Signal, Status, Subject, digest
+from driftline.incidents.incident import (
+    FalseAlarms,
+    Incident,
+    Kind,
+    Part,
+    Signal,
+    Status,
+    Subject,
+    Update,
+    digest,
+)
 
 TYPE_PREFIX = "io.driftline.incident."
 UPDATED = "updated"
 """Ends the type of an alert of an incident that was open already, and still is; else its status does."""
 SCHEMA = "https://driftline.dev/schemas/alert-1.json"
+MAX_PARTS = 50
+"""Parts of an incident that its alert lists, the open ones first."""
 
 
 class AlertWindow(msgspec.Struct, frozen=True):
@@ -33,6 +45,23 @@ class AlertUpdate(msgspec.Struct, frozen=True):
     joined: list[str]
     back: list[str]
     began: str | None
+    parts: list[str] = []
+    over: list[str] = []
+
+
+class AlertPart(msgspec.Struct, frozen=True):
+    """One of several findings that have the same cause. Times are RFC 3339."""
+
+    incident: str
+    version: str | None
+    segment: str | None
+    kind: Kind
+    status: Status
+    severity: str
+    opened: str
+    began: str
+    signals: list[str]
+    what: str
 
 
 class AlertData(msgspec.Struct, frozen=True):
@@ -57,6 +86,9 @@ class AlertData(msgspec.Struct, frozen=True):
     summary: str
     others: int = 0
     update: AlertUpdate | None = None
+    parts: list[AlertPart] = []
+    more_parts: int = 0
+    """Parts beyond those listed."""
 
 
 class Alert(CloudEvent, frozen=True):
@@ -94,13 +126,15 @@ class Alert(CloudEvent, frozen=True):
 def alert_of(incident: Incident, *, group: str) -> Alert:
     """Return the alert of the last change of an incident that this group found."""
     subject, window, update = incident.subject, incident.window, incident.update
+    parts = sorted(incident.parts[1:], key=lambda part: part.status is not Status.FIRING)
+    listed = [*incident.parts[:1], *parts][:MAX_PARTS]
     return Alert(
         specversion="1.0",
         id=alert_id(incident),
         source=alert_source(group),
         type=TYPE_PREFIX + (incident.status.value if update is None else UPDATED),
         subject=str(subject),
-        time=rfc3339(window.end),
+        time=rfc3339(incident.changed),
         datacontenttype="application/json",
         dataschema=SCHEMA,
         partitionkey=incident.fingerprint,
@@ -113,7 +147,7 @@ def alert_of(incident: Incident, *, group: str) -> Alert:
             kind=incident.kind,
             status=incident.status,
             opened=rfc3339(incident.opened),
-            resolved=rfc3339(window.end) if incident.status is Status.RESOLVED else None,
+            resolved=rfc3339(incident.changed) if incident.status is Status.RESOLVED else None,
             window=AlertWindow(rfc3339(window.start), rfc3339(window.end), window.size, window.count),
             began=None if incident.began is None else rfc3339(incident.began),
             level=incident.level,
@@ -121,12 +155,12 @@ def alert_of(incident: Incident, *, group: str) -> Alert:
             false_alarms=incident.false_alarms,
             signals=list(incident.signals),
             others=incident.others,
-            update=None
-            if update is None
-            else AlertUpdate(update.joined, update.back, None if update.began is None else rfc3339(update.began)),
+            update=None if update is None else _alert_update(update),
             detections=list(incident.detections),
             reference=incident.reference or None,
             summary=incident.summary,
+            parts=[_alert_part(part) for part in listed],
+            more_parts=len(incident.parts) - len(listed),
         ),
     )
 
@@ -134,6 +168,26 @@ def alert_of(incident: Incident, *, group: str) -> Alert:
 def subject_of(alert: Alert) -> Subject:
     """Return what an alert is about."""
     return Subject(alert.data.model, alert.data.version or "", alert.data.segment or "")
+
+
+def _alert_update(update: Update) -> AlertUpdate:
+    began = None if update.began is None else rfc3339(update.began)
+    return AlertUpdate(update.joined, update.back, began, update.parts[:MAX_PARTS], update.over[:MAX_PARTS])
+
+
+def _alert_part(part: Part) -> AlertPart:
+    return AlertPart(
+        incident=part.id,
+        version=part.version or None,
+        segment=part.segment or None,
+        kind=part.kind,
+        status=part.status,
+        severity=part.severity,
+        opened=rfc3339(part.opened),
+        began=rfc3339(part.began),
+        signals=part.signals,
+        what=part.what,
+    )
 
 
 def decode_alert(value: bytes | None) -> Alert | None:
@@ -148,7 +202,7 @@ def decode_alert(value: bytes | None) -> Alert | None:
 
 def alert_id(incident: Incident) -> str:
     """Return the id of the alert of an incident's last change."""
-    return digest(incident.id, incident.status, str(incident.window.end))
+    return digest(incident.id, incident.status, str(incident.changed))
 
 
 def _milliseconds(time: str) -> int:

@@ -127,6 +127,26 @@ class Update(msgspec.Struct, frozen=True):
     """Signals that came back, while others did not."""
     began: int | None = None
     """Start of the window with which the change of what joined most likely began."""
+    parts: list[str] = []
+    """Ids of the incident's parts that are new, or have more to tell."""
+    over: list[str] = []
+    """Ids of its parts that are over, while others go on."""
+
+
+class Part(msgspec.Struct, frozen=True):
+    """One of several findings that have the same cause, and are one incident."""
+
+    id: str
+    version: str
+    segment: str
+    kind: Kind
+    status: Status
+    severity: str
+    opened: Time
+    began: Time
+    signals: list[str]
+    what: str
+    """What moved most, in words."""
 
 
 class Incident(msgspec.Struct, frozen=True):
@@ -158,6 +178,17 @@ class Incident(msgspec.Struct, frozen=True):
     """How urgent it is: one of `severity.SEVERITIES`."""
     update: Update | None = None
     """None as long as the alert that opened it is the last one, and once it is over."""
+    alone: str = ""
+    """The one segment of several that moved; "" where that is not so."""
+    parts: list[Part] = []
+    """All findings that have its cause, its own first; none where it is the only one. See `tasks.causes`."""
+
+    @property
+    def changed(self) -> int:
+        """When it changed last, in epoch milliseconds of event time."""
+        if self.status is Status.RESOLVED and self.resolved is not None:
+            return self.resolved
+        return self.window.end if self.update is None else self.update.at
 
     def over(self, window: Window, why: str) -> "Incident":
         """Return it as it is once it is over, with the reason in words."""

@@ -32,6 +32,7 @@ TEXT = (
     "{% endfor -%}"
     "{% set rest = [n.alerts | length - lines, 0] | max + n.more -%}"
     "{% if rest > 0 %}… and {{ rest }} more; see all with: driftline alerts\n"
+    "{% elif n.alerts | length == 1 %}More: driftline alerts show {{ n.alerts[0].data.incident[:8] }}\n"
     "{% else %}More: driftline alerts --model {{ n.models[0] or \"''\" }}\n{% endif %}"
 )
 MARKS = {"critical": "🔴", "warning": "🟡"}

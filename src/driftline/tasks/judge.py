@@ -7,7 +7,7 @@ pace and wherever the task was restarted.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from driftline.panes.outcomes import OutcomeMark, OutcomeRecord, decode_outcomes
 from driftline.panes.records import Command, PaneRecord, Rebase, Resolve, Watermark, decode_command
 from driftline.tasks.admission import Admission, Admitted
 from driftline.tasks.capacity import Capacity
+from driftline.tasks.causes import Causes
 from driftline.tasks.model_rules import JudgeSettings, ModelRules
 from driftline.tasks.outcome_judge import OutcomeJudge
 from driftline.tasks.releases import Releases
@@ -35,7 +36,7 @@ from driftline.tasks.skips import Skips
 from driftline.tasks.stream import StreamJudge
 from driftline.tasks.summarise import STREAM
 from driftline.tasks.viewing import incident_view, subject_view
-from driftline.tasks.views import JudgeView, PaneCounters, SourceView
+from driftline.tasks.views import IncidentView, JudgeView, PaneCounters, SourceView
 from driftline.tasks.volumes import Volumes
 from driftline.tasks.watcher import Watcher
 
@@ -88,7 +89,10 @@ class Judge:
             self._silences,
         )
         self._watchers = (*self._of_stream, *self._of_models)
-        self._resolved = Resolved(self._open)
+        self._causes = Causes(lambda model: self._model_rules(model).longest_window, self._roster.segments)
+        self._changed: list[Incident] = []
+        """What is still to be put together by cause, as it was when it changed."""
+        self._resolved = Resolved(self._told)
         self._outcomes = OutcomeJudge(self._model_rules, self._roster.subjects.__contains__)
         self._tells_of_models = False
         """Whether the panes of the stream itself come to this task, so that it says which models are beyond."""
@@ -121,6 +125,7 @@ class Judge:
                     self._advance()
                 for piece in self._merger.overdue():
                     self._supplement(piece)
+                self._put_together(self._merger.mark)
             except StateOtherRelease:
                 raise
             except StateCorrupt as error:
@@ -146,6 +151,7 @@ class Judge:
             self._tell(self._roster.close(time))
             for watcher in self._of_models:
                 self._tell(watcher.close(time, all_idle=self._merger.all_idle))
+            self._put_together(time)
             self._publish(self._resolved.wake(time))
 
     def _next_deadline(self) -> int | None:
@@ -163,11 +169,16 @@ class Judge:
 
     def _tell(self, changed: Sequence[Incident]) -> None:
         self._outcomes.note(changed)
-        self._publish(self._resolved.tell(changed))
+        self._changed += changed
+
+    def _put_together(self, time: int) -> None:
+        """Tell what changed until a time, as incidents with all that has their cause."""
+        if self._changed:
+            changed, self._changed = self._changed, []
+            self._publish(self._resolved.tell(self._causes.take(changed, time)))
 
     def _publish(self, changed: Sequence[Incident]) -> None:
-        for incident in changed:
-            self._alerts.append(Told(incident, alert_of(incident, group=self._settings.group)))
+        self._alerts += [Told(incident, alert_of(incident, group=self._settings.group)) for incident in changed]
 
     def _take(self, piece: Slice) -> None:
         if piece.model == STREAM:
@@ -279,10 +290,18 @@ class Judge:
 
     def open_incidents(self) -> Counter[tuple[str, Kind]]:
         """Count what fires, by model ("" is the stream itself) and kind."""
-        return Counter((incident.subject.model, incident.kind) for incident in self._resolved.left(self._open()))
+        return Counter((incident.subject.model, incident.kind) for incident in self._resolved.left(self._told()))
 
-    def _open(self) -> Iterator[Incident]:
-        """Yield what is open for those who judge; a person may have resolved it."""
+    def _told(self) -> Iterator[Incident]:
+        """Yield the incidents that are open; a person may have resolved them."""
+        for cause in self._causes.open:
+            yield cause.lead
+        for incident in self._found():
+            if self._causes.of(incident) is None:
+                yield incident
+
+    def _found(self) -> Iterator[Incident]:
+        """Yield what is open for those who judge."""
         for judge in self._roster.subjects.values():
             yield from judge.following.open.values()
         for watcher in self._watchers:
@@ -294,24 +313,35 @@ class Judge:
         subjects, sources = self._roster.subjects, self._merger.sources
         shown = max(MAX_SHOWN // max(len(subjects), 1), 1)
         others = [watcher for watcher in self._of_models if watcher is not self._silences]
-        left = self._resolved.left
         return JudgeView(
             mark=self._merger.mark,
             counters=self.counters,
             sources={str(number): SourceView(sources[number].time, sources[number].idle) for number in sorted(sources)},
             subjects=[
-                subject_view(subjects[each], shown, left(subjects[each].following.open.values()))
+                subject_view(subjects[each], shown, self._views_of(subjects[each].following.open.values()))
                 for each in sorted(subjects)
             ],
             events=self.events,
-            silences=[incident_view(incident, incident.subject.model) for incident in left(self._silences.open)],
-            stream=[incident_view(incident) for watcher in self._of_stream for incident in left(watcher.open)],
-            traffic=[
-                incident_view(incident, incident.subject.model) for watcher in others for incident in left(watcher.open)
-            ],
-            performance=[incident_view(incident, incident.subject.model) for incident in left(self._outcomes.open)],
+            silences=self._views_of(self._silences.open),
+            stream=[incident_view(each) for watcher in self._of_stream for each in self._resolved.left(watcher.open)],
+            traffic=self._views_of(incident for watcher in others for incident in watcher.open),
+            performance=self._views_of(self._outcomes.open),
             outcomes=self._outcomes.view(),
         )
+
+    def _views_of(self, found: Iterable[Incident]) -> list[IncidentView]:
+        """Return the views of what is open for those who judge, without what a person ended."""
+        views = []
+        for each in found:
+            cause = self._causes.of(each)
+            told = self._resolved.seen(each if cause is None else cause.lead)
+            if told is None:
+                continue
+            if told.fingerprint == each.fingerprint:
+                views.append(incident_view(msgspec.structs.replace(each, opened=told.opened), each.subject.model))
+            else:
+                views.append(incident_view(each, each.subject.model, told.id))
+        return views
 
     def shown(self) -> list[Shown]:
         """Return the window that was judged last of each model and version, beside its reference."""
@@ -336,6 +366,7 @@ class Judge:
         writes.update(subjects)
         for watcher in self._watchers:
             writes.update(watcher.checkpoint())
+        writes.update(self._causes.checkpoint())
         writes.update(self._resolved.checkpoint())
         writes.update(self._outcomes.checkpoint())
         state = [merger, admission, roster, [self._unreadable, self._late], self._tells_of_models]
@@ -361,6 +392,7 @@ class Judge:
             )
             for watcher in self._watchers:
                 watcher.restore(blobs)
+            self._causes.restore(blobs)
             self._resolved.restore(blobs)
             self._outcomes.restore(blobs)
 

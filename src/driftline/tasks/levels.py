@@ -31,8 +31,10 @@ def name_change(incident: Incident, judge: SubjectJudge, segments: Sequence[Subj
     `segments` are those of the same model and version that are compared with a reference.
     """
     if incident.update is None or incident.update.joined:
-        level, reason = name_level(_facts(incident, judge, segments))
-        incident = replace(incident, level=None if level is None else level.value, reason=reason)
+        facts = _facts(incident, judge, segments)
+        level, reason = name_level(facts)
+        level_name = None if level is None else level.value
+        incident = replace(incident, level=level_name, reason=reason, alone=facts.alone)
     return worded(incident)
 
 

@@ -171,6 +171,10 @@ class Roster:
         found = [self.subjects[other] for other in sorted(same) if other.version == subject.version]
         return [judge for judge in found if judge.watched is not None]
 
+    def segments(self, subject: Subject) -> list[str]:
+        """Return which segments of a model and version are compared with a reference."""
+        return [judge.subject.segment for judge in self._segments(subject)]
+
     def pace(self, model: str) -> Usual | None:
         """Return how often events of a model came, by the reference of its newest version."""
         newest = max(

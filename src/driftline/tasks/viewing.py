@@ -1,13 +1,11 @@
 """What Judge knows of a subject and of an incident, as the views that it stores show it."""
 
-from collections.abc import Iterable
-
 from driftline.incidents.incident import Incident
 from driftline.tasks.subjects import SubjectJudge
 from driftline.tasks.views import IncidentView, SignalView, SubjectView, WindowView
 
 
-def subject_view(judge: SubjectJudge, shown: int, incidents: Iterable[Incident]) -> SubjectView:
+def subject_view(judge: SubjectJudge, shown: int, incidents: list[IncidentView]) -> SubjectView:
     """Return a subject's view, with at most so many of its signals."""
     subject, window = judge.subject, judge.last_window
     return SubjectView(
@@ -19,11 +17,11 @@ def subject_view(judge: SubjectJudge, shown: int, incidents: Iterable[Incident])
         history=list(judge.history),
         window=None if window is None else WindowView(window.start, window.end, window.count),
         signals=[SignalView(each.name, each.evidence, dict(each.effects)) for each in judge.measured()[:shown]],
-        incidents=[incident_view(incident, subject.model) for incident in incidents],
+        incidents=incidents,
     )
 
 
-def incident_view(incident: Incident, model: str = "") -> IncidentView:
+def incident_view(incident: Incident, model: str = "", part_of: str = "") -> IncidentView:
     """Return an incident's view; `model` is empty where the stream itself is meant."""
     return IncidentView(
         model=model,
@@ -32,4 +30,5 @@ def incident_view(incident: Incident, model: str = "") -> IncidentView:
         opened=incident.opened,
         signals=[signal.name for signal in incident.signals],
         summary=incident.summary,
+        part_of=part_of,
     )

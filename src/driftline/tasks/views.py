@@ -80,6 +80,8 @@ class IncidentView(msgspec.Struct, frozen=True, kw_only=True):
     opened: int
     signals: list[str]
     summary: str
+    part_of: str = ""
+    """The id of the incident that it is told as a part of; "" where it is told by itself, or leads one."""
 
 
 class SignalView(msgspec.Struct, frozen=True):

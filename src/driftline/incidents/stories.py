@@ -1,0 +1,100 @@
+"""Incidents of several parts in words: what else the cause moved and in how many segments."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from driftline.incidents.incident import Incident, Kind, Part, Status
+from driftline.incidents.wordings import WORDINGS
+from driftline.incidents.words import describe
+
+MAX_NAMED = 3
+_TOO = {
+    Kind.DATA_DRIFT: "Inputs have drifted too",
+    Kind.PREDICTION_DRIFT: "Predictions have drifted too",
+    Kind.DATA_QUALITY: "Data quality has changed too",
+    Kind.VOLUME: "The number of events has changed too",
+    Kind.MIX: "The mix of segments has changed",
+    Kind.PERFORMANCE: "Performance has changed too",
+    Kind.THRESHOLD: "A distance is above a threshold",
+}
+
+
+def opening(lead: Incident, parts: Sequence[Part], segments: Sequence[str]) -> str:
+    """Return the sentences of an incident that opens with several parts, the lead's first.
+
+    `segments` are those that are compared with a reference.
+    """
+    return f"{lead.summary}{_also(parts[:1], parts)}{_where(lead, [], parts, segments)}"
+
+
+def updating(
+    lead: Incident, own: Incident | None, said: Sequence[Part], parts: Sequence[Part], segments: Sequence[str]
+) -> str:
+    """Return the sentences of an open incident of which some parts changed.
+
+    Args:
+        lead: what leads it.
+        own: the lead's own part, if it is among what changed.
+        said: all parts as they were told last.
+        parts: all parts.
+        segments: those that are compared with a reference.
+    """
+    told = own.summary if own is not None else f"{lead.subject}: the incident goes on: {parts[0].what}."
+    also, where = _also(said, parts), _where(lead, said, parts, segments)
+    back = [WORDINGS[kind].back or "the number of events" for kind in _kinds(said) if kind not in _kinds(parts)]
+    back += sorted(_moved(said) - _moved(parts))
+    return f"{told}{also}{f' Back to normal: {_named(back)}.' if back else ''}{where}"
+
+
+def ending(own: str) -> str:
+    """Return the sentences of an incident of which the last part is over, by those of the lead's own part."""
+    return f"{own} So is all else that had this cause."
+
+
+def what_moved(incident: Incident) -> str:
+    """Return in words what moved most."""
+    return describe(incident.signals[0], incident.kind) if incident.signals else WORDINGS[incident.kind].happened
+
+
+def _kinds(parts: Sequence[Part]) -> dict[Kind, str]:
+    """Return what moved most by kind, where it still does."""
+    firing = [part for part in parts if part.status is Status.FIRING]
+    return {part.kind: part.what for part in reversed(firing)}
+
+
+def _moved(parts: Sequence[Part]) -> set[str]:
+    """Return the segments in which something moves."""
+    return {part.segment for part in parts if part.segment and part.status is Status.FIRING}
+
+
+def _also(said: Sequence[Part], parts: Sequence[Part]) -> str:
+    """Say what is new by kind."""
+    fresh = [(kind, what) for kind, what in reversed(_kinds(parts).items()) if kind not in _kinds(said)]
+    return "".join(f" {_TOO[kind]}: {what}." for kind, what in fresh)
+
+
+def _where(lead: Incident, said: Sequence[Part], parts: Sequence[Part], segments: Sequence[str]) -> str:
+    """Say of each tag in how many of its segments something moved, if that is new."""
+    moved = _moved(parts)
+    if moved == _moved(said) or moved == {lead.subject.segment}:  # whose name is said already
+        return ""
+    among = _by_tag({*segments, *moved})
+    return "".join(
+        f" Seen so far in {len(values)} of {len(among[tag])} segments by {tag}: {_named(values)}."
+        for tag, values in _by_tag(moved).items()
+    )
+
+
+def _by_tag(segments: set[str]) -> Mapping[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for segment in sorted(segments):
+        tag, _, value = segment.partition("=")
+        found[tag].append(value)
+    return found
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - MAX_NAMED
+    if more > 0:
+        return f"{', '.join(names[:MAX_NAMED])} and {more} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

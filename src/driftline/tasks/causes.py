@@ -1,0 +1,375 @@
+"""One cause, one incident: findings that one change explains are parts of one incident, and told as one.
+
+Versions and segments are judged by themselves, and so is each kind of finding. A feature that moves is therefore found
+in all events, in each segment, and in what the model answers. Here, what has just changed is put together before it is
+told. A finding joins an open incident of the same model and version by the first rule that holds for one of them:
+
+    signals   they share a signal; or they began together and two numbers changed places: each is as the other was
+    output    one is about inputs and the other about what the model answers to the same events (a segment's are among
+              all events), or about how well; and they began within twelve windows: a small effect is dated late
+    mix       they began together, and traffic moved between segments: then the number of events may change, and what
+              moved may have done so in all events and in the segments that are new, but in no other
+
+Together is within the model's longest window, or within the time that it took to find the one or the other: what is
+found late is dated less well. Thresholds that a person set join nothing but each other. What is part of an open
+incident stays so, and comes back to it.
+
+An incident is that of its lead: of what is found first, the furthest upstream (whose the events are, data quality,
+inputs, how many, output, performance), and of all events, except where one segment alone moved. It is told again when
+there is another kind, segment or signal, when one is back to normal, and when it is more urgent. It is over when all
+its parts are.
+
+It only depends on what changed, in order, and is stored with a checkpoint: so it is the same wherever a task restarts.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from driftline.codec import Time, pack, unpack
+from driftline.evidence.signals import Family, family_of
+from driftline.incidents.incident import Incident, Kind, Part, Signal, Status, Subject, Update
+from driftline.incidents.severity import urgency
+from driftline.incidents.stories import ending, opening, updating, what_moved
+
+UPSTREAM = (
+    *(Kind.MIX, Kind.DATA_QUALITY, Kind.DATA_DRIFT, Kind.THRESHOLD, Kind.VOLUME),
+    *(Kind.PREDICTION_DRIFT, Kind.PERFORMANCE),
+)
+"""Kinds that may have a cause in common, in the order of a system's stream. All others are facts of their own."""
+VERSION = 1
+BLOB = "causes"
+FOLLOWS: tuple[tuple[set[str], set[str]], ...] = (
+    ({Family.OUTPUT}, {Family.INPUTS}),
+    ({Kind.PERFORMANCE}, {Family.INPUTS, Family.OUTPUT}),
+)
+"""What is about nothing but the first may follow from the second."""
+LAG = 12
+"""Windows between the beginnings of a change of inputs and of what follows of the output, at most."""
+ALIKE = 0.1
+"""Part of the distance between two means by which each may miss the other's, where two numbers changed places."""
+
+
+class Cause(msgspec.Struct):
+    """An incident that is open, and what it consists of."""
+
+    lead: Incident
+    """As it was told last."""
+    parts: dict[str, Part] = {}
+    """By fingerprint, the lead's first."""
+    said: list[Part] = []
+    """The parts as they were told last."""
+    own: str = ""
+    """What was said last of the lead's own part."""
+    newcomers: list[str] = []
+    """Segments that are new, where traffic moved between segments."""
+    told: Time | None = None
+    """When it was told last; None before that."""
+
+    def add(self, key: str, found: Incident) -> None:
+        """Take in what a part is like now."""
+        self.parts[key] = _part_of(found, self.parts.get(key))
+        if found.kind is Kind.MIX:
+            self.newcomers = sorted({*self.newcomers, *_newcomers(found)})
+
+    @property
+    def firing(self) -> bool:
+        """Whether any part is open."""
+        return any(part.status is Status.FIRING for part in self.parts.values())
+
+    @property
+    def kinds(self) -> set[Kind]:
+        """What its parts are about."""
+        return {part.kind for part in self.parts.values()}
+
+    @property
+    def signals(self) -> set[str]:
+        """What moved."""
+        return {name for part in self.parts.values() for name in part.signals}
+
+    def began_with(self, found: Incident, longest: int) -> bool:
+        """Tell whether a finding began when some part did."""
+        began = _began(found)
+        return any(
+            abs(part.began - began) <= max(longest, part.opened - part.began, found.opened - began)
+            for part in self.parts.values()
+        )
+
+
+class Causes:
+    """The open incidents of a Judge. See the module's head.
+
+    Args:
+        longest: returns the length of a model's longest window.
+        segments: returns which segments of a model and version are compared with a reference.
+    """
+
+    def __init__(self, longest: Callable[[str], int], segments: Callable[[Subject], Sequence[str]]) -> None:
+        self._longest = longest
+        self._segments = segments
+        self._open: dict[str, list[Cause]] = {}
+        self._changed = True
+
+    @property
+    def open(self) -> list[Cause]:
+        """All that is open, by model, what opened first first."""
+        return [cause for _, causes in sorted(self._open.items()) for cause in causes]
+
+    def of(self, found: Incident) -> Cause | None:
+        """Return the incident that a finding is a part of; None where it is not of a kind that has parts."""
+        return self._of(found.fingerprint, found)
+
+    def take(self, changed: Sequence[Incident], time: int) -> list[Incident]:
+        """Take in what changed until a time, in order. Returns the incidents to tell, with all their parts."""
+        told: list[Incident] = []
+        batch: dict[str, Incident] = {}
+        for found in changed:
+            key = found.fingerprint
+            if key in batch:
+                told += self._take(batch, time)
+                batch = {}
+            batch[key] = found
+        return told + self._take(batch, time)
+
+    def _take(self, batch: Mapping[str, Incident], time: int) -> list[Incident]:
+        """Take in changes of which no two are of the same part."""
+        order = {key: number for number, key in enumerate(batch)}
+        told: dict[int, Incident] = {}
+        changes: dict[int, tuple[Cause, dict[str, Incident]]] = {}
+        for key, found in sorted(batch.items(), key=lambda each: _rank(each[1])):
+            cause = self._of(key, found)
+            if cause is None and found.kind in UPSTREAM and found.status is Status.FIRING:
+                cause = self._explaining(found, batch.values()) or self._begin(found)
+            if cause is None:
+                told[order[key]] = found
+            else:
+                cause.add(key, found)
+                changes.setdefault(id(cause), (cause, {}))[1][key] = found
+        for cause, found_of in changes.values():
+            news = self._tell(cause, found_of, time)
+            if news is not None:
+                told[min(order[key] for key in found_of)] = news
+            if not cause.firing:
+                self._end(cause)
+        return [told[place] for place in sorted(told)]
+
+    def _of(self, key: str, found: Incident) -> Cause | None:
+        return next((cause for cause in self._open.get(found.subject.model, ()) if key in cause.parts), None)
+
+    def _begin(self, found: Incident) -> Cause:
+        cause = Cause(found)
+        self._open.setdefault(found.subject.model, []).append(cause)
+        return cause
+
+    def _end(self, cause: Cause) -> None:
+        model = cause.lead.subject.model
+        self._open[model] = [other for other in self._open[model] if other is not cause]
+        if not self._open[model]:
+            del self._open[model]
+
+    def _explaining(self, found: Incident, batch: Collection[Incident]) -> Cause | None:
+        """Return the incident that a finding joins."""
+        subject, longest = found.subject, self._longest(found.subject.model)
+        causes = [cause for cause in self._open.get(subject.model, ()) if _comparable(cause.lead, found)]
+        together = [cause for cause in causes if cause.began_with(found, longest)]
+        moved = _segments_in_which(_names(found), subject, causes, batch)
+        by_rule: list[Iterable[Cause]] = [
+            (cause for cause in causes if cause.signals & _names(found)),
+            (cause for cause in together if _changed_places(cause.lead, found)),
+            (cause for cause in causes if _output_follows(cause, found)),
+            (cause for cause in together if _mix_explains(cause, found, moved)),
+        ]
+        return next((cause for those in by_rule for cause in those), None)
+
+    def _tell(self, cause: Cause, changed: Mapping[str, Incident], time: int) -> Incident | None:
+        """Return an incident of which some parts changed as it is to be told; None if there is nothing to tell."""
+        self._changed = True
+        own, parts, said = changed.get(next(iter(cause.parts))), list(cause.parts.values()), cause.said
+        if own is not None:
+            cause.own = own.summary
+        first, moved = cause.told is None, _scope(parts) != _scope(said) or (own is not None and own.update is not None)
+        if len(parts) > 1 and not first and not moved:
+            return None
+        cause.said = parts
+        if len(parts) == 1:
+            assert own is not None
+            cause.lead, cause.told = own, own.changed
+            return own
+        segments = self._segments(cause.lead.subject)
+        if cause.told is None:
+            cause.told = cause.lead.changed
+            summary = opening(cause.lead, parts, segments)
+            cause.lead = msgspec.structs.replace(cause.lead, parts=parts, severity=_worst(parts), summary=summary)
+            return cause.lead
+        cause.told = max(time, cause.told + 1)  # each change of an incident has a time of its own
+        lead = msgspec.structs.replace(own or cause.lead, opened=cause.lead.opened, severity=_worst(parts))
+        if cause.firing:
+            cause.lead = msgspec.structs.replace(
+                lead,
+                status=Status.FIRING,
+                resolved=None,
+                update=_update(own, said, parts, cause.told),
+                parts=parts,
+                summary=updating(lead, own, said, parts, segments),
+                **_level(cause, said, changed),
+            )
+        else:
+            cause.lead = msgspec.structs.replace(
+                lead, status=Status.RESOLVED, resolved=cause.told, update=None, parts=parts, summary=ending(cause.own)
+            )
+        return cause.lead
+
+    def checkpoint(self) -> dict[str, bytes]:
+        """Return the blob of what is open, if it changed since the last checkpoint."""
+        if not self._changed:
+            return {}
+        self._changed = False
+        return {BLOB: pack(BLOB, VERSION, self.open, {})}
+
+    def restore(self, blobs: Mapping[str, bytes]) -> None:
+        """Take up a checkpoint. Raises `StateCorrupt`, or what a wrong value causes."""
+        for cause in msgspec.convert(unpack(blobs[BLOB], BLOB, (VERSION,)).value, list[Cause]):
+            self._open.setdefault(cause.lead.subject.model, []).append(cause)
+        self._changed = False
+
+
+def _rank(found: Incident) -> tuple[int, bool, bool, Subject]:
+    """Return who goes first: what is upstream; what moved alone; all events."""
+    subject = found.subject
+    rank = UPSTREAM.index(found.kind) if found.kind in UPSTREAM else len(UPSTREAM)
+    return rank, not (subject.segment and subject.segment == found.alone), bool(subject.segment), subject
+
+
+def _alike(one: Subject, other: Subject) -> bool:
+    """Tell whether two subjects are of the same model and version; what is of all versions is of each."""
+    return one.model == other.model and (one.version == other.version or "" in (one.version, other.version))
+
+
+def _comparable(lead: Incident, found: Incident) -> bool:
+    """Tell whether one may explain the other. Thresholds explain nothing but each other: a person asked for each."""
+    return _alike(lead.subject, found.subject) and (lead.kind is Kind.THRESHOLD) == (found.kind is Kind.THRESHOLD)
+
+
+def _began(found: Incident) -> int:
+    since = found.began if found.update is None or found.update.began is None else found.update.began
+    return found.window.start if since is None else since
+
+
+def _names(found: Incident) -> set[str]:
+    """Return the signals that a finding is about; the number of events is none of an event."""
+    return set() if found.kind is Kind.VOLUME else {signal.name for signal in found.signals}
+
+
+def _part_of(found: Incident, before: Part | None) -> Part:
+    severity, names = found.severity, _names(found)
+    if before is not None:
+        severity = min(severity, before.severity, key=urgency)
+        names = names | set(before.signals)
+    return Part(
+        id=found.id,
+        version=found.subject.version,
+        segment=found.subject.segment,
+        kind=found.kind,
+        status=found.status,
+        severity=severity,
+        opened=found.opened,
+        began=_began(found),
+        signals=sorted(names),
+        what=what_moved(found),
+    )
+
+
+def _newcomers(mix: Incident) -> list[str]:
+    """Return the segments that are new."""
+    return [f"{signal.name.removeprefix('segment.')}={value}" for signal in mix.signals for value in signal.named]
+
+
+def _segments_in_which(
+    names: set[str], subject: Subject, causes: Iterable[Cause], batch: Iterable[Incident]
+) -> set[str]:
+    """Return the segments of which it is found that one of these signals moved."""
+    moved = {part.segment for cause in causes for part in cause.parts.values() if names & set(part.signals)}
+    moved |= {found.subject.segment for found in batch if _alike(found.subject, subject) and names & _names(found)}
+    return moved - {""}
+
+
+def _changed_places(lead: Incident, found: Incident) -> bool:
+    """Tell whether a number of one is now as a number of the other was, and the other way round."""
+    return any(
+        _took_the_place(one, other) and _took_the_place(other, one) for one in lead.signals for other in found.signals
+    )
+
+
+def _took_the_place(one: Signal, other: Signal) -> bool:
+    if not {"mean_before", "mean_after"} <= one.effects.keys() or "mean_before" not in other.effects:
+        return False
+    before, after, aim = one.effects["mean_before"], one.effects["mean_after"], other.effects["mean_before"]
+    return abs(after - aim) <= ALIKE * abs(before - aim)
+
+
+def _output_follows(cause: Cause, found: Incident) -> bool:
+    """Tell whether one is about inputs and the other about what the model answers to them."""
+    lead, subject, began = cause.lead, found.subject, _began(found)
+    if lead.subject.segment and subject.segment and lead.subject.segment != subject.segment:
+        return False
+    lag = LAG * max(lead.window.size, found.window.size)
+    if all(abs(part.began - began) > lag for part in cause.parts.values()):
+        return False
+    of_cause = {each for part in cause.parts.values() for each in _about(part.kind, part.signals)}
+    of_found = _about(found.kind, _names(found))
+    return any(
+        one <= later and other & earlier
+        for one, other in ((of_cause, of_found), (of_found, of_cause))
+        for later, earlier in FOLLOWS
+        if one
+    )
+
+
+def _about(kind: Kind, names: Iterable[str]) -> set[str]:
+    """Return what a finding is about: the families of its signals, or performance."""
+    return {kind.value} if kind is Kind.PERFORMANCE else {family_of(name).value for name in names}
+
+
+def _mix_explains(cause: Cause, found: Incident, moved: set[str]) -> bool:
+    """Tell whether traffic that moved between segments explains the other."""
+    if found.kind is Kind.MIX:
+        segments = {part.segment for part in cause.parts.values()}
+        return segments <= {"", *_newcomers(found)}
+    if Kind.MIX not in cause.kinds:
+        return False
+    return found.kind is Kind.VOLUME or {*moved, found.subject.segment} <= {"", *cause.newcomers}
+
+
+def _scope(parts: Sequence[Part]) -> tuple[set[Kind], set[str], set[str], str]:
+    """Return what a change has to change to be told: which kinds, segments and signals, and how urgent it is."""
+    firing = [part for part in parts if part.status is Status.FIRING]
+    return (
+        {part.kind for part in firing},
+        {part.segment for part in firing if part.segment},
+        {name for part in firing for name in part.signals},
+        _worst(parts),
+    )
+
+
+def _worst(parts: Sequence[Part]) -> str:
+    return min((part.severity for part in parts), key=urgency, default="")
+
+
+def _update(own: Incident | None, said: Sequence[Part], parts: Sequence[Part], at: int) -> Update:
+    """Return what is new of an open incident."""
+    update = own.update if own is not None and own.update is not None else Update(at, [], [])
+    changed = [part for part in parts if part not in said]
+    return msgspec.structs.replace(
+        update,
+        at=at,
+        parts=[part.id for part in changed if part.status is Status.FIRING],
+        over=[part.id for part in changed if part.status is Status.RESOLVED],
+    )
+
+
+def _level(cause: Cause, said: Sequence[Part], changed: Mapping[str, Incident]) -> dict[str, Any]:
+    """Return the level of a part further upstream than all that was told."""
+    highest = min(UPSTREAM.index(part.kind) for part in said)
+    found = [each for each in changed.values() if each.reason and UPSTREAM.index(each.kind) < highest]
+    return {"level": found[0].level, "reason": found[0].reason} if found else {}
