@@ -70,7 +70,7 @@ MUTATIONS = (
     Mutation(
         "each model that falls silent is told where nothing comes at all",
         Silences.close,
-        "all_idle and self._open",
+        "quiet and self._open",
         "False",
         ("tests/tasks/test_silence.py",),
     ),

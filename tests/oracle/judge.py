@@ -2,6 +2,7 @@
 of the stream itself, and what an alert is called. The rest is in `watching`.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,8 @@ class Mark:
     time: int
     idle: bool
     position: int
+    heard: int = NEVER
+    """How far its events had come."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class _Source:
     position: int = 0
     idle: bool = False
     rested: bool = False
+    heard: int = NEVER
     sent: dict[str, tuple[int, int, int]] = field(default_factory=dict)
 
 
@@ -130,8 +134,8 @@ class Oracle:
     waiting: dict[tuple[int, int, str], list[Content]] = field(default_factory=dict)
     slices: list[Slice] = field(default_factory=list)
     """All that is complete, in order."""
-    steps: list[tuple[int, bool]] = field(default_factory=list)
-    """How far time has come, and whether all sources were idle then."""
+    steps: list[tuple[int, float]] = field(default_factory=list)
+    """How far time has come, and events of sources that were all idle then: for ever if one was not."""
     told: list[Told] = field(default_factory=list)
     """What was told of the stream itself."""
     _stream: dict[int, Counter[str]] = field(default_factory=dict)
@@ -163,6 +167,7 @@ class Oracle:
                 record.idle,
                 record.idle,
             )
+            source.heard = record.heard
             self._advance()
             return
         place = record.flushes, record.start, record.part
@@ -196,7 +201,7 @@ class Oracle:
             return
         busy = [source.time for source in self.sources.values() if not source.idle]
         limit = min(busy) if busy else max(source.time for source in self.sources.values())
-        self.steps.append((limit, not busy))
+        self.steps.append((limit, math.inf if busy else max(source.heard for source in self.sources.values())))
         while True:
             ends = [end for end, _, _ in self.waiting]
             ends += [start + self.rules.stream_window_ms for start in self._stream]

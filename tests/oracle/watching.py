@@ -95,10 +95,10 @@ class Watching:
     silences: dict[str, Silence] = field(default_factory=dict)
     """By model, told and not over. All silent models share one if nothing comes from anywhere."""
 
-    def run(self, slices: Sequence[Slice], mark: int, steps: Sequence[tuple[int, bool]]) -> None:
+    def run(self, slices: Sequence[Slice], mark: int, steps: Sequence[tuple[int, float]]) -> None:
         """Take slices in the order of their ends, and judge all windows that end until `mark`.
 
-        `steps` say how far time had come, and whether all sources were idle then.
+        `steps` say how far time had come, and events of sources that were all idle: for ever if one was not.
         """
         waiting = list(slices)
         while True:
@@ -118,7 +118,7 @@ class Watching:
                 self.subjects[subject].close(time)
             for model, due in sorted(self._due().items(), key=lambda item: (item[1], item[0])):
                 if due <= time and model not in self.silences:
-                    self._fall_silent(model, time, next(idle for limit, idle in steps if limit >= time))
+                    self._fall_silent(model, time, next(heard for limit, heard in steps if limit >= time) < time)
 
     def _due(self) -> dict[str, int]:
         """Return when each model is silent, as far as is known."""

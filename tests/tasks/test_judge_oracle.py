@@ -121,7 +121,7 @@ def check_against_the_oracle(how: Settings, log: Sequence[bytes]) -> Watching:
     plain = [
         said_by(record)
         if isinstance(record, PaneRecord)
-        else Mark(record.source, record.sources, record.time, record.idle, record.position)
+        else Mark(record.source, record.sources, record.time, record.idle, record.position, record.heard)
         for record in records
     ]
     return compare(how, judged(how, log), plain)

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import pytest
 
@@ -121,6 +121,27 @@ def test_no_restart_shows(seed: int) -> None:
     assert [(each.id, each.status) for each in told(sent, how, cuts)] == [
         (each.id, each.status) for each in told(sent, how)
     ]
+
+
+def test_partitions_that_are_read_one_after_the_other_tell_the_same_silences() -> None:
+    """Both are idle by the time that the first slices are judged, though the stream goes on for hours."""
+    how = watching()
+    models = [quiet_for(2), quiet_for(3, model="n", seed=3), Stream(model="other", seed=2)]
+    events = sorted(pair for stream in models for pair in stream.events())
+    logs = []
+    for source in range(2):
+        run = Run(Summarise(summarise_settings(how), source, 2))
+        for start in range(source, len(events), 2_000):
+            part = events[start : start + 2_000 : 2]
+            run.feed([value for _, value in part], [time for time, _ in part])
+        run.rest(now=events[-1][0] + MINUTE, idle_ms=MINUTE)
+        logs.append(run.sent)
+    in_turn = [record for both in zip_longest(*logs) for record in both if record is not None]
+
+    expected = [(each.summary, each.status) for each in told(in_turn, how)]
+
+    assert len(expected) >= 4
+    assert [(each.summary, each.status) for each in told([*logs[0], *logs[1]], how)] == expected
 
 
 def test_a_model_that_was_never_heard_of_is_not_silent() -> None:

@@ -40,6 +40,8 @@ class Source(msgspec.Struct, array_like=True):
     """Whether the last watermark said that it is idle."""
     forgotten: tuple[Count, Mark, Count] = (0, NEVER, 0)
     """The last place among those of models that were forgotten: what is not beyond it comes again."""
+    heard: Mark = NEVER
+    """How far its events had come by the last watermark."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,7 +148,7 @@ class Merger(Generic[P, S]):
                 self.counters.repeated += 1
                 return False
             source.time, source.position, source.idle = place
-            source.rested = record.idle
+            source.rested, source.heard = record.idle, record.heard
             return True
         if record.place <= source.sent.get(record.model, source.forgotten):
             self.counters.repeated += 1
@@ -190,10 +192,13 @@ class Merger(Generic[P, S]):
         """Return the sources of the topics that are read."""
         return [source for number, source in self.sources.items() if topic_and_partition(number)[0] in self.topics]
 
-    @property
-    def all_idle(self) -> bool:
-        """Whether no source brings anything."""
-        return all(source.idle for source in self._read())
+    def is_quiet(self, time: int) -> bool:
+        """Tell whether no source brings anything, and none had brought anything as late as this time.
+
+        Sources that were read one after the other may all be idle by the time that is judged now, though each of them
+        had gone on at that time.
+        """
+        return all(source.idle and source.heard < time for source in self._read())
 
     def advance(self, next_deadline: Callable[[], int | None]) -> Iterator[tuple[int, list[S]]]:
         """Yield (time, slices that end then), ascending, up to `complete_to`.

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from driftline.codec import LAST, Count, Mark, Span, Time, corrupt, pack, unpack
+from driftline.columns.times import BAD_TIME
 from driftline.panes.sources import topic_and_partition
 from driftline.sketches.cells import Cells
 from driftline.sketches.group import EVENTS, ROLES, GroupSketch, exact_categories
@@ -98,6 +99,7 @@ class Watermark(msgspec.Struct, frozen=True, array_like=True):
     `idle` says that it was read to its end and nothing comes: it holds no window back until its next pane or watermark,
     and its time is as far as the clock allows.
     `position` is the next offset it will read of its first input.
+    `heard` is how far its events have come, whatever the clock says.
     """
 
     source: Count
@@ -105,6 +107,7 @@ class Watermark(msgspec.Struct, frozen=True, array_like=True):
     time: Mark
     idle: bool
     position: Count
+    heard: Mark = BAD_TIME
 
     def encode(self) -> bytes:
         """Return the record's value. Undone by `decode_record`."""

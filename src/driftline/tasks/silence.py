@@ -152,8 +152,8 @@ class Silences(Watcher):
         """When the next model may have been silent for too long."""
         return self._due[0][0] if self._due else None
 
-    def close(self, time: int, *, all_idle: bool) -> list[Incident]:
-        """Return the silences that are told now. `all_idle` says whether no source brings anything."""
+    def close(self, time: int, *, quiet: bool) -> list[Incident]:
+        """Return the silences that are told now. `quiet` says whether nothing comes from anywhere."""
         told = []
         while self._due and self._due[0][0] <= time:
             due, model = heapq.heappop(self._due)
@@ -166,10 +166,10 @@ class Silences(Watcher):
                 self._schedule(model)
             elif deadline > self._input_end:
                 continue
-            elif all_idle and self._open:
+            elif quiet and self._open:
                 next(iter(self._open.values())).joined.append(model)
             else:
-                told.append(self._begin(model, time, all_idle=all_idle))
+                told.append(self._begin(model, time, quiet=quiet))
         return told
 
     def _deadline(self, model: str) -> int | None:
@@ -188,11 +188,11 @@ class Silences(Watcher):
             self._scheduled[model] = deadline
             heapq.heappush(self._due, (deadline, model))
 
-    def _begin(self, model: str, time: int, *, all_idle: bool) -> Incident:
+    def _begin(self, model: str, time: int, *, quiet: bool) -> Incident:
         since, usual = self._heard[model], self._paces.get(model)
         often = None if usual is None else usual.per_minute
         subject = Subject(model, "", "")
-        reason = "no model sends events" if all_idle else "the stream itself continues"
+        reason = "no model sends events" if quiet else "the stream itself continues"
         effects = {"silent_minutes": (time - since) / 60_000}
         if often is not None:
             effects["usual_per_minute"] = float(f"{often:.6g}")

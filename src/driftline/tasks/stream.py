@@ -84,7 +84,7 @@ class StreamJudge(Watcher):
         """The end of the window that ends next."""
         return min(self._windows) + self._window_ms if self._windows else None
 
-    def close(self, time: int, *, all_idle: bool) -> list[Incident]:
+    def close(self, time: int, *, quiet: bool) -> list[Incident]:
         """Judge the windows that end now. Returns the incidents that changed."""
         changed: list[Incident] = []
         for start in sorted(start for start in self._windows if start + self._window_ms <= time):

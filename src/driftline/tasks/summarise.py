@@ -409,7 +409,7 @@ class Summarise:
         self._ended = []
         told = max(self._told, self.watermark)
         if told > self._told or self._idle:
-            records.append(Watermark(self._source, self._sources, told, self._idle, self.position))
+            records.append(Watermark(self._source, self._sources, told, self._idle, self.position, self.watermark))
             self._told = told
             self._idle = False
         if self.labelling is not None:

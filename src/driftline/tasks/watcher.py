@@ -32,8 +32,8 @@ class Watcher:
         """The next time at which there is something to do though no slice comes."""
         return None
 
-    def close(self, time: int, *, all_idle: bool) -> Sequence[Incident]:
-        """Judge what ends now. `all_idle` says whether no source brings anything."""
+    def close(self, time: int, *, quiet: bool) -> Sequence[Incident]:
+        """Judge what ends now. `quiet` says whether nothing comes from anywhere."""
         return ()
 
     def obey(self, command: Rebase | Skip, mark: int) -> Sequence[Incident]:
