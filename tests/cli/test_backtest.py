@@ -64,6 +64,7 @@ def test_a_shift_is_found_soon_and_nothing_before_it(driftline: Driftline, usual
             "summary",
             "signals",
             "changes",
+            "parts",
         )
     }
     assert (incident["model"], incident["kind"], incident["resolved"]) == ("m", "data_drift", None)

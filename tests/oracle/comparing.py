@@ -65,7 +65,7 @@ def model_rules_for(settings: Settings) -> Callable[[str], ModelRules]:
             found.learn.events,
             found.learn.renewed,
             found.new_version == "compare",
-            found.budget.count,
+            found.budget.count * (0.8 if settings.model(model).awaits_labels else 1.0),
             found.budget.period_ms,
             found.segmented,
             found.min_effect,

@@ -92,7 +92,7 @@ def _pane_records(
         task.process(batch.values, batch.arrived or [NOT_KNOWN] * len(batch.values), result.events)
         yield from task.emit()
         progress(result.events)
-    ends(task.newest)
+    ends(task.certain)
     task.end()
     yield from task.emit()
     counters = task.counters

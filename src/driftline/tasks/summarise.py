@@ -55,6 +55,8 @@ models of which records were rejected, by reason: `late: churn`."""
 _STREAM_SIGNALS = ("events", "fate", "beyond_limits", "beyond_names")
 FEW = 3
 """Names of one limit, or of one reason, that a pane of the stream tells."""
+FAR = 2
+"""Panes of the stream by which one event is ahead of all others that may have a wrong date."""
 MAX_FACTS = 1_000
 """Fates and names that are remembered."""
 LOOK = 20_000
@@ -276,6 +278,13 @@ class Summarise:
     def newest(self) -> int:
         """The greatest event time that is believed."""
         return self._event_time.newest
+
+    @property
+    def certain(self) -> int:
+        """The greatest event time, but for that of one event far ahead of all others: a table ends before it."""
+        held = self._event_time
+        far = held.leap_top - held.newest > FAR * self._settings.stream_pane_ms
+        return held.newest if held.votes == 0 or (held.votes == 1 and far) else held.leap_top
 
     def _count(self, columns: ModelColumns, times: Ints, fine: Bools, arrivals: Arrivals) -> None:
         chosen = fine[columns.rows]
