@@ -97,7 +97,7 @@ def test_workers_on_a_real_kafka_find_what_a_backtest_finds(
     summarise = [each for each in status["partitions"] if each["stage"] == "summarise"]
     assert sum(each["records"]["accepted"] for each in summarise) == ROWS
     assert {each["lag"] for each in status["partitions"]} == {0}
-    assert {incident["id"] for model in status["models"] for incident in model["incidents"]} <= {
+    assert {held["part_of"] or held["id"] for model in status["models"] for held in model["incidents"]} <= {
         incident for incident, *_ in expected(unique_name)
     }
 
