@@ -53,7 +53,10 @@ def notification(*, firing: bool = True, thread: str = "", more: int = 0, model:
     alert = alert if firing else over(alert, NOW + HOUR)
     changed, labels = frozenset({alert.data.incident}), {"model": model}
     key, group = "k" * 32, "g" * 32
-    return Notification(key, "ops", group, "route", labels, (alert,), changed, (), more, thread, reminder=False, at=NOW)
+    owned = {model: {"team": "growth"}}
+    return Notification(
+        *(key, "ops", group, "route", labels, (alert,), changed, (), more, thread), reminder=False, at=NOW, owned=owned
+    )
 
 
 def with_receiver(play: Callable[[Receiver], Awaitable[None]]) -> None:
@@ -164,7 +167,7 @@ def test_a_webhook_is_as_alertmanagers_and_signed() -> None:
     assert (body["version"], body["truncatedAlerts"], body["status"]) == ("4", 3, "firing")
     (alert,) = body["alerts"]
     assert set(alert) == {"status", "labels", "annotations", "startsAt", "endsAt", "generatorURL", "fingerprint"}
-    assert alert["labels"]["tenant"] == "acme"
+    assert (alert["labels"]["tenant"], alert["labels"]["team"]) == ("acme", "growth")
     assert request.headers["idempotency-key"] == "k" * 32
     stamp = request.headers["x-driftline-timestamp"]
     expected = hmac.new(b"s3cret", stamp.encode() + b"." + request.body, hashlib.sha256).hexdigest()

@@ -267,6 +267,7 @@ class Desk:
             thread=group.thread,
             reminder=sending.reminder,
             at=sending.at,
+            owned={alert.data.model: self._routing.owned(alert.data.model) for alert in alerts},
         )
 
     # what came of it

@@ -1,9 +1,10 @@
 """What a sink is given to deliver: the state of a group of incidents, and what changed since it heard of them last."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from driftline.incidents.alerts import Alert
+from driftline.incidents.matching import labels_of
 from driftline.incidents.severity import urgency
 
 MAX_ALERTS = 100
@@ -36,8 +37,14 @@ class Notification:
     """Whether nothing changed, and it fires still."""
     at: int
     """When it was made, in epoch milliseconds."""
+    owned: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By model, the labels that the configuration gives its alerts."""
     picture: bytes = b""
     """A PNG of its most urgent news, for a sink that shows pictures; empty where there is none."""
+
+    def labels_of(self, alert: Alert) -> dict[str, str]:
+        """Return all labels of one of its alerts, by which routes, silences and receivers match it."""
+        return labels_of(alert, self.owned.get(alert.data.model, {}))
 
     @property
     def firing(self) -> tuple[Alert, ...]:

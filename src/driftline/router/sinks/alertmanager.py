@@ -4,6 +4,7 @@ It takes an alert for over when it hears nothing of it for five minutes. So each
 and sent again well before that; one that is over is sent with the end it had.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
 
@@ -29,13 +30,15 @@ class AlertmanagerSink(HttpSink[Settings]):
 
     async def deliver(self, notification: Notification) -> str:
         """Post the group's alerts."""
-        body = msgspec.json.encode([self._posted(alert) for alert in notification.alerts])
+        body = msgspec.json.encode(
+            [self._posted(alert, notification.labels_of(alert)) for alert in notification.alerts]
+        )
         await self._http.post(revealed(self._settings.url).rstrip("/") + "/api/v2/alerts", body)
         return ""
 
-    def _posted(self, alert: Alert) -> dict[str, Any]:
+    def _posted(self, alert: Alert, known: Mapping[str, str]) -> dict[str, Any]:
         """Return an alert as it is posted: times are those of the clock, for Alertmanager's own rules go by it."""
-        written = as_alertmanager(alert)
+        written = as_alertmanager(alert, known)
         now = datetime.now(UTC)
         end = now + self.stale_after if alert.firing else now
         labels = {name: value for name, value in written["labels"].items() if name not in ("level", "incident")}

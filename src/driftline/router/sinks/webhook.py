@@ -8,7 +8,7 @@ Idempotency-Key: <32 hex digits>           the same where a delivery is repeated
 import hashlib
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import msgspec
@@ -16,7 +16,6 @@ import msgspec
 from driftline.config.sinks import WebhookSink as Settings
 from driftline.config.sinks import revealed
 from driftline.incidents.alerts import Alert
-from driftline.incidents.matching import labels_of
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
 
@@ -54,7 +53,7 @@ def signature(secret: str, stamp: str, body: bytes) -> str:
 
 def payload(notification: Notification, receiver: str) -> dict[str, Any]:
     """Return a notification as Alertmanager's webhook has it."""
-    alerts = [as_alertmanager(alert) for alert in notification.alerts]
+    alerts = [as_alertmanager(alert, notification.labels_of(alert)) for alert in notification.alerts]
     return {
         "version": "4",
         "groupKey": notification.group_key,
@@ -72,11 +71,11 @@ def payload(notification: Notification, receiver: str) -> dict[str, Any]:
     }
 
 
-def as_alertmanager(alert: Alert) -> dict[str, Any]:
+def as_alertmanager(alert: Alert, labels: Mapping[str, str]) -> dict[str, Any]:
     """Return one alert with the fields that Alertmanager gives to an alert."""
     data = alert.data
     return {
-        "labels": {"alertname": f"Driftline {data.kind.replace('_', ' ')}", **labels_of(alert, {})},
+        "labels": {"alertname": f"Driftline {data.kind.replace('_', ' ')}", **labels},
         "annotations": {"summary": data.summary, **({"reason": data.reason} if data.reason else {})},
         "startsAt": data.opened,
         "endsAt": data.resolved or NOT_OVER,
