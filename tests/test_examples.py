@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from msgspec.structs import replace
 
 from driftline.incidents.alerts import alert_of
 from driftline.incidents.incident import Kind, Status
+from driftline.incidents.severity import CRITICAL
 from driftline.log.api import Outgoing
 from driftline.log.kafka import KafkaLog
 from driftline.sandbox import Kafka
@@ -105,7 +107,7 @@ def test_the_consumer_tells_each_alert_once_and_goes_on_where_it_was(
     producer = KafkaLog({"bootstrap.servers": kafka.bootstrap}).producer()
     firing = alert_of(incident(), group="test").encode()
     resolved = alert_of(incident(status=Status.RESOLVED), group="test").encode()
-    critical = alert_of(incident(kind=Kind.VOLUME), group="test").encode()
+    critical = alert_of(replace(incident(kind=Kind.VOLUME), severity=CRITICAL), group="test").encode()
 
     def told(until: str, *values: bytes | None) -> list[str]:
         """Return what the consumer prints after these records, up to a line with this word."""

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from driftline.codec import pack
 from driftline.columns.batch import NO_ID, ColumnBatch
 from driftline.columns.reasons import Reason
-from driftline.columns.shape import NO_FIELDS, Limits
+from driftline.columns.shape import Limits
 from driftline.columns.times import BAD_TIME, parse_time
 from driftline.formats.event_shape import pack_shapes
 from driftline.formats.native import NativeDecoder
@@ -150,26 +149,6 @@ def test_a_field_that_has_only_been_null_counts_its_nulls_in_every_batch() -> No
         found = rows_of(decode.decode([value] * 300))
         assert all(("features.x", "oddity", 1) in held for *_, held in found if isinstance(held, list))
         assert all(held for *_, held in found)
-
-
-TAGGED = b'{"model":"m","event_time":1,"features":{"x":1},"tags":{"run":%d,"code_version":"git:1"}}'
-
-
-def test_the_tag_that_an_earlier_release_only_decoded_is_watched_from_a_restart_on() -> None:
-    first, second, small = decoder(), decoder(), decoder(Limits(signals=1))
-    first.decode([TAGGED % 0])
-    ((model, root, signals, *rest),) = [shape.encode() for shape in first.shapes.values()]
-    assert signals == [*NO_FIELDS, "features.x", "tags.code_version"]
-    earlier = pack("shapes", 1, [[model, root, ["events", "features.x"], *rest]], {})
-    second.restore(earlier)
-    for made in (first, second):
-        for number in range(3):
-            batch = made.decode([TAGGED % number] * 40)
-            held = rows_of(batch)[0][-1]
-            assert isinstance(held, list)
-            assert [name for name, *_ in held if name.startswith(("features.", "tags."))] == signals[-2:]
-    small.restore(earlier)
-    assert small.decode([TAGGED % 0] * 3).ignored == {0: 1, 1: 1, 2: 1}, "where there is no room, it is counted"
 
 
 @pytest.mark.parametrize(

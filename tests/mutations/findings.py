@@ -188,7 +188,7 @@ MUTATIONS = (
     Mutation(
         "alert ids depend on when they are made",
         alerts.alert_id,
-        "str(incident.window.end)",
+        "str(incident.changed)",
         "str(__import__('time').time_ns())",
         (SIMULATION,),
     ),
