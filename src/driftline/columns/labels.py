@@ -27,7 +27,7 @@ class LabelBatch:
     details: dict[int, str]
     """For people, for some of the rejected records."""
     models: Ints
-    """Codes in `names`; or EVERY_MODEL (a tombstone), UNAWAITED, NO_MODEL (rejected)."""
+    """Codes, as the reader gave them; or EVERY_MODEL (a tombstone), UNAWAITED, NO_MODEL (rejected)."""
     ids: Ints
     times: Ints
     """`label_time`, NO_TIME where there is none."""

@@ -30,8 +30,8 @@ _TYPES = {
 def validate(value: bytes | None, limits: Limits) -> tuple[Reason, str, Mapping[str, Any]]:
     """Decode one record and judge it.
 
-    Returns (reason, detail for people, event). The event is empty unless the reason is ACCEPTED. Its time, version and
-    segment are judged later, with those of all other records.
+    Returns (reason, detail for people, event). The event of a rejected record is there as far as it names its model,
+    else it is empty. Its time, version and segment are judged later, with those of all other records.
     """
     reason, detail, event = decode_object(value)
     if reason is Reason.ACCEPTED:

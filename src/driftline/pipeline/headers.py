@@ -18,7 +18,7 @@ def sent_by(group: str) -> tuple[tuple[str, bytes], ...]:
 
 
 def sender(headers: Headers) -> str | None:
-    """Return the group that a record is of; None where it does not say: releases before this one did not."""
+    """Return the group that a record is of; None where it does not say."""
     named = dict(headers).get(GROUP_HEADER)
     return None if named is None else named.decode("utf-8", "replace")
 

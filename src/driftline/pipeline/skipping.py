@@ -75,7 +75,7 @@ def plan_skip(store: Store, log: Log, settings: Settings, task: TaskId, to: str,
         settings: the configuration.
         task: what is to go on.
         to: "first", "latest" or an offset.
-        sound: whether an offset that can be read from may be left, too.
+        force: whether an offset that can be read from may be left, too.
     """
     named = f"{task.stage} {task.partition}"
     kind = _kind(log, settings, task)

@@ -85,7 +85,6 @@ class Owned:
     """Where each input ended when the task was claimed, in a bounded run."""
     last_counted: float
     """When the first input last brought a record that counts; or when it was last seen that it had ended."""
-    """When the last record of the first input came, or the log last said that there is none."""
     last_commit: float
     committed_ms: int = 0
     """When it was committed last, in epoch milliseconds; 0 if never by this claim."""
