@@ -108,10 +108,6 @@ class Run:
             self.store.take(self.join.checkpoint()[1])
 
 
-def _times(start: int, size: int, number: int) -> Ints:
-    return START + np.arange(start, start + size) * SPAN // number
-
-
 def labels(job: Job) -> Measured:
     """Let as many predictions wait as the job has events, label a third of them, and take the task over."""
     text = [f"p-{number:08d}" for number in range(job.events)]

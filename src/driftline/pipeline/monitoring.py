@@ -46,7 +46,7 @@ def stage_kinds(settings: Settings, partitions: Mapping[str, int]) -> tuple[Stag
     numbers, stages = topic_numbers(settings), summarising(settings)
     kinds = [
         _summarise(settings, partitions, stage, number, each)
-        for (stage, number), each in zip(zip(stages, numbers, strict=True), settings.topics.predictions, strict=True)
+        for stage, number, each in zip(stages, numbers, settings.topics.predictions, strict=True)
     ]
     return (*kinds, _judge(settings, partitions[settings.topics.panes]))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from driftline.config import Settings
-from driftline.pipeline.stage_names import input_topics
+from driftline.pipeline.stage_names import input_topics, inputs_of
 from driftline.state.address import RedisKind, parse_redis_url
 from driftline.state.permissions import CLUSTER, READER, SENTINEL, WORKER, rules
 
@@ -47,7 +47,7 @@ def kafka_permissions(settings: Settings, role: Role) -> list[Allowed]:
                 *(Allowed("group", f"{settings.group}.{stage}", ("Read",)) for stage in input_topics(settings)),
             ]
         case Role.PUBLISHER:
-            return [Allowed("topic", topic, ("Write",)) for topic in read if topic not in topics.inputs[1:]]
+            return [Allowed("topic", topic, ("Write",)) for topic in inputs_of(settings, topics.main)]
         case Role.READER:
             return [
                 *(Allowed("topic", topic, ("Describe",)) for topic in topics.inputs),

@@ -36,7 +36,6 @@ VERSION: Final = 1
 BLOB: Final = "labels"
 PREDICTIONS: Final = "predictions"
 LABELS: Final = "labels"
-PREDICTED: Final = "prediction.label"
 _OUTPUTS: Final = "prediction."
 MAX_OUTPUTS: Final = 16
 """Signals of what a model answers that are kept with a prediction that waits, such as the probabilities of its classes:
@@ -223,7 +222,7 @@ def _answers(pieces: Sequence[ModelColumns], fine: Bools, ids: Ints, times: Ints
     chosen = np.argsort(rows, kind="stable") if len(pieces) > 1 else np.arange(len(rows))
     chosen = chosen[fine[rows[chosen]]]
     shape = pieces[0].shape
-    label = shape.signals.get(PREDICTED, -1)
+    label = shape.signals.get(LABEL, -1)
     outputs = sorted((slot, name) for name, slot in shape.signals.items() if name.startswith(_OUTPUTS))
     slots = dict(outputs[:MAX_OUTPUTS])
     used = dict.fromkeys(slot for piece in pieces for slot in piece.number_slots.tolist() if slot in slots)
