@@ -135,8 +135,12 @@ class Labelling:
         chosen, other = (stamps, batch.times) if self._settings.clock == "arrival" else (batch.times, stamps)
         places = np.where(chosen >= 0, chosen, other)
         before, _ = self._event_time.advance(places, batch.reasons == 0, self._tolerance)
+        present = set(np.unique(batch.models).tolist())
         for model, code in self._reader.models.items():
-            classes, mine = self._counting.classes(model), batch.models == code
+            classes = self._counting.classes(model)  # of all, so their order does not depend on batches
+            if code not in present:
+                continue
+            mine = batch.models == code
             named, numbers = (batch.truths[mine & (batch.forms == form)] for form in (CATEGORY, NUMBER))
             classes.meet(Came.TRUE, named.astype(np.int64), self._reader.keys.names)
             classes.meet_numbers(Came.TRUE_NUMBER, numbers)
