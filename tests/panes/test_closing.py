@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from driftline.panes.closing import Pane, pane_records
+from driftline.panes.closing import pane_records
 from driftline.panes.groups import Naming, OpenGroup
-from driftline.panes.records import GROUP_STEP
+from driftline.panes.records import GROUP_STEP, Pane
 from driftline.sketches.cells import CAP, Cells, from_buckets, merge
 from driftline.sketches.group import EVENTS, ROLES, SignalRole
 from driftline.sketches.keys import number_keys

@@ -20,7 +20,7 @@ from driftline.sketches.keys import category_key
 def pane(source: int = 0, start: int = 60_000, part: int = 0, events: int = 3) -> PaneRecord:
     ids = np.zeros(1, dtype=np.int64)
     cells = from_buckets(ids, ids, ids, ids, np.array([events], dtype=np.int64), ids)
-    return PaneRecord(source, 4, "m", start, 60_000, part, 1, (Group("1", ""),), (EVENTS,), cells, {})
+    return PaneRecord(source, 4, 0, "m", start, 60_000, part, 1, (Group("1", ""),), (EVENTS,), cells, {})
 
 
 def test_a_pane_survives() -> None:

@@ -7,7 +7,7 @@ cache: for a thousand segments it would be a hundred times as much, each time in
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from driftline.columns.shape import ALL
 from driftline.columns.signals import is_beside
 from driftline.panes.counting import Counting
 from driftline.panes.groups import Naming, OpenGroup
-from driftline.panes.records import GROUP_STEP, Group, PaneRecord, split
+from driftline.panes.records import GROUP_STEP, Group, Pane, PaneRecord, split
 from driftline.panes.rows import Rows
 from driftline.sketches.buckets import SORTED
 from driftline.sketches.cells import CAP, Cells, concatenated, empty, merge
@@ -31,18 +31,6 @@ NAMED_BUCKET_BYTES = 100
 CELL_BYTES = 20
 VALUES_AT_ONCE = 96_000
 """Values counted before they are turned into records: some 1.2 MB of buckets, of which a record is made."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pane:
-    """A model's pane, of one source."""
-
-    source: int
-    sources: int
-    flushes: int
-    model: str
-    start: int
-    length: int
 
 
 def pane_records(

@@ -15,13 +15,13 @@ out are supplements, and come out by themselves: see `overdue`.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
 from driftline.codec import Count, Mark, Time, corrupt
 from driftline.columns.times import BAD_TIME
-from driftline.panes.records import Group, PaneRecord, Watermark, decode_record
+from driftline.panes.records import Group, PaneRecord, Piece, Watermark, decode_record
 from driftline.panes.sources import FIRST_TOPIC, source_number, topic_and_partition
 from driftline.sketches.group import GroupSketch, combine
 
@@ -61,37 +61,6 @@ class MergeCounters:
     records: int = 0
     repeated: int = 0
     supplements: int = 0
-
-
-class Piece(Protocol):
-    """What a source counted of a model over a slice of time, or a part of it."""
-
-    @property
-    def source(self) -> int:
-        """The number of the source."""
-
-    @property
-    def sources(self) -> int:
-        """How many there are."""
-
-    @property
-    def model(self) -> str:
-        """The model's name."""
-
-    @property
-    def start(self) -> int:
-        """When the slice begins."""
-
-    @property
-    def end(self) -> int:
-        """When the next one begins."""
-
-    @property
-    def place(self) -> tuple[int, int, int]:
-        """Where it comes among all that its source sends of the model."""
-
-    def encode(self) -> bytes:
-        """Return it as it is stored."""
 
 
 P = TypeVar("P", bound=Piece)

@@ -23,10 +23,10 @@ from driftline.columns.model import ModelColumns
 from driftline.columns.shape import ALL, FREE, SEGMENT_BITS, VERSION_BITS, Shape
 from driftline.columns.signals import DELAY, REPEATED
 from driftline.panes.arrivals import Arrivals
-from driftline.panes.closing import Pane, pane_records
+from driftline.panes.closing import pane_records
 from driftline.panes.counting import Counting
 from driftline.panes.groups import MAX_HANDLES, PANE_SHIFT, Naming, OpenGroup
-from driftline.panes.records import GROUP_STEP, PaneRecord
+from driftline.panes.records import GROUP_STEP, Pane, PaneRecord
 from driftline.panes.repeats import Repeats
 from driftline.panes.rows import Rows, joined, rows_of
 from driftline.panes.stored_rows import unpack_rows

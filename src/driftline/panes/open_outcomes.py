@@ -14,7 +14,8 @@ import numpy as np
 
 from driftline.codec import Count, Mark, Span, Time
 from driftline.columns.times import BAD_TIME
-from driftline.panes.outcomes import OutcomeGroup, OutcomePane, OutcomeRecord, outcome_records
+from driftline.panes.outcomes import OutcomeGroup, OutcomeRecord, outcome_records
+from driftline.panes.records import Pane
 from driftline.panes.waiting import CHUNKS, to_join
 from driftline.performance.tally import Tally, merged, unpacked
 from driftline.sketches.keys import Ints
@@ -117,7 +118,7 @@ class OpenOutcomes:
         cuts = np.searchsorted(slot_of[rows.groups[apart]], np.arange(len(slots) + 1))
         for at, slot in enumerate(slots):
             mine = rows.take(apart[cuts[at] : cuts[at + 1]])
-            pane = OutcomePane(source, sources, self.flushes, slot.model, slot.start, slot.length)
+            pane = Pane(source, sources, self.flushes, slot.model, slot.start, slot.length)
             fates = dict(self._fates.pop(slot, {}))
             yield from outcome_records(pane, groups[slot], mine.regrouped(place), names.get(slot.model, ()), fates)
 

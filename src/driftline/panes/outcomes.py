@@ -7,14 +7,13 @@ passed it, so they have watermarks of their own, too.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 import numpy as np
 
-from driftline.codec import LAST, Count, Span, Time, corrupt, pack, unpack
-from driftline.panes.records import Watermark
-from driftline.panes.sources import topic_and_partition
+from driftline.codec import Count, corrupt, pack, unpack
+from driftline.panes.records import KIND_AT, Pane, Piece, StoredPiece, Watermark, converted
 from driftline.performance.outcomes import Series, first_of, rewritten, second_of, series_of
 from driftline.performance.tally import Tally, unpacked
 from driftline.sketches.keys import Bools, Ints
@@ -35,17 +34,9 @@ class OutcomeGroup(msgspec.Struct, frozen=True, array_like=True, order=True):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OutcomeRecord:
-    """Part of what came of a model's predictions and labels over [start, start + length), in epoch milliseconds."""
+class OutcomeRecord(Piece):
+    """Some groups of what came of a model's predictions and labels."""
 
-    source: int
-    sources: int
-    model: str
-    start: int
-    length: int
-    part: int
-    parts: int
-    flushes: int
     groups: tuple[OutcomeGroup, ...]
     """By number, as the tally has them."""
     classes: tuple[str, ...]
@@ -53,16 +44,6 @@ class OutcomeRecord:
     fates: dict[str, int]
     """How many labels became what."""
     tally: Tally
-
-    @property
-    def place(self) -> tuple[int, int, int]:
-        """Where it comes among all that its source sends of the model."""
-        return self.flushes, self.start, self.part
-
-    @property
-    def end(self) -> int:
-        """The first millisecond after it."""
-        return self.start + self.length
 
     def encode(self) -> bytes:
         """Return the record's value. Undone by `decode_outcomes`."""
@@ -81,14 +62,7 @@ class OutcomeMark(Watermark, frozen=True, array_like=True):
         return pack(MARK, VERSION, self, {})
 
 
-class _Outcomes(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    source: Count
-    sources: Count
-    model: str
-    start: Time
-    length: Span
-    part: Count
-    parts: Count
+class _Outcomes(StoredPiece, frozen=True, array_like=True, forbid_unknown_fields=True):
     flushes: Count
     groups: tuple[OutcomeGroup, ...]
     classes: tuple[str, ...]
@@ -96,42 +70,30 @@ class _Outcomes(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fie
     tally: bytes
 
 
-_KIND_AT: Final = 15
 _STARTS: Final = tuple(kind.encode() for kind in (OUTCOMES, MARK))
 
 
 def is_of_outcomes(data: bytes) -> bool:
     """Tell whether a record of the panes topic is about outcomes."""
-    return data.startswith(_STARTS, _KIND_AT)
+    return data.startswith(_STARTS, KIND_AT)
 
 
 def decode_outcomes(data: bytes) -> OutcomeRecord | OutcomeMark:
     """Decode what is about outcomes. Raises `StateCorrupt` for anything else."""
-    if data.startswith(MARK.encode(), _KIND_AT):
-        return _convert(unpack(data, MARK, (VERSION,)).value, OutcomeMark)
-    found = _convert(unpack(data, OUTCOMES, (VERSION,)).value, _Outcomes)
+    if data.startswith(MARK.encode(), KIND_AT):
+        return converted(unpack(data, MARK, (VERSION,)).value, OutcomeMark)
+    found = converted(unpack(data, OUTCOMES, (VERSION,)).value, _Outcomes)
     tally = unpacked(found.tally)
-    if topic_and_partition(found.source)[1] >= found.sources or found.start < 0 or found.start + found.length > LAST:
-        raise corrupt(OUTCOMES, "its source or its time makes no sense")
+    found.check(OUTCOMES)
     if len(tally) and int(tally.groups.max()) >= len(found.groups):
         raise corrupt(OUTCOMES, "a row belongs to no group")
     of_classes = tally.keys[coded(tally.keys)]
     if len(of_classes) and max(int(first_of(of_classes).max()), int(second_of(of_classes).max())) >= len(found.classes):
         raise corrupt(OUTCOMES, "a row is of no class")
     return OutcomeRecord(
-        found.source, found.sources, found.model, found.start, found.length, found.part, found.parts, found.flushes,
+        found.source, found.sources, found.flushes, found.model, found.start, found.length, found.part, found.parts,
         found.groups, found.classes, found.fates, tally,
     )  # fmt: skip
-
-
-_T = TypeVar("_T")
-
-
-def _convert(value: object, kind: type[_T]) -> _T:
-    try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        raise corrupt(kind.__name__.strip("_").lower(), str(error)) from None
 
 
 def coded(keys: Ints) -> Bools:
@@ -148,20 +110,8 @@ def recoded(tally: Tally, codes: Ints) -> Tally:
     return tally.rekeyed(keys)
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomePane:
-    """What a record is part of."""
-
-    source: int
-    sources: int
-    flushes: int
-    model: str
-    start: int
-    length: int
-
-
 def outcome_records(
-    pane: OutcomePane, groups: Sequence[OutcomeGroup], tally: Tally, names: Sequence[str], fates: dict[str, int]
+    pane: Pane, groups: Sequence[OutcomeGroup], tally: Tally, names: Sequence[str], fates: dict[str, int]
 ) -> Iterator[OutcomeRecord]:
     """Yield the records of a pane: names in order, so codes and numbers of groups cannot show.
 

@@ -8,6 +8,7 @@ it goes to every partition of the panes topic. A person's command, about referen
 a record there too: so what Judge does is a function of this log.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
@@ -29,7 +30,7 @@ WATERMARK = "watermark"
 REBASE = "rebase"
 SKIP = "skip"
 RESOLVE = "resolve"
-_KIND_AT = 15
+KIND_AT = 15
 """Where `pack` writes the kind: after its prefix (9 bytes), the header's length (4) and two bytes of MessagePack."""
 GROUP_STEP = 1 << 14
 """In a record, the cells of group i have ids from i * GROUP_STEP; enough for 4,096 signals."""
@@ -43,33 +44,49 @@ class Group(msgspec.Struct, frozen=True, array_like=True, order=True):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PaneRecord:
-    """Part of a model's pane: some of its groups over [start, start + length), in epoch milliseconds."""
+class Pane:
+    """What a source counted of a model over [start, start + length), in epoch milliseconds."""
 
     source: int
     sources: int
+    flushes: int
+    """How often the source had sent panes before their end when it counted this."""
     model: str
     start: int
     length: int
+
+    @property
+    def end(self) -> int:
+        """The first millisecond after it."""
+        return self.start + self.length
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece(Pane, ABC):
+    """Part of a pane, as a record of the panes topic."""
+
     part: int
     parts: int
-    groups: tuple[Group, ...]
-    signals: tuple[str, ...]
-    """Those of this part: EVENTS first, then in order of their names, those beside the events' content last."""
-    cells: Cells
-    categories: dict[int, str]
-    flushes: int = 0
-    """How often the source had sent panes before their end when it counted this."""
 
     @property
     def place(self) -> tuple[int, int, int]:
         """Where it comes among all that its source sends of the model."""
         return self.flushes, self.start, self.part
 
-    @property
-    def end(self) -> int:
-        """The first millisecond after it."""
-        return self.start + self.length
+    @abstractmethod
+    def encode(self) -> bytes:
+        """Return the record's value."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PaneRecord(Piece):
+    """Some groups of a model's pane."""
+
+    groups: tuple[Group, ...]
+    signals: tuple[str, ...]
+    """Those of this part: EVENTS first, then in order of their names, those beside the events' content last."""
+    cells: Cells
+    categories: dict[int, str]
 
     def encode(self) -> bytes:
         """Return the record's value. Undone by `decode_record`."""
@@ -114,7 +131,9 @@ class Watermark(msgspec.Struct, frozen=True, array_like=True):
         return pack(WATERMARK, VERSION, self, {})
 
 
-class _Pane(msgspec.Struct, frozen=True, array_like=True):
+class StoredPiece(msgspec.Struct, frozen=True, array_like=True):
+    """What a record begins with."""
+
     source: Count
     sources: Count
     model: str
@@ -122,6 +141,15 @@ class _Pane(msgspec.Struct, frozen=True, array_like=True):
     length: Span
     part: Count
     parts: Count
+
+    def check(self, kind: str) -> None:
+        """Raise `StateCorrupt` for a source or a time that cannot be."""
+        _, partition = topic_and_partition(self.source)
+        if partition >= self.sources or self.start < 0 or self.start + self.length > LAST:
+            raise corrupt(kind, "its source or its time is impossible")
+
+
+class _Pane(StoredPiece, frozen=True, array_like=True):
     groups: tuple[Group, ...]
     signals: tuple[str, ...]
     categories: dict[int, str]
@@ -194,41 +222,41 @@ Command: TypeAlias = Rebase | Skip | Resolve
 
 def decode_command(data: bytes) -> Command | None:
     """Return the command in a record of the panes topic; None where it is another record. Raises `StateCorrupt`."""
-    if data.startswith(REBASE.encode(), _KIND_AT):
-        return _convert(unpack(data, REBASE, (VERSION,)).value, Rebase)
-    if data.startswith(SKIP.encode(), _KIND_AT):
-        return _convert(unpack(data, SKIP, (VERSION,)).value, Skip)
-    if data.startswith(RESOLVE.encode(), _KIND_AT):
-        return _convert(unpack(data, RESOLVE, (VERSION,)).value, Resolve)
+    if data.startswith(REBASE.encode(), KIND_AT):
+        return converted(unpack(data, REBASE, (VERSION,)).value, Rebase)
+    if data.startswith(SKIP.encode(), KIND_AT):
+        return converted(unpack(data, SKIP, (VERSION,)).value, Skip)
+    if data.startswith(RESOLVE.encode(), KIND_AT):
+        return converted(unpack(data, RESOLVE, (VERSION,)).value, Resolve)
     return None
 
 
 def decode_record(data: bytes) -> PaneRecord | Watermark:
     """Decode a pane or a watermark. Raises `StateCorrupt` for anything else."""
-    if data.startswith(WATERMARK.encode(), _KIND_AT):
+    if data.startswith(WATERMARK.encode(), KIND_AT):
         found = unpack(data, WATERMARK, (VERSION,))
-        return _convert(found.value, Watermark)
+        return converted(found.value, Watermark)
     found = unpack(data, PANE, (PANE_VERSION,))
-    pane = _convert(found.value, _Pane)
+    pane = converted(found.value, _Pane)
     cells, signals = unpack_cells(found.arrays), pane.signals
     if len(cells) and int(cells.ids[-1]) >= len(pane.groups) * GROUP_STEP:
         raise corrupt(PANE, "a cell belongs to no group")
     if len(cells) and int((cells.ids % GROUP_STEP // ROLES).max()) >= len(signals):
         raise corrupt(PANE, "a cell belongs to no signal")
-    if topic_and_partition(pane.source)[1] >= pane.sources or pane.start < 0 or pane.start + pane.length > LAST:
-        raise corrupt(PANE, "its source or its time is impossible")
+    pane.check(PANE)
     if not pane.groups or signals[:1] != (EVENTS,) or len(set(signals)) != len(signals):
         raise corrupt(PANE, "it has no group, or its signals are repeated or do not follow the events")
     return PaneRecord(
-        pane.source, pane.sources, pane.model, pane.start, pane.length, pane.part, pane.parts,
-        pane.groups, signals, cells, pane.categories, pane.flushes,
+        pane.source, pane.sources, pane.flushes, pane.model, pane.start, pane.length, pane.part, pane.parts,
+        pane.groups, signals, cells, pane.categories,
     )  # fmt: skip
 
 
 _T = TypeVar("_T")
 
 
-def _convert(value: Any, kind: type[_T]) -> _T:
+def converted(value: Any, kind: type[_T]) -> _T:
+    """Return what was unpacked as a value of this type. Raises `StateCorrupt`."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
