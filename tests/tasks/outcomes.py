@@ -1,7 +1,7 @@
 """Streams of outcomes for tests: predictions and labels as rows, and as the slices that Judge gets of them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from driftline.panes.records import Group
 from driftline.performance.outcomes import WAITING, Series, classified, regressed
 from driftline.performance.tally import Tally
 from driftline.tasks.model_rules import LearnRule, ModelRules, PerformanceRules
+from driftline.tasks.outcome_slices import OutcomeSlice, PredictionKind
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -27,18 +28,6 @@ class Row:
     labelled: int | None
     segment: str = ""
     version: str = "3"
-
-
-@dataclass(frozen=True)
-class Piece:
-    """A slice of outcomes."""
-
-    model: str
-    start: int
-    end: int
-    series: Series
-    classes: tuple[str, ...]
-    groups: dict[Group, dict[int, Tally]] = field(default_factory=dict)
 
 
 def rules(*, window: int = DAY, learn: int = 10 * DAY, awaited: int = 30 * DAY, **own: object) -> ModelRules:
@@ -82,7 +71,7 @@ def numbers(
 def slices(
     rows: Sequence[Row], *, length: int = HOUR, cohort: int = DAY, series: Series = Series.SCORES,
     classes: tuple[str, ...] = ("no", "yes"),
-) -> Iterator[Piece]:  # fmt: skip
+) -> Iterator[OutcomeSlice]:  # fmt: skip
     """Yield the slices of a model: a prediction waits in its own, and its label is in the one in which it came."""
     events: dict[int, dict[tuple[Group, int], list[tuple[Row, bool, int]]]] = {}
     for row in rows:
@@ -92,7 +81,8 @@ def slices(
             held = events.setdefault(row.labelled // length, {}).setdefault(cell, [])
             held += [(row, False, -1), (row, True, 1)]
     for at in sorted(events):
-        piece = Piece(MODEL, at * length, (at + 1) * length, series, classes)
+        kind = PredictionKind.NUMBERS if series is Series.ERRORS else PredictionKind.CLASSES
+        groups: dict[Group, dict[int, Tally]] = {}
         for (group, start), chosen in sorted(events[at].items()):
             none = np.zeros(len(chosen), dtype=np.int64)
             signs = np.array([sign for _, _, sign in chosen])
@@ -104,5 +94,5 @@ def slices(
                 score = np.array([row.score for row, _, _ in chosen])
                 codes = np.where(np.isnan(truth), WAITING, np.nan_to_num(truth)).astype(np.int64)
                 tally = classified(none, guess.astype(np.int64), codes, score, signs=signs)
-            piece.groups.setdefault(group, {})[start] = tally
-        yield piece
+            groups.setdefault(group, {})[start] = tally
+        yield OutcomeSlice(MODEL, at * length, (at + 1) * length, kind, series, classes, groups, {}, {})

@@ -14,7 +14,8 @@ from driftline.performance.outcomes import Series
 from driftline.performance.reference import PerformanceReference
 from driftline.tasks import performance
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.performance import OutcomeSlice, PerformanceJudge
+from driftline.tasks.outcome_slices import OutcomeSlice
+from driftline.tasks.performance import PerformanceJudge
 from tests.oracle import performance as oracle
 from tests.tasks.outcomes import DAY, HOUR, Row, binary, numbers, rules, slices
 

@@ -57,6 +57,8 @@ class OutcomeSlice:
 
     A prediction counts as waiting at its own time. Its label takes that away, and adds the outcome, at the time when
     both were there; a correction takes away what the label before it added. So a slice may hold counts below 0.
+    Both lie in the *cohort* of the prediction's own time: what arrived in a slice are the labelled rows of all cohorts,
+    and the book of a cohort is the sum of all slices.
     """
 
     model: str

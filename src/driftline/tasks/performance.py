@@ -9,17 +9,17 @@ predictions, and in windows that are still open.
 
 import heapq
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
 from driftline.codec import Count, corrupt, pack, unpack
 from driftline.incidents.incident import Incident, Subject, digest
-from driftline.panes.records import Group
-from driftline.performance.outcomes import Series, labelled, waiting
+from driftline.performance.outcomes import labelled, waiting
 from driftline.performance.tally import Tally
 from driftline.tasks.label_arrivals import LabelArrivals
 from driftline.tasks.model_rules import ModelRules
+from driftline.tasks.outcome_slices import OutcomeSlice
 from driftline.tasks.performance_subject import StoredPerformance, SubjectPerformance
 from driftline.tasks.views import PerformancesView
 
@@ -33,39 +33,6 @@ MAX_ROWS: Final = 4_000_000
 
 MAX_SHOWN: Final = 2_000
 """Windows that `driftline performance` shows of one task: some 1 MB, written where something changed."""
-
-
-class OutcomeSlice(Protocol):
-    """Outcomes of one model in a slice of event time.
-
-    A prediction comes at its own time, as one that waits. Its label comes in the slice in which it arrived: what
-    waited is taken away, and the outcome added, both in the *cohort* of the prediction's own time. So what arrived in a
-    slice are the labelled rows of all cohorts, and the book of a cohort is the sum of all slices.
-    """
-
-    @property
-    def model(self) -> str:
-        """Whose."""
-
-    @property
-    def start(self) -> int:
-        """When it begins."""
-
-    @property
-    def end(self) -> int:
-        """When it ends."""
-
-    @property
-    def series(self) -> Series:
-        """What scores are; ERRORS where numbers are predicted."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names by code, which only become more."""
-
-    @property
-    def groups(self) -> Mapping[Group, Mapping[int, Tally]]:
-        """By version and segment, and by start of the cohort: tallies of one group."""
 
 
 class PerformanceJudge:
