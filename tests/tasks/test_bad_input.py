@@ -12,7 +12,8 @@ from driftline.columns.signals import DELAY
 from driftline.formats.event_shape import MAX_EXTRA_FIELDS
 from driftline.sketches.group import GroupSketch, SignalRole, combine
 from driftline.sketches.keys import category_key
-from driftline.tasks.summarise import STREAM, Summarise
+from driftline.tasks.stream_panes import STREAM
+from driftline.tasks.summarise import Summarise
 from tests.tasks.streams import ROOMY, START, Run, Value, event, panes_of, stored, summarise_settings
 
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from driftline.panes.records import PaneRecord, decode_record
 from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.tasks.judge import Judge
-from driftline.tasks.summarise import STREAM, Summarise
+from driftline.tasks.stream_panes import STREAM
+from driftline.tasks.summarise import Summarise
 from tests.oracle.comparing import rules_for, said_by
 from tests.oracle.summarise import run
 from tests.simulation.workloads import STEP, Workload, workloads

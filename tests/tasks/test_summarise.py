@@ -20,7 +20,8 @@ from driftline.errors import ConfigError
 from driftline.panes.records import PaneRecord
 from driftline.sketches.group import ROLES, combine
 from driftline.tasks.event_time import NEVER
-from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
+from driftline.tasks.stream_panes import STREAM
+from driftline.tasks.summarise import Summarise, SummariseSettings
 from tests.formats import records
 from tests.oracle.comparing import rules_of, said_by
 from tests.oracle.summarise import Oracle, run

@@ -21,7 +21,8 @@ from driftline.tasks.judge import Judge
 from driftline.tasks.model_rules import JudgeSettings
 from driftline.tasks.reference_learning import longer_slice
 from driftline.tasks.shown import Shown
-from driftline.tasks.summarise import STREAM, Summarise, SummariseSettings
+from driftline.tasks.stream_panes import STREAM
+from driftline.tasks.summarise import Summarise, SummariseSettings
 
 MAX_SLICES = 2_000
 """Slices of a reference's time: enough to see how windows vary. A year of sparse events does not make a pane each."""

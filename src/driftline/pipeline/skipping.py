@@ -19,7 +19,7 @@ from driftline.runtime.inputs import INPUTS, Input, created_anew, decode_inputs,
 from driftline.runtime.outbox import encode_outgoing
 from driftline.runtime.stage import StageKind
 from driftline.state.api import Commit, CommitOutcome, Store, TaskId, TaskInfo
-from driftline.tasks.summarise import STREAM
+from driftline.tasks.stream_panes import STREAM
 
 FIRST, LATEST = "first", "latest"
 OWNER = "driftline state skip"

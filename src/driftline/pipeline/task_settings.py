@@ -19,7 +19,8 @@ from driftline.performance.reference import PerformanceReference
 from driftline.pipeline.plugins import detector
 from driftline.tasks.labelling import LabelSettings
 from driftline.tasks.model_rules import JudgeSettings, LearnRule, ModelRules, PerformanceRules
-from driftline.tasks.summarise import STREAM, SummariseSettings
+from driftline.tasks.stream_panes import STREAM
+from driftline.tasks.summarise import SummariseSettings
 
 
 def summarise_settings(settings: Settings) -> SummariseSettings:

@@ -34,7 +34,7 @@ from driftline.tasks.shown import Shown
 from driftline.tasks.silence import Silences, Usual
 from driftline.tasks.skips import Skips
 from driftline.tasks.stream import StreamJudge
-from driftline.tasks.summarise import STREAM
+from driftline.tasks.stream_panes import STREAM
 from driftline.tasks.viewing import incident_view, subject_view
 from driftline.tasks.views import IncidentView, JudgeView, PaneCounters, SourceView
 from driftline.tasks.volumes import Volumes

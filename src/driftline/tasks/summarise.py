@@ -13,17 +13,16 @@ When a partition falls idle, what is open leaves before its end, and the waterma
 counted as ever, and a supplement follows. Judge is told how far the clock has come, and waits for this source no more.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from driftline.codec import LAST, Count, Mark, corrupt_if_it_fails, pack, unpack
 from driftline.columns.batch import NO_ID, ColumnBatch, ReadHeaders, no_headers
-from driftline.columns.categories import CategoryKeys
+from driftline.columns.labels import LabelBatch
 from driftline.columns.model import ModelColumns
 from driftline.columns.reasons import EXPLANATIONS, Reason
 from driftline.columns.shape import Limits
@@ -35,30 +34,15 @@ from driftline.panes.census import with_census
 from driftline.panes.groups import Naming
 from driftline.panes.open import OpenPanes
 from driftline.panes.outcomes import OutcomeRecord
-from driftline.panes.records import GROUP_STEP, PaneRecord, Watermark
-from driftline.sketches.cells import from_buckets
-from driftline.sketches.group import ROLES, Oddity, SignalRole
+from driftline.panes.records import PaneRecord, Watermark
 from driftline.sketches.keys import Bools, Ints
 from driftline.tasks.event_time import NEVER, EventTime
 from driftline.tasks.labelling import LABELS, PREDICTIONS, STEP, Labelling, LabelSettings, is_of_labels
+from driftline.tasks.stream_panes import STREAM, Fact, Named, StreamPanes
 
 TASK_VERSION = 1
-STREAM = ""
-"""The stream itself is watched as a model of this name (no event can have it): every record is one of its events."""
-FATE = 1
-"""Slot of the stream's signal that says what became of a record: `accepted` or a reason."""
-BEYOND = 2
-"""Slot of the stream's signal that counts what was beyond the limits: `fields`, `segments`."""
-NAMES = 3
-"""Slot of the stream's signal that names some of those that were, `segments: churn[tenant=acme]`, and some of the
-models of which records were rejected, by reason: `late: churn`."""
-_STREAM_SIGNALS = ("events", "fate", "beyond_limits", "beyond_names")
-FEW = 3
-"""Names of one limit, or of one reason, that a pane of the stream tells."""
 FAR = 2
 """Panes of the stream by which one event is ahead of all others that may have a wrong date."""
-MAX_FACTS = 1_000
-"""Fates and names that are remembered."""
 LOOK = 20_000
 """Records after each of which it is seen whether places are to be given back: so that batches do not show."""
 
@@ -119,9 +103,7 @@ class Summarise:
         self._sources = sources
         self._format: Format = settings.format(settings.limits, settings.tags)
         self._panes = OpenPanes()
-        self._stream_keys = CategoryKeys()
-        self._before: Counter[tuple[int, str]] = Counter()
-        """Facts of the records that came before any time was known, by slot and name."""
+        self._stream = StreamPanes(self._panes, settings.stream_pane_ms)
         self._event_time = EventTime()
         self._told = NEVER
         """How far Judge knows that this source has come."""
@@ -136,9 +118,6 @@ class Summarise:
         """Panes that were closed and not yet taken out."""
         self._gave_back = NEVER
         """The watermark when places were given back last."""
-        self._named: dict[int, dict[str, list[str]]] = {}
-        """By open pane of the stream (-1: before any time) and by limit: whose names are told, the first FEW beyond it.
-        """
         self.labelling = (
             None
             if settings.labels is None
@@ -176,7 +155,8 @@ class Summarise:
         if self.labelling is not None:
             self.labelling.predictions(batch.models, fine, batch.ids, batch.times, self._format.keys.names)
             self.labelling.settle(self.watermark, self.quiet)
-        self._count_fates(batch, np.where(moments == NEVER, NEVER, np.maximum(moments, self._told)))
+        read = np.where(moments == NEVER, NEVER, np.maximum(moments, self._told))
+        self.counters.beyond_limits += self._stream.count(batch, read)
         self._idle, self._outcomes_to = False, None
         if not batch.reasons.all():
             self._resting_since = -1
@@ -209,11 +189,7 @@ class Summarise:
         self._outcomes_to = None
         batch = self.labelling.labels(values, timestamps, key_of)
         self.labelling.settle(self.watermark, self.quiet)
-        return [
-            Rejection(at, reason, batch.details.get(at) or EXPLANATIONS[reason])
-            for at in np.flatnonzero(batch.reasons).tolist()
-            for reason in [Reason(int(batch.reasons[at]))]
-        ]
+        return _rejections(batch)
 
     @property
     def ahead(self) -> str:
@@ -307,71 +283,11 @@ class Summarise:
             panes = watermarks[chosen] // length
             self._panes.count_delays(columns.shape, panes, columns.versions[chosen], delays[chosen], length)
 
-    def _count_fates(self, batch: ColumnBatch, moments: Ints) -> None:
-        """Count every record in the stream's own panes: `moments` says when each was read, in event time.
-
-        While nothing counts, that is the time of which Judge was told: event time stands still, and the clock does not.
-        """
-        panes = np.where(moments >= 0, moments // self._settings.stream_pane_ms, -1)
-        known = panes[panes >= 0]
-        if len(known):  # what came before any time was known belongs to the first pane
-            panes[panes < 0] = known[0]
-            self._take_before(int(known[0]))
-        facts, counts = np.unique(panes * 64 + batch.reasons, return_counts=True)
-        found: Counter[tuple[int, int, str]] = Counter()
-        for fact, number in zip(facts.tolist(), counts.tolist(), strict=True):
-            pane, reason = divmod(fact, 64)
-            found[pane, FATE, Reason(reason).label] += number
-        for row, ignored in batch.ignored.items():
-            found[int(panes[row]), BEYOND, "fields"] += ignored
-        events = batch.of_events(panes)
-        for columns in batch.models:
-            for other, codes in zip(columns.shape.other_codes, columns.segments, strict=True):
-                beyond, counts = np.unique(events[columns.rows[codes == other]], return_counts=True)
-                for pane, number in zip(beyond.tolist(), counts.tolist(), strict=True):
-                    found[pane, BEYOND, "segments"] += number
-        named = [(row, what, name, 1) for row, what, name in batch.beyond]
-        for row, limit, name, number in sorted([*named, *_rejected(batch, panes)]):
-            few = self._named.setdefault(int(panes[row]), {}).setdefault(limit, [])
-            if name not in few and len(few) < FEW:
-                few.append(name)
-            if name in few:
-                found[int(panes[row]), NAMES, f"{limit}: {name}"] += number
-        self.counters.beyond_limits += sum(number for (_, slot, _), number in found.items() if slot == BEYOND)
-        if len(known):
-            self._add_facts(found)
-        else:
-            self._before.update({fact[1:]: number for fact, number in found.items()})
-
-    def _take_before(self, pane: int) -> None:
-        """Count in this pane, the first one, what came before any time was known."""
-        self._add_facts({(pane, *fact): number for fact, number in self._before.items()})
-        self._before.clear()
-        if -1 in self._named:
-            self._named[pane] = self._named.pop(-1)
-
-    def _add_facts(self, found: Mapping[tuple[int, int, str], int]) -> None:
-        """Count facts, given as (pane, slot, name) -> number, in the stream's panes; each fate is an event."""
-        length = self._settings.stream_pane_ms
-        buckets: list[tuple[int, int, int]] = []
-        for (pane, slot, name), number in found.items():
-            start = self._panes.open(STREAM, pane * length, length) * GROUP_STEP
-            buckets.append((start + slot * ROLES + SignalRole.STRINGS, self._stream_keys[name], number))
-            if slot == FATE:
-                buckets.append((start + SignalRole.ODDITIES, Oddity.EVENT, number))
-        if buckets:
-            cells, keys, counts = np.ascontiguousarray(np.array(buckets, dtype=np.int64).T)
-            ids, cell = np.unique(cells, return_inverse=True)
-            self._panes.take(from_buckets(ids, np.zeros_like(ids), cell, keys, counts, np.zeros_like(keys)))
-
     def _tally(self, batch: ColumnBatch) -> list[Rejection]:
-        counters = self.counters
+        counters, rejections = self.counters, _rejections(batch)
+        for rejection in rejections:
+            counters.rejected[rejection.reason.label] = counters.rejected.get(rejection.reason.label, 0) + 1
         counters.consumed += len(batch.reasons)
-        rejections = []
-        for at in np.flatnonzero(batch.reasons).tolist():
-            reason = Reason(int(batch.reasons[at]))
-            counters.rejected[reason.label] = counters.rejected.get(reason.label, 0) + 1
-            rejections.append(Rejection(at, reason, batch.details.get(at) or EXPLANATIONS[reason]))
         counters.accepted += len(batch.reasons) - len(rejections)
         return rejections
 
@@ -406,7 +322,7 @@ class Summarise:
         """Take the clock's word for a leap, and count what came before any time was known."""
         self._event_time.believe(now)
         if self._event_time.newest > NEVER:
-            self._take_before(self._event_time.newest // self._settings.stream_pane_ms)
+            self._stream.begin(self._event_time.newest)
 
     def _flush(self, told: int) -> None:
         self._told, self._idle = max(self._told, told), True
@@ -430,33 +346,30 @@ class Summarise:
         """Take out the panes that end until then, and say of each slice of time which models they are about."""
         if not any(end <= until for end in self._panes.ends):
             return []
-        names = {**self._format.keys.names, **self._stream_keys.names}
+        names = {**self._format.keys.names, **self._stream.names}
         panes = self._panes.close(until, self._naming, names, (self._source, self._sources, self._flushes))
         self.counters.panes += len(panes)
         self._flushes += self._idle
-        first = until // self._settings.stream_pane_ms
-        self._named = {pane: held for pane, held in self._named.items() if pane < 0 or pane >= first}
-        if len(self._stream_keys.names) > MAX_FACTS:
-            self._stream_keys.trim(self._panes.category_keys())
+        self._stream.close(until)
         return list(with_census(panes))
 
     def _naming(self, model: str) -> Naming:
         if model == STREAM:
-            return Naming(_STREAM_SIGNALS, [""], [""], ())
+            return self._stream.naming
         shape = self._format.shapes[model]
         return Naming(list(shape.signals), shape.versions, shape.segments, shape.tags)
 
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed since the last checkpoint (None: delete). Call `emit` first."""
-        panes, writes = self._panes.checkpoint({**self._format.keys.names, **self._stream_keys.names})
+        panes, writes = self._panes.checkpoint({**self._format.keys.names, **self._stream.names})
         learned = self._format.checkpoint()
         if learned is not None:
             writes["shapes"] = learned
         counters = [getattr(self.counters, name) for name in Counters.__slots__]
         flushed = [self._flushes, self._resting_since]
-        before = [[*fact, number] for fact, number in self._before.items()]
+        before, named = self._stream.stored()
         state = [self._event_time, self._told, flushed, self.position, before, counters, panes]
-        state += [self._gave_back, self._named]
+        state += [self._gave_back, named]
         writes["task"] = pack("summarise", TASK_VERSION, state, {})
         if self.labelling is not None:
             writes.update(self.labelling.checkpoint())
@@ -472,8 +385,8 @@ class Summarise:
             state = msgspec.convert(unpack(blobs["task"], "summarise", (TASK_VERSION,)).value, _Stored)
             self._event_time, self._told, flushed, self.position, before, counters, panes, *given = state
             self._flushes, self._resting_since = flushed
-            self._before = Counter({(slot, fact): number for slot, fact, number in before})
-            self._gave_back, self._named = given
+            self._gave_back, named = given
+            self._stream.restore(before, named)
             self.counters = Counters(*counters)
             if "shapes" in blobs:
                 self._format.restore(blobs["shapes"])
@@ -486,20 +399,13 @@ class Summarise:
 
 
 _Counters = tuple[Count, Count, dict[str, Count], Count, Count, Count, Count]
-_Fact = tuple[Literal[1, 2, 3], str, Count]
-_Named = dict[Mark, dict[str, list[str]]]
-_Stored = tuple[EventTime, Mark, tuple[Count, Mark], Count, list[_Fact], _Counters, Any, Mark, _Named]
+_Stored = tuple[EventTime, Mark, tuple[Count, Mark], Count, list[Fact], _Counters, Any, Mark, Named]
 
 
-def _rejected(batch: ColumnBatch, panes: Ints) -> list[tuple[int, str, str, int]]:
-    """Return (first record, reason, model, how many) of what was rejected of each model, by pane of each record."""
-    found = []
-    for columns in batch.models:
-        records = columns.rows if batch.records is None else batch.records[columns.rows]
-        wrong = records[batch.reasons[records] > 0]
-        facts, first, counts = np.unique(
-            panes[wrong] * 64 + batch.reasons[wrong], return_index=True, return_counts=True
-        )
-        for fact, at, number in zip(facts.tolist(), wrong[first].tolist(), counts.tolist(), strict=True):
-            found.append((at, Reason(fact % 64).label, columns.shape.model, number))
-    return found
+def _rejections(batch: ColumnBatch | LabelBatch) -> list[Rejection]:
+    """Return the records of a batch that are not counted."""
+    return [
+        Rejection(at, reason, batch.details.get(at) or EXPLANATIONS[reason])
+        for at in np.flatnonzero(batch.reasons).tolist()
+        for reason in [Reason(int(batch.reasons[at]))]
+    ]
