@@ -16,7 +16,7 @@ from driftline.columns.batch import ColumnBatch, ReadHeaders, no_headers
 from driftline.columns.categories import MISSING_NUMBER, NO_KEY, CategoryKeys
 from driftline.columns.model import Beyond, ModelColumns
 from driftline.columns.reasons import Reason
-from driftline.columns.shape import BAD_NAME, OTHER, TOO_MANY, Limits, plain_name
+from driftline.columns.shape import BAD_NAME, OTHER, TOO_MANY, Limits
 from driftline.columns.times import BAD_TIME, NO_TIME, parse_time, unit_of
 from driftline.formats.event_shape import EventShape, pack_shapes, unpack_shapes
 from driftline.formats.shapes import FieldKind, Node, kind_of
@@ -116,16 +116,16 @@ class PlainDecoder:
         self.learned |= shape.generation != before
         version = shape.version_codes[event.get("model_version")]
         held = event.get("segment") or {}
-        values = [held.get(tag) for tag in shape.tags]
-        segments = [
-            known[None if value is None else plain_name(_as_float(value))]
-            for value, known in zip(values, shape.segment_codes, strict=True)
-        ]
+        values = [_as_float(held.get(tag)) for tag in shape.tags]
+        segments = [known[value] for value, known in zip(values, shape.segment_codes, strict=True)]
         if version == TOO_MANY:
-            self._beyond.append((row, "versions", f"{model}/{plain_name(event['model_version'])}"))
-        for tag, value, code, other in zip(shape.tags, values, segments, shape.other_codes, strict=True):
+            name = shape.version_codes.name_of(event.get("model_version"))
+            self._beyond.append((row, "versions", f"{model}/{name}"))
+        for tag, known, value, code, other in zip(
+            shape.tags, shape.segment_codes, values, segments, shape.other_codes, strict=True
+        ):
             if code == other and value != OTHER:
-                self._beyond.append((row, "segments", f"{model}[{tag}={plain_name(_as_float(value))}]"))
+                self._beyond.append((row, "segments", f"{model}[{tag}={known.name_of(value)}]"))
         rows.rows.append(row)
         rows.versions.append(version)
         rows.segments.append(segments)

@@ -10,7 +10,7 @@ import pytest
 
 from driftline.columns.batch import ColumnBatch, ReadHeaders, no_headers
 from driftline.columns.reasons import Reason
-from driftline.columns.shape import Limits
+from driftline.columns.shape import NO_VALUE, NO_VERSION, Limits
 from driftline.formats.native import NativeDecoder
 from tests.fuzz import producers, spelling
 from tests.fuzz.comparing import Value, difference, pieces, shrunk
@@ -71,6 +71,17 @@ def test_misspelt_tokens_are_never_numbers() -> None:
         got = native.decode(values)
         assert difference(values, got, plain.decode(values)) == ""
         assert got.reasons[300], misspelt
+
+
+def test_an_event_without_version_and_segment_is_beyond_their_limits_like_any_other() -> None:
+    limits, tags = Limits(versions=1, segments=1), lambda model: ("tenant",)
+    values = [
+        b'{"model":"m","prediction":1,"model_version":"1","segment":{"tenant":"a"}}',
+        b'{"model":"m","prediction":1}',
+    ]
+    got = NativeDecoder(limits, tags).decode(values)
+    assert difference(values, got, PlainDecoder(limits, tags).decode(values)) == ""
+    assert got.beyond == [(1, "segments", f"m[tenant={NO_VALUE}]"), (1, "versions", f"m/{NO_VERSION}")]
 
 
 @pytest.mark.parametrize("text", spelling.TEXTS)
