@@ -9,7 +9,7 @@ from pathlib import Path
 
 from driftline.demo.dataset import CarLoans
 from driftline.sandbox import KafkaBrokers, RedisSentinels
-from tests.chaos.faults import KILL, Fault, kill_worker
+from tests.chaos.faults import KILL, Fault, kill_for_a_while, kill_worker
 from tests.chaos.fleet import BROKER, Fleet, profile_of, settings_of
 
 
@@ -41,10 +41,7 @@ def kill_master(scene: Copies, chance: random.Random) -> None:
 
 def kill_one_broker(scene: Copies, chance: random.Random) -> None:
     """SIGKILL of one of three; it comes back on its data."""
-    broker = chance.choice(scene.kafka.servers)
-    broker.kill()
-    time.sleep(chance.uniform(0, 8))
-    broker.start()
+    kill_for_a_while(chance.choice(scene.kafka.servers), chance, 8)
 
 
 FAULTS: Mapping[str, Fault[Copies]] = {

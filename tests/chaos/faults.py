@@ -22,6 +22,23 @@ class Fault(Protocol[Scene]):
     def __call__(self, scene: Scene, chance: random.Random, /) -> None: ...
 
 
+class Server(Protocol):
+    """What comes back on its data."""
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+
+    def start(self) -> None:
+        """Start it again."""
+
+
+def kill_for_a_while(server: Server, chance: random.Random, most_s: float) -> None:
+    """SIGKILL; it comes back after so many seconds at most."""
+    server.kill()
+    time.sleep(chance.uniform(0, most_s))
+    server.start()
+
+
 MIN_WORKERS, MAX_WORKERS = 3, 5
 
 
@@ -72,9 +89,7 @@ def scale(parts: Parts, chance: random.Random) -> None:
 
 def kill_broker(parts: Parts, chance: random.Random) -> None:
     """SIGKILL; it comes back on its data."""
-    parts.kafka.kill()
-    time.sleep(chance.uniform(0, 2))
-    parts.kafka.start()
+    kill_for_a_while(parts.kafka, chance, 2)
 
 
 def kill_redis_synced_always(parts: Parts, chance: random.Random) -> None:
@@ -92,9 +107,7 @@ def _kill_redis(parts: Parts, chance: random.Random, sync: str) -> None:
     with redis.Redis.from_url(master.url, retry=None) as client:
         client.config_set("appendfsync", sync)
     time.sleep(chance.uniform(0, 1.5))
-    master.kill()
-    time.sleep(chance.uniform(0, 2))
-    master.start()
+    kill_for_a_while(master, chance, 2)
 
 
 def fail_redis_over(parts: Parts, chance: random.Random) -> None:

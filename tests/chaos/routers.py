@@ -24,7 +24,7 @@ from driftline.log.api import Outgoing
 from driftline.log.kafka import KafkaLog
 from driftline.sandbox import KafkaServer, RedisServer
 from driftline.sandbox.process import free_port
-from tests.chaos.faults import Fault, rounds, together
+from tests.chaos.faults import Fault, kill_for_a_while, rounds, together
 from tests.chaos.fleet import BROKER, last_line
 from tests.chaos.seen import Seen, table
 from tests.chaos.told import CHANGES, SINKS, Told
@@ -165,10 +165,7 @@ def freeze_router(scene: Routers, chance: random.Random) -> None:
 
 def kill_receiver(scene: Routers, chance: random.Random) -> None:
     """SIGKILL; it comes back after a while."""
-    receiver = chance.choice([*scene.receivers.values()])
-    receiver.kill()
-    time.sleep(chance.uniform(0, 6))
-    receiver.start()
+    kill_for_a_while(chance.choice([*scene.receivers.values()]), chance, 6)
 
 
 def hang_receiver(scene: Routers, chance: random.Random) -> None:
@@ -181,16 +178,12 @@ def hang_receiver(scene: Routers, chance: random.Random) -> None:
 
 def kill_kafka(scene: Routers, chance: random.Random) -> None:
     """SIGKILL; it comes back on its data."""
-    scene.kafka.kill()
-    time.sleep(chance.uniform(0, 3))
-    scene.kafka.start()
+    kill_for_a_while(scene.kafka, chance, 3)
 
 
 def kill_redis(scene: Routers, chance: random.Random) -> None:
     """SIGKILL of a Redis that syncs each write; it comes back on its append-only file."""
-    scene.redis.kill()
-    time.sleep(chance.uniform(0, 3))
-    scene.redis.start()
+    kill_for_a_while(scene.redis, chance, 3)
 
 
 KILL = "router: kill -9"
