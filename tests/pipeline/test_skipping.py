@@ -29,6 +29,7 @@ from tests.runtime.test_lost_offsets import (
     caught_up,
     end,
     half_done,
+    lose_the_end,
     offset,
     steps,
     stop,
@@ -253,9 +254,7 @@ def test_a_source_whose_topic_was_created_anew_still_tells_judge_that_it_is_quie
 def test_a_log_that_lost_its_end_is_read_on_from_where_it_ended() -> None:
     bench, manual = half_done()
     at = offset(bench, LOST)
-    partition = bench.log._cluster.topics[PREDICTIONS][1]
-    for column in (partition.records, partition.values, partition.timestamps):
-        del column[-30:]
+    lose_the_end(bench)
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: bool(worker.progress.set_aside))
     bench.publish(STREAM[HALF:])

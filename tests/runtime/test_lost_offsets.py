@@ -61,6 +61,13 @@ def half_done() -> tuple[Bench, Manual]:
     return bench, manual
 
 
+def lose_the_end(bench: Bench) -> None:
+    """Take the last 30 records from the log of a partition."""
+    partition = bench.log._cluster.topics[PREDICTIONS][LOST.partition]
+    for column in (partition.records, partition.values, partition.timestamps):
+        del column[-30:]
+
+
 def caught_up(bench: Bench, *tasks: TaskId) -> bool:
     return all(offset(bench, task) == end(bench, task) for task in tasks)
 
@@ -161,9 +168,7 @@ def test_a_log_that_lost_its_end_holds_its_task_up_even_when_it_has_grown_again(
     """Else what was written in the meantime would never be read."""
     bench, manual = half_done()
     at = offset(bench, LOST)
-    partition = bench.log._cluster.topics[PREDICTIONS][1]
-    for column in (partition.records, partition.values, partition.timestamps):
-        del column[-30:]
+    lose_the_end(bench)
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: bool(worker.progress.set_aside))
     assert f"which ended with {at - 30}: it lost its end, 30 records that were counted" in fault(bench, LOST)
