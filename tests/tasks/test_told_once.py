@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from driftline.config import Settings
 from driftline.incidents.incident import Incident, Kind
 from driftline.incidents.text import TIMES
 from tests.tasks.changes import HOUR, START, Event, Stream, watching
@@ -14,14 +15,14 @@ from tests.tasks.test_levels import opened
 Faults = Callable[[Event, float, np.random.Generator], None]
 
 
-def told(faults: Faults, hours: float = 11, **stream: Any) -> list[Incident]:
+def told(faults: Faults, hours: float = 11, how: Settings | None = None, **stream: Any) -> list[Incident]:
     """Return what is told of a stream. `faults` changes its events, given the hour; 6 h are learned."""
 
     def change(event: Event, chance: np.random.Generator) -> Event:
         faults(event, (event["event_time"] - START) / HOUR, chance)
         return event
 
-    return opened(Stream(change, begin=0, hours=hours, a_minute=20, **stream))
+    return opened(Stream(change, begin=0, hours=hours, a_minute=20, **stream), how)
 
 
 def hour_of(incident: Incident) -> float:
@@ -105,7 +106,7 @@ def test_more_signals_than_are_listed_are_followed() -> None:
     assert (len(second.signals), second.others) == (10, 3)
 
 
-ONE_ALERT: dict[str, tuple[Callable[[Event, Any], None], tuple[Kind, str, str]]] = {
+ONE_ALERT: dict[str, tuple[Callable[[Event, Any], None], tuple[Kind, str, *tuple[str, ...]]]] = {
     "a slow service": (
         lambda event, chance: event.update(latency_ms=3 * event["latency_ms"]),
         (Kind.DATA_DRIFT, "warning", "Environment: only the service's latency moved."),
@@ -124,11 +125,7 @@ ONE_ALERT: dict[str, tuple[Callable[[Event, Any], None], tuple[Kind, str, str]]]
     ),
     "a category renamed": (
         lambda event, chance: event["features"].update(city=event["features"]["city"].replace("Turin", "Torino")),
-        (Kind.DATA_QUALITY, "warning", " never seen before: Torino ("),
-    ),
-    "what it was called before": (
-        lambda event, chance: event["features"].update(city=event["features"]["city"].replace("Turin", "Torino")),
-        (Kind.DATA_QUALITY, "warning", ", gone: Turin (was "),
+        (Kind.DATA_QUALITY, "warning", " never seen before: Torino (", ", gone: Turin (was "),
     ),
     "all in capitals": (
         lambda event, chance: event["features"].update(city=event["features"]["city"].upper()),
@@ -136,11 +133,7 @@ ONE_ALERT: dict[str, tuple[Callable[[Event, Any], None], tuple[Kind, str, str]]]
     ),
     "a sentinel": (
         lambda event, chance: event["features"].update(x=-999 if chance.random() < 0.2 else event["features"]["x"]),
-        (Kind.DATA_QUALITY, "critical", " out of range (mean "),
-    ),
-    "a sentinel by name": (
-        lambda event, chance: event["features"].update(x=-999 if chance.random() < 0.2 else event["features"]["x"]),
-        (Kind.DATA_QUALITY, "critical", "): -999 ("),
+        (Kind.DATA_QUALITY, "critical", " out of range (mean ", "): -999 ("),
     ),
     "booleans as numbers": (
         lambda event, chance: event["features"].update(member=int(event["features"]["member"])),
@@ -195,7 +188,7 @@ ONE_ALERT: dict[str, tuple[Callable[[Event, Any], None], tuple[Kind, str, str]]]
 
 @pytest.mark.parametrize("what", ONE_ALERT)
 def test_it_is_one_alert_that_says_what_happened(what: str) -> None:
-    change, (kind, severity, words) = ONE_ALERT[what]
+    change, (kind, severity, *words) = ONE_ALERT[what]
 
     def faults(event: Event, hour: float, chance: Any) -> None:
         event["latency_ms"] = float(chance.lognormal(2, 0.5))
@@ -206,7 +199,8 @@ def test_it_is_one_alert_that_says_what_happened(what: str) -> None:
 
     (incident,) = told(faults, hours=10)
     assert (incident.kind, incident.severity) == (kind, severity)
-    assert words in incident.summary
+    for each in words:
+        assert each in incident.summary
 
 
 def test_the_mean_of_another_unit_is_right() -> None:
@@ -229,23 +223,12 @@ def test_a_unit_that_changed_for_one_tenant_is_one_incident_with_its_share_of_al
         if hour >= 8 and event["segment"]["tenant"] == "b":
             event["features"]["amount"] *= 1_000
 
-    (incident,) = opened_by_tenant(faults)
+    (incident,) = told(faults, 9, watching(segments=["tenant"], windows=["10m"]), tenants=("a", "b"))
     assert incident.summary.startswith("m[tenant=b]: ")
     assert f", {TIMES} 1,000." in incident.summary
     assert "only tenant=b moved" in incident.summary
     (whole,) = [part for part in incident.parts if not part.segment]
     assert f", {TIMES} 1,000 in 5" in whole.what
-
-
-def opened_by_tenant(faults: Faults) -> list[Incident]:
-    def change(event: Event, chance: np.random.Generator) -> Event:
-        faults(event, (event["event_time"] - START) / HOUR, chance)
-        return event
-
-    return opened(
-        Stream(change, begin=0, hours=9, a_minute=20, tenants=("a", "b")),
-        watching(segments=["tenant"], windows=["10m"]),
-    )
 
 
 def test_a_category_that_drift_told_is_not_told_again_by_its_quality() -> None:
