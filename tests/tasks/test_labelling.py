@@ -2,7 +2,9 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ HOUR = 3_600_000
 RULE = Rule(awaits=4 * HOUR, early=HOUR // 2, pane_ms=10_000)
 Record = tuple[bytes, bytes | None, int]
 """Key, value and timestamp."""
+Then = TypeVar("Then")
 
 
 def settings(rule: Rule = RULE, **more: object) -> SummariseSettings:
@@ -281,6 +284,25 @@ def logs(draw: st.DrawFn) -> tuple[list[Record], list[Record]]:
     return predictions, labels
 
 
+class ReadsBoth(Protocol):
+    def predictions(self, *records: Record) -> object: ...
+    def labels(self, *records: Record) -> object: ...
+
+
+def in_parts(
+    task: ReadsBoth, predictions: Sequence[Record], labels: Sequence[Record], plan: Iterable[tuple[bool, int, Then]]
+) -> Iterator[Then]:
+    """Give a task its logs part by part: of labels or not, how many records, and what to do then, which is yielded."""
+    done = [0, 0]
+    for side, size, then in plan:
+        log = labels if side else predictions
+        part = log[done[side] : done[side] + size]
+        done[side] += len(part)
+        if part:
+            (task.labels if side else task.predictions)(*part)
+        yield then
+
+
 @given(logs(), st.lists(st.tuples(st.booleans(), st.integers(1, 5), st.booleans()), max_size=40))
 def test_interleaving_batches_and_restarts_do_not_show(
     both_logs: tuple[list[Record], list[Record]], plan: list[tuple[bool, int, bool]]
@@ -291,13 +313,8 @@ def test_interleaving_batches_and_restarts_do_not_show(
         plain.predictions(record)
     for record in labels:
         plain.labels(record)
-    other, done = Both(), [0, 0]
-    for side, size, restart in [*plan, (True, 99, False), (False, 99, True)]:
-        log = labels if side else predictions
-        part = log[done[side] : done[side] + size]
-        done[side] += len(part)
-        if part:
-            (other.labels if side else other.predictions)(*part)
+    other = Both()
+    for restart in in_parts(other, predictions, labels, [*plan, (True, 99, False), (False, 99, True)]):
         if restart:
             other.restart()
     assert other.rows == plain.rows

@@ -17,7 +17,7 @@ from driftline.tasks.summarise import Summarise
 from tests.oracle import labels as oracle
 from tests.tasks.outcomes import rules
 from tests.tasks.streams import START
-from tests.tasks.test_labelling import HOUR, RULE, Record, answer, label, settings
+from tests.tasks.test_labelling import HOUR, RULE, Record, answer, in_parts, label, settings
 from tests.tasks.test_outcome_slices import ALL, Sent, binary, proba, same, total
 
 DAY = 86_400_000
@@ -138,13 +138,7 @@ def test_every_prediction_counts_as_what_the_oracle_says_it_has_come_to(
     sent = Sent()
     answers = [answer(number, time, prediction=proba(score)) for number, time, score in predictions]
     records = [label(number, arrival, said, revision=revision) for number, arrival, said, revision in labels]
-    done = [0, 0]
-    for side, size, restart in [*plan, (True, 99, True), (False, 99, False)]:
-        log = records if side else answers
-        part = log[done[side] : done[side] + size]
-        done[side] += len(part)
-        if part:
-            (sent.labels if side else sent.predictions)(*part)
+    for restart in in_parts(sent, answers, records, [*plan, (True, 99, True), (False, 99, False)]):
         if restart:
             sent.restart()
     found = sent.end().slices()

@@ -16,7 +16,7 @@ from driftline.performance.tally import Tally, merged
 from driftline.tasks.outcome_slices import OutcomeMerger, OutcomeReader, OutcomeSlice, PredictionKind
 from driftline.tasks.summarise import Summarise
 from tests.tasks.streams import START, stored
-from tests.tasks.test_labelling import Record, answer, label, logs, settings, tombstone
+from tests.tasks.test_labelling import Record, answer, in_parts, label, logs, settings, tombstone
 
 MINUTE = 60_000
 ALL = Group("", "")
@@ -242,13 +242,8 @@ def test_interleaving_batches_and_restarts_do_not_show_in_what_is_sent(
     for record in labels:
         plain.labels(record)
     plain.end()
-    other, done = Sent(), [0, 0]
-    for side, size, after in [*plan, (True, 99, 1), (False, 99, 2)]:
-        log = labels if side else predictions
-        part = log[done[side] : done[side] + size]
-        done[side] += len(part)
-        if part:
-            (other.labels if side else other.predictions)(*part)
+    other = Sent()
+    for after in in_parts(other, predictions, labels, [*plan, (True, 99, 1), (False, 99, 2)]):
         if after == 1:
             other.emit()
         elif after == 2:
