@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.mutations import delivery, engine, findings
+from tests.mutations.listed import MUTATIONS
 from tests.mutations.places import Mutation
 
 ROOT = Path(__file__).parents[2]
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str]) -> int:
     survivors = 0
     print("| mutation | caught by |\n|---|---|")
     with copied() as copy:
-        for mutation in (*engine.MUTATIONS, *findings.MUTATIONS, *delivery.MUTATIONS):
+        for mutation in MUTATIONS:
             if not any(part in mutation.what for part in wanted):
                 continue
             test = caught_by(mutation, copy)

@@ -1,14 +1,11 @@
 """Mutations of what moves records and keeps state: each record counts once, whatever happens."""
 
-from driftline import Publisher, cli
-from driftline.cli import run, status, stopping
-from driftline.config import secrets
+from driftline.cli import run, stopping
 from driftline.incidents.incident import Incident
-from driftline.incidents.watchdog import Watchdog
 from driftline.log import kafka_settings
 from driftline.log.kafka_consumer import KafkaConsumer
 from driftline.log.kafka_reader import KafkaReader
-from driftline.pipeline import headers, skipping, stages, topics
+from driftline.pipeline import skipping, stages
 from driftline.pipeline.stages import JudgeStage, SummariseStage
 from driftline.runtime import inputs
 from driftline.runtime.checkpoint import Checkpointer, Owned
@@ -18,7 +15,6 @@ from driftline.runtime.worker import Worker
 from driftline.state import commits, memory
 from driftline.state.connections import Clustered, OneServer, SentinelMaster
 from driftline.state.memory import MemoryStore
-from driftline.tasks.judge import Judge
 from tests.mutations.places import Mutation
 
 SIMULATION = "tests/simulation/test_simulation.py::test_what_went_wrong_on_the_way_does_not_show_in_the_end"
@@ -396,63 +392,6 @@ MUTATIONS = (
         "False",
         (f"{WORKER}::test_a_bounded_run_gives_the_alerts_of_a_backtest", WORKER, SIMULATION),
     ),
-    # told to people and programs
-    Mutation(
-        "a dead letter loses the headers of its record",
-        headers.dead_letter,
-        "*record.headers",
-        "*()",
-        (f"{WORKER}::test_a_dead_letter_keeps_the_headers_of_its_record",),
-    ),
-    Mutation(
-        "panes that come again are among the merged ones in the metrics",
-        JudgeStage.samples,
-        "counters.panes - sum(fates.values())",
-        "counters.panes",
-        ("tests/runtime/test_progress.py",),
-    ),
-    Mutation(
-        "a pane that cannot be read is taken off the merged ones in the metrics",
-        Judge.counters,
-        "counters.records + self._unreadable",
-        "counters.records",
-        ("tests/runtime/test_progress.py",),
-    ),
-    Mutation(
-        "the metric of a watermark is in milliseconds",
-        SummariseStage.samples,
-        "watermark / 1000",
-        "float(watermark)",
-        ("tests/runtime/test_progress.py",),
-    ),
-    Mutation(
-        "status: what retention took of a partition that nobody has read is lag",
-        status._partition,
-        "first if offset is None else offset",
-        "0 if offset is None else offset",
-        ("tests/cli/test_status.py",),
-    ),
-    Mutation(
-        "a command ends with 2 where Kafka or Redis does not answer",
-        cli.status_of,
-        "UNAVAILABLE if _ else REFUSED",
-        "REFUSED",
-        ("tests/cli/test_app.py",),
-    ),
-    Mutation(
-        "config show prints what of a login does not sound secret, such as sasl.oauthbearer.config",
-        secrets.is_secret,
-        "not _ & _HARMLESS",
-        "bool(_SECRET_KEY.search(key))",
-        ("tests/config/test_showing.py",),
-    ),
-    Mutation(
-        "a publisher that nobody closed says nothing of the events that it lost",
-        Publisher._close_at_exit,
-        "log.exception(_)",
-        "pass",
-        ("tests/publisher/test_publisher.py::test_what_could_not_be_delivered_at_exit_is_told",),
-    ),
     # groups that share topics
     Mutation(
         "Judge takes the panes of another group",
@@ -467,29 +406,6 @@ MUTATIONS = (
         "self.group",
         '""',
         ("tests/incidents/test_alerts.py",),
-    ),
-    # the watchdog
-    Mutation(
-        "the watchdog speaks of what is not judged yet",
-        Watchdog.due,
-        "now - now % self.interval_ms",
-        "now - now % self.interval_ms + self.interval_ms",
-        ("tests/incidents/test_watchdog.py",),
-    ),
-    Mutation(
-        "the watchdog's events are counted as alerts",
-        JudgeStage.output,
-        "len(alerts)",
-        "len(alerts + alive)",
-        ("tests/pipeline/test_watchdog.py::test_alerts_that_are_counted_are_without_it",),
-    ),
-    # what topics are created with
-    Mutation(
-        "a topic whose producers stamp their records is not told",
-        topics.mends,
-        "own.get(STAMPED_BY, APPEND_TIME) != APPEND_TIME",
-        "False",
-        ("tests/pipeline/test_startup.py", "tests/cli/test_topics.py"),
     ),
     # stored state
     Mutation(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutations import delivery, engine, findings
+from tests.mutations.listed import MUTATIONS
 from tests.mutations.places import PACKAGE, Mutation
 
 ROOT = Path(__file__).parents[2]
@@ -30,9 +30,7 @@ def allowed(found, limit):
 '''
 
 
-@pytest.mark.parametrize(
-    "mutation", [*engine.MUTATIONS, *findings.MUTATIONS, *delivery.MUTATIONS], ids=lambda mutation: mutation.what
-)
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.what)
 def test_every_mutation_has_its_place_and_its_tests(mutation: Mutation) -> None:
     source = (PACKAGE / mutation.file).read_text()
     changed = mutation.made(source)
