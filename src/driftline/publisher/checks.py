@@ -1,6 +1,7 @@
 """What a service passes in, checked before it is sent: a mistake is told where it was made, not in a dead letter."""
 
 import datetime
+import sys
 import time
 import uuid
 from collections.abc import Iterable, Mapping
@@ -58,7 +59,9 @@ def prediction_event(
         prediction=UNSET if prediction is None else answered,
         segment=segment_of(segment),
         tags=mapping("tags", tags),
-        latency_ms=UNSET if latency_ms is None else latency(latency_ms),
+        latency_ms=UNSET
+        if latency_ms is None
+        else _number("latency_ms", latency_ms, "milliseconds as a number, 0 or more", 0.0),
     )
 
 
@@ -88,8 +91,8 @@ def label_event(
         label=said,
         label_time=UNSET if label_time is None else time_of("label_time", label_time),
         revision=UNSET if revision is None else _revision(revision),
-        weight=UNSET if weight is None else _number("weight", weight, least=0.0),
-        value=UNSET if value is None else _number("value", value),
+        weight=UNSET if weight is None else _number("weight", weight, "a number, 0 or more", 0.0),
+        value=UNSET if value is None else _number("value", value, "a number"),
         kind=UNSET if kind is None else name("kind", kind),
     )
 
@@ -107,13 +110,14 @@ def _revision(value: object) -> int:
     return int(whole())
 
 
-def _number(what: str, value: object, least: float = float("-inf")) -> float:
+def _number(what: str, value: object, wanted: str, least: float = -sys.float_info.max) -> float:
+    """Check a number of any library."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         number = float("nan")
-    if isinstance(value, str | bool) or not least <= number < float("inf") or number == float("-inf"):
-        raise InputError(f"{what} is {shown(value)}: pass a number{', 0 or more' if least == 0 else ''}")
+    if isinstance(value, str | bool) or not least <= number < float("inf"):
+        raise InputError(f"{what} is {shown(value)}: pass {wanted}")
     return number
 
 
@@ -216,17 +220,6 @@ def probabilities(row: object, classes: Iterable[Any]) -> dict[str, Any]:
     likeliest = max(range(len(found)), key=found.__getitem__, default=None)
     proba = plain_mapping(dict(zip(named, found, strict=True)), "prediction.proba")
     return {"proba": proba} if likeliest is None else {"label": list(proba)[likeliest], "proba": proba}
-
-
-def latency(value: object) -> float:
-    """Check a latency: numbers of any library, not negative."""
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        number = -1.0
-    if isinstance(value, str | bool) or not 0 <= number < float("inf"):
-        raise InputError(f"latency_ms is {shown(value)}: pass milliseconds as a number, 0 or more")
-    return number
 
 
 def time_of(what: str, value: object) -> Time:
