@@ -35,6 +35,7 @@ def prediction(**arguments: Any) -> Any:
         ({"prediction": 1, "latency_ms": -1}, "latency_ms is -1"),
         ({"prediction": 1, "latency_ms": "fast"}, "latency_ms is 'fast'"),
         ({"prediction": 1, "latency_ms": float("nan")}, "latency_ms is nan"),
+        ({"prediction": 1, "latency_ms": 10**400}, "latency_ms is 1000"),
         ({"prediction": 1, "event_time": datetime(2026, 8, 21)}, "without a zone"),
         ({"prediction": 1, "event_time": "yesterday"}, "event_time is 'yesterday': write RFC 3339"),
         ({"prediction": 1, "event_time": "2026-08-21T09:00:00"}, "RFC 3339 with a zone"),

@@ -114,7 +114,7 @@ def _number(what: str, value: object, wanted: str, least: float = -sys.float_inf
     """Check a number of any library."""
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if isinstance(value, str | bool) or not least <= number < float("inf"):
         raise InputError(f"{what} is {shown(value)}: pass {wanted}")
