@@ -19,8 +19,41 @@ UNAWAITED = -3
 """Stands for a model that awaits no labels."""
 
 
-@dataclass(slots=True, eq=False)
-class LabelBatch:
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelColumns:
+    """What labels say, or what stood before they came, as columns in one order."""
+
+    revisions: Ints
+    forms: NDArray[np.uint8]
+    """Each a NUMBER or a CATEGORY; NOTHING where nothing is said."""
+    truths: Floats
+    """A number, or a category's key, by the form."""
+    weights: Floats
+    values: Floats
+    """What the outcome is worth; NaN where nobody said."""
+    kinds: Ints
+    """Codes, as the reader gave them."""
+
+    @property
+    def columns(self) -> tuple[Ints, NDArray[np.uint8], Floats, Floats, Floats, Ints]:
+        """All of them, in this order."""
+        return self.revisions, self.forms, self.truths, self.weights, self.values, self.kinds
+
+
+def nothing_said(size: int) -> LabelColumns:
+    """Return room for so many."""
+    return LabelColumns(
+        revisions=np.zeros(size, dtype=np.int64),
+        forms=np.full(size, NOTHING, dtype=np.uint8),
+        truths=np.zeros(size),
+        weights=np.ones(size),
+        values=np.full(size, np.nan),
+        kinds=np.zeros(size, dtype=np.int64),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LabelBatch(LabelColumns):
     """What a batch of records says. Positions are those of the records in the batch."""
 
     reasons: NDArray[np.uint8]
@@ -31,12 +64,3 @@ class LabelBatch:
     ids: Ints
     times: Ints
     """`label_time`, NO_TIME where there is none."""
-    revisions: Ints
-    forms: NDArray[np.uint8]
-    truths: Floats
-    """A number, or a category's key, by the form."""
-    weights: Floats
-    values: Floats
-    """What the outcome is worth; NaN where nobody said."""
-    kinds: Ints
-    """Codes, as the reader gave them."""

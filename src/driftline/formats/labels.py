@@ -26,6 +26,7 @@ from driftline.columns.labels import (
     OUTRANKS,
     UNAWAITED,
     LabelBatch,
+    nothing_said,
 )
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import Limits, usable_name
@@ -82,10 +83,13 @@ class LabelReader:
             self.keys.trim([])
         size = len(values)
         batch = LabelBatch(
-            np.zeros(size, dtype=np.uint8), {}, np.full(size, NO_MODEL), np.full(size, NO_ID), np.full(size, NO_TIME),
-            np.zeros(size, dtype=np.int64), np.full(size, NOTHING, dtype=np.uint8), np.zeros(size), np.ones(size),
-            np.full(size, np.nan), np.zeros(size, dtype=np.int64),
-        )  # fmt: skip
+            *nothing_said(size).columns,
+            reasons=np.zeros(size, dtype=np.uint8),
+            details={},
+            models=np.full(size, NO_MODEL),
+            ids=np.full(size, NO_ID),
+            times=np.full(size, NO_TIME),
+        )
         for start in range(0, size, CHUNK):
             self._chunk(values[start : start + CHUNK], start, batch, key_of)
         bad = batch.times == BAD_TIME

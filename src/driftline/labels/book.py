@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from driftline.codec import pack, unpack
 from driftline.columns.categories import NO_KEY
-from driftline.columns.labels import NOTHING
+from driftline.columns.labels import NOTHING, LabelColumns, nothing_said
 from driftline.labels.index import Index
 from driftline.labels.ledger import VERSION, Column, Ledger, LedgerState
 from driftline.labels.meeting import JOINED, NOBODY, UNLABELLED, apply, enter, find
-from driftline.labels.outcomes import NOT_FIRST, Outcomes, Said, Stood
+from driftline.labels.outcomes import NOT_FIRST, Outcomes, Said
 from driftline.sketches.keys import Bools, Floats, Ints
 
 REMEMBERED: Final = 2
@@ -199,13 +199,13 @@ class Book:
         known, facts = self._known, self._facts
         size = len(said.rows)
         fates = np.zeros(size, dtype=np.uint8)
-        stood = Stood.room(size)
+        stood = nothing_said(size)
         held = facts.arrays
         apply(
-            said.rows, said.arrivals, said.revisions, said.forms, said.truths, said.weights, said.values, said.kinds,
+            said.rows, said.arrivals, *said.columns,
             known.arrays["time"], known.base, self.rule.awaits, facts.base,
             held["revision"], held["form"], held["truth"], held["weight"], held["value"], held["kind"], fates,
-            stood.revisions, stood.forms, stood.truths, stood.weights, stood.values, stood.kinds,
+            *stood.columns,
         )  # fmt: skip
         changed = np.flatnonzero(fates == JOINED)
         raised = (said.rows != NOBODY) & (said.rows >= facts.first) & (said.revisions > stood.revisions)
@@ -214,59 +214,59 @@ class Book:
 
     def waiting(self, start: int) -> Outcomes:
         """Return the predictions from this row on, as outcomes that no label has told."""
-        rows, facts = np.arange(start, self.next), self._facts
+        rows = np.arange(start, self.next)
         size = len(rows)
-        times = self._known.take("time", rows)
-        stood = Stood.room(size)
+        times, signs, delays = self.times(rows), np.ones(size, dtype=np.int64), np.full(size, NOT_FIRST)
+        return self._of(rows, times, times, signs, delays, nothing_said(size))
+
+    def _of(self, rows: Ints, times: Ints, cohorts: Ints, signs: Ints, delays: Ints, labels: LabelColumns) -> Outcomes:
+        """Return predictions with these labels."""
+        facts = self._facts
         return Outcomes(
             model=self.model,
             ids=self._known.take("id", rows),
             times=times,
-            cohorts=times,
-            signs=np.ones(size, dtype=np.int64),
-            delays=np.full(size, NOT_FIRST),
+            cohorts=cohorts,
+            signs=signs,
+            delays=delays,
             names=list(self._names),
             versions=facts.take("version", rows),
             tags={tag: facts.take(f"tag {tag}", rows) for tag in self._tags},
             predicted=facts.take(_LABEL, rows),
             numbers={name: facts.take(f"number {name}", rows).astype(np.float64) for name in self._numbers},
-            forms=stood.forms,
-            truths=stood.truths,
-            weights=np.ones(size),
-            values=stood.values,
-            kinds=stood.kinds,
+            forms=labels.forms,
+            truths=labels.truths,
+            weights=labels.weights,
+            values=labels.values,
+            kinds=labels.kinds,
         )
 
-    def _outcomes(self, said: Said, stood: Stood, changed: Ints) -> Outcomes:
+    def _outcomes(self, said: Said, stood: LabelColumns, changed: Ints) -> Outcomes:
         """Return what labels that changed something take out, and what they put in."""
-        cohorts = self._known.take("time", said.rows)
+        cohorts = self.times(said.rows)
         out, new = np.flatnonzero(stood.forms[changed] != NOTHING), np.flatnonzero(said.forms != NOTHING)
         order = np.argsort(np.concatenate([2 * out, 2 * new + 1]), kind="stable")
         which = np.concatenate([out, new])[order]
-        rows, facts = said.rows[which], self._facts
         taken = changed[out]
         first = np.where(stood.revisions[changed] == UNLABELLED, np.maximum(said.times - cohorts, 0), NOT_FIRST)
 
         def both(before: NDArray[Any], after: NDArray[Any]) -> NDArray[Any]:
             return np.concatenate([before[taken], after[new]])[order]
 
-        return Outcomes(
-            model=self.model,
-            ids=self._known.take("id", rows),
+        return self._of(
+            said.rows[which],
             times=np.maximum(cohorts, said.arrivals)[which],
             cohorts=cohorts[which],
             signs=np.concatenate([np.full(len(out), -1), np.full(len(new), 1)])[order],
             delays=np.concatenate([np.full(len(out), NOT_FIRST), first[new]])[order],
-            names=list(self._names),
-            versions=facts.take("version", rows),
-            tags={tag: facts.take(f"tag {tag}", rows) for tag in self._tags},
-            predicted=facts.take(_LABEL, rows),
-            numbers={name: facts.take(f"number {name}", rows).astype(np.float64) for name in self._numbers},
-            forms=both(stood.forms, said.forms),
-            truths=both(stood.truths, said.truths),
-            weights=both(stood.weights, said.weights),
-            values=both(stood.values, said.values),
-            kinds=both(stood.kinds, said.kinds),
+            labels=LabelColumns(
+                revisions=both(stood.revisions, said.revisions),
+                forms=both(stood.forms, said.forms),
+                truths=both(stood.truths, said.truths),
+                weights=both(stood.weights, said.weights),
+                values=both(stood.values, said.values),
+                kinds=both(stood.kinds, said.kinds),
+            ),
         )
 
     def settle(self, floor: int) -> None:

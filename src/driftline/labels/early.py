@@ -77,7 +77,7 @@ class Early:
     def said(self, labels: Ints, rows: Ints) -> Said:
         """Return what these labels say of the predictions in `rows`."""
         names = ("arrivals", "times", *_SAID)
-        return Said(rows, *(self._ledger.take(name, labels) for name in names))
+        return Said(rows=rows, **{name: self._ledger.take(name, labels) for name in names})
 
     def met(self, labels: Ints, fates: NDArray[np.uint8]) -> Bools:
         """Note what became of labels. Tells which of them wait no more."""

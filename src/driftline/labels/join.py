@@ -134,10 +134,8 @@ class Join:
         """Take in labels in offset order, with the times when they arrived and the codes of all models so far."""
         self._codes.update(codes)
         arrivals = np.maximum(arrivals, self.floor)
-        said = Said(
-            np.full(len(arrivals), NOBODY), arrivals, np.where(batch.times == NO_TIME, arrivals, batch.times),
-            batch.revisions, batch.forms, batch.truths, batch.weights, batch.values, batch.kinds,
-        )  # fmt: skip
+        times = np.where(batch.times == NO_TIME, arrivals, batch.times)
+        said = Said(*batch.columns, rows=np.full(len(arrivals), NOBODY), arrivals=arrivals, times=times)
         withdrawals = batch.models == EVERY_MODEL
         fates = np.zeros(len(arrivals), dtype=np.uint8)
         present = set(np.unique(batch.models).tolist())

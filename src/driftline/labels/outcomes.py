@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from driftline.columns.labels import NOTHING
+from driftline.columns.labels import LabelColumns
 from driftline.sketches.keys import Floats, Ints
 
 NOT_FIRST: Final = -1
@@ -72,42 +72,16 @@ class Fates:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Said:
-    """Labels, as columns, in the order of their log."""
+class Said(LabelColumns):
+    """Labels, in the order of their log."""
 
     rows: Ints
     """Of each the prediction that it met, NOBODY for none."""
     arrivals: Ints
     times: Ints
     """Their `label_time`, or their arrival."""
-    revisions: Ints
-    forms: NDArray[np.uint8]
-    truths: Floats
-    weights: Floats
-    values: Floats
-    kinds: Ints
 
     def at(self, chosen: Ints, rows: Ints | None = None) -> "Said":
         """Return some of them, perhaps of other predictions."""
         found = Said(*(getattr(self, each.name)[chosen] for each in fields(self)))
         return found if rows is None else replace(found, rows=rows)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stood:
-    """What stood of each prediction before a label, in the same order."""
-
-    revisions: Ints
-    forms: NDArray[np.uint8]
-    truths: Floats
-    weights: Floats
-    values: Floats
-    kinds: Ints
-
-    @staticmethod
-    def room(size: int) -> "Stood":
-        """Return room for so many."""
-        return Stood(
-            np.zeros(size, dtype=np.int64), np.full(size, NOTHING, dtype=np.uint8),
-            np.zeros(size), np.zeros(size), np.zeros(size), np.zeros(size, dtype=np.int64),
-        )  # fmt: skip
