@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from driftline.codec import pack
 from driftline.config import Settings
 from driftline.errors import ConfigError, InputError, TopicError
 from driftline.log.memory import MemoryLog
@@ -58,13 +60,17 @@ def test_every_missing_topic_is_named_with_the_command_that_makes_it() -> None:
 
 def test_profile_files_must_be_there_and_be_profiles(tmp_path: Path) -> None:
     (tmp_path / "broken.profile").write_bytes(b"?")
+    (tmp_path / "outcomes.profile").write_bytes(pack("profile", 1, [], {"outcomes/": np.zeros(1, dtype=np.uint8)}))
     missing = settings(models={"a": {"reference": str(tmp_path / "gone.profile")}})
     broken = settings(models={"a": {"reference": str(tmp_path / "broken.profile")}})
+    outcomes = settings(models={"a": {"reference": str(tmp_path / "outcomes.profile")}})
 
     with pytest.raises(ConfigError, match=r"gone\.profile does not exist; build it with `driftline profile build"):
         check_before_work(missing, log_with_topics(), MemoryStore(), wall_ms=lambda: 0)
     with pytest.raises(InputError, match=r"broken\.profile: is not a profile"):
         check_before_work(broken, log_with_topics(), MemoryStore(), wall_ms=lambda: 0)
+    with pytest.raises(InputError, match=r"outcomes\.profile: is not a profile"):
+        check_before_work(outcomes, log_with_topics(), MemoryStore(), wall_ms=lambda: 0)
 
 
 @pytest.mark.parametrize(

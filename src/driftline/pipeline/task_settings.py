@@ -60,8 +60,7 @@ def judge_settings(settings: Settings) -> JudgeSettings:
     outcomes: dict[Path, dict[str, PerformanceReference]] = {}
     for name in ("*", *settings.models):
         for path in settings.model(name).profiles.values():
-            profiles[path] = read_profile(path)
-            outcomes[path] = decode_outcomes(path.read_bytes())
+            profiles[path], outcomes[path] = _read(path)
         for detectors in settings.model(name).detectors.values():
             for each in detectors:
                 detector(each)
@@ -211,8 +210,15 @@ def learn_rule(reference: Path | LearnSettings) -> LearnRule:
 
 def read_profile(path: Path) -> dict[str, Reference]:
     """Read a profile file: its references by segment, "" for all events. Raises `InputError`."""
+    references, _ = _read(path)
+    return references
+
+
+def _read(path: Path) -> tuple[dict[str, Reference], dict[str, PerformanceReference]]:
+    """Return all that a profile file holds, by segment. Raises `InputError`."""
     try:
-        return decode_profile(path.read_bytes())
+        held = path.read_bytes()
+        return decode_profile(held), decode_outcomes(held)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; build it with `driftline profile build`") from None
     except StateCorrupt as error:
