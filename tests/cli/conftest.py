@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 from driftline.cli import main
+from driftline.incidents.alerts import Alert
+from driftline.log.api import Log, Outgoing
+from driftline.log.kafka import KafkaLog
 from driftline.sandbox import Kafka
+from tests.router.changes import NOW, change, over
 
 
 @dataclass(frozen=True)
@@ -61,3 +65,26 @@ def on_kafka(kafka: Kafka, unique_name: str) -> dict[str, str]:
         for key in ("predictions", "alerts", "panes", "dead_letters")
     }
     return {"DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap, **topics}
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the alerts topic holds: an incident that fires, and one that is over."""
+
+    log: Log
+    firing: Alert
+    ended: Alert
+
+
+@pytest.fixture
+def published(driftline: Driftline, on_kafka: dict[str, str]) -> Published:
+    """Topics on the real Kafka, with the alerts of two incidents."""
+    driftline("topics", "create", **on_kafka)
+    log = KafkaLog({"bootstrap.servers": on_kafka["DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS"]})
+    producer = log.producer()
+    firing, ended = change("churn"), change("fraud")
+    for alert in (firing, ended, over(ended, NOW + 60_000)):
+        producer.produce(Outgoing(on_kafka["DRIFTLINE_TOPICS__ALERTS"], alert.key, alert.encode()))
+    producer.flush(10)
+    producer.close()
+    return Published(log, firing, ended)

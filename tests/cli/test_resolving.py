@@ -1,28 +1,19 @@
 """`driftline alerts resolve` puts a person's word where each task of Judge reads it."""
 
-from driftline.log.api import Outgoing
-from driftline.log.kafka import KafkaLog
 from driftline.log.reading import read_whole
 from driftline.panes.records import Resolve, decode_command
-from tests.cli.conftest import Driftline
-from tests.router.changes import NOW, change, over
+from tests.cli.conftest import Driftline, Published
 
 
-def test_the_word_goes_to_every_task_with_who_and_why(driftline: Driftline, on_kafka: dict[str, str]) -> None:
-    driftline("topics", "create", **on_kafka)
-    log = KafkaLog({"bootstrap.servers": on_kafka["DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS"]})
-    producer = log.producer()
-    firing, ended = change("churn"), change("fraud")
-    for alert in (firing, ended, over(ended, NOW + 60_000)):
-        producer.produce(Outgoing(on_kafka["DRIFTLINE_TOPICS__ALERTS"], alert.key, alert.encode()))
-    producer.flush(10)
-    producer.close()
-    incident = firing.data.incident
+def test_the_word_goes_to_every_task_with_who_and_why(
+    driftline: Driftline, on_kafka: dict[str, str], published: Published
+) -> None:
+    log, incident = published.log, published.firing.data.incident
 
     found = driftline(
         "alerts", "resolve", incident[:8], "--why", "fixed", "--by", "ada", "--cooldown", "2h", **on_kafka
     )
-    late = driftline("alerts", "resolve", ended.data.incident, **on_kafka)
+    late = driftline("alerts", "resolve", published.ended.data.incident, **on_kafka)
     wrong = driftline("alerts", "resolve", incident[:8], "--cooldown", "soon", **on_kafka)
 
     assert found.out == "asked the workers to resolve: churn: events 100 → 3 a window.\n"

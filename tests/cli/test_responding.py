@@ -8,11 +8,8 @@ import msgspec
 import pytest
 
 from driftline.incidents.responses import Acknowledgement, Silence, response_of
-from driftline.log.api import Outgoing
-from driftline.log.kafka import KafkaLog
 from tests.alerts import alert_validator
-from tests.cli.conftest import Driftline
-from tests.router.changes import NOW, change, over
+from tests.cli.conftest import Driftline, Published
 
 
 @pytest.mark.parametrize(
@@ -26,19 +23,13 @@ def test_a_response_is_as_its_schema_says(word: Acknowledgement | Silence) -> No
         alert_validator("response").validate(event)
 
 
-def test_incidents_are_acknowledged_and_silenced_in_the_topic(driftline: Driftline, on_kafka: dict[str, str]) -> None:
-    driftline("topics", "create", **on_kafka)
-    log = KafkaLog({"bootstrap.servers": on_kafka["DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS"]})
-    producer = log.producer()
-    first, second = change("churn"), change("fraud")
-    for alert in (first, second, over(second, NOW + 60_000)):
-        producer.produce(Outgoing(on_kafka["DRIFTLINE_TOPICS__ALERTS"], alert.key, alert.encode()))
-    producer.flush(10)
-    producer.close()
-    incident = first.data.incident
+def test_incidents_are_acknowledged_and_silenced_in_the_topic(
+    driftline: Driftline, on_kafka: dict[str, str], published: Published
+) -> None:
+    incident, over = published.firing.data.incident, published.ended.data.incident
 
     unknown = driftline("alerts", "ack", "zzz", **on_kafka)
-    ended = driftline("alerts", "ack", second.data.incident, **on_kafka)
+    ended = driftline("alerts", "ack", over, **on_kafka)
     acked = driftline("alerts", "ack", incident[:8], "--why", "new prices", "--by", "ada", **on_kafka)
     wrong = driftline("alerts", "silence", "churn", **on_kafka)
     silenced = driftline("alerts", "silence", "model=churn", "--for", "2h", "--by", "ada", **on_kafka)
@@ -55,7 +46,7 @@ def test_incidents_are_acknowledged_and_silenced_in_the_topic(driftline: Driftli
     lifted = driftline("alerts", "unsilence", silence["id"][:8], **on_kafka)
     again = driftline("alerts", "unsilence", silence["id"][:8], **on_kafka)
     none = driftline("alerts", "silences", **on_kafka)
-    history = driftline("alerts", "show", second.data.incident[:8], "--json", **on_kafka)
+    history = driftline("alerts", "show", over[:8], "--json", **on_kafka)
 
     assert (unknown.status, "names no incident that fires" in unknown.err) == (2, True)
     assert ended.status == 2
