@@ -212,7 +212,7 @@ class Causes:
                 update=_update(own, said, parts, cause.told),
                 parts=parts,
                 summary=updating(lead, own, said, parts, segments),
-                **_level(cause, said, changed),
+                **_level(said, changed),
             )
         else:
             cause.lead = msgspec.structs.replace(
@@ -368,7 +368,7 @@ def _update(own: Incident | None, said: Sequence[Part], parts: Sequence[Part], a
     )
 
 
-def _level(cause: Cause, said: Sequence[Part], changed: Mapping[str, Incident]) -> dict[str, Any]:
+def _level(said: Sequence[Part], changed: Mapping[str, Incident]) -> dict[str, Any]:
     """Return the level of a part further upstream than all that was told."""
     highest = min(UPSTREAM.index(part.kind) for part in said)
     found = [each for each in changed.values() if each.reason and UPSTREAM.index(each.kind) < highest]

@@ -117,8 +117,9 @@ class VolumeJudge:
         self.pace = None if totals is None else usual_pace(totals)
         self._evidence, self._onsets = {}, {}
         self._open = {size: {} for size in self._sizes}
-        for size in self._sizes if totals is not None else ():
-            assert totals is not None
+        if totals is None:
+            return
+        for size in self._sizes:
             volume = Volume(totals, size, self._rules.min_volume_change, self._allowance)
             if volume.enough:
                 self._evidence[size], self._onsets[size] = VolumeEvidence(volume), Onset(1)

@@ -65,8 +65,7 @@ class Volumes(Watcher):
 
     def obey(self, command: Rebase | Skip, mark: int) -> list[Incident]:
         """Do as a person asked, where it is about a whole model."""
-        judge = self._judges.get(command.model) if isinstance(command, Rebase) else None
-        if judge is None or isinstance(command, Skip):
+        if isinstance(command, Skip) or (judge := self._judges.get(command.model)) is None:
             return []
         self._touched.add(command.model)
         return judge.obey(command)

@@ -73,8 +73,9 @@ class Weighing:
         """Begin anew, with another reference or none."""
         self._watched = watched
         self._evidence, self._onsets, self.turned = {}, {}, {}
-        for size, _ in self._rules.windows if watched is not None else ():
-            assert watched is not None
+        if watched is None:
+            return
+        for size, _ in self._rules.windows:
             for check in CHECKS:
                 evidence = self._fresh(check, size, watched)
                 if evidence is not None:
