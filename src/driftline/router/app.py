@@ -151,10 +151,9 @@ class Router:
     def _read(self) -> tuple[list[tuple[Alert, int]], list[Acknowledgement | Silence]]:
         found, said = [], []
         for published, record in read_whole(self._log, self._topic):
-            alert, word = self._own(record.value), self._word(record.value)
-            if alert is not None:
+            if (alert := self._own(record.value)) is not None:
                 found.append((alert, published))
-            elif word is not None:
+            elif (word := self._word(record.value)) is not None:
                 said.append(word)
         return sorted(found, key=lambda each: each[1]), said
 
