@@ -17,7 +17,7 @@ from driftline.config.sinks import RebuildSink as Settings
 from driftline.errors import LogError
 from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert
-from driftline.incidents.cloud_events import CONTENT_TYPE
+from driftline.incidents.cloud_events import CONTENT_TYPE, CloudEvent
 from driftline.incidents.incident import Kind, digest
 from driftline.log.api import Log, Outgoing
 from driftline.log.reading import read_whole
@@ -45,6 +45,12 @@ class Rebuild(msgspec.Struct, frozen=True):
     reference: str
     """A command that makes the reference for the new version from that span."""
     summary: str
+
+
+class RebuildEvent(CloudEvent, frozen=True):
+    """That, as it is published."""
+
+    data: Rebuild
 
 
 class RebuildSink:
@@ -83,10 +89,10 @@ class RebuildSink:
                 due.setdefault(data.model, []).append(alert)
         producer = self._log.producer()
         try:
-            for model, alerts in sorted(due.items()):
-                value = msgspec.json.encode(event(alerts, now))
+            for _, alerts in sorted(due.items()):
+                asked = event(alerts, now)
                 headers = (("content-type", CONTENT_TYPE.encode()),)
-                producer.produce(Outgoing(self._settings.topic, model.encode(), value, headers=headers))
+                producer.produce(Outgoing(self._settings.topic, asked.key, asked.encode(), headers=headers))
             producer.flush(PUBLISH_S)
         finally:
             producer.close()
@@ -108,8 +114,8 @@ class RebuildSink:
         """Nothing is kept open."""
 
 
-def event(alerts: list[Alert], now: int) -> dict[str, Any]:
-    """Return the event that asks for the one model of these alerts, as plain values. `now` is in epoch milliseconds."""
+def event(alerts: list[Alert], now: int) -> RebuildEvent:
+    """Return the event that asks for the one model of these alerts. `now` is in epoch milliseconds."""
     first = alerts[0]
     model, version = first.data.model, first.data.version
     since = min(alert.data.began or alert.data.window.start for alert in alerts)
@@ -124,15 +130,15 @@ def event(alerts: list[Alert], now: int) -> dict[str, Any]:
         reference=f"driftline reference rebase {model} --learn 1d",
         summary=" ".join(dict.fromkeys(alert.data.summary for alert in alerts)),
     )
-    return {
-        "specversion": "1.0",
-        "id": digest(first.source, model, *incidents),
-        "source": first.source,
-        "type": TYPE,
-        "subject": model,
-        "time": rfc3339(now),
-        "datacontenttype": "application/json",
-        "dataschema": SCHEMA,
-        "partitionkey": model,
-        "data": msgspec.to_builtins(asked),
-    }
+    return RebuildEvent(
+        specversion="1.0",
+        id=digest(first.source, model, *incidents),
+        source=first.source,
+        type=TYPE,
+        subject=model,
+        time=rfc3339(now),
+        datacontenttype="application/json",
+        dataschema=SCHEMA,
+        partitionkey=model,
+        data=asked,
+    )
