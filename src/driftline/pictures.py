@@ -19,6 +19,7 @@ from driftline.events import rfc3339
 from driftline.evidence.portraits import Histogram, Portrait
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Signal
+from driftline.incidents.text import cut
 from driftline.incidents.words import describe
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _drawing = Lock()
 def picture(alert: Alert, shown: "Shown") -> bytes:
     """Return the picture, a PNG of some 50 kB; nothing where none of the alert's signals has values to show."""
     window = shown.window
-    title = f"{_cut(str(shown.subject))}: {window.count:,} events, {rfc3339(window.start)} to {rfc3339(window.end)}"
+    title = f"{cut(str(shown.subject), MAX_TEXT)}: {window.count:,} events, {rfc3339(window.start)} to {rfc3339(window.end)}"
     rows = [
         (describe(signal, alert.data.kind), portrait, shown.path.get(signal.name, ()))
         for signal, portrait in drawable(alert.data.signals, shown)
@@ -68,7 +69,7 @@ def _png(title: str, rows: Sequence[tuple[str, Portrait, Sequence[tuple[int, flo
         for row, (said, portrait, path) in enumerate(rows):
             over_time = len(path) >= MIN_PATH
             axes = figure.add_subplot(grid[row, 0] if over_time else grid[row, :])
-            axes.set_title(_cut(said), loc="left", fontsize=9)
+            axes.set_title(cut(said, MAX_TEXT), loc="left", fontsize=9)
             if portrait.histogram is not None:
                 _bars(axes, portrait.histogram)
             else:
@@ -105,7 +106,7 @@ def _pairs(axes: "Axes", portrait: Portrait) -> None:
     places = range(len(names))
     axes.bar([place - 0.2 for place in places], before, 0.4, color=BEFORE, alpha=0.6, label="reference")
     axes.bar([place + 0.2 for place in places], after, 0.4, color=NOW, label="now")
-    axes.set_xticks(list(places), [_cut(name, 14) for name in names])
+    axes.set_xticks(list(places), [cut(name, 14) for name in names])
     axes.yaxis.set_major_formatter(_percent)
 
 
@@ -125,7 +126,3 @@ def _line(axes: "Axes", path: Sequence[tuple[int, float]], usual: float | None, 
 
 def _percent(share: float, _position: object) -> str:
     return f"{share:.0%}"
-
-
-def _cut(text: str, most: int = MAX_TEXT) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"

@@ -69,6 +69,15 @@ def readable(text: str) -> str:
     return seen if seen.strip() == seen and seen else f'"{seen}"'
 
 
+def cut(text: str, most: int) -> str:
+    """Return a text of at most so many characters.
+
+    >>> cut("a long name", 7)
+    'a long…'
+    """
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def more(number_of: int) -> str:
     """Return how many further ones there are; nothing where there are none."""
     return f" and {number_of} more" if number_of > 0 else ""

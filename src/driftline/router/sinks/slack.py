@@ -8,6 +8,7 @@ import msgspec
 
 from driftline.config.sinks import SlackSink as Settings
 from driftline.config.sinks import revealed
+from driftline.incidents.text import cut
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Later, Never
 from driftline.router.sinks.http import HttpSink
@@ -103,11 +104,6 @@ def blocks(notification: Notification, words: Text) -> list[dict[str, Any]]:
         ]
         found.append({"type": "section", "fields": fields})
     return found
-
-
-def cut(text: str, most: int) -> str:
-    """Return a text of at most so many characters."""
-    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def escaped(text: str) -> str:
