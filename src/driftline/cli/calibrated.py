@@ -6,7 +6,7 @@ from typing import Any
 
 from driftline.config.durations import format_duration
 from driftline.evidence.dependence import ENOUGH_WINDOWS
-from driftline.incidents.text import number, span
+from driftline.incidents.text import more, number, span
 from driftline.offline.calibration import Calibrated, Dependence
 
 MAX_NAMED = 5
@@ -74,9 +74,8 @@ def _advice(found: Calibrated) -> list[str]:
     dependent = sorted(found.dependent, key=lambda each: (each.size, each.signal))
     for size, group in groupby(dependent, lambda each: each.size):
         held = list(group)
-        names = ", ".join(each.signal for each in held[:MAX_NAMED])
-        more = f" and {len(held) - MAX_NAMED} more" if len(held) > MAX_NAMED else ""
-        lines.append(f"  windows of {format_duration(size)} ({names}{more}): {_help(found, held)}")
+        names = ", ".join(each.signal for each in held[:MAX_NAMED]) + more(len(held) - MAX_NAMED)
+        lines.append(f"  windows of {format_duration(size)} ({names}): {_help(found, held)}")
     if found.untold:
         sizes = " and ".join(format_duration(size) for size in found.untold)
         lines += [

@@ -229,9 +229,10 @@ def _store(settings: "Settings") -> "Store":
 
 
 def _listed(found: "Sequence[SubjectView]") -> str:
+    from driftline.incidents.text import more
+
     names: list[str] = []
     for each in found:
         version = f"/{each.version}" if each.version else ""
         names.append(f"{each.model}{version}" + (f"[{each.segment}]" if each.segment else ""))
-    shown = ", ".join(names[:5])
-    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"
+    return ", ".join(names[:5]) + more(len(names) - 5)

@@ -98,7 +98,9 @@ def _state(facts: "Verdict", lag: int, now: int, *, waits: bool) -> "tuple[State
 
 
 def _some(names: list[str]) -> str:
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    from driftline.incidents.text import more
+
+    return ", ".join(names[:5]) + more(len(names) - 5)
 
 
 def far_off(partitions: "Sequence[PartitionStatus]") -> list[str]:

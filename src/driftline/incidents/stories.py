@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from driftline.incidents.incident import Incident, Kind, Part, Status
+from driftline.incidents.text import MAX_PARTS, more
 from driftline.incidents.wordings import WORDINGS
 from driftline.incidents.words import describe
 
-MAX_NAMED = 3
 _TOO = {
     Kind.DATA_DRIFT: "Inputs have drifted too",
     Kind.PREDICTION_DRIFT: "Predictions have drifted too",
@@ -94,7 +94,6 @@ def _by_tag(segments: set[str]) -> Mapping[str, list[str]]:
 
 
 def _named(names: Sequence[str]) -> str:
-    more = len(names) - MAX_NAMED
-    if more > 0:
-        return f"{', '.join(names[:MAX_NAMED])} and {more} more"
+    if len(names) > MAX_PARTS:
+        return f"{', '.join(names[:MAX_PARTS])}{more(len(names) - MAX_PARTS)}"
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
