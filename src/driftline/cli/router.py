@@ -24,6 +24,7 @@ from driftline.runtime.clock import Clock
 if TYPE_CHECKING:
     from driftline.incidents.alerts import Alert
     from driftline.log.api import Log
+    from driftline.router.app import Router
     from driftline.router.routes import Routing
     from driftline.router.sinks.api import Sink
     from driftline.state.api import Store
@@ -93,7 +94,7 @@ def run(
     log.info("stopped: %d notifications delivered", deliveries.delivered.total())
 
 
-async def _until_stopped(router: "Router") -> None:  # type: ignore[name-defined]  # noqa: F821
+async def _until_stopped(router: "Router") -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, router.stop)
@@ -158,7 +159,7 @@ def plan(
 
     settings = load(config)
     routing = _routing(settings)
-    tried = [_labels(label, routing)] if label else [labels for _, labels in _open(settings, routing)]
+    tried = [_labels(label, routing)] if label else _open(settings, routing)
     found = planned(routing, tried, _wall_ms())
     if json:
         print_json([each.as_json() for each in found])
@@ -182,12 +183,13 @@ def _labels(given: list[str], routing: "Routing") -> dict[str, str]:
     return {**routing.owned(labels.get("model", "")), **labels}
 
 
-def _open(settings: Settings, routing: "Routing") -> "list[tuple[Alert, dict[str, str]]]":
+def _open(settings: Settings, routing: "Routing") -> list[dict[str, str]]:
+    """Return the labels of what fires."""
     from driftline.cli.responding import standing_in
     from driftline.incidents.matching import labels_of
 
     incidents = standing_in(open_kafka(settings), settings)
-    return [(alert, labels_of(alert, routing.owned(alert.data.model))) for alert in incidents.alerts()]
+    return [labels_of(alert, routing.owned(alert.data.model)) for alert in incidents.alerts()]
 
 
 def _routing(settings: Settings) -> "Routing":
