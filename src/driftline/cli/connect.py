@@ -71,6 +71,16 @@ def open_store(settings: Settings) -> Store:
     return store
 
 
+def open_redis(settings: Settings) -> Store:
+    """Like `open_store`, for commands that make no sense without a Redis that workers use too."""
+    if settings.redis.url is None:
+        raise ConfigError(
+            "redis.url: is not set, and workers keep what they know there; set "
+            "DRIFTLINE_REDIS__URL=redis://localhost:6379/0 for this command and for `driftline run`"
+        )
+    return open_store(settings)
+
+
 def patiently(
     what: str,
     attempt: Callable[[], Answer],

@@ -53,20 +53,15 @@ def print_performance(
 
 
 def _views(settings: "Settings", model: str, version: str | None, segment: str) -> "list[PerformanceView]":
-    from driftline.cli.connect import open_store
-    from driftline.errors import ConfigError, InputError
+    from driftline.cli.connect import open_redis
+    from driftline.errors import InputError
     from driftline.pipeline.views import performances
 
     if Path(model).is_file():
         raise InputError(
             f"--reference: is missing; name a table of a time when the model worked, to compare {model} with"
         )
-    if settings.redis.url is None:
-        raise ConfigError(
-            "redis.url: is not set, and what workers know is kept there; set "
-            "DRIFTLINE_REDIS__URL=redis://localhost:6379/0 for this command and for `driftline run`"
-        )
-    store = open_store(settings)
+    store = open_redis(settings)
     try:
         held = performances(store, settings.group, model)
     finally:

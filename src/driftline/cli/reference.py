@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from driftline.cli.options import ConfigOption, JsonOption
-from driftline.errors import ConfigError, InputError
+from driftline.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from driftline.config import Settings
     from driftline.panes.records import Rebase
-    from driftline.state.api import Store
     from driftline.tasks.views import SubjectView
 
 app = typer.Typer(
@@ -53,6 +51,7 @@ def history(
     $ driftline reference history churn
     $ driftline reference history churn --version 3 --segment tenant=acme --json
     """
+    from driftline.cli.connect import open_redis
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
     from driftline.events import rfc3339
@@ -60,7 +59,7 @@ def history(
     from driftline.pipeline.views import subjects
 
     settings = load(config)
-    store = _store(settings)
+    store = open_redis(settings)
     try:
         found = chosen(subjects(store, settings.group), model, version, segment)
     finally:
@@ -112,7 +111,7 @@ def rebase(
     $ driftline reference rebase churn --segment tenant=acme --learn 2h
     $ driftline reference rebase churn --version 3 --profile churn-3.profile
     """
-    from driftline.cli.connect import open_kafka
+    from driftline.cli.connect import open_kafka, open_redis
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
     from driftline.pipeline.rebasing import ask, chosen
@@ -124,7 +123,7 @@ def rebase(
     commands = rebases(
         model, version, segment, profile=profile, learn=learn, note=note, now_ms=time.time_ns() // 1_000_000
     )
-    store = _store(settings)
+    store = open_redis(settings)
     try:
         watched = subjects(store, settings.group)
     finally:
@@ -154,6 +153,7 @@ def save(
     $ driftline reference save churn --version 3 -o churn-3.profile
     $ driftline profile show churn-3.profile
     """
+    from driftline.cli.connect import open_redis
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
     from driftline.evidence.profile import encode_profile
@@ -161,7 +161,7 @@ def save(
     from driftline.pipeline.views import subjects
 
     settings = load(config)
-    store = _store(settings)
+    store = open_redis(settings)
     try:
         found = [each for each in chosen(subjects(store, settings.group), model, version, None) if each.reference]
         held = stored_references(store, settings.group, {each.reference for each in found if each.reference})
@@ -215,17 +215,6 @@ def rebases(
     if other is not None:
         raise InputError(f"{profile}: describes the model {other!r}, not {model!r}; build one for it")
     return [Rebase(model, version, name, reference.encode(), None, now_ms, note) for name, reference in wanted.items()]
-
-
-def _store(settings: "Settings") -> "Store":
-    from driftline.cli.connect import open_store
-
-    if settings.redis.url is None:
-        raise ConfigError(
-            "redis.url: is not set, and workers keep their references there; set "
-            "DRIFTLINE_REDIS__URL=redis://localhost:6379/0 for this command and for `driftline run`"
-        )
-    return open_store(settings)
 
 
 def _listed(found: "Sequence[SubjectView]") -> str:

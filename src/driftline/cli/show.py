@@ -39,21 +39,15 @@ def show(
     $ driftline show churn
     $ driftline show churn --version 3 --json | jq '.shown[].signals[] | {name, effects}'
     """
-    from driftline.cli.connect import open_store
+    from driftline.cli.connect import open_redis
     from driftline.cli.terminal import note, print_json
     from driftline.config import load
-    from driftline.errors import ConfigError
     from driftline.pipeline.rebasing import chosen
     from driftline.pipeline.showing import last_windows
     from driftline.pipeline.views import subjects
 
     settings = load(config)
-    if settings.redis.url is None:
-        raise ConfigError(
-            "redis.url: is not set, and workers store what they know there; set "
-            "DRIFTLINE_REDIS__URL=redis://localhost:6379/0 for this command and for `driftline run`"
-        )
-    store = open_store(settings)
+    store = open_redis(settings)
     try:
         meant = chosen(subjects(store, settings.group), model, version, segment)
         found = last_windows(store, settings.group, meant)

@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from driftline.cli import PROBLEMS_FOUND
-from driftline.cli.connect import open_kafka, open_store
+from driftline.cli.connect import open_kafka, open_redis
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import err, out, print_json
 from driftline.config import Settings, load
-from driftline.errors import ConfigError, InputError, StateCorrupt, StateOtherRelease
+from driftline.errors import InputError, StateCorrupt, StateOtherRelease
 from driftline.log.api import Log
 from driftline.pipeline.topics import input_partitions
 from driftline.runtime.inputs import Input, decode_inputs, lost_offset
@@ -70,7 +70,7 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     $ driftline state check --json | jq 'select(.fault)'
     """
     settings = load(config)
-    store = _store(settings)
+    store = open_redis(settings)
     try:
         found = [checked(store, open_kafka(settings), settings, info) for info in store.tasks(settings.group)]
     finally:
@@ -112,7 +112,7 @@ def reset(
     $ driftline state reset summarise 3
     """
     settings = load(config)
-    store, log = _store(settings), open_kafka(settings)
+    store, log = open_redis(settings), open_kafka(settings)
     try:
         found = reset_task(store, log, settings, TaskId(settings.group, stage, partition), force=force, ask=not yes)
     finally:
@@ -146,7 +146,7 @@ def skip(
     from driftline.pipeline.skipping import carry_out, plan_skip
 
     settings = load(config)
-    store, log = _store(settings), open_kafka(settings)
+    store, log = open_redis(settings), open_kafka(settings)
     try:
         plan = plan_skip(store, log, settings, TaskId(settings.group, stage, partition), to, force=force)
         err().print(Text(plan.fault or "its offset can be read", "red"))
@@ -226,12 +226,3 @@ def _lost(log: Log, info: TaskInfo, topic: str, inputs: Mapping[str, Input]) -> 
         return ""
     held, topic_id = inputs.get(topic, Input()), log.topic_ids([topic]).get(topic, "")
     return str(lost_offset(info.task, topic, info.offsets[topic], held, topic_id, bounds) or "")
-
-
-def _store(settings: Settings) -> Store:
-    if settings.redis.url is None:
-        raise ConfigError(
-            "redis.url: is not set. A worker without Redis keeps its state in its own memory; set "
-            "DRIFTLINE_REDIS__URL=redis://localhost:6379/0"
-        )
-    return open_store(settings)

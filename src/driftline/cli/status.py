@@ -51,24 +51,19 @@ def status(
     """
     from msgspec import to_builtins
 
-    from driftline.cli.connect import kafka_log, open_store
+    from driftline.cli.connect import kafka_log, open_redis
     from driftline.cli.status_screen import as_text
     from driftline.cli.terminal import out, print_json
     from driftline.cli.verdict import Condition
     from driftline.config import load
-    from driftline.errors import ConfigError, InputError
+    from driftline.errors import InputError
 
     conditions = [Condition.parse(text) for text in fail_if or ()]
     if conditions and watch:
         raise InputError("--fail-if checks once and exits; leave out --watch")
     settings = load(config)
     kafka = kafka_log(settings)
-    if settings.redis.url is None:
-        raise ConfigError(
-            "redis.url: is not set. A worker without Redis keeps its state in its own memory; set "
-            "DRIFTLINE_REDIS__URL=redis://localhost:6379/0 for this command and for `driftline run`"
-        )
-    store = open_store(settings)
+    store = open_redis(settings)
 
     def look() -> "Status":
         return collect(kafka, store, settings, now_ms=time.time_ns() // 1_000_000)
