@@ -70,9 +70,9 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     $ driftline state check --json | jq 'select(.fault)'
     """
     settings = load(config)
-    store = open_redis(settings)
+    store, log = open_redis(settings), open_kafka(settings)
     try:
-        found = [checked(store, open_kafka(settings), settings, info) for info in store.tasks(settings.group)]
+        found = [checked(store, log, settings, info) for info in store.tasks(settings.group)]
     finally:
         store.close()
     if json:
