@@ -15,7 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from driftline.events import rfc3339
 from driftline.evidence.portraits import Histogram, Portrait
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Signal
@@ -43,8 +42,7 @@ _drawing = Lock()
 
 def picture(alert: Alert, shown: "Shown") -> bytes:
     """Return the picture, a PNG of some 50 kB; nothing where none of the alert's signals has values to show."""
-    window = shown.window
-    title = f"{cut(str(shown.subject), MAX_TEXT)}: {window.count:,} events, {rfc3339(window.start)} to {rfc3339(window.end)}"
+    title = f"{cut(str(shown.subject), MAX_TEXT)}: {shown.when}"
     rows = [
         (describe(signal, alert.data.kind), portrait, shown.path.get(signal.name, ()))
         for signal, portrait in drawable(alert.data.signals, shown)

@@ -35,6 +35,7 @@ def tell(alert: "Alert", shown: "Shown | None", router: "RouterSettings") -> Non
     console.print()
     console.print(Text("How people hear of it", "bold"))
     if shown is not None:
+        console.print(Text(f"  in the window judged last: {shown.when}"))
         portraits = {each.name: each for each in shown.portraits}
         for signal in alert.data.signals[:MAX_SIGNALS]:
             if signal.name in portraits:

@@ -104,7 +104,6 @@ def print_shown(shown: "Shown", firing: "Collection[str]") -> None:
     from rich.text import Text
 
     from driftline.cli.terminal import out
-    from driftline.events import rfc3339
 
     grid = Table("signal", pad_edge=False, box=None)
     for header in (*DISTANCES.values(), "null", "missing", "mean"):
@@ -113,11 +112,7 @@ def print_shown(shown: "Shown", firing: "Collection[str]") -> None:
     for each in shown.portraits:
         grid.add_row(Text(each.name, "red" if each.name in firing else ""), *_cells(each.effects), drawn(each))
     console = out()
-    window = shown.window
-    console.print(
-        f"{shown.subject}: {window.count:,} events, {rfc3339(window.start)} to {rfc3339(window.end)}, "
-        f"beside a reference of {shown.reference.events:,}"
-    )
+    console.print(f"{shown.subject}: {shown.when}, beside a reference of {shown.reference.events:,}")
     console.print(grid)
     console.print()
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from driftline.events import rfc3339
 from driftline.evidence.news import News
 from driftline.evidence.portraits import Portrait, portraits
 from driftline.evidence.reference import Reference
@@ -32,6 +33,11 @@ class Shown:
     portraits: list[Portrait]
     path: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
     """(end in epoch milliseconds, mean) of the last windows, by signal."""
+
+    @property
+    def when(self) -> str:
+        """Which window it is, in words."""
+        return f"{self.window.count:,} events, {rfc3339(self.window.start)} to {rfc3339(self.window.end)}"
 
 
 def show(subject: Subject, watched: PreparedReference, last: Counted, path: Path) -> Shown:
