@@ -41,7 +41,8 @@ class Stage(Protocol):
     def ahead(self, quiet: Set[str]) -> str | None:
         """Return the input that has come so much further in time than another one that it had better wait for it.
 
-        `quiet` are those of several inputs that were read to their end and have brought nothing for long.
+        `quiet` are those of several inputs that were read to their end and have brought nothing for long. Told at each
+        step, whatever waits: the stage goes by it until the next one.
         """
         ...
 
