@@ -90,10 +90,14 @@ class OpenOutcomes:
         self._fates.setdefault(slot, Counter()).update(fates)
 
     @property
+    def _slots(self) -> set[Slot]:
+        """The panes that are open."""
+        return {*self._fates, *(slot for slot, _ in self._handles)}
+
+    @property
     def end(self) -> int:
         """When the last open pane ends; before any time, if there is none."""
-        slots = (*self._fates, *(slot for slot, _ in self._handles))
-        return max((slot.end for slot in slots), default=BAD_TIME)
+        return max((slot.end for slot in self._slots), default=BAD_TIME)
 
     def close(
         self, until: int, source: int, sources: int, names: Mapping[str, Sequence[str]]
@@ -102,7 +106,7 @@ class OpenOutcomes:
 
         `names` are those of classes by code, by model.
         """
-        due = {slot for slot in (*self._fates, *(slot for slot, _ in self._handles)) if slot.end <= until}
+        due = {slot for slot in self._slots if slot.end <= until}
         slots = sorted(due, key=lambda each: (each.end, each.start, each.model))
         groups: dict[Slot, list[OutcomeGroup]] = {slot: [] for slot in slots}
         leaving = sorted((handle, *key) for key, handle in self._handles.items() if key[0] in due)

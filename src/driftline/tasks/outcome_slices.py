@@ -5,6 +5,7 @@ that came of a model is seen, in an order that every replay agrees on: so its cl
 they come first, and it is decided whether it predicts one of some classes, or a number.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -127,10 +128,10 @@ class OutcomeReader:
         known = self.models.setdefault(raw.model, ModelOutcomes())
         groups, tally = _together(raw.records, known)
         whole = np.array([not group.segment for group in groups], dtype=np.bool_)
-        _note(known, tally.take(whole[tally.groups]) if len(tally) else tally)
+        _note(known, tally.take(whole[tally.groups]))
         delays, tally = _apart(tally, series_of(tally.keys) == Series.DELAYS)
         kind, series, classes, tally = _read(known, tally)
-        for_all = tally.take(whole[tally.groups]) if len(tally) else tally
+        for_all = tally.take(whole[tally.groups])
         known.labelled += int(labelled(for_all, len(groups)).sum())
         known.waiting += int(waiting(for_all, len(groups)).sum())
         found: dict[Group, dict[int, Tally]] = {}
@@ -139,10 +140,9 @@ class OutcomeReader:
         late: dict[Group, list[Tally]] = {}
         for group, part in _by_group(groups, delays):
             late.setdefault(Group(group.version, group.segment), []).append(part)
-        fates: dict[str, int] = {}
+        fates: Counter[str] = Counter()
         for record in raw.records:
-            for fate, number in record.fates.items():
-                fates[fate] = fates.get(fate, 0) + number
+            fates.update(record.fates)
         merged_delays = {group: merged(parts) for group, parts in late.items()}
         return OutcomeSlice(raw.model, raw.start, raw.end, kind, series, classes, found, merged_delays, fates)
 
