@@ -10,7 +10,7 @@ MAX_OF_A_SEGMENT = 5
 
 
 class Origin(StrEnum):
-    """Where a subject's reference comes from. The rule that chooses among them is at the head of `references`."""
+    """Where a subject's reference comes from. The rule that chooses among them is at the head of `reference_choice`."""
 
     COMMAND = "command"
     FILE = "file"

@@ -1,6 +1,6 @@
 """One (model, version, segment) under judgement: learn a reference, fill windows, weigh evidence.
 
-    slices ──while it learns──► learner ──span and events reached──► reference (which one: see `references`)
+    slices ──while it learns──► learner ──span and events reached──► reference (which one: see `reference_choice`)
        │
        └──projected on the reference──► open windows ──end──► evidence by kind ──► incidents (see `following`)
                  └──► detectors, slice by slice (when did it begin?)
