@@ -10,7 +10,6 @@ it may be needed in, by what it says itself and by nothing else:
     its label is a class       SCORES, if from 0 to 1, and MARGINS of the class PLAIN, by whether the label says yes
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -19,6 +18,7 @@ import numpy as np
 from driftline.columns.labels import CATEGORY, NOTHING, NUMBER
 from driftline.labels.classes import OTHER, PLAIN, Came, ClassNames, keys_of
 from driftline.labels.outcomes import Outcomes
+from driftline.labels.yes_no import NO, YES, positive
 from driftline.performance.outcomes import (
     GRIDS,
     IS,
@@ -41,14 +41,12 @@ from driftline.sketches.keys import Bools, Floats, Ints, category_key
 VALUE: Final = "prediction.value"
 LABEL: Final = "prediction.label"
 PROBA: Final = "prediction.proba."
-YES: Final = ("1", "true", "yes", "y", "t", "positive", "pos")
-NO: Final = ("0", "false", "no", "n", "f", "negative", "neg")
-"""What labels of plain numbers say; of two classes with a score, which one it is counted of."""
 HALF: Final = 0.5
 _YES, _NO = (
     np.array([category_key(spelt) for word in words for spelt in sorted({word, word.title(), word.upper()})])
     for words in (YES, NO)
 )
+"""What labels of plain numbers say."""
 MANY: Final = 3
 """Scores of a row from which on each class is counted by its own."""
 
@@ -72,15 +70,6 @@ def tally_of(outcomes: Outcomes, groups: Ints, classes: ClassNames) -> Tally:
 def waiting_tally(outcomes: Outcomes, groups: Ints, classes: ClassNames) -> Tally:
     """Count predictions that begin to wait: their labels say nothing."""
     return _Rows(outcomes, groups, classes).counted()
-
-
-def positive(names: Sequence[str]) -> str:
-    """Return of classes the one that scores are counted of.
-
-    >>> positive(["no", "yes"]), positive(["fraud", "legit"]), positive(["True", "False"])
-    ('yes', 'legit', 'True')
-    """
-    return max(names, key=lambda name: (name.lower() in YES, name.lower() not in NO, name))
 
 
 def _says(outcomes: Outcomes) -> Ints:

@@ -6,16 +6,12 @@ from typing import Any
 import polars as pl
 
 from driftline.errors import InputError
+from driftline.labels.yes_no import NO, YES
 from driftline.tables.mapping import ColumnMapping
 from driftline.tables.table import Table, class_name, input_errors
 
 MAX_CLASSES = 100
 """Numbers with more distinct values than this are a measured quantity, not the names of classes."""
-
-_POSITIVE = {
-    "1": "0", "true": "false", "yes": "no", "y": "n", "t": "f", "positive": "negative", "pos": "neg",
-}  # fmt: skip
-"""Names of positive classes, and what the other class is called beside each."""
 
 Prediction = Callable[[pl.DataFrame], list[Any]]
 """From a batch of rows to their predictions."""
@@ -115,10 +111,10 @@ def positive_class(means: pl.DataFrame, column: str, *, numbers: bool) -> str | 
     classes: list[str] = sorted(means["class"].to_list())
     if len(classes) > 2:
         return None
-    for known in _POSITIVE:
+    for known in YES:
         if found := next((one for one in classes if one.lower() == known), None):
             return found
-    for known, other in _POSITIVE.items():
+    for known, other in zip(YES, NO, strict=True):
         if [one.lower() for one in classes] == [other]:  # none was predicted positive
             return known.upper() if classes[0].isupper() else known.title() if classes[0].istitle() else known
     ranked = means.fill_null(0).sort("score", "class", descending=True)["class"].to_list()

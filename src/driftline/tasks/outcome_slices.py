@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from driftline.labels.classes import OTHER, PLAIN
-from driftline.labels.tallies import NO, positive
+from driftline.labels.yes_no import NO, positive
 from driftline.panes.merging import Merger
 from driftline.panes.outcomes import OutcomeGroup, OutcomeRecord, decode_outcomes, recoded
 from driftline.panes.records import Group
