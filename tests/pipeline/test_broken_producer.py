@@ -46,10 +46,8 @@ class Pace:
             self.worker.step()
 
     def told(self) -> list[tuple[str, str]]:
-        reader = self.bench.log.read(self.bench.settings.topics.alerts)
-        found = []
-        while not reader.at_end:
-            found += [json.loads(record.value or b"")["data"] for *_, record in reader.poll(0.0)]
+        records = self.bench.records(self.bench.settings.topics.alerts)
+        found = [json.loads(record.value or b"")["data"] for record in records]
         return [(each["kind"], each["status"]) for each in found if each["kind"] in ("dead_letters", "silence")]
 
 
