@@ -84,7 +84,7 @@ def iter_labels(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_RO
         fields: dict[str, Sequence[object]] = {
             "event_id": batch.ids,
             "model": named.models(batch.frame),
-            "label": list(label(batch.frame)),
+            "label": label(batch.frame),
         }
         if batch.times is not None:
             fields["label_time"] = batch.times
