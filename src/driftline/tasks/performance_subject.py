@@ -215,15 +215,16 @@ class SubjectPerformance:
         if predictions >= self._rules.min_events:
             weighed[Part.ESTIMATED] = (own, window)
         verdict = evidence.weigh(weighed)
-        study = evidence.yardstick.study
-        by_labels = study(merged([self._book(book) for book in main]) if main else came, 1)
+        study, has_levels = evidence.yardstick.study, bool(self._own.levels) and labels >= self._rules.min_events
         new: list[Signal] = []
-        for finding in verdict.new:
-            found = study(own, 1) if finding.part is Part.ESTIMATED else by_labels
-            new += of_part(finding, found, self.series)
-        back = [part.value for part in verdict.back]
-        if labels >= self._rules.min_events:
-            for signal, kept in self._levels(by_labels):
+        back, unforeseen = [part.value for part in verdict.back], False
+        if verdict.new or has_levels:
+            by_labels = study(merged([self._book(book) for book in main]) if main else came, 1)
+            unforeseen = any(bool(metric.unforeseen[0]) for metric in by_labels.metrics)
+            for finding in verdict.new:
+                found = study(own, 1) if finding.part is Part.ESTIMATED else by_labels
+                new += of_part(finding, found, self.series)
+            for signal, kept in self._levels(by_labels) if has_levels else []:
                 new += [] if kept else [signal]
                 back += [signal.name] if kept else []
         self._note(study, sorted({window, *about}))
@@ -237,7 +238,7 @@ class SubjectPerformance:
             reference=evidence.reference.address,
             is_sure=evidence.is_sure,
             inputs_moved=inputs_moved,
-            unforeseen=any(bool(metric.unforeseen[0]) for metric in by_labels.metrics),
+            unforeseen=unforeseen,
         )
 
     def _book(self, window: int) -> Tally:
