@@ -85,7 +85,10 @@ class SubjectPerformance:
         self._given = False
         self._learning, self._rule = True, rules.learn
         self._began: int | None = None
-        self._stretches: list[Tally] = []
+        self.learned = 0
+        """How many labels were collected for a reference."""
+        self._stretches: list[bytes] = []
+        """What arrived in each window, packed: they are many, and each checkpoint stores them."""
         self._heard = 0
         self.meet(classes)
 
@@ -94,7 +97,8 @@ class SubjectPerformance:
         self.classes = classes[:-1] if len(classes) > 2 and classes[-1] == OTHER else classes
         given = None if self._given else self._own.reference(self.subject.version, self.subject.segment)
         if self.evidence is None and given is not None and self._suits(given):
-            self._given, self._learning, self._stretches, self._began = True, False, [], None
+            self._given, self._learning = True, False
+            self._forget_stretches()
             self._compare(given)
 
     def _suits(self, given: PerformanceReference) -> bool:
@@ -104,10 +108,8 @@ class SubjectPerformance:
         )
         return same and given.series is self.series and len(given.classes) <= len(self.classes)
 
-    @property
-    def learned(self) -> int:
-        """How many labels were collected for a reference."""
-        return sum(int(labelled(stretch, 1)[0]) for stretch in self._stretches)
+    def _forget_stretches(self) -> None:
+        self._stretches, self._began, self.learned = [], None, 0
 
     @property
     def incident(self) -> Incident | None:
@@ -168,19 +170,23 @@ class SubjectPerformance:
         if not len(came):
             return []
         self._began = window if self._began is None else self._began
-        self._stretches.append(came)
+        self._stretches.append(came.packed())
+        self.learned += int(labelled(came, 1)[0])
         if len(self._stretches) > MAX_LEARNED:
-            pairs = zip(self._stretches[::2], [*self._stretches[1::2], empty()], strict=False)
-            self._stretches = [merged(list(pair)) for pair in pairs]
+            held = self._unpacked()
+            self._stretches = [merged(held[at : at + 2]).packed() for at in range(0, len(held), 2)]
         if self._heard - self._began < self._rule.span_ms or self.learned < self._rule.events:
             return []
-        tally, stretches = joined([self._known(stretch) for stretch in self._stretches])
+        tally, stretches = joined([self._known(stretch) for stretch in self._unpacked()])
         reference = PerformanceReference(self.series, self.classes, tally, stretches)
-        self._stretches, self._began = [], None
+        self._forget_stretches()
         self._learning, self._rule = self._rules.learn.renewed, self._rules.learn
         closed = self.close_incident("the reference changed (learned)")
         self._compare(reference)
         return closed
+
+    def _unpacked(self) -> list[Tally]:
+        return [unpacked(stretch) for stretch in self._stretches]
 
     def close_incident(self, why: str) -> list[Incident]:
         """Close what is open, with the reason."""
@@ -275,8 +281,7 @@ class SubjectPerformance:
         """Return plain values and arrays; books and the reference are stored beside them."""
         stored = StoredPerformance(
             self.subject, self.rank, self.series, self.classes, self.books.snapshot(), self._given, self._learning,
-            self._rule, self._began, [stretch.packed() for stretch in self._stretches], self.following, self.windows,
-            self._heard,
+            self._rule, self._began, list(self._stretches), self.following, self.windows, self._heard,
         )  # fmt: skip
         return stored, {} if self.evidence is None else self.evidence.snapshot()
 
@@ -301,7 +306,8 @@ class SubjectPerformance:
             found.following = stored.following  # closed at the next window, for it goes by another reference
             return found
         found._given, found._learning, found._rule = stored.given, stored.learning, stored.rule
-        found._began, found._stretches = stored.began, [unpacked(stretch) for stretch in stored.stretches]
+        found._began, found._stretches = stored.began, list(stored.stretches)
+        found.learned = sum(int(labelled(stretch, 1)[0]) for stretch in found._unpacked())
         if before is not None:
             if not found._suits(before):
                 raise corrupt("performance", "its reference is of something else than its outcomes")
