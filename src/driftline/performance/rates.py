@@ -13,7 +13,7 @@ from driftline.performance.by_score import Curve
 from driftline.performance.calibration import Calibration, calibrated
 from driftline.performance.outcomes import IS, Series, bucket_of, effective, prediction_of, series_of
 from driftline.performance.tally import WEIGHT_UNIT, Tally
-from driftline.sketches.keys import Floats, Ints
+from driftline.sketches.keys import Bools, Floats, Ints
 
 BINS: Final = 10
 
@@ -88,20 +88,12 @@ def rates_by_prediction(reference: Tally, bins: int = BINS) -> ErrorRates:
     rows, group = _errors(reference)
     if not len(rows) or group.any():
         raise ValueError("rates need the outcomes of one group: wait for labels")
-    bucket, weight, size = prediction_of(rows.keys), rows.weights / WEIGHT_UNIT, _size(rows)
-    order = np.argsort(bucket, kind="stable")
-    starts, at = _bins(bucket[order], weight[order], bins)
-    bin_ = np.empty(len(order), dtype=np.int64)
-    bin_[order] = at
-    limit = np.array([_median(size[bin_ == each], weight[bin_ == each]) for each in range(len(starts))])
-    total = np.bincount(bin_, weight, len(starts))
-    sizes = np.asarray(total * effective(reference, 1)[0], dtype=np.float64)
-    far, above = size >= limit[bin_], bucket_of(rows.keys) >= 0
-    learned: list[Rates] = []
-    for chosen in (far, above):
-        rates = np.asarray(np.bincount(bin_, weight * chosen, len(starts)) / total, dtype=np.float64)
-        learned.append(Rates(starts, rates, sizes, rates, None))
-    return ErrorRates(learned[0], learned[1], limit)
+    weight, size = rows.weights / WEIGHT_UNIT, _size(rows)
+    starts, at = _bins(prediction_of(rows.keys), weight, bins)
+    limit = np.array([_median(size[at == each], weight[at == each]) for each in range(len(starts))])
+    worth = effective(reference, 1)[0]
+    far = _rates(starts, at, weight, size >= limit[at], worth)
+    return ErrorRates(far, _rates(starts, at, weight, bucket_of(rows.keys) >= 0, worth), limit)
 
 
 def seen_by_prediction(window: Tally, groups: int, known: ErrorRates) -> tuple[Seen, Seen]:
@@ -149,14 +141,10 @@ def large_errors(reference: Tally, bins: int = BINS) -> LargeErrors:
     rows, _ = _errors(reference)
     if not len(rows):
         raise ValueError("rates need the outcomes of one group: wait for labels")
-    bucket, weight, size = prediction_of(rows.keys), rows.weights / WEIGHT_UNIT, _size(rows)
+    weight, size = rows.weights / WEIGHT_UNIT, _size(rows)
     limit = _median(size, weight)
-    order = np.argsort(bucket, kind="stable")
-    starts, at = _bins(bucket[order], weight[order], bins)
-    large = (size >= limit)[order]
-    total = np.bincount(at, weight[order], len(starts))
-    rates = np.asarray(np.bincount(at, weight[order] * large, len(starts)) / total, dtype=np.float64)
-    return LargeErrors(limit, Rates(starts, rates, total * effective(reference, 1)[0], rates, None))
+    starts, at = _bins(prediction_of(rows.keys), weight, bins)
+    return LargeErrors(limit, _rates(starts, at, weight, size >= limit, effective(reference, 1)[0]))
 
 
 def standard_score(seen: Seen, dispersion: float = 1.0) -> Floats:
@@ -171,12 +159,23 @@ def standard_score(seen: Seen, dispersion: float = 1.0) -> Floats:
 
 
 def _bins(bucket: Ints, mass: Floats, bins: int) -> tuple[Ints, Ints]:
-    """Return the first buckets of bins of about equal mass, and the bin of each row; buckets ascend."""
+    """Return the first buckets of bins of about equal mass, and the bin of each row."""
+    order = np.argsort(bucket, kind="stable")
+    bucket, mass = bucket[order], mass[order]
     before = np.cumsum(mass) - mass
     first = np.searchsorted(bucket, bucket)  # rows of one bucket stay together
     wanted = np.minimum(before[first] / mass.sum() * bins, bins - 1).astype(np.int64)
-    _, rows, at = np.unique(wanted, return_index=True, return_inverse=True)
-    return bucket[rows], at.astype(np.int64)
+    _, rows, ordered = np.unique(wanted, return_index=True, return_inverse=True)
+    at = np.empty(len(order), dtype=np.int64)
+    at[order] = ordered
+    return bucket[rows], at
+
+
+def _rates(starts: Ints, at: Ints, weight: Floats, chosen: Bools, worth: float) -> Rates:
+    """Return how often rows, each in a bin, are among those chosen."""
+    total = np.bincount(at, weight, len(starts))
+    rates = np.asarray(np.bincount(at, weight * chosen, len(starts)) / total, dtype=np.float64)
+    return Rates(starts, rates, np.asarray(total * worth, dtype=np.float64), rates, None)
 
 
 def _bin(bucket: Ints, known: Rates) -> Ints:
