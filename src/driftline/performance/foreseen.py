@@ -10,7 +10,7 @@ MEASURED takes for granted that labels come for predictions of one answer alike.
 outcomes: for a chance x with the mean r, a^x b^(1-x) <= x a + (1-x) b, so its e-values are e-values.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -90,20 +90,17 @@ def foreseen(reference: PerformanceReference, learned: Estimator | None) -> Mapp
         if isinstance(learned, ByScore):
             parts[Part.MEANING] = _by_score(reference)
             parts[Part.ESTIMATED] = _of(reference, lambda window: _likely_right(window, learned))
-    return {part: replace(of, dispersion=_dispersion(reference, of)) for part, of in parts.items()}
-
-
-def _dispersion(reference: PerformanceReference, of: Foreseen) -> Floats:
-    """Return the variance of stretches of the reference, in those that chance has."""
-    tally, none = reference.tally, np.ones(len(of.sizes))
-    if reference.stretches < MIN_STRETCHES:
-        return none
-    zeros = np.zeros(reference.stretches, dtype=np.int64)
+    tally, zeros = reference.tally, np.zeros(reference.stretches, dtype=np.int64)
     stretches = [tally.take(tally.groups == at).regrouped(zeros) for at in np.unique(tally.groups).tolist()]
-    scores = np.array([standard_score(of.seen(stretch)) for stretch in stretches])
+    return {part: replace(of, dispersion=_dispersion(stretches, of)) for part, of in parts.items()}
+
+
+def _dispersion(stretches: Sequence[Tally], of: Foreseen) -> Floats:
+    """Return the variance of stretches of the reference, in those that chance has."""
+    scores = np.array([standard_score(of.seen(stretch)) for stretch in stretches]).reshape(-1, len(of.sizes))
     held = scores[np.isfinite(scores).all(axis=1)]
     if len(held) < MIN_STRETCHES:
-        return none
+        return np.ones(len(of.sizes))
     return np.asarray(np.maximum((held**2).sum(axis=0) / (len(held) - 1), 1.0))
 
 
