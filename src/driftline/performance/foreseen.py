@@ -13,7 +13,6 @@ outcomes: for a chance x with the mean r, a^x b^(1-x) <= x a + (1-x) b, so its e
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
 
 import numpy as np
 
@@ -44,11 +43,10 @@ from driftline.performance.rates import (
     standard_score,
 )
 from driftline.performance.reference import PerformanceReference
+from driftline.performance.study import MIN_STRETCHES
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Floats
 
-MIN_STRETCHES: Final = 5
-"""Stretches of the reference that it takes to say how much windows vary."""
 Counted = tuple[Floats, Floats]
 """Hits and counts, by bin."""
 

@@ -19,8 +19,8 @@ from driftline.performance.selective import MIN_LABELS, Judged, Verdict, judged,
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Bools, Floats, Ints
 
-MIN_CHUNKS: Final = 5
-"""The reference's windows that it takes to say how much windows vary."""
+MIN_STRETCHES: Final = 5
+"""Stretches of the reference that it takes to say how much windows vary."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -179,7 +179,7 @@ def _dispersion(varied: Measured) -> float:
     """Return how much more the reference's own windows vary than chance has them: 1 or more."""
     values, squares = varied.values, _deviation(varied) ** 2
     held = np.isfinite(values) & (squares > 0)
-    if held.sum() < MIN_CHUNKS:
+    if held.sum() < MIN_STRETCHES:
         return 1.0
     return max(1.0, float(values[held].var(ddof=1) / squares[held].mean()))
 
