@@ -96,16 +96,13 @@ class Yardstick:
 def yardstick(
     kind: Kind, reference: Tally, stretches: int, names: Sequence[str], learned: Estimator | None
 ) -> Yardstick:
-    """Learn from outcomes with labels, by stretches of time: each a group.
-
-    Raises `ValueError` for a metric that there is not.
-    """
+    """Learn from outcomes with labels, by stretches of time: each a group. Metrics that there are not are left out."""
     whole = reference.regrouped(np.zeros(stretches, dtype=np.int64))
     before, varied = kind.measured(whole, 1), kind.measured(reference, stretches)
-    if unknown := [name for name in names if name not in before]:
-        raise ValueError(f'there is no metric "{unknown[0]}"; choose from {", ".join(sorted(before))}')
     spreads = {
-        name: float(_deviation(before[name])[0] * np.sqrt(_dispersion(varied[name]))) for name in dict.fromkeys(names)
+        name: float(_deviation(before[name])[0] * np.sqrt(_dispersion(varied[name])))
+        for name in dict.fromkeys(names)
+        if name in before
     }
     values = {name: float(before[name].values[0]) for name in spreads}
     return Yardstick(kind, int(labelled(whole, 1)[0]), learned, values, spreads)
@@ -128,9 +125,12 @@ def study(
     tally, many = kind.tally(outcomes, windows), int(windows[-1]) + 1
     stretches = max(len(reference) // max(int(np.median(labelled(tally, many) + waiting(tally, many))), 1), 1)
     known = kind.tally(reference, np.arange(len(reference)) * stretches // len(reference))
-    learned = kind.learned(known.regrouped(np.zeros(stretches, dtype=np.int64)))
+    whole = known.regrouped(np.zeros(stretches, dtype=np.int64))
     names = kind.usual if metrics is None else metrics
-    return yardstick(kind, known, stretches, names, learned).study(tally, many)
+    found = yardstick(kind, known, stretches, names, kind.learned(whole))
+    if unknown := [name for name in names if name not in found.values]:
+        raise ValueError(f'there is no metric "{unknown[0]}"; choose from {", ".join(sorted(kind.measured(whole, 1)))}')
+    return found.study(tally, many)
 
 
 def _selection(

@@ -74,8 +74,7 @@ class PerformanceEvidence:
         self.reference = reference
         kind = reference.kind(costs)
         learned = _learned(kind, reference)
-        known = kind.measured(reference.whole, 1)
-        names = (*kind.usual, *(name for name in metrics if name in known))
+        names = (*kind.usual, *metrics)
         self.yardstick: Yardstick = yardstick(kind, reference.tally, reference.stretches, names, learned)
         self._parts: Mapping[Part, Foreseen] = foreseen(reference, learned)
         share = allowance / len(Part)
