@@ -183,14 +183,12 @@ def _names(outcomes: "Outcomes", windows: "Ints") -> list[str]:
     """Return the day, or the time, at which each window begins; without times the number of its first row."""
     import numpy as np
 
-    from driftline.events import rfc3339
+    from driftline.cli.performance_report import days
 
     first = np.searchsorted(windows, np.arange(int(windows[-1]) + 1))
     if outcomes.times is None:
         return [f"row {row + 1:,}" for row in first.tolist()]
-    times = [rfc3339(time) for time in outcomes.times[first].tolist()]
-    days = [time[:10] for time in times]
-    return days if len(set(days)) == len(days) else [f"{time[:16]}Z" for time in times]
+    return days(outcomes.times[first].tolist())
 
 
 def _class_scores(text: str | None) -> dict[str, str] | None:

@@ -21,11 +21,13 @@ def print_performance(
     csv: bool,
 ) -> None:
     """Print what the last checkpoints say of a model's performance. Raises `InputError`, `ConfigError`."""
-    from driftline.cli.performance_report import as_json, print_study, write_csv
+    from driftline.cli.performance_report import as_json, days, print_study, write_csv
     from driftline.cli.terminal import note, out, print_json
 
     found = _views(settings, model, version, segment)
-    shown = [(each, _study(each, metrics), _names(each)) for each in found if each.windows]
+    shown = [
+        (each, _study(each, metrics), days([window.start for window in each.windows])) for each in found if each.windows
+    ]
     if json:
         print_json(
             {
@@ -94,14 +96,6 @@ def _study(view: "PerformanceView", metrics: Sequence[str] | None) -> "Study":
         )
     chosen = tuple(each for each in found.metrics if not metrics or each.name in metrics)
     return replace(found, metrics=chosen)
-
-
-def _names(view: "PerformanceView") -> list[str]:
-    from driftline.events import rfc3339
-
-    times = [rfc3339(window.start) for window in view.windows]
-    days = [time[:10] for time in times]
-    return days if len(set(days)) == len(days) else [f"{time[:16]}Z" for time in times]
 
 
 def _blind(view: "PerformanceView") -> str:

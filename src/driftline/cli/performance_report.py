@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from driftline.performance.study import Followed, Study
 
 
+def days(times: "Sequence[int]") -> list[str]:
+    """Return the day of each time; to the minute, where some are of one day."""
+    from driftline.events import rfc3339
+
+    written = [rfc3339(time) for time in times]
+    found = [time[:10] for time in written]
+    return found if len(set(found)) == len(found) else [f"{time[:16]}Z" for time in written]
+
+
 def print_study(found: "Study", when: list[str], classes: tuple[str, ...], blind: str) -> None:
     """Print a study for people: a table and a picture of each metric, and what became of it."""
     from rich.table import Table
