@@ -10,7 +10,8 @@ from driftline.performance.names import MAX_WINDOWS
 
 USUAL_WINDOWS: Final = 30
 """So many, at most, of the usual length are in the time for which labels are awaited."""
-_LEVEL: Final = re.compile(r"(>=|<=)\s*([+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+))")
+_NUMBER: Final = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
+_LEVEL: Final = re.compile(rf"(>=|<=)\s*({_NUMBER})")
 
 Level = tuple[Literal[">=", "<="], float]
 
@@ -36,7 +37,6 @@ def _at_most(level: Level) -> Level:
     return level
 
 
-_NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 _TEXT = PlainSerializer(lambda level: f"{level[0]} {level[1]:g}", return_type=str, when_used="json")
 AtLeast = Annotated[
     Level,
