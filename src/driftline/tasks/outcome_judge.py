@@ -50,7 +50,7 @@ class OutcomeJudge:
                     changed += self._performance.take(self._reader.read(piece))
                 changed += self._performance.close(time)
         for piece in self._merger.overdue():
-            changed += self._performance.supplement(self._reader.read(piece))
+            changed += self._performance.take(self._reader.read(piece))
         return changed
 
     def note(self, changed: Sequence[Incident]) -> None:

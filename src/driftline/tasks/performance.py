@@ -67,7 +67,7 @@ class PerformanceJudge:
         self._forgotten: list[str] = []
 
     def take(self, piece: OutcomeSlice) -> list[Incident]:
-        """Take in a slice. Returns the incidents that this closes."""
+        """Take in a slice, or what came later for one. Returns the incidents that this closes."""
         if self._rules(piece.model).performance is None:
             return []
         closed: list[Incident] = []
@@ -83,10 +83,6 @@ class PerformanceJudge:
             self._note(subject, judge)
         self._keep_small()
         return closed
-
-    def supplement(self, piece: OutcomeSlice) -> list[Incident]:
-        """Take in what came later for a slice: it counts in the books, and in windows that are open."""
-        return self.take(piece)
 
     def _hear(self, piece: OutcomeSlice, cohort: int, rows: Tally) -> None:
         """Count which predictions came, and which labels."""
