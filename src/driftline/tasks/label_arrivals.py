@@ -69,16 +69,20 @@ class LabelArrivals(msgspec.Struct):
         size, awaited = rules.performance.window_ms, rules.performance.awaited_ms
         self.first = window if self.first is None else self.first
         for start, cohort in self.cohorts.items():
-            cohort.by_age += [cohort.labels] * max((window - start) // size + 1 - len(cohort.by_age), 0)
+            age = min((window - start) // size, MAX_WINDOWS)  # no label is awaited for longer
+            cohort.by_age += [cohort.labels] * max(age + 1 - len(cohort.by_age), 0)
         counted = [start for start in sorted(self.cohorts) if self.cohorts[start].predictions >= rules.min_events]
         if not self.usual:
             self._learn(counted, size, awaited, window + size)
             changed: list[Incident] = []
         else:
             changed = self._judge(model, rules, [start for start in counted if start <= window], window + size)
-        kept = sorted(start for start in self.cohorts if start + size + awaited > window)[-MAX_WINDOWS:]
         if self.usual:
-            self.cohorts = {start: self.cohorts[start] for start in kept}
+            kept = sorted(start for start in self.cohorts if start + size + awaited > window)[-MAX_WINDOWS:]
+        else:
+            newest = {*sorted(self.cohorts)[-MAX_WINDOWS:], *counted[-MAX_WINDOWS:]}
+            kept = [start for start in self.cohorts if start in newest]
+        self.cohorts = {start: self.cohorts[start] for start in kept}
         return changed
 
     def _learn(self, counted: list[int], size: int, awaited: int, end: int) -> None:
