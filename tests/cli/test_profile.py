@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from driftline.cli.profile import app
 from driftline.errors import InputError
+from driftline.evidence.profile import decode_outcomes
 
 COLUMNS = ("--model", "m", "--time-column", "at", "--prediction-column", "answer")
 
@@ -93,6 +94,23 @@ def test_diff_puts_the_greatest_distance_first(built: Callable[..., Path]) -> No
     assert "█" in shown
     assert "what moved most" in shown
     assert "only in" in shown
+
+
+@pytest.mark.parametrize("command", [["build"], ["calibrate", "--passes", "1"]], ids=lambda command: command[0])
+def test_a_profile_says_how_well_the_model_worked_where_there_are_labels(command: list[str], tmp_path: Path) -> None:
+    chance = np.random.default_rng(3)
+    scores = chance.random(4_000).round(3)
+    words = np.array(["no", "yes"])
+    answers, truths = words[(scores > 0.5).astype(int)], words[(chance.random(4_000) < scores).astype(int)]
+    rows = [
+        f"{1_700_000_000 + 50 * at},{score},{answer},{truth}"
+        for at, (score, answer, truth) in enumerate(zip(scores, answers, truths, strict=True))
+    ]
+    path, output = tmp_path / "labelled.csv", tmp_path / "m.profile"
+    path.write_text("\n".join(["at,p,answer,truth", *rows]) + "\n")
+    result = run(*command, path, *COLUMNS, "--score-column", "p", "--label-column", "truth", "-o", output)
+    assert result.exit_code == 0
+    assert decode_outcomes(output.read_bytes())[""].labels == 4_000
 
 
 def test_a_segment_that_is_not_there_is_named(built: Callable[..., Path]) -> None:

@@ -128,9 +128,7 @@ def _built(settings: "Settings", table: "Table", mapping: "ColumnMapping", *, co
     return references
 
 
-def _write(
-    output: Path, references: "Sequence[Reference]", outcomes: "Mapping[str, PerformanceReference] | None" = None
-) -> None:
+def _write(output: Path, references: "Sequence[Reference]", outcomes: "Mapping[str, PerformanceReference]") -> None:
     from driftline.evidence.profile import encode_profile
 
     try:
@@ -194,7 +192,8 @@ def calibrate(
             progress=lambda done: shown.update(bar, completed=done),
         )
     if output is not None:
-        _write(output, [replace(reference, calibration=found.calibration) for reference in references])
+        calibrated = [replace(reference, calibration=found.calibration) for reference in references]
+        _write(output, calibrated, _outcomes(settings, read, mapping))
     if json:
         print_json({"file": None if output is None else str(output), **as_json(found)})
     else:
