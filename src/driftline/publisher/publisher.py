@@ -167,7 +167,7 @@ class Publisher:
             label_time: when the truth was known. How long it took is told by it; the label counts when it arrives.
             revision: of several labels the one with the highest counts, and of equal ones the last. Give it where a
                 label may be corrected and labels may be sent again.
-            weight: how much the outcome counts; 1 where it is missing.
+            weight: how much the outcome counts, from 1/256 to 256; 1 where it is missing.
             value: what the outcome is worth.
             kind: where the label comes from, such as "chargeback".
 
