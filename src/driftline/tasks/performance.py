@@ -29,7 +29,9 @@ REFERENCE: Final = "performance/reference"
 ARRIVALS: Final = "performance/labels"
 VERSION: Final = 1
 MAX_ROWS: Final = 4_000_000
-"""Of all tallies of a task: 200 MB. Beyond that the oldest books go of those who have most."""
+"""Of the books and open windows of a task: 200 MB. Beyond that the oldest books go of those who have most. References,
+and what they are learned from, are not among them.
+"""
 
 MAX_SHOWN: Final = 2_000
 """Windows that `driftline performance` shows of one task: some 1 MB, written where something changed."""
