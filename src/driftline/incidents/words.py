@@ -6,8 +6,10 @@ from math import log
 from msgspec.structs import replace
 
 from driftline.events import rfc3339
-from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Subject, Update
+from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Update, Window
+from driftline.incidents.level import Level
 from driftline.incidents.quality_words import worst_share
+from driftline.incidents.severity import WARNING
 from driftline.incidents.text import MAX_PARTS, more, number, short, span
 from driftline.incidents.wordings import WORDINGS
 
@@ -26,6 +28,41 @@ def sentence(incident: Incident) -> str:
 def worded(incident: Incident) -> Incident:
     """Return an open incident with the sentence of its last change."""
     return replace(incident, summary=sentence(incident))
+
+
+def begin(
+    kind: Kind,
+    subject: Subject,
+    window: Window,
+    signals: list[Signal],
+    *,
+    group: str,
+    level: Level,
+    reason: str,
+    severity: str = WARNING,
+    began: int | None = None,
+    reference: str = "",
+    false_alarms: FalseAlarms | None = None,
+) -> Incident:
+    """Return an incident that opens with a window, with its sentence."""
+    return worded(
+        Incident(
+            subject=subject,
+            kind=kind,
+            status=Status.FIRING,
+            opened=window.end,
+            window=window,
+            signals=signals,
+            reference=reference,
+            summary="",
+            began=began,
+            level=level,
+            reason=reason,
+            false_alarms=false_alarms,
+            group=group,
+            severity=severity,
+        )
+    )
 
 
 def back_to_normal(incident: Incident) -> str:

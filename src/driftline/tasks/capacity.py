@@ -10,9 +10,9 @@ from typing import Annotated
 import msgspec
 
 from driftline.codec import Count, Time, pack, unpack
-from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.incidents.level import Level
-from driftline.incidents.words import worded
+from driftline.incidents.words import begin
 from driftline.tasks.watcher import Watcher
 
 CAPACITY = "capacity"
@@ -81,20 +81,10 @@ class Capacity(Watcher):
         ]
         incident = self.incidents.get(model)
         if signals and incident is None:
-            incident = Incident(
-                subject=subject,
-                group=self._group,
-                kind=Kind.CAPACITY,
-                status=Status.FIRING,
-                opened=window.end,
-                window=window,
-                signals=signals,
-                reference="",
-                summary="",
-                level=Level.ENVIRONMENT,
-                reason="there is more to watch than before",
+            reason = "there is more to watch than before"
+            self.incidents[model] = begin(
+                Kind.CAPACITY, subject, window, signals, group=self._group, level=Level.ENVIRONMENT, reason=reason
             )
-            self.incidents[model] = worded(incident)
             return [self.incidents[model]]
         if incident is not None and not signals:
             return [self.incidents.pop(model).over(window, "everything is within the limits again")]

@@ -11,10 +11,10 @@ import msgspec
 
 from driftline.codec import Count, Time
 from driftline.events import rfc3339
-from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.incidents.level import Level
 from driftline.incidents.text import percent, span
-from driftline.incidents.words import back_to_normal, worded
+from driftline.incidents.words import back_to_normal, begin
 from driftline.performance.names import MAX_WINDOWS
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.prepared_reference import rounded
@@ -128,21 +128,16 @@ class LabelArrivals(msgspec.Struct):
         effects = {"before": usual, "after": rounded(part * usual), "age_ms": float((age + 1) * window.size)}
         waited = f"{span((age + 1) * window.size)} after predictions"
         what = f"none since {rfc3339(self.newest)}; {waited}" if stopped else waited
-        incident = Incident(
-            subject=Subject(model, "", ""),
+        return begin(
+            Kind.LABELS,
+            Subject(model, "", ""),
+            window,
+            [Signal("labels", 0.0, effects, what=what, before=percent(usual), after=percent(part * usual))],
             group=rules.group,
-            kind=Kind.LABELS,
-            status=Status.FIRING,
-            opened=window.end,
-            window=window,
-            signals=[Signal("labels", 0.0, effects, what=what, before=percent(usual), after=percent(part * usual))],
-            reference="",
-            summary="",
-            began=self.newest if stopped else start,
-            level=Level.ENVIRONMENT.value,
+            level=Level.ENVIRONMENT,
             reason="labels come from another system than predictions",
+            began=self.newest if stopped else start,
         )
-        return worded(incident)
 
     def close_incident(self, time: int, why: str) -> list[Incident]:
         """Close what is open, with the reason."""

@@ -18,11 +18,11 @@ from collections.abc import Callable, Collection, Mapping
 import msgspec
 
 from driftline.codec import Count, Time, pack, unpack
-from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.incidents.level import Level
 from driftline.incidents.severity import INFO
 from driftline.incidents.text import percent
-from driftline.incidents.words import worded
+from driftline.incidents.words import begin
 from driftline.panes.merging import Slice
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.watcher import Watcher
@@ -114,22 +114,17 @@ class Releases(Watcher):
             effects = {"share_before": float(f"{old:.6g}"), "share_after": float(f"{now:.6g}")}
             told = _named(version), percent(old), percent(now)
             signals.append(Signal(VERSION_SIGNAL, 0.0, effects, 0.0, *told))
-        incident = Incident(
-            subject=Subject(model, "", ""),
+        held.incident = begin(
+            Kind.RELEASE,
+            Subject(model, "", ""),
+            window,
+            signals,
             group=self._rules(model).group,
-            kind=Kind.RELEASE,
-            status=Status.FIRING,
-            opened=window.end,
-            window=window,
-            signals=signals,
-            reference="",
-            summary="",
-            began=window.start,
             level=Level.MODEL,
             reason="another version of the model is answering",
             severity=INFO,
+            began=window.start,
         )
-        held.incident = worded(incident)
         return held.incident
 
     @staticmethod

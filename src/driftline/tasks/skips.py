@@ -9,10 +9,10 @@ from collections.abc import Mapping
 import msgspec
 
 from driftline.codec import Time, pack, unpack
-from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.incidents.level import Level
 from driftline.incidents.severity import CRITICAL
-from driftline.incidents.words import worded
+from driftline.incidents.words import begin
 from driftline.panes.records import Rebase, Skip
 from driftline.tasks.watcher import Watcher
 
@@ -54,21 +54,16 @@ class Skips(Watcher):
             before=f"{skip.offset} of the topic that was deleted" if skip.anew else str(skip.offset),
             after=str(skip.to),
         )
-        opened = Incident(
-            subject=Subject("", "", f"{skip.topic} {skip.partition}"),
-            kind=Kind.SKIPPED,
-            status=Status.FIRING,
-            opened=skip.issued,
-            window=Window(skip.issued, skip.issued, skip.records),
-            signals=[signal],
-            reference="",
-            summary="",
+        incident = begin(
+            Kind.SKIPPED,
+            Subject("", "", f"{skip.topic} {skip.partition}"),
+            Window(skip.issued, skip.issued, skip.records),
+            [signal],
+            group=self._group,
             level=Level.ENVIRONMENT,
             reason="an operator chose to continue without them",
-            group=self._group,
             severity=CRITICAL,
         )
-        incident = worded(opened)
         _, before = self._open.get(incident.fingerprint, (0, None))
         if before is not None and before.opened == incident.opened:
             return []  # it comes again

@@ -10,10 +10,10 @@ import msgspec
 
 from driftline.codec import Count, Time, pack, unpack
 from driftline.columns.reasons import Reason
-from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
+from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.incidents.level import Level
 from driftline.incidents.severity import CRITICAL
-from driftline.incidents.words import worded
+from driftline.incidents.words import begin
 from driftline.panes.merging import Slice
 from driftline.sketches.group import GroupSketch, SignalRole
 from driftline.sketches.keys import category_key
@@ -111,21 +111,15 @@ class StreamJudge(Watcher):
         return changed
 
     def _begin(self, window: Window, signals: list[Signal]) -> Incident:
-        return worded(
-            Incident(
-                subject=Subject("", "", ""),
-                group=self._group,
-                kind=Kind.DEAD_LETTERS,
-                status=Status.FIRING,
-                opened=window.end,
-                window=window,
-                signals=signals,
-                reference="",
-                summary="",
-                level=Level.CODE,
-                reason="unreadable records come from the code that sends them",
-                severity=CRITICAL,
-            )
+        return begin(
+            Kind.DEAD_LETTERS,
+            Subject("", "", ""),
+            window,
+            signals,
+            group=self._group,
+            level=Level.CODE,
+            reason="unreadable records come from the code that sends them",
+            severity=CRITICAL,
         )
 
     @property

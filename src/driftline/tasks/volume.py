@@ -27,11 +27,11 @@ from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.evidence.volume import MIN_WINDOWS, Totals, Volume, VolumeEvidence
 from driftline.evidence.zones import zone_names
-from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Window, digest
+from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Subject, Window, digest
 from driftline.incidents.level import Level
 from driftline.incidents.severity import CRITICAL, WARNING
 from driftline.incidents.text import number
-from driftline.incidents.words import worded
+from driftline.incidents.words import begin
 from driftline.panes.records import Rebase
 from driftline.sketches.group import EVENTS
 from driftline.tasks.adoption import MAX_OF_A_SEGMENT, Origin
@@ -238,23 +238,20 @@ class VolumeJudge:
         basis = Basis.GUARANTEED if volume.independent else Basis.NOT_GUARANTEED
         promised = None if steep else FalseAlarms(rules.budget.count, rules.budget.period_ms, basis)
         began = window.start if steep else onset.of(0)
-        incident = Incident(
-            subject=Subject(self.model, "", ""),
+        self._state.quiet = 0
+        self.incident = begin(
+            Kind.VOLUME,
+            Subject(self.model, "", ""),
+            window,
+            [signal],
             group=rules.group,
-            kind=Kind.VOLUME,
-            status=Status.FIRING,
-            opened=window.end,
-            window=window,
-            signals=[signal],
-            reference=self._state.address,
-            summary="",
-            began=began,
             level=Level.DATA,
             reason="the number of events changed across all versions and segments",
-            false_alarms=promised,
             severity=CRITICAL if _factor(effects["events_before"], window.count) >= MAX_OF_THEM else WARNING,
+            began=began,
+            reference=self._state.address,
+            false_alarms=promised,
         )
-        self.incident, self._state.quiet = worded(incident), 0
         for held in self._evidence.values():
             held.reset()
         return self.incident
