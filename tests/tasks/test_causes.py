@@ -10,11 +10,9 @@ import numpy as np
 import pytest
 
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
-from driftline.pipeline.task_settings import judge_settings
 from driftline.tasks.causes import Causes
-from driftline.tasks.judge import Judge
-from tests.alerts import check_alert
 from tests.tasks.changes import HOUR, MINUTE, START, Event, Stream, panes_of, watching
+from tests.tasks.test_reference_choice import judging, run
 
 Fault = Callable[[Event, np.random.Generator], None]
 TENANTS = ("acme", "acme", "acme", "blue", "blue", "core")
@@ -111,18 +109,8 @@ def told(*faults: tuple[float, Fault], hours: float = 10, a_minute: int = 20, se
     how = watching(segments=["tenant"])
     stream = BesideAClock(change, 0, hours=hours, a_minute=a_minute, seed=seed, tenants=TENANTS)
     (sent,) = panes_of(stream, 1, how)
-    found: list[Incident] = []
-    blobs: dict[str, bytes] = {}
-    for at in range(0, len(sent), 100):
-        judge = Judge(judge_settings(how))
-        judge.restore(blobs)
-        judge.process(sent[at : at + 100])
-        for alert in judge.emit():
-            check_alert(alert.value)
-            found.append(alert.incident)
-        blobs.update({name: blob or b"" for name, blob in judge.checkpoint().items()})
-        blobs = {name: blob for name, blob in blobs.items() if blob}
-    return found
+    _, alerts, _ = run(judging(how), sent, range(0, len(sent), 100))
+    return [alert.incident for alert in alerts]
 
 
 def incidents(found: list[Incident]) -> list[Incident]:

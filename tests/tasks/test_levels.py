@@ -8,33 +8,19 @@ import pytest
 from driftline.config import Settings
 from driftline.events import rfc3339
 from driftline.incidents.incident import Incident, Kind, Status
-from driftline.pipeline.task_settings import judge_settings
 from driftline.tasks.codes import MAX_CODES, CodeVersions
-from driftline.tasks.judge import Judge
-from tests.alerts import check_alert
 from tests.evidence.columns import summarise
 from tests.tasks import changes
 from tests.tasks.changes import HOUR, MINUTE, START, Change, Event, Stream, panes_of, watching
-from tests.tasks.test_reference_choice import released
+from tests.tasks.test_reference_choice import judging, released, run
 
 BEGAN = START + 8 * HOUR
 
 
 def judged(values: Sequence[bytes], how: Settings) -> list[Incident]:
     """Judge all, checkpoint and restart in the middle; return the incidents as they opened."""
-    blobs: dict[str, bytes] = {}
-    found = []
-    for part in (values[: len(values) * 3 // 4], values[len(values) * 3 // 4 :]):
-        judge = Judge(judge_settings(how))
-        judge.restore(blobs)
-        judge.process(part)
-        for alert in judge.emit():
-            check_alert(alert.value)
-            found.append(alert.incident)
-        for name, blob in judge.checkpoint().items():
-            blobs[name] = blob or b""
-        blobs = {name: blob for name, blob in blobs.items() if blob}
-    return [incident for incident in found if incident.status is Status.FIRING]
+    _, alerts, _ = run(judging(how), values, [len(values) * 3 // 4])
+    return [alert.incident for alert in alerts if alert.incident.status is Status.FIRING]
 
 
 def opened(stream: Stream, how: Settings | None = None) -> list[Incident]:
