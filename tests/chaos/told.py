@@ -31,9 +31,10 @@ class Told:
         return self._folder / f"{sink}.lines"
 
     def noted(self, sink: str) -> list[tuple[str, dict[str, Any]]]:
-        """Return what a receiver noted: (key, body) in the order in which it came."""
+        """Return (key, body) of all that a receiver noted, in its order, but for a line that it still writes."""
         file = self.file(sink)
-        return [tuple(json.loads(line)) for line in file.read_text().splitlines()] if file.exists() else []
+        *lines, _ = file.read_text().split("\n") if file.exists() else [""]
+        return [tuple(json.loads(line)) for line in lines]
 
     @property
     def repeated(self) -> int:
