@@ -43,6 +43,18 @@ def tombstone(number: int, arrival: int = START) -> Record:
     return f"p-{number}".encode(), None, arrival
 
 
+def predicted(task: Summarise, records: Sequence[Record]) -> None:
+    """Give a task its next predictions."""
+    values, stamps = [value for _, value, _ in records], [stamp for *_, stamp in records]
+    task.process(values, stamps, task.position + len(values))
+
+
+def labelled(task: Summarise, records: Sequence[Record]) -> Sequence[Rejection]:
+    """Give a task its next labels."""
+    values, stamps = [value for _, value, _ in records], [stamp for *_, stamp in records]
+    return task.label(values, stamps, lambda at: records[at][0])
+
+
 @dataclass
 class Both:
     """A task that reads two logs, and all that came out."""
@@ -63,14 +75,11 @@ class Both:
         return self.task.labelling
 
     def predictions(self, *records: Record) -> "Both":
-        begin = self.task.position
-        values, stamps = [value for _, value, _ in records], [stamp for *_, stamp in records]
-        self.task.process(values, stamps, begin + len(values))
+        predicted(self.task, records)
         return self._collect()
 
     def labels(self, *records: Record) -> "Both":
-        values, stamps = [value for _, value, _ in records], [stamp for *_, stamp in records]
-        self.rejections += self.task.label(values, stamps, lambda at: records[at][0])
+        self.rejections += labelled(self.task, records)
         return self._collect()
 
     def restart(self) -> "Both":

@@ -15,6 +15,7 @@ from driftline.tasks.outcome_judge import OutcomeJudge
 from driftline.tasks.outcome_slices import OutcomeMerger, OutcomeReader, OutcomeSlice
 from driftline.tasks.summarise import Summarise
 from tests.oracle import labels as oracle
+from tests.tasks import test_labelling
 from tests.tasks.outcomes import rules
 from tests.tasks.streams import START
 from tests.tasks.test_labelling import HOUR, RULE, Record, answer, in_parts, label, settings
@@ -33,9 +34,8 @@ def partition(source: int, seed: int) -> list[OutcomeRecord | OutcomeMark]:
 
     def feed(predictions: list[Record], labels: list[Record]) -> None:
         if predictions:
-            values, stamps = [value for _, value, _ in predictions], [stamp for *_, stamp in predictions]
-            task.process(values, stamps, task.position + len(values))
-        task.label([value for _, value, _ in labels], [stamp for *_, stamp in labels], lambda at: labels[at][0])
+            test_labelling.predicted(task, predictions)
+        test_labelling.labelled(task, labels)
         sent.extend(each for each in task.emit() if isinstance(each, OutcomeRecord | OutcomeMark))
 
     now = START

@@ -15,6 +15,7 @@ from driftline.performance.outcomes import Series, classified, labelled, regress
 from driftline.performance.tally import Tally, merged
 from driftline.tasks.outcome_slices import OutcomeMerger, OutcomeReader, OutcomeSlice, PredictionKind
 from driftline.tasks.summarise import Summarise
+from tests.tasks import test_labelling
 from tests.tasks.streams import START, stored
 from tests.tasks.test_labelling import Record, answer, in_parts, label, logs, settings, tombstone
 
@@ -34,13 +35,11 @@ class Sent:
         self.task = Summarise(settings(), 0, 1)
 
     def predictions(self, *records: Record) -> "Sent":
-        values, stamps = [value for _, value, _ in records], [stamp for *_, stamp in records]
-        self.task.process(values, stamps, self.task.position + len(values))
+        test_labelling.predicted(self.task, records)
         return self
 
     def labels(self, *records: Record) -> "Sent":
-        values, stamps = [value for _, value, _ in records], [stamp for *_, stamp in records]
-        self.task.label(values, stamps, lambda at: records[at][0])
+        test_labelling.labelled(self.task, records)
         return self
 
     def emit(self) -> "Sent":

@@ -12,7 +12,7 @@ from driftline.tasks.outcome_judge import OutcomeJudge
 from driftline.tasks.summarise import Summarise
 from tests.tasks.outcomes import rules
 from tests.tasks.streams import START
-from tests.tasks.test_labelling import Record, answer, label, settings
+from tests.tasks.test_labelling import Record, answer, label, labelled, predicted, settings
 
 MINUTE = 60_000
 WINDOW = 10 * MINUTE
@@ -35,8 +35,8 @@ def _told(windows: Sequence[tuple[list[float], list[str]]]) -> tuple[OutcomeJudg
             predictions.append(answer(number, time, prediction=said))
             labels.append(label(number, time + 2 * MINUTE, truth))
             number += 1
-        task.process([value for _, value, _ in predictions], [stamp for *_, stamp in predictions], number)
-        task.label([value for _, value, _ in labels], [stamp for *_, stamp in labels], lambda at: None)
+        predicted(task, predictions)
+        labelled(task, labels)
         for record in task.emit():
             if isinstance(record, OutcomeRecord | OutcomeMark):
                 told += judge.take(record)
