@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any
 
 import typer
@@ -70,9 +71,9 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     $ driftline state check --json | jq 'select(.fault)'
     """
     settings = load(config)
-    store, log = open_redis(settings), open_kafka(settings)
+    store, connected = open_redis(settings), cache(lambda: open_kafka(settings))
     try:
-        found = [checked(store, log, settings, info) for info in store.tasks(settings.group)]
+        found = [checked(store, connected(), settings, info) for info in store.tasks(settings.group)]
     finally:
         store.close()
     if json:
