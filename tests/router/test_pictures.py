@@ -14,9 +14,9 @@ from aiohttp import web
 
 from driftline.pictures import sample
 from driftline.router.notification import Notification
+from driftline.router.sinks.receiver import HttpReceiver
 from driftline.router.testing import Tried, try_sinks
 from tests.router.changes import NOW
-from tests.router.receiver import Receiver
 from tests.router.test_sinks import SLACK_OK, made, notification, with_receiver
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"x" * 400
@@ -147,7 +147,7 @@ def test_names_of_producers_are_no_markup_in_a_mail() -> None:
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 def test_apprise_attaches_it() -> None:
-    async def play(receiver: Receiver) -> None:
+    async def play(receiver: HttpReceiver) -> None:
         sink = made("apprise", url=f"json://{receiver.url.removeprefix('http://')}/hook")
         await sink.deliver(pictured())
         (attached,) = receiver.got[0].json["attachments"]

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, model_validator
 
 from driftline.config.durations import PositiveDuration
+from driftline.config.secrets import MASK
 
 
 class Secret(BaseModel):
@@ -138,7 +139,12 @@ class PackagedSink(SinkSection):
 
     type: Literal["package"]
     name: str
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default={}, repr=False, description="Its own settings: see its documentation.")
+
+    @field_serializer("options", when_used="json")
+    def _masked(self, options: dict[str, Any]) -> dict[str, str]:
+        """Show which options there are: only the package knows which of them are secrets."""
+        return dict.fromkeys(options, MASK)
 
 
 AnySink = Annotated[

@@ -31,7 +31,7 @@ async def _try(name: str, sink: Sink, group: str, now: int, picture: bytes) -> T
     try:
         for status in (Status.FIRING, Status.RESOLVED) if sink.tells_resolved else (Status.FIRING,):
             shown = picture if sink.shows_pictures and status is Status.FIRING else b""
-            notification = replace(trial(name, group, now, status, thread), picture=shown)
+            notification = replace(trial(name, sample(group, now, status), now, thread), picture=shown)
             thread = await asyncio.wait_for(sink.deliver(notification), PATIENCE_S)
     except Exception as error:  # whatever a sink raises is what came back
         return Tried(name, str(error) or type(error).__name__)
@@ -40,13 +40,12 @@ async def _try(name: str, sink: Sink, group: str, now: int, picture: bytes) -> T
     return Tried(name, "")
 
 
-def trial(sink: str, group: str, now: int, status: Status, thread: str = "") -> Notification:
-    """Return a notification of an incident that says it is a test."""
-    alert = _alert(group, now, status)
+def trial(sink: str, alert: Alert, now: int, thread: str = "") -> Notification:
+    """Return a notification of one alert alone."""
     return Notification(
-        key=digest("test", sink, str(now), status),
+        key=digest("test", sink, str(now), alert.data.model, alert.data.status),
         sink=sink,
-        group_key=digest("test", sink, str(now)),
+        group_key=digest("test", sink, str(now), alert.data.model),
         route="driftline router check",
         labels={"model": alert.data.model},
         alerts=(alert,),
@@ -59,13 +58,12 @@ def trial(sink: str, group: str, now: int, status: Status, thread: str = "") -> 
     )
 
 
-def _alert(group: str, now: int, status: Status) -> Alert:
-    subject, window = Subject("driftline-test", "", ""), Window(now - 600_000, now, 0)
+def sample(group: str, now: int, status: Status, *, model: str = "driftline-test", kind: Kind = Kind.VOLUME) -> Alert:
+    """Return the alert of an incident that opened now, and says that it is a test."""
+    subject, window = Subject(model, "", ""), Window(now - 600_000, now, 0)
     said = "this is a test of the router; nothing is wrong" if status is Status.FIRING else "the test is over"
     signal = Signal("events", 0.0, {"events_before": 100.0, "events_after": 0.0})
     incident = Incident(
-        *(subject, Kind.VOLUME, status, now, window, [signal], "", f"driftline-test: {said}."),
-        group=group,
-        severity=CRITICAL,
+        *(subject, kind, status, now, window, [signal], "", f"{model}: {said}."), group=group, severity=CRITICAL
     )
     return alert_of(incident, group=group)

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from pydantic import ValidationError
 
-from driftline.config.names import nearest
-from driftline.config.sinks import AnySink, PackagedSink
+from driftline.config.offered import offered
+from driftline.config.sinks import AnySink, PackagedSink, SinkSection
 from driftline.config.sinks import RebuildSink as RebuildSettings
-from driftline.errors import ConfigError
+from driftline.errors import ConfigError, InputError
 from driftline.log.api import Log
 from driftline.router.sinks.api import Sink
 
-GROUP = "driftline.sinks"
 SINKS: Mapping[str, str] = {
     "alertmanager": "driftline.router.sinks.alertmanager:AlertmanagerSink",
     "apprise": "driftline.router.sinks.apprise:AppriseSink",
@@ -44,17 +42,18 @@ def open_sink(name: str, settings: AnySink, open_log: Callable[[], Log]) -> Sink
 
 
 def _packaged(key: str, name: str, settings: PackagedSink) -> Sink:
-    offered = entry_points(group=GROUP)
-    if settings.name not in offered.names:
-        raise ConfigError(
-            f'{key}.name: no installed package offers a sink "{settings.name}"{nearest(settings.name, offered.names)}; '
-            f"install the one that has it under the entry points of {GROUP}"
-        )
-    kind = offered[settings.name].load()
+    """Return a sink of somebody else's. What all sinks have in common it gets beside its own options."""
     try:
-        made: Sink = kind(kind.Settings.model_validate(settings.options), name)
+        kind = offered("sinks", settings.name, key=f"{key}.name")
+    except InputError as error:
+        raise ConfigError(str(error)) from error
+    common = settings.model_dump(mode="json", include=set(SinkSection.model_fields), exclude_unset=True)
+    try:
+        made: Sink = kind(kind.Settings.model_validate({**common, **settings.options}), name)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise ConfigError(f"{key}.options.{place}: {first['msg']}") from error
+    except Exception as error:  # it may fail in any way
+        raise ConfigError(f"{key}: {settings.name} cannot be made: {str(error) or type(error).__name__}") from error
     return made

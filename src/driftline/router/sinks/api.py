@@ -1,7 +1,8 @@
 """What a sink is: it delivers a notification to people or to another tool, or says why not.
 
-A package offers its own under the entry points `driftline.sinks`: a class whose `Settings` (a pydantic model) says what
-can be configured, made as `Sink(settings, name)`.
+A package offers its own under the entry points `driftline.sinks`: a class whose `Settings` (a
+`driftline.config.sinks.SinkSection`) says what can be configured, made as `Sink(settings, name)`. One that posts is
+best an `HttpSink` (`sinks.http`). `sinks.conformance` tries it as it tries ours.
 """
 
 from typing import Any, ClassVar, Protocol

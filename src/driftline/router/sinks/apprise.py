@@ -24,9 +24,11 @@ class AppriseSink:
     def __init__(self, settings: Settings, name: str) -> None:
         self.shows_pictures = settings.picture
         self._texts = Texts.of_settings(settings)
-        self._apprise = apprise.Apprise()
+        self._apprise = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
         if not self._apprise.add(revealed(settings.url)):
             raise ValueError(f"router.sinks.{name}.url: Apprise does not know this address; see its list of services")
+        for service in self._apprise:
+            service.socket_connect_timeout = service.socket_read_timeout = settings.timeout / 1000
 
     async def deliver(self, notification: Notification) -> str:
         """Hand it to Apprise."""
