@@ -43,13 +43,22 @@ def accepts_connections(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def until(condition: Callable[[], bool], what: str, *, timeout_s: float) -> None:
-    """Wait for something that several servers bring about. Raises `SandboxError` that says what, if time runs out."""
+def until(condition: Callable[[], bool], what: str, *, timeout_s: float, logs: Sequence[Path] = ()) -> None:
+    """Wait for something that several servers bring about.
+
+    Raises `SandboxError` if time runs out; it says what did not happen, and what the servers said last.
+    """
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
-            raise SandboxError(f"Waited {timeout_s:g} s in vain until {what}.")
+            raise SandboxError("\n".join([f"Waited {timeout_s:g} s in vain until {what}.", *map(tail, logs)]))
         time.sleep(READINESS_POLL_S)
+
+
+def tail(log: Path) -> str:
+    """Return the last lines that a server printed, for people."""
+    lines = log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+    return "\n".join([f"The end of {log}:", *(f"  {line}" for line in lines)])
 
 
 class ServerProcess:
@@ -96,9 +105,9 @@ class ServerProcess:
         deadline = time.monotonic() + timeout_s
         while not ready():
             if not self.running:
-                raise SandboxError(f"{self._name} ended with status {self._server.returncode}.\n{self._log_tail()}")
+                raise SandboxError(f"{self._name} ended with status {self._server.returncode}.\n{tail(self._log)}")
             if time.monotonic() > deadline:
-                raise SandboxError(f"{self._name} did not answer within {timeout_s:g} s.\n{self._log_tail()}")
+                raise SandboxError(f"{self._name} did not answer within {timeout_s:g} s.\n{tail(self._log)}")
             time.sleep(READINESS_POLL_S)
 
     def terminate(self, *, timeout_s: float) -> None:
@@ -121,7 +130,3 @@ class ServerProcess:
         # The watchdog last, and killed: closing its pipe would make it shoot at a process id that may be reused.
         self._watchdog.kill()
         self._watchdog.communicate()
-
-    def _log_tail(self) -> str:
-        lines = self._log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-        return "\n".join([f"The end of {self._log}:", *(f"  {line}" for line in lines)])

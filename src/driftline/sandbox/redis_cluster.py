@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -79,6 +80,7 @@ class RedisNodes:
             lambda: all("master" in flags.get(replica.port, "") for flags in self._flags()),
             "all nodes know the new master",
             timeout_s=FAIL_OVER_S,
+            logs=self._logs,
         )
 
     @contextmanager
@@ -99,6 +101,10 @@ class RedisNodes:
                 _asked(server, "CLUSTER SETSLOT", slot, "NODE", names[target])
 
         yield move, settle
+
+    @property
+    def _logs(self) -> list[Path]:
+        return [server.log_file for server in self.servers]
 
     def _flags(self) -> list[Mapping[int, str]]:
         """Return how each running node sees all nodes, by their ports."""
@@ -125,6 +131,7 @@ class RedisNodes:
             lambda: all(flags.keys() == everybody for flags in self._flags()),
             "all nodes know each other",
             timeout_s=FAIL_OVER_S,
+            logs=self._logs,
         )
         for master, replica in zip(masters, replicas, strict=True):
             _asked(replica, "CLUSTER REPLICATE", _asked(master, "CLUSTER MYID"))
@@ -135,6 +142,7 @@ class RedisNodes:
             ),
             "the cluster is up",
             timeout_s=FAIL_OVER_S,
+            logs=self._logs,
         )
 
     def __enter__(self) -> Self:

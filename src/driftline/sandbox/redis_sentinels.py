@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -122,7 +123,7 @@ class RedisSentinels:
     def fail_over(self) -> None:
         """Have a replica promoted, as planned. Returns when all sentinels name another master."""
         old = self.master()
-        until(self._accept, "a sentinel fails over", timeout_s=FAIL_OVER_S)
+        until(self._accept, "a sentinel fails over", timeout_s=FAIL_OVER_S, logs=self._logs)
         self.wait_for_another(old)
 
     def wait_for_another(self, old: RedisServer) -> None:
@@ -131,6 +132,7 @@ class RedisSentinels:
             lambda: self._agree(lambda found: found["port"] != old.port),
             "the sentinels name another master",
             timeout_s=FAIL_OVER_S,
+            logs=self._logs,
         )
 
     def bring_back(self, server: RedisServer) -> None:
@@ -152,7 +154,12 @@ class RedisSentinels:
             lambda: self._agree(whole) and self._linked() == replicas,
             "master, replicas and sentinels find each other",
             timeout_s=FAIL_OVER_S,
+            logs=self._logs,
         )
+
+    @property
+    def _logs(self) -> list[Path]:
+        return [server.log_file for server in (*self.sentinels, *self.servers)]
 
     def _accept(self) -> bool:
         with self.sentinels[0].connect() as client:
