@@ -17,6 +17,10 @@ RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\
 """How a time is written as text; which of these are days and hours that exist is another question."""
 Time = str | int
 """RFC 3339 with a zone, or epoch milliseconds."""
+MIN_WEIGHT, MAX_WEIGHT = 1 / 256, 256.0
+"""Of a label: what tallies can hold (`performance.tally`)."""
+A_WEIGHT = "a number from 1/256 to 256 (scale all weights alike)"
+"""For whoever gave another one."""
 
 
 def rfc3339(time_ms: int) -> str:

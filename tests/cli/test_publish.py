@@ -49,6 +49,35 @@ def test_a_dry_run_rejects_what_the_stream_would(driftline: Driftline, tmp_path:
         assert said in done.err
 
 
+AWAITING = {"DRIFTLINE_MODELS": '{"m": {awaits_labels: 30d}}'}
+
+
+def test_a_dry_run_of_labels_rejects_what_the_stream_would(driftline: Driftline, tmp_path: Path) -> None:
+    path = tmp_path / "t.ndjson"
+    path.write_text('{"id": "a", "y": 1}\n{"id": "b", "y": [1]}\n{"id": "c", "y": "no"}\n{"id": "d", "y": null}\n')
+    columns = ["--labels", "--model", "m", "--id-column", "id", "--label-column", "y", "--dry-run"]
+
+    done = driftline("publish", path, *columns, **AWAITING)
+
+    assert [event["event_id"] for event in done.json] == ["a", "b", "c"]
+    assert "workers would reject 1 of 3 labels as wrong-type; the first is b: " in done.err
+    assert done.status == 1
+    path.write_text('{"id": "a", "y": 1}\n')
+    fine, other = driftline("publish", path, *columns, **AWAITING), [*columns, "--model", "other"]
+    assert (fine.status, "workers would accept all 1 labels" in fine.err) == (0, True)
+    assert "1 labels are of models that await none" in driftline("publish", path, *other, **AWAITING).err
+
+
+def test_labels_reach_their_topic(driftline: Driftline, loans: Path, on_kafka: dict[str, str]) -> None:
+    driftline("topics", "create", "--partitions", 2, **on_kafka, **AWAITING)
+    columns = ["--labels", "--model", "m", "--label-column", "y", "--label-time-column", "when"]
+
+    done = driftline("publish", loans, *columns, "--json", **on_kafka, **AWAITING)
+
+    assert done.status == 0, done.err
+    assert done.json[0]["labels"] == 9
+
+
 def test_labels_of_a_table_go_by_the_ids_of_its_predictions(loans: Path) -> None:
     mapping = ColumnMapping(model="m", label_column="y", time_column="when")
     table = open_table(loans)

@@ -22,8 +22,10 @@ from driftline.columns.labels import (
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import Limits
 from driftline.columns.times import NO_TIME
+from driftline.events import MAX_WEIGHT, MIN_WEIGHT
 from driftline.formats.labels import LabelReader
 from driftline.formats.speculation.identities import identities
+from driftline.performance import tally
 
 NOW = 1_787_302_800_000
 LEAST = {"event_id": "p-1", "model": "churn", "label": "yes"}
@@ -93,6 +95,7 @@ def test_a_label_is_a_category_a_number_or_nothing(label: object, form: int, tru
         (event(revision=-1), Reason.WRONG_TYPE),
         (event(revision="2"), Reason.WRONG_TYPE),
         (event(weight=-0.5), Reason.WRONG_TYPE),
+        (event(weight="2"), Reason.WRONG_TYPE),
         (event(kind=7), Reason.WRONG_TYPE),
         (event(model=""), Reason.BAD_NAME),
         (event(model="x" * 21), Reason.BAD_NAME),
@@ -107,6 +110,14 @@ def test_what_is_no_label_has_a_reason(value: bytes | None, reason: Reason) -> N
         assert reason in batch.reasons
         assert batch.models[batch.reasons == reason] == NO_MODEL
         assert (batch.reasons == 0).sum() == len(batch.reasons) - 1
+
+
+@pytest.mark.parametrize("weight", [0, -1, 0.0039, 256.5, 10**300])
+def test_a_weight_beyond_what_tallies_hold_is_told_with_what_to_write(weight: float) -> None:
+    batch = read(event(weight=weight), event(weight=MIN_WEIGHT), event(weight=MAX_WEIGHT))
+    assert batch.reasons.tolist() == [Reason.WRONG_TYPE, 0, 0]
+    assert batch.details == {0: f"weight is {weight:g}: write a number from 1/256 to 256 (scale all weights alike)"}
+    assert (MIN_WEIGHT, MAX_WEIGHT) == (tally.MIN_WEIGHT, tally.MAX_WEIGHT)
 
 
 def test_a_label_without_any_time_is_rejected() -> None:

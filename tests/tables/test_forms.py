@@ -13,15 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftline.columns.labels import NOTHING
 from driftline.columns.shape import Limits
 from driftline.config import Settings
 from driftline.errors import InputError
+from driftline.formats.labels import LabelReader
 from driftline.formats.native import NativeDecoder
 from driftline.offline.backtest import rehearse
 from driftline.sketches.group import ROLES
-from driftline.tables import ColumnMapping, Table, iter_events, open_table, remarks
+from driftline.tables import ColumnMapping, Table, iter_events, iter_labels, open_table, remarks
 
 MAPPING = ColumnMapping.build(model="m")
+AWAITING = Settings.model_validate({"models": {"*": {"awaits_labels": "30d"}}})
 UTC = dt.UTC
 
 
@@ -215,6 +218,26 @@ def test_what_a_dry_run_accepts_the_stream_accepts_and_counts_alike(frame: pl.Da
     assert not batch.reasons.any()
     assert not batch.ignored
     assert counted(batch.models) == expected([json.loads(event)["features"] for event in events])
+
+
+@given(frames())
+def test_what_a_dry_run_of_labels_accepts_the_stream_accepts(frame: pl.DataFrame) -> None:
+    """Each row with a label gives one: null and NaN are none, and never withdraw what was said."""
+    held, name = table(frame), frame.columns[0]
+    mapping = ColumnMapping.build(model="m", label_column=name)
+    batches = list(iter_labels(held, mapping))
+    found = rehearse(AWAITING, batches, now_ms=1_773_307_800_000, labels=True)
+    values = [value for batch in batches for value in batch.values]
+    reader = LabelReader(Limits(), lambda model: True)
+    batch = reader.read(values, np.full(len(values), 1_773_307_800_000), lambda at: None)
+    assert found.events == len(values)
+    assert sum(number for number, _, _ in found.rejected.values()) == batch.reasons.astype(bool).sum()
+    assert (batch.forms[batch.reasons == 0] != NOTHING).all()
+    column = frame[name]
+    if not column.dtype.is_nested():
+        said = column.drop_nulls()
+        assert len(values) == (said.is_finite().sum() if said.dtype.is_float() else len(said))
+        assert not found.rejected
 
 
 def counted(models: list[Any]) -> dict[str, int]:

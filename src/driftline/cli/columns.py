@@ -74,13 +74,20 @@ _MAPPING = Annotated[
 ]
 
 
-def opened(path: Path, mapping: "ColumnMapping", like: "Table | None" = None) -> "Table":
-    """Open a table and say what a person should know of how its columns are read. `like`: what it is compared with."""
+def opened(path: Path, mapping: "ColumnMapping", like: "Table | None" = None, *, watched: bool = True) -> "Table":
+    """Open a table and say what a person should know of how its columns are read.
+
+    Args:
+        path: its file.
+        mapping: its columns.
+        like: what it is compared with.
+        watched: whether its other columns are features; a table of labels has none.
+    """
     from driftline.cli.terminal import note
     from driftline.tables import open_table, remarks
 
     table = replace(open_table(path, None if like is None else like.schema), like=like)
-    for remark in remarks(table, mapping):
+    for remark in remarks(table, mapping) if watched else table.notes:
         note(f"{path.name}: {remark}")
     return table
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -66,13 +65,13 @@ def publish(
     from driftline.tables import iter_events, iter_labels
 
     settings = load(config)
-    read = opened(table, mapping)
+    read = opened(table, mapping, watched=not labels)
     if labels or label_time_column is not None:
-        mapping = _of_labels(settings, mapping, label_time_column, labels=labels, dry_run=dry_run)
+        mapping = _of_labels(settings, mapping, label_time_column, labels=labels)
     parts = (iter_labels if labels else iter_events)(read, mapping)
     topic, what = (settings.topics.labels, "labels") if labels else (settings.topics.main, "predictions")
     if dry_run:
-        rehearsed(settings, parts)
+        rehearsed(settings, parts, labels=labels)
         return
     first = list(islice(parts, 1))  # so that a wrong column is found before Kafka is waited for
     producer = open_kafka(settings).producer()
@@ -99,22 +98,20 @@ def publish(
 
 
 def _of_labels(
-    settings: "Settings", mapping: "ColumnMapping", time_column: str | None, *, labels: bool, dry_run: bool
+    settings: "Settings", mapping: "ColumnMapping", time_column: str | None, *, labels: bool
 ) -> "ColumnMapping":
     """Return the columns of labels, whose times are their own. Raises `InputError`."""
     if not labels:
         raise InputError("--label-time-column: belongs to --labels; add it, or leave this out")
-    if dry_run:
-        raise InputError("--dry-run: checks predictions; leave it out with --labels")
     if not settings.awaits_labels:
         raise InputError(
             "--labels: no model awaits labels; write models: {'*': {awaits_labels: 30d}}, as long as labels may take, "
             "and `driftline topics create`"
         )
-    return replace(mapping, time_column=time_column, arrival_column=None)
+    return mapping.model_copy(update={"time_column": time_column, "arrival_column": None})
 
 
-def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"]) -> None:
+def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"], *, labels: bool = False) -> None:
     """Print the first events, and say what workers would make of all. Exits with 1 if they would reject some."""
     from driftline.cli.terminal import note, print_error
     from driftline.offline.backtest import rehearse
@@ -123,7 +120,10 @@ def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"]) -> None:
     first = list(islice(parts, 1))
     for value in islice(chain.from_iterable(events.values for events in first), SHOWN):
         print(value.decode(), flush=True)
-    found = rehearse(settings, chain(first, parts), now_ms=time.time_ns() // 1_000_000)
+    found = rehearse(settings, chain(first, parts), now_ms=time.time_ns() // 1_000_000, labels=labels)
+    what = "labels" if labels else "events"
+    if found.unawaited:
+        note(f"{found.unawaited:,} labels are of models that await none: write awaits_labels for these models")
     if found.beyond_limits:
         note(
             f"{found.beyond_limits:,} values exceed the limits (see `driftline config show`): "
@@ -132,13 +132,13 @@ def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"]) -> None:
     for reason, (number, event_id, detail) in found.rejected.items():
         print_error(
             InputError(
-                f"workers would reject {number:,} of {found.events:,} events as {reason}; "
+                f"workers would reject {number:,} of {found.events:,} {what} as {reason}; "
                 f"the first is {event_id.decode()}: {detail}"
             )
         )
     if found.rejected:
         raise typer.Exit(PROBLEMS_FOUND)
-    note(f"workers would accept all {found.events:,} events")
+    note(f"workers would accept all {found.events:,} {what}")
 
 
 class Pace:

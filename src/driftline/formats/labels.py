@@ -31,6 +31,7 @@ from driftline.columns.labels import (
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import Limits, usable_name
 from driftline.columns.times import BAD_TIME, NO_TIME, in_seconds, parse_times
+from driftline.events import A_WEIGHT, MAX_WEIGHT, MIN_WEIGHT
 from driftline.formats.speculation.identities import identities
 from driftline.formats.validate import decode_object
 from driftline.sketches.keys import Ints
@@ -38,8 +39,6 @@ from driftline.sketches.keys import Ints
 CHUNK = 500
 _BAD_NAME, _TOO_MANY = -4, -5
 MAX_KINDS = 100
-MIN_WEIGHT, MAX_WEIGHT = 1 / 256, 256.0
-"""What tallies can hold (`performance.tally`)."""
 OTHER_KINDS = "(more)"
 _REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
 
@@ -196,4 +195,8 @@ def fault_of(value: bytes | None, error: Exception) -> tuple[Reason, str]:
         return Reason.MISSING_MODEL, str(error)
     if event.get("event_id") is None:
         return Reason.MISSING_EVENT_ID, str(error)
+    weight = event.get("weight")
+    is_number = isinstance(weight, int | float) and not isinstance(weight, bool)
+    if weight is not None and is_number and "label" in event and not MIN_WEIGHT <= weight <= MAX_WEIGHT:
+        return Reason.WRONG_TYPE, f"weight is {weight:g}: write {A_WEIGHT}"
     return (Reason.WRONG_TYPE if "label" in event else Reason.MISSING_LABEL), str(error)

@@ -10,6 +10,7 @@ from driftline.errors import InputError
 from driftline.evidence.reference import Reference, build_reference
 from driftline.evidence.seasons import Season
 from driftline.incidents.incident import Incident, Status
+from driftline.labels.join import Fate
 from driftline.panes.census import is_census
 from driftline.panes.mix import with_mix
 from driftline.panes.outcomes import OutcomeRecord
@@ -188,20 +189,31 @@ class Rehearsal:
     rejected: dict[str, tuple[int, bytes, str]] = field(default_factory=dict)
     """By reason: how many, the first one, and what is wrong with it."""
     beyond_limits: int = 0
+    unawaited: int = 0
+    """Labels of models that await none."""
 
 
-def rehearse(settings: Settings, batches: Iterable[EncodedEvents], *, now_ms: int) -> Rehearsal:
-    """Hand events to the first stage as if they were published now, in a topic of their own."""
-    task = Summarise(replace(summarise_settings(settings), labels=None), 0, 1)
+def rehearse(settings: Settings, batches: Iterable[EncodedEvents], *, now_ms: int, labels: bool = False) -> Rehearsal:
+    """Hand events, or labels, to the first stage as if they were published now, in a topic of their own."""
+    summarising = summarise_settings(settings)
+    task = Summarise(summarising if labels else replace(summarising, labels=None), 0, 1)
     found = Rehearsal()
     for batch in batches:
         found.events += len(batch.values)
-        for rejection in task.process(batch.values, [now_ms] * len(batch.values), found.events):
+        stamps = [now_ms] * len(batch.values)
+        rejections = (
+            task.label(batch.values, stamps, batch.keys.__getitem__)
+            if labels
+            else task.process(batch.values, stamps, found.events)
+        )
+        for rejection in rejections:
             name = rejection.reason.label
             number, first, detail = found.rejected.get(name, (0, batch.keys[rejection.at], rejection.detail))
             found.rejected[name] = number + 1, first, detail
         task.emit()
     found.beyond_limits = task.counters.beyond_limits
+    if task.labelling is not None:
+        found.unawaited = task.labelling.fates.get(Fate.UNAWAITED, 0)
     return found
 
 

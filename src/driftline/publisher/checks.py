@@ -5,12 +5,13 @@ import sys
 import time
 import uuid
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
 from driftline.errors import InputError
-from driftline.events import RFC3339, Label, Prediction, Time
+from driftline.events import A_WEIGHT, MAX_WEIGHT, MIN_WEIGHT, RFC3339, Label, Prediction, Time
 from driftline.publisher.values import LONGEST_NAME, plain, plain_mapping, rejection, shown, single, text_fault
 
 EventTime = datetime.datetime | int | str
@@ -21,6 +22,7 @@ EARLIEST_MS = 100_000_000_000
 LATEST_MS = 253_370_764_799_999
 """Epoch milliseconds above this (the end of 9998) are a finer unit given by mistake, and none that the stream takes."""
 
+EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 PARTS = frozenset({"label", "value", "proba"})
 """Fields of a prediction that is an object."""
 
@@ -84,6 +86,7 @@ def label_event(
     said = _one(single(label), "label")
     if said is None:
         raise InputError(f"label is {shown(label)}, which says nothing: pass the truth, or call withdraw")
+    said = float(said) if isinstance(said, Decimal) else said
     assert isinstance(said, str | float | int)
     return Label(
         event_id=text("event_id", event_id),
@@ -91,7 +94,7 @@ def label_event(
         label=said,
         label_time=UNSET if label_time is None else time_of("label_time", label_time),
         revision=UNSET if revision is None else _revision(revision),
-        weight=UNSET if weight is None else _number("weight", weight, "a number, 0 or more", 0.0),
+        weight=UNSET if weight is None else _number("weight", weight, A_WEIGHT, MIN_WEIGHT, MAX_WEIGHT),
         value=UNSET if value is None else _number("value", value, "a number"),
         kind=UNSET if kind is None else name("kind", kind),
     )
@@ -110,13 +113,15 @@ def _revision(value: object) -> int:
     return int(whole())
 
 
-def _number(what: str, value: object, wanted: str, least: float = -sys.float_info.max) -> float:
+def _number(
+    what: str, value: object, wanted: str, least: float = -sys.float_info.max, most: float = sys.float_info.max
+) -> float:
     """Check a number of any library."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         number = float("nan")
-    if isinstance(value, str | bool) or not least <= number < float("inf"):
+    if isinstance(value, str | bool) or not least <= number <= most:
         raise InputError(f"{what} is {shown(value)}: pass {wanted}")
     return number
 
@@ -232,9 +237,12 @@ def time_of(what: str, value: object) -> Time:
             raise InputError(f"{what} is {value.isoformat()} without a zone: pass an aware datetime, e.g. in UTC")
         value = value.isoformat()
     if isinstance(value, str):
-        if not is_time(str(value)):
+        found = _milliseconds(str(value))
+        if not 0 <= found <= LATEST_MS:
             example = "2026-08-21T09:00:00Z"
             raise InputError(f"{what} is {shown(value)}: write RFC 3339 with a zone, like {example}")
+        if found < EARLIEST_MS:
+            raise InputError(f"{what} is {shown(value)}: this looks like seconds that were taken for milliseconds")
         return str(value)
     whole = getattr(value, "__index__", None)  # int, and numpy's integers
     if isinstance(value, bool) or whole is None:
@@ -247,12 +255,11 @@ def time_of(what: str, value: object) -> Time:
     return milliseconds
 
 
-def is_time(value: str) -> bool:
-    """Tell whether text is a time that the stream understands: RFC 3339 with a zone, from 1970 to 9998."""
+def _milliseconds(value: str) -> int:
+    """Return RFC 3339 with a zone as epoch milliseconds, rounded down; a negative number for what is no time."""
     if not RFC3339.fullmatch(value):
-        return False
+        return -1
     try:
-        moment = datetime.datetime.fromisoformat(value.upper())
-        return 1970 <= moment.astimezone(datetime.UTC).year <= 9998
+        return (datetime.datetime.fromisoformat(value.upper()) - EPOCH) // datetime.timedelta(milliseconds=1)
     except (ValueError, OverflowError):
-        return False
+        return -1

@@ -1,5 +1,6 @@
 """Rows of a table as encoded events, in event-time order."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -88,11 +89,18 @@ def iter_labels(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_RO
         }
         if batch.times is not None:
             fields["label_time"] = batch.times
-        known = [at for at, said in enumerate(fields["label"]) if said is not None and said is not msgspec.UNSET]
+        known = [at for at, said in enumerate(fields["label"]) if _says(said)]
         fields = {name: [held[at] for at in known] for name, held in fields.items()}
         keys = [str(key).encode() for key in fields["event_id"]]
         times = None if batch.times is None else [batch.times[at] for at in known]
         yield EncodedEvents(keys, _encoded(fields), times)
+
+
+def _says(label: object) -> bool:
+    """Tell whether a row has a label: what becomes null would withdraw one."""
+    if isinstance(label, float):
+        return math.isfinite(label)
+    return label is not None and label is not msgspec.UNSET
 
 
 @dataclass(frozen=True, slots=True)
