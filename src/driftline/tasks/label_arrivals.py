@@ -1,10 +1,15 @@
 """Whether labels still come, and as soon as they used to: the labels of one model, by the age of its predictions.
 
-The first windows of predictions say what share of labels had come at each age: the least of them is what is usual. A
-window is *behind* if it has less than half of that at its age. Two in a row are told: labels stopped, or come later. By
-chance alone so few do not come (there would have to be 10 or more), so this takes nothing of the budget.
+The first windows of predictions that labels were there for say what share of labels had come at each age: the least of
+them is what is usual. A window is *behind* if it has less than half of that at its age. Two in a row are told: labels
+stopped, or come later. By chance alone so few do not come (there would have to be 10 or more), so this takes nothing of
+the budget.
+
+    predictions ──►  ─────────────── ····· ├─────── learned from ───────┤ judged ──►
+    labels ──►                        began ▲
 """
 
+from itertools import dropwhile
 from typing import Final
 
 import msgspec
@@ -31,6 +36,10 @@ BEHIND: Final = 0.5
 BACK: Final = 0.75
 """Part of what is usual: below the one it is behind, above the other it is as before."""
 IN_A_ROW: Final = 2
+BEGIN: Final = 10
+"""Labels begin where so many times as many come within a window as in any before: somebody may have tried out some."""
+SLACK: Final = 5
+"""A window may have its labels later by a fifth of its age: some months have 28 days, and others 31 and a weekend."""
 
 
 class Cohort(msgspec.Struct, array_like=True):
@@ -50,6 +59,11 @@ class LabelArrivals(msgspec.Struct):
     usual: list[float] = []
     """The least share of labels that had come, by age in windows; empty while it is learned."""
     first: Time | None = None
+    """The first window that was over."""
+    began: Time | None = None
+    """The first window of predictions whose labels may have come all the time: before it there were none, or few."""
+    most: Count = 0
+    """Labels that came within one window, of any."""
     newest: Time = 0
     """The end of the newest slice that brought a label."""
     incident: Incident | None = None
@@ -68,9 +82,14 @@ class LabelArrivals(msgspec.Struct):
         assert rules.performance is not None
         size, awaited = rules.performance.window_ms, rules.performance.awaited_ms
         self.first = window if self.first is None else self.first
+        came = 0
         for start, cohort in self.cohorts.items():
+            came += cohort.labels - [0, *cohort.by_age][-1]
             age = min((window - start) // size, MAX_WINDOWS)  # no label is awaited for longer
             cohort.by_age += [cohort.labels] * max(age + 1 - len(cohort.by_age), 0)
+        if came >= max(MIN_LABELS, BEGIN * self.most):
+            self.began = window if window == self.first else window + size
+        self.most = max(self.most, came)
         counted = [start for start in sorted(self.cohorts) if self.cohorts[start].predictions >= rules.min_events]
         if not self.usual:
             self._learn(counted, size, awaited, window + size)
@@ -87,44 +106,50 @@ class LabelArrivals(msgspec.Struct):
 
     def _learn(self, counted: list[int], size: int, awaited: int, end: int) -> None:
         """Learn from the first windows what is usual, once they have gone on for long enough."""
-        assert self.first is not None
-        last = 0
-        for start in counted:
-            ages, predictions = self.cohorts[start].by_age, self.cohorts[start].predictions
-            last = max([last, *(age for age in range(len(ages)) if ages[age] - ([0, *ages][age]) > predictions / 100)])
-        wanted = min(awaited, AGES * (last + 1) * size, MAX_WINDOWS * size)
-        if len(counted) < MIN_WINDOWS or end - self.first < wanted or not self.newest:
+        if self.began is None:
             return
-        shares = [[came / self.cohorts[start].predictions for came in self.cohorts[start].by_age] for start in counted]
+        since = [start for start in counted if start >= self.began]
+        used = list(dropwhile(lambda start: self.cohorts[start].labels < MIN_LABELS, since))
+        last = 0
+        for start in used:
+            ages = self.cohorts[start].by_age
+            last = max([last, *(age for age in range(len(ages)) if ages[age] - ([0, *ages][age]) > ages[-1] / 100)])
+        wanted = min(awaited, AGES * (last + 1) * size, MAX_WINDOWS * size)
+        if len(used) < MIN_WINDOWS or end - used[0] < wanted:
+            return
+        shares = [[came / self.cohorts[start].predictions for came in self.cohorts[start].by_age] for start in used]
         longest = max(map(len, shares))
         by_age = [[each[age] for each in shares if len(each) > age] for age in range(longest)]
-        self.usual = [rounded(min(held)) for held in by_age if len(held) >= MIN_WINDOWS // 2]
+        usual = [rounded(min(held)) for held in by_age if len(held) >= MIN_WINDOWS // 2]
+        if any(usual):  # else none of them has had the time to come
+            self.usual = usual
 
     def _judge(self, model: str, rules: ModelRules, starts: list[int], end: int) -> list[Incident]:
         assert rules.performance is not None
-        size = rules.performance.window_ms
+        size, awaited = rules.performance.window_ms, rules.performance.awaited_ms
         ripe = []
         for start in starts:
-            age = min((end - start) // size, len(self.usual)) - 1
-            due = self.usual[age] * self.cohorts[start].predictions
+            age = min((end - start) // size - 1, MAX_WINDOWS)
+            slack = age // SLACK if (age + 1) * size < awaited else 0  # else they could not come any more
+            usual = self.usual[min(age - slack, len(self.usual) - 1)]
+            due = usual * self.cohorts[start].predictions
             if due >= MIN_LABELS:
-                ripe.append((start, age, self.cohorts[start].by_age[age] / due))
+                ripe.append((start, age, usual, self.cohorts[start].by_age[age] / due))
         newest = ripe[-IN_A_ROW:]
         if len(newest) < IN_A_ROW:
             return []
         window = Window(end - size, end, self.cohorts[newest[-1][0]].predictions)
-        if self.incident is None and all(part < BEHIND for _, _, part in newest):
+        if self.incident is None and all(part < BEHIND for *_, part in newest):
             self.incident = self._begin(model, rules, newest[0], window)
             return [self.incident]
-        if self.incident is not None and all(part >= BACK for _, _, part in newest):
+        if self.incident is not None and all(part >= BACK for *_, part in newest):
             held, self.incident = self.incident, None
             return [held.over(window, back_to_normal(held))]
         return []
 
-    def _begin(self, model: str, rules: ModelRules, behind: tuple[int, int, float], window: Window) -> Incident:
-        start, age, part = behind
+    def _begin(self, model: str, rules: ModelRules, behind: tuple[int, int, float, float], window: Window) -> Incident:
+        start, age, usual, part = behind
         stopped = self.newest <= window.start
-        usual = self.usual[age]
         effects = {"before": usual, "after": rounded(part * usual), "age_ms": float((age + 1) * window.size)}
         waited = f"{span((age + 1) * window.size)} after predictions"
         what = f"none since {rfc3339(self.newest)}; {waited}" if stopped else waited
