@@ -16,6 +16,7 @@ from driftline.tasks import performance
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.outcome_slices import OutcomeSlice
 from driftline.tasks.performance import PerformanceJudge
+from driftline.tasks.performance_subject import MIN_STRETCHES
 from tests.oracle import performance as oracle
 from tests.tasks.outcomes import DAY, HOUR, Row, binary, numbers, rules, slices
 
@@ -224,6 +225,29 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert held.books.rows <= 3_000
     blobs = {name: blob for name, blob in judge.checkpoint().items() if blob is not None}
     assert sum(name.startswith("performance/book/") for name in blobs) == len(held.books.books)
+
+
+def test_what_references_are_learned_from_is_bounded_and_they_lose_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = rules(window=6 * HOUR, learn=30 * DAY)
+    rows = [*days(0, 40, rows=200), *days(0, 40, seed=2, rows=50, segment="tenant=a")]
+
+    def learned(most: int) -> tuple[PerformanceJudge, int]:
+        monkeypatch.setattr(performance, "MAX_LEARNING", most)
+        judge, longest = judged(held), 0
+        for piece in slices(rows):
+            fed(judge, [piece])
+            longest = max(longest, sum(each.learning for each in judge.subjects.values()))
+        return judge, longest
+
+    free, size = learned(1 << 40)
+    tight, less = learned(size // 3)
+    assert less <= size // 3
+    for subject, judge in tight.subjects.items():
+        other = free.subjects[subject]
+        assert judge.evidence is not None
+        assert other.evidence is not None
+        assert judge.evidence.reference.whole.packed() == other.evidence.reference.whole.packed()
+        assert MIN_STRETCHES <= judge.evidence.reference.stretches <= other.evidence.reference.stretches
 
 
 def test_who_is_forgotten_leaves_nothing() -> None:

@@ -71,7 +71,8 @@ what its checkpoints hold in the store. A minute of event time passes with every
 depends on the machine, and on what else runs there.
 
 Memory grows while places are taken and references are learned. What ends it are the places, and 512 MiB of what
-references are learned from in each task.
+references are learned from in each task; 128 MiB more where labels are awaited, for references of performance, and
+200 MB of outcomes. Beyond that, the largest ones learn from fewer, longer stretches of time.
 """
 
 Event = dict[str, Any]

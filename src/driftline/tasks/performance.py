@@ -32,7 +32,8 @@ MAX_ROWS: Final = 4_000_000
 """Of the books and open windows of a task: 200 MB. Beyond that the oldest books go of those who have most. References,
 and what they are learned from, are not among them.
 """
-
+MAX_LEARNING: Final = 128 << 20
+"""Bytes of what a task learns references from. Beyond that those who have most learn from fewer, longer stretches."""
 MAX_SHOWN: Final = 2_000
 """Windows that `driftline performance` shows of one task: some 1 MB, written where something changed."""
 
@@ -63,6 +64,8 @@ class PerformanceJudge:
         self._rows: dict[Subject, int] = {}
         self._total = 0
         """Of all rows."""
+        self._learning: dict[Subject, int] = {}
+        """Bytes of what references are learned from, of those who learn."""
         self.late = 0
         """Outcomes of a subject in a slice that came after its window was weighed. Since the start of the worker."""
         self._touched: set[Subject] = set()
@@ -116,6 +119,10 @@ class PerformanceJudge:
         rows = judge.books.rows
         self._total += rows - self._rows.get(subject, 0)
         self._rows[subject] = rows
+        if learning := judge.learning:
+            self._learning[subject] = learning
+        else:
+            self._learning.pop(subject, None)
         deadline = judge.deadline
         if deadline is not None and self._scheduled.get(subject) != deadline:
             self._scheduled[subject] = deadline
@@ -130,6 +137,16 @@ class PerformanceJudge:
                 break
             judge.books.drop_oldest()
             self._note(most, judge)
+
+    def _learn_from_less(self) -> None:
+        """Let those learn from fewer stretches who have most, where all together have too much."""
+        while sum(self._learning.values()) > MAX_LEARNING:
+            large = [subject for subject in self._learning if self.subjects[subject].can_join]
+            if not large:
+                break
+            most = max(large, key=lambda subject: (self._learning[subject], subject))
+            self.subjects[most].join_stretches()
+            self._note(most, self.subjects[most])
 
     @property
     def deadline(self) -> int | None:
@@ -150,6 +167,7 @@ class PerformanceJudge:
             judge = self.subjects[subject]
             changed += judge.close(time, inputs_moved=self._inputs_moved(subject))
             self._note(subject, judge)
+        self._learn_from_less()
         for model in sorted({subject.model for subject in due if not subject.segment}):
             changed += self._close_arrivals(model, time)
         return changed
@@ -176,6 +194,7 @@ class PerformanceJudge:
             self._touched.discard(subject)
             self._scheduled.pop(subject, None)
             self._total -= self._rows.pop(subject, 0)
+            self._learning.pop(subject, None)
         for model in sorted(models):
             arrivals = self.arrivals.pop(model, None)
             closed += [] if arrivals is None else arrivals.close_incident(self._closed.pop(model, 0), why)

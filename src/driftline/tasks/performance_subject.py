@@ -37,6 +37,8 @@ MAIN_SHARE: Final = 0.05
 """A book of which so small a part of a window's labels are is not what the window is about."""
 MAX_LEARNED: Final = 200
 """Windows that are kept apart while learning: more are added up in pairs."""
+MIN_STRETCHES: Final = 8
+"""Stretches to which a subject that learns is not asked to go below, however little room there is."""
 
 
 class StoredPerformance(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -173,8 +175,7 @@ class SubjectPerformance:
         self._stretches.append(came.packed())
         self.learned += int(labelled(came, 1)[0])
         if len(self._stretches) > MAX_LEARNED:
-            held = self._unpacked()
-            self._stretches = [merged(held[at : at + 2]).packed() for at in range(0, len(held), 2)]
+            self.join_stretches()
         if self._heard - self._began < self._rule.span_ms or self.learned < self._rule.events:
             return []
         tally, stretches = joined([self._known(stretch) for stretch in self._unpacked()])
@@ -184,6 +185,21 @@ class SubjectPerformance:
         closed = self.close_incident("the reference changed (learned)")
         self._compare(reference)
         return closed
+
+    @property
+    def learning(self) -> int:
+        """Bytes of what a reference is learned from."""
+        return sum(map(len, self._stretches))
+
+    @property
+    def can_join(self) -> bool:
+        """Whether it may learn from fewer, longer stretches."""
+        return len(self._stretches) > MIN_STRETCHES
+
+    def join_stretches(self) -> None:
+        """Make one of each two stretches: fewer, and less of them."""
+        held = self._unpacked()
+        self._stretches = [merged(held[at : at + 2]).packed() for at in range(0, len(held), 2)]
 
     def _unpacked(self) -> list[Tally]:
         return [unpacked(stretch) for stretch in self._stretches]
