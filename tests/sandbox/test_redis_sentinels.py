@@ -1,3 +1,6 @@
+import os
+import signal
+import time
 from pathlib import Path
 
 from driftline.sandbox import RedisSentinels
@@ -20,3 +23,16 @@ def test_a_replica_takes_over_with_what_was_written_and_the_old_master_may_come_
         directories = [server.log_file.parent for server in (*running.servers, *running.sentinels)]
     assert not any(directory.exists() for directory in directories)
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_sentinels_that_stall_while_a_master_dies_promote_a_replica_all_the_same() -> None:
+    with RedisSentinels(replicas=1) as running:
+        old = running.master()
+        for sentinel in running.sentinels:
+            os.kill(sentinel.pid, signal.SIGSTOP)
+        old.kill()
+        time.sleep(3)  # longer than Redis takes for a sign that the clock is wrong
+        for sentinel in running.sentinels:
+            os.kill(sentinel.pid, signal.SIGCONT)
+        running.wait_for_another(old)
+        assert running.master() is not old

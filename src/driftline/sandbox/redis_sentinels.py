@@ -1,7 +1,7 @@
 """A Redis that fails over: a master, its replicas, and sentinels that watch them, all on loopback."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -18,6 +18,11 @@ SENTINELS: Final = 3
 DOWN_AFTER_MS: Final = 1_000
 """Silence after which a sentinel takes a master for dead; 30 s by default."""
 FAIL_OVER_S: Final = 60
+MAX_STALL_MS: Final = 20_000
+"""A sentinel that was not scheduled for longer suspects its clock, and does nothing for 30 s; 2 s by default.
+
+A busy machine does stall for 2 s. A replica has then lost its master for so long that no sentinel promotes it, ever.
+"""
 
 
 class Sentinel(LoopbackServer):
@@ -73,6 +78,8 @@ class Sentinel(LoopbackServer):
     def _wait_until_ready(self, process: ServerProcess) -> None:
         with self.connect() as client:
             process.wait_until(lambda: answers(client), timeout_s=START_TIMEOUT_S)
+            with suppress(redis.ResponseError):  # before Redis 7.0
+                client.execute_command("SENTINEL", "DEBUG", "TILT-TRIGGER", str(MAX_STALL_MS))
 
 
 class RedisSentinels:
