@@ -28,11 +28,11 @@ def check_alert(value: bytes) -> dict[str, Any]:
     if data["update"] is not None:
         joined = data["update"]["joined"]
         changed = joined + data["update"]["back"] + data["update"]["parts"] + data["update"]["over"]
-        assert changed, "an update says what is new"
+        assert changed or data["update"]["cost"], "an update says what is new"
         assert [signal["name"] for signal in data["signals"][: len(joined)]] == joined
     assert window["start"] < window["end"]
     assert datetime.fromisoformat(window["end"]) <= datetime.fromisoformat(alert["time"])
-    assert data["parts"] or window["end"] == alert["time"]
+    assert data["parts"] or data["cost"] or window["end"] == alert["time"]
     assert datetime.fromisoformat(data["opened"]) <= datetime.fromisoformat(alert["time"])
     assert data["resolved"] in (None, alert["time"])
     assert len(data["parts"]) != 1, "what has one part has none"

@@ -47,6 +47,7 @@ class AlertUpdate(msgspec.Struct, frozen=True):
     began: str | None
     parts: list[str] = []
     over: list[str] = []
+    cost: bool = False
 
 
 class AlertPart(msgspec.Struct, frozen=True):
@@ -89,6 +90,8 @@ class AlertData(msgspec.Struct, frozen=True):
     parts: list[AlertPart] = []
     more_parts: int = 0
     """Parts beyond those listed."""
+    cost: list[Signal] = []
+    """What a drift is estimated to have done to performance, the largest loss first."""
 
 
 class Alert(CloudEvent, frozen=True):
@@ -161,6 +164,7 @@ def alert_of(incident: Incident, *, group: str) -> Alert:
             summary=incident.summary,
             parts=[_alert_part(part) for part in listed],
             more_parts=len(incident.parts) - len(listed),
+            cost=list(incident.cost),
         ),
     )
 
@@ -172,7 +176,8 @@ def subject_of(alert: Alert) -> Subject:
 
 def _alert_update(update: Update) -> AlertUpdate:
     began = None if update.began is None else rfc3339(update.began)
-    return AlertUpdate(update.joined, update.back, began, update.parts[:MAX_PARTS], update.over[:MAX_PARTS])
+    parts, over = update.parts[:MAX_PARTS], update.over[:MAX_PARTS]
+    return AlertUpdate(update.joined, update.back, began, parts, over, update.cost)
 
 
 def _alert_part(part: Part) -> AlertPart:

@@ -131,6 +131,8 @@ class Update(msgspec.Struct, frozen=True):
     """Ids of the incident's parts that are new, or have more to tell."""
     over: list[str] = []
     """Ids of its parts that are over, while others go on."""
+    cost: bool = False
+    """Whether it is known by now what it costs, or that it costs more."""
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -182,6 +184,8 @@ class Incident(msgspec.Struct, frozen=True):
     """The one segment of several that moved; "" where that is not so."""
     parts: list[Part] = []
     """All findings that have its cause, its own first; none where it is the only one. See `tasks.causes`."""
+    cost: list[Signal] = []
+    """What a drift is estimated to have done to performance; none where that is not known. See `tasks.costs`."""
 
     @property
     def changed(self) -> int:

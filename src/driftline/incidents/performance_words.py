@@ -2,7 +2,9 @@
 
 from typing import Final
 
+from driftline.events import rfc3339
 from driftline.incidents.incident import Signal
+from driftline.incidents.severity import INFO
 from driftline.performance.names import title
 
 SHARES: Final = {"right": "answers that are right", "positives": "positives", "large_errors": "large errors"}
@@ -32,6 +34,25 @@ def describe_performance(signal: Signal) -> str:
         sign = "below" if effects.get("after", 0.0) < wanted else "above"
         return f"{name} is {signal.after}, {sign} the {wanted:g} that you set {_how(signal)}"
     return f"{name} {change} {_how(signal)}"
+
+
+def describe_cost(signal: Signal, severity: str, since: int) -> str:
+    """Return in a sentence what a drift is estimated to have done to the metric that lost most.
+
+    >>> effects = {"before": 0.91, "after": 0.9, "low": 0.88, "high": 0.92, "loss": 0.011, "sure": -0.011}
+    >>> signal = Signal("auroc.estimated", 0.0, effects, what="estimated", before="0.910", after="0.900")
+    >>> describe_cost(signal, "info", 0)[:66]
+    'It is estimated to cost nothing: AUROC 0.910 → 0.900 for predictio'
+    """
+    effects = signal.effects
+    what = "nothing" if severity == INFO else "performance"
+    money = effects.get("money", 0.0)
+    lost = f"; {money:,.0f} less in total" if money > 0 and severity != INFO else ""
+    moved = f"{title(signal.name.rpartition('.')[0])} {signal.before} → {signal.after}"
+    return (
+        f"It is estimated to cost {what}: {moved} for predictions since {rfc3339(since)} "
+        f"(99.7% interval {_number(effects['low'])} to {_number(effects['high'])}{lost})."
+    )
 
 
 def _moved(effects: dict[str, float], *, done: bool = False) -> str:

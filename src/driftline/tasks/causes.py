@@ -16,8 +16,8 @@ incident stays so, and comes back to it.
 
 An incident is that of its lead: of what is found first, the furthest upstream (whose the events are, data quality,
 inputs, how many, output, performance), and of all events, except where one segment alone moved. It is told again when
-there is another kind, segment or signal, when one is back to normal, and when it is more urgent. It is over when all
-its parts are.
+there is another kind, segment or signal, when one is back to normal, when it is more urgent, and when it is known what
+it costs (see `costs`). It is over when all its parts are.
 
 It only depends on what changed, in order, and is stored with a checkpoint: so it is the same wherever a task restarts.
 """
@@ -32,6 +32,7 @@ from driftline.evidence.signals import Family, family_of
 from driftline.incidents.incident import Incident, Kind, Part, Signal, Status, Subject, Update
 from driftline.incidents.severity import urgency
 from driftline.incidents.stories import ending, opening, updating, what_moved
+from driftline.tasks.costs import DRIFTS, Cost, priced, with_cost
 
 UPSTREAM = (
     *(Kind.MIX, Kind.DATA_QUALITY, Kind.DATA_DRIFT, Kind.THRESHOLD, Kind.VOLUME),
@@ -66,6 +67,8 @@ class Cause(msgspec.Struct):
     """Segments that are new, where traffic moved between segments."""
     told: Time | None = None
     """When it was told last; None before that."""
+    cost: Cost | None = None
+    """What it was said to cost; None while that is not known."""
 
     def add(self, key: str, found: Incident) -> None:
         """Take in what a part is like now."""
@@ -103,11 +106,19 @@ class Causes:
     Args:
         longest: returns the length of a model's longest window.
         segments: returns which segments of a model and version are compared with a reference.
+        cost: returns what a drift of a subject costs, that began at one time and was found at another; None while that
+            is not known.
     """
 
-    def __init__(self, longest: Callable[[str], int], segments: Callable[[Subject], Sequence[str]]) -> None:
+    def __init__(
+        self,
+        longest: Callable[[str], int],
+        segments: Callable[[Subject], Sequence[str]],
+        cost: Callable[[Subject, int, int], Cost | None] = lambda subject, began, opened: None,
+    ) -> None:
         self._longest = longest
         self._segments = segments
+        self._cost = cost
         self._open: dict[str, list[Cause]] = {}
         self._changed = True
 
@@ -182,43 +193,79 @@ class Causes:
         ]
         return next((cause for those in by_rule for cause in those), None)
 
+    def appraise(self) -> list[Incident]:
+        """Return the incidents to tell of which it is known by now what they cost, or that they cost more."""
+        told = []
+        for cause in self.open:
+            news = self._news(cause)
+            if news is not None:
+                told.append(self._tell(cause, {}, news.end))
+        return [each for each in told if each is not None]
+
+    def _news(self, cause: Cause) -> Cost | None:
+        """Return what an incident costs, if that was not told, or less was: so what is told is the most by now."""
+        drift = next(
+            (each for each in cause.parts.values() if each.kind in DRIFTS and each.status is Status.FIRING), None
+        )
+        if drift is None:
+            return None
+        subject = Subject(cause.lead.subject.model, drift.version, cause.lead.subject.segment)
+        cost = self._cost(subject, drift.began, drift.opened)
+        more = cost is not None and (cause.cost is None or urgency(cost.severity) < urgency(cause.cost.severity))
+        return cost if more else None
+
     def _tell(self, cause: Cause, changed: Mapping[str, Incident], time: int) -> Incident | None:
-        """Return an incident of which some parts changed as it is to be told; None if there is nothing to tell."""
+        """Return an incident of which parts or the cost changed as it is to be told; None where that is no news."""
         self._changed = True
-        own, parts, said = changed.get(next(iter(cause.parts))), list(cause.parts.values()), cause.said
+        news = self._news(cause)
+        cause.cost = news or cause.cost
+        own, said = changed.get(next(iter(cause.parts))), cause.said
+        parts = priced(cause.parts.values(), cause.cost)
         if own is not None:
             cause.own = own.summary
-        first, moved = cause.told is None, _scope(parts) != _scope(said) or (own is not None and own.update is not None)
-        if len(parts) > 1 and not first and not moved:
+        moved = _scope(parts) != _scope(said) or (own is not None and own.update is not None)
+        if len(parts) > 1 and cause.told is not None and news is None and not moved:
             return None
         cause.said = parts
-        if len(parts) == 1:
-            assert own is not None
-            cause.lead, cause.told = own, own.changed
-            return own
-        segments = self._segments(cause.lead.subject)
-        if cause.told is None:
+        if len(parts) == 1 and own is not None:
+            lead = own if cause.told is None or cause.cost is None else _after(own, cause.told)
+            cause.told = lead.changed
+        elif cause.told is None:
             cause.told = cause.lead.changed
-            summary = opening(cause.lead, parts, segments)
-            cause.lead = msgspec.structs.replace(cause.lead, parts=parts, severity=_worst(parts), summary=summary)
-            return cause.lead
-        cause.told = max(time, cause.told + 1)  # each change of an incident has a time of its own
-        lead = msgspec.structs.replace(own or cause.lead, opened=cause.lead.opened, severity=_worst(parts))
-        if cause.firing:
-            cause.lead = msgspec.structs.replace(
-                lead,
-                status=Status.FIRING,
-                resolved=None,
-                update=_update(own, said, parts, cause.told),
-                parts=parts,
-                summary=updating(lead, own, said, parts, segments),
-                **_level(said, changed),
-            )
+            summary = opening(cause.lead, parts, self._segments(cause.lead.subject))
+            lead = msgspec.structs.replace(cause.lead, parts=parts, severity=_worst(parts), summary=summary)
         else:
-            cause.lead = msgspec.structs.replace(
-                lead, status=Status.RESOLVED, resolved=cause.told, update=None, parts=parts, summary=ending(cause.own)
-            )
+            cause.told = max(time, cause.told + 1)  # each change of an incident has a time of its own
+            lead = self._changed_lead(cause, own, said, parts, changed)
+        cause.lead = with_cost(lead, parts, cause.cost, is_new=news is not None)
         return cause.lead
+
+    def _changed_lead(
+        self,
+        cause: Cause,
+        own: Incident | None,
+        said: Sequence[Part],
+        parts: list[Part],
+        changed: Mapping[str, Incident],
+    ) -> Incident:
+        """Return an incident that was told before as it is now."""
+        assert cause.told is not None
+        listed = parts if len(parts) > 1 else []
+        lead = msgspec.structs.replace(
+            own or cause.lead, opened=cause.lead.opened, severity=_worst(parts), parts=listed
+        )
+        if not cause.firing:
+            return msgspec.structs.replace(
+                lead, status=Status.RESOLVED, resolved=cause.told, update=None, summary=ending(cause.own)
+            )
+        return msgspec.structs.replace(
+            lead,
+            status=Status.FIRING,
+            resolved=None,
+            update=_update(own, said if listed else parts, parts, cause.told),
+            summary=updating(lead, own, said, parts, self._segments(cause.lead.subject)),
+            **_level(said, changed),
+        )
 
     def checkpoint(self) -> dict[str, bytes]:
         """Return the blob of what is open, if it changed since the last checkpoint."""
@@ -232,6 +279,16 @@ class Causes:
         for cause in msgspec.convert(unpack(blobs[BLOB], BLOB, (VERSION,)).value, list[Cause]):
             self._open.setdefault(cause.lead.subject.model, []).append(cause)
         self._changed = False
+
+
+def _after(found: Incident, told: int) -> Incident:
+    """Return a change with a time after that at which the incident was told last: its cost may have been."""
+    if found.changed > told:
+        return found
+    if found.status is Status.RESOLVED:
+        return msgspec.structs.replace(found, resolved=told + 1)
+    assert found.update is not None
+    return msgspec.structs.replace(found, update=msgspec.structs.replace(found.update, at=told + 1))
 
 
 def _rank(found: Incident) -> tuple[int, bool, bool, Subject]:

@@ -89,11 +89,13 @@ class Judge:
             self._silences,
         )
         self._watchers = (*self._of_stream, *self._of_models)
-        self._causes = Causes(lambda model: self._model_rules(model).longest_window, self._roster.segments)
+        self._outcomes = OutcomeJudge(self._model_rules, self._roster.subjects.__contains__)
+        self._causes = Causes(
+            lambda model: self._model_rules(model).longest_window, self._roster.segments, self._outcomes.cost
+        )
         self._changed: list[Incident] = []
         """What is still to be put together by cause, as it was when it changed."""
         self._resolved = Resolved(self._told)
-        self._outcomes = OutcomeJudge(self._model_rules, self._roster.subjects.__contains__)
         self._tells_of_models = False
         """Whether the panes of the stream itself come to this task, so that it says which models are beyond."""
         self._alerts: list[Told] = []
@@ -172,10 +174,10 @@ class Judge:
         self._changed += changed
 
     def _put_together(self, time: int) -> None:
-        """Tell what changed until a time, as incidents with all that has their cause."""
-        if self._changed:
-            changed, self._changed = self._changed, []
-            self._publish(self._resolved.tell(self._causes.take(changed, time)))
+        """Tell what changed until a time, as incidents with all that has their cause, and what they cost."""
+        changed, self._changed = self._changed, []
+        if self._outcomes.weighed_windows() or changed:
+            self._publish(self._resolved.tell([*self._causes.take(changed, time), *self._causes.appraise()]))
 
     def _publish(self, changed: Sequence[Incident]) -> None:
         self._alerts += [Told(incident, alert_of(incident, group=self._settings.group)) for incident in changed]

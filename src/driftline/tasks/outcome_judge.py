@@ -12,6 +12,7 @@ import msgspec
 from driftline.codec import LAST, Mark, Time, pack, unpack
 from driftline.incidents.incident import Incident, Kind, Status, Subject
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
+from driftline.tasks.costs import Cost
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.outcome_slices import ModelOutcomes, OutcomeMerger, OutcomeReader
 from driftline.tasks.performance import PerformanceJudge
@@ -39,6 +40,7 @@ class OutcomeJudge:
         self._moved: dict[Subject, dict[Time, Time]] = {}
         """By subject, when drifts of its inputs opened, and when they were over."""
         self._now: int = self._merger.mark
+        self._weighed = False
 
     def take(self, record: OutcomeRecord | OutcomeMark) -> list[Incident]:
         """Take in a record. Returns the incidents that changed."""
@@ -46,6 +48,7 @@ class OutcomeJudge:
         if self._merger.take(record):
             for time, slices in self._merger.advance(lambda: self._performance.deadline):
                 self._now = time
+                self._weighed |= self._performance.is_due(time)
                 for piece in slices:
                     changed += self._performance.take(self._reader.read(piece))
                 changed += self._performance.close(time)
@@ -65,6 +68,15 @@ class OutcomeJudge:
     def _inputs_moved(self, subject: Subject) -> bool:
         """Tell whether a drift of a subject's inputs was open at the end of the window that is weighed."""
         return any(opened <= self._now < over for opened, over in self._moved.get(subject, {}).items())
+
+    def weighed_windows(self) -> bool:
+        """Tell whether windows were weighed since this was asked last."""
+        weighed, self._weighed = self._weighed, False
+        return weighed
+
+    def cost(self, subject: Subject, began: int, opened: int) -> Cost | None:
+        """Return what a drift of a subject costs, by all windows that were weighed; None where that is not known."""
+        return self._performance.cost(subject, began, opened)
 
     def forget(self, subjects: Sequence[Subject], models: Collection[str]) -> list[Incident]:
         """Let go of subjects and models whose places others have now. Returns the incidents that this closes."""

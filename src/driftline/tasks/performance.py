@@ -17,6 +17,7 @@ from driftline.codec import Count, corrupt, pack, unpack
 from driftline.incidents.incident import Incident, Subject, digest
 from driftline.performance.outcomes import labelled, waiting
 from driftline.performance.tally import Tally
+from driftline.tasks.costs import Cost, cost_of
 from driftline.tasks.label_arrivals import LabelArrivals
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.outcome_slices import OutcomeSlice
@@ -152,6 +153,18 @@ class PerformanceJudge:
     def deadline(self) -> int | None:
         """When the next window ends."""
         return self._due[0][0] if self._due else None
+
+    def is_due(self, time: int) -> bool:
+        """Tell whether a window ends at or before this time."""
+        return self.deadline is not None and self.deadline <= time
+
+    def cost(self, subject: Subject, began: int, opened: int) -> Cost | None:
+        """Return what a drift costs, by the windows that were weighed; None where that is not known."""
+        judge, rules = self.subjects.get(subject), self._rules(subject.model)
+        if judge is None or rules.performance is None:
+            return None
+        size = rules.performance.window_ms
+        return cost_of(judge.windows, size, began=began, opened=opened, min_events=rules.min_events)
 
     def close(self, time: int) -> list[Incident]:
         """Weigh the windows that end at or before this time, subjects in order. Returns the incidents that changed."""

@@ -73,10 +73,12 @@ def loss(name: str, before: float, after: float) -> float:
     return -gained / abs(before) if before else 0.0
 
 
-def _signal(
-    name: str, what: str, before: float, found: Measured, predictions: int, labels: int, evidence: float
-) -> Signal:
-    after, low, high = (float(each[0]) for each in (found.values, found.low, found.high))
+def signal_of(
+    name: str, what: str, before: float, found: tuple[float, float, float], *, predictions: int, labels: int,
+    evidence: float = 0.0,
+) -> Signal:  # fmt: skip
+    """Return what there is to tell of a metric, of which a value was found between a lowest and a highest one."""
+    after, low, high = found
     losses = [loss(name, before, end) for end in (low, high) if np.isfinite(end)]
     effects = {
         "before": before, "after": after, "low": low, "high": high,
@@ -93,6 +95,13 @@ def _signal(
         before=written(before),
         after=written(after),
     )
+
+
+def _signal(
+    name: str, what: str, before: float, found: Measured, predictions: int, labels: int, evidence: float
+) -> Signal:
+    after, low, high = (float(each[0]) for each in (found.values, found.low, found.high))
+    return signal_of(name, what, before, (after, low, high), predictions=predictions, labels=labels, evidence=evidence)
 
 
 def _of_rates(finding: Finding, series: Series, predictions: int) -> Signal:
