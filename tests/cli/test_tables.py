@@ -179,7 +179,10 @@ def test_a_mistyped_column_is_named_with_the_nearest(driftline: Driftline, refer
     for option, wrong, meant in (("--time-column", "att", "at"), ("--segment-columns", "menber", "member")):
         options = ["--model", "m", "--time-column", "at", option, wrong]
         done = driftline(*command, reference, *options, DRIFTLINE_MODELS="{}")
-        assert (done.status, f'{option}: the table has no column "{wrong}"; did you mean {meant}?' in done.err) == (
+        assert (
+            done.status,
+            f'{option}: {reference.name} has no column "{wrong}"; did you mean {meant}?' in done.err,
+        ) == (
             2,
             True,
         )

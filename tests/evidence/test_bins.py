@@ -58,6 +58,27 @@ def test_a_value_between_known_values_is_unseen_and_one_beyond_is_out_of_range()
     assert quality.tolist() == [3, 0, 0, 0, 2, 1]
 
 
+def test_a_number_that_went_through_32_bits_or_was_computed_is_the_same_value() -> None:
+    rates = np.array([0.01, 0.035, 1 / 3, 7.1, -2.7, 35164.97, 0.3, 3.0, 0.5])
+    computed = np.array([0.1 + 0.2, 3 - 2**-51, 3 + 2**-51, 0.5 - 2**-54])
+    narrow = rates.astype(np.float32).astype(np.float64)
+    for before, after in ((rates, narrow), (narrow, rates), (rates, computed)):
+        projection = Projection(reference_of({"x": np.repeat(before, 20).tolist()}))
+        assert projection.natures[1] is Nature.VALUES
+        quality = projection.quality(projection.project(summarise({"x": after.tolist()})))[1]
+        assert quality.tolist() == [len(after), 0, 0, 0, 0, 0]
+    assert projection.totals(projection.project(summarise({"x": narrow.tolist()})))[1] == len(narrow)
+
+
+def test_neighbours_that_32_bits_would_not_tell_apart_stay_apart() -> None:
+    days = [20_260_312.0, 20_260_313.0, 20_260_315.0]
+    projection = Projection(reference_of({"x": days * 50, "y": [0.1, 0.1 + 2**-29, 0.2] * 50}))
+    project = projection.project(summarise({"x": [*days, 20_260_314.0], "y": [0.1, 0.1, 0.1 + 2**-29, 0.2]}))
+    assert projection.quality(project)[1].tolist() == [3, 0, 0, 0, 0, 1]
+    first, last = projection.fine_bounds[2:4]
+    assert project[first:last].tolist() == [2, 1, 1]
+
+
 @given(st.lists(floats, min_size=1, max_size=400), st.lists(floats, max_size=50))
 def test_any_numbers_fall_into_exactly_one_bin(reference: list[float], window: list[float]) -> None:
     summary = summarise({"x": reference})

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from tests.oracle.summarise import ODDITIES, ROLES, number_key
+from tests.oracle.summarise import ODDITIES, ROLES, number_key, number_of
 from tests.oracle.tally import Tally
 
 EXPECTED, NULL, MISSING, OTHER_KIND = "expected", "null", "missing", "other kind"
@@ -28,6 +28,8 @@ MIN_PARTS = 16
 LATE = 0.01
 MIN_PANES, GROWING = 8, 0.9
 MIN_STRINGS = 50
+SAME = 17
+"""Keys by which rounding to 32 bits may move a number."""
 KEYS = 2**40
 NUMBER = ROLES["number"]
 
@@ -199,7 +201,14 @@ def _values(counts: Mapping[int, int], shift: int, alone: frozenset[int]) -> Bin
     keys = sorted(counts)
     run_of = _runs(keys, counts)
 
+    def same(key: int) -> int:
+        """Return the value of the reference that a number may be, seen through 32 bits; else the number itself."""
+        nearest = min(keys, key=lambda known: (abs(known - key), -known))
+        whole = number_of(nearest) % 1 == 0
+        return nearest if abs(nearest - key) <= (1 if whole else SAME) else key
+
     def place(key: int) -> tuple[int, str]:
+        key = same(key)
         seen = EXPECTED if key in counts else UNSEEN
         return _run_at(key, keys, run_of), seen if keys[0] <= key <= keys[-1] else OUT_OF_RANGE
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-from tests.oracle.bins import EXPECTED, OUT_OF_RANGE, QUALITIES, UNSEEN
+from tests.oracle.bins import EXPECTED, MISSING, NULL, OTHER_KIND, OUT_OF_RANGE, QUALITIES, UNSEEN
 from tests.oracle.evidence import Evidence, log_mean
 from tests.oracle.judge import Subject, alert_name, name
 from tests.oracle.recovery import Recovery
@@ -12,6 +12,7 @@ from tests.oracle.recovery import Recovery
 SHARES = {"data_drift": 0.4, "prediction_drift": 0.3, "data_quality": 0.2, "volume": 0.05, "mix": 0.05}
 NOTABLE = 3.0
 MAX_SIGNALS = 10
+MOSTLY_LOST = 0.5
 QUIET_WINDOWS = 3
 
 
@@ -173,7 +174,9 @@ class Incidents:
                 moved = _moved(seen, each)
                 most = max(moved, key=lambda place: abs(moved[place]), default=None)
                 held.told[each] = too_many(seen, each, set(), NOTABLE) | ({most} if most is not None else set())
-                if each in seen.broken:
+                counts = dict(zip(seen.places[each], seen.counts[each], strict=True))
+                lost = sum(counts.get(place, 0) for place in (NULL, MISSING, OTHER_KIND))
+                if each in seen.broken or (lost and lost >= MOSTLY_LOST * sum(counts.values())):
                     held.told[each].add(EXPECTED)
 
     def _chosen(self, seen: Weighed, log_r: Mapping[str, float], broken: Set[str]) -> list[str]:

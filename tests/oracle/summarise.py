@@ -37,6 +37,14 @@ def number_key(value: float) -> int:
     return int(ordered >> (64 - KEPT_BITS))
 
 
+def number_of(key: int) -> float:
+    """Return the number nearest zero that has this key."""
+    low = 64 - KEPT_BITS
+    bits = key << low & ~(1 << 63) if key >> (KEPT_BITS - 1) else ~(key << low | (1 << low) - 1) & (2**64 - 1)
+    (value,) = struct.unpack(">d", struct.pack(">Q", bits))
+    return float(value)
+
+
 def category_key(value: str) -> int:
     """Return the first 40 bits of a BLAKE2b hash."""
     return int.from_bytes(blake2b(value.encode("utf-8", "surrogatepass"), digest_size=5).digest(), "big")

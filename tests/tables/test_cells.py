@@ -208,7 +208,10 @@ def test_a_column_without_a_name_is_left_out_and_said(tmp_path: Path) -> None:
         ("a,b,a\n1,2,3\n", 'columns 1 and 3 are both named "a"'),
         (",\n1,2\n", "no column with a name"),
         ("a,b\n1,2,3\n", "a row has more fields than the header has names"),
-        ("", "is empty|has no columns"),
+        ("", "t.csv: is empty"),
+        ("a,b\n", "t.csv: has no rows"),
+        ("a,b\r1,2\r3,4\r", "its lines end with CR alone; write LF for it"),
+        ("sep=;\na;b\n1;2\n", 'its first line, "sep=;", is no header; remove it'),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, text: str, complaint: str) -> None:
@@ -219,5 +222,8 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path, text: str
 def test_a_file_that_is_not_utf8_is_told_how_to_become_so(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_bytes("city,x\nTromsø,1\n".encode("latin-1"))
 
-    with pytest.raises(InputError, match="it is not UTF-8; convert it, as with iconv"):
+    with pytest.raises(InputError, match="it is not UTF-8; convert it, as with iconv -f latin1 -t utf-8"):
         open_table(tmp_path / "t.csv")
+    (tmp_path / "t.tsv").write_text("city\tx\nTromsø\t1\n", encoding="utf-16")
+    with pytest.raises(InputError, match="as with iconv -f utf-16 -t utf-8"):
+        open_table(tmp_path / "t.tsv")

@@ -66,6 +66,20 @@ def test_one_fault_that_ends_while_another_goes_on_is_told_and_told_again_if_it_
     assert again.update.joined == ["features.y"]
 
 
+@pytest.mark.parametrize(("begins", "alerts"), [(8.04, 1), (8.14, 2)])
+def test_a_fault_that_begins_within_a_window_is_told_again_only_if_little_of_it_was_seen(
+    begins: float, alerts: int
+) -> None:
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        if hour >= begins:
+            event["features"]["y"] = None
+
+    found = told(faults)
+    assert len(found) == alerts
+    assert " null. Data: the quality of the inputs changed, but the version is the same." in found[0].summary
+    assert alerts == 1 or "y 0% → 100% null" in found[1].summary
+
+
 def test_a_fault_of_another_sort_on_the_same_signal_is_told() -> None:
     def faults(event: Event, hour: float, chance: Any) -> None:
         if hour >= 8 and chance.random() < 0.4:
@@ -171,6 +185,14 @@ ONE_ALERT: dict[str, tuple[Callable[[Event, Any], None], tuple[Kind, str, *tuple
         lambda event, chance: event["features"].update(city=event["features"]["city"].replace("Turin", "Turi\xc3\x85")),
         (Kind.DATA_QUALITY, "warning", " never seen before: Turi\xc3\\x85 ("),
     ),
+    "a letter of another alphabet": (
+        lambda event, chance: event["features"].update(city=event["features"]["city"].replace("O", "\u041e")),
+        (Kind.DATA_QUALITY, "critical", " never seen before: \\u041eslo ("),
+    ),
+    "new prices": (
+        lambda event, chance: event["features"].update(price=event["features"]["price"] + 1),
+        (Kind.DATA_QUALITY, "critical", "% never seen before: 10.99 (", "), 15.99 (", "), 20.99 ("),
+    ),
     "a new list": (
         lambda event, chance: event["features"].update(tags=["a", "b"]),
         (Kind.DATA_QUALITY, "warning", "new field: tags (100%). Code: the schema changed: tags is new."),
@@ -194,6 +216,7 @@ def test_it_is_one_alert_that_says_what_happened(what: str) -> None:
         event["latency_ms"] = float(chance.lognormal(2, 0.5))
         event["features"] |= {"member": bool(chance.random() < 0.3), "amount": float(chance.lognormal(10, 0.5))}
         event["features"] |= {"codes": ["a", "b"], "empty": None}
+        event["features"] |= {"price": float(chance.choice([9.99, 14.99, 19.99, 49.99], p=[0.4, 0.3, 0.2, 0.1]))}
         if hour >= 8:
             change(event, chance)
 

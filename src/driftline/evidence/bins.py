@@ -41,6 +41,8 @@ MIN_GROUP_SHARE = 0.05
 """Approximate share of the reference's values in each group, if there is more than one."""
 LATE_SHARE = 0.01
 """Share of the reference's events whose delays count as late."""
+SAME_VALUE = 17
+"""Keys by which a number may be off that was rounded to 32 bits: by 2^-24 of its size, where keys are 2^-28 apart."""
 MIN_BIN_COUNT = 5
 """A quantile edge cuts off at least this many values of the reference, and a category needs as many for its own bin."""
 
@@ -141,10 +143,11 @@ def _quantile_bins(keys: Ints, counts: Ints, width: int) -> Bins:
 
 def _value_bins(keys: Ints, counts: Ints, alone: Bools) -> Bins:
     """One fine bin a value, from it up to the next; between two values lies what the reference has never seen."""
-    starts = _starts(keys, keys + 1)
-    fine = np.maximum(np.searchsorted(keys, starts, side="right") - 1, 0)
-    outside = (starts < keys[0]) | (starts > keys[-1])
-    seen = np.isin(starts, keys)
+    lows, highs = _same_values(keys)
+    starts = _starts(lows, highs)
+    fine = np.maximum(np.searchsorted(lows, starts, side="right") - 1, 0)
+    outside = (starts < lows[0]) | (starts >= highs[-1])
+    seen = np.isin(starts, lows)
     quality = np.where(seen, int(Quality.EXPECTED), np.where(outside, int(Quality.OUT_OF_RANGE), int(Quality.UNSEEN)))
     evidence = _evidence_runs(counts)
     return Bins(
@@ -152,11 +155,24 @@ def _value_bins(keys: Ints, counts: Ints, alone: Bools) -> Bins:
         starts=starts,
         fine=fine.astype(np.int64),
         quality=quality,
-        alone=np.isin(starts, keys[alone]),
+        alone=np.isin(starts, lows[alone]),
         evidence=evidence,
         labels=tuple(f"{number:.6g}" for number in key_numbers(keys)),
         can_be_unseen=True,
     )
+
+
+def _same_values(keys: Ints) -> tuple[Ints, Ints]:
+    """Return between which keys numbers count as the same value: it may have been a float of 32 bits on its way.
+
+    Whole numbers are whole in 32 bits, too, and may only have been computed with an error in the last bit.
+    """
+    numbers = key_numbers(keys)
+    reach = np.where(numbers == np.rint(numbers), 1, SAME_VALUE)
+    lows, highs = np.maximum(keys - reach, 0), keys + reach + 1
+    middles = (keys[:-1] + keys[1:] + 1) // 2
+    lows[1:], highs[:-1] = np.maximum(lows[1:], middles), np.minimum(highs[:-1], middles)
+    return lows, highs
 
 
 def _arrival_bins(keys: Ints, counts: Ints) -> Bins:

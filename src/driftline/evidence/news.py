@@ -24,7 +24,7 @@ MOSTLY: Final = 0.5
 FEW: Final = 0.005
 """Up to this share of a slice's events, values out of range are not news: some values always are."""
 OFTEN: Final = 0.25
-"""A single number is named if it makes up this share of a slice's numbers out of range."""
+"""A single number is named if it makes up this share of a slice's numbers out of range; of few values, each is."""
 CLIPPED: Final = 1e-3
 """Error of a vector's mean, in standard deviations, up to which its sums count as right."""
 MIN_SAME: Final = 3
@@ -212,7 +212,8 @@ def _numbers(
         found.logs[name] = _logs(means, counts)
     if new.any():
         found.far[name] = _logs(means[new], counts[new])
-        often = new & (cell.offsets % counts == 0) & (counts >= OFTEN * counts[new].sum())
+        few = 0.0 if projection.natures[slot] is Nature.VALUES else OFTEN
+        often = new & (cell.offsets % counts == 0) & (counts >= few * counts[new].sum())
         if often.any():
             numbers = zip(means[often].tolist(), counts[often].tolist(), strict=True)
             found.values[name] = _most({_written(value): count for value, count in numbers})

@@ -122,9 +122,7 @@ def _edges(bins: Bins) -> Floats:
 
 def _values(bins: Bins) -> Floats:
     """Return the value of each fine bin of a signal with few values."""
-    own = np.searchsorted(bins.fine, np.arange(bins.fine_bins))
-    own[0] = int(bins.fine[1:2].sum() == 0)  # before the least value lies what is below it
-    return key_numbers(bins.starts[own])
+    return np.array([float(label) for label in bins.labels])
 
 
 def _share(counts: Ints | Floats) -> tuple[float, ...]:

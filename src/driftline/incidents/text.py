@@ -1,12 +1,15 @@
 """Numbers, names and lengths of time as people write them."""
 
 from typing import Final
+from unicodedata import combining, normalize
 
 from driftline.incidents.incident import Signal
 
 MAX_PARTS: Final = 3
 """Names or signals in a sentence; the others are counted."""
 NEARLY_ALL: Final = 0.99
+LIKE_LATIN: Final = frozenset("АВЕКМНОРСТУХЅІЈаеорсухѕіјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο")  # noqa: RUF001
+"""Letters of other alphabets that look like Latin ones: beside those, they are a mistake."""
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 
@@ -64,8 +67,18 @@ def short(name: str) -> str:
 
 
 def readable(text: str) -> str:
-    """Return a value with what cannot be seen of it made visible."""
-    seen = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    """Return a value with what cannot be seen of it made visible, and what only looks like other letters.
+
+    >>> print(readable("Oslo\\x85"), readable("\\u041eslo"), readable("A\\u030alesund"), readable("Ålesund"))
+    Oslo\\x85 \\u041eslo A\\u030alesund Ålesund
+    """
+    composed = normalize("NFC", text) == text
+    latin = any("a" <= each <= "z" for each in text.lower())
+
+    def is_seen(each: str) -> bool:
+        return each.isprintable() and (composed or not combining(each)) and not (latin and each in LIKE_LATIN)
+
+    seen = "".join(each if is_seen(each) else ascii(each)[1:-1] for each in text)
     return seen if seen.strip() == seen and seen else f'"{seen}"'
 
 
@@ -99,6 +112,6 @@ def times(signal: Signal) -> str:
 
 
 def gone(signal: Signal) -> str:
-    """Return the categories that no longer occur."""
-    told = [f"{short(name)} (was {percent(share)})" for name, share in signal.gone.items()]
+    """Return the categories that no longer occur, but for the one that a sentence begins with."""
+    told = [f"{short(name)} (was {percent(share)})" for name, share in signal.gone.items() if name != signal.what]
     return f", gone: {', '.join(told[:MAX_PARTS])}{more(len(told) - MAX_PARTS)}" if told else ""

@@ -18,15 +18,20 @@ def open_delimited(path: Path, like: Mapping[str, pl.DataType]) -> Table:
     """Find out the delimiter, the columns and what their cells say. `like`: see `read_cells`."""
     first = pl.scan_lines(path, glob=False).first().collect()
     if not first.height:
-        raise InputError(f"{path}: has no columns")
-    delimiter = delimiter_of(first.item() or "")
+        raise InputError(f"{path}: is empty")
+    header = first.item() or ""
+    if "\r" in header.rstrip("\r"):
+        raise InputError(f"{path}: its lines end with CR alone; write LF for it, as with tr '\\r' '\\n'")
+    if header.lower().startswith("sep="):
+        raise InputError(f'{path}: its first line, "{header}", is no header; remove it')
+    delimiter = delimiter_of(header)
     scanned = pl.scan_csv(path, separator=delimiter, infer_schema=False, glob=False, has_header=False)
-    header = [(name or "").strip().removeprefix("\ufeff") for name in scanned.first().collect().row(0)]
-    _refuse_twins(path, header)
-    names = [name or f"driftline nameless {at}" for at, name in enumerate(header)]
-    frame = pl.scan_csv(path, separator=delimiter, infer_schema=False, glob=False, new_columns=names)
-    frame = frame.select(name for name in header if name)
-    named = [name for name in header if name]
+    names = [(name or "").strip().removeprefix("\ufeff") for name in scanned.first().collect().row(0)]
+    _refuse_twins(path, names)
+    unique = [name or f"driftline nameless {at}" for at, name in enumerate(names)]
+    frame = pl.scan_csv(path, separator=delimiter, infer_schema=False, glob=False, new_columns=unique)
+    named = [name for name in names if name]
+    frame = frame.select(named)
     if not named:
         raise InputError(f"{path}: has no column with a name; write a header")
     reading = read_cells(frame, named, like, comma=delimiter == ";")
@@ -34,7 +39,7 @@ def open_delimited(path: Path, like: Mapping[str, pl.DataType]) -> Table:
     schema = pl.Schema({name: reading.columns[name].dtype for name in named})
     nameless = [
         f"the column without a name (number {at}) is ignored; give it a name to watch it"
-        for at, name in enumerate(header, start=1)
+        for at, name in enumerate(names, start=1)
         if not name
     ]
     return Table(path, frame, schema, rows, reading.columns, (*nameless, *reading.notes))

@@ -69,12 +69,12 @@ class ColumnMapping(BaseModel):
             lines = fault_lines(error, cls, origin)
             raise InputError("\n".join(_as_option(line) for line in lines)) from None
 
-    def features(self, columns: Sequence[str]) -> tuple[str, ...]:
-        """Return the feature columns, given the table's columns. Raises InputError where the two do not fit."""
+    def features(self, columns: Sequence[str], table: str = "the table") -> tuple[str, ...]:
+        """Return the feature columns, given a table's columns. Raises InputError where the two do not fit."""
         named = [(option, column) for option, column in self._named() if column not in columns]
         if named:
             lines = [
-                f'{_option(option)}: the table has no column "{column}"{nearest(column, columns)}'
+                f'{_option(option)}: {table} has no column "{column}"{nearest(column, columns)}'
                 for option, column in named
             ]
             raise InputError("\n".join(lines))

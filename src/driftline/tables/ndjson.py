@@ -53,6 +53,8 @@ def _row(path: Path, number: int | None, line: str) -> dict[str, msgspec.Raw]:
         if isinstance(found, dict):
             return {name: msgspec.Raw(json.dumps(value).encode()) for name, value in found.items()}
         fault = "it is not a JSON object"
+        if isinstance(found, list):
+            fault = "it is a list; write its objects a line each, as with jq -c '.[]'"
     except (ValueError, RecursionError) as error:
         fault = str(error)
     raise InputError(f"{path}: cannot be read: line {number}: {fault}")

@@ -24,6 +24,8 @@ def open_table(path: Path, like: Mapping[str, pl.DataType] | None = None) -> Tab
         table = opened(path, like or {})
         if not table.schema:
             raise InputError(f"{path}: has no columns")
+        if not table.rows:
+            raise InputError(f"{path}: has no rows")
         return table
 
 

@@ -1,5 +1,6 @@
 """A table that has been looked at: what its columns hold, and how their values stand in an event."""
 
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -121,22 +122,28 @@ def input_errors(path: Path) -> Iterator[None]:
     except pl.exceptions.NoDataError:
         raise InputError(f"{path}: is empty") from None
     except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path}: cannot be read: {_explained(error)}") from None
+        raise InputError(f"{path}: cannot be read: {_explained(error, path)}") from None
     except OSError as error:
-        reason = error.strerror or _explained(error)
+        reason = error.strerror or _explained(error, path)
         raise InputError(f"{path}: cannot be read: {reason}") from None
 
 
-def _explained(error: BaseException) -> str:
+def _explained(error: BaseException, path: Path) -> str:
     said = str(error).strip().partition("\n")[0]
     for part, explanation in _EXPLANATIONS.items():
         if part in said:
-            return explanation
+            return explanation.format(encoding=_encoding(path))
     return said
 
 
+def _encoding(path: Path) -> str:
+    """Return how a file that is not UTF-8 is likely to be written: spreadsheets begin Unicode with a mark."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE) else "latin1"
+
+
 _EXPLANATIONS = {
-    "invalid utf": "it is not UTF-8; convert it, as with iconv -f latin1 -t utf-8",
+    "invalid utf": "it is not UTF-8; convert it, as with iconv -f {encoding} -t utf-8",
     "found more fields than defined": "a row has more fields than the header has names; name every column, and put "
     "quotes around text with the delimiter in it",
 }

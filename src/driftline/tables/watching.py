@@ -18,7 +18,7 @@ MAX_NAMED = 10
 
 def features_of(table: Table, mapping: ColumnMapping) -> tuple[str, ...]:
     """Return the columns that become features. Raises InputError where the options do not fit the table."""
-    wanted = mapping.features(table.columns)
+    wanted = mapping.features(table.columns, table.path.name)
     faults = _faults(table, wanted, chosen=mapping.feature_columns is not None)
     if mapping.feature_columns is not None and faults:
         lines = [f"--feature-columns: {name!r} {fault}" for name, fault in faults.items()]
@@ -31,7 +31,7 @@ def features_of(table: Table, mapping: ColumnMapping) -> tuple[str, ...]:
 
 def remarks(table: Table, mapping: ColumnMapping) -> list[str]:
     """Return what a person should know: how columns were read, which are left out, of which only a part is watched."""
-    faults = _faults(table, mapping.features(table.columns), chosen=False)
+    faults = _faults(table, mapping.features(table.columns, table.path.name), chosen=False)
     features = features_of(table, mapping)
     found = [*table.notes, *(f"ignoring the column {name!r}: it {fault}" for name, fault in faults.items())]
     paths = [(path, dtype) for name in features for path, dtype in _paths(name, table.schema[name])]

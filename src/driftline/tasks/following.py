@@ -23,8 +23,13 @@ from driftline.tasks.promise import promise
 from driftline.tasks.seen import SeenWindow
 from driftline.tasks.weighing import NOTABLE, Weighed
 
-LOST = [Quality.NULL, Quality.MISSING, Quality.OTHER_KIND, Quality.OUT_OF_RANGE]
+LOSSES = [Quality.NULL, Quality.MISSING, Quality.OTHER_KIND]
+"""What a signal that is broken holds instead of values."""
+LOST = [*LOSSES, Quality.OUT_OF_RANGE]
 """What is critical if there is much of it; the last one is not of the service's own measures."""
+MOSTLY_LOST = 0.5
+"""Share of a signal's values that is lost, from which on it is no news that all of them are by the next window: a fault
+begins within a window."""
 MAX_SIGNALS = 10
 """In an alert. All that joined are followed."""
 
@@ -255,7 +260,7 @@ def _chosen(total: Floats, window: Floats, broken: Bools) -> Ints:
 def _told(seen: SeenWindow, weighed: Weighed, rows: Ints) -> Bools:
     """Mark the sorts of fault that an alert tells of signals: what is notable in this window, and moved most.
 
-    EXPECTED stands for those that are broken: nothing as expected is left.
+    EXPECTED stands for those that are broken, or nearly so: little as expected is left.
     """
     shares = weighed.evidence.shares[rows]
     if not weighed.check.by_quality:
@@ -265,7 +270,8 @@ def _told(seen: SeenWindow, weighed: Weighed, rows: Ints) -> Bools:
     moved = np.abs(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1e-9) - shares)
     moved[:, Quality.EXPECTED] = 0.0
     found[np.arange(len(rows)), moved.argmax(axis=1)] = True
-    found[:, Quality.EXPECTED] = weighed.broken[rows]
+    losses = counts[:, LOSSES].sum(axis=1) / np.maximum(counts.sum(axis=1), 1e-9)
+    found[:, Quality.EXPECTED] = weighed.broken[rows] | (losses >= MOSTLY_LOST)
     return found
 
 

@@ -9,7 +9,7 @@ from driftline.evidence.bins import UNSEEN
 from driftline.evidence.contrast import Contrast, contrast, vanished
 from driftline.evidence.distances import Effects, effects
 from driftline.evidence.news import MOSTLY, OFTEN, News, factor_of, usual_kind
-from driftline.evidence.signals import cell_shift
+from driftline.evidence.signals import Nature, cell_shift
 from driftline.incidents.incident import Kind, Signal, Window
 from driftline.incidents.quality_words import NEVER_SEEN, OUT_OF_RANGE, largest_share, worst_share
 from driftline.incidents.text import number, percent
@@ -102,11 +102,12 @@ class SeenWindow:
 
     def _new_values(self, name: str) -> Mapping[str, int]:
         """Return values never seen, or out of range, with their counts: of numbers those of which there are many."""
-        values = self.news.values.get(name, {})
+        values, projection = self.news.values.get(name, {}), self.view.projection
         far = self.news.far.get(name)
         if far is None:
             return values
-        return {value: count for value, count in values.items() if count >= max(2, OFTEN * far.values)}
+        few = 0.0 if projection.natures[projection.signals.index(name)] is Nature.VALUES else OFTEN
+        return {value: count for value, count in values.items() if count >= max(2, few * far.values)}
 
     def _shares(self, counts: Mapping[str, int]) -> dict[str, float]:
         """Return the shares of the window's events that the most frequent names had."""
