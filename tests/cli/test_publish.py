@@ -6,7 +6,7 @@ import pytest
 
 from driftline.cli.publish import Pace, send
 from driftline.log.memory import MemoryLog
-from driftline.tables import ColumnMapping, iter_events, iter_labels, open_table
+from driftline.tables import ColumnMapping, iter_events, open_table
 from tests.cli.conftest import Driftline
 
 NEW_YEAR = 1_514_764_800_000
@@ -78,20 +78,11 @@ def test_labels_reach_their_topic(driftline: Driftline, loans: Path, on_kafka: d
     assert done.json[0]["labels"] == 9
 
 
-def test_labels_of_a_table_go_by_the_ids_of_its_predictions(loans: Path) -> None:
-    mapping = ColumnMapping(model="m", label_column="y", time_column="when")
-    table = open_table(loans)
-    (events,) = iter_labels(table, mapping)
-    (predictions,) = iter_events(table, ColumnMapping(model="m", time_column="when", prediction_column="p"))
-    assert events.keys == predictions.keys[:9]
-    assert json.loads(events.values[0]) == {"event_id": "loans-1", "model": "m", "label": 1, "label_time": NEW_YEAR}
-
-
 @pytest.mark.parametrize(
     ("options", "said"),
     [
         (["--labels", "--label-column", "y"], "--labels: no model awaits labels; write models: {'*': {awaits_labels"),
-        (["--label-time-column", "when"], "--label-time-column: belongs to --labels"),
+        (["--label-time-column", "when"], "--label-column: is missing"),
     ],
 )
 def test_labels_that_nobody_awaits_are_refused(

@@ -1,10 +1,11 @@
 from typing import Any
 
+import numpy as np
 import pytest
 
 from driftline.config import Settings
 from driftline.config.durations import format_duration
-from driftline.config.suiting import DAY, HOUR, MINUTE, as_models, suited
+from driftline.config.suiting import DAY, HOUR, MINUTE, as_models, awaiting, suited
 
 
 def chosen(events: int, span_ms: int, models: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -80,3 +81,30 @@ def test_windows_that_are_configured_stay_however_small_segments_are() -> None:
     settings = Settings.model_validate({"models": {"*": {"windows": ["1h"]}}})
     found, _ = suited(settings, 7_200, 3 * DAY, (6_000, 1_200))
     assert [window.size for window in found.model("m").windows] == [HOUR]
+
+
+@pytest.mark.parametrize(
+    ("delays", "model", "expected"),
+    [
+        ([0] * 10, {}, {"awaits_labels": "1h"}),
+        ([30 * DAY] * 10, {}, {"awaits_labels": "30d"}),
+        ([*[DAY] * 2_000, 900 * DAY], {}, {"awaits_labels": "1d"}),  # one clock is wrong
+        ([*[DAY] * 20, 900 * DAY], {}, {"awaits_labels": "1095d"}),
+        ([-9 * HOUR, 5 * DAY], {}, {"awaits_labels": "1w", "early_labels": "1d"}),  # of some only the day is known
+        ([-9 * DAY, 5 * DAY], {}, {"awaits_labels": "1w"}),
+        ([], {}, {"awaits_labels": "1h"}),
+        ([80 * DAY], {"awaits_labels": "7d"}, {}),
+        ([80 * DAY], {"performance": {"window": "1d"}}, {"awaits_labels": "64d"}),
+    ],
+)
+def test_labels_are_awaited_until_they_have_come(delays: list[int], model: dict[str, Any], expected: Any) -> None:
+    settings = Settings.model_validate({"models": {"*": model}})
+    found, chosen = awaiting(settings, "*", np.array(delays, dtype=np.int64))
+    assert as_models(chosen) == ({"*": expected} if expected else {})
+    assert found == Settings.model_validate({"models": {"*": {**model, **expected}}})
+    assert found.model("churn").performance_ms > 0
+
+
+def test_a_pane_divides_the_windows_of_performance() -> None:
+    models = {"*": {"performance": {"window": "6h"}}}
+    assert chosen(52_560, 365 * DAY, models) == {"*": {"windows": ["1w"], "pane": "6h"}}

@@ -21,7 +21,7 @@ from driftline.formats.labels import LabelReader
 from driftline.formats.native import NativeDecoder
 from driftline.offline.backtest import rehearse
 from driftline.sketches.group import ROLES
-from driftline.tables import ColumnMapping, Table, iter_events, iter_labels, open_table, remarks
+from driftline.tables import ColumnMapping, Table, iter_events, iter_labels, open_table, read_labels, remarks
 
 MAPPING = ColumnMapping.build(model="m")
 AWAITING = Settings.model_validate({"models": {"*": {"awaits_labels": "30d"}}})
@@ -222,10 +222,15 @@ def test_what_a_dry_run_accepts_the_stream_accepts_and_counts_alike(frame: pl.Da
 
 @given(frames())
 def test_what_a_dry_run_of_labels_accepts_the_stream_accepts(frame: pl.DataFrame) -> None:
-    """Each row with a label gives one: null and NaN are none, and never withdraw what was said."""
+    """Each row with a label gives one: null, empty text and NaN are none, and never withdraw what was said."""
     held, name = table(frame), frame.columns[0]
     mapping = ColumnMapping.build(model="m", label_column=name)
-    batches = list(iter_labels(held, mapping))
+    column = frame[name]
+    if column.dtype.is_nested():
+        with pytest.raises(InputError, match="a label is a number, text or a boolean"):
+            read_labels(held, mapping)
+        return
+    batches = list(iter_labels(read_labels(held, mapping)))
     found = rehearse(AWAITING, batches, now_ms=1_773_307_800_000, labels=True)
     values = [value for batch in batches for value in batch.values]
     reader = LabelReader(Limits(), lambda model: True)
@@ -233,11 +238,10 @@ def test_what_a_dry_run_of_labels_accepts_the_stream_accepts(frame: pl.DataFrame
     assert found.events == len(values)
     assert sum(number for number, _, _ in found.rejected.values()) == batch.reasons.astype(bool).sum()
     assert (batch.forms[batch.reasons == 0] != NOTHING).all()
-    column = frame[name]
-    if not column.dtype.is_nested():
-        said = column.drop_nulls()
-        assert len(values) == (said.is_finite().sum() if said.dtype.is_float() else len(said))
-        assert not found.rejected
+    said = column.drop_nulls()
+    there = said.is_finite() if said.dtype.is_float() else said != "" if said.dtype == pl.String else said.is_not_null()
+    assert len(values) == there.sum()
+    assert not found.rejected
 
 
 def counted(models: list[Any]) -> dict[str, int]:

@@ -61,9 +61,9 @@ def test_what_does_not_fit_the_table_is_refused(options: dict[str, Any], complai
         ("", {}, "--model: is missing; name the model, or its column with --model-column"),
         ("model: a\nid_colum: b\n", {}, "id_colum: is not a setting; did you mean id_column?"),
         (
-            "model: a\nlabel_delay: 7d\n",
+            "model: a\nlabel_column: b\nlabel_delay: 7\n",
             {},
-            "label_delay: is not a setting: labels are read from their topic",
+            "--label-delay: 7 has no unit",
         ),
         ("model: a\nmodel: b\n", {}, 'the key "model" is here again'),
     ],

@@ -1,20 +1,21 @@
 """`driftline backtest`: the same two stages over a table, in this process."""
 
 import time
+from dataclasses import dataclass, replace
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from driftline.cli.columns import mapping_options, opened
+from driftline.cli.columns import mapping_options
 from driftline.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
     from driftline.config import Settings
     from driftline.incidents.incident import Incident
     from driftline.offline.backtest import Backtest
-    from driftline.tables import ColumnMapping, Extent, Table
+    from driftline.tables import ColumnMapping, Extent, Labels, Table
     from driftline.tasks.model_rules import JudgeSettings
 
 
@@ -27,6 +28,14 @@ def backtest(
         typer.Option(
             metavar="TABLE",
             help="Table with the same columns to compare with (default: as configured).",
+            show_default=False,
+        ),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Table of the labels, with the same ids (--id-column); default: they are in TABLE.",
             show_default=False,
         ),
     ] = None,
@@ -47,63 +56,113 @@ def backtest(
 
     Does the same work as `driftline run`, and gives incidents the same ids. If you configure no windows and panes, it
     chooses some that suit the table, and prints them; if you configure some that do not suit it, it says so first. Try
-    settings on the past before they page somebody:
+    settings on the past before they page somebody. With --label-column it also says whether the model still worked:
 
     \b
     $ driftline backtest loans.csv --model loans --time-column at --reference train.csv
+    $ driftline backtest loans.csv --mapping loans.yaml --label-column repaid --label-delay 30d
     $ DRIFTLINE_MODELS='{"*": {windows: [1d], pane: 6h}}' driftline backtest loans.csv --mapping loans.yaml
     """
+    from driftline.cli.backtest_labels import performance_as_json
     from driftline.cli.show import as_json as shown_as_json
     from driftline.cli.show import print_shown
-    from driftline.cli.terminal import age, note, print_json, progress
-    from driftline.config import ALL_MODELS, load
-    from driftline.config.doubts import doubts, unwatched
-    from driftline.config.suiting import as_models, suited
+    from driftline.cli.terminal import note, print_json, progress
+    from driftline.config import load
     from driftline.offline.backtest import backtest as run_backtest
     from driftline.offline.backtest import still_firing
-    from driftline.tables import Extent, extent, group_sizes, iter_events
+    from driftline.tables import Extent, extent, iter_events, iter_labels
 
-    settings = load(config)
-    like = None if reference is None else opened(reference, mapping)
-    read = opened(table, mapping, like)
-    if like is not None:
-        _compare_columns(read, like, mapping)
-    lies = Extent(0, 0) if mapping.time_column is None else extent(read, mapping.time_column)
-    lasts = lies.span_ms
+    settings, inputs = load(config), _opened(table, reference, labels, mapping)
+    mapping = inputs.mapping
+    lies = Extent(0, 0) if mapping.time_column is None else extent(inputs.table, mapping.time_column)
     if lies.strays:
         note(_stray(table, lies))
-    columns = [tag for tag in mapping.segment_columns if tag in settings.model(mapping.model or ALL_MODELS).segments]
-    columns += [mapping.version_column] if mapping.version_column is not None else []
-    settings, chosen = suited(settings, read.rows, lasts, group_sizes(read, columns))
-    if chosen:
-        note(
-            f"windows and panes are chosen for {read.rows:,} events in {age(lasts)}. For the same in "
-            f"`driftline run`: DRIFTLINE_MODELS='{dumps(as_models(chosen))}'"
-        )
-    about = mapping.model or ALL_MODELS
-    for doubt in doubts(settings, about, read.rows, lasts, learned=like is None):
-        note(doubt)
-    for doubt in unwatched(settings, about, mapping.segment_columns):
-        note(doubt)
-    judging = None if like is None else _judging_by(settings, like, mapping, complete=complete)
+    settings, chosen = _suited(settings, inputs, lies.span_ms)
+    joined = None if inputs.labels is None or not settings.awaits_labels else iter_labels(inputs.labels)
+    judging = None if inputs.reference is None else _judging_by(settings, inputs, complete=complete)
     started = time.process_time()
     with progress() as shown:
-        bar = shown.add_task(table.name, total=read.rows)
+        bar = shown.add_task(table.name, total=inputs.table.rows)
         result = run_backtest(
             settings,
-            iter_events(read, mapping),
+            iter_events(inputs.table, mapping),
+            labels=joined,
             judging=judging,
             progress=lambda events: shown.update(bar, completed=events),
         )
     spent = time.process_time() - started
     if json:
         beside = {"shown": [shown_as_json(each) for each in result.shown]} if show else {}
-        print_json({**as_json(result), "chosen": as_models(chosen), **beside})
+        print_json({**as_json(result), **performance_as_json(result), "chosen": chosen, **beside})
     else:
         _print(result, lies)
         for each in result.shown if show else ():
             print_shown(each, {signal.name for incident in still_firing(result) for signal in incident.signals})
     note(f"{spent:.1f} s of CPU, {result.events / spent:,.0f} events a second")
+
+
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """The tables of a backtest, and their columns."""
+
+    table: "Table"
+    mapping: "ColumnMapping"
+    labels: "Labels | None"
+    reference: "Table | None"
+    of_reference: "ColumnMapping"
+
+
+def _opened(path: Path, reference: Path | None, labels: Path | None, mapping: "ColumnMapping") -> _Inputs:
+    """Open all tables, and say what a person should know of how they are read. Raises `InputError`."""
+    from driftline.cli.backtest_labels import opened_labels
+    from driftline.cli.columns import remarked
+    from driftline.tables import open_table
+
+    like, before, own = None, mapping, mapping
+    if reference is not None:
+        like = open_table(reference)
+        before = mapping.without_labels(like.columns)
+        remarked(like, before)
+    table = replace(open_table(path, None if like is None else like.schema), like=like)
+    if labels is not None:
+        own = mapping.without_labels(table.columns)
+    remarked(table, own)
+    if like is not None:
+        _compare_columns((table, own), (like, before))
+    return _Inputs(table, own, opened_labels(labels, table, mapping), like, before)
+
+
+def _suited(settings: "Settings", inputs: _Inputs, lasts: int) -> "tuple[Settings, dict[str, dict[str, Any]]]":
+    """Choose what suits the tables and is not configured. Returns the settings, and what was chosen.
+
+    Says what that is, and what is configured that does not suit them.
+    """
+    from driftline.cli.terminal import age, note
+    from driftline.config import ALL_MODELS
+    from driftline.config.doubts import doubts, of_labels, unwatched
+    from driftline.config.suiting import as_models, awaiting, suited
+    from driftline.tables import group_sizes
+
+    mapping, rows = inputs.mapping, inputs.table.rows
+    about = mapping.model or ALL_MODELS
+    columns = [tag for tag in mapping.segment_columns if tag in settings.model(about).segments]
+    columns += [mapping.version_column] if mapping.version_column is not None else []
+    settings, chosen = suited(settings, rows, lasts, group_sizes(inputs.table, columns))
+    what, written = "windows and panes", as_models(chosen)
+    if inputs.labels is not None:
+        settings, awaited = awaiting(settings, about, inputs.labels.delays)
+        what = f"{what}, and how long labels are awaited," if chosen else "how long labels are awaited and the like"
+        written = as_models(chosen, awaited)
+    if written:
+        note(
+            f"{what} are chosen for {rows:,} events in {age(lasts)}. For the same in `driftline run`: "
+            f"DRIFTLINE_MODELS='{dumps(written)}'"
+        )
+    found = doubts(settings, about, rows, lasts, learned=inputs.reference is None)
+    found += [] if inputs.labels is None else of_labels(settings, about, inputs.labels.delays, lasts)
+    for doubt in [*found, *unwatched(settings, about, mapping.segment_columns)]:
+        note(doubt)
+    return settings, written
 
 
 def _stray(table: Path, lies: "Extent") -> str:
@@ -168,23 +227,26 @@ def incident_as_json(incident: "Incident") -> dict[str, Any]:
     }
 
 
-def _compare_columns(table: "Table", reference: "Table", mapping: "ColumnMapping") -> None:
+def _compare_columns(table: "tuple[Table, ColumnMapping]", reference: "tuple[Table, ColumnMapping]") -> None:
     """Say which features one of two tables does not have."""
     from driftline.cli.terminal import note
     from driftline.tables import features_of
 
-    here, there = features_of(table, mapping), features_of(reference, mapping)
+    here, there = features_of(*table), features_of(*reference)
     new, gone = ([name for name in some if name not in others] for some, others in ((here, there), (there, here)))
-    for names, path in ((new, reference.path), (gone, table.path)):
+    for names, path in ((new, reference[0].path), (gone, table[0].path)):
         if names:
             note(f"{path.name} does not have: {', '.join(names)}")
 
 
-def _judging_by(settings: "Settings", table: "Table", mapping: "ColumnMapping", *, complete: bool) -> "JudgeSettings":
+def _judging_by(settings: "Settings", inputs: _Inputs, *, complete: bool) -> "JudgeSettings":
+    from driftline.cli.backtest_labels import outcome_references
     from driftline.cli.terminal import progress
     from driftline.offline.backtest import build_references
     from driftline.pipeline.task_settings import judge_settings, with_references
 
+    table, mapping = inputs.reference, inputs.of_reference
+    assert table is not None
     with progress() as shown:
         bar = shown.add_task(f"{table.path.name} (reference)", total=table.rows)
         references = build_references(
@@ -194,13 +256,15 @@ def _judging_by(settings: "Settings", table: "Table", mapping: "ColumnMapping", 
             complete=complete,
             progress=lambda events: shown.update(bar, completed=events),
         )
-    return with_references(judge_settings(settings), references)
+    outcomes = {} if inputs.labels is None else outcome_references(settings, table, mapping, references)
+    return with_references(judge_settings(settings), references, outcomes)
 
 
 def _print(result: "Backtest", lies: "Extent") -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from driftline.cli.backtest_labels import print_performance
     from driftline.cli.terminal import note, out
     from driftline.cli.timeline import timeline
     from driftline.events import rfc3339
@@ -225,6 +289,7 @@ def _print(result: "Backtest", lies: "Extent") -> None:
         console.print()
         console.print(timeline(incidents, lies.first, lies.last))
         console.print()
+    print_performance(result)
     rejected = result.counters["consumed"] - result.counters["accepted"]
     noun = "incident" if len(incidents) == 1 else "incidents"
     console.print(

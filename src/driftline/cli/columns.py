@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,6 +47,13 @@ _OPTIONS: dict[str, Any] = {
         str | None, _option("score-column", "Column of its scores, such as the positive class's probability.")
     ],
     "label_column": Annotated[str | None, _option("label-column", "Column of the true labels; it is not a feature.")],
+    "label_time_column": Annotated[
+        str | None, _option("label-time-column", "Column of the times when labels were known; it is not a feature.")
+    ],
+    "label_delay": Annotated[
+        str | None,
+        _option("label-delay", "How long after its prediction each label was known, such as 30d.", metavar="LENGTH"),
+    ],
     "segment_columns": Annotated[
         str | None,
         _option(
@@ -63,6 +69,8 @@ _OPTIONS: dict[str, Any] = {
 _WITHOUT_NAME: dict[str, Any] = {
     "model": Annotated[str | None, _option("model", "The model of --model-column whose rows to use.")]
 }
+NO_DELAY = tuple(name for name in _OPTIONS if name != "label_delay")
+"""Options of a command that asks of labels only what they say."""
 _LISTS = ("segment_columns", "feature_columns")
 _MAPPING = Annotated[
     Path | None,
@@ -74,21 +82,26 @@ _MAPPING = Annotated[
 ]
 
 
-def opened(path: Path, mapping: "ColumnMapping", like: "Table | None" = None, *, watched: bool = True) -> "Table":
+def opened(path: Path, mapping: "ColumnMapping", *, watched: bool = True) -> "Table":
     """Open a table and say what a person should know of how its columns are read.
 
     Args:
         path: its file.
         mapping: its columns.
-        like: what it is compared with.
         watched: whether its other columns are features; a table of labels has none.
     """
-    from driftline.cli.terminal import note
-    from driftline.tables import open_table, remarks
+    from driftline.tables import open_table
 
-    table = replace(open_table(path, None if like is None else like.schema), like=like)
+    return remarked(open_table(path), mapping, watched=watched)
+
+
+def remarked(table: "Table", mapping: "ColumnMapping", *, watched: bool = True) -> "Table":
+    """Say what a person should know of how a table's columns are read, and return it. See `opened`."""
+    from driftline.cli.terminal import note
+    from driftline.tables import remarks
+
     for remark in remarks(table, mapping) if watched else table.notes:
-        note(f"{path.name}: {remark}")
+        note(f"{table.path.name}: {remark}")
     return table
 
 

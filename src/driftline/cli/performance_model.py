@@ -21,37 +21,57 @@ def print_performance(
     csv: bool,
 ) -> None:
     """Print what the last checkpoints say of a model's performance. Raises `InputError`, `ConfigError`."""
-    from driftline.cli.performance_report import as_json, days, print_study, write_csv
-    from driftline.cli.terminal import note, out, print_json
+    from driftline.cli.performance_report import print_study, write_csv
+    from driftline.cli.terminal import print_json
 
     found = _views(settings, model, version, segment)
-    shown = [
-        (each, _study(each, metrics), days([window.start for window in each.windows])) for each in found if each.windows
-    ]
+    shown = [each for each in found if each.windows]
     if json:
-        print_json(
-            {
-                "model": model,
-                "versions": [
-                    {**_head(view), **as_json(study, when, tuple(view.classes), _blind(view))}
-                    for view, study, when in shown
-                ],
-            }
-        )
+        print_json({"model": model, "versions": [document(view, metrics) for view in shown]})
     elif csv:
-        write_csv([({"version": view.version, "segment": view.segment}, study, when) for view, study, when in shown])
+        of = [{"version": view.version, "segment": view.segment} for view in shown]
+        write_csv([(head, _study(view, metrics), _when(view)) for head, view in zip(of, shown, strict=True)])
     else:
-        for view, study, when in shown:
-            out().print(f"{_name(view)}: windows of {_length(view)}", style="bold", highlight=False)
-            print_study(study, when, tuple(view.classes), _blind(view))
+        for view in shown:
+            _print_head(view)
+            print_study(_study(view, metrics), _when(view), tuple(view.classes), _blind(view))
     for view in found:
-        if view.unmeasured:
-            note(
-                f"models.{model}.performance: {', '.join(view.unmeasured)} cannot be measured of what "
-                f"{_name(view)} predicts; take it out, or name a metric that is shown here"
-            )
-        if view.reference is None:
-            note(f"{_name(view)}: its reference is being learned, from {view.learned_labels:,} labels so far")
+        _print_notes(view)
+
+
+def document(view: "PerformanceView", metrics: Sequence[str] | None = None) -> dict[str, Any]:
+    """Return what --json prints of one version or segment."""
+    from driftline.cli.performance_report import as_json
+
+    return {**_head(view), **as_json(_study(view, metrics), _when(view), tuple(view.classes), _blind(view))}
+
+
+def print_briefly(view: "PerformanceView") -> None:
+    """Print what became of each metric in a sentence, and a picture of the first."""
+    from driftline.cli.performance_report import print_sentences
+
+    if view.windows:
+        _print_head(view)
+        print_sentences(_study(view, None), _when(view), tuple(view.classes))
+    _print_notes(view)
+
+
+def _print_head(view: "PerformanceView") -> None:
+    from driftline.cli.terminal import out
+
+    out().print(f"{_name(view)}: windows of {_length(view)}", style="bold", highlight=False)
+
+
+def _print_notes(view: "PerformanceView") -> None:
+    from driftline.cli.terminal import note
+
+    if view.unmeasured:
+        note(
+            f"models.{view.model}.performance: {', '.join(view.unmeasured)} cannot be measured of what "
+            f"{_name(view)} predicts; take it out, or name a metric that is shown here"
+        )
+    if view.reference is None:
+        note(f"{_name(view)}: its reference is being learned, from {view.learned_labels:,} labels so far")
 
 
 def _views(settings: "Settings", model: str, version: str | None, segment: str) -> "list[PerformanceView]":
@@ -96,6 +116,12 @@ def _study(view: "PerformanceView", metrics: Sequence[str] | None) -> "Study":
         )
     chosen = tuple(each for each in found.metrics if not metrics or each.name in metrics)
     return replace(found, metrics=chosen)
+
+
+def _when(view: "PerformanceView") -> list[str]:
+    from driftline.cli.performance_report import days
+
+    return days([window.start for window in view.windows])
 
 
 def _blind(view: "PerformanceView") -> str:

@@ -27,7 +27,7 @@ def print_study(found: "Study", when: list[str], classes: tuple[str, ...], blind
     from driftline.cli.chart import chart
     from driftline.cli.terminal import out
     from driftline.performance.names import title
-    from driftline.performance.telling import marks, selections, sentence, written
+    from driftline.performance.telling import marks, written
 
     console = out()
     for metric in found.metrics:
@@ -48,12 +48,37 @@ def print_study(found: "Study", when: list[str], classes: tuple[str, ...], blind
         for line in chart(metric, when[0], when[-1]):
             console.print(line)
         console.print()
-    for metric in found.metrics:
-        console.print(sentence(metric, when))
-    for said in selections(found, when, classes):
-        console.print(said)
+    _print_said(found, when, classes)
     console.print()
     console.print(Text(blind, "dim"))
+
+
+def print_sentences(found: "Study", when: list[str], classes: tuple[str, ...]) -> None:
+    """Print what became of each metric in a sentence, and a picture of the first."""
+    from rich.text import Text
+
+    from driftline.cli.chart import chart
+    from driftline.cli.terminal import out
+    from driftline.performance.names import title
+
+    console = out()
+    for metric in found.metrics[:1]:
+        console.print(Text(title(metric.name), "bold"))
+        for line in chart(metric, when[0], when[-1]):
+            console.print(line)
+        console.print()
+    _print_said(found, when, classes)
+    console.print()
+
+
+def _print_said(found: "Study", when: list[str], classes: tuple[str, ...]) -> None:
+    from driftline.cli.terminal import out
+    from driftline.performance.telling import selections, sentence
+
+    for metric in found.metrics:
+        out().print(sentence(metric, when))
+    for said in selections(found, when, classes):
+        out().print(said)
 
 
 def as_json(found: "Study", when: list[str], classes: tuple[str, ...], blind: str) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """`driftline profile`: build reference profiles from tables, look into them, compare two, calibrate."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from driftline.cli.columns import mapping_options, opened
+from driftline.cli.columns import NO_DELAY, mapping_options, opened
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.errors import InputError
 
@@ -41,7 +42,7 @@ SegmentOption = Annotated[
 
 
 @app.command()
-@mapping_options
+@partial(mapping_options, only=NO_DELAY)
 def build(
     table: Annotated[Path, typer.Argument(help="Parquet, CSV or NDJSON.", metavar="TABLE", show_default=False)],
     output: Annotated[
@@ -139,7 +140,7 @@ def _write(output: Path, references: "Sequence[Reference]", outcomes: "Mapping[s
 
 
 @app.command()
-@mapping_options
+@partial(mapping_options, only=NO_DELAY)
 def calibrate(
     table: Annotated[Path, typer.Argument(help="Parquet, CSV or NDJSON.", metavar="TABLE", show_default=False)],
     mapping: "ColumnMapping",

@@ -39,10 +39,6 @@ def publish(
     labels: Annotated[
         bool, typer.Option("--labels", help="The rows are labels (--label-column) of predictions with the same ids.")
     ] = False,
-    label_time_column: Annotated[
-        str | None,
-        typer.Option("--label-time-column", help="Column of when labels were known (--labels).", show_default=False),
-    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -55,20 +51,22 @@ def publish(
     $ driftline publish loans.csv --model loans --prediction-column ok --dry-run
     $ driftline publish loans.csv --model loans --prediction-column ok --rate 100
     $ driftline publish loans.csv --mapping loans.yaml
-    $ driftline publish repaid.csv --labels --model loans --id-column id --label-column repaid
+    $ driftline publish repaid.csv --labels --model loans --id-column id --label-column repaid --label-time-column on
     """
     # Imported when it runs: polars and librdkafka take most of a second, which --help does without.
     from driftline.cli.connect import open_kafka
     from driftline.cli.terminal import note, out, print_json
     from driftline.config import load
     from driftline.events import rfc3339
-    from driftline.tables import iter_events, iter_labels
+    from driftline.tables import iter_events, iter_labels, read_labels
 
     settings = load(config)
     read = opened(table, mapping, watched=not labels)
-    if labels or label_time_column is not None:
-        mapping = _of_labels(settings, mapping, label_time_column, labels=labels)
-    parts = (iter_labels if labels else iter_events)(read, mapping)
+    if labels:
+        _refuse_unawaited(settings)
+        parts = iter_labels(read_labels(read, mapping))
+    else:
+        parts = iter_events(read, mapping)
     topic, what = (settings.topics.labels, "labels") if labels else (settings.topics.main, "predictions")
     if dry_run:
         rehearsed(settings, parts, labels=labels)
@@ -88,6 +86,8 @@ def publish(
     out().print(f"published {sent:,} {what} to {topic} in {seconds:.1f} s ({speed:,} events/s)")
     if labels:
         return
+    if mapping.label_delay is not None or mapping.label_time_column is not None:
+        note("labels are not among them: to publish these, too, write the same with --labels")
     oldest = min((events.times[0] for events in first if events.times), default=None)
     if oldest is not None and time.time() * 1_000 - oldest > PAST_MS:
         note(
@@ -97,18 +97,13 @@ def publish(
         )
 
 
-def _of_labels(
-    settings: "Settings", mapping: "ColumnMapping", time_column: str | None, *, labels: bool
-) -> "ColumnMapping":
-    """Return the columns of labels, whose times are their own. Raises `InputError`."""
-    if not labels:
-        raise InputError("--label-time-column: belongs to --labels; add it, or leave this out")
+def _refuse_unawaited(settings: "Settings") -> None:
+    """Raise `InputError` where nobody awaits labels."""
     if not settings.awaits_labels:
         raise InputError(
             "--labels: no model awaits labels; write models: {'*': {awaits_labels: 30d}}, as long as labels may take, "
             "and `driftline topics create`"
         )
-    return mapping.model_copy(update={"time_column": time_column, "arrival_column": None})
 
 
 def rehearsed(settings: "Settings", parts: Iterable["EncodedEvents"], *, labels: bool = False) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from json import dumps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from driftline.config.durations import format_duration
 from driftline.config.models import ModelSettings
@@ -22,6 +22,9 @@ from driftline.config.suiting import (
     choose_windows,
     learned_span,
 )
+
+if TYPE_CHECKING:
+    from driftline.sketches.keys import Ints
 
 MIN_REFERENCE = 100
 """Events of a reference that is recommended; by default 1,000 are learned from."""
@@ -74,6 +77,48 @@ def unwatched(settings: Settings, model: str, tags: Sequence[str]) -> list[str]:
     return [
         f"Driftline does not watch the values of {', '.join(unnamed)} as segments; to do so, write {wanted} {where}"
     ]
+
+
+def of_labels(settings: Settings, model: str, delays: "Ints", span_ms: int) -> list[str]:
+    """Return what a person should know before a backtest with labels, a line each.
+
+    Args:
+        settings: with which it is to be done.
+        model: whose labels they are; ALL_MODELS where there are several.
+        delays: how long after their predictions labels came, in milliseconds.
+        span_ms: milliseconds from the first prediction to the last.
+    """
+    given, many = settings.model(model), len(delays)
+    name = dumps(model if model in settings.models else ALL_MODELS)
+    if given.awaits_labels is None:
+        return [f"models.{name}: awaits no labels, so they count for nothing; write awaits_labels: 30d"]
+    found = []
+    if late := int((delays > given.awaits_labels).sum()):
+        longest = _whole(int(delays.max()))
+        found.append(
+            f"{late:,} of {many:,} labels come later than awaits_labels ({format_duration(given.awaits_labels)}) after "
+            f"their predictions, so they do not count; the last one needs {longest}: write awaits_labels: {longest} "
+            f"under models, {name}"
+        )
+    if early := int((delays < -given.early_labels).sum()):
+        first = _whole(-int(delays.min()))
+        found.append(
+            f"{early:,} of {many:,} labels come earlier than early_labels ({format_duration(given.early_labels)}) "
+            f"before their predictions, so they do not count; the first one needs {first}. Look at the clock that "
+            f"wrote it, or write early_labels: {first} under models, {name}"
+        )
+    if given.performance_ms > span_ms:
+        found.append(
+            f"a window of performance is {format_duration(given.performance_ms)}, longer than the table; write "
+            f"performance: {{window: …}} under models, {name}"
+        )
+    return found
+
+
+def _whole(length_ms: int) -> str:
+    """Return a length of time, rounded up to whole minutes, hours or days."""
+    unit = next((unit for unit in (24 * 60 * MINUTE, 60 * MINUTE) if length_ms > unit), MINUTE)
+    return format_duration(-(-length_ms // unit) * unit)
 
 
 def _by_the_clock(given: ModelSettings) -> list[str]:

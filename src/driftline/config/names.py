@@ -9,7 +9,6 @@ _RENAMED = {
     "past": "max_age",
     "quiet": "idle_timeout",
 }
-_FOR_LABELS = ("label_column", "label_delay", "label_time_column")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -26,6 +25,4 @@ def not_a_setting(name: str, known: Collection[str]) -> str:
     """Return what is wrong with a key, option or variable that is unknown, and what to write instead."""
     if (renamed := _RENAMED.get(name)) in known:
         return f"is not a setting; write {renamed}"
-    if name.lower().rpartition("__")[2] in _FOR_LABELS:
-        return "is not a setting: labels are read from their topic, not from tables; take it out"
     return f"is not a setting{nearest(name, known)}"

@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import gcd
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from driftline.config.durations import format_duration
 from driftline.config.models import ModelSettings
 from driftline.config.notations import MIN_LEARNED, LearnSettings, WindowSettings
 from driftline.config.settings import ALL_MODELS, Settings
+from driftline.performance.names import MAX_WINDOWS
+
+if TYPE_CHECKING:
+    from driftline.sketches.keys import Ints
 
 FEW, ENOUGH = 30, 500
 """Events in a window: below the first it tells nothing, from the second on even small changes are found."""
@@ -25,14 +29,25 @@ WINDOWS = (HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY, 90 * DAY)
 PANES = (*(minutes * MINUTE for minutes in (1, 2, 5, 10, 15, 30)), *(hours * HOUR for hours in (1, 2, 3, 6, 12)), DAY)
 CHOSEN = ("windows", "pane", "season")
 """What decides which windows and panes suit."""
+AWAITED = (*WINDOWS, 180 * DAY, 365 * DAY)
+MOST_EARLY = DAY
+"""A label that is known longer before its prediction has a wrong time."""
+RARE = 1_000
+"""One in so many labels may come later than it is awaited, for a clock may be wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """What was chosen for a model; None where it is as configured, or as it is by default."""
 
-    windows: tuple[int, ...] | None
-    pane: int | None
+    windows: tuple[int, ...] | None = None
+    pane: int | None = None
+    awaits_labels: int | None = None
+    early_labels: int | None = None
+
+
+SPANS = ("pane", "awaits_labels", "early_labels")
+"""Those that are one length of time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +85,36 @@ def suited(
         own = settings.models.get(name, ModelSettings())
         if name == ALL_MODELS or own.model_fields_set & set(CHOSEN):
             chosen[name] = _choose(settings, name, rate, notable)
-    found = {name: each for name, each in chosen.items() if each != Chosen(None, None)}
-    if events < FEW or not found:
-        return settings, {}
-    models = {**settings.models, **{name: _with(settings.models.get(name), each) for name, each in found.items()}}
-    return _with_models(settings, models), found
+    found = {name: each for name, each in chosen.items() if each != Chosen()}
+    return (settings, {}) if events < FEW or not found else (_with(settings, found), found)
+
+
+def awaiting(settings: Settings, model: str, delays: "Ints") -> tuple[Settings, Mapping[str, Chosen]]:
+    """Return the settings for a table with labels, and what was chosen.
+
+    `delays` says how long after their predictions labels of this model came, in milliseconds, in order. Only what is
+    not configured is chosen: the shortest of 1h, 6h, 1d, 7d, 30d, 90d, 180d, 365d, or of some years, after which all
+    labels have come but for one in a thousand; for labels that come before their predictions likewise, up to a day.
+    """
+    given, written = settings.model(model), _written(settings, model)
+    few = len(delays) // RARE
+    least, most = (int(delays[few]), int(delays[-1 - few])) if len(delays) else (0, 0)
+    awaits = early = None
+    if "awaits_labels" not in written:
+        years = -(-most // AWAITED[-1]) * AWAITED[-1]
+        awaits = next((span for span in AWAITED if span >= most), years)
+        if given.performance.window is not None:  # longer than so many of them no label is followed
+            awaits = min(awaits, MAX_WINDOWS * given.performance.window)
+    if "early_labels" not in written and -least > given.early_labels:
+        early = next((span for span in AWAITED if MOST_EARLY >= span >= -least), None)
+    found = Chosen(awaits_labels=awaits, early_labels=early)
+    return (settings, {}) if found == Chosen() else (_with(settings, {ALL_MODELS: found}), {ALL_MODELS: found})
 
 
 def _choose(settings: Settings, name: str, rate: Rate, notable: Rate) -> Chosen:
     given = settings.model(name)
     if given.pane is not None or given.season is not None:  # what else is chosen would have to fit these
-        return Chosen(None, None)
+        return Chosen()
     windows = None
     if "windows" not in _written(settings, name):
         windows = with_longer(choose_windows(given.windows, rate), given.windows, notable)
@@ -121,7 +155,7 @@ def with_longer(
 def choose_pane(given: ModelSettings, windows: Sequence[WindowSettings], rate: Rate) -> int | None:
     """Return the length of a pane that suits windows; None if it is the one that they have by default."""
     usual = ModelSettings.model_construct(windows=tuple(windows)).pane_ms
-    common = gcd(*(span for window in windows for span in (window.size, window.hop)))
+    common = gcd(*(span for window in windows for span in (window.size, window.hop)), given.performance.window or 0)
     longer = [pane for pane in PANES if usual < pane and common % pane == 0]
     if not longer or rate.over(usual) >= DENSE:
         return None
@@ -145,27 +179,30 @@ def as_windows(lengths: Sequence[int]) -> tuple[WindowSettings, ...]:
     return tuple(WindowSettings.model_validate(format_duration(length)) for length in lengths)
 
 
-def _with_models(settings: Settings, models: Mapping[str, ModelSettings]) -> Settings:
+def _with(settings: Settings, chosen: Mapping[str, Chosen]) -> Settings:
+    """Return the settings with what was chosen for models."""
+    models = {**settings.models, **{name: _of_model(settings.models.get(name), each) for name, each in chosen.items()}}
     fields = {name: getattr(settings, name) for name in Settings.model_fields}
     return Settings.model_construct(**{**fields, "models": models})
 
 
-def _with(own: ModelSettings | None, chosen: Chosen) -> ModelSettings:
+def _of_model(own: ModelSettings | None, chosen: Chosen) -> ModelSettings:
     own = own or ModelSettings()
     fields = {name: getattr(own, name) for name in own.model_fields_set}
     if chosen.windows is not None:
         fields["windows"] = as_windows(chosen.windows)
-    if chosen.pane is not None:
-        fields["pane"] = chosen.pane
+    spans = {name: getattr(chosen, name) for name in SPANS}
+    fields |= {name: span for name, span in spans.items() if span is not None}
     return ModelSettings.model_construct(set(fields), **fields)
 
 
-def as_models(chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
+def as_models(*chosen: Mapping[str, Chosen]) -> dict[str, dict[str, Any]]:
     """Return what was chosen as it is written under `models` of the configuration."""
-    return {
-        name: {
-            **({} if each.windows is None else {"windows": [format_duration(length) for length in each.windows]}),
-            **({} if each.pane is None else {"pane": format_duration(each.pane)}),
-        }
-        for name, each in chosen.items()
-    }
+    written: dict[str, dict[str, Any]] = {}
+    for name, each in ((name, each) for some in chosen for name, each in some.items()):
+        own = written.setdefault(name, {})
+        if each.windows is not None:
+            own["windows"] = [format_duration(length) for length in each.windows]
+        spans = {name: getattr(each, name) for name in SPANS}
+        own |= {name: format_duration(span) for name, span in spans.items() if span is not None}
+    return written

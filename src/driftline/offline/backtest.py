@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
+from heapq import merge
 
 from driftline.config import Settings
 from driftline.errors import InputError
@@ -19,11 +20,13 @@ from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.sketches.group import GroupSketch, combine
 from driftline.tables import ColumnMapping, EncodedEvents, Table, extent, iter_events
 from driftline.tasks.judge import Judge
+from driftline.tasks.labelling import LABELS, PREDICTIONS
 from driftline.tasks.model_rules import JudgeSettings
 from driftline.tasks.reference_learning import longer_slice
 from driftline.tasks.shown import Shown
 from driftline.tasks.stream_panes import STREAM
 from driftline.tasks.summarise import Summarise, SummariseSettings
+from driftline.tasks.views import PerformanceView
 
 MAX_SLICES = 2_000
 """Slices of a reference's time: enough to see how windows vary. A year of sparse events does not make a pane each."""
@@ -40,10 +43,14 @@ class Backtest:
     events: int = 0
     windows: int = 0
     counters: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    """How many there were, and what became of them; empty if none were read."""
     incidents: list[Incident] = field(default_factory=list)
     """Every change of an incident, in order."""
     shown: list[Shown] = field(default_factory=list)
     """The last window of each model and version, beside its reference."""
+    performances: list[PerformanceView] = field(default_factory=list)
+    """How well each version and segment worked, of models whose labels were read."""
 
     @property
     def latest(self) -> list[Incident]:
@@ -56,22 +63,30 @@ def backtest(
     settings: Settings,
     batches: Iterable[EncodedEvents],
     *,
+    labels: Iterable[EncodedEvents] | None = None,
     judging: JudgeSettings | None = None,
     progress: Callable[[int], None] = lambda events: None,
 ) -> Backtest:
-    """Run events through Summarise and Judge. `progress` is told the number of events after each batch.
+    """Run events through Summarise and Judge. Raises `InputError` where they have no times.
 
-    Raises `InputError` where the events have no times: their order would then be that of publishing.
+    Their order would then be that of publishing.
+
+    Args:
+        settings: as for workers. With labels a model must await some.
+        batches: predictions, in order of time.
+        labels: what became of them, in the order in which it was known; None if labels are to be left alone.
+        judging: how they are judged, if not as the settings say.
+        progress: is told the number of events after each batch.
     """
     judging = judging or judge_settings(settings)
     judge = Judge(judging)
     result = Backtest()
     # The stream's windows are sums: panes as long as they are say the same, at a fraction of the cost.
-    summarising = replace(summarise_settings(settings), stream_pane_ms=judging.stream_window_ms, labels=None)
-    for record in _pane_records(summarising, batches, result, progress, judge.input_ends):
+    summarising = replace(summarise_settings(settings), stream_pane_ms=judging.stream_window_ms)
+    for record in _pane_records(summarising, batches, result, progress, labels, judge.input_ends):
         judge.process([record])
         result.incidents.extend(alert.incident for alert in judge.emit())
-    result.windows, result.shown = judge.counters.windows, judge.shown()
+    result.windows, result.shown, result.performances = judge.counters.windows, judge.shown(), judge.performances()
     return result
 
 
@@ -80,25 +95,48 @@ def _pane_records(
     batches: Iterable[EncodedEvents],
     result: Backtest,
     progress: Callable[[int], None],
+    labels: Iterable[EncodedEvents] | None = None,
     ends: Callable[[int], None] = lambda newest: None,
 ) -> Iterator[PaneRecord | OutcomeRecord | Watermark]:
     """Yield what Summarise sends. `ends` is told the newest time that is believed ahead of the panes that are cut off.
 
     One event that is dated far ahead of all others comes last, and says nothing of the time between.
     """
-    task = Summarise(settings, 0, 1)
-    for batch in batches:
-        if batch.times is None:
-            raise InputError("--time-column: is missing; name the column of event times")
-        result.events += len(batch.values)
-        task.process(batch.values, batch.arrived or [NOT_KNOWN] * len(batch.values), result.events)
+    task = Summarise(settings if labels is not None else replace(settings, labels=None), 0, 1)
+    for side, batch, times in _in_step(batches, labels or ()):
+        if side == LABELS:
+            task.label(batch.values, times, batch.keys.__getitem__)
+        else:
+            result.events += len(batch.values)
+            task.process(batch.values, batch.arrived or [NOT_KNOWN] * len(batch.values), result.events)
+            progress(result.events)
         yield from task.emit()
-        progress(result.events)
     ends(task.certain)
     task.end()
     yield from task.emit()
-    counters = task.counters
+    counters, labelling = task.counters, task.labelling
     result.counters.update({"consumed": counters.consumed, "accepted": counters.accepted, **counters.rejected})
+    if labelling is not None:
+        fates = {fate.name.lower(): number for fate, number in sorted(labelling.fates.items())}
+        result.labels.update({"consumed": labelling.consumed, **fates, **labelling.rejected})
+        result.labels.update({"waiting": labelling.waiting} if labelling.waiting else {})
+
+
+def _in_step(
+    predictions: Iterable[EncodedEvents], labels: Iterable[EncodedEvents]
+) -> Iterator[tuple[str, EncodedEvents, list[int]]]:
+    """Yield batches of both with their times, as workers read them: first the one that begins first.
+
+    Which is read first cannot show, but what waits for the other side takes memory.
+    """
+
+    def timed(side: str, batches: Iterable[EncodedEvents]) -> Iterator[tuple[str, EncodedEvents, list[int]]]:
+        for batch in batches:
+            if batch.times is None:
+                raise InputError("--time-column: is missing; name the column of event times")
+            yield side, batch, batch.times
+
+    return merge(timed(PREDICTIONS, predictions), timed(LABELS, labels), key=lambda each: each[2][0])
 
 
 def build_references(
@@ -168,9 +206,7 @@ def table_panes(
     progress: Callable[[int], None],
 ) -> list[PaneRecord]:
     """Return the models' panes of a table, of each model's length, in order of time. Raises `InputError` for none."""
-    summarising = replace(
-        summarise_settings(settings), pane_ms=cache(length), stream_pane_ms=length(STREAM), labels=None
-    )
+    summarising = replace(summarise_settings(settings), pane_ms=cache(length), stream_pane_ms=length(STREAM))
     result = Backtest()
     records = _pane_records(summarising, iter_events(table, mapping), result, progress)
     found = [record for record in records if isinstance(record, PaneRecord) and record.model != STREAM]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from driftline.columns.shape import CODES, Limits
 from driftline.config import ALL_MODELS, Settings
@@ -134,21 +135,38 @@ def _season(season: Season) -> str:
     return f"with a season of {format_duration(season.length)} in the time zone {season.zone or 'UTC'}"
 
 
-def with_references(judging: JudgeSettings, references: Iterable[Reference]) -> JudgeSettings:
+def with_references(
+    judging: JudgeSettings,
+    references: Iterable[Reference],
+    outcomes: Mapping[tuple[str, str], PerformanceReference] = MappingProxyType({}),
+) -> JudgeSettings:
     """Return the settings with these references in the place of all others.
 
     A version is compared with the reference of the same version, or with that of the only one that its model has.
+
+    Args:
+        judging: the settings.
+        references: of versions and segments.
+        outcomes: how well versions worked, by model and version.
     """
     by_model: dict[str, dict[str, dict[str, Reference]]] = {}
     for each in references:
         by_model.setdefault(each.model, {}).setdefault(each.version, {})[each.segment] = each
 
     def rules(model: str) -> ModelRules:
-        versions = by_model.get(model, {})
-        only = next(iter(versions.values())) if len(versions) == 1 else {}
-        return replace(
-            judging.rules(model), reference=lambda version, segment: versions.get(version, only).get(segment)
-        )
+        own, versions = judging.rules(model), by_model.get(model, {})
+
+        def named(version: str) -> str:
+            return next(iter(versions)) if len(versions) == 1 else version
+
+        def reference(version: str, segment: str) -> Reference | None:
+            return versions.get(named(version), {}).get(segment)
+
+        def of_performance(version: str, segment: str) -> PerformanceReference | None:
+            return None if segment else outcomes.get((model, named(version)))
+
+        performance = own.performance and replace(own.performance, reference=of_performance)
+        return replace(own, reference=reference, performance=performance)
 
     return replace(judging, rules=rules)
 

@@ -1,6 +1,7 @@
 """Tables of past predictions as the events that a service would have published."""
 
-from driftline.tables.events import BATCH_ROWS, EncodedEvents, iter_events, iter_labels
+from driftline.tables.events import BATCH_ROWS, EncodedEvents, iter_events
+from driftline.tables.labels import Labels, iter_labels, read_labels, refuse_other_kind
 from driftline.tables.mapping import ColumnMapping
 from driftline.tables.reading import open_table
 from driftline.tables.subjects_of_rows import group_sizes
@@ -13,6 +14,7 @@ __all__ = [
     "ColumnMapping",
     "EncodedEvents",
     "Extent",
+    "Labels",
     "Table",
     "extent",
     "features_of",
@@ -20,5 +22,7 @@ __all__ = [
     "iter_events",
     "iter_labels",
     "open_table",
+    "read_labels",
+    "refuse_other_kind",
     "remarks",
 ]

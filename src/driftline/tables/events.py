@@ -1,6 +1,5 @@
 """Rows of a table as encoded events, in event-time order."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +12,7 @@ from driftline.tables.mapping import ColumnMapping
 from driftline.tables.predictions import prediction_of
 from driftline.tables.subjects_of_rows import Names
 from driftline.tables.table import Table, in_events, input_errors
-from driftline.tables.times import epoch_milliseconds, extent
+from driftline.tables.times import epoch_milliseconds, extent_of
 from driftline.tables.watching import features_of
 
 BATCH_ROWS = 8_192
@@ -52,7 +51,7 @@ def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_RO
     segment_record = record_type(mapping.segment_columns)
     columns = [table.column(name) for name in features]
 
-    def fields(batch: _Batch) -> dict[str, Sequence[object]]:
+    def fields(batch: Batch) -> dict[str, Sequence[object]]:
         found: dict[str, Sequence[object]] = {"event_id": batch.ids}
         if batch.times is not None:
             found["event_time"] = batch.times
@@ -67,70 +66,56 @@ def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_RO
             found["segment"] = list(map(segment_record, *named.segments(batch.frame)))
         return found
 
-    for batch in _batches(table, mapping, named, batch_rows):
+    times = None if mapping.time_column is None else epoch_milliseconds(table, mapping.time_column)
+    arrived = None
+    if mapping.arrival_column is not None:
+        arrived = epoch_milliseconds(table, mapping.arrival_column, "--arrival-column")
+    for batch in batches(table, mapping, named.wanted, batch_rows, times, arrived):
         keys = [key.encode() for key in batch.ids]
-        yield EncodedEvents(keys, _encoded(fields(batch)), batch.times, batch.arrived)
-
-
-def iter_labels(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_ROWS) -> Iterator[EncodedEvents]:
-    """Yield the table's label events; rows without a label have none yet. The mapping's times are those of labels.
-
-    Ids are those that `iter_events` gives the same rows. Raises InputError.
-    """
-    if mapping.label_column is None:
-        raise InputError("--label-column: is missing; name the column of the true labels")
-    named = Names.of(table, mapping)
-    label = table.column(mapping.label_column).form
-    for batch in _batches(table, mapping, named, batch_rows):
-        fields: dict[str, Sequence[object]] = {
-            "event_id": batch.ids,
-            "model": named.models(batch.frame),
-            "label": label(batch.frame),
-        }
-        if batch.times is not None:
-            fields["label_time"] = batch.times
-        known = [at for at, said in enumerate(fields["label"]) if _says(said)]
-        fields = {name: [held[at] for at in known] for name, held in fields.items()}
-        keys = [str(key).encode() for key in fields["event_id"]]
-        times = None if batch.times is None else [batch.times[at] for at in known]
-        yield EncodedEvents(keys, _encoded(fields), times)
-
-
-def _says(label: object) -> bool:
-    """Tell whether a row has a label: what becomes null would withdraw one."""
-    if isinstance(label, float):
-        return math.isfinite(label)
-    return label is not None and label is not msgspec.UNSET
+        yield EncodedEvents(keys, encoded(fields(batch)), batch.times, batch.arrived)
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class Batch:
+    """Some rows of a table, with the times of their events and when these were sent, as far as the table says."""
+
     frame: pl.DataFrame
     ids: list[str]
     times: list[int] | None
     arrived: list[int] | None
 
 
-def _batches(table: Table, mapping: ColumnMapping, named: Names, batch_rows: int) -> Iterator[_Batch]:
+def batches(
+    table: Table,
+    mapping: ColumnMapping,
+    wanted: pl.Expr | None,
+    batch_rows: int,
+    times: pl.Series | None,
+    arrived: pl.Series | None = None,
+) -> Iterator[Batch]:
+    """Yield the rows that are wanted (None: all), in the order of their times (see `iter_events`).
+
+    Rows whose time is null are not wanted.
+    """
     frame = table.frame.with_row_index(_ROW, offset=1)
-    columns = {_TIME: mapping.time_column, _ARRIVED: mapping.arrival_column}
-    options = {_TIME: "--time-column", _ARRIVED: "--arrival-column"}
-    moments = [
-        epoch_milliseconds(table, column, options[name]).alias(name) for name, column in columns.items() if column
-    ]
+    moments = {name: held for name, held in ((_TIME, times), (_ARRIVED, arrived)) if held is not None}
     if moments:
-        frame = pl.concat([pl.DataFrame(moments).lazy(), frame], how="horizontal")
-    if named.wanted is not None:
-        frame = frame.filter(named.wanted)
-    if mapping.time_column:
-        lies = extent(table, mapping.time_column)
-        if min(lies.strays, default=lies.first) < lies.first or not moments[0].is_sorted():
+        columns = pl.DataFrame([held.alias(name) for name, held in moments.items()])
+        frame = pl.concat([columns.lazy(), frame], how="horizontal")
+    if wanted is not None:
+        frame = frame.filter(wanted)
+    if times is not None:
+        known = times.drop_nulls()
+        if len(known) < len(times):
+            frame = frame.filter(pl.col(_TIME).is_not_null())
+        lies = extent_of(known)
+        if min(lies.strays, default=lies.first) < lies.first or not known.is_sorted():
             frame = frame.sort(pl.col(_TIME) < lies.first, _TIME, maintain_order=True)
     with input_errors(table.path):
         for rows in frame.collect_batches(chunk_size=batch_rows, maintain_order=True):
             if rows.height:
-                times, arrived = (rows[name].to_list() if column else None for name, column in columns.items())
-                yield _Batch(rows, _ids(table, mapping, rows), times, arrived)
+                found = (rows[name].to_list() if name in moments else None for name in (_TIME, _ARRIVED))
+                yield Batch(rows, _ids(table, mapping, rows), *found)
 
 
 def _ids(table: Table, mapping: ColumnMapping, rows: pl.DataFrame) -> list[str]:
@@ -145,7 +130,8 @@ def _ids(table: Table, mapping: ColumnMapping, rows: pl.DataFrame) -> list[str]:
     return ids.to_list()
 
 
-def _encoded(fields: Mapping[str, Sequence[object]]) -> list[bytes]:
+def encoded(fields: Mapping[str, Sequence[object]]) -> list[bytes]:
+    """Return events as JSON, given their fields as columns."""
     return list(map(_encode, map(record_type(tuple(fields)), *fields.values())))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from driftline.config.document import Document, DocumentError, parse_document
+from driftline.config.durations import Duration
 from driftline.config.faults import fault_lines
 from driftline.config.names import nearest
 from driftline.errors import InputError
@@ -39,7 +40,11 @@ class ColumnMapping(BaseModel):
     prediction_column: str | None = None
     score_column: str | None = None
     label_column: str | None = None
-    """The truth: neither watched nor published, named so that it is no feature."""
+    """The truth. It is no feature: it goes its own way, as labels."""
+    label_time_column: str | None = None
+    """When each label was known."""
+    label_delay: Duration | None = None
+    """How long after its prediction each label was known, in milliseconds, where no column says when."""
     segment_columns: tuple[str, ...] = ()
     feature_columns: tuple[str, ...] | None = None
 
@@ -64,10 +69,21 @@ class ColumnMapping(BaseModel):
             return f"{file}, line {written.lines[path]}" if path in written.lines and path[0] not in given else ""
 
         try:
-            return cls.model_validate({**written.data, **given})
+            found = cls.model_validate({**written.data, **given})
         except ValidationError as error:
             lines = fault_lines(error, cls, origin)
             raise InputError("\n".join(_as_option(line) for line in lines)) from None
+        if found.label_delay is not None and found.label_time_column is not None:
+            raise InputError("--label-delay: excludes --label-time-column; leave one of them out")
+        if found.label_column is None and (found.label_delay is not None or found.label_time_column is not None):
+            raise InputError("--label-column: is missing; name the column of the true labels")
+        return found
+
+    def without_labels(self, columns: Sequence[str]) -> Self:
+        """Return it for a table of which labels are not read: its columns of labels, if it has any, are no features."""
+        there = {name: getattr(self, name) for name in ("label_column", "label_time_column")}
+        gone = {name: None for name, column in there.items() if column not in columns}
+        return self.model_copy(update=gone)
 
     def features(self, columns: Sequence[str], table: str = "the table") -> tuple[str, ...]:
         """Return the feature columns, given a table's columns. Raises InputError where the two do not fit."""
@@ -85,15 +101,9 @@ class ColumnMapping(BaseModel):
         return features
 
     def _named(self) -> list[tuple[str, str]]:
-        times = ("time_column", "arrival_column")
         single = (
-            "model_column",
-            "version_column",
-            "id_column",
-            *times,
-            "prediction_column",
-            "score_column",
-            "label_column",
+            *("model_column", "version_column", "id_column", "time_column", "arrival_column"),
+            *("prediction_column", "score_column", "label_column", "label_time_column"),
         )
         named = [(option, column) for option in single if (column := getattr(self, option)) is not None]
         named += [("segment_columns", column) for column in self.segment_columns]

@@ -108,38 +108,46 @@ _USUAL = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.fZ
 ACCEPTED = "\n".join(f"  {form.example:<30}  {form.what}" for form in (*_WRITTEN, *_NUMBERS))
 
 
-def epoch_milliseconds(table: Table, column: str, option: str = "--time-column") -> pl.Series:
+def epoch_milliseconds(
+    table: Table, column: str, option: str = "--time-column", needed: pl.Series | None = None
+) -> pl.Series:
     """Return a time column, all of it, as int64 epoch milliseconds, rounded down.
 
     Understood are datetimes and dates, text and numbers in the forms of `ACCEPTED`; what names no zone is UTC. All rows
     of a column have one form. A date such as 03/04/2026 is read only if other rows tell whether its day or its month
     comes first. Raises InputError, naming the row, where a time is missing, cannot be read, or lies outside the years
-    1970 to 9998; where no row can be read it names the forms.
+    1970 to 9998; where no row can be read it names the forms. `needed` tells which rows must have one; else all.
     """
     if column not in table.times:
-        table.times[column] = _epoch_milliseconds(table, column, option)
-    return table.times[column]
+        table.times[column] = _read_column(table, column, option)
+    times = table.times[column]
+    wrong = times.is_null() | ~times.is_between(0, LATEST)
+    wrong = (wrong if needed is None else wrong & needed).arg_true()
+    if wrong.len():
+        raw = _raw(table, column)
+        _refuse(table, column, wrong[0], raw[wrong[0]], none=times.null_count() == times.len() > raw.null_count())
+    return times
 
 
-def _epoch_milliseconds(table: Table, column: str, option: str) -> pl.Series:
+def _raw(table: Table, column: str) -> pl.Series:
+    with input_errors(table.path):
+        return table.frame.select(table.column(column).value.alias("raw")).collect()["raw"]
+
+
+def _read_column(table: Table, column: str, option: str) -> pl.Series:
+    """Return the times of a column; null where one is missing or cannot be read."""
     held = table.column(column)
     dtype = held.dtype
     known = dtype == pl.Date or isinstance(dtype, pl.Datetime)
     text = dtype in (pl.String, pl.Categorical, pl.Enum)
     if not known and not text and not dtype.is_numeric():
         raise InputError(f'{option}: "{column}" holds {dtype}, which is not a time')
-    with input_errors(table.path):
-        raw = table.frame.select(held.value.alias("raw")).collect()["raw"]
+    raw = _raw(table, column)
     if not raw.len():
         return raw.cast(pl.Int64)
     if known:
-        times = raw.cast(pl.Datetime("ms") if dtype == pl.Date else dtype).dt.epoch("ms")
-    else:
-        times = _from_text(raw.cast(pl.String), column, option) if text else _from_numbers(raw)
-    wrong = (times.is_null() | ~times.is_between(0, LATEST)).arg_true()
-    if wrong.len():
-        _refuse(table, column, wrong[0], raw[wrong[0]], none=times.null_count() == times.len() > raw.null_count())
-    return times
+        return raw.cast(pl.Datetime("ms") if dtype == pl.Date else dtype).dt.epoch("ms")
+    return _from_text(raw.cast(pl.String), column, option) if text else _from_numbers(raw)
 
 
 def _from_text(raw: pl.Series, column: str, option: str) -> pl.Series:
@@ -239,12 +247,17 @@ class Extent:
 
 
 def extent(table: Table, column: str) -> Extent:
-    """Return from when to when a table's rows are. Raises InputError.
+    """Return from when to when a table's rows are. Raises InputError."""
+    return extent_of(epoch_milliseconds(table, column))
 
-    One row in STRAYS at either end, but always one, may be far away: if without them the table is less than half as
+
+def extent_of(moments: pl.Series) -> Extent:
+    """Return from when to when some times are.
+
+    One in STRAYS at either end, but always one, may be far away: if without them all others take less than half as
     long, their clocks are wrong, and they do not say how long it is.
     """
-    times = np.sort(epoch_milliseconds(table, column).to_numpy())
+    times = np.sort(moments.to_numpy())
     if not len(times):
         return Extent(0, 0)
     few = -(-len(times) // STRAYS)

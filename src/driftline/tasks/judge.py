@@ -36,7 +36,7 @@ from driftline.tasks.skips import Skips
 from driftline.tasks.stream import StreamJudge
 from driftline.tasks.stream_panes import STREAM
 from driftline.tasks.viewing import incident_view, subject_view
-from driftline.tasks.views import IncidentView, JudgeView, PaneCounters, SourceView
+from driftline.tasks.views import IncidentView, JudgeView, PaneCounters, PerformanceView, SourceView
 from driftline.tasks.volumes import Volumes
 from driftline.tasks.watcher import Watcher
 
@@ -348,6 +348,10 @@ class Judge:
     def shown(self) -> list[Shown]:
         """Return the window that was judged last of each model and version, beside its reference."""
         return self._roster.shown()
+
+    def performances(self) -> list[PerformanceView]:
+        """Return how well each version and segment works, of models whose labels are awaited."""
+        return self._outcomes.performances()
 
     @property
     def river(self) -> tuple[str, str]:

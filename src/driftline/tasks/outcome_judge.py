@@ -16,7 +16,7 @@ from driftline.tasks.costs import Cost
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.outcome_slices import ModelOutcomes, OutcomeMerger, OutcomeReader
 from driftline.tasks.performance import PerformanceJudge
-from driftline.tasks.views import OutcomesView
+from driftline.tasks.views import OutcomesView, PerformanceView
 
 VERSION: Final = 1
 BLOB: Final = "outcomes"
@@ -100,6 +100,10 @@ class OutcomeJudge:
         return {
             model: OutcomesView(known.labelled, known.waiting) for model, known in sorted(self._reader.models.items())
         }
+
+    def performances(self) -> list[PerformanceView]:
+        """Return how well versions and segments work."""
+        return self._performance.view().models
 
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed since the last checkpoint (None: delete)."""
