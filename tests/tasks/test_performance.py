@@ -1,7 +1,6 @@
 """Performance in the stream: what is told of it, when, and that it is the same after a restart."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -17,7 +16,6 @@ from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.outcome_slices import OutcomeSlice
 from driftline.tasks.performance import PerformanceJudge
 from driftline.tasks.performance_subject import MIN_STRETCHES
-from tests.oracle import performance as oracle
 from tests.tasks.outcomes import DAY, HOUR, Row, binary, numbers, rules, slices
 
 
@@ -260,35 +258,6 @@ def test_who_is_forgotten_leaves_nothing() -> None:
     kept = ("performance/labels", "view/performance")
     assert {name for name in blobs if name not in kept} <= {name for name, blob in gone.items() if blob is None}
     assert judge.open == []
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_oracle_tells_the_same_of_what_is_right(seed: int) -> None:
-    """Labels take up to a day and a half, and some never come; outcomes change half-way."""
-    rng = np.random.default_rng(seed)
-    rows = []
-    for day in range(24):
-        for row in binary(rng, day, 300, lost=0.3 if day >= 16 else 0.0):
-            delay = int(rng.integers(36 * HOUR)) if rng.random() < 0.9 else None
-            rows.append(replace(row, labelled=None if delay is None else row.time + delay))
-    held = rules(awaited=3 * DAY)
-    judge, spoken = judged(held), {}
-    for piece in slices(rows):
-        while judge.deadline is not None and judge.deadline <= piece.start:
-            end = judge.deadline
-            told = judge.close(end)
-            (subject,) = judge.subjects.values()
-            names = [signal.name for each in told if each.kind is Kind.PERFORMANCE for signal in each.signals]
-            if subject.evidence is not None:
-                spoken[end - DAY] = "accuracy.measured" in names
-            for held_now in subject.windows[-4:]:
-                assert (held_now.predictions, held_now.labels) == oracle.books(rows, DAY, end)[held_now.start]
-        judge.take(piece)
-    expected = oracle.measured(rows, size=DAY, span=10 * DAY, labels=1_000, period=30 * DAY, count=1.0)
-    first = next(window for window, is_told in sorted(spoken.items()) if is_told)
-    assert expected[-1].fires
-    assert first == expected[-1].window
-    assert [each.window for each in expected if not each.fires] == [at for at in sorted(spoken) if at < first][1:]
 
 
 def test_a_file_that_takes_the_place_of_what_was_learned_closes_what_is_open() -> None:

@@ -1,0 +1,144 @@
+"""What is estimated and weighed of a classifier, once more by the oracle: from rows, and from records of both logs.
+
+Scores have two digits, so that no bucket holds two of them. Then estimates agree to 1e-5 and logarithms of evidence to
+1e-3: the package keeps scores to 2^-20, and counts with hundreds of outcomes.
+"""
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from driftline.incidents.incident import Incident, Kind
+from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
+from driftline.performance.foreseen import Part
+from driftline.tasks.outcome_judge import OutcomeJudge
+from driftline.tasks.performance import PerformanceJudge
+from driftline.tasks.performance_subject import SubjectPerformance
+from driftline.tasks.summarise import Summarise
+from tests.oracle import estimates, performance
+from tests.tasks.outcomes import DAY, HOUR, Row, binary, rules, slices
+from tests.tasks.streams import START
+from tests.tasks.test_labelling import Record, answer, label, labelled, predicted, settings
+from tests.tasks.test_performance_stream import AWAITED, MINUTE, RULE, WINDOW
+
+SEEDS = range(3)
+ESTIMATE = 1e-5
+EVIDENCE = 1e-3
+
+
+def world(seed: int) -> list[Row]:
+    """Labels take up to a day and a half, and some never come; then outcomes change, or inputs, or both."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for day in range(22):
+        changed = day >= 15
+        lost, skew = (0.25 if seed != 1 else 0.0, 4.0 if seed else 1.0) if changed else (0.0, 1.0)
+        for row in binary(rng, day, 300, lost=lost, skew=skew):
+            delay = int(rng.integers(36 * HOUR)) if rng.random() < 0.9 else None
+            score = round(min(max(row.score**2 if seed == 2 else row.score, 0.01), 0.99), 2)
+            said = None if delay is None else row.time + delay
+            rows.append(replace(row, score=score, predicted=float(score > 0.5), labelled=said))
+    return rows
+
+
+Spoken = dict[Part, dict[int, float]]
+"""By part and window, what the logarithm of the evidence came to."""
+
+
+def listen(subject: SubjectPerformance, spoken: Spoken) -> None:
+    """Note what the evidence of a subject has come to."""
+    if subject.evidence is not None:
+        for part in Part:
+            spoken.setdefault(part, {})[subject._heard - subject._own.window_ms] = subject.evidence._concepts[
+                part
+            ].log_m
+
+
+def check(
+    subject: SubjectPerformance, spoken: Spoken, told: list[Incident], rows: list[Row], span: int, period: int
+) -> None:
+    """Fail unless each part says in each window what the oracle says, until it is told, and estimates are the same."""
+    size, heard = subject._own.window_ms, subject._heard
+    expected = performance.parts(rows, size=size, span=span, labels=1_000, period=period, count=1.0)
+    for part in Part:
+        first = next((each.window.start for each in told if any(name.endswith(part) for name in news(each))), None)
+        assert first == next((each.window for each in expected[part] if each.fires and each.window < heard), None)
+        found = [each for each in expected[part] if each.window in spoken[part] and not each.fires]
+        assert len(found) > 3
+        for each in found:
+            assert spoken[part][each.window] == pytest.approx(each.log_m, abs=EVIDENCE), (part, each)
+    known = performance.reference(rows, size=size, span=span, labels=1_000)
+    likely = estimates.calibrated([row for each in known.values() for row in each])
+    for window in subject.windows[:-1]:
+        own = [row for row in rows if row.time // size * size == window.start]
+        assert window.predictions == len(own)
+        by_name = {metric.name: metric.estimated.value for metric in window.metrics}
+        assert by_name["accuracy"] == pytest.approx(estimates.accuracy(own, likely), abs=ESTIMATE)
+        assert by_name["auroc"] == pytest.approx(estimates.auroc(own, likely), abs=ESTIMATE)
+
+
+def news(told: Incident) -> list[str]:
+    return [signal.name for signal in told.signals] if told.update is None else told.update.joined
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_windows_of_outcomes_say_what_the_oracle_says(seed: int) -> None:
+    rows, held, spoken = world(seed), rules(awaited=3 * DAY), Spoken()
+    judge, told = PerformanceJudge(lambda model: held), list[Incident]()
+    for piece in slices(rows):
+        while judge.deadline is not None and judge.deadline <= piece.start:
+            end = judge.deadline
+            told += [each for each in judge.close(end) if each.kind is Kind.PERFORMANCE]
+            (subject,) = judge.subjects.values()
+            listen(subject, spoken)
+            books = performance.books(rows, DAY, end)
+            for window in subject.windows[-4:]:
+                assert (window.predictions, window.labels) == books[window.start]
+        judge.take(piece)
+    check(subject, spoken, told, rows, 10 * DAY, 30 * DAY)
+    assert told
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_both_logs_in_any_interleaving_say_what_the_oracle_says(seed: int) -> None:
+    """A day of the world is a window of ten minutes; the logs are read in steps of any size."""
+    begin = START - START % WINDOW
+    rows = [
+        replace(
+            row,
+            time=begin + row.time * WINDOW // DAY,
+            labelled=None if row.labelled is None else begin + row.labelled * WINDOW // DAY,
+        )
+        for row in world(seed)
+    ]
+    held, chance = rules(window=WINDOW, learn=10 * WINDOW, awaited=AWAITED), random.Random(seed)
+    task, judge = Summarise(settings(RULE), 0, 1), OutcomeJudge(lambda model: held, lambda subject: True)
+    predictions, labels = logs(rows)
+    told, spoken = list[Incident](), Spoken()
+    while predictions or labels:
+        until = min(log[0][2] for log in (predictions, labels) if log) + chance.randrange(MINUTE)
+        for log, give in chance.sample([(predictions, predicted), (labels, labelled)], 2):
+            part = [record for record in log if record[2] <= until]
+            del log[: len(part)]
+            give(task, part)  # type: ignore[operator]
+        for record in task.emit():
+            if isinstance(record, OutcomeRecord | OutcomeMark):
+                told += judge.take(record)
+                for subject in judge._performance.subjects.values():
+                    listen(subject, spoken)
+    check(subject, spoken, told, rows, 10 * WINDOW, 30 * DAY)
+
+
+def logs(rows: list[Row]) -> tuple[list[Record], list[Record]]:
+    """Return predictions and labels in the order of their times."""
+    predictions, labels = list[Record](), list[Record]()
+    for number, row in enumerate(rows):
+        proba = {"yes": row.score, "no": 1 - row.score}
+        predictions.append(
+            answer(number, row.time, prediction={"label": "yes" if row.predicted else "no", "proba": proba})
+        )
+        if row.labelled is not None:
+            labels.append(label(number, row.labelled, "yes" if row.truth else "no"))
+    return predictions, sorted(labels, key=lambda record: record[2])
