@@ -1,6 +1,6 @@
 """How a classifier does before its labels come, once more in plain Python, one row at a time (CBPE).
 
-From docs/statistics.md, "Performance": how probable the class is at a score is the reference's rate there, never falling
+From docs/statistics.md, "Performance": how probable the class is at a score is the reference's rate, never falling
 (pool adjacent violators), and straight in between; or the score itself, where ten bins of the reference are as right as
 chance has them. A prediction counts in part as right, and in part as wrong.
 

@@ -122,7 +122,7 @@ def test_both_logs_in_any_interleaving_say_what_the_oracle_says(seed: int) -> No
         for log, give in chance.sample([(predictions, predicted), (labels, labelled)], 2):
             part = [record for record in log if record[2] <= until]
             del log[: len(part)]
-            give(task, part)  # type: ignore[operator]
+            give(task, part)
         for record in task.emit():
             if isinstance(record, OutcomeRecord | OutcomeMark):
                 told += judge.take(record)
