@@ -151,8 +151,8 @@ def test_labels_that_have_not_come_yet_are_estimated(driftline: Driftline, usual
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--label-column", "truht"], '--label-column: the table has no column "truht"; did you mean truth?'),
-        (["--label-time-column", "atb"], '--label-time-column: the table has no column "atb"; did you mean at?'),
+        (["--label-column", "truht"], '--label-column: usual.parquet has no column "truht"; did you mean truth?'),
+        (["--label-time-column", "atb"], '--label-time-column: usual.parquet has no column "atb"; did you mean at?'),
         (["--label-delay", "1d", "--label-time-column", "at"], "--label-delay: excludes --label-time-column"),
         (["--label-delay", "soon"], '--label-delay: "soon" is not a duration'),
         (["--label-column", "x"], '"no", "yes"; write labels as the model answers'),
