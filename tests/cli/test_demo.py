@@ -1,16 +1,33 @@
+from pathlib import Path
+
 import pytest
 
-from driftline.cli.demo import DemoResult
+from driftline.cli.demo_performance import DemoPerformance, right_or_wrong
+from driftline.cli.demo_result import Counted, DemoResult
 from driftline.cli.demo_screen import Screen
 from driftline.cli.demo_story import destinations
 from driftline.config.routing import RouterSettings
-from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS
+from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS, CarLoans
 from driftline.incidents.alerts import Alert, alert_of
 from driftline.incidents.incident import Incident, Kind, Status, Subject, Window
-from driftline.tasks.views import IncidentView, JudgeView, PaneCounters, SignalView, SubjectView, WindowView
+from driftline.tasks.views import (
+    Figure,
+    IncidentView,
+    JudgeView,
+    MetricWindow,
+    PaneCounters,
+    PerformanceView,
+    PerformanceWindow,
+    SignalView,
+    SubjectView,
+    WindowView,
+)
 from tests.cli.conftest import Driftline
+from tests.cli.processes import driftline as driftline_process
 
 HOUR = 3_600_000
+DAY = 24 * HOUR
+PAGE = Path(__file__).parents[2] / "docs/performance-monitoring.md"
 
 
 def alert(opened: int) -> Alert:
@@ -20,7 +37,7 @@ def alert(opened: int) -> Alert:
 
 
 def outcome(*opened: int, consumed: int = ROWS, accepted: int = ROWS) -> DemoResult:
-    return DemoResult(ROWS, SHIFT_MS, consumed, accepted, 10.0, [alert(time) for time in opened])
+    return DemoResult(ROWS, SHIFT_MS, Counted(consumed, accepted), 10.0, [alert(time) for time in opened])
 
 
 @pytest.mark.parametrize(
@@ -46,10 +63,106 @@ def test_a_demo_that_came_out_well_says_how_soon() -> None:
     assert [each["opened"] for each in found["incidents"]] == ["2019-04-01T00:00:00Z", "2019-04-03T21:00:00Z"]
 
 
+def window(
+    start: int, estimated: float, realised: float | None, *, labels: int = 100, wrong: bool = False
+) -> PerformanceWindow:
+    """Return a window of a hundred predictions, of which AUROC lies from .96 to .98 while nothing changes."""
+
+    def figure(value: float | None) -> Figure:
+        return Figure(value, *((None, None) if value is None else (value - 0.002, value + 0.002)))
+
+    left = [value is not None and not 0.96 <= value <= 0.98 for value in (estimated, realised)]
+    metric = MetricWindow("auroc", 0.97, (0.96, 0.98), figure(estimated), figure(realised), left[0], left[1], wrong)
+    other = MetricWindow("accuracy", 0.9, (0.8, 1.0), figure(0.9), figure(None), False, False, False)
+    return PerformanceWindow(start, 100, labels, "alike", "", [metric, other])
+
+
+def told(*windows: PerformanceWindow, half: int | None = SHIFT_MS + 40 * DAY) -> DemoPerformance:
+    view = PerformanceView(
+        model="car-loan",
+        version="",
+        segment="",
+        numbers=False,
+        classes=["0", "1"],
+        reference="sha",
+        given=True,
+        learned_labels=0,
+        window_ms=DAY,
+        windows=list(windows),
+    )
+    return DemoPerformance.of(view, SHIFT_MS, lambda start, end: half)
+
+
+START = SHIFT_MS - SHIFT_MS % DAY
+BEFORE, AFTER = window(START - 2 * DAY, 0.971, 0.969), window(START + DAY, 0.95, 0.951)
+NEWEST = window(START + 2 * DAY, 0.949, None, labels=0)
+
+
+@pytest.mark.parametrize(
+    ("found", "fault"),
+    [
+        (told(BEFORE), "none before or none after the shift"),
+        (told(AFTER), "none before or none after the shift"),
+        (told(window(START - 2 * DAY, 0.95, 0.97), AFTER), "left its band before the shift"),
+        (told(BEFORE, window(START + DAY, 0.97, 0.95)), "stayed in its band after the shift"),
+        (told(BEFORE, window(START + DAY, 0.95, 0.97)), "labels did not confirm"),
+        (told(BEFORE, NEWEST), "labels did not confirm"),
+    ],
+)
+def test_performance_that_came_out_otherwise_is_a_fault(found: DemoPerformance, fault: str) -> None:
+    assert len(found.faults()) == 1
+    assert fault in found.faults()[0]
+
+
+def test_performance_tells_how_far_the_estimate_was_ahead_and_that_it_was_right() -> None:
+    found = told(BEFORE, window(START, 0.965, 0.966), AFTER, NEWEST)
+
+    assert (found.faults(), found.before, found.after, found.found) == ([], 0, 2, 2)
+    assert found.sentences() == [
+        "AUROC was estimated to fall from 0.970 to 0.950 on 2019-04-01; labels confirm it: 0.951.",
+        "An estimate takes predictions alone, so this one was known on 2019-04-02, 38 days before half of these "
+        "predictions had labels.",
+        "The estimate was right in all 3 windows that have labels: they differ from it by no more than chance "
+        "explains.",
+        "The newest window has no labels yet: there, only the estimate tells how well the model works.",
+    ]
+    assert len(told(BEFORE, AFTER, half=None).sentences()) == 2
+
+
+def test_performance_tells_where_the_estimate_was_wrong() -> None:
+    found = told(BEFORE, window(START + DAY, 0.95, 0.91, wrong=True))
+
+    assert right_or_wrong(found.metric, found.when) == (
+        "The estimate was right in 1 of 2 windows that have labels, and wrong in 2019-04-01 (estimated 0.950, labels "
+        "say 0.910): there a score no longer means what it meant in the reference."
+    )
+    assert "nobody knows" in right_or_wrong(told(NEWEST).metric, ["2019-04-02"])
+
+
+def test_labels_that_met_no_prediction_are_a_fault() -> None:
+    met = DemoResult(9, SHIFT_MS, Counted(9, 9, 5, 4), 1.0, [alert(SHIFT_MS + HOUR)], labels=5)
+
+    assert met.faults() == [
+        "5 labels were published, 5 counted and 4 joined with their predictions",
+        "labels were published, and workers say nothing of performance",
+    ]
+
+
+def test_the_census_shows_the_estimate_ahead_of_the_labels_and_where_it_was_wrong(loans: CarLoans) -> None:
+    """The page shows what is printed here."""
+    done = driftline_process("demo", "--data", "census", env={"XDG_CACHE_HOME": str(loans.analysis.parents[2])})
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    printed = "\n".join(line.rstrip() for line in done.stdout.splitlines())
+    shown = printed[printed.index("How well the model works") : printed.index("Driftline found the shift")]
+    block = "\n".join(line.removeprefix("  ") for line in shown.splitlines()[1:])
+    assert block in PAGE.read_text()
+
+
 def test_the_screen_draws_whatever_is_known_so_far() -> None:
     from rich.console import Console
 
-    screen = Screen(ROWS, FIRST_MS, LAST_MS)
+    screen = Screen(ROWS, FIRST_MS, LAST_MS, "car-loan")
     console = Console(width=200, record=True, quiet=False, file=None, force_terminal=False)
     with console.capture() as first:
         console.print(screen.show())
@@ -68,7 +181,7 @@ def test_the_screen_draws_whatever_is_known_so_far() -> None:
         JudgeView(mark=SHIFT_MS, counters=PaneCounters(), sources={}, subjects=held, stream=[])
         for held in ([], [subject])
     ]
-    screen.take(views, "car-loan")
+    screen.take(views)
     screen.owners = {1: 4, 2: 4}
     screen.advance(published=100, counted=50, mark=SHIFT_MS)
     with console.capture() as second:
@@ -82,6 +195,12 @@ def test_publishing_only_needs_a_kafka(driftline: Driftline, loans: object) -> N
     done = driftline("demo", "--publish-only")
 
     assert (done.status, "kafka: no broker is configured" in done.err) == (2, True)
+
+
+def test_a_pace_of_its_own_excludes_other_data(driftline: Driftline) -> None:
+    done = driftline("demo", "--live", "--data", "census")
+
+    assert (done.status, "leave out --seconds, --publish-only and --data" in done.err) == (2, True)
 
 
 def test_it_says_where_the_incident_would_have_gone_by_the_configured_routes_or_those_of_a_small_team() -> None:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from driftline.demo.dataset import FIRST_MS, LAST_MS, PACKAGE, ROWS, SHIFT_MS, CarLoans, cache_directory, car_loans
+from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS, CarLoans, car_loans
+from driftline.demo.nannyml import PACKAGE, cache_directory
 from driftline.errors import InputError
 
 
@@ -46,4 +47,4 @@ def test_without_a_registry_the_error_names_the_command_to_run(tmp_path: Path, m
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/somewhere")
 
-    assert cache_directory() == Path("/somewhere/driftline/car-loans")
+    assert cache_directory() == Path("/somewhere/driftline/nannyml")

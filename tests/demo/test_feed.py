@@ -1,16 +1,15 @@
 from collections.abc import Iterator
 
 from driftline.demo.feed import LOOK_EVERY, MAX_UNREAD, Feed
+from driftline.log.api import Outgoing
 from driftline.log.memory import MemoryLog
-from driftline.tables import EncodedEvents
 
 EVENTS = 3 * MAX_UNREAD
 
 
-def batches() -> Iterator[EncodedEvents]:
-    for start in range(0, EVENTS, 7_000):
-        names = [b"%d" % number for number in range(start, min(start + 7_000, EVENTS))]
-        yield EncodedEvents(names, names, None)
+def records() -> Iterator[Outgoing]:
+    names = (b"%d" % number for number in range(EVENTS))
+    return (Outgoing("t", name, name) for name in names)
 
 
 class Reader:
@@ -33,7 +32,6 @@ class Reader:
     def feed(self, rate: float | None = None, stop_at: int = EVENTS + 1) -> Feed:
         return Feed(
             self.log.producer(),
-            "t",
             read=lambda: self.position,
             stopped=lambda: self.end() >= stop_at,
             rate=rate,
@@ -52,7 +50,7 @@ def test_everything_is_published_and_never_far_ahead_of_the_reader() -> None:
     slow = reader()
 
     feed = slow.feed()
-    feed.run(batches())
+    feed.run(records())
 
     assert feed.published == slow.end() == EVENTS
     assert MAX_UNREAD - LOOK_EVERY <= slow.most_behind <= MAX_UNREAD
@@ -61,7 +59,7 @@ def test_everything_is_published_and_never_far_ahead_of_the_reader() -> None:
 def test_a_rate_is_kept() -> None:
     paced = reader()
 
-    paced.feed(rate=10_000).run(batches())
+    paced.feed(rate=10_000).run(records())
 
     assert paced.now >= (EVENTS - LOOK_EVERY) / 10_000
 
@@ -70,6 +68,6 @@ def test_it_gives_up_when_its_readers_have() -> None:
     gone = reader()
 
     feed = gone.feed(stop_at=5_000)
-    feed.run(batches())
+    feed.run(records())
 
     assert 5_000 <= feed.published <= 5_000 + LOOK_EVERY

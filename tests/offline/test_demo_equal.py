@@ -12,9 +12,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from driftline.cli.backtest import incident_as_json
-from driftline.cli.demo import GROUP, MODEL
+from driftline.cli.demo import GROUP
 from driftline.config import Settings
 from driftline.demo.dataset import COLUMNS, ROWS, SHIFT_MS, CarLoans
+from driftline.demo.scenarios import SCENARIOS
 from driftline.evidence.profile import encode_profile
 from driftline.log.kafka import KafkaLog
 from driftline.offline.backtest import backtest, build_references
@@ -22,6 +23,10 @@ from driftline.sandbox import Kafka
 from driftline.tables import ColumnMapping, iter_events, open_table
 from tests.cli.processes import driftline
 
+LOANS = SCENARIOS["loans"]
+MODEL = {name: held for name, held in LOANS.watching.items() if name not in ("awaits_labels", "performance")}
+"""A backtest reads no labels."""
+README = Path(__file__).parents[2] / "README.md"
 PREDICTIONS = "equal.predictions"
 Opened = set[tuple[str, str, str]]
 """(incident, kind, when it opened)."""
@@ -107,6 +112,12 @@ def test_the_embedded_demo_finds_what_a_backtest_finds(loans: CarLoans, expected
 
     assert {(each["id"], each["kind"], each["opened"]) for each in found["incidents"]} == expected(GROUP)
     assert (found["events"], found["faults"]) == (ROWS, [])
+    told = found["performance"]
+    windows = {each["since"]: each for each in told["windows"]}
+    before, after = windows[told["before"]], windows[told["after"]]
+    assert (before["labels"], after["labels"]) == (before["predictions"], after["predictions"])
+    assert [before["estimate_left"], after["estimate_left"], after["realised_left"]] == [False, True, True]
+    assert "\n".join(told["said"]) in README.read_text(), "the page shows what is printed"
 
 
 def opened(kafka: Kafka, topic: str) -> Opened:

@@ -7,31 +7,30 @@ import numpy as np
 import polars as pl
 
 from driftline.demo import packages
-from driftline.demo.dataset import FOLDER, REFERENCE
-from driftline.demo.dataset import PACKAGE as CAR_LOANS
+from driftline.demo.dataset import REFERENCE
+from driftline.demo.nannyml import FOLDER
+from driftline.demo.nannyml import PACKAGE as DEMO
 from driftline.sketches.keys import Floats, Ints
 
 PACKAGE = replace(
-    CAR_LOANS,
+    DEMO,
     files={
-        f"{FOLDER}/{name}": digest
-        for name, digest in {
-            **{path.rsplit("/", 1)[1]: digest for path, digest in CAR_LOANS.files.items()},
-            "synthetic_car_loan_analysis_target.csv": (
-                "017d51c34548b57e663d216ad369588fa30d6a9523f94b81ef0a2af148009560"
-            ),
-            "employment_MA_reference.pq": "21d0e33655666071bde9ed21bf35b24fe14c1476e3dd37a5194b827ad5a570e4",
-            "employment_MA_analysis.pq": "591328bcf7e46139660f2cc6b1705a6f2f66edf2418ce2a893cf2892be3f66a7",
-            "employment_MA_analysis_target.pq": "c306840f0c092bda7608a09e61e7e715ac2b7fb2d17da8062900c3ecd6fdbe30",
-            "mc_reference.csv": "0f6f86734566813032cb0f18165938bd11a81c805285f5e67bccd02d7ec991d3",
-            "mc_analysis.csv": "a8955b5167645cd5283caa2217e5b5949cbdf224c34bf4e89b6531bfbee13cb2",
-            "mc_analysis_gt.csv": "8965a1ac4fba71458861fad3b9bd4a585151ed813d9aa5f6708ed0f22220789e",
-            "regression_synthetic_reference.csv": "7c64c7d8957c12cb1a63f9a031ae17507587d6b6b294fc64cdc5bfaeba01b173",
-            "regression_synthetic_analysis.csv": "0edc02eafa4b309192ef6a4fa952ecce1afde31c9ed9793e5e5cc64cfc60cda5",
-            "regression_synthetic_analysis_targets.csv": (
-                "3a508f80e61d20310363a4222416f413feb76c9f9453a79f76356125da466d79"
-            ),
-        }.items()
+        **DEMO.files,
+        **{
+            f"{FOLDER}/{name}": digest
+            for name, digest in {
+                "mc_reference.csv": "0f6f86734566813032cb0f18165938bd11a81c805285f5e67bccd02d7ec991d3",
+                "mc_analysis.csv": "a8955b5167645cd5283caa2217e5b5949cbdf224c34bf4e89b6531bfbee13cb2",
+                "mc_analysis_gt.csv": "8965a1ac4fba71458861fad3b9bd4a585151ed813d9aa5f6708ed0f22220789e",
+                "regression_synthetic_reference.csv": (
+                    "7c64c7d8957c12cb1a63f9a031ae17507587d6b6b294fc64cdc5bfaeba01b173"
+                ),
+                "regression_synthetic_analysis.csv": "0edc02eafa4b309192ef6a4fa952ecce1afde31c9ed9793e5e5cc64cfc60cda5",
+                "regression_synthetic_analysis_targets.csv": (
+                    "3a508f80e61d20310363a4222416f413feb76c9f9453a79f76356125da466d79"
+                ),
+            }.items()
+        },
     },
     what="the data of the performance tests",
     again="make test",

@@ -6,12 +6,10 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from driftline.demo.dataset import CarLoans
+    from driftline.config import Settings
     from driftline.demo.live import Event
+    from driftline.demo.scenarios import Scenario, Tables
     from driftline.log.api import Producer
-    from driftline.tables import ColumnMapping
-
-DAY_MS = 86_400_000
 
 
 def no_pause() -> str:
@@ -26,8 +24,10 @@ class Scene:
     run: Callable[[], None]
     """Publishes them."""
     published: Callable[[], int]
-    """How many it has published."""
+    """How many it has published, with labels."""
     rows: int
+    """Predictions."""
+    labels: int
     first: int
     last: int
     shift: int
@@ -40,50 +40,55 @@ class Scene:
 
 
 def replayed(
-    data: "CarLoans",
-    mapping: "ColumnMapping",
+    scenario: "Scenario",
+    tables: "Tables",
+    settings: "Settings",
     producer: "Producer",
-    topic: str,
     *,
     read: Callable[[], int],
     stopped: Callable[[], bool],
-    rate: float | None,
+    seconds: float | None,
 ) -> Scene:
-    """Ten months of events as fast as they are read, or at a rate."""
-    from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS
+    """Months of predictions, and labels as they came: as fast as they are read, or over so many seconds."""
     from driftline.demo.feed import Feed
-    from driftline.tables import iter_events, open_table
+    from driftline.demo.scenarios import sizes
 
-    feed = Feed(producer, topic, read=read, stopped=stopped, rate=rate)
+    rows, labels, first, last = sizes(scenario, tables)
+    feed = Feed(producer, read=read, stopped=stopped, rate=None if seconds is None else (rows + labels) / seconds)
     return Scene(
-        run=lambda: feed.run(iter_events(open_table(data.analysis), mapping)),
+        run=lambda: feed.run(scenario.records(tables, settings.topics.main, settings.topics.labels)),
         published=lambda: feed.published,
-        rows=ROWS,
-        first=FIRST_MS,
-        last=LAST_MS,
-        shift=SHIFT_MS,
-        window_ms=DAY_MS,
-        lasts_s=0 if rate is None else ROWS / rate,
+        rows=rows,
+        labels=labels,
+        first=first,
+        last=last,
+        shift=tables.shift,
+        window_ms=scenario.window_ms,
+        lasts_s=seconds or 0,
     )
 
 
-def happening(data: "CarLoans", producer: "Producer", topic: str, *, stopped: Callable[[], bool]) -> Scene:
-    """Two minutes of events with the clock's own times, and a pause."""
-    from driftline.demo.dataset import COLUMNS, ROWS
+def happening(
+    scenario: "Scenario", tables: "Tables", settings: "Settings", producer: "Producer", *, stopped: Callable[[], bool]
+) -> Scene:
+    """Two minutes of predictions with the clock's own times, and a pause; without labels."""
     from driftline.demo.live import IDLE_MS, PANE_MS, PAUSE_MS, LiveFeed
+    from driftline.demo.scenarios import sizes
     from driftline.tables import ColumnMapping, iter_events, open_table
 
-    untimed = ColumnMapping.build(**{**COLUMNS, "time_column": None})
-    feed = LiveFeed(producer, topic, stopped=stopped)
+    untimed = ColumnMapping.build(**{**scenario.columns, "time_column": None})
+    feed = LiveFeed(producer, settings.topics.main, stopped=stopped)
+    half = sizes(scenario, tables)[0] // 2
 
     def rows() -> "Iterator[Event]":
-        for batch in iter_events(open_table(data.analysis), untimed):
+        for batch in iter_events(open_table(tables.predictions), untimed):
             yield from zip(batch.keys, batch.values, strict=True)
 
     return Scene(
-        run=lambda: feed.run(islice(rows(), ROWS // 2), islice(rows(), ROWS // 2, None)),
+        run=lambda: feed.run(islice(rows(), half), islice(rows(), half, None)),
         published=lambda: feed.published,
         rows=feed.expected,
+        labels=0,
         first=feed.plan.start,
         last=feed.plan.end,
         shift=feed.plan.shift,

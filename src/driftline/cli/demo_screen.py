@@ -8,13 +8,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from driftline.cli.demo_scenes import DAY_MS
 from driftline.cli.terminal import age
 from driftline.events import rfc3339
 
 if TYPE_CHECKING:
     from driftline.tasks.views import IncidentView, JudgeView, SignalView
 
+DAY_MS = 86_400_000
 EVIDENCE_WIDTH = 24
 MAX_EVIDENCE = 24.0
 """Log e-value at the right end of the bar: odds of e^24 against nothing having changed."""
@@ -25,8 +25,10 @@ class Screen:
     """The state of the display. `show` turns it into what rich draws."""
 
     rows: int
+    """Records: predictions and labels."""
     first: int
     last: int
+    model: str
     signals: "list[SignalView]" = field(default_factory=list)
     incidents: "list[IncidentView]" = field(default_factory=list)
     window_end: int | None = None
@@ -50,11 +52,11 @@ class Screen:
             windows = (min(mark, self.last) - self.first) // self.window_ms
             self.bars.update(self._judged, completed=max(windows, 0))
 
-    def take(self, views: "list[JudgeView]", model: str) -> None:
+    def take(self, views: "list[JudgeView]") -> None:
         """Take in what the judging tasks last stored of the model."""
         for view in views:
             for subject in view.subjects:
-                if subject.model == model and not subject.segment:
+                if subject.model == self.model and not subject.segment:
                     self.signals = subject.signals
                     self.incidents = subject.incidents
                     self.window_end = None if subject.window is None else subject.window.end
@@ -64,8 +66,8 @@ class Screen:
         when = ""
         if self.window_end is not None:
             end = rfc3339(self.window_end)
-            when = f" in the {age(self.window_ms)} before {end[:10] if self.window_ms == DAY_MS else end}"
-        table = Table("signal", "mean before", "now", "PSI", "JS", "evidence of change", title=f"car-loan{when}")
+            when = f" in the {age(self.window_ms)} before {end[:10] if self.window_ms >= DAY_MS else end}"
+        table = Table("signal", "mean before", "now", "PSI", "JS", "evidence of change", title=f"{self.model}{when}")
         for column in (1, 2, 3, 4):
             table.columns[column].justify = "right"
         for signal in self.signals:

@@ -1,30 +1,14 @@
-"""NannyML's synthetic car-loan set: 50,000 predictions from before a shift, 50,000 during which it happens.
-
-It is part of the package nannyml (Apache-2.0).
-"""
+"""NannyML's synthetic car-loan set: 50,000 predictions from before a shift, 50,000 during which it happens."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from driftline.demo import packages
-from driftline.demo.packages import Package
+from driftline.demo import nannyml
 
-FOLDER = "nannyml/datasets/data"
 REFERENCE, ANALYSIS = "synthetic_car_loan_reference.csv", "synthetic_car_loan_analysis.csv"
-PACKAGE = Package(
-    requirement="nannyml==0.13.1",
-    wheel="nannyml-0.13.1-py3-none-any.whl",
-    digest="cf5f4a33489834ae6773cb1baa33a0f98c0a3ee6ed9b43049478b25ce22fe869",
-    size="23 MB",
-    files={
-        f"{FOLDER}/{REFERENCE}": "e6d2e70d8bac3e892764cb96570efb1adebf8f95497e07e96746eb1d94925995",
-        f"{FOLDER}/{ANALYSIS}": "1ecfee47fbce587b423d1eb365cbb7b36265388596dca5b3e1fed0748159529b",
-    },
-    what="the data of the demo",
-    again="driftline demo",
-)
+TRUTHS = "synthetic_car_loan_analysis_target.csv"
 
 COLUMNS: dict[str, Any] = {
     "model": "car-loan",
@@ -38,6 +22,8 @@ COLUMNS: dict[str, Any] = {
     ),
 }
 """As the column options of the commands name them."""
+LABEL = "repaid"
+"""The column of the truth, in the reference and among the truths."""
 ROWS = 50_000
 """In each of the two files."""
 FIRST_MS, LAST_MS = 1_540_922_400_000, 1_567_079_476_848
@@ -48,15 +34,12 @@ SHIFT_MS = 1_554_001_200_000
 
 @dataclass(frozen=True, slots=True)
 class CarLoans:
-    """The two files."""
+    """The three files."""
 
     reference: Path
     analysis: Path
-
-
-def cache_directory() -> Path:
-    """Return where the files are kept: $XDG_CACHE_HOME/driftline/car-loans, else under ~/.cache."""
-    return packages.cache_directory("car-loans")
+    truths: Path
+    """Whether the loans of `analysis` were repaid, by id."""
 
 
 def car_loans(directory: Path | None = None, *, say: Callable[[str], None] = lambda text: None) -> CarLoans:
@@ -64,6 +47,5 @@ def car_loans(directory: Path | None = None, *, say: Callable[[str], None] = lam
 
     Raises `InputError` that names the command to run by hand.
     """
-    kept = directory or cache_directory()
-    packages.obtain(PACKAGE, kept, say=say)
-    return CarLoans(kept / REFERENCE, kept / ANALYSIS)
+    kept = nannyml.obtained(directory, say=say)
+    return CarLoans(kept / REFERENCE, kept / ANALYSIS, kept / TRUTHS)

