@@ -103,7 +103,7 @@ memory: setup ## Measure what a worker holds in memory far beyond all limits, an
 	@$(BIN)/python -m driftline.bench.memory --minutes $(or $(MINUTES),10) --share $(or $(SHARE),1) --output docs/memory.md
 
 .PHONY: detection
-detection: setup ## Measure what Driftline finds and how often it is wrong, and write docs/detection.md (ARGS=--quick: a small run, ARGS='--parts lengths': one part)
+detection: setup ## Measure what Driftline finds and how often it is wrong, and write docs/detection.md (ARGS=--quick: a small run, ARGS='--parts lengths --output docs/detection.md': one part of the page)
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m driftline.detection $(or $(ARGS),--output docs/detection.md)
 
 .PHONY: clean

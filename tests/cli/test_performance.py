@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from driftline.detection import outcomes as published
+from driftline.detection.estimates import CAR_LOANS, CAR_LOANS_REALISED
 from tests.cli.conftest import Driftline
-from tests.performance import published
-from tests.performance.test_estimated import REALISED, TABLE_D
 
 COLUMNS = ["--time-column", "at", "--prediction-column", "answer", "--score-column", "p", "--label-column", "repaid"]
 BEGIN = datetime(2018, 10, 30, 18, tzinfo=UTC)
@@ -49,8 +49,8 @@ def test_car_loans_are_told_in_numbers(
 
     area, accuracy = done.json[0]["metrics"]
     assert (area["name"], accuracy["name"], done.json[0]["labels"]) == ("auroc", "accuracy", ["alike"] * 10)
-    assert [each["estimated"] for each in area["windows"]] == pytest.approx(TABLE_D, abs=1e-6)
-    assert [each["realised"] for each in area["windows"]] == pytest.approx(REALISED, abs=1e-5)
+    assert [each["estimated"] for each in area["windows"]] == pytest.approx(CAR_LOANS, abs=1e-6)
+    assert [each["realised"] for each in area["windows"]] == pytest.approx(CAR_LOANS_REALISED, abs=1e-5)
     assert [each["estimate_left"] for each in area["windows"]] == [False] * 5 + [True] * 5
     assert not any(each["unforeseen"] for each in area["windows"])
     assert area["sentence"] == (
@@ -98,7 +98,7 @@ def test_labels_that_come_for_some_windows_only(
     rows = list(csv.DictReader(done.out.splitlines()))
     assert [int(row["labels"]) for row in rows] == [5_000] * 6 + [2_500, 0, 0, 0]
     assert [bool(row["realised"]) for row in rows] == [True] * 7 + [False] * 3
-    assert float(rows[6]["realised"]) == pytest.approx(REALISED[6], abs=0.006)
+    assert float(rows[6]["realised"]) == pytest.approx(CAR_LOANS_REALISED[6], abs=0.006)
 
 
 def test_labels_of_what_was_granted_only_tell_precision_and_nothing_else(

@@ -28,6 +28,7 @@ def test_a_small_run_writes_every_part_and_misses_no_target(tmp_path: Path, loan
         "A",
         "B",
         "C",
+        "D",
     ]
     assert "small run" in text
     assert "| normal | 1,000 | 4 | 3 |" in text

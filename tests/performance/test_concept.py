@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from driftline.detection import outcomes as published
 from driftline.evidence.detectors import DETECTORS, Replayed
 from driftline.performance.by_score import curve
 from driftline.performance.concept import Concept, _fixed, _learning
@@ -23,7 +24,6 @@ from driftline.performance.rates import (
 )
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Floats
-from tests.performance import published
 
 rates_ = st.floats(0.001, 0.999)
 

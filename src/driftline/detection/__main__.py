@@ -9,28 +9,18 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from driftline.detection import categories, concept_drift, cost, lengths, matrix, power, published, real
-from driftline.detection.report import Given, Made, ReportSection, table
+from driftline.detection import categories, concept_drift, cost, estimates, lengths, matrix, power, published, real
+from driftline.detection.page import page_of
+from driftline.detection.report import Given, Made, ReportSection
 
-PARTS: Final = ("tables", "matrix", "power", "real", "lengths", "cost", "categories", "concept")
-HEAD: Final = """# Detection
-
-What Driftline finds, how soon, and how often it is wrong. Written by `make detection`; every number comes from that
-run, and seeds are fixed. {scale}
-
-(a) says what the [budget](statistics.md) for false alarms came to where nothing changes; (b) how soon changes are
-found, beside other detectors; (d) what was found in real data; (e) what it costs; (f) how often detectors that date a
-change are wrong; (g) that categories with many values, and with new ones, raise no more alarms; (h) how soon outcomes
-that change, given the score, are found. Tables A, B and C repeat what others published: they show that the harness
-measures what it should.
-"""
+PARTS: Final = ("tables", "matrix", "power", "real", "lengths", "cost", "categories", "concept", "estimates")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the parts that were asked for. Returns 1 if a target was missed."""
     parser = argparse.ArgumentParser(prog="python -m driftline.detection", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small run, in a minute: its figures are rough")
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="only these parts")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="only these; others stay on the page")
     parser.add_argument("--output", type=Path, help="the page to write; else it is printed")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--data", type=Path, help="only write the tables of (d) there, and how to backtest them")
@@ -48,7 +38,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 yield made
 
         sections = list(_sections(given.parts, given.quick, spread))
-    page = _page(sections, given.quick)
+    anew = given.output is None or given.quick or not given.output.exists() or set(given.parts) == set(PARTS)
+    page = page_of(sections, quick=given.quick, earlier="" if anew else given.output.read_text())
     if given.output is None:
         print(page)
     else:
@@ -76,15 +67,8 @@ def _sections(parts: Iterable[str], quick: bool, spread: Callable[..., Iterator[
         yield categories.run(quick, spread)
     if "concept" in parts:
         yield concept_drift.run(quick, spread)
-
-
-def _page(sections: Iterable[ReportSection], quick: bool) -> str:
-    ordered = sorted(sections, key=lambda section: section.title)
-    scale = "**This is a small run: its figures are rough.**" if quick else ""
-    targets = [[name, "met" if met else "**missed**"] for part in ordered for name, met in part.targets.items()]
-    summary = "## Targets\n\n" + table(["target", ""], targets)
-    parts = [f"## {section.title}\n\n{section.text}" for section in ordered]
-    return "\n\n".join([HEAD.format(scale=scale).strip().replace(" \n", "\n"), summary, *parts]) + "\n"
+    if "estimates" in parts:
+        yield estimates.run(quick, spread)
 
 
 if __name__ == "__main__":

@@ -32,8 +32,8 @@ PACKAGE = replace(
             }.items()
         },
     },
-    what="the data of the performance tests",
-    again="make test",
+    what="outcomes of models that others published",
+    again="make detection",
 )
 CARDS = ("highstreet_card", "prepaid_card", "upmarket_card")
 
@@ -56,11 +56,13 @@ class Prices:
 
 
 def car_loans() -> tuple[Rows, Rows]:
+    """Return 50,000 outcomes of before, and 50,000 of which the second half is of dearer cars."""
     before, after = car_loan_tables()
     return _two(before, "y_pred_proba", "y_pred", "repaid"), _two(after, "y_pred_proba", "y_pred", "repaid")
 
 
 def car_loan_tables() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the same as tables, with labels."""
     later = _read("synthetic_car_loan_analysis.csv").join(
         _read("synthetic_car_loan_analysis_target.csv"), on="id", maintain_order="left"
     )
@@ -68,6 +70,7 @@ def car_loan_tables() -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def census() -> tuple[Rows, Rows]:
+    """Return who has work, by the US census: 68,785 people, and 208,892 later ones."""
     later = _read("employment_MA_analysis.pq").join(
         _read("employment_MA_analysis_target.pq"), on="id", maintain_order="left"
     )
@@ -76,11 +79,13 @@ def census() -> tuple[Rows, Rows]:
 
 
 def cards() -> tuple[Rows, Rows]:
+    """Return outcomes of three classes."""
     later = _read("mc_analysis.csv").join(_read("mc_analysis_gt.csv"), on="id", maintain_order="left")
     return _three(_read("mc_reference.csv")), _three(later)
 
 
 def prices() -> tuple[Prices, Prices]:
+    """Return prices of cars: 60,000 of before, and 60,000 of which the second half is otherwise."""
     later = _read("regression_synthetic_analysis.csv").join(
         _read("regression_synthetic_analysis_targets.csv"), on="id", maintain_order="left"
     )
