@@ -86,6 +86,8 @@ def backtest(
     for record in _pane_records(summarising, batches, result, progress, labels, judge.input_ends):
         judge.process([record])
         result.incidents.extend(alert.incident for alert in judge.emit())
+    judge.finish()
+    result.incidents.extend(alert.incident for alert in judge.emit())
     result.windows, result.shown, result.performances = judge.counters.windows, judge.shown(), judge.performances()
     return result
 

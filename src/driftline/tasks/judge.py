@@ -143,6 +143,11 @@ class Judge:
         for watcher in self._watchers:
             watcher.input_ends(newest)
 
+    def finish(self) -> None:
+        """Judge what the end of a table cuts off, after its last panes: the last windows of performance."""
+        self._tell(self._outcomes.finish())
+        self._put_together(self._merger.mark)
+
     def _advance(self) -> None:
         for time, slices in self._merger.advance(self._next_deadline):
             self._forget_the_silent(time)

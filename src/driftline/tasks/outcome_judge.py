@@ -56,6 +56,14 @@ class OutcomeJudge:
             changed += self._performance.take(self._reader.read(piece))
         return changed
 
+    def finish(self) -> list[Incident]:
+        """Weigh the last windows, which the end of a table cuts off. Returns the incidents that changed."""
+        changed: list[Incident] = []
+        while (time := self._performance.deadline) is not None:
+            self._now, self._weighed = time, True
+            changed += self._performance.close(time, whole=False)
+        return changed
+
     def note(self, changed: Sequence[Incident]) -> None:
         """Note when drifts of inputs are open."""
         for incident in changed:

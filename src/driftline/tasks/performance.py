@@ -166,8 +166,11 @@ class PerformanceJudge:
         size = rules.performance.window_ms
         return cost_of(judge.windows, size, began=began, opened=opened, min_events=rules.min_events)
 
-    def close(self, time: int) -> list[Incident]:
-        """Weigh the windows that end at or before this time, subjects in order. Returns the incidents that changed."""
+    def close(self, time: int, *, whole: bool = True) -> list[Incident]:
+        """Weigh the windows that end at or before this time, subjects in order. Returns the incidents that changed.
+
+        Of windows that are not `whole` it is not asked whether all labels came that usually do.
+        """
         due: dict[Subject, None] = {}
         while self._due and self._due[0][0] <= time:
             deadline, subject = heapq.heappop(self._due)
@@ -181,7 +184,7 @@ class PerformanceJudge:
             changed += judge.close(time, inputs_moved=self._inputs_moved(subject))
             self._note(subject, judge)
         self._learn_from_less()
-        for model in sorted({subject.model for subject in due if not subject.segment}):
+        for model in sorted({subject.model for subject in due if not subject.segment}) if whole else ():
             changed += self._close_arrivals(model, time)
         return changed
 
