@@ -12,9 +12,9 @@ from rich.console import Console
 
 from driftline import cli
 from driftline.cli.status import collect
-from driftline.cli.status_document import Status, Wait, schema
+from driftline.cli.status_document import InputStatus, Status, Wait, schema
 from driftline.cli.status_screen import as_text
-from driftline.cli.verdict import MANY, Condition, commits_within
+from driftline.cli.verdict import MANY, Condition, commits_within, judge
 from driftline.config import Settings
 from driftline.errors import InputError, LogUnavailable
 from driftline.log.api import Outgoing, TopicPartition
@@ -23,9 +23,10 @@ from driftline.pipeline.monitoring import monitoring
 from driftline.runtime.worker import Worker
 from driftline.sandbox.process import free_port
 from driftline.state import MemoryStore, Word
-from driftline.tasks.views import IncidentView
+from driftline.tasks.views import IncidentView, JudgeView, PaneCounters, SourceView
 from tests.cli.conftest import Driftline
 from tests.cli.processes import start
+from tests.runtime.streams import Manual
 
 DAY = 86_400_000
 START = 20_000 * DAY
@@ -35,11 +36,15 @@ SETTINGS = Settings.model_validate(
 EVENT = '{"event_id":"%d","event_time":%d,"model":"m","features":{"x":%d},"prediction":0.5}'
 
 
-@pytest.fixture
-def log() -> MemoryLog:
+def log_of_two() -> MemoryLog:
     made = MemoryLog()
     made.create_topics({topic: 2 for _, topic in SETTINGS.topics.named()}, {})
     return made
+
+
+@pytest.fixture
+def log() -> MemoryLog:
+    return log_of_two()
 
 
 def publish(log: MemoryLog, numbers: range, every_ms: int = 10_000) -> None:
@@ -226,6 +231,69 @@ def test_working_lagging_and_stopped_are_told_apart(log: MemoryLog) -> None:
     assert behind.state == "lagging"
     assert behind.summary.startswith(f"lagging: {MANY + 1:,} records wait; workers commit")
     assert (dead_and_behind.state, dead_and_behind.lag) == ("stopped", MANY + 1)
+
+
+AWAITING = Settings.model_validate(
+    {"models": {"*": {"windows": ["1h"], "pane": "10m", "reference": "learn 1000 events", "awaits_labels": "1d"}}}
+)
+
+
+def label(log: MemoryLog, numbers: range) -> None:
+    producer = log.producer()
+    for number in numbers:
+        value = f'{{"event_id":"{number}","model":"m","label":1}}'.encode()
+        stamp = START + number * 10_000 + 60_000
+        producer.produce(Outgoing(AWAITING.topics.labels, str(number).encode(), value, timestamp=stamp))
+
+
+def test_labels_have_a_lag_a_place_and_a_rate_beside_predictions(log: MemoryLog) -> None:
+    store, manual = MemoryStore(), Manual(START / 1000)
+    log.create_topics({AWAITING.topics.labels: 2}, {})
+    worker = Worker(AWAITING, log, store, monitoring(AWAITING), owner="w0", clock=manual.clock(), poll_s=0.0)
+
+    def step() -> Status:
+        for _ in range(20):
+            worker.step()
+            manual.time += 1
+        return collect(log, store, AWAITING, now_ms=int(manual.time * 1000))
+
+    publish(log, range(300))
+    assert "labels: none has come yet" in shown(step())
+    label(log, range(100))
+    before = collect(log, store, AWAITING, now_ms=int(manual.time * 1000))
+    after = step()
+    labels = [each.inputs[1] for each in after.partitions if each.stage == "summarise"]
+    assert sum(each.lag or 0 for each in before.partitions) == 100
+    assert Condition.parse("lag>99").holds(before) == "lag>99: 100 records wait"
+    assert [each.topic for each in labels] == [AWAITING.topics.labels] * 2
+    assert sum(each.offset or 0 for each in labels) == 100
+    assert {each.lag for each in labels} == {0}
+    assert all(each.rate is not None and each.position is not None for each in labels)
+    assert "labels: 100 (100 joined), the newest " in shown(after)
+    publish(log, range(300, 400))
+    later = step()
+    assert max(each.inputs[0].rate or 0 for each in later.partitions) > 0
+    assert {each.inputs[1].rate for each in later.partitions if each.stage == "summarise"} == {0}
+    worker.close()
+
+
+def test_labels_that_stop_are_told_apart_from_a_dead_group_and_from_silence() -> None:
+    silent = IncidentView(model="m", id="1", kind="labels", opened=0, signals=[], summary="m: labels have stopped")
+    other = replace(silent, kind="performance", summary="m: AUROC fell")
+    counters, sources = PaneCounters(), {"0": SourceView(START, False)}
+    view = JudgeView(mark=0, counters=counters, sources=sources, subjects=[], stream=[], performance=[other, silent])
+    reads = InputStatus(topic="panes", offset=1, end=1, lag=0, position=None, rate=None)
+    found = collect(log_of_two(), MemoryStore(), SETTINGS, now_ms=START)
+    alive = [replace(each, inputs=[reads], lag=0, committed_at=START) for each in found.partitions]
+
+    def says(at: int, told: JudgeView) -> tuple[str, str]:
+        verdict = judge(alive, [], [told], now_ms=at, within_ms=60_000)
+        return verdict.state, Condition.parse("silent").holds(verdict)
+
+    assert says(START, view) == ("silent", "silent: m: labels have stopped")
+    assert says(START, replace(view, performance=[other])) == ("working", "")
+    assert says(START + DAY, view)[0] == "stopped"
+    assert says(START, replace(view, sources={"0": SourceView(START, True)}))[0] == "silent"
 
 
 def test_a_worker_that_pauses_is_alive_and_lags_where_records_wait(log: MemoryLog) -> None:

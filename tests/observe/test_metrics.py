@@ -19,6 +19,7 @@ from driftline.observe.metrics import (
     METRICS,
     PAUSED_SECONDS,
     PREFIX,
+    READ,
     RECORDS,
     SET_ASIDE,
     Sample,
@@ -102,6 +103,23 @@ def test_health_tells_silence_and_lag_and_a_long_pause_alone_is_unhealthy() -> N
     assert worker["set_aside"] == ["predictions 1"]
     exposition.publish("a", [Sample(PAUSED_SECONDS, ("redis",), PAUSED_S + 1)])
     assert exposition.health()["reasons"] == ["worker a has waited for redis for 601 s"]
+
+
+def test_health_tells_of_each_topic_how_much_waits_and_how_much_is_read_in_a_second() -> None:
+    now = 0.0
+    exposition = Exposition(clock=lambda: now)
+    stopped = Sample(INCIDENTS, ("loans", "labels"), 1)
+    for at in range(100):
+        now = float(at)
+        lags = [Sample(LAG, (topic, number), 2) for topic in ("predictions", "labels") for number in ("0", "1")]
+        read = [Sample(READ, ("predictions",), 50 * at), Sample(READ, ("labels",), min(10 * at, 350))]
+        exposition.publish("a", [*lags, *read, stopped])
+    worker = exposition.health()["workers"]["a"]
+    assert worker["inputs"] == {
+        "labels": {"lag": 4, "records_per_second": 0.0},
+        "predictions": {"lag": 4, "records_per_second": 50.0},
+    }
+    assert (worker["silent_labels"], worker["silent_models"]) == (["loans"], [])
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:

@@ -1,7 +1,8 @@
 """`driftline status`: whether it works, how far each partition has come, and what is watched."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,7 +10,7 @@ import typer
 from driftline.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from driftline.cli.status_document import PartitionStatus, Status
+    from driftline.cli.status_document import InputStatus, PartitionStatus, Status
     from driftline.cli.verdict import Condition
     from driftline.config import Settings
     from driftline.log.api import Log
@@ -36,12 +37,13 @@ def status(
 ) -> None:
     """Show whether the group works, the lag of each partition, and each model.
 
-    The first line says whether the group is working, lagging, stopped (no worker is alive) or silent (no events come).
-    Workers that wait for Kafka or Redis follow, with the reason. The command only reads what workers stored with their
-    last checkpoints. --json prints one document, with --watch one every 2 s; its schema is status.schema.json.
+    The first line says whether the group is working, lagging, stopped (no worker is alive) or silent (no events come,
+    or labels that came before). Labels have a line beside the predictions that they follow. Workers that wait for Kafka
+    or Redis follow, with the reason. The command only reads what workers stored with their last checkpoints. --json
+    prints one document, with --watch one every 2 s; its schema is status.schema.json.
 
-    For probes: lag is the number of records that wait; behind is the longest time since a task's last commit (an idle
-    task commits once in an idle_timeout). Exits with 3 if Kafka or Redis does not answer.
+    For probes: lag is the number of records that wait, labels too; behind is the longest time since a task's last
+    commit (an idle task commits once in an idle_timeout). Exits with 3 if Kafka or Redis does not answer.
 
     \b
     $ driftline status
@@ -113,27 +115,29 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
     from driftline.cli.status_document import Status, Wait
     from driftline.cli.verdict import commits_within, judge
     from driftline.errors import LogUnavailable
-    from driftline.pipeline.stage_names import JUDGE, input_topics
+    from driftline.pipeline.stage_names import JUDGE, input_topics, inputs_of
 
-    inputs = input_topics(settings)
+    stages = {stage: inputs_of(settings, topic) for stage, topic in input_topics(settings).items()}
     tasks = {(info.task.stage, info.task.partition): info for info in store.tasks(settings.group)}
     waits = [Wait(None, None, fault) for fault in store.faults()]
     bounds: dict[str, dict[int, tuple[int | None, int | None]]] = {}
     try:
-        bounds = {stage: {**log.bounds(topic)} for stage, topic in inputs.items()}
+        bounds = {topic: {**log.bounds(topic)} for inputs in stages.values() for topic in inputs}
     except LogUnavailable as error:
         waits.append(Wait(None, None, str(error)))
         for stage, number in tasks:
-            bounds.setdefault(stage, {})[number] = (None, None)
+            for topic in stages.get(stage, ()):
+                bounds.setdefault(topic, {})[number] = (None, None)
     waits += [
         Wait(word.owner, word.since, word.why) for word in store.told(settings.group) if now_ms - word.at < FRESH_MS
     ]
     partitions, judged = [], []
-    for stage, topic in inputs.items():
-        for number, ends in sorted(bounds.get(stage, {}).items()):
+    for stage, inputs in stages.items():
+        for number in sorted(bounds.get(inputs[0], {})):
             info = tasks.get((stage, number))
             told = _Told() if info is None else _told(store, info.task, judges=stage == JUDGE)
-            partitions.append(_partition((stage, topic, number), ends, info, told, now_ms))
+            ends = {topic: bounds[topic][number] for topic in inputs if number in bounds.get(topic, {})}
+            partitions.append(_partition(stage, number, ends, info, told, now_ms))
             if told.judged is not None:
                 judged.append(told.judged)
     verdict = judge(partitions, waits, judged, now_ms=now_ms, within_ms=commits_within(settings))
@@ -156,6 +160,8 @@ class _Told:
     judged: "JudgeView | None" = None
     others: "OthersView | None" = None
     skipped: int = 0
+    rates: "Mapping[str, float | None]" = field(default_factory=dict)
+    """By topic."""
 
 
 def _told(store: "Store", task: "TaskId", *, judges: bool) -> _Told:
@@ -171,7 +177,9 @@ def _told(store: "Store", task: "TaskId", *, judges: bool) -> _Told:
 
     told = _Told()
     with suppress(StateCorrupt, MsgspecError, UnicodeDecodeError, TypeError):
-        told.skipped = sum(each.skipped for each in decode_inputs(store.read(task, INPUTS)).values())
+        inputs = decode_inputs(store.read(task, INPUTS))
+        told.skipped = sum(each.skipped for each in inputs.values())
+        told.rates = {topic: each.rate for topic, each in inputs.items()}
         if judges:
             told.judged = read_view(store, task, JudgeView)
             told.others = read_view(store, task, OthersView)
@@ -181,8 +189,9 @@ def _told(store: "Store", task: "TaskId", *, judges: bool) -> _Told:
 
 
 def _partition(
-    place: tuple[str, str, int],
-    ends: tuple[int | None, int | None],
+    stage: str,
+    number: int,
+    ends: "Mapping[str, tuple[int | None, int | None]]",
     info: "TaskInfo | None",
     told: _Told,
     now_ms: int,
@@ -191,21 +200,27 @@ def _partition(
 
     from driftline.cli.status_document import PartitionStatus, RecordCounters
 
-    (stage, topic, number), (first, end) = place, ends
-    offset = None if info is None else info.offsets.get(topic)
     summarised = told.summarised
     watermark = None if summarised is None else summarised.watermark
+    labels = None if summarised is None else summarised.labels
+    positions = (watermark, None if labels is None else labels.newest)
+    inputs = [
+        _input(topic, bounds, None if info is None else info.offsets.get(topic), position, told.rates.get(topic))
+        for (topic, bounds), position in zip(ends.items(), positions, strict=False)
+    ]
+    lags = [each.lag for each in inputs if each.lag is not None]
     return PartitionStatus(
         stage=stage,
-        topic=topic,
+        topic=inputs[0].topic,
         partition=number,
-        offset=offset,
-        end=end,
-        lag=None if first is None or end is None else end - (first if offset is None else offset),
+        offset=inputs[0].offset,
+        end=inputs[0].end,
+        lag=sum(lags) if len(lags) == len(inputs) else None,
+        inputs=inputs,
         watermark=watermark,
         event_time_lag_ms=None if watermark is None else now_ms - watermark,
         records=None if summarised is None else convert(summarised, RecordCounters, from_attributes=True),
-        labels=None if summarised is None else summarised.labels,
+        labels=labels,
         panes=None if told.judged is None else told.judged.counters,
         skipped=told.skipped,
         other_groups={} if told.others is None else told.others.others,
@@ -217,3 +232,17 @@ def _partition(
         committed_at=None if info is None else info.committed_at or None,
         fault=None if info is None else info.fault or None,
     )
+
+
+def _input(
+    topic: str,
+    bounds: tuple[int | None, int | None],
+    offset: int | None,
+    position: int | None,
+    rate: float | None,
+) -> "InputStatus":
+    from driftline.cli.status_document import InputStatus
+
+    first, end = bounds
+    lag = None if first is None or end is None else end - (first if offset is None else offset)
+    return InputStatus(topic=topic, offset=offset, end=end, lag=lag, position=position, rate=rate)

@@ -38,18 +38,37 @@ class RecordCounters(msgspec.Struct, frozen=True, kw_only=True):
     """Panes that were sent."""
 
 
-class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One task: a stage's partition of its input."""
+class InputStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One topic that a task reads: predictions, labels, or panes."""
 
-    stage: str
     topic: str
-    partition: Count
     offset: int | None
     """The next record that it counts; None before its first commit."""
     end: int | None
     """Of the partition now; None where Kafka does not answer."""
     lag: int | None
     """Records that wait."""
+    position: int | None
+    """How far it was read in time: the watermark of predictions, the arrival of the newest label; None for panes."""
+    rate: float | None
+    """Records a second that were read between the task's last two commits; None before."""
+
+
+class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One task: a stage's partition of its inputs."""
+
+    stage: str
+    topic: str
+    """The first of its inputs, as offset and end are: see `inputs` for all of them."""
+    partition: Count
+    offset: int | None
+    """The next record that it counts; None before its first commit."""
+    end: int | None
+    """Of the partition now; None where Kafka does not answer."""
+    lag: int | None
+    """Records that wait, of all inputs."""
+    inputs: list[InputStatus]
+    """The topics that it reads; labels follow predictions."""
     watermark: int | None
     """Event time up to which predictions were counted."""
     event_time_lag_ms: int | None
@@ -105,6 +124,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     idle: bool
     """Whether all was read, and nothing comes."""
     silent_models: list[IncidentView]
+    silent_labels: list[IncidentView]
+    """About models whose labels have stopped, or come later than they used to."""
     set_aside: list[str]
     """Tasks that have a fault."""
     stuck: list[str]

@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from driftline.cli.status_document import PartitionStatus, Status, Wait
+from driftline.cli.status_document import InputStatus, PartitionStatus, Status, Wait
 from driftline.cli.terminal import age
 from driftline.cli.verdict import far_off
 from driftline.events import rfc3339
@@ -20,7 +20,7 @@ def as_text(found: Status) -> RenderableType:
     """Return the tables for people."""
     colour = {"working": "green", "stopped": "red"}.get(found.state, "yellow")
     parts: list[RenderableType] = [Text(found.summary, f"bold {colour}"), Text(f"group {found.group}", "bold")]
-    parts += [Text(f"● {silence.summary}", "red") for silence in found.silent_models]
+    parts += [Text(f"● {silence.summary}", "red") for silence in (*found.silent_models, *found.silent_labels)]
     parts += [Text(line, "yellow") for line in far_off(found.partitions)]
     parts += [Text(_wait(wait, found.at), "yellow") for wait in found.waits]
     parts += [_partitions(found), *_rejected(found), *_labels(found), *_others(found), *_skipped(found), Text()]
@@ -38,22 +38,45 @@ def _wait(wait: Wait, now_ms: int) -> str:
 
 def _partitions(found: Status) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("stage", "partition", "lag", "events", "rejected", "watermark", "behind", "checkpoint", "owner"):
-        table.add_column(heading, justify="right" if heading in ("partition", "lag", "events", "rejected") else "left")
+    numbers = ("partition", "lag", "a second", "events", "rejected")
+    for heading in ("stage", *numbers, "watermark", "behind", "checkpoint", "owner"):
+        table.add_column(heading, justify="right" if heading in numbers else "left")
     for each in found.partitions:
         rejected = sum(each.records.rejected.values()) if each.records is not None else 0
+        main, *following = each.inputs
         table.add_row(
             each.stage,
             str(each.partition),
-            Text("?" if each.lag is None else f"{each.lag:,}", "" if each.lag == 0 else "yellow"),
+            *_read(main),
             f"{_counted(each):,}",
-            Text(f"{rejected:,}", "yellow" if rejected else "dim"),
+            _rejections(rejected),
             "" if each.watermark is None else rfc3339(each.watermark),
             _distance(each.event_time_lag_ms),
             "never" if each.committed_at is None else f"{age(found.at - each.committed_at)} ago",
             Text("nobody", "red") if each.owner is None else f"{each.owner} (epoch {each.epoch})",
         )
+        for held in following:
+            labels, at = each.labels, held.position
+            table.add_row(
+                f"  {held.topic}",
+                str(each.partition),
+                *_read(held),
+                "0" if labels is None else f"{labels.consumed:,}",
+                _rejections(0 if labels is None else sum(labels.rejected.values())),
+                "" if at is None else rfc3339(at),
+                "" if at is None else _distance(found.at - at),
+            )
     return table
+
+
+def _read(held: InputStatus) -> tuple[Text, str]:
+    """Return how many records of an input wait, and how many were read in a second."""
+    lag = Text("?" if held.lag is None else f"{held.lag:,}", "" if held.lag == 0 else "yellow")
+    return lag, "" if held.rate is None else f"{held.rate:,.{0 if held.rate >= 10 else 1}f}"
+
+
+def _rejections(number: int) -> Text:
+    return Text(f"{number:,}", "yellow" if number else "dim")
 
 
 def _labels(found: Status) -> list[Text]:
@@ -63,14 +86,16 @@ def _labels(found: Status) -> list[Text]:
     if not views:
         return []
     if not consumed:
-        return [Text("no label has come yet", "yellow")]
+        return [Text("labels: none has come yet", "yellow")]
+    newest = max((view.newest for view in views if view.newest is not None), default=found.at)
     fates: Counter[str] = Counter()
     for view in views:
         fates.update(view.fates)
         fates.update({"waiting": view.waiting, "rejected": sum(view.rejected.values())})
     told = ", ".join(f"{number:,} {fate}" for fate, number in fates.most_common() if number)
     held = sum(view.predictions for view in views)
-    return [Text(f"labels: {consumed:,} ({told}); {held:,} predictions wait for theirs or may see a correction")]
+    line = f"labels: {consumed:,} ({told}), the newest {age(max(found.at - newest, 0))} ago"
+    return [Text(f"{line}; {held:,} predictions wait for theirs or may see a correction")]
 
 
 def _counted(partition: PartitionStatus) -> int:

@@ -1,4 +1,4 @@
-"""Whether a group works, from what `status` found: silence, a dead group and lag told apart; probes' conditions."""
+"""Whether a group works, from what `status` found: silence, a dead group and lag told apart; what probes fail on."""
 
 import re
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from driftline.config.durations import format_duration, parse_duration
 from driftline.errors import InputError
+from driftline.incidents.incident import Kind
 
 if TYPE_CHECKING:
     from driftline.cli.status_document import PartitionStatus, State, Verdict, Wait
@@ -60,6 +61,7 @@ def judge(
         alive=told or any(now_ms - sign <= within_ms for sign in given),
         idle=not any(lags) and bool(sources) and all(source.idle for source in sources),
         silent_models=[silence for view in judged for silence in view.silences],
+        silent_labels=[each for view in judged for each in view.performance if each.kind == Kind.LABELS],
         set_aside=[each.name for each in partitions if each.fault],
         stuck=[each.name for each in partitions if each.lag and (each.sign is None or now_ms - each.sign > within_ms)],
     )
@@ -92,6 +94,9 @@ def _state(facts: "Verdict", lag: int, now: int, *, waits: bool) -> "tuple[State
     if facts.silent_models:
         names = _some([silence.model for silence in facts.silent_models])
         return "silent", f"silent: workers are alive, but no events of {names} come"
+    if facts.silent_labels and not facts.idle:
+        names = _some([each.model for each in facts.silent_labels])
+        return "silent", f"silent: workers are alive and events come, but labels of {names} have stopped, or come late"
     if facts.idle:
         return "silent", "silent: workers are alive and have read every partition to its end, but no events come"
     return "working", f"working: the last commit was {ago} ago; {waiting}" if sign else "working"
@@ -161,7 +166,7 @@ class Condition:
             case "stopped":
                 return "" if verdict.alive else verdict.summary
             case "silent":
-                models = [silence.summary for silence in verdict.silent_models]
-                return f"silent: {'; '.join(models) or 'nothing comes'}" if models or verdict.idle else ""
+                told = [silence.summary for silence in (*verdict.silent_models, *verdict.silent_labels)]
+                return f"silent: {'; '.join(told) or 'nothing comes'}" if told or verdict.idle else ""
             case _:
                 return f"set aside: {_some(verdict.set_aside)}" if verdict.set_aside else ""

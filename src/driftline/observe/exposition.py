@@ -5,6 +5,7 @@ and no scrape looks into a task while its loop changes it.
 """
 
 import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from driftline.observe.metrics import (
     METRICS,
     PAUSED_SECONDS,
     PREFIX,
+    READ,
     SET_ASIDE,
     TASKS,
     Metric,
@@ -27,6 +29,8 @@ from driftline.observe.metrics import (
 STILL_S = 60.0
 """A loop that has not published for so long stands still: it polls for 0.1 s, and reports while it waits for Redis."""
 
+RATE_S = 60.0
+"""Over so long it is said how many records a second a worker reads."""
 PAUSED_S = 600.0
 """A worker that has waited for Kafka or Redis for so long is not healthy: a new one asks for the address anew."""
 
@@ -38,17 +42,24 @@ class Exposition(Collector):
         self._constants = tuple(constants)
         self._clock = clock
         self._latest: dict[str, tuple[float, Sequence[Sample]]] = {}
+        self._read: dict[str, deque[tuple[float, dict[str, float]]]] = {}
+        """By worker, what was read of each topic at some times, oldest first."""
 
     def publish(self, worker: str, samples: Sequence[Sample]) -> None:
         """Replace what a worker published before. May be called from any thread."""
-        self._latest[worker] = (self._clock(), samples)
+        now = self._clock()
+        self._latest[worker] = (now, samples)
+        read = self._read.setdefault(worker, deque())
+        read.append((now, {each.labels[0]: each.value for each in samples if each.metric is READ}))
+        while now - read[0][0] > RATE_S:
+            read.popleft()
 
     def health(self) -> dict[str, Any]:
         """Return whether all loops move, the reasons why not, and what is known of each worker."""
         now = self._clock()
         reasons, workers = [], {}
         for worker, (at, samples) in sorted(self._latest.items()):
-            facts = _facts(samples)
+            facts = {**_facts(samples), "inputs": self._inputs(worker, samples)}
             workers[worker] = {"moved_seconds_ago": round(now - at, 1), **facts}
             if now - at > STILL_S:
                 reasons.append(f"worker {worker} has made no progress for {now - at:.0f} s")
@@ -56,6 +67,21 @@ class Exposition(Collector):
                 if seconds > PAUSED_S:
                     reasons.append(f"worker {worker} has waited for {waits_for} for {seconds:.0f} s")
         return {"healthy": not reasons, "reasons": reasons, "workers": workers}
+
+    def _inputs(self, worker: str, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
+        """Return of each topic the lag, and how many records a second were read of late."""
+        (begun, before), (at, read) = self._read[worker][0], self._read[worker][-1]
+        lags: Counter[str] = Counter()
+        for each in samples:
+            if each.metric is LAG:
+                lags[each.labels[0]] += int(each.value)
+        return {
+            topic: {
+                "lag": lags[topic],
+                "records_per_second": round((read.get(topic, 0) - before.get(topic, 0)) / max(at - begun, 1.0), 1),
+            }
+            for topic in sorted(lags)
+        }
 
     def collect(self) -> Iterator[Family]:
         """Yield every metric of the table."""
@@ -81,5 +107,8 @@ def _facts(samples: Sequence[Sample]) -> dict[str, Any]:
         "set_aside": sorted(" ".join(each.labels) for each in samples if each.metric is SET_ASIDE),
         "silent_models": sorted(
             each.labels[0] for each in samples if each.metric is INCIDENTS and each.labels[1] == "silence"
+        ),
+        "silent_labels": sorted(
+            each.labels[0] for each in samples if each.metric is INCIDENTS and each.labels[1] == "labels"
         ),
     }

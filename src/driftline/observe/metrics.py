@@ -90,6 +90,13 @@ LABELS = Metric(
 LABELS_WAITING = Metric(
     "labels_waiting", "gauge", "labels", ("partition",), "Labels that have met no prediction and still may."
 )
+LABELS_POSITION = Metric(
+    "labels_position_seconds",
+    "gauge",
+    "seconds since 1970",
+    ("partition",),
+    "When the newest label arrived of those that a partition has read.",
+)
 PREDICTIONS_HELD = Metric(
     "predictions_held",
     "gauge",
@@ -129,6 +136,9 @@ WATERMARK_LAG = Metric(
     "watermark_lag_seconds", "gauge", "seconds", ("partition",), "How far the watermark is behind the clock."
 )
 
+READ = Metric(
+    "records_read", "counter", "records", ("topic",), "Records that this process read: predictions, labels, panes."
+)
 LAST_COMMIT = Metric(
     "last_commit_seconds",
     "gauge",
@@ -174,6 +184,7 @@ METRICS = (
     BEYOND_LIMITS,
     LABELS,
     LABELS_WAITING,
+    LABELS_POSITION,
     PREDICTIONS_HELD,
     PANES,
     PANE_RECORDS,
@@ -183,6 +194,7 @@ METRICS = (
     LAG,
     WATERMARK,
     WATERMARK_LAG,
+    READ,
     LAST_COMMIT,
     CHECKPOINTS,
     CHECKPOINT_SECONDS,
@@ -212,9 +224,11 @@ If you set `metrics.port` (`DRIFTLINE_METRICS__PORT=9464`), `driftline run` serv
 `http://HOST:PORT/metrics`, and renews them once a second. With `--workers N`, the processes use N ports, from
 `metrics.port` on.
 
-`/health` says whether the process works: 200, or 503 if a worker has stood still for 60 s or waited for Kafka or Redis
-for 10 minutes. The answer is JSON: `healthy`, `reasons`, and for each worker its tasks, lag, pause, tasks set aside and
-silent models. Lag, tasks set aside and silent models do not make it unhealthy, because no restart fixes them.
+`/health` says whether the process works: 200, or 503 if a worker has stood still for 60 s or waited for Kafka or
+Redis for 10 minutes. The answer is JSON: `healthy`, `reasons`, and for each worker its tasks, lag, pause, tasks set
+aside, models without events (`silent_models`) and without their usual labels (`silent_labels`). `inputs` has the lag
+of each topic, and the records that the worker read of it in a second. None of these makes it unhealthy, because no
+restart fixes them.
 
 The server listens on 127.0.0.1, because metrics name your models and it asks for no password. If Prometheus runs on
 another machine, set `metrics.address` (`DRIFTLINE_METRICS__ADDRESS`) to an address that Prometheus reaches, or to
@@ -226,8 +240,9 @@ others start at 0 with the process.
 | name | kind | unit | labels | meaning |
 |---|---|---|---|---|"""
 _FOOT = """
-Events per second: `sum(rate(driftline_events_total[1m]))`. Seconds per checkpoint:
-`rate(driftline_checkpoint_seconds_total[5m]) / sum(rate(driftline_checkpoints_total[5m]))`.
+Events per second: `sum(rate(driftline_events_total[1m]))`; records of each topic: `sum by (topic)
+(rate(driftline_records_read_total[1m]))`. Seconds per checkpoint: `rate(driftline_checkpoint_seconds_total[5m]) /
+sum(rate(driftline_checkpoints_total[5m]))`.
 
 Page somebody if `driftline_lag > 0` on a partition whose `driftline_records_total` does not grow, if
 `driftline_task_restarts_total` grows, or if `driftline_paused > 0` for minutes.
@@ -235,5 +250,10 @@ Page somebody if `driftline_lag > 0` on a partition whose `driftline_records_tot
 Silence, a dead group and lag need three alarms. `driftline_incidents_open{kind="silence"} > 0` names the models that
 send no events. `absent(driftline_tasks)` says that no worker is alive, and `time() - driftline_last_commit_seconds`
 grows for a task that is stuck. `driftline_lag` says how many records wait. `driftline status` shows the same.
+
+Labels that stop are a fourth: `driftline_incidents_open{kind="labels"} > 0` names the models whose labels have
+stopped or come later than they used to, while `driftline_tasks` says that workers live.
+`driftline_lag{topic="labels"}` are labels that wait to be read, and `time() - driftline_labels_position_seconds` is
+how long none has come: for weeks, if they come once a month.
 
 `python -m driftline.observe` writes this page."""

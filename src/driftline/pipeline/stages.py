@@ -179,6 +179,7 @@ class SummariseStage:
             rejected=dict(labelling.rejected),
             waiting=labelling.waiting,
             predictions=labelling.held,
+            newest=None if labelling.heard == NEVER else labelling.heard,
         )
 
     def samples(self, partition: str, now_ms: int) -> list[Sample]:
@@ -197,6 +198,8 @@ class SummariseStage:
             found += [Sample(metrics.LABELS, (partition, fate), count) for fate, count in fates.items()]
             found.append(Sample(metrics.LABELS_WAITING, (partition,), labels.waiting))
             found.append(Sample(metrics.PREDICTIONS_HELD, (partition,), labels.predictions))
+            if labels.newest is not None:
+                found.append(Sample(metrics.LABELS_POSITION, (partition,), labels.newest / 1000))
         if watermark > NEVER:
             found.append(Sample(metrics.WATERMARK, (partition,), watermark / 1000))
             found.append(Sample(metrics.WATERMARK_LAG, (partition,), (now_ms - watermark) / 1000))

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import lt
 
+import msgspec
+
 from driftline.codec import corrupt
 from driftline.errors import DeliveryPending, LogDenied, PublishError
 from driftline.log.api import Batch, Consumer, Headers, Outgoing, Producer, Record, TopicPartition
@@ -208,6 +210,14 @@ class Owned:
         self.caught_up.clear()
         self.done, self.held = 0, frozenset()
 
+    def note_rates(self, now_ms: int) -> None:
+        """Note how much of each input was read since the last commit."""
+        seconds = (now_ms - self.committed_ms) / 1_000
+        if self.committed_ms and seconds > 0:
+            for topic, at in self.positions.items():
+                rate = round(max(at - self.committed.get(topic, at), 0) / seconds, 1)
+                self.inputs[topic] = msgspec.structs.replace(self.inputs[topic], rate=rate)
+
     @property
     def at_end(self) -> bool:
         """Whether every input was read to where it ended when the task was claimed."""
@@ -324,6 +334,7 @@ class Checkpointer:
             return
         output = owned.stage.output()
         writes = owned.stage.checkpoint()
+        owned.note_rates(self._clock_ms())
         if owned.inputs != owned.stored_inputs:
             writes[INPUTS] = encode_inputs(owned.inputs)
         commit = Commit(

@@ -28,6 +28,8 @@ class Input(msgspec.Struct, frozen=True, array_like=True):
     ended: Count | None = None
     """Where the log ended when it was seen to end before the stored offset. It may grow past that again: what it wrote
     in the meantime would never be read."""
+    rate: float | None = None
+    """Records a second that the task read between its last two commits; None before."""
 
 
 def encode_inputs(inputs: Mapping[str, Input]) -> bytes:

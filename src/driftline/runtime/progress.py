@@ -23,7 +23,8 @@ class Pause:
 class Progress:
     """What a worker did so far, for those who watch it from the same process."""
 
-    records: int = 0
+    read: Counter[str] = field(default_factory=Counter)
+    """Records, by topic."""
     alerts: int = 0
     dead_letters: int = 0
     checkpoints: Counter[str] = field(default_factory=Counter)
@@ -41,6 +42,11 @@ class Progress:
     pause: Pause | None = None
     """Set while the worker waits for Kafka or Redis."""
 
+    @property
+    def records(self) -> int:
+        """How many records it read."""
+        return self.read.total()
+
 
 def samples(
     progress: Progress,
@@ -53,6 +59,7 @@ def samples(
         Sample(metrics.CHECKPOINT_SECONDS, (), progress.checkpoint_seconds),
         Sample(metrics.DEAD_LETTERS, (), progress.dead_letters),
         Sample(metrics.ALERTS, (), progress.alerts),
+        *(Sample(metrics.READ, (topic,), count) for topic, count in progress.read.items()),
         *(Sample(metrics.CHECKPOINTS, (stage,), count) for stage, count in progress.checkpoints.items()),
         *(Sample(metrics.CHECKPOINT_BYTES, (stage,), count) for stage, count in progress.bytes.items()),
         *(Sample(metrics.REBALANCES, (event,), count) for event, count in progress.rebalances.items()),

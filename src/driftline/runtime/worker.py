@@ -234,8 +234,9 @@ class Worker:
         """Process what waits, the tasks in turn, for a while; what is left holds back further fetching."""
         while busy := [owned for owned in self._tasks if owned.waiting]:
             for owned in busy:
+                topic = owned.waiting[0].source.topic
                 try:
-                    self.progress.records += owned.work()
+                    self.progress.read[topic] += owned.work()
                 except StateOtherRelease as error:
                     self._tasks.give_up(owned, error)
             if self._clock.now() >= now + WORK_S:

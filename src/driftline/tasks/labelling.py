@@ -106,6 +106,11 @@ class Labelling:
         """How far the labels' log has come in time."""
         return self._event_time.newest
 
+    @property
+    def heard(self) -> int:
+        """When the newest label arrived: its time may be so far ahead that it does not move time on yet."""
+        return max(self._event_time.newest, self._event_time.leap_top)
+
     def predictions(
         self, models: Sequence[ModelColumns], fine: Bools, ids: Ints, times: Ints, names: Mapping[int, str]
     ) -> None:

@@ -24,6 +24,8 @@ class LabelsView(msgspec.Struct, frozen=True, kw_only=True):
     """Labels that wait for their predictions."""
     predictions: Count
     """Predictions that wait for labels, or have one that may be corrected."""
+    newest: int | None = None
+    """When the newest label arrived (epoch milliseconds), None before any."""
 
 
 class SummariseView(msgspec.Struct, frozen=True, kw_only=True):
