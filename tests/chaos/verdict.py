@@ -163,7 +163,9 @@ def _compared(what: str, found: Mapping[Key, object], expected: Mapping[Key, obj
 def _counters(view: Mapping[str, object]) -> dict[str, object]:
     labels = view["labels"] or {}
     assert isinstance(labels, dict)
-    held = {name: number for name, number in labels.items() if name != "predictions"}  # they are let go of in time
+    held = {
+        name: number for name, number in labels.items() if name not in ("predictions", "newest")
+    }  # let go of in time
     return {**{name: view[name] for name in ("consumed", "accepted", "rejected", "panes")}, "labels": held}
 
 

@@ -43,7 +43,7 @@ MUTATIONS = (
     ),
     Mutation(
         "status: what retention took of a partition that nobody has read is lag",
-        status._partition,
+        status._input,
         "first if offset is None else offset",
         "0 if offset is None else offset",
         ("tests/cli/test_status.py",),
