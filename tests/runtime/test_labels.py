@@ -165,6 +165,45 @@ def view_of(there: Bench, partition: int) -> dict[str, Any]:
     return dict(json.loads(view))
 
 
+def test_labels_may_be_awaited_later_and_no_more_and_no_record_counts_twice(caplog: pytest.LogCaptureFixture) -> None:
+    """A group goes on under another configuration: what is stored of labels goes with `awaits_labels`."""
+    caplog.set_level("WARNING")
+    stream = events(hours=3, shift_after=2.5, a_minute=20)
+    there, part = bench(awaiting()), len(stream) // 4
+    topics = there.settings.topics
+    labels = [
+        (key, json.dumps({"event_id": key.decode(), "model": "m", "label": 1}).encode(), time + 5 * MINUTE)
+        for key, _, time in stream
+    ]
+
+    def run(how: Settings, quarter: int) -> dict[str, int]:
+        there.settings = how
+        there.publish(stream[quarter * part : (quarter + 1) * part])
+        there.worker().run()
+        views = [view_of(there, partition) for partition in range(PARTITIONS)]
+        assert sum(view["accepted"] for view in views) == (quarter + 1) * part
+        assert not any(view["rejected"] for view in views)
+        return told(there) if how.awaits_labels else {}
+
+    plain = settings()
+    run(plain, 0)
+    there.publish(labels, topics.labels)
+    found = run(awaiting(), 1)
+    assert (found["consumed"], found.get("joined", 0) + found.get("expired", 0)) == (len(labels), part)
+    assert "summarise 0: labels are awaited from here on: those of the " in caplog.text
+    run(plain, 2)
+    assert "summarise 0: no model awaits labels any more: " in caplog.text
+    tasks = [TaskId(plain.group, SUMMARISE, partition) for partition in range(PARTITIONS)]
+    assert not any(name.startswith("labels") for task in tasks for name in there.store.read(task, ""))
+    again = run(awaiting(), 3)
+    assert (again["consumed"], again.get("joined", 0) + again.get("expired", 0)) == (len(labels), part)
+    assert there.records(topics.dead_letters) == []
+    expected = Bench(plain)
+    expected.publish(stream)
+    expected.worker().run()
+    assert there.alert_ids() == expected.alert_ids() != []
+
+
 def test_uneven_partitions_are_rejected_before_work() -> None:
     log, how = MemoryLog(), awaiting()
     log.create_topics({topic: 4 for key, topic in how.topics_needed if key != "labels"}, {})

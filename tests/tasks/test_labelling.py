@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftline.columns.categories import CategoryKeys
 from driftline.columns.reasons import Reason
 from driftline.labels.book import Rule
 from driftline.labels.join import Fate
@@ -156,7 +157,11 @@ def test_a_correction_takes_the_old_outcome_out_and_the_highest_revision_wins() 
     both.labels(label(1, said="yes", revision=2), label(1, said="no", revision=1), label(1, said="maybe", revision=3))
     both.labels(label(1, said="maybe", revision=3))
     assert both.summed == {Fate.JOINED: 2, Fate.DUPLICATE: 2}
+    stands: Counter[object] = Counter()
+    for _, _, sign, _, truth, _ in both.told:
+        stands[truth] += sign  # type: ignore[operator]
     assert both.rows.total() == 3
+    assert {truth for truth, number in stands.items() if number} == {float(CategoryKeys()["maybe"])}
 
 
 def test_a_correction_without_a_revision_is_one_that_says_something_else_later() -> None:

@@ -1,6 +1,7 @@
 """Performance in the stream: what is told of it, when, and that it is the same after a restart."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -246,6 +247,20 @@ def test_what_references_are_learned_from_is_bounded_and_they_lose_no_outcome(mo
         assert other.evidence is not None
         assert judge.evidence.reference.whole.packed() == other.evidence.reference.whole.packed()
         assert MIN_STRETCHES <= judge.evidence.reference.stretches <= other.evidence.reference.stretches
+
+
+def test_what_is_open_ends_with_a_word_where_labels_are_not_awaited_any_more() -> None:
+    judge = judged(rules())
+    fed(judge, slices([*days(0, 20), *days(20, 26, seed=2, lost=0.25), *days(26, 29, seed=3, labels=0.0)]))
+    assert {each.kind for each in judge.open} == {Kind.PERFORMANCE, Kind.LABELS}
+    blobs = {name: blob for name, blob in judge.checkpoint().items() if blob is not None}
+    other = judged(replace(rules(), performance=None))
+    other.restore(blobs)
+    assert other.open == []
+    assert {(each.id, each.status) for each in other.ended} == {(each.id, Status.RESOLVED) for each in judge.open}
+    assert all("closed: its labels are not awaited any more" in each.summary for each in other.ended)
+    gone = {name for name, blob in other.checkpoint().items() if blob is None}
+    assert {name for name in blobs if name not in ("performance/labels", "view/performance")} <= gone
 
 
 def test_who_is_forgotten_leaves_nothing() -> None:

@@ -94,6 +94,8 @@ class Join:
         self._outcomes: list[Outcomes] = []
         self._told: list[Fates] = []
         self._gone: list[str] = []
+        self.let_go: dict[str, int] = {}
+        """Predictions that waited at the last checkpoint, of models that await no labels any more."""
 
     @property
     def waiting(self) -> int:
@@ -237,6 +239,7 @@ class Join:
             rule = self._settings.rule(stored.model)
             if rule is None:  # it awaits no labels any more
                 self._gone.extend(stored.blobs)
+                self.let_go[stored.model] = stored.facts.next - stored.facts.first
                 continue
             book = self._books[stored.model] = Book(stored.model, stored.number, rule)
             book.restore(stored, blobs)

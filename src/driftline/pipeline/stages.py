@@ -69,6 +69,7 @@ class SummariseStage:
         self.inputs: tuple[str, ...] = topics.inputs
         self.task = Summarise(settings, source, sources)
         self._topics = topics
+        self._source = source
         self._panes_partitions = panes_partitions
         self._dead: list[Outgoing] = []
         self._ended_at = -1
@@ -82,6 +83,28 @@ class SummariseStage:
             with corrupt_if_it_fails(SummariseView.NAME):
                 told = msgspec.json.decode(blobs[SummariseView.NAME], type=SummariseView)
                 self._ended_at, self._before = told.ended_at, told.before
+            self._say_what_is_awaited(told)
+
+    def _say_what_is_awaited(self, told: SummariseView) -> None:
+        """Say what a change of the configuration means for predictions that waited, or did not."""
+        before, now = told.labels, self.task.labelling
+        where = f"{self.name} {self._source}"
+        if before is not None and now is None:
+            log.warning(
+                "%s: no model awaits labels any more: %d predictions that waited for theirs, or had one, and %d labels "
+                "that waited are let go of. If labels are awaited again, the topic is read from its beginning",
+                *(where, before.predictions, before.waiting),
+            )
+        if before is None and now is not None and told.consumed:
+            log.warning(
+                "%s: labels are awaited from here on: those of the %d predictions before are unknown",
+                *(where, told.accepted),
+            )
+        for model, number in ({} if now is None else now.let_go).items():
+            log.warning(
+                "%s: %s awaits no labels any more: %d predictions that waited for theirs, or had one, are let go of",
+                *(where, model, number),
+            )
 
     def process(self, batch: Batch) -> bool:
         """Take in records of one input."""

@@ -406,6 +406,8 @@ class Judge:
             self._causes.restore(blobs)
             self._resolved.restore(blobs)
             self._outcomes.restore(blobs)
+            self._tell(self._outcomes.take_ended())
+            self._put_together(self._merger.mark)
 
 
 _Stored = tuple[Any, Any, Any, tuple[Count, Count], bool]

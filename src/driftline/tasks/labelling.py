@@ -102,6 +102,11 @@ class Labelling:
         return self._join.held
 
     @property
+    def let_go(self) -> Mapping[str, int]:
+        """Predictions that waited at the last checkpoint, of models that await no labels any more."""
+        return self._join.let_go
+
+    @property
     def newest(self) -> int:
         """How far the labels' log has come in time."""
         return self._event_time.newest

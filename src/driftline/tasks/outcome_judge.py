@@ -134,5 +134,10 @@ class OutcomeJudge:
         self._merger.restore(merger, blobs)
         self._performance.restore(blobs)
 
+    def take_ended(self) -> list[Incident]:
+        """Take out what was closed when the checkpoint was taken up."""
+        ended, self._performance.ended = self._performance.ended, []
+        return ended
+
 
 _Stored = tuple[Any, dict[str, ModelOutcomes], list[tuple[Subject, dict[Time, Time]]], Mark]

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from driftline.codec import Count, corrupt, pack, unpack
-from driftline.incidents.incident import Incident, Subject, digest
+from driftline.incidents.incident import Incident, Subject, Window, digest
 from driftline.performance.outcomes import labelled, waiting
 from driftline.performance.tally import Tally
 from driftline.tasks.costs import Cost, cost_of
@@ -35,6 +35,7 @@ and what they are learned from, are not among them.
 """
 MAX_LEARNING: Final = 128 << 20
 """Bytes of what a task learns references from. Beyond that those who have most learn from fewer, longer stretches."""
+AWAITED_NO_MORE: Final = "its labels are not awaited any more"
 MAX_SHOWN: Final = 2_000
 """Windows that `driftline performance` shows of one task: some 1 MB, written where something changed."""
 
@@ -69,6 +70,8 @@ class PerformanceJudge:
         """Bytes of what references are learned from, of those who learn."""
         self.late = 0
         """Outcomes of a subject in a slice that came after its window was weighed. Since the start of the worker."""
+        self.ended: list[Incident] = []
+        """What was open of models that await no labels any more, closed when the last checkpoint was taken up."""
         self._touched: set[Subject] = set()
         self._forgotten: list[str] = []
 
@@ -269,7 +272,11 @@ class PerformanceJudge:
         if ARRIVALS in blobs:
             state = unpack(blobs[ARRIVALS], ARRIVALS, (VERSION,)).value
             arrivals, self._closed, ranks = msgspec.convert(state, _Stored)
-            self.arrivals = dict(arrivals)
+            for model, held in arrivals:
+                if self._rules(model).performance is None:
+                    self.ended += held.close_incident(self._closed.pop(model, 0), AWAITED_NO_MORE)
+                else:
+                    self.arrivals[model] = held
             self._ranks = {(model, version): rank for model, version, rank in ranks}
 
     def _restore_subject(self, name: str, blobs: Mapping[str, bytes]) -> None:
@@ -279,7 +286,9 @@ class PerformanceJudge:
         if name != _name(subject):
             raise corrupt(SUBJECT, f"it is stored in the place of another than {str(subject)[:80]}")
         rules = self._rules(subject.model)
-        if rules.performance is None:  # labels are awaited no more
+        if rules.performance is None:
+            opened = 0 if stored.following.incident is None else stored.following.incident.opened
+            self.ended += stored.following.close(Window(opened, max(stored.heard, opened), 0), AWAITED_NO_MORE)
             self._forgotten += [f"{SUBJECT}/{name}", f"{REFERENCE}/{name}"]
             self._forgotten += [f"{BOOK}/{name}/{start}" for start in stored.books.books]
             return
