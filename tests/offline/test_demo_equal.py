@@ -1,7 +1,11 @@
-"""The same events give the same incidents, with the same ids, however many workers there are and whatever runs them."""
+"""The same events give the same incidents, with the same ids, however many workers there are and whatever runs them.
+
+And the same labels the same performance.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,41 +17,60 @@ from confluent_kafka.cimpl import NewTopic
 
 from driftline.cli.backtest import incident_as_json
 from driftline.cli.demo import GROUP
+from driftline.cli.performance_model import document
 from driftline.config import Settings
-from driftline.demo.dataset import COLUMNS, ROWS, SHIFT_MS, CarLoans
-from driftline.demo.scenarios import SCENARIOS
+from driftline.demo.dataset import ROWS, SHIFT_MS
+from driftline.demo.scenarios import SCENARIOS, Tables, sizes
 from driftline.evidence.profile import encode_profile
 from driftline.log.kafka import KafkaLog
 from driftline.offline.backtest import backtest, build_references
+from driftline.offline.performance_reference import build_performance_reference
 from driftline.sandbox import Kafka
-from driftline.tables import ColumnMapping, iter_events, open_table
+from driftline.tables import iter_events, iter_labels, open_table
 from tests.cli.processes import driftline
 
 LOANS = SCENARIOS["loans"]
-MODEL = {name: held for name, held in LOANS.watching.items() if name not in ("awaits_labels", "performance")}
-"""A backtest reads no labels."""
 README = Path(__file__).parents[2] / "README.md"
-PREDICTIONS = "equal.predictions"
+SETTLED = "2019-06-01"
+"""Windows that begin before had all labels when the last one began, which only the end of a table closes."""
+PREDICTIONS, LABELS = "equal.predictions", "equal.labels"
 Opened = set[tuple[str, str, str]]
 """(incident, kind, when it opened)."""
-Expected = Callable[[str], Opened]
-"""What a group of this name must find."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What any run must find."""
+
+    by: Callable[[str], Opened]
+    """Incidents, of a group of this name."""
+    performance: Mapping[str, list[Any]]
+    """Windows that are settled, by metric."""
 
 
 @pytest.fixture(scope="module")
-def profile(loans: CarLoans, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tables(loans: object, tmp_path_factory: pytest.TempPathFactory) -> Tables:
+    return LOANS.prepare(tmp_path_factory.mktemp("tables"), lambda said: None)
+
+
+@pytest.fixture(scope="module")
+def profile(tables: Tables, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("profile") / "car-loan.profile"
-    settings = Settings.model_validate({"models": {"*": MODEL}})
-    references = build_references(settings, open_table(loans.reference), ColumnMapping.build(**COLUMNS))
-    path.write_bytes(encode_profile(references))
+    settings = Settings.model_validate({"models": {"*": LOANS.watching}})
+    table = open_table(tables.reference)
+    outcomes, _ = build_performance_reference(settings, table, LOANS.labelled)
+    path.write_bytes(encode_profile(build_references(settings, table, LOANS.labelled), {"": outcomes}))
     return path
 
 
 @pytest.fixture(scope="module")
-def expected(loans: CarLoans, profile: Path) -> Expected:
+def expected(tables: Tables, profile: Path) -> Expected:
     """What `backtest` finds."""
-    settings = Settings.model_validate({"models": {"*": {**MODEL, "reference": str(profile)}}})
-    result = backtest(settings, iter_events(open_table(loans.analysis), ColumnMapping.build(**COLUMNS)))
+    models = {"*": {**LOANS.watching, "reference": str(profile)}}
+    settings = Settings.model_validate({"models": models, "label_clock": "label_time"})
+    result = backtest(
+        settings, iter_events(open_table(tables.predictions), LOANS.mapping), labels=iter_labels(LOANS.known(tables))
+    )
     assert (result.events, result.counters["accepted"]) == (ROWS, ROWS)
     assert result.latest
     assert all(incident.opened > SHIFT_MS for incident in result.latest)
@@ -56,21 +79,31 @@ def expected(loans: CarLoans, profile: Path) -> Expected:
         found = [incident_as_json(msgspec.structs.replace(incident, group=group)) for incident in result.latest]
         return {(incident["id"], incident["kind"], incident["opened"]) for incident in found}
 
-    return found_by
+    (performance,) = result.performances
+    return Expected(found_by, settled(document(performance)))
+
+
+def settled(found: Mapping[str, Any]) -> Mapping[str, list[Any]]:
+    windows = {each["name"]: [row for row in each["windows"] if row["since"] < SETTLED] for each in found["metrics"]}
+    assert [len(held) for held in windows.values()] == [8, 8]
+    return windows
 
 
 @pytest.fixture(scope="module")
-def published(kafka: Kafka, loans: CarLoans) -> Iterator[str]:
-    """The events on a real Kafka, read by every run below."""
+def published(kafka: Kafka, tables: Tables) -> Iterator[None]:
+    """The events and labels on a real Kafka, read by every run below."""
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    admin.create_topics([NewTopic(PREDICTIONS, 4, 1)])[PREDICTIONS].result(timeout=20)
+    for created in admin.create_topics([NewTopic(topic, 4, 1) for topic in (PREDICTIONS, LABELS)]).values():
+        created.result(timeout=20)
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "linger.ms": 50})
-    for batch in iter_events(open_table(loans.analysis), ColumnMapping.build(**COLUMNS)):
-        for key, value in zip(batch.keys, batch.values, strict=True):
-            producer.produce(PREDICTIONS, value, key)
-        producer.flush(20)
-    yield PREDICTIONS
-    admin.delete_topics([PREDICTIONS])[PREDICTIONS].result(timeout=20)
+    for count, record in enumerate(LOANS.records(tables, PREDICTIONS, LABELS)):
+        producer.produce(record.topic, record.value, record.key)
+        if count % 8_192 == 0:
+            producer.flush(20)
+    producer.flush(20)
+    yield
+    for deleted in admin.delete_topics([PREDICTIONS, LABELS]).values():
+        deleted.result(timeout=20)
 
 
 def documents(*arguments: str, env: Mapping[str, str]) -> list[Any]:
@@ -81,38 +114,45 @@ def documents(*arguments: str, env: Mapping[str, str]) -> list[Any]:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.usefixtures("published")
 def test_workers_on_a_real_kafka_find_what_a_backtest_finds(
-    workers: int, kafka: Kafka, redis_url: str, published: str, profile: Path, expected: Expected, unique_name: str
+    workers: int, kafka: Kafka, redis_url: str, tables: Tables, profile: Path, expected: Expected, unique_name: str
 ) -> None:
     topics = {f"DRIFTLINE_TOPICS__{key.upper()}": f"{unique_name}.{key}" for key in ("panes", "alerts", "dead_letters")}
     env = {
         "DRIFTLINE_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap,
         "DRIFTLINE_REDIS__URL": redis_url,
         "DRIFTLINE_GROUP": unique_name,
-        "DRIFTLINE_TOPICS__PREDICTIONS": published,
-        "DRIFTLINE_MODELS": json.dumps({"*": {**MODEL, "reference": str(profile)}}),
+        "DRIFTLINE_TOPICS__PREDICTIONS": PREDICTIONS,
+        "DRIFTLINE_TOPICS__LABELS": LABELS,
+        "DRIFTLINE_LABEL_CLOCK": "label_time",
+        "DRIFTLINE_MODELS": json.dumps({"*": {**LOANS.watching, "reference": str(profile)}}),
         **topics,
     }
 
     documents("topics", "create", "--json", env=env)
     documents("run", "--until-caught-up", "--workers", str(workers), env=env)
     (status,) = documents("status", "--json", env=env)
+    (performance,) = documents("performance", LOANS.model, "--json", env=env)
 
-    assert opened(kafka, f"{unique_name}.alerts") == expected(unique_name)
+    assert opened(kafka, f"{unique_name}.alerts") == expected.by(unique_name)
+    assert [settled(each) for each in performance["versions"]] == [expected.performance]
     summarise = [each for each in status["partitions"] if each["stage"] == "summarise"]
     assert sum(each["records"]["accepted"] for each in summarise) == ROWS
+    assert sum(each["labels"]["fates"]["joined"] for each in summarise) == sizes(LOANS, tables)[1]
     assert {each["lag"] for each in status["partitions"]} == {0}
     assert {held["part_of"] or held["id"] for model in status["models"] for held in model["incidents"]} <= {
-        incident for incident, *_ in expected(unique_name)
+        incident for incident, *_ in expected.by(unique_name)
     }
 
 
-def test_the_embedded_demo_finds_what_a_backtest_finds(loans: CarLoans, expected: Expected) -> None:
-    (found,) = documents("demo", "--json", env={"XDG_CACHE_HOME": str(loans.analysis.parents[2])})
+def test_the_embedded_demo_finds_what_a_backtest_finds(expected: Expected, tables: Tables) -> None:
+    (found,) = documents("demo", "--json", env={"XDG_CACHE_HOME": str(tables.reference.parents[2])})
 
-    assert {(each["id"], each["kind"], each["opened"]) for each in found["incidents"]} == expected(GROUP)
-    assert (found["events"], found["faults"]) == (ROWS, [])
+    assert {(each["id"], each["kind"], each["opened"]) for each in found["incidents"]} == expected.by(GROUP)
+    assert (found["events"], found["labels"], found["faults"]) == (ROWS, sizes(LOANS, tables)[1], [])
     told = found["performance"]
+    assert [each for each in told["windows"] if each["since"] < SETTLED] == expected.performance["auroc"]
     windows = {each["since"]: each for each in told["windows"]}
     before, after = windows[told["before"]], windows[told["after"]]
     assert (before["labels"], after["labels"]) == (before["predictions"], after["predictions"])

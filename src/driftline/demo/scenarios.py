@@ -15,7 +15,16 @@ import polars as pl
 
 from driftline.demo import census, dataset
 from driftline.log.api import Outgoing
-from driftline.tables import ColumnMapping, EncodedEvents, extent, iter_events, iter_labels, open_table, read_labels
+from driftline.tables import (
+    ColumnMapping,
+    EncodedEvents,
+    Labels,
+    extent,
+    iter_events,
+    iter_labels,
+    open_table,
+    read_labels,
+)
 
 DAY_MS: Final = 86_400_000
 KNOWN, OF = "known", "of"
@@ -72,15 +81,18 @@ class Scenario:
         """The columns of the reference."""
         return ColumnMapping.build(**self.columns, label_column=self.label)
 
-    def records(self, tables: Tables, predictions: str, labels: str) -> Iterator[Outgoing]:
-        """Yield the records for two topics in the order of their times: of one time, predictions first."""
+    def known(self, tables: Tables) -> Labels:
+        """Return the labels, with when each came."""
         mapping = ColumnMapping.build(
             model=self.model, id_column="id", label_column=self.label, label_time_column=KNOWN
         )
-        known = read_labels(open_table(tables.labels), mapping)
+        return read_labels(open_table(tables.labels), mapping)
+
+    def records(self, tables: Tables, predictions: str, labels: str) -> Iterator[Outgoing]:
+        """Yield the records for two topics in the order of their times: of one time, predictions first."""
         both = (
             _timed(predictions, iter_events(open_table(tables.predictions), self.mapping)),
-            _timed(labels, iter_labels(known)),
+            _timed(labels, iter_labels(self.known(tables))),
         )
         return (record for _, record in merge(*both, key=itemgetter(0)))
 
