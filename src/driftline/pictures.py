@@ -19,12 +19,13 @@ from driftline.evidence.portraits import Histogram, Portrait
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Signal
 from driftline.incidents.text import cut
-from driftline.incidents.words import describe
+from driftline.tasks.kinds import defined
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from driftline.tasks.shown import Shown
+    from driftline.tasks.kinds import defined
+from driftline.tasks.shown import Shown
 
 MAX_SIGNALS: Final = 3
 WIDTH, ROW, TITLE = 8.0, 2.2, 0.5
@@ -44,7 +45,7 @@ def picture(alert: Alert, shown: "Shown") -> bytes:
     """Return the picture, a PNG of some 50 kB; nothing where none of the alert's signals has values to show."""
     title = f"{cut(str(shown.subject), MAX_TEXT)}: {shown.when}"
     rows = [
-        (describe(signal, alert.data.kind), portrait, shown.path.get(signal.name, ()))
+        (defined(alert.data.kind).describe(signal), portrait, shown.path.get(signal.name, ()))
         for signal, portrait in drawable(alert.data.signals, shown)
     ]
     return _png(title, rows, alert.opened) if rows else b""

@@ -16,7 +16,8 @@ from driftline.events import rfc3339
 from driftline.incidents.alerts import alert_id, alert_of, decode_alert
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window, digest
 from driftline.incidents.text import number, percent
-from driftline.incidents.words import describe, sentence, worded
+from driftline.incidents.words import sentence, worded
+from driftline.tasks.kinds import defined
 from tests.alerts import alert_validator, check_alert
 
 SUBJECT = Subject("churn", "3", "tenant=acme")
@@ -27,7 +28,7 @@ def incident(kind: Kind = Kind.DATA_DRIFT, status: Status = Status.FIRING, subje
     window = Window(1_790_000_000_000, 1_790_000_600_000, 512)
     detections: list[dict[str, str | int]] = [{"detector": "adwin", "signal": "features.age", "at": 1_790_000_000_000}]
     address = "sha256:" + "0" * 64
-    return worded(Incident(subject, kind, status, window.end, window, [SIGNAL], address, "", detections))
+    return worded(Incident(subject, kind, status, window.end, window, [SIGNAL], address, "", detections), defined(kind))
 
 
 def encoded(found: Incident, *, group: str) -> bytes:
@@ -144,12 +145,14 @@ def test_times_are_written_to_the_millisecond_where_there_is_one(time_ms: int) -
     ],
 )
 def test_a_person_understands_what_happened(kind: Kind, signal: Signal, words: str) -> None:
-    assert describe(signal, kind) == words
-    assert words in sentence(msgspec.structs.replace(incident(kind), signals=[signal]))
+    assert defined(kind).describe(signal) == words
+    assert words in sentence(msgspec.structs.replace(incident(kind), signals=[signal]), defined(kind))
 
 
 def test_a_long_list_of_signals_is_cut() -> None:
-    assert sentence(msgspec.structs.replace(incident(), signals=[SIGNAL] * 8)).endswith("; and 5 more.")
+    assert sentence(msgspec.structs.replace(incident(), signals=[SIGNAL] * 8), defined(Kind.DATA_DRIFT)).endswith(
+        "; and 5 more."
+    )
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

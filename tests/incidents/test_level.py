@@ -4,18 +4,22 @@ from dataclasses import replace
 
 import pytest
 
-from driftline.incidents.incident import Kind
 from driftline.incidents.level import Facts, Level, name_level
 
-INPUTS = Facts(kind=Kind.DATA_DRIFT, output_only=False, inputs_moved=True)
-OUTPUT = Facts(kind=Kind.PREDICTION_DRIFT, output_only=True)
+INPUTS = Facts(output_only=False, inputs_moved=True)
+OUTPUT = Facts(output_only=True)
 
 
 @pytest.mark.parametrize(
     ("facts", "level", "reason"),
     [
         (INPUTS, Level.DATA, "the inputs moved, but the version is the same"),
-        (Facts(kind=Kind.DATA_QUALITY, output_only=False), Level.DATA, "the quality of the inputs changed"),
+        (
+            replace(INPUTS, moved="their quality changed"),
+            Level.DATA,
+            "their quality changed, but the version is the same",
+        ),
+        (replace(INPUTS, always=(Level.CODE, "always"), code_version="git:2"), Level.CODE, "always"),
         (OUTPUT, Level.MODEL, "the output moved, but the inputs did not"),
         (replace(OUTPUT, inputs_moved=True), Level.DATA, "the inputs moved too"),
         (replace(OUTPUT, inputs_watched=False), None, "watches no inputs"),

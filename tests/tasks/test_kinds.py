@@ -1,14 +1,94 @@
-"""Each kind of incident is told in words, and the checks of a window share what the budget gives them."""
+"""Each kind of incident is one file and one line in a list: here is another one, which nothing else knows."""
 
-from driftline.incidents.incident import Kind
-from driftline.incidents.wordings import WORDINGS
-from driftline.tasks.checks.listed import CHECKS
+import json
+from importlib.resources import files
+from itertools import pairwise
+
+import jsonschema
+import msgspec
+import numpy as np
+import pytest
+
+from driftline.incidents.definition import Stage
+from driftline.incidents.incident import Incident, Kind, Part, Status
+from driftline.incidents.level import Level
+from driftline.incidents.severity import CRITICAL, SEVERITIES
+from driftline.pipeline.task_settings import judge_settings
+from driftline.tasks.checks import listed
+from driftline.tasks.checks.check import Check
+from driftline.tasks.judge import Judge, Told
+from driftline.tasks.kinds import defined, in_schema, kinds
+from tests.tasks.changes import Stream, panes_of, shift_x, watching
+
+LANES = Check(
+    kind=Kind("lanes"),
+    happened="x has left its lane",
+    back="x",
+    describe=lambda signal: f"x is {signal.effects['mean_after']:.0f}",
+    severities=(CRITICAL,),
+    severity=lambda signals: CRITICAL,
+    level=(Level.CODE, "whoever sends x has changed"),
+    share=0.05,
+    rows=lambda projection: np.array([projection.signals.index("features.x")], dtype=np.int64),
+)
 
 
-def test_every_kind_has_words() -> None:
-    assert set(WORDINGS) == set(Kind)
+@pytest.fixture
+def lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listed, "CHECKS", (*listed.CHECKS, LANES))
 
 
-def test_a_check_ends_with_signals_that_are_back_and_says_what_is_back() -> None:
-    assert [check.kind for check in CHECKS if not WORDINGS[check.kind].back] == []
-    assert len({check.kind for check in CHECKS}) == len(CHECKS)
+def told(*, restarts: bool) -> list[Told]:
+    how = watching()
+    judge, found = Judge(judge_settings(how)), []
+    (panes,) = panes_of(Stream(shift_x, begin=8, end=10, hours=12, a_minute=20), 1, how)
+    blobs: dict[str, bytes] = {}
+    for begin, end in pairwise([*range(0, len(panes), 20), len(panes)]):
+        judge.process(panes[begin:end])
+        found += judge.emit()
+        if restarts:
+            for name, blob in judge.checkpoint().items():
+                blobs.pop(name, None)
+                blobs.update({} if blob is None else {name: blob})
+            judge = Judge(judge_settings(how))
+            judge.restore(blobs)
+    return found
+
+
+def test_another_kind_is_judged_told_and_stored_by_being_listed(lanes: None) -> None:
+    changes = told(restarts=False)
+    opened, over = [each.alert for each in changes if each.incident.kind is LANES.kind]
+    assert opened.data.summary.startswith("m: x has left its lane since about ")
+    assert ": x is 1. Code: whoever sends x has changed." in opened.data.summary
+    assert (opened.severity, opened.data.level, opened.firing) == (CRITICAL, "code", True)
+    assert over.data.summary == "m: back to normal: x (x)."
+    schema = json.loads(in_schema(files("driftline.incidents").joinpath("alert.schema.json").read_text()))
+    for alert in (opened, over):
+        jsonschema.validate(json.loads(alert.encode()), schema)
+    assert [each.value for each in told(restarts=True)] == [each.value for each in changes]
+
+
+def test_the_schema_of_alerts_has_the_kinds_that_are_listed() -> None:
+    schema = files("driftline.incidents").joinpath("alert.schema.json").read_text()
+    file = "src/driftline/incidents/alert.schema.json"
+    assert schema == in_schema(schema), f"run: python -m driftline.tasks.kinds < {file} > new && mv new {file}"
+    assert all(f'"{each.kind}"' in schema for each in kinds())
+
+
+def test_a_kind_of_a_later_release_can_be_read() -> None:
+    part = Part("id", "", "", Kind("of_tomorrow"), Status.FIRING, CRITICAL, 0, 0, [], "all")
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(part), type=Part).kind is Kind("of_tomorrow")
+    with pytest.raises(msgspec.ValidationError, match="kind"):
+        msgspec.convert({"kind": "no name"}, Incident)
+
+
+def test_each_kind_is_listed_once_and_says_what_it_must() -> None:
+    names = [each.kind for each in kinds()]
+    assert set(names) == set(Kind)
+    assert len(names) == len(set(names))
+    assert all(defined(each.kind) is each for each in kinds())
+    assert [each.kind for each in listed.CHECKS if not each.back] == []
+    assert [each.kind for each in kinds() if (each.stage is None) is not (each.too == "")] == []
+    assert [each.kind for each in kinds() if each.stage is not None and not each.back] == []
+    assert sorted(each.stage for each in kinds() if each.stage is not None) == list(Stage)
+    assert all(set(each.severities) <= set(SEVERITIES) for each in kinds())

@@ -17,7 +17,14 @@ from driftline.incidents.severity import WARNING
 
 
 class Kind(StrEnum):
-    """What an incident is about."""
+    """What an incident is about, by name: `tasks.kinds` lists what there is to say of each.
+
+    Named here are those that other code asks for. A kind that is only listed needs no line here, and one that a later
+    release lists can be read.
+
+    >>> Kind("of_tomorrow") is Kind("of_tomorrow"), Kind("of_tomorrow").value
+    (True, 'of_tomorrow')
+    """
 
     DATA_DRIFT = "data_drift"
     PREDICTION_DRIFT = "prediction_drift"
@@ -32,6 +39,16 @@ class Kind(StrEnum):
     DEAD_LETTERS = "dead_letters"
     CAPACITY = "capacity"
     SKIPPED = "skipped"
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Kind | None":
+        if not isinstance(value, str) or not value.isidentifier():
+            return None
+        kind = str.__new__(cls, value)
+        kind._name_, kind._value_ = value.upper(), value
+        found = cls._value2member_map_.setdefault(value, kind)
+        assert isinstance(found, Kind)
+        return found
 
 
 class Status(StrEnum):

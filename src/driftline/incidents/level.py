@@ -19,8 +19,6 @@ from collections.abc import Set
 from dataclasses import dataclass
 from enum import StrEnum
 
-from driftline.incidents.incident import Kind
-
 
 class Level(StrEnum):
     """What changed."""
@@ -35,7 +33,8 @@ class Level(StrEnum):
 class Facts:
     """What is known when an incident opens."""
 
-    kind: Kind
+    always: tuple[Level, str] | None = None
+    """What it always is, for incidents of its kind, and why."""
     output_only: bool
     """It is about predictions alone."""
     service_only: bool = False
@@ -53,6 +52,8 @@ class Facts:
     """The reference's version, where that is another one than `version`; "" for none."""
     unlike_model: bool = False
     """It is a segment that is compared with the model's reference."""
+    moved: str = "the inputs moved"
+    """What changed of the inputs, in words."""
     alone: str = ""
     """The one segment of several that moved; "" where none or more than one did."""
 
@@ -60,13 +61,13 @@ class Facts:
 def name_level(facts: Facts) -> tuple[Level | None, str]:
     """Return the level and the reason in words; None where data and model cannot be told apart.
 
-    >>> name_level(Facts(kind=Kind.PREDICTION_DRIFT, output_only=True))
+    >>> name_level(Facts(output_only=True))
     (<Level.MODEL: 'model'>, 'the output moved, but the inputs did not')
-    >>> name_level(Facts(kind=Kind.DATA_DRIFT, output_only=False, version="4", version_before="3"))[1]
+    >>> name_level(Facts(output_only=False, version="4", version_before="3"))[1]
     'version 4 is compared with version 3'
     """
-    if facts.kind is Kind.MIX:
-        return Level.ENVIRONMENT, "traffic moved between segments"
+    if facts.always is not None:
+        return facts.always
     if facts.code_version:
         return Level.CODE, f"code_version {facts.code_version} appeared when the change began"
     if facts.schema:
@@ -82,8 +83,7 @@ def name_level(facts: Facts) -> tuple[Level | None, str]:
     if facts.arrival_only:
         return Level.ENVIRONMENT, "only the arrival of events changed, not their content"
     if not facts.output_only:
-        moved = "the quality of the inputs changed" if facts.kind is Kind.DATA_QUALITY else "the inputs moved"
-        return Level.DATA, f"{moved}, but the version is the same"
+        return Level.DATA, f"{facts.moved}, but the version is the same"
     if not facts.inputs_watched:
         return None, "Driftline watches no inputs of the model, so it cannot tell data from model"
     if facts.inputs_moved:

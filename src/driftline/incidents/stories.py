@@ -1,34 +1,32 @@
 """Incidents of several parts in words: what else the cause moved and in how many segments."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
 
+from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Kind, Part, Status
 from driftline.incidents.text import MAX_PARTS, more
-from driftline.incidents.wordings import WORDINGS
-from driftline.incidents.words import describe
 
-_TOO = {
-    Kind.DATA_DRIFT: "Inputs have drifted too",
-    Kind.PREDICTION_DRIFT: "Predictions have drifted too",
-    Kind.DATA_QUALITY: "Data quality has changed too",
-    Kind.VOLUME: "The number of events has changed too",
-    Kind.MIX: "The mix of segments has changed",
-    Kind.PERFORMANCE: "Performance has changed too",
-    Kind.THRESHOLD: "A distance is above a threshold",
-}
+Defined: TypeAlias = Callable[[Kind], Definition]
+"""Returns what there is to say of a kind."""
 
 
-def opening(lead: Incident, parts: Sequence[Part], segments: Sequence[str]) -> str:
+def opening(lead: Incident, parts: Sequence[Part], segments: Sequence[str], defined: Defined) -> str:
     """Return the sentences of an incident that opens with several parts, the lead's first.
 
     `segments` are those that are compared with a reference.
     """
-    return f"{lead.summary}{_also(parts[:1], parts)}{_where(lead, [], parts, segments)}"
+    return f"{lead.summary}{_also(parts[:1], parts, defined)}{_where(lead, [], parts, segments)}"
 
 
 def updating(
-    lead: Incident, own: Incident | None, said: Sequence[Part], parts: Sequence[Part], segments: Sequence[str]
+    lead: Incident,
+    own: Incident | None,
+    said: Sequence[Part],
+    parts: Sequence[Part],
+    segments: Sequence[str],
+    defined: Defined,
 ) -> str:
     """Return the sentences of an open incident of which some parts changed.
 
@@ -38,10 +36,11 @@ def updating(
         said: all parts as they were told last.
         parts: all parts.
         segments: those that are compared with a reference.
+        defined: what there is to say of their kinds.
     """
     told = own.summary if own is not None else f"{lead.subject}: the incident goes on: {parts[0].what}."
-    also, where = _also(said, parts), _where(lead, said, parts, segments)
-    back = [WORDINGS[kind].back or "the number of events" for kind in _kinds(said) if kind not in _kinds(parts)]
+    also, where = _also(said, parts, defined), _where(lead, said, parts, segments)
+    back = [defined(kind).back for kind in _kinds(said) if kind not in _kinds(parts)]
     back += sorted(_moved(said) - _moved(parts))
     return f"{told}{also}{f' Back to normal: {_named(back)}.' if back else ''}{where}"
 
@@ -51,9 +50,9 @@ def ending(own: str) -> str:
     return f"{own} So is all else that had this cause."
 
 
-def what_moved(incident: Incident) -> str:
+def what_moved(incident: Incident, how: Definition) -> str:
     """Return in words what moved most."""
-    return describe(incident.signals[0], incident.kind) if incident.signals else WORDINGS[incident.kind].happened
+    return how.describe(incident.signals[0]) if incident.signals else how.happened
 
 
 def _kinds(parts: Sequence[Part]) -> dict[Kind, str]:
@@ -67,10 +66,10 @@ def _moved(parts: Sequence[Part]) -> set[str]:
     return {part.segment for part in parts if part.segment and part.status is Status.FIRING}
 
 
-def _also(said: Sequence[Part], parts: Sequence[Part]) -> str:
+def _also(said: Sequence[Part], parts: Sequence[Part], defined: Defined) -> str:
     """Say what is new by kind."""
     fresh = [(kind, what) for kind, what in reversed(_kinds(parts).items()) if kind not in _kinds(said)]
-    return "".join(f" {_TOO[kind]}: {what}." for kind, what in fresh)
+    return "".join(f" {defined(kind).too}: {what}." for kind, what in fresh)
 
 
 def _where(lead: Incident, said: Sequence[Part], parts: Sequence[Part], segments: Sequence[str]) -> str:

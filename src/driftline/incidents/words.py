@@ -6,49 +6,46 @@ from math import log
 from msgspec.structs import replace
 
 from driftline.events import rfc3339
-from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Update, Window
-from driftline.incidents.level import Level
+from driftline.incidents.definition import Definition
+from driftline.incidents.incident import Basis, FalseAlarms, Incident, Signal, Status, Subject, Update, Window
 from driftline.incidents.quality_words import worst_share
-from driftline.incidents.severity import WARNING
 from driftline.incidents.text import MAX_PARTS, more, number, short, span
-from driftline.incidents.wordings import WORDINGS
 
 
-def sentence(incident: Incident) -> str:
+def sentence(incident: Incident, how: Definition) -> str:
     """Return the last change of an open incident in a sentence that is clear at 3 a.m."""
     if incident.update is not None:
-        return _summarise_update(incident, incident.update)
-    happened = WORDINGS[incident.kind].happened
+        return _summarise_update(incident, incident.update, how)
     since = "" if incident.began is None else f" since about {rfc3339(incident.began)}"
-    what = f": {_parts(incident.signals, incident.kind, incident.others)}" if incident.signals else ""
+    what = f": {_parts(incident.signals, how, incident.others)}" if incident.signals else ""
     why = _why(incident.level, incident.reason)
-    return f"{incident.subject}: {happened}{since}{what}.{why}{_caution(incident.false_alarms)}"
+    return f"{incident.subject}: {how.happened}{since}{what}.{why}{_caution(incident.false_alarms)}"
 
 
-def worded(incident: Incident) -> Incident:
+def worded(incident: Incident, how: Definition) -> Incident:
     """Return an open incident with the sentence of its last change."""
-    return replace(incident, summary=sentence(incident))
+    return replace(incident, summary=sentence(incident, how))
 
 
 def begin(
-    kind: Kind,
+    how: Definition,
     subject: Subject,
     window: Window,
     signals: list[Signal],
     *,
     group: str,
-    level: Level,
-    reason: str,
-    severity: str = WARNING,
+    severity: str | None = None,
     began: int | None = None,
     reference: str = "",
     false_alarms: FalseAlarms | None = None,
 ) -> Incident:
-    """Return an incident that opens with a window, with its sentence."""
+    """Return an incident that opens with a window, with its sentence and the level that all of its kind have."""
+    assert how.level is not None
+    level, reason = how.level
     return worded(
         Incident(
             subject=subject,
-            kind=kind,
+            kind=how.kind,
             status=Status.FIRING,
             opened=window.end,
             window=window,
@@ -60,43 +57,39 @@ def begin(
             reason=reason,
             false_alarms=false_alarms,
             group=group,
-            severity=severity,
-        )
+            severity=severity or how.severities[0],
+        ),
+        how,
     )
 
 
-def back_to_normal(incident: Incident) -> str:
+def back_to_normal(incident: Incident, how: Definition) -> str:
     """Return why an incident is over whose signals are all back."""
     names = ", ".join(short(signal.name) for signal in incident.signals[:MAX_PARTS])
     beyond = len(incident.signals) + incident.others - MAX_PARTS
-    return f"back to normal: {WORDINGS[incident.kind].back} ({names}{more(beyond)})"
+    return f"back to normal: {how.back} ({names}{more(beyond)})"
 
 
-def _summarise_update(incident: Incident, update: Update) -> str:
+def _summarise_update(incident: Incident, update: Update, how: Definition) -> str:
     """Return what joined an open incident, what is back to normal, and what continues."""
     told = []
     if update.joined:
         since = "" if update.began is None else f" since about {rfc3339(update.began)}"
         new = incident.signals[: len(update.joined)]
-        told.append(f"{WORDINGS[incident.kind].happened}; new{since}: {_parts(new, incident.kind)}.")
+        told.append(f"{how.happened}; new{since}: {_parts(new, how)}.")
     if update.back:
         told.append(f"Back to normal: {', '.join(short(name) for name in update.back)}.")
     still = incident.signals[len(update.joined) :]
     if still:
-        told.append(f"Still: {_parts(still, incident.kind, incident.others)}.")
+        told.append(f"Still: {_parts(still, how, incident.others)}.")
     why = _why(incident.level, incident.reason) if update.joined else ""
     return f"{incident.subject}: {' '.join(told)}{why}"
 
 
-def _parts(signals: Sequence[Signal], kind: Kind, others: int = 0) -> str:
-    parts = [describe(signal, kind) for signal in signals[:MAX_PARTS]]
+def _parts(signals: Sequence[Signal], how: Definition, others: int = 0) -> str:
+    parts = [how.describe(signal) for signal in signals[:MAX_PARTS]]
     beyond = len(signals) + others - MAX_PARTS
     return "; ".join([*parts, f"and {beyond} more"] if beyond > 0 else parts)
-
-
-def describe(signal: Signal, kind: Kind) -> str:
-    """Return what happened to one signal."""
-    return WORDINGS[kind].describe(signal)
 
 
 def _why(level: str | None, reason: str) -> str:

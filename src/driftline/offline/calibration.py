@@ -35,7 +35,7 @@ from driftline.pipeline.task_settings import judge_settings, with_references
 from driftline.sketches.group import GroupSketch
 from driftline.sketches.keys import Ints
 from driftline.tables import ColumnMapping, Table
-from driftline.tasks.checks.listed import CHECKS
+from driftline.tasks.checks import listed
 from driftline.tasks.judge import Judge
 from driftline.tasks.model_rules import JudgeSettings
 
@@ -278,5 +278,5 @@ def _judge(settings: JudgeSettings, panes: Sequence[PaneRecord]) -> list[Inciden
         if later is None or later.start > pane.start:
             judge.process([Watermark(0, 1, pane.end, False, 0).encode()])
     found = [alert.incident for alert in judge.emit()]
-    spending = {Kind.VOLUME, *(check.kind for check in CHECKS)}
+    spending = {Kind.VOLUME, *(check.kind for check in listed.CHECKS)}
     return [incident for incident in found if incident.status is Status.FIRING and incident.kind in spending]

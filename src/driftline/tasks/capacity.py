@@ -10,16 +10,31 @@ from typing import Annotated
 import msgspec
 
 from driftline.codec import Count, Time, pack, unpack
+from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.incidents.level import Level
+from driftline.incidents.text import number, short
 from driftline.incidents.words import begin
 from driftline.tasks.watcher import Watcher
 
-CAPACITY = "capacity"
+BLOB = "capacity"
 """The blob."""
 VERSION = 1
 FEW = 3
 """Names that are told of each limit."""
+
+
+def _describe(signal: Signal) -> str:
+    some = f" ({signal.what})" if signal.what else ""
+    return f"{short(signal.name)} {number(signal.effects.get('count', 0))}{some}"
+
+
+CAPACITY = Definition(
+    kind=Kind.CAPACITY,
+    happened="a limit is reached, and Driftline counts the excess without watching it",
+    describe=_describe,
+    level=(Level.ENVIRONMENT, "there is more to watch than before"),
+)
 
 
 class Beyond(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -81,10 +96,7 @@ class Capacity(Watcher):
         ]
         incident = self.incidents.get(model)
         if signals and incident is None:
-            reason = "there is more to watch than before"
-            self.incidents[model] = begin(
-                Kind.CAPACITY, subject, window, signals, group=self._group, level=Level.ENVIRONMENT, reason=reason
-            )
+            self.incidents[model] = begin(CAPACITY, subject, window, signals, group=self._group)
             return [self.incidents[model]]
         if incident is not None and not signals:
             return [self.incidents.pop(model).over(window, "everything is within the limits again")]
@@ -98,11 +110,11 @@ class Capacity(Watcher):
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blob."""
         state = [[[*key, window] for key, window in self._windows.items()], self.open]
-        return {CAPACITY: pack(CAPACITY, VERSION, state, {})}
+        return {BLOB: pack(BLOB, VERSION, state, {})}
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint."""
-        windows, incidents = msgspec.convert(unpack(blobs[CAPACITY], CAPACITY, (VERSION,)).value, _Stored)
+        windows, incidents = msgspec.convert(unpack(blobs[BLOB], BLOB, (VERSION,)).value, _Stored)
         self._windows = {(end, model): window for end, model, window in windows}
         self.incidents = {held.subject.model: held for held in incidents}
 

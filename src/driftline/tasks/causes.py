@@ -29,16 +29,13 @@ import msgspec
 
 from driftline.codec import Time, pack, unpack
 from driftline.evidence.signals import Family, family_of
+from driftline.incidents.definition import Stage
 from driftline.incidents.incident import Incident, Kind, Part, Signal, Status, Subject, Update
 from driftline.incidents.severity import urgency
 from driftline.incidents.stories import ending, opening, updating, what_moved
 from driftline.tasks.costs import DRIFTS, Cost, priced, with_cost
+from driftline.tasks.kinds import defined
 
-UPSTREAM = (
-    *(Kind.MIX, Kind.DATA_QUALITY, Kind.DATA_DRIFT, Kind.THRESHOLD, Kind.VOLUME),
-    *(Kind.PREDICTION_DRIFT, Kind.PERFORMANCE),
-)
-"""Kinds that may have a cause in common, in the order of a system's stream. All others are facts of their own."""
 VERSION = 1
 BLOB = "causes"
 FOLLOWS: tuple[tuple[set[str], set[str]], ...] = (
@@ -150,7 +147,7 @@ class Causes:
         changes: dict[int, tuple[Cause, dict[str, Incident]]] = {}
         for key, found in sorted(batch.items(), key=lambda each: _rank(each[1])):
             cause = self._of(key, found)
-            if cause is None and found.kind in UPSTREAM and found.status is Status.FIRING:
+            if cause is None and defined(found.kind).stage is not None and found.status is Status.FIRING:
                 cause = self._explaining(found, batch.values()) or self._begin(found)
             if cause is None:
                 told[order[key]] = found
@@ -232,7 +229,7 @@ class Causes:
             cause.told = lead.changed
         elif cause.told is None:
             cause.told = cause.lead.changed
-            summary = opening(cause.lead, parts, self._segments(cause.lead.subject))
+            summary = opening(cause.lead, parts, self._segments(cause.lead.subject), defined)
             lead = msgspec.structs.replace(cause.lead, parts=parts, severity=_worst(parts), summary=summary)
         else:
             cause.told = max(time, cause.told + 1)  # each change of an incident has a time of its own
@@ -263,7 +260,7 @@ class Causes:
             status=Status.FIRING,
             resolved=None,
             update=_update(own, said if listed else parts, parts, cause.told),
-            summary=updating(lead, own, said, parts, self._segments(cause.lead.subject)),
+            summary=updating(lead, own, said, parts, self._segments(cause.lead.subject), defined),
             **_level(said, changed),
         )
 
@@ -291,11 +288,16 @@ def _after(found: Incident, told: int) -> Incident:
     return msgspec.structs.replace(found, update=msgspec.structs.replace(found.update, at=told + 1))
 
 
+def _place(kind: Kind) -> int:
+    """Return where in the stream a kind is; facts of their own are last."""
+    stage = defined(kind).stage
+    return len(Stage) if stage is None else stage
+
+
 def _rank(found: Incident) -> tuple[int, bool, bool, Subject]:
     """Return who goes first: what is upstream; what moved alone; all events."""
     subject = found.subject
-    rank = UPSTREAM.index(found.kind) if found.kind in UPSTREAM else len(UPSTREAM)
-    return rank, not (subject.segment and subject.segment == found.alone), bool(subject.segment), subject
+    return _place(found.kind), not (subject.segment and subject.segment == found.alone), bool(subject.segment), subject
 
 
 def _alike(one: Subject, other: Subject) -> bool:
@@ -333,7 +335,7 @@ def _part_of(found: Incident, before: Part | None) -> Part:
         opened=found.opened,
         began=_began(found),
         signals=sorted(names),
-        what=what_moved(found),
+        what=what_moved(found, defined(found.kind)),
     )
 
 
@@ -427,6 +429,6 @@ def _update(own: Incident | None, said: Sequence[Part], parts: Sequence[Part], a
 
 def _level(said: Sequence[Part], changed: Mapping[str, Incident]) -> dict[str, Any]:
     """Return the level of a part further upstream than all that was told."""
-    highest = min(UPSTREAM.index(part.kind) for part in said)
-    found = [each for each in changed.values() if each.reason and UPSTREAM.index(each.kind) < highest]
+    highest = min(_place(part.kind) for part in said)
+    found = [each for each in changed.values() if each.reason and _place(each.kind) < highest]
     return {"level": found[0].level, "reason": found[0].reason} if found else {}

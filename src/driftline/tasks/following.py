@@ -12,11 +12,13 @@ from driftline.evidence.bins import Quality
 from driftline.evidence.evalues import Evidence, log_mean
 from driftline.evidence.recovery import Recovery
 from driftline.evidence.sorts import above, risen
+from driftline.incidents.definition import Definition
 from driftline.incidents.incident import FalseAlarms, Incident, Kind, Signal, Status, Subject, Update, Window
 from driftline.incidents.severity import WARNING
 from driftline.incidents.words import back_to_normal, effect_size
 from driftline.sketches.keys import Bools, Floats, Ints
 from driftline.tasks.checks.data_quality import LOSS, SERVICE
+from driftline.tasks.checks.threshold import THRESHOLD
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.prepared_reference import PreparedReference, metric, rounded
 from driftline.tasks.promise import promise
@@ -108,7 +110,7 @@ class Following:
         if back.all() and not len(joining):
             evidence.reset(part)
             weighed.onset.forget(part)
-            return self._resolve(incident, seen.window)
+            return self._resolve(incident, seen.window, weighed.check)
         gone = back & speaks.any() & ~np.isin(part, changed)  # if none speaks, all may be on their way back
         fresh = np.concatenate([joining, changed])
         if not len(fresh) and not gone.any():
@@ -172,7 +174,7 @@ class Following:
             update = Update(seen.window.end, [signal.name for signal in joining], [], seen.window.start)
             signals = [*joining, *incident.signals]
             return self.hold(replace(incident, signals=signals, window=seen.window, update=update))
-        return None if passed else self._resolve(incident, seen.window)
+        return None if passed else self._resolve(incident, seen.window, THRESHOLD)
 
     def close_all(self, window: Window | None, why: str) -> list[Incident]:
         """Close what is open: it is compared with its reference no more."""
@@ -215,8 +217,8 @@ class Following:
             )
         )
 
-    def _resolve(self, incident: Incident, window: Window) -> Incident:
-        return self._finish(incident, window, back_to_normal(incident))
+    def _resolve(self, incident: Incident, window: Window, how: Definition) -> Incident:
+        return self._finish(incident, window, back_to_normal(incident, how))
 
     def _finish(self, incident: Incident, window: Window, why: str) -> Incident:
         del self.open[incident.kind]

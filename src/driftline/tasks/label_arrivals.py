@@ -16,6 +16,7 @@ import msgspec
 
 from driftline.codec import Count, Time
 from driftline.events import rfc3339
+from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.incidents.level import Level
 from driftline.incidents.text import percent, span
@@ -40,6 +41,19 @@ BEGIN: Final = 10
 """Labels begin where so many times as many come within a window as in any before: somebody may have tried out some."""
 SLACK: Final = 5
 """A window may have its labels later by a fifth of its age: some months have 28 days, and others 31 and a weekend."""
+
+
+def _describe(signal: Signal) -> str:
+    return f"{signal.what} {signal.after} of them have one, usually {signal.before} at least"
+
+
+LABELS = Definition(
+    kind=Kind.LABELS,
+    happened="labels have stopped, or come later than before",
+    back="labels",
+    describe=_describe,
+    level=(Level.ENVIRONMENT, "labels come from another system than predictions"),
+)
 
 
 class Cohort(msgspec.Struct, array_like=True):
@@ -144,7 +158,7 @@ class LabelArrivals(msgspec.Struct):
             return [self.incident]
         if self.incident is not None and all(part >= BACK for *_, part in newest):
             held, self.incident = self.incident, None
-            return [held.over(window, back_to_normal(held))]
+            return [held.over(window, back_to_normal(held, LABELS))]
         return []
 
     def _begin(self, model: str, rules: ModelRules, behind: tuple[int, int, float, float], window: Window) -> Incident:
@@ -154,13 +168,11 @@ class LabelArrivals(msgspec.Struct):
         waited = f"{span((age + 1) * window.size)} after predictions"
         what = f"none since {rfc3339(self.newest)}; {waited}" if stopped else waited
         return begin(
-            Kind.LABELS,
+            LABELS,
             Subject(model, "", ""),
             window,
             [Signal("labels", 0.0, effects, what=what, before=percent(usual), after=percent(part * usual))],
             group=rules.group,
-            level=Level.ENVIRONMENT,
-            reason="labels come from another system than predictions",
             began=self.newest if stopped else start,
         )
 

@@ -11,6 +11,7 @@ from driftline.incidents.incident import Incident, Kind
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import worded
 from driftline.tasks.adoption import Origin
+from driftline.tasks.kinds import defined
 from driftline.tasks.subjects import SubjectJudge
 
 SCHEMA = 0.5
@@ -35,19 +36,20 @@ def name_change(incident: Incident, judge: SubjectJudge, segments: Sequence[Subj
         level, reason = name_level(facts)
         level_name = None if level is None else level.value
         incident = replace(incident, level=level_name, reason=reason, alone=facts.alone)
-    return worded(incident)
+    return worded(incident, defined(incident.kind))
 
 
 def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJudge]) -> Facts:
     assert judge.watched is not None
-    subject, reference = incident.subject, judge.watched.reference
+    how, subject, reference = defined(incident.kind), incident.subject, judge.watched.reference
     alone = _alone(incident, judge, segments)
     families = {family_of(signal.name) for signal in incident.signals}
     since = incident.began if incident.update is None else incident.update.began
     began = incident.window.start if since is None else since
     other_version = judge.origin is Origin.VERSION_BEFORE or reference.version not in ("", subject.version)
     return Facts(
-        kind=incident.kind,
+        always=how.level,
+        moved=how.moved,
         output_only=families == {Family.OUTPUT},
         service_only=families == {Family.SERVICE},
         arrival_only=families == {Family.ARRIVAL},

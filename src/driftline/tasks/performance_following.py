@@ -6,8 +6,10 @@ from typing import Final
 import msgspec
 
 from driftline.codec import Count
+from driftline.incidents.definition import Definition, Stage
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Update, Window
 from driftline.incidents.level import performance_level
+from driftline.incidents.performance_words import describe_performance
 from driftline.incidents.severity import CRITICAL, INFO, WARNING
 from driftline.incidents.words import back_to_normal, worded
 from driftline.performance.foreseen import Part
@@ -18,6 +20,17 @@ LOSS: Final = 0.1
 """Part of what a metric was that is lost, from which on that pages."""
 QUIET_WINDOWS: Final = 3
 """Windows in a row that keep a service level, after which it is kept again."""
+
+
+PERFORMANCE = Definition(
+    kind=Kind.PERFORMANCE,
+    happened="performance has changed",
+    back="performance",
+    describe=describe_performance,
+    severities=(WARNING, CRITICAL, INFO),
+    stage=Stage.PERFORMANCE,
+    too="Performance has changed too",
+)
 
 
 class PerformanceFollowing(msgspec.Struct):
@@ -79,12 +92,12 @@ class PerformanceFollowing(msgspec.Struct):
             told = {signal.what for signal in signals} | ({Part.MEANING.value} if unforeseen else set())
             level, reason = performance_level(told, inputs_moved=inputs_moved, segment=subject.segment)
             held = msgspec.structs.replace(held, level=None if level is None else level.value, reason=reason)
-        self.incident = worded(msgspec.structs.replace(held, severity=severity_of(signals)))
+        self.incident = worded(msgspec.structs.replace(held, severity=severity_of(signals)), PERFORMANCE)
         return self.incident
 
     def _resolve(self, held: Incident, window: Window, why: str = "") -> Incident:
         self.incident, self.kept = None, {}
-        return held.over(window, why or back_to_normal(held))
+        return held.over(window, why or back_to_normal(held, PERFORMANCE))
 
     def close(self, window: Window, why: str) -> list[Incident]:
         """Close what is open, with the reason."""

@@ -14,8 +14,8 @@ from driftline.evidence.reference import Reference
 from driftline.evidence.scores import Scores
 from driftline.incidents.incident import Kind
 from driftline.sketches.keys import Bools, Ints
+from driftline.tasks.checks import listed
 from driftline.tasks.checks.check import Check
-from driftline.tasks.checks.listed import CHECKS
 
 ALWAYS = 0.99
 """Share of the reference's events from which on a field is one that is always there."""
@@ -46,7 +46,7 @@ class PreparedReference:
     def of(cls, reference: Reference) -> "PreparedReference":
         """Prepare a reference."""
         projection = Projection(reference)
-        rows = {check.kind: check.rows(projection) for check in CHECKS}
+        rows = {check.kind: check.rows(projection) for check in listed.CHECKS}
         return cls(reference, projection, Scores(projection, reference.value_dispersion(1)), rows)
 
     def at(self, start: int, size: int) -> "PreparedReference":

@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection, Mapping
 import msgspec
 
 from driftline.codec import Count, Time, pack, unpack
+from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.incidents.level import Level
 from driftline.incidents.severity import INFO
@@ -36,6 +37,19 @@ MAX_NAMED = 10
 GONE = 12
 """Longest windows without an answer, while others answer, after which a version is gone: if it comes back, that is a
 release. A canary may answer one event in a hundred, and a straggler one now and then."""
+
+
+def _describe(signal: Signal) -> str:
+    return f"{signal.what}: {signal.before} → {signal.after}"
+
+
+RELEASE = Definition(
+    kind=Kind.RELEASE,
+    happened="the versions that answer have changed",
+    describe=_describe,
+    severities=(INFO,),
+    level=(Level.MODEL, "another version of the model is answering"),
+)
 
 
 class Answering(msgspec.Struct):
@@ -115,14 +129,11 @@ class Releases(Watcher):
             told = _named(version), percent(old), percent(now)
             signals.append(Signal(VERSION_SIGNAL, 0.0, effects, 0.0, *told))
         held.incident = begin(
-            Kind.RELEASE,
+            RELEASE,
             Subject(model, "", ""),
             window,
             signals,
             group=self._rules(model).group,
-            level=Level.MODEL,
-            reason="another version of the model is answering",
-            severity=INFO,
             began=window.start,
         )
         return held.incident

@@ -20,6 +20,7 @@ import numpy as np
 from driftline.codec import Time, pack, unpack
 from driftline.columns.times import LATEST
 from driftline.evidence.volume import Totals
+from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Level
 from driftline.incidents.severity import CRITICAL
@@ -55,6 +56,9 @@ def usual_pace(totals: Totals, *, complete: bool = True) -> Usual:
     pause = int(np.diff(starts).max()) - pane_ms if len(starts) > 1 else 0
     span = int(starts[-1]) - int(starts[0]) + pane_ms
     return Usual(pause, totals.events / span * 60_000 if complete else None)
+
+
+SILENCE = Definition(kind=Kind.SILENCE, happened="no events", severities=(CRITICAL,))
 
 
 class Silence(msgspec.Struct):

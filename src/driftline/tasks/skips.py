@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import msgspec
 
 from driftline.codec import Time, pack, unpack
+from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.incidents.level import Level
 from driftline.incidents.severity import CRITICAL
@@ -20,6 +21,21 @@ SKIPS = "skips"
 """The blob; state without a skip has none."""
 VERSION = 1
 NOT_KNOWN = -1
+
+
+def _describe(signal: Signal) -> str:
+    count = signal.effects.get("count")
+    known = f"{count:,.0f} known records" if count else "an unknown number"
+    return f"{known}, from offset {signal.before} to {signal.after}"
+
+
+SKIPPED = Definition(
+    kind=Kind.SKIPPED,
+    happened="an operator skipped records, which stay uncounted",
+    describe=_describe,
+    severities=(CRITICAL,),
+    level=(Level.ENVIRONMENT, "an operator chose to continue without them"),
+)
 
 
 class Skips(Watcher):
@@ -55,14 +71,11 @@ class Skips(Watcher):
             after=str(skip.to),
         )
         incident = begin(
-            Kind.SKIPPED,
+            SKIPPED,
             Subject("", "", f"{skip.topic} {skip.partition}"),
             Window(skip.issued, skip.issued, skip.records),
             [signal],
             group=self._group,
-            level=Level.ENVIRONMENT,
-            reason="an operator chose to continue without them",
-            severity=CRITICAL,
         )
         _, before = self._open.get(incident.fingerprint, (0, None))
         if before is not None and before.opened == incident.opened:

@@ -10,9 +10,11 @@ import msgspec
 
 from driftline.codec import Count, Time, pack, unpack
 from driftline.columns.reasons import Reason
+from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.incidents.level import Level
 from driftline.incidents.severity import CRITICAL
+from driftline.incidents.text import number, short
 from driftline.incidents.words import begin
 from driftline.panes.merging import Slice
 from driftline.sketches.group import GroupSketch, SignalRole
@@ -20,11 +22,25 @@ from driftline.sketches.keys import category_key
 from driftline.tasks.capacity import FEW, Capacity
 from driftline.tasks.watcher import Watcher
 
-DEAD_LETTERS = "dead_letters"
+BLOB = "dead_letters"
 """The blob."""
 VERSION = 1
 MIN_LOST = 20
 """Rejected records in a window below which no incident opens, whatever their share."""
+
+
+def _describe(signal: Signal) -> str:
+    of = f" ({'models' if ', ' in signal.what else 'model'} {signal.what})" if signal.what else ""
+    return f"{short(signal.name)} {number(signal.effects.get('count', 0))}{of}"
+
+
+DEAD_LETTERS = Definition(
+    kind=Kind.DEAD_LETTERS,
+    happened="Driftline cannot read many of the records",
+    describe=_describe,
+    severities=(CRITICAL,),
+    level=(Level.CODE, "unreadable records come from the code that sends them"),
+)
 
 
 class StreamJudge(Watcher):
@@ -112,14 +128,11 @@ class StreamJudge(Watcher):
 
     def _begin(self, window: Window, signals: list[Signal]) -> Incident:
         return begin(
-            Kind.DEAD_LETTERS,
+            DEAD_LETTERS,
             Subject("", "", ""),
             window,
             signals,
             group=self._group,
-            level=Level.CODE,
-            reason="unreadable records come from the code that sends them",
-            severity=CRITICAL,
         )
 
     @property
@@ -129,12 +142,12 @@ class StreamJudge(Watcher):
 
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blob."""
-        return {DEAD_LETTERS: pack(DEAD_LETTERS, VERSION, [self._windows, self.incident], {})}
+        return {BLOB: pack(BLOB, VERSION, [self._windows, self.incident], {})}
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint."""
         self._windows, self.incident = msgspec.convert(
-            unpack(blobs[DEAD_LETTERS], DEAD_LETTERS, (VERSION,)).value,
+            unpack(blobs[BLOB], BLOB, (VERSION,)).value,
             tuple[dict[Time, dict[str, Count]], Incident | None],
         )
 

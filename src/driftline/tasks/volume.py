@@ -27,10 +27,11 @@ from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.evidence.volume import MIN_WINDOWS, Totals, Volume, VolumeEvidence
 from driftline.evidence.zones import zone_names
+from driftline.incidents.definition import Definition, Stage
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Subject, Window, digest
 from driftline.incidents.level import Level
 from driftline.incidents.severity import CRITICAL, WARNING
-from driftline.incidents.text import number
+from driftline.incidents.text import number, short
 from driftline.incidents.words import begin
 from driftline.panes.records import Rebase
 from driftline.sketches.group import EVENTS
@@ -53,6 +54,23 @@ ENOUGH_WINDOWS = MIN_WINDOWS + 2
 learn of a model's pace, is learned by then."""
 MAX_MISSING = 1_000
 """Windows without events that are weighed when events return: after that, nothing new can be learned from silence."""
+
+
+def _describe(signal: Signal) -> str:
+    before, after = signal.effects.get("events_before", 0), signal.effects.get("events_after", 0)
+    return f"{short(signal.name)} {number(before)} → {number(after)} a window"
+
+
+VOLUME = Definition(
+    kind=Kind.VOLUME,
+    happened="the number of events has changed",
+    back="the number of events",
+    describe=_describe,
+    severities=(WARNING, CRITICAL),
+    level=(Level.DATA, "the number of events changed across all versions and segments"),
+    stage=Stage.VOLUME,
+    too="The number of events has changed too",
+)
 
 
 class Learnt(msgspec.Struct, array_like=True):
@@ -240,13 +258,11 @@ class VolumeJudge:
         began = window.start if steep else onset.of(0)
         self._state.quiet = 0
         self.incident = begin(
-            Kind.VOLUME,
+            VOLUME,
             Subject(self.model, "", ""),
             window,
             [signal],
             group=rules.group,
-            level=Level.DATA,
-            reason="the number of events changed across all versions and segments",
             severity=CRITICAL if _factor(effects["events_before"], window.count) >= MAX_OF_THEM else WARNING,
             began=began,
             reference=self._state.address,

@@ -12,8 +12,8 @@ from driftline.evidence.onset import Onset
 from driftline.evidence.seasons import carried
 from driftline.incidents.incident import Kind
 from driftline.sketches.keys import Bools, Ints
+from driftline.tasks.checks import listed
 from driftline.tasks.checks.check import Check
-from driftline.tasks.checks.listed import CHECKS
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.prepared_reference import PreparedReference
 from driftline.tasks.seen import SeenWindow
@@ -76,7 +76,7 @@ class Weighing:
         if watched is None:
             return
         for size, _ in self._rules.windows:
-            for check in CHECKS:
+            for check in listed.CHECKS:
                 evidence = self._fresh(check, size, watched)
                 if evidence is not None:
                     self._evidence[size, check.kind] = evidence
@@ -99,7 +99,7 @@ class Weighing:
         view = self._watched.at(start, size)
         before = self._watched.at(self.turned[size], size) if size in self.turned else self._watched
         self.turned[size] = start
-        for check in CHECKS if view is not before else ():
+        for check in listed.CHECKS if view is not before else ():
             held, fresh = self._evidence.get((size, check.kind)), self._fresh(check, size, view)
             if held is not None and fresh is not None:
                 self._evidence[size, check.kind] = carried(held, fresh)
@@ -110,7 +110,7 @@ class Weighing:
         size = seen.window.size
         return {
             check.kind: self._weighed(check, seen, self._evidence[size, check.kind])
-            for check in CHECKS
+            for check in listed.CHECKS
             if (size, check.kind) in self._evidence
         }
 

@@ -4,16 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from driftline.evidence.projection import Projection
-from driftline.incidents.incident import Kind, Signal
+from driftline.incidents.definition import Definition
+from driftline.incidents.incident import Signal
 from driftline.incidents.severity import WARNING
 from driftline.sketches.keys import Ints
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class Check(Definition):
     """What is looked at in each window, and what that may cost."""
 
-    kind: Kind
     share: float
     """Its part of the model's false-alarm budget."""
     rows: Callable[[Projection], Ints]

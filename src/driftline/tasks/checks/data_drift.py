@@ -4,6 +4,7 @@ import numpy as np
 
 from driftline.evidence.projection import Projection
 from driftline.evidence.signals import Family
+from driftline.incidents.definition import Stage
 from driftline.incidents.incident import Kind
 from driftline.sketches.keys import Ints
 from driftline.tasks.checks.check import Check
@@ -13,4 +14,13 @@ def _rows(projection: Projection) -> Ints:
     return np.unique(np.concatenate([projection.rows(Family.INPUTS), projection.rows(Family.SERVICE)]))
 
 
-DATA_DRIFT = Check(kind=Kind.DATA_DRIFT, share=0.4, rows=_rows, shown=True)
+DATA_DRIFT = Check(
+    kind=Kind.DATA_DRIFT,
+    happened="inputs have drifted from the reference",
+    back="inputs",
+    too="Inputs have drifted too",
+    stage=Stage.INPUTS,
+    share=0.4,
+    rows=_rows,
+    shown=True,
+)

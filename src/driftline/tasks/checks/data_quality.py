@@ -8,7 +8,9 @@ warning    less is lost, only new fields or values came, or only the service's o
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from driftline.incidents.definition import Stage
 from driftline.incidents.incident import Kind, Signal
+from driftline.incidents.quality_words import describe_quality
 from driftline.incidents.severity import CRITICAL, WARNING
 from driftline.sketches.group import EVENTS
 from driftline.tasks.checks.check import Check
@@ -40,6 +42,13 @@ def lost(name: str, effects: Mapping[str, float]) -> bool:
 
 DATA_QUALITY = Check(
     kind=Kind.DATA_QUALITY,
+    happened="data quality has changed",
+    back="data quality",
+    describe=describe_quality,
+    too="Data quality has changed too",
+    stage=Stage.QUALITY,
+    moved="the quality of the inputs changed",
+    severities=(WARNING, CRITICAL),
     share=0.2,
     rows=lambda projection: projection.quality_rows,
     severity=_severity,

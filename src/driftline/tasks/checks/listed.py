@@ -1,4 +1,5 @@
-"""The checks of each version and segment, in the order in which a window is judged by them."""
+"""The checks of each version and segment, in the order in which a window is judged by them. Read them as
+`listed.CHECKS`, so that there is one list."""
 
 from driftline.tasks.checks.check import Check
 from driftline.tasks.checks.data_drift import DATA_DRIFT
