@@ -15,7 +15,7 @@ ROOT = "driftline"
 
 PURE = {
     *("codec", "columns", "errors", "events", "evidence", "formats", "incidents", "labels", "panes", "performance"),
-    *("sketches", "tasks"),
+    *("schemas", "sketches", "tasks"),
 }
 """Packages whose results depend on nothing but their arguments."""
 

@@ -1,6 +1,9 @@
 import json
 import shlex
 
+import jsonschema
+
+from driftline.cli.acls_document import schema
 from driftline.state.permissions import CLUSTER, READER, WORKER
 from tests.cli.conftest import Driftline
 
@@ -24,6 +27,7 @@ def test_what_the_address_of_redis_takes_is_added(driftline: Driftline) -> None:
     def asked(url: str, role: str = "worker") -> dict[str, str]:
         done = driftline("topics", "acls", "--role", role, "--json", DRIFTLINE_REDIS__URL=url)
         assert "hunter2" not in done.out
+        jsonschema.validate(json.loads(done.out), schema())
         found: dict[str, str] = json.loads(done.out)["roles"][role]
         return found
 

@@ -2,15 +2,19 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
 from driftline.cli.profile import app
+from driftline.cli.profile_document import SignalCompared, schema
 from driftline.errors import InputError
+from driftline.evidence.distances import Effects
 from driftline.evidence.profile import decode_outcomes
 
 COLUMNS = ("--model", "m", "--time-column", "at", "--prediction-column", "answer")
@@ -36,7 +40,13 @@ def documents(*arguments: str | Path) -> dict[str, Any]:
     result = run(*arguments, "--json")
     assert result.exit_code == 0
     found: dict[str, Any] = json.loads(result.stdout)
+    if arguments[0] in ("show", "diff"):
+        jsonschema.validate(found, schema())
     return found
+
+
+def test_all_that_can_be_measured_of_a_signal_can_be_said() -> None:
+    assert {field.name for field in fields(Effects)} <= set(SignalCompared.__struct_fields__)
 
 
 @pytest.fixture

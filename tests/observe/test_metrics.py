@@ -6,11 +6,14 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
+import jsonschema
+import msgspec
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from driftline.errors import ConfigError
 from driftline.observe.exposition import PAUSED_S, STILL_S, Exposition
+from driftline.observe.health import schema
 from driftline.observe.metrics import (
     CHECKPOINTS,
     INCIDENTS,
@@ -98,11 +101,12 @@ def test_health_tells_silence_and_lag_and_a_long_pause_alone_is_unhealthy() -> N
 
     found = exposition.health()
 
-    worker = found["workers"]["a"]
-    assert (found["healthy"], worker["silent_models"], worker["lag"]) == (True, ["loans"], 7)
-    assert worker["set_aside"] == ["predictions 1"]
+    worker = found.workers["a"]
+    assert (found.healthy, worker.silent_models, worker.lag) == (True, ["loans"], 7)
+    assert worker.set_aside == ["predictions 1"]
+    jsonschema.validate(json.loads(msgspec.json.encode(found)), schema())
     exposition.publish("a", [Sample(PAUSED_SECONDS, ("redis",), PAUSED_S + 1)])
-    assert exposition.health()["reasons"] == ["worker a has waited for redis for 601 s"]
+    assert exposition.health().reasons == ["worker a has waited for redis for 601 s"]
 
 
 def test_health_tells_of_each_topic_how_much_waits_and_how_much_is_read_in_a_second() -> None:
@@ -114,7 +118,7 @@ def test_health_tells_of_each_topic_how_much_waits_and_how_much_is_read_in_a_sec
         lags = [Sample(LAG, (topic, number), 2) for topic in ("predictions", "labels") for number in ("0", "1")]
         read = [Sample(READ, ("predictions",), 50 * at), Sample(READ, ("labels",), min(10 * at, 350))]
         exposition.publish("a", [*lags, *read, stopped])
-    worker = exposition.health()["workers"]["a"]
+    worker = msgspec.to_builtins(exposition.health().workers["a"])
     assert worker["inputs"] == {
         "labels": {"lag": 4, "records_per_second": 0.0},
         "predictions": {"lag": 4, "records_per_second": 50.0},

@@ -1,11 +1,13 @@
 """`driftline topics acls`: the least permissions, to copy into a shell."""
 
 import shlex
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 from rich.table import Table
 
+from driftline.cli.acls_document import Acls, ResourceAcl, RoleAcls
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import out, print_json
 from driftline.config import Settings, load
@@ -38,42 +40,37 @@ def acls(
     settings = load(config)
     found = {name: permissions(settings, each, principal) for name, each in ROLES.items() if role in (None, name)}
     if json:
-        print_json({"principal": principal, "roles": found})
+        print_json(to_builtins(Acls(principal=principal, roles=found)))
         return
     table = Table("role", "resource", "name", "operations", box=None, pad_edge=False)
     for name, each in found.items():
-        for allowed in each["kafka"]:
-            table.add_row(name, allowed["resource"], allowed["name"], ", ".join(allowed["operations"]))
-        if each["redis"]:
+        for allowed in each.kafka:
+            table.add_row(name, allowed.resource, allowed.name, ", ".join(allowed.operations))
+        if each.redis:
             table.add_row(name, "keys", f"{settings.redis.prefix}:*", "see its ACL below")
     out().print(table)
     typer.echo("\n# Redis does not copy users to replicas, nodes or sentinels: run its commands on each.")
     for name, each in found.items():
-        typer.echo(f"\n# {name}: {each['runs']}")
-        for command in each["commands"]:
+        typer.echo(f"\n# {name}: {each.runs}")
+        for command in each.commands:
             typer.echo(command)
 
 
-def permissions(settings: Settings, role: Role, principal: str) -> dict[str, Any]:
-    """Return what a role needs as plain data, with the commands that permit it."""
+def permissions(settings: Settings, role: Role, principal: str) -> RoleAcls:
+    """Return what a role needs, with the commands that permit it."""
     allowed = kafka_permissions(settings, role)
     bootstrap = str(settings.kafka.get("bootstrap.servers", "localhost:9092"))
     user = principal.partition(":")[2] or principal
     redis, sentinel = redis_rules(settings, role), sentinel_rules(settings, role)
-    return {
-        "runs": role.value,
-        "kafka": [
-            {"resource": each.resource, "name": each.name, "operations": list(each.operations)} for each in allowed
-        ],
-        "redis": redis or None,
-        "sentinel": sentinel or None,
-        "commands": [
-            *map(shlex.join, kafka_acls(allowed, principal, bootstrap)),
-            *([shlex.join(["redis-cli", "ACL", "SETUSER", user, *redis.split()])] if redis else []),
-            *(
-                [shlex.join(["redis-cli", "-p", str(SENTINEL_PORT), "ACL", "SETUSER", user, *sentinel.split()])]
-                if sentinel
-                else []
-            ),
-        ],
-    }
+    commands = kafka_acls(allowed, principal, bootstrap)
+    if redis:
+        commands.append(["redis-cli", "ACL", "SETUSER", user, *redis.split()])
+    if sentinel:
+        commands.append(["redis-cli", "-p", str(SENTINEL_PORT), "ACL", "SETUSER", user, *sentinel.split()])
+    return RoleAcls(
+        runs=role.value,
+        kafka=[ResourceAcl(each.resource, each.name, list(each.operations)) for each in allowed],
+        redis=redis or None,
+        sentinel=sentinel or None,
+        commands=[shlex.join(command) for command in commands],
+    )

@@ -1,6 +1,11 @@
 """What a reference knows of each signal, in plain values, and drawn on a line of text."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from driftline.cli.profile_document import Histogram, Histograms, SignalShown
 
 if TYPE_CHECKING:
     from driftline.evidence.projection import Projection
@@ -12,8 +17,8 @@ MAX_CATEGORIES = 10
 """Categories listed by name in JSON."""
 
 
-def describe(reference: "Reference", projection: "Projection") -> list[dict[str, Any]]:
-    """Return what is known of each signal, in plain values."""
+def describe(reference: "Reference", projection: "Projection") -> list[SignalShown]:
+    """Return what is known of each signal."""
     from driftline.evidence.bins import Quality
     from driftline.sketches.group import SignalRole
 
@@ -25,29 +30,29 @@ def describe(reference: "Reference", projection: "Projection") -> list[dict[str,
             continue
         counts = quality[slot]
         held = int(counts[Quality.EXPECTED] + counts[Quality.OUT_OF_RANGE] + counts[Quality.UNSEEN])
-        row: dict[str, Any] = {
-            "name": name,
-            "family": str(projection.families[slot]),
-            "nature": str(reference.natures[slot]),
-            "values": held,
-            "missing": float(counts[Quality.MISSING]) / reference.events,
-            "null": float(counts[Quality.NULL]) / reference.events,
-            "other_kinds": float(counts[Quality.OTHER_KIND]) / reference.events,
-        }
+        row = SignalShown(
+            name=name,
+            family=str(projection.families[slot]),
+            nature=str(reference.natures[slot]),
+            values=held,
+            missing=float(counts[Quality.MISSING]) / reference.events,
+            null=float(counts[Quality.NULL]) / reference.events,
+            other_kinds=float(counts[Quality.OTHER_KIND]) / reference.events,
+        )
         bins = projection.bins.get(slot)
         if bins is not None and bins.role is SignalRole.NUMBERS:
-            row |= {"mean": float(means[slot]), "sd": float(projection.deviations[slot])}
-            row["histogram"] = histogram(reference, slot)
+            mean, sd = float(means[slot]), float(projection.deviations[slot])
+            row = replace(row, mean=mean, sd=sd, histogram=histogram(reference, slot))
         elif bins is not None:
             start = int(projection.fine_bounds[slot])
             fine = projection.reference[start : start + bins.fine_bins].tolist()
             shares = [(label, count / held) for label, count in zip(bins.labels, fine, strict=True) if count]
-            row["categories"] = dict(shares[:MAX_CATEGORIES])
+            row = replace(row, categories=dict(shares[:MAX_CATEGORIES]))
         found.append(row)
     return found
 
 
-def histogram(reference: "Reference", slot: int, ends: tuple[float, float] | None = None) -> dict[str, Any] | None:
+def histogram(reference: "Reference", slot: int, ends: tuple[float, float] | None = None) -> Histogram | None:
     """Return counts in bars of equal width between two ends, or the 1 % and 99 % quantiles; None without numbers.
 
     The outer bars hold what lies beyond.
@@ -65,19 +70,18 @@ def histogram(reference: "Reference", slot: int, ends: tuple[float, float] | Non
     below = np.cumsum(counts) / counts.sum()
     low, high = ends or (values[np.searchsorted(below, 0.01)], values[np.searchsorted(below, 0.99)])
     if not high > low:
-        return {"low": float(low), "high": float(high), "counts": [int(counts.sum())]}
+        return Histogram(float(low), float(high), [int(counts.sum())])
     place = np.clip((values / 2 - low / 2) / (high / 2 - low / 2) * BAR_COUNT, 0, BAR_COUNT - 1).astype(np.int64)
     found = np.zeros(BAR_COUNT, dtype=np.int64)
     np.add.at(found, place, counts)
-    return {"low": float(low), "high": float(high), "counts": found.tolist()}
+    return Histogram(float(low), float(high), found.tolist())
 
 
-def drawn(signal: dict[str, Any]) -> str:
+def drawn(signal: SignalShown) -> str:
     """Draw a signal that `describe` described: bars of its numbers, or its most frequent categories."""
-    if "histogram" in signal:
-        held = signal["histogram"]
-        return f"{held['low']:.3g} {bars(held['counts'])} {held['high']:.3g}"
-    return ", ".join(f"{name} {share:.0%}" for name, share in list(signal.get("categories", {}).items())[:3])
+    if held := signal.histogram:
+        return f"{held.low:.3g} {bars(held.counts)} {held.high:.3g}"
+    return ", ".join(f"{name} {share:.0%}" for name, share in list((signal.categories or {}).items())[:3])
 
 
 def bars(counts: list[int]) -> str:
@@ -90,8 +94,9 @@ def bars(counts: list[int]) -> str:
     return "".join(BARS[-(-count * (len(BARS) - 1) // top)] for count in counts)
 
 
-def drawn_pair(before: dict[str, Any] | None, after: dict[str, Any] | None) -> str:
+def drawn_pair(pair: Histograms | UnsetType) -> str:
     """Draw two histograms with the same ends, one behind the other; an empty text where one is missing."""
-    if before is None or after is None:
+    if pair is UNSET or pair.after is None:
         return ""
-    return f"{before['low']:.3g} {bars(before['counts'])} {before['high']:.3g} → {bars(after['counts'])}"
+    before = pair.before
+    return f"{before.low:.3g} {bars(before.counts)} {before.high:.3g} → {bars(pair.after.counts)}"

@@ -2,12 +2,13 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from driftline.cli.columns import NO_DELAY, mapping_options, opened
 from driftline.cli.options import ConfigOption, JsonOption
+from driftline.cli.profile_document import Head
 from driftline.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-DISTANCES = ("psi", "jensen_shannon", "kolmogorov_smirnov", "wasserstein")
 
 ProfileFile = Annotated[Path, typer.Argument(metavar="PROFILE", help="A profile file.", show_default=False)]
 CompleteOption = Annotated[
@@ -62,6 +61,8 @@ def build(
     $ driftline profile build train.parquet --model churn --time-column at -o churn.profile
     $ driftline profile show churn.profile
     """
+    from msgspec import to_builtins
+
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
 
@@ -71,7 +72,7 @@ def build(
     _write(output, references, outcomes)
     whole, labels = references[0], outcomes[""].labels if outcomes else 0
     if json:
-        heads = [_head(reference) for reference in references]
+        heads = [to_builtins(_head(reference)) for reference in references]
         print_json({"file": str(output), "references": heads, "labels": labels})
         return
     segments = f", and for {len(references) - 1} segments" if len(references) > 1 else ""
@@ -208,7 +209,11 @@ def show(profile: ProfileFile, segment: SegmentOption = "", json: JsonOption = F
     \b
     $ driftline profile show churn.profile
     """
+    from msgspec import UNSET, to_builtins
+    from msgspec.structs import asdict
+
     from driftline.cli.histograms import describe, drawn
+    from driftline.cli.profile_document import ProfileShown
     from driftline.cli.terminal import out, print_json
     from driftline.evidence.projection import Projection
 
@@ -216,7 +221,7 @@ def show(profile: ProfileFile, segment: SegmentOption = "", json: JsonOption = F
     projection = Projection(reference)
     signals = describe(reference, projection)
     if json:
-        print_json({**_head(reference), "signals": signals})
+        print_json(to_builtins(ProfileShown(**asdict(_head(reference)), signals=signals)))
         return
     from rich.table import Table
 
@@ -226,9 +231,9 @@ def show(profile: ProfileFile, segment: SegmentOption = "", json: JsonOption = F
     for name in ("values", "missing", "null", "mean ± sd"):
         next(column for column in grid.columns if column.header == name).justify = "right"
     for each in signals:
-        mean = f"{each['mean']:.4g} ± {each['sd']:.3g}" if "mean" in each else ""
-        rates = [f"{each[name]:.2%}" if each[name] else "0" for name in ("missing", "null")]
-        grid.add_row(each["name"], each["nature"], f"{each['values']:,}", *rates, mean, drawn(each))
+        mean = "" if each.mean is UNSET else f"{each.mean:.4g} ± {each.sd:.3g}"
+        rates = [f"{rate:.2%}" if rate else "0" for rate in (each.missing, each.null)]
+        grid.add_row(each.name, each.nature, f"{each.values:,}", *rates, mean, drawn(each))
     console = out()
     console.print(
         f"{reference.model} version {reference.version or '(none)'} {segment or 'all events'}: "
@@ -245,7 +250,11 @@ def diff(before: ProfileFile, after: ProfileFile, segment: SegmentOption = "", j
     \b
     $ driftline profile diff churn-2.profile churn-3.profile
     """
+    from msgspec import UNSET, convert, to_builtins
+    from msgspec.structs import replace
+
     from driftline.cli.histograms import drawn_pair, histogram
+    from driftline.cli.profile_document import Histograms, Moved, ProfilesCompared, SignalCompared
     from driftline.cli.terminal import out, print_json
     from driftline.evidence.contrast import contrast
     from driftline.evidence.distances import effects
@@ -256,26 +265,27 @@ def diff(before: ProfileFile, after: ProfileFile, segment: SegmentOption = "", j
     vector = projection.project(new.summary)
     measured = effects(projection, vector)
     slots = {name: slot for slot, name in enumerate(new.summary.signals)}
-    rows: list[dict[str, Any]] = []
+    rows: list[SignalCompared] = []
     for slot, name in enumerate(projection.signals):
         if slot == 0:
             continue
-        row: dict[str, Any] = {"name": name, **measured.of(slot)}
-        first = histogram(old, slot) if "mean_before" in row else None
+        row = convert({"name": name, **measured.of(slot)}, SignalCompared)
+        first = None if row.mean_before is UNSET else histogram(old, slot)
         if first is not None and name in slots:
-            second = histogram(new, slots[name], (first["low"], first["high"]))
-            row["histograms"] = {"before": first, "after": second}
+            second = histogram(new, slots[name], (first.low, first.high))
+            row = replace(row, histograms=Histograms(first, second))
         moved = contrast(projection, vector, slot)
         if moved is not None:
-            row["moved"] = {"what": moved.what, "before": moved.before, "after": moved.after}
+            row = replace(row, moved=Moved(moved.what, moved.before, moved.after))
         rows.append(row)
-    rows.sort(key=lambda row: (-row.get("psi", -1.0), row["name"]))
+    rows.sort(key=lambda row: (1.0 if row.psi is UNSET else -row.psi, row.name))
     gone = sorted(set(old.summary.signals) - set(new.summary.signals))
     come = sorted(set(new.summary.signals) - set(old.summary.signals))
     if json:
-        print_json(
-            {"before": _head(old), "after": _head(new), "signals": rows, "only_before": gone, "only_after": come}
+        compared = ProfilesCompared(
+            before=_head(old), after=_head(new), signals=rows, only_before=gone, only_after=come
         )
+        print_json(to_builtins(compared))
         return
     from rich.table import Table
 
@@ -285,12 +295,11 @@ def diff(before: ProfileFile, after: ProfileFile, segment: SegmentOption = "", j
     grid.add_column("what moved most")
     grid.add_column("distribution")
     for row in rows:
-        distances = [f"{row[name]:.3f}" if name in row else "" for name in DISTANCES]
-        most = "" if "moved" not in row else "{what} {before:.4g} → {after:.4g}".format(**row["moved"])
-        missing = f"{row['missing_before']:.2%} → {row['missing_after']:.2%}"
-        pair = row.get("histograms", {})
-        shapes = drawn_pair(pair.get("before"), pair.get("after"))
-        grid.add_row(str(row["name"]), *distances, missing, most, shapes)
+        found = (row.psi, row.jensen_shannon, row.kolmogorov_smirnov, row.wasserstein)
+        distances = ["" if each is UNSET else f"{each:.3f}" for each in found]
+        most = "" if row.moved is UNSET else f"{row.moved.what} {row.moved.before:.4g} → {row.moved.after:.4g}"
+        missing = f"{row.missing_before:.2%} → {row.missing_after:.2%}"
+        grid.add_row(row.name, *distances, missing, most, drawn_pair(row.histograms))
     console = out()
     console.print(grid)
     for names, where in ((gone, before), (come, after)):
@@ -311,15 +320,15 @@ def read(path: Path, segment: str) -> "Reference":
     return references[segment]
 
 
-def _head(reference: "Reference") -> dict[str, Any]:
-    return {
-        "address": reference.address,
-        "model": reference.model,
-        "version": reference.version,
-        "segment": reference.segment,
-        "events": reference.events,
-        "first": reference.first,
-        "last": reference.last,
-        "pane_ms": reference.pane_ms,
-        "complete": reference.complete,
-    }
+def _head(reference: "Reference") -> Head:
+    return Head(
+        address=reference.address,
+        model=reference.model,
+        version=reference.version,
+        segment=reference.segment,
+        events=reference.events,
+        first=reference.first,
+        last=reference.last,
+        pane_ms=reference.pane_ms,
+        complete=reference.complete,
+    )

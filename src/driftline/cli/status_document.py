@@ -10,6 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from driftline.codec import Count
+from driftline.schemas import published
 from driftline.tasks.views import IncidentView, LabelsView, PaneCounters, SubjectView
 
 State = Literal["working", "lagging", "stopped", "silent", "unknown"]
@@ -148,14 +149,7 @@ class Status(Verdict, frozen=True, kw_only=True):
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of the document."""
-    (found,), components = msgspec.json.schema_components([Status], ref_template="#/$defs/{name}")
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": "https://driftline.dev/schemas/status-1.json",
-        "title": "What `driftline status --json` prints",
-        **found,
-        "$defs": components,
-    }
+    return published("status-1", "What `driftline status --json` prints", Status)
 
 
 if __name__ == "__main__":

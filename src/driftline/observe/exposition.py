@@ -7,12 +7,12 @@ and no scrape looks into a task while its loop changes it.
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 from prometheus_client import Metric as Family
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from driftline.observe.health import Health, InputHealth, WorkerHealth
 from driftline.observe.metrics import (
     INCIDENTS,
     LAG,
@@ -54,21 +54,20 @@ class Exposition(Collector):
         while now - read[0][0] > RATE_S:
             read.popleft()
 
-    def health(self) -> dict[str, Any]:
+    def health(self) -> Health:
         """Return whether all loops move, the reasons why not, and what is known of each worker."""
         now = self._clock()
         reasons, workers = [], {}
         for worker, (at, samples) in sorted(self._latest.items()):
-            facts = {**_facts(samples), "inputs": self._inputs(worker, samples)}
-            workers[worker] = {"moved_seconds_ago": round(now - at, 1), **facts}
+            facts = workers[worker] = _facts(samples, now - at, self._inputs(worker, samples))
             if now - at > STILL_S:
                 reasons.append(f"worker {worker} has made no progress for {now - at:.0f} s")
-            for waits_for, seconds in facts["paused_seconds"].items():
+            for waits_for, seconds in facts.paused_seconds.items():
                 if seconds > PAUSED_S:
                     reasons.append(f"worker {worker} has waited for {waits_for} for {seconds:.0f} s")
-        return {"healthy": not reasons, "reasons": reasons, "workers": workers}
+        return Health(healthy=not reasons, reasons=reasons, workers=workers)
 
-    def _inputs(self, worker: str, samples: Sequence[Sample]) -> dict[str, dict[str, float]]:
+    def _inputs(self, worker: str, samples: Sequence[Sample]) -> dict[str, InputHealth]:
         """Return of each topic the lag, and how many records a second were read of late."""
         (begun, before), (at, read) = self._read[worker][0], self._read[worker][-1]
         lags: Counter[str] = Counter()
@@ -76,10 +75,10 @@ class Exposition(Collector):
             if each.metric is LAG:
                 lags[each.labels[0]] += int(each.value)
         return {
-            topic: {
-                "lag": lags[topic],
-                "records_per_second": round((read.get(topic, 0) - before.get(topic, 0)) / max(at - begun, 1.0), 1),
-            }
+            topic: InputHealth(
+                lag=lags[topic],
+                records_per_second=round((read.get(topic, 0) - before.get(topic, 0)) / max(at - begun, 1.0), 1),
+            )
             for topic in sorted(lags)
         }
 
@@ -99,16 +98,18 @@ class Exposition(Collector):
             yield family
 
 
-def _facts(samples: Sequence[Sample]) -> dict[str, Any]:
-    return {
-        "tasks": sum(int(each.value) for each in samples if each.metric is TASKS),
-        "lag": sum(int(each.value) for each in samples if each.metric is LAG),
-        "paused_seconds": {each.labels[0]: each.value for each in samples if each.metric is PAUSED_SECONDS},
-        "set_aside": sorted(" ".join(each.labels) for each in samples if each.metric is SET_ASIDE),
-        "silent_models": sorted(
+def _facts(samples: Sequence[Sample], moved_seconds_ago: float, inputs: dict[str, InputHealth]) -> WorkerHealth:
+    return WorkerHealth(
+        moved_seconds_ago=round(moved_seconds_ago, 1),
+        inputs=inputs,
+        tasks=sum(int(each.value) for each in samples if each.metric is TASKS),
+        lag=sum(int(each.value) for each in samples if each.metric is LAG),
+        paused_seconds={each.labels[0]: each.value for each in samples if each.metric is PAUSED_SECONDS},
+        set_aside=sorted(" ".join(each.labels) for each in samples if each.metric is SET_ASIDE),
+        silent_models=sorted(
             each.labels[0] for each in samples if each.metric is INCIDENTS and each.labels[1] == "silence"
         ),
-        "silent_labels": sorted(
+        silent_labels=sorted(
             each.labels[0] for each in samples if each.metric is INCIDENTS and each.labels[1] == "labels"
         ),
-    }
+    )

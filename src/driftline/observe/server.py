@@ -1,13 +1,13 @@
 """/metrics and /health over HTTP."""
 
 import errno
-import json
 import socket
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from types import TracebackType
 from typing import Self
 
+import msgspec
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
@@ -35,7 +35,7 @@ class MetricsServer:
                     self._answer(200, CONTENT_TYPE_PLAIN_0_0_4, generate_latest(registry))
                 elif path == "/health":
                     health = exposition.health()
-                    self._answer(200 if health["healthy"] else 503, "application/json", json.dumps(health).encode())
+                    self._answer(200 if health.healthy else 503, "application/json", msgspec.json.encode(health))
                 else:
                     self._answer(404, "text/plain", b"/metrics or /health")
 
