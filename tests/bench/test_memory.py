@@ -1,6 +1,7 @@
 """A short form of `make memory`: far beyond small limits, nothing goes on growing, and nothing is lost."""
 
-from driftline.bench.memory import PARTITIONS, PRODUCERS, Load, run
+from driftline.bench.memory import Load, run
+from driftline.bench.producers import PARTITIONS, PRODUCERS
 from driftline.config import LimitSettings
 
 

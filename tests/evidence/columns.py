@@ -5,7 +5,8 @@ from types import EllipsisType
 
 import numpy as np
 
-from driftline.evidence.reference import Reference, build_reference
+from driftline.evidence.building import build_reference
+from driftline.evidence.reference import Reference
 from driftline.sketches.cells import CAP, from_buckets
 from driftline.sketches.group import EVENTS, ROLES, GroupSketch, Oddity, SignalRole, exact_categories
 from driftline.sketches.keys import category_key, number_keys

@@ -5,9 +5,10 @@ import pytest
 
 from driftline.detection.categories import RUNS, SIGNALS, Job, draw_reference, laws, measure
 from driftline.evidence.bins import Quality
+from driftline.evidence.building import build_reference
 from driftline.evidence.novelty import MIN_PARTS, seen_by_one_part
 from driftline.evidence.projection import Projection
-from driftline.evidence.reference import Reference, build_reference
+from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.evidence.signals import Nature, cell_shift
 from driftline.sketches.group import SignalRole, combine

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from driftline.codec import pack, unpack
 from driftline.errors import InputError, StateCorrupt
+from driftline.evidence.building import build_reference
 from driftline.evidence.projection import Projection
-from driftline.evidence.reference import MAX_PANES, Calibration, Reference, build_reference
+from driftline.evidence.reference import MAX_PANES, Calibration, Reference
 from driftline.sketches.group import GroupSketch
 from tests.evidence.columns import PANE_MS, reference_of, summarise
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from driftline.errors import InputError
-from driftline.evidence.reference import Reference, build_reference
+from driftline.evidence.building import build_reference
+from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season, deseasoned
 from tests.evidence.columns import summarise
 

@@ -8,9 +8,10 @@ from driftline.log.kafka_reader import KafkaReader
 from driftline.pipeline import skipping, stages
 from driftline.pipeline.stages import JudgeStage, SummariseStage
 from driftline.runtime import inputs
-from driftline.runtime.checkpoint import Checkpointer, Owned
+from driftline.runtime.checkpoint import Checkpointer
 from driftline.runtime.owning import OwnedTasks
 from driftline.runtime.pausing import Pausing
+from driftline.runtime.task import Owned
 from driftline.runtime.worker import Worker
 from driftline.state import commits, memory
 from driftline.state.connections import Clustered, OneServer, SentinelMaster

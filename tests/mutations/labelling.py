@@ -5,7 +5,7 @@ from driftline.labels.book import Book
 from driftline.labels.join import Join
 from driftline.labels.tallies import _Rows
 from driftline.publisher import checks
-from driftline.runtime.checkpoint import Owned
+from driftline.runtime.task import Owned
 from driftline.tables import labels
 from driftline.tasks.label_arrivals import LabelArrivals
 from driftline.tasks.labelling import Labelling

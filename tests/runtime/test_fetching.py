@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from driftline.log.api import Batch, Record, TopicPartition
 from driftline.log.memory_consumer import MemoryBatch
 from driftline.observe.metrics import Sample
-from driftline.runtime.checkpoint import Owned
 from driftline.runtime.stage import Output
+from driftline.runtime.task import Owned
 from driftline.state.api import Claim, TaskId
 
 SOURCE = TopicPartition("t", 0)

@@ -16,8 +16,8 @@ from driftline.offline.backtest import backtest
 from driftline.panes.census import is_census
 from driftline.panes.records import PaneRecord, Watermark, decode_record
 from driftline.pipeline.monitoring import monitoring
-from driftline.runtime.checkpoint import Prepared
 from driftline.runtime.pausing import RETRY_S, TELL_S
+from driftline.runtime.task import Prepared
 from driftline.runtime.worker import CHECKPOINT_S, Worker
 from driftline.state.api import Claim, Commit, CommitOutcome, Committed, TaskInfo
 from driftline.state.memory import MemoryStore

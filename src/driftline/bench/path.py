@@ -26,8 +26,8 @@ from driftline.pipeline.monitoring import monitoring, stage_kinds
 from driftline.pipeline.stage_names import SUMMARISE
 from driftline.pipeline.stages import SummariseStage
 from driftline.pipeline.views import read_view
-from driftline.runtime.checkpoint import Owned
 from driftline.runtime.stage import Output, Stage
+from driftline.runtime.task import Owned
 from driftline.runtime.worker import Worker
 from driftline.state.api import Claim, Commit, Committed, TaskId
 from driftline.state.redis import RedisStore

@@ -16,9 +16,10 @@ from driftline.detection.monitor import Monitor
 from driftline.detection.report import ReportSection, Spread, table
 from driftline.detection.streams import Chance
 from driftline.evidence.bins import QUALITIES
+from driftline.evidence.building import build_reference
 from driftline.evidence.projection import Projection
 from driftline.evidence.rare import RareBins
-from driftline.evidence.reference import Reference, build_reference
+from driftline.evidence.reference import Reference
 from driftline.offline.calibration import poisson_interval
 from driftline.sketches.cells import from_buckets
 from driftline.sketches.group import EVENTS, ROLES, GroupSketch, SignalRole

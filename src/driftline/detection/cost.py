@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from driftline.detection.report import ReportSection, Spread, table
-from driftline.evidence.reference import build_reference
+from driftline.evidence.building import build_reference
 from driftline.incidents.budget import AlarmBudget
 from driftline.incidents.incident import Subject
 from driftline.sketches.cells import from_buckets

@@ -8,7 +8,8 @@ from heapq import merge
 
 from driftline.config import Settings
 from driftline.errors import InputError
-from driftline.evidence.reference import Reference, build_reference
+from driftline.evidence.building import build_reference
+from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.incidents.incident import Incident, Status
 from driftline.labels.join import Fate

@@ -23,10 +23,11 @@ from driftline.config import Settings
 from driftline.config.durations import format_duration
 from driftline.config.models import SEASONS, ModelSettings
 from driftline.errors import InputError
+from driftline.evidence.building import build_reference
 from driftline.evidence.dependence import DEPENDENT, returning
 from driftline.evidence.dispersion import STEPS
 from driftline.evidence.projection import Projection
-from driftline.evidence.reference import Calibration, Reference, build_reference
+from driftline.evidence.reference import Calibration, Reference
 from driftline.evidence.seasons import Season
 from driftline.incidents.incident import Incident, Kind, Status
 from driftline.offline.backtest import slices_of, table_panes

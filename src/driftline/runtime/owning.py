@@ -15,11 +15,12 @@ from msgspec.structs import replace
 from driftline.config import Settings
 from driftline.errors import OffsetLost, StateCorrupt, StateError
 from driftline.log.api import Consumer, Log, Polled, TopicPartition
-from driftline.runtime.checkpoint import Checkpointer, Owned, name
+from driftline.runtime.checkpoint import Checkpointer
 from driftline.runtime.clock import Clock
 from driftline.runtime.inputs import created_anew, lost_offset
 from driftline.runtime.progress import Progress
 from driftline.runtime.stage import StageKind
+from driftline.runtime.task import Owned, name
 from driftline.state.api import CommitOutcome, Store, TaskId
 
 log = logging.getLogger(__name__)

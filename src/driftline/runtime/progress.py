@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from driftline.log.api import TopicPartition
 from driftline.observe import metrics
 from driftline.observe.metrics import Sample
-from driftline.runtime.checkpoint import Owned
+from driftline.runtime.task import Owned
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,14 @@ from driftline.config import Settings
 from driftline.errors import StateCorrupt, StateOtherRelease, TopicError
 from driftline.log.api import Consumer, Log, TopicPartition
 from driftline.observe.metrics import Sample
-from driftline.runtime.checkpoint import Checkpointer, Owned, offsets_by_partition
+from driftline.runtime.checkpoint import Checkpointer
 from driftline.runtime.clock import Clock
 from driftline.runtime.members import Members
 from driftline.runtime.owning import OwnedTasks
 from driftline.runtime.pausing import AWAY, RETRY_S, Pausing
 from driftline.runtime.progress import Progress, samples
 from driftline.runtime.stage import Pipeline
+from driftline.runtime.task import Owned, offsets_by_partition
 from driftline.state.api import CommitOutcome, Store
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import msgspec
 
 from driftline.codec import corrupt, pack, unpack
-from driftline.evidence.reference import Reference, build_reference
+from driftline.evidence.building import build_reference
+from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import MIN_SEASONS
 from driftline.incidents.incident import Subject
 from driftline.sketches.cells import Cells
