@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from zlib import crc32
 
+import polars as pl
 import pytest
 
 from driftline.config import Settings
@@ -14,7 +15,7 @@ from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.tables import ColumnMapping, EncodedEvents, iter_events, iter_labels, open_table, read_labels
 from driftline.tasks.judge import Judge
 from driftline.tasks.summarise import Summarise
-from tests.cli.test_backtest_labels import A_DAY, DAYS, MODELS, table
+from tests.cli.test_backtest_labels import A_DAY, BEGIN, DAY, DAYS, MODELS, TURN, table
 
 SETTINGS = Settings.model_validate({"models": {"*": {**MODELS, "reference": "learn 10d", "awaits_labels": "30d"}}})
 MAPPING = ColumnMapping.build(
@@ -76,8 +77,17 @@ def test_it_is_what_workers_find(turned: Path) -> None:
     assert found.labels == Counter(consumed=DAYS * A_DAY, joined=DAYS * A_DAY)
 
 
-def test_the_size_of_batches_does_not_show(turned: Path) -> None:
-    assert run(turned, 97) == run(turned)
+def test_the_size_of_batches_does_not_show(turned: Path, tmp_path: Path) -> None:
+    """Nor does it where inputs moved before: what outcomes add to that incident is told when they come."""
+    moved = tmp_path / "moved.parquet"
+    shift = pl.when(pl.int_range(pl.len()) >= (TURN - 8) * A_DAY).then(1.0).otherwise(0.0)
+    pl.read_parquet(turned).with_columns(x=pl.col("x") + shift).write_parquet(moved)
+    whole = run(moved)
+    assert run(moved, 97) == whole
+    (incident,) = whole.latest
+    assert {part.kind for part in incident.parts} == {Kind.DATA_DRIFT, Kind.PERFORMANCE}
+    told = [change.changed for change in whole.incidents if "erformance" in change.summary]
+    assert TURN + 3 < (told[-1] - BEGIN) / DAY < TURN + 8
 
 
 def test_labels_are_left_alone_where_none_are_named(turned: Path) -> None:

@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
-from heapq import merge
 
 from driftline.config import Settings
 from driftline.errors import InputError
@@ -13,6 +12,7 @@ from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.incidents.incident import Incident, Status
 from driftline.labels.join import Fate
+from driftline.offline.in_step import read_in_step, sent_in_step
 from driftline.panes.census import is_census
 from driftline.panes.mix import with_mix
 from driftline.panes.outcomes import OutcomeRecord
@@ -21,7 +21,7 @@ from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.sketches.group import GroupSketch, combine
 from driftline.tables import ColumnMapping, EncodedEvents, Table, extent, iter_events
 from driftline.tasks.judge import Judge
-from driftline.tasks.labelling import LABELS, PREDICTIONS
+from driftline.tasks.labelling import LABELS
 from driftline.tasks.model_rules import JudgeSettings
 from driftline.tasks.reference_learning import longer_slice
 from driftline.tasks.shown import Shown
@@ -84,7 +84,8 @@ def backtest(
     result = Backtest()
     # The stream's windows are sums: panes as long as they are say the same, at a fraction of the cost.
     summarising = replace(summarise_settings(settings), stream_pane_ms=judging.stream_window_ms)
-    for record in _pane_records(summarising, batches, result, progress, labels, judge.input_ends):
+    records = _pane_records(summarising, batches, result, progress, labels, judge.input_ends)
+    for record in records if labels is None else sent_in_step(records):
         judge.process([record])
         result.incidents.extend(alert.incident for alert in judge.emit())
     judge.finish()
@@ -106,7 +107,7 @@ def _pane_records(
     One event that is dated far ahead of all others comes last, and says nothing of the time between.
     """
     task = Summarise(settings if labels is not None else replace(settings, labels=None), 0, 1)
-    for side, batch, times in _in_step(batches, labels or ()):
+    for side, batch, times in read_in_step(batches, labels or ()):
         if side == LABELS:
             task.label(batch.values, times, batch.keys.__getitem__)
         else:
@@ -123,23 +124,6 @@ def _pane_records(
         fates = {fate.name.lower(): number for fate, number in sorted(labelling.fates.items())}
         result.labels.update({"consumed": labelling.consumed, **fates, **labelling.rejected})
         result.labels.update({"waiting": labelling.waiting} if labelling.waiting else {})
-
-
-def _in_step(
-    predictions: Iterable[EncodedEvents], labels: Iterable[EncodedEvents]
-) -> Iterator[tuple[str, EncodedEvents, list[int]]]:
-    """Yield batches of both with their times, as workers read them: first the one that begins first.
-
-    Which is read first cannot show, but what waits for the other side takes memory.
-    """
-
-    def timed(side: str, batches: Iterable[EncodedEvents]) -> Iterator[tuple[str, EncodedEvents, list[int]]]:
-        for batch in batches:
-            if batch.times is None:
-                raise InputError("--time-column: is missing; name the column of event times")
-            yield side, batch, batch.times
-
-    return merge(timed(PREDICTIONS, predictions), timed(LABELS, labels), key=lambda each: each[2][0])
 
 
 def build_references(
