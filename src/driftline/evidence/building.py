@@ -41,7 +41,7 @@ def build_reference(
         raise InputError(f"a reference for model {model!r} needs events, but the given table or span has none")
     whole = combine(summary for _, summary in merged)
     newest = merged[-MAX_PANES:]
-    natures = natures_of(whole, [summary for _, summary in merged])
+    natures = natures_of(whole, [summary for _, summary in merged], merged[-1][0] + pane_ms)
     draft = Reference(
         model=model,
         version=version,

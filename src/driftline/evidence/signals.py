@@ -1,6 +1,8 @@
 """What a reference knows of each signal before any window is compared: its family, its kind and how to watch it."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy as np
 from driftline.columns.signals import SEGMENT
 from driftline.sketches.cells import Cells
 from driftline.sketches.group import ROLES, GroupSketch, Oddity, SignalRole
-from driftline.sketches.keys import KEY_BITS, Floats, Ints
+from driftline.sketches.keys import KEY_BITS, Floats, Ints, key_numbers
 
 MAX_VALUES = 40
 """A number with at most so many distinct values, each seen `REPEATS` times or more on average, gets a bin per value."""
@@ -19,6 +21,13 @@ MIN_PANES = 8
 GROWING_SHARE = 0.9
 MIN_STRINGS = 50
 """Strings needed before they are believed never to repeat."""
+NEWEST = 16
+"""Panes in which dates are looked for."""
+DATES = 0.9
+"""Share of the values that must be dates."""
+PRESENT = timedelta(days=2)
+"""Dates go on with the clock if the latest is no older than this."""
+_DATE = re.compile(r"(?:19|20)\d\d(?:-?[01]\d-?[0-3]\d(?:[T ].*)?|-[01]\d)", re.DOTALL)
 
 
 class Family(StrEnum):
@@ -41,7 +50,7 @@ class Nature(StrEnum):
     NUMBERS = "numbers"  # by quantile bins
     VALUES = "values"  # numbers of few distinct values: a bin each
     CATEGORIES = "categories"  # strings or booleans
-    IDENTIFIER = "identifier"  # values that hardly repeat or only grow: only kinds and missing are watched
+    IDENTIFIER = "identifier"  # they hardly repeat, only grow, or are dates of now: only kinds and missing are watched
     EMPTY = "empty"  # the reference held no value
 
 
@@ -82,16 +91,22 @@ def expected_oddities(summary: GroupSketch) -> Ints:
     return found
 
 
-def natures_of(summary: GroupSketch, panes: Sequence[GroupSketch]) -> tuple[Nature, ...]:
-    """Return the nature of each signal of `summary`, which is the merge of these panes in time order."""
+def natures_of(summary: GroupSketch, panes: Sequence[GroupSketch], end: int | None = None) -> tuple[Nature, ...]:
+    """Return the nature of each signal of `summary`, which is the merge of these panes in time order.
+
+    `end` is when the last pane ends, in epoch milliseconds, if that is known.
+    """
     kinds = expected_kinds(summary)
     growing = _growing(summary, panes)
     natures = []
+    now = None if end is None else datetime.fromtimestamp(end / 1_000, UTC) - PRESENT
     for slot, kind in enumerate(kinds.tolist()):
         if kind < 0:
             natures.append(Nature.EMPTY)
         elif family_of(summary.signals[slot]) is Family.ARRIVAL:
             natures.append(Nature.VALUES)
+        elif now is not None and _are_dates_of(now, panes[-NEWEST:], summary.signals[slot], SignalRole(kind)):
+            natures.append(Nature.IDENTIFIER)
         elif kind == SignalRole.NUMBERS:
             natures.append(Nature.IDENTIFIER if growing[slot] else _nature_of_numbers(summary, slot))
         else:
@@ -127,6 +142,36 @@ def _hardly_repeats(summary: GroupSketch, slot: int, role: SignalRole) -> bool:
     together = float((counts * (counts - 1)).sum()) / (n * (n - 1))
     equal = (together - 1 / prefixes) / (1 - 1 / prefixes) if prefixes > 1 else 1.0
     return (n - 1) * equal < 1.0
+
+
+def _are_dates_of(now: datetime, panes: Sequence[GroupSketch], name: str, role: SignalRole) -> bool:
+    """Tell whether a signal's values are dates that come up to the present: tomorrow there will be others."""
+    dates, all_values, latest = 0, 0, ""
+    for pane in reversed(panes):
+        for value, count in _written(pane, name, role):
+            all_values += count
+            if _DATE.fullmatch(value):
+                dates, latest = dates + count, max(latest, value.replace("-", "")[:8])
+        if dates < DATES * all_values:
+            return False
+    return dates > 0 and latest >= f"{now:%Y%m%d}"[: len(latest)]
+
+
+def _written(pane: GroupSketch, name: str, role: SignalRole) -> Iterator[tuple[str, int]]:
+    """Yield the values of a signal whose spelling is known, with their counts."""
+    if name not in pane.signals:
+        return
+    slot = pane.signals.index(name)
+    if role is SignalRole.NUMBERS and cell_shift(pane, slot, role):
+        return
+    counts = pane.counts(slot, role)
+    if role is not SignalRole.NUMBERS:
+        yield from ((pane.categories[key], count) for key, count in counts.items() if key in pane.categories)
+        return
+    numbers = key_numbers(np.array(list(counts), dtype=np.int64))
+    if ((numbers >= 1e7) & (numbers < 1e8)).sum() < DATES * len(numbers):  # most are not, and are not written out
+        numbers = numbers[:1]
+    yield from zip((f"{number:.15g}" for number in numbers.tolist()), counts.values(), strict=False)
 
 
 def _growing(summary: GroupSketch, panes: Sequence[GroupSketch]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
