@@ -273,6 +273,27 @@ def test_more_or_fewer_events_are_told_by_their_size(
     assert (volume.status is Status.RESOLVED) == (number is burst)
 
 
+@pytest.mark.parametrize(
+    ("number", "shares", "severity", "why"),
+    [
+        (2, {"1": 0.5, "2": 0.5}, "warning", "Model: version 2 is new and answers beside the others, which have as"),
+        (3, {"1": 0.95, "2": 0.05}, "critical", "Data: the number of events changed across all versions"),
+        (3, {"2": 1.0}, "critical", "Data: the number of events changed across all versions"),
+        (0.5, {"1": 0.5, "2": 0.5}, "critical", "Data: the number of events changed across all versions"),
+    ],
+    ids=["a shadow", "a canary beside more traffic", "a new version with more traffic", "half is lost"],
+)
+def test_a_version_that_answers_what_others_answer_too_is_told_as_such(
+    number: float, shares: dict[str, float], severity: str, why: str
+) -> None:
+    def many(time: int) -> float:
+        return A_WINDOW * (number if time >= CHANGE else 1)
+
+    (found,) = [each for each in told(events(3.5, many, changing((0, shares)))) if each.kind is Kind.VOLUME]
+    assert found.severity == severity
+    assert why in found.summary
+
+
 @pytest.mark.parametrize("complete", [False, True])
 def test_a_table_says_how_many_events_to_expect_only_where_it_holds_all(complete: bool) -> None:
     """One in twenty of a stream's events makes a good reference of all but their number."""

@@ -77,14 +77,15 @@ class Judge:
         self._capacity = Capacity(settings.group, self._window_of)
         self._admission = Admission(settings.limits, self._capacity)
         self._silences = Silences(self._model_rules, self._pace)
-        self._volumes = Volumes(self._model_rules, self._silences.was_told)
+        releases = Releases(self._model_rules, self._roster.close_all_but)
+        self._volumes = Volumes(self._model_rules, self._silences.was_told, releases.came)
         self._of_stream: Sequence[Watcher] = (
             StreamJudge(settings.group, settings.stream_window_ms, settings.dead_letter_share, self._capacity),
             self._capacity,
             Skips(settings.group, settings.stream_window_ms),
         )
         self._of_models: Sequence[Watcher] = (
-            Releases(self._model_rules, self._roster.close_all_but),
+            releases,
             self._volumes,
             self._silences,
         )

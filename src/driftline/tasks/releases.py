@@ -85,6 +85,15 @@ class Releases(Watcher):
         """The releases that go on."""
         return [held.incident for _, held in sorted(self.models.items()) if held.incident is not None]
 
+    def came(self, model: str) -> dict[str, float]:
+        """Return the versions that came with the release that goes on, with their shares of the newest whole window."""
+        held = self.models.get(model)
+        if held is None or held.incident is None:
+            return {}
+        new = {signal.what for signal in held.incident.signals if not signal.effects["share_before"]}
+        total = max(sum(held.before.values()), 1)
+        return {version: count / total for version, count in sorted(held.before.items()) if _named(version) in new}
+
     def take(self, piece: Slice, events: Mapping[str, int]) -> list[Incident]:
         """Take in a slice. Returns the release that begins, or is over."""
         model, start, end = piece.model, piece.start, piece.end

@@ -14,7 +14,8 @@ What a table says of volume counts only where it is complete. Otherwise volume i
 for references, beside a reference of a file too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -115,6 +116,7 @@ class VolumeJudge:
         self.pace: Usual | None = None
         """How often events usually come; None while that is being learned."""
         self.input_end = LATEST
+        self.came: Mapping[str, float] = {}
         """See `Volumes`."""
 
     def begin(self, version: str) -> None:
@@ -257,13 +259,15 @@ class VolumeJudge:
         promised = None if steep else FalseAlarms(rules.budget.count, rules.budget.period_ms, basis)
         began = window.start if steep else onset.of(0)
         self._state.quiet = 0
+        beside = bool(self.came) and volume.is_usual(round(window.count * (1 - sum(self.came.values()))), window.start)
+        factor = _factor(effects["events_before"], window.count)
         self.incident = begin(
-            VOLUME,
+            replace(VOLUME, level=(Level.MODEL, _beside(self.came))) if beside else VOLUME,
             Subject(self.model, "", ""),
             window,
             [signal],
             group=rules.group,
-            severity=CRITICAL if _factor(effects["events_before"], window.count) >= MAX_OF_THEM else WARNING,
+            severity=CRITICAL if factor >= MAX_OF_THEM and not beside else WARNING,
             began=began,
             reference=self._state.address,
             false_alarms=promised,
@@ -331,6 +335,17 @@ class VolumeJudge:
         judge.incident = state.incident
         judge.begin(state.version)
         return judge
+
+
+def _beside(came: Mapping[str, float]) -> str:
+    """Return why there are more events where the versions before answer as many as ever, as in a shadow deployment.
+
+    >>> _beside({"2": 0.5})
+    'version 2 is new and answers beside the others, which have as many events as before'
+    """
+    one = len(came) == 1
+    named = f"version {next(iter(came))} is new and answers" if one else f"{len(came)} versions are new and answer"
+    return f"{named} beside the others, which have as many events as before"
 
 
 def _factor(before: float, after: int) -> float:

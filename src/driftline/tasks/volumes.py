@@ -22,11 +22,18 @@ class Volumes(Watcher):
     Args:
         rules: how each model is judged.
         silence_told: whether a silence of a model was told, and it has not spoken since.
+        came: which versions of a model came lately, and what share of its events they answer.
     """
 
-    def __init__(self, rules: Callable[[str], ModelRules], silence_told: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        rules: Callable[[str], ModelRules],
+        silence_told: Callable[[str], bool],
+        came: Callable[[str], Mapping[str, float]],
+    ) -> None:
         self._rules = rules
         self._silence_told = silence_told
+        self._came = came
         self._judges: dict[str, VolumeJudge] = {}
         self._input_end = LATEST
         """The time of the last event, of all models, once the input is known to end with it. A table ends so."""
@@ -50,7 +57,7 @@ class Volumes(Watcher):
         if judge is None:
             judge = self._judges[model] = VolumeJudge(model, self._rules(model))
             judge.begin(min(events))
-        judge.input_end = self._input_end
+        judge.input_end, judge.came = self._input_end, self._came(model)
         if self._silence_told(model):
             judge.forget_silence(piece.start)
         return judge
