@@ -14,6 +14,7 @@ from driftline.performance.by_score import curve
 from driftline.performance.concept import Concept, _fixed, _learning
 from driftline.performance.outcomes import classified, regressed
 from driftline.performance.rates import (
+    BINS,
     Rates,
     Seen,
     rates_by_prediction,
@@ -161,3 +162,16 @@ def test_corrections_that_outweigh_what_came_are_nothing() -> None:
     concept = Concept(np.full((1, 2), 1_000.0), allowance=0.1)
     found = concept.update(Seen(np.array([[-3.0, 2.0]]), np.array([[-5.0, 1.0]]), np.full((1, 2), 0.5)))
     assert np.isfinite(found).all()
+
+
+def test_how_much_ranking_may_be_lost_unseen_within_bins() -> None:
+    """The figures of docs/performance-monitoring.md: of each tenth the order is lost, or turned round."""
+    score = np.sort(np.random.default_rng(0).beta(0.6, 0.9, 200_000))
+    bins = np.arange(len(score)) * BINS // len(score)
+    lost = (np.bincount(bins, score) / np.bincount(bins))[bins]
+    turned = np.concatenate([score[bins == each][::-1] for each in range(BINS)])
+    areas = []
+    for chance in (score, lost, turned):
+        below = np.cumsum(1 - chance) - (1 - chance) / 2
+        areas.append(float((chance * below).sum() / chance.sum() / (1 - chance).sum()))
+    assert areas == pytest.approx([0.868, 0.865, 0.861], abs=1e-3)

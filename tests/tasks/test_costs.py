@@ -156,6 +156,12 @@ def harder_inputs(chance: np.random.Generator, rows: int) -> tuple[np.ndarray, n
     return chance.normal(1.5, 1, rows), chance.beta(4, 6, rows)
 
 
+def worse_ranked(chance: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """As many right answers, and scores that mean what they meant, but none that is surer than others."""
+    sure = 0.788 + chance.uniform(-0.02, 0.02, rows)  # as sure as `as_before` is on the mean
+    return chance.normal(0, 1, rows), np.where(chance.beta(0.6, 0.9, rows) > 0.5, sure, 1 - sure)
+
+
 SETTINGS = watching(
     awaits_labels="2h", performance={"window": "10m"}, segments=[], reference="learn 4h", false_alarms="1 per 30d"
 )
@@ -210,6 +216,14 @@ def test_inputs_that_move_and_cost_much_page_before_labels_say_so() -> None:
     assert last.severity == CRITICAL
     assert last.cost[0].effects["loss"] > 0.1
     assert {part.severity for part in last.parts if part.kind is not Kind.PERFORMANCE} == {CRITICAL}
+
+
+def test_a_loss_of_ranking_alone_is_told_with_the_drift_of_scores_that_it_takes() -> None:
+    found = drifts(told_of(worse_ranked))
+    assert {each.kind for each in found} == {Kind.PREDICTION_DRIFT}
+    ranking, answers = found[-1].cost
+    assert (ranking.name, answers.name, found[-1].severity) == ("auroc.estimated", "accuracy.estimated", CRITICAL)
+    assert abs(answers.effects["loss"]) < 0.02 < 0.08 < ranking.effects["loss"]
 
 
 def test_without_a_reference_of_performance_a_drift_is_as_urgent_as_ever() -> None:
