@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord, decode_outcomes
 from driftline.panes.records import Group
-from driftline.performance.outcomes import Series, classified, labelled, regressed, waiting
+from driftline.performance.outcomes import Series, classified, labelled, of_classes, regressed, waiting
 from driftline.performance.tally import Tally, merged
 from driftline.tasks.outcome_slices import OutcomeMerger, OutcomeReader, OutcomeSlice, PredictionKind
+from driftline.tasks.performance import PerformanceJudge
 from driftline.tasks.summarise import Summarise
 from tests.tasks import test_labelling
+from tests.tasks.outcomes import rules
 from tests.tasks.streams import START, stored
-from tests.tasks.test_labelling import Record, answer, in_parts, label, logs, settings, tombstone
+from tests.tasks.test_labelling import HOUR, Record, answer, in_parts, label, logs, settings, tombstone
 
 MINUTE = 60_000
 ALL = Group("", "")
@@ -154,9 +156,9 @@ def test_several_classes_count_each_by_its_own_score() -> None:
     found = sent.labels(label(0, START, "a"), label(1, START, "c")).restart().end().slices()
     classes = found[-1].classes
     assert found[-1].series is Series.CLASSES
-    assert sorted(classes) == ["(other)", "a", "b", "c"]
+    assert sorted(classes) == ["a", "b", "c"]
     code = {name: at for at, name in enumerate(classes)}
-    scores = np.full((3, 4), np.nan)
+    scores = np.full((3, 3), np.nan)
     for at, each in enumerate(scored):
         for name, score in each.items():
             scores[at, code[name]] = score
@@ -251,3 +253,32 @@ def test_interleaving_batches_and_restarts_do_not_show_in_what_is_sent(
     assert encoded(other) == encoded(plain)
     fates = [number for record in plain.records for number in record.fates.values()]
     assert sum(fates) <= len(labels)
+
+
+def forty_classes() -> list[OutcomeSlice]:
+    """Predictions name the first 32 of 40 classes, and labels, which come later, the last 32: each log has its list."""
+    names = [f"c{at:02}" for at in range(40)]
+    sent = Sent().predictions(*(answer(at, START, prediction={"label": name}) for at, name in enumerate(names)))
+    sent.emit().labels(*(label(at, START + 2 * MINUTE, names[at]) for at in reversed(range(40))))
+    return sent.end().slices()
+
+
+def test_a_class_that_is_named_later_does_not_take_the_code_of_those_without_a_name() -> None:
+    first, *_, last = found = forty_classes()
+    assert (len(first.classes), len(last.classes)) == (32, 40)
+    rows = total(found)
+    assert (rows.counts > 0).all()
+    assert (labelled(rows, 1)[0], waiting(rows, 1)[0]) == (40, 0)
+    assert labelled(of_classes(rows, 40), 1)[0] == 24  # eight were predicted and eight are true without a name
+
+
+def test_it_is_told_how_many_labels_no_metric_counts() -> None:
+    judge = PerformanceJudge(lambda model: rules(window=10 * MINUTE, awaited=HOUR))
+    for piece in forty_classes():
+        judge.take(piece)
+    assert judge.deadline is not None
+    judge.close(judge.deadline)
+    blobs = {name: blob for name, blob in judge.checkpoint().items() if blob is not None}
+    other = PerformanceJudge(lambda model: rules(window=10 * MINUTE, awaited=HOUR))
+    other.restore(blobs)
+    assert [each.view().models[0].left_out for each in (judge, other)] == [16, 16]

@@ -16,7 +16,7 @@ from driftline.tasks import performance
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.outcome_slices import OutcomeSlice
 from driftline.tasks.performance import PerformanceJudge
-from driftline.tasks.performance_subject import MIN_STRETCHES
+from driftline.tasks.performance_learning import MIN_STRETCHES
 from tests.tasks.outcomes import DAY, HOUR, Row, binary, numbers, rules, slices
 
 
@@ -235,7 +235,7 @@ def test_what_references_are_learned_from_is_bounded_and_they_lose_no_outcome(mo
         judge, longest = judged(held), 0
         for piece in slices(rows):
             fed(judge, [piece])
-            longest = max(longest, sum(each.learning for each in judge.subjects.values()))
+            longest = max(longest, sum(each.learner.bytes for each in judge.subjects.values()))
         return judge, longest
 
     free, size = learned(1 << 40)

@@ -64,11 +64,18 @@ def _print_head(view: "PerformanceView") -> None:
 
 def _print_notes(view: "PerformanceView") -> None:
     from driftline.cli.terminal import note
+    from driftline.labels.classes import MAX_CLASSES
 
     if view.unmeasured:
         note(
             f"models.{view.model}.performance: {', '.join(view.unmeasured)} cannot be measured of what "
             f"{_name(view)} predicts; take it out, or name a metric that is shown here"
+        )
+    if view.left_out:
+        note(
+            f"{_name(view)}: {view.left_out:,} labels count in no metric: their class, or the predicted one, is beyond "
+            f"the {MAX_CLASSES} that Driftline tells apart, or unknown to the reference; put rare classes together "
+            "before you publish, or learn the reference anew"
         )
     if view.reference is None:
         note(f"{_name(view)}: its reference is being learned, from {view.learned_labels:,} labels so far")
@@ -148,4 +155,5 @@ def _head(view: "PerformanceView") -> dict[str, Any]:
         "reference": view.reference,
         "given": view.given,
         "window_ms": view.window_ms,
+        "left_out": view.left_out,
     }

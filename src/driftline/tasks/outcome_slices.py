@@ -23,6 +23,7 @@ from driftline.panes.sources import FIRST_TOPIC
 from driftline.performance.outcomes import (
     GRIDS,
     IS,
+    MAX_CLASSES,
     NO_SCORE,
     NOT,
     UNKNOWN,
@@ -42,6 +43,8 @@ from driftline.sketches.keys import Bools, Ints
 DELAY_GRID: Final = GRIDS[Series.DELAYS]
 _PLAIN, _OTHER = 0, 1
 """Codes of these names, everywhere."""
+NAMELESS: Final = MAX_CLASSES - 1
+"""The code of all classes without a name, where there are more than two."""
 _OF_NUMBERS: Final = (Series.ERRORS, Series.TRUTHS, Series.RELATIVE, Series.PENDING, Series.WEIGHTS)
 
 
@@ -199,8 +202,7 @@ def _read(known: ModelOutcomes, tally: Tally) -> tuple[PredictionKind, Series, t
     """Return what the model predicts, by what it is counted, its classes, and the rows that say so."""
     names = known.names
     if len(names) > 2:
-        listed = (*names, OTHER)
-        return PredictionKind.CLASSES, Series.CLASSES, listed, _of_many(tally, _codes(known, listed))
+        return PredictionKind.CLASSES, Series.CLASSES, tuple(names), _of_many(tally, _codes(known, names))
     if names:
         return PredictionKind.CLASSES, Series.SCORES, tuple(known.pair), _of_two(tally, known.codes[known.pair[1]])
     margins, scores = known.counts[Series.MARGINS], known.counts[Series.SCORES]
@@ -212,7 +214,8 @@ def _read(known: ModelOutcomes, tally: Tally) -> tuple[PredictionKind, Series, t
 
 
 def _codes(known: ModelOutcomes, names: Sequence[str]) -> Ints:
-    codes = np.zeros(len(known.codes), dtype=np.int64)
+    """Return the code of each class that came; those without a name have one that no name can get later."""
+    codes = np.full(len(known.codes), NAMELESS, dtype=np.int64)
     for at, name in enumerate(names):
         codes[known.codes[name]] = at
     return codes

@@ -123,7 +123,7 @@ class PerformanceJudge:
         rows = judge.books.rows
         self._total += rows - self._rows.get(subject, 0)
         self._rows[subject] = rows
-        if learning := judge.learning:
+        if learning := judge.learner.bytes:
             self._learning[subject] = learning
         else:
             self._learning.pop(subject, None)
@@ -145,11 +145,11 @@ class PerformanceJudge:
     def _learn_from_less(self) -> None:
         """Let those learn from fewer stretches who have most, where all together have too much."""
         while sum(self._learning.values()) > MAX_LEARNING:
-            large = [subject for subject in self._learning if self.subjects[subject].can_join]
+            large = [subject for subject in self._learning if self.subjects[subject].learner.can_join]
             if not large:
                 break
             most = max(large, key=lambda subject: (self._learning[subject], subject))
-            self.subjects[most].join_stretches()
+            self.subjects[most].learner.join()
             self._note(most, self.subjects[most])
 
     @property

@@ -19,14 +19,15 @@ from driftline.incidents.incident import Incident, Signal, Subject, Window
 from driftline.labels.classes import OTHER
 from driftline.performance.foreseen import Part
 from driftline.performance.outcomes import Series, labelled, of_classes, waiting
-from driftline.performance.reference import PerformanceReference, joined
+from driftline.performance.reference import PerformanceReference
 from driftline.performance.study import Study
-from driftline.performance.tally import Tally, empty, merged, unpacked
+from driftline.performance.tally import Tally, empty, merged
 from driftline.sketches.keys import Floats
 from driftline.tasks.model_rules import LearnRule, ModelRules, PerformanceRules
 from driftline.tasks.outcome_books import Books, StoredBooks
 from driftline.tasks.performance_evidence import PerformanceEvidence
 from driftline.tasks.performance_following import PerformanceFollowing
+from driftline.tasks.performance_learning import PerformanceLearner
 from driftline.tasks.performance_signals import of_level, of_part
 from driftline.tasks.performance_windows import windows_of
 from driftline.tasks.views import PerformanceView, PerformanceWindow
@@ -35,10 +36,6 @@ MAX_WINDOWS: Final = 60
 """Windows of which it is kept what metrics were."""
 MAIN_SHARE: Final = 0.05
 """A book of which so small a part of a window's labels are is not what the window is about."""
-MAX_LEARNED: Final = 200
-"""Windows that are kept apart while learning: more are added up in pairs."""
-MIN_STRETCHES: Final = 8
-"""Stretches to which a subject that learns is not asked to go below, however little room there is."""
 
 
 class StoredPerformance(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -57,6 +54,7 @@ class StoredPerformance(msgspec.Struct, array_like=True, forbid_unknown_fields=T
     following: PerformanceFollowing
     windows: list[PerformanceWindow]
     heard: Time
+    left_out: Count = 0
 
 
 class SubjectPerformance:
@@ -75,7 +73,6 @@ class SubjectPerformance:
     ) -> None:
         assert rules.performance is not None
         self.subject, self.rank, self.series, self.classes = subject, rank, series, classes
-        """`classes` are those with a name: what counts as OTHER, behind them, is left out."""
         self._rules, self._own = rules, rules.performance
         self.books = Books(self._own.window_ms, self._own.awaited_ms)
         self.windows: list[PerformanceWindow] = []
@@ -85,22 +82,20 @@ class SubjectPerformance:
         self.is_new = False
         """Whether the reference is another one than at the last checkpoint."""
         self._given = False
-        self._learning, self._rule = True, rules.learn
-        self._began: int | None = None
-        self.learned = 0
-        """How many labels were collected for a reference."""
-        self._stretches: list[bytes] = []
-        """What arrived in each window, packed: they are many, and each checkpoint stores them."""
+        self._learning = True
+        self.learner = PerformanceLearner(rules.learn)
         self._heard = 0
+        self._left_out = 0
+        """Labels of classes that no metric counts."""
         self.meet(classes)
 
     def meet(self, classes: tuple[str, ...]) -> None:
         """Learn which classes there are by now. A file's reference is compared with once it is known to suit them."""
-        self.classes = classes[:-1] if len(classes) > 2 and classes[-1] == OTHER else classes
+        self.classes = classes
         given = None if self._given else self._own.reference(self.subject.version, self.subject.segment)
         if self.evidence is None and given is not None and self._suits(given):
             self._given, self._learning = True, False
-            self._forget_stretches()
+            self.learner.forget()
             self._compare(given)
 
     def _suits(self, given: PerformanceReference) -> bool:
@@ -109,9 +104,6 @@ class SubjectPerformance:
             one == other or OTHER in (one, other) for one, other in zip(given.classes, self.classes, strict=False)
         )
         return same and given.series is self.series and len(given.classes) <= len(self.classes)
-
-    def _forget_stretches(self) -> None:
-        self._stretches, self._began, self.learned = [], None, 0
 
     @property
     def incident(self) -> Incident | None:
@@ -128,7 +120,8 @@ class SubjectPerformance:
             classes=list(self.classes),
             reference=None if self.evidence is None else self.evidence.reference.address,
             given=self._given,
-            learned_labels=self.learned,
+            learned_labels=self.learner.labels,
+            left_out=self._left_out,
             window_ms=self._own.window_ms,
             unmeasured=[]
             if self.evidence is None
@@ -150,14 +143,14 @@ class SubjectPerformance:
         changed = []
         for window in self.books.due(time):
             came, about = self.books.close(window)
-            self._heard = window + self._own.window_ms
+            self._heard, counted = window + self._own.window_ms, self._counted(came)
             evidence, incident = self.evidence, self.incident
             if evidence is not None and incident is not None and incident.reference != evidence.reference.address:
                 changed += self.close_incident("the reference changed (file)")
             if self._learning:
                 changed += self._learn(window, came)
             if evidence is not None and evidence is self.evidence:  # else this window is part of the new reference
-                told = self._judge(evidence, window, self._known(came), about, inputs_moved=inputs_moved)
+                told = self._judge(evidence, window, counted, about, inputs_moved=inputs_moved)
                 changed += [] if told is None else [told]
             self.books.let_go(self._heard)
         return changed
@@ -167,42 +160,22 @@ class SubjectPerformance:
         known = self.classes if self.evidence is None else self.evidence.reference.classes
         return of_classes(tally, len(known)) if self.series is Series.CLASSES else tally
 
+    def _counted(self, came: Tally) -> Tally:
+        """Return what metrics count of the labels that arrived, and note how many they leave out."""
+        found = self._known(came)
+        self._left_out += int(labelled(came, 1)[0] - labelled(found, 1)[0])
+        return found
+
     def _learn(self, window: int, came: Tally) -> list[Incident]:
         """Add what arrived to what a reference is made of; once there is enough, compare with it from the next on."""
-        if not len(came):
+        if not self.learner.add(window, self._heard, came):
             return []
-        self._began = window if self._began is None else self._began
-        self._stretches.append(came.packed())
-        self.learned += int(labelled(came, 1)[0])
-        if len(self._stretches) > MAX_LEARNED:
-            self.join_stretches()
-        if self._heard - self._began < self._rule.span_ms or self.learned < self._rule.events:
-            return []
-        tally, stretches = joined([self._known(stretch) for stretch in self._unpacked()])
+        tally, stretches = self.learner.finish(self._known)
         reference = PerformanceReference(self.series, self.classes, tally, stretches)
-        self._forget_stretches()
-        self._learning, self._rule = self._rules.learn.renewed, self._rules.learn
+        self._learning, self.learner.rule = self._rules.learn.renewed, self._rules.learn
         closed = self.close_incident("the reference changed (learned)")
         self._compare(reference)
         return closed
-
-    @property
-    def learning(self) -> int:
-        """Bytes of what a reference is learned from."""
-        return sum(map(len, self._stretches))
-
-    @property
-    def can_join(self) -> bool:
-        """Whether it may learn from fewer, longer stretches."""
-        return len(self._stretches) > MIN_STRETCHES
-
-    def join_stretches(self) -> None:
-        """Make one of each two stretches: fewer, and less of them."""
-        held = self._unpacked()
-        self._stretches = [merged(held[at : at + 2]).packed() for at in range(0, len(held), 2)]
-
-    def _unpacked(self) -> list[Tally]:
-        return [unpacked(stretch) for stretch in self._stretches]
 
     def close_incident(self, why: str) -> list[Incident]:
         """Close what is open, with the reason."""
@@ -297,7 +270,8 @@ class SubjectPerformance:
         """Return plain values and arrays; books and the reference are stored beside them."""
         stored = StoredPerformance(
             self.subject, self.rank, self.series, self.classes, self.books.snapshot(), self._given, self._learning,
-            self._rule, self._began, list(self._stretches), self.following, self.windows, self._heard,
+            self.learner.rule, self.learner.began, list(self.learner.stretches), self.following, self.windows,
+            self._heard, self._left_out,
         )  # fmt: skip
         return stored, {} if self.evidence is None else self.evidence.snapshot()
 
@@ -316,14 +290,13 @@ class SubjectPerformance:
         """
         found = cls(stored.subject, rules, stored.rank, stored.series, stored.classes)
         found.books.restore(stored.books, books)
-        found._heard = stored.heard
+        found._heard, found._left_out = stored.heard, stored.left_out
         before = None if reference is None else PerformanceReference.decode(reference)
         if found.evidence is not None and (before is None or before.address != found.evidence.reference.address):
             found.following = stored.following  # closed at the next window, for it goes by another reference
             return found
-        found._given, found._learning, found._rule = stored.given, stored.learning, stored.rule
-        found._began, found._stretches = stored.began, list(stored.stretches)
-        found.learned = sum(int(labelled(stretch, 1)[0]) for stretch in found._unpacked())
+        found._given, found._learning = stored.given, stored.learning
+        found.learner.restore(stored.rule, stored.began, stored.stretches)
         if before is not None:
             if not found._suits(before):
                 raise corrupt("performance", "its reference is of something else than its outcomes")

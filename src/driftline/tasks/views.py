@@ -206,6 +206,8 @@ class PerformanceView(msgspec.Struct, frozen=True, kw_only=True):
     """Whether that is a file's."""
     learned_labels: Count
     """Collected for a reference so far."""
+    left_out: Count = 0
+    """Labels of classes that no metric counts: beyond the limit on classes, or unknown to the reference."""
     window_ms: Count
     unmeasured: list[str] = []
     """Metrics with a service level that cannot be measured of what it predicts."""
