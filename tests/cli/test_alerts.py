@@ -96,7 +96,7 @@ def signs(log: MemoryLog, *dogs: Watchdog) -> None:
     producer = log.producer()
     for dog in dogs:
         for time in (0, dog.interval_ms):
-            producer.produce(Outgoing("alerts", dog.key.encode(), dog.encode(time)))
+            producer.produce(Outgoing("alerts", dog.key.encode(), dog.event(time).encode()))
     producer.flush(1)
 
 

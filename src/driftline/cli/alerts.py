@@ -1,9 +1,9 @@
 """`driftline alerts`: what fires, since when, and why."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -20,7 +20,8 @@ from driftline.errors import DriftlineError, InputError
 from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert
 from driftline.incidents.responses import Responses
-from driftline.incidents.standing import Incidents, count_firing, read_sign, wanted
+from driftline.incidents.standing import Incidents, count_firing, wanted
+from driftline.incidents.watchdog import WatchdogEvent, decode_watchdog
 from driftline.log.api import Log
 
 POLL_S = 0.5
@@ -140,8 +141,8 @@ def watch(
         while follow and not stopped():
             for *_, record in reader.poll(POLL_S):
                 alert = incidents.update(record.key, record.value)
-                came = read_sign(record.value) if watchdog else None
-                if came is not None and incidents.concerns(came["source"]):
+                came = decode_watchdog(record.value) if watchdog else None
+                if came is not None and incidents.concerns(came.source):
                     _print_sign(came, as_json)
                 # Who follows wants to hear that it is over, too.
                 if alert is not None and wanted(alert, resolved=True, model=model):
@@ -187,11 +188,11 @@ def _print_one(alert: Alert, as_json: bool) -> None:
     out().print(Text.assemble(rfc3339(alert.changed), "  ", _state(alert), f"  {place}  {data.kind}: {data.summary}"))
 
 
-def _print_sign(sign: Mapping[str, Any], as_json: bool) -> None:
+def _print_sign(sign: WatchdogEvent, as_json: bool) -> None:
     if as_json:
-        print_json(sign)
+        print_json(msgspec.to_builtins(sign))
     else:
-        out().print(Text(f"{sign['source']} {sign.get('subject', '')}  {sign['data']['summary']}", "dim"))
+        out().print(Text(f"{sign.source} {sign.subject}  {sign.data.summary}", "dim"))
 
 
 def _state(alert: Alert) -> Text:

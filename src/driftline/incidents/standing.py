@@ -1,15 +1,12 @@
 """What the events of the alerts topic add up to: the incidents as they stand."""
 
 from collections.abc import Iterable
-from typing import Any
-
-import msgspec
 
 from driftline.incidents.alerts import Alert, decode_alert
 from driftline.incidents.cloud_events import alert_source
 from driftline.incidents.responses import Responses, decode_response
 from driftline.incidents.severity import urgency
-from driftline.incidents.watchdog import WATCHDOG_TYPE
+from driftline.incidents.watchdog import WatchdogEvent, decode_watchdog
 
 
 class Incidents:
@@ -26,7 +23,7 @@ class Incidents:
         self.unreadable = 0
         self.others = 0
         """Alerts of other groups, which were left out."""
-        self.signs: dict[tuple[str, int], dict[str, Any]] = {}
+        self.signs: dict[tuple[str, int], WatchdogEvent] = {}
         """The watchdog's latest event of each source and partition of the panes topic: those are no incidents."""
         self.responses = Responses()
         """What people said of them."""
@@ -39,18 +36,9 @@ class Incidents:
         if value is None:
             self._latest.pop((key or b"").decode("utf-8", "replace"), None)
             return None
-        sign = read_sign(value)
-        if sign is not None:
-            if self.concerns(sign["source"]):
-                self.signs[sign["source"], sign["data"]["partition"]] = sign
-            return None
         alert = decode_alert(value)
         if alert is None:
-            response = decode_response(value)
-            if response is None:
-                self.unreadable += 1
-            elif self.concerns(response.source):
-                self.responses.take(response.data)
+            self._hear(value)
             return None
         if not self.concerns(alert.source):
             self.others += 1
@@ -61,6 +49,17 @@ class Incidents:
         held.pop(alert.data.incident, None)
         held[alert.data.incident] = alert
         return alert
+
+    def _hear(self, value: bytes) -> None:
+        """Take in what is no alert."""
+        sign = decode_watchdog(value)
+        response = decode_response(value) if sign is None else None
+        if sign is not None and self.concerns(sign.source):
+            self.signs[sign.source, sign.data.partition] = sign
+        elif response is not None and self.concerns(response.source):
+            self.responses.take(response.data)
+        elif sign is None and response is None:
+            self.unreadable += 1
 
     def concerns(self, source: str) -> bool:
         """Tell whether an event's source is the group that was asked for."""
@@ -82,16 +81,6 @@ class Incidents:
         return sorted(
             chosen, key=lambda alert: (not alert.firing, urgency(alert.severity), -alert.opened, alert.data.model)
         )
-
-
-def read_sign(value: bytes | None) -> dict[str, Any] | None:
-    """Read an event of the watchdog; None if it is none."""
-    try:
-        event: dict[str, Any] = msgspec.json.decode(value or b"null")
-        _ = event["time"], event["source"], event["data"]["partition"], event["data"]["summary"]
-        return event if event["type"] == WATCHDOG_TYPE else None
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def wanted(alert: Alert, *, resolved: bool, model: str | None) -> bool:

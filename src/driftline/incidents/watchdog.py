@@ -13,15 +13,38 @@ event says depends on its multiple alone, so the same id always has the same con
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import msgspec
 
 from driftline.events import rfc3339
-from driftline.incidents.cloud_events import alert_source
+from driftline.incidents.cloud_events import CloudEvent, alert_source
 from driftline.incidents.incident import digest
 
-WATCHDOG_TYPE = "io.driftline.watchdog"
+WATCHDOG_TYPE: Literal["io.driftline.watchdog"] = "io.driftline.watchdog"
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """What is said of one partition of a group's panes."""
+
+    partition: int
+    partitions: int
+    interval_ms: int
+    next: str
+    """When the next event is due in event time, RFC 3339."""
+    summary: str
+
+
+class WatchdogEvent(CloudEvent, frozen=True):
+    """That, as it is published.
+
+    >>> event = Watchdog("driftline", 0, 4, 300_000).event(600_000)
+    >>> event.data.summary, decode_watchdog(event.encode()) == event, decode_watchdog(b"{}")
+    ('alive: all events up to 1970-01-01T00:10:00Z are evaluated', True, None)
+    """
+
+    type: Literal["io.driftline.watchdog"]
+    data: Alive
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +71,34 @@ class Watchdog:
         last = now - now % self.interval_ms
         return last if last > before else None
 
-    def event(self, time: int) -> dict[str, Any]:
-        """Return the event that says that all up to `time` was judged, as plain values."""
-        return {
-            "specversion": "1.0",
-            "id": digest(self.key, str(time)),
-            "source": alert_source(self.group),
-            "type": WATCHDOG_TYPE,
-            "subject": f"panes/{self.partition}",
-            "time": rfc3339(time),
-            "datacontenttype": "application/json",
-            "dataschema": "https://driftline.dev/schemas/watchdog-1.json",
-            "partitionkey": self.key,
-            "data": {
-                "partition": self.partition,
-                "partitions": self.partitions,
-                "interval_ms": self.interval_ms,
-                "next": rfc3339(time + self.interval_ms),
-                "summary": f"alive: all events up to {rfc3339(time)} are evaluated",
-            },
-        }
+    def event(self, time: int) -> WatchdogEvent:
+        """Return the event that says that all up to `time` was judged."""
+        return WatchdogEvent(
+            specversion="1.0",
+            id=digest(self.key, str(time)),
+            source=alert_source(self.group),
+            type=WATCHDOG_TYPE,
+            subject=f"panes/{self.partition}",
+            time=rfc3339(time),
+            datacontenttype="application/json",
+            dataschema="https://driftline.dev/schemas/watchdog-1.json",
+            partitionkey=self.key,
+            data=Alive(
+                partition=self.partition,
+                partitions=self.partitions,
+                interval_ms=self.interval_ms,
+                next=rfc3339(time + self.interval_ms),
+                summary=f"alive: all events up to {rfc3339(time)} are evaluated",
+            ),
+        )
 
-    def encode(self, time: int) -> bytes:
-        """Return the event as it is published."""
-        return msgspec.json.encode(self.event(time))
+
+def decode_watchdog(value: bytes | None) -> WatchdogEvent | None:
+    """Return the event of the watchdog that a record of the alerts topic holds; None if it holds something else."""
+    try:
+        return _decoder.decode(value or b"null")
+    except (msgspec.DecodeError, ValueError):
+        return None
+
+
+_decoder = msgspec.json.Decoder(WatchdogEvent)

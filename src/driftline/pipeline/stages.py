@@ -274,7 +274,9 @@ class JudgeStage:
         self.task.process(own)
         dog = self._watchdog
         if dog is not None and (time := dog.due(before, self.task.mark)) is not None:
-            self._alive.append(Outgoing(self._topics.alerts, dog.key.encode(), dog.encode(time), headers=ALERT_HEADERS))
+            self._alive.append(
+                Outgoing(self._topics.alerts, dog.key.encode(), dog.event(time).encode(), headers=ALERT_HEADERS)
+            )
         return bool(own)
 
     def _leave_alone(self, group: str) -> None:
