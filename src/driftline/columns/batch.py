@@ -31,7 +31,14 @@ _T = TypeVar("_T", bound=np.generic)
 
 @dataclass(slots=True, eq=False)
 class ColumnBatch:
-    """See the module's head."""
+    """See the module's head. Arrays of records have shape (records), those of events (events).
+
+    >>> times, ids, of = np.array([1, 2, 3]), np.array([7, 8, 9]), np.array([0, 1, 1])  # the second record holds two
+    >>> batch = ColumnBatch(np.zeros(2, dtype=np.uint8), {}, times, ids, [], {}, of)
+    >>> batch.reject([2], 5)
+    >>> batch.reasons.tolist(), batch.fine.tolist(), batch.after_records(times, 0).tolist()
+    ([0, 5], [True, False, False], [1, 3])
+    """
 
     reasons: NDArray[np.uint8]
     """For each record a `Reason`; 0 where it is accepted."""
@@ -62,7 +69,7 @@ class ColumnBatch:
         return held if self.records is None else held[self.records]
 
     def reject(self, events: Any, reason: int) -> None:
-        """Reject the records of these events, given as a mask or as positions."""
+        """Reject the records of these events, given as a mask (events) or as positions; `reason` is a `Reason`."""
         self.reasons[events if self.records is None else self.records[events]] = reason
 
     @property
@@ -71,11 +78,14 @@ class ColumnBatch:
         return self.of_events(self.reasons == 0)
 
     def before_records(self, held: Ints) -> Ints:
-        """Return for each event what is held for the first event of its record."""
+        """Return for each event what is held for the first event of its record: shapes (events) to (events)."""
         return held if self.records is None else held[np.searchsorted(self.records, self.records)]
 
     def after_records(self, held: Ints, begin: int) -> Ints:
-        """Return for each record what is held for the last event up to its end; `begin` where there is none yet."""
+        """Return for each record what is held for the last event up to its end; `begin` where there is none yet.
+
+        Shapes (events) to (records).
+        """
         if self.records is None:
             return held
         events = np.searchsorted(self.records, np.arange(len(self.reasons)), side="right")

@@ -15,7 +15,14 @@ NO_KEY = -2
 
 
 class CategoryKeys(dict[Any, int]):
-    """Keys of categories, computed once per distinct value, and the categories' names by key."""
+    """Keys of categories, computed once per distinct value, and the categories' names by key.
+
+    A key is the 40 highest bits of a hash (see `sketches.keys`), or negative where there is no category.
+
+    >>> keys = CategoryKeys()
+    >>> keys.names[keys["Oslo"]], keys[True] == keys["true"], keys[None] == NULL_KEY
+    ('Oslo', True, True)
+    """
 
     LIMIT = 100_000
     """Distinct values remembered (some 30 MB). Above it the memory is emptied between batches, and filled again."""

@@ -21,7 +21,7 @@ UNAWAITED = -3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LabelColumns:
-    """What labels say, or what stood before they came, as columns in one order."""
+    """What labels say, or what stood before they came, as columns in one order, each of shape (labels)."""
 
     revisions: Ints
     forms: NDArray[np.uint8]
@@ -29,6 +29,7 @@ class LabelColumns:
     truths: Floats
     """A number, or a category's key, by the form."""
     weights: Floats
+    """By how many predictions each stands, from 0 on; 1 where nobody said."""
     values: Floats
     """What the outcome is worth; NaN where nobody said."""
     kinds: Ints
@@ -63,4 +64,4 @@ class LabelBatch(LabelColumns):
     """Codes, as the reader gave them; or EVERY_MODEL (a tombstone), UNAWAITED, NO_MODEL (rejected)."""
     ids: Ints
     times: Ints
-    """`label_time`, NO_TIME where there is none."""
+    """`label_time` in epoch milliseconds, NO_TIME where there is none."""

@@ -26,7 +26,10 @@ Beyond = tuple[int, str, str]
 
 @dataclass(slots=True, eq=False)
 class ModelColumns:
-    """Some rows of one model, as columns. `rows` are their positions in the batch, ascending."""
+    """Some rows of one model, as columns. `rows` are their positions in the batch, ascending.
+
+    Arrays have shape (rows) where nothing else is said.
+    """
 
     shape: Shape
     rows: Ints
@@ -57,7 +60,7 @@ class ModelColumns:
 def settle(pieces: Iterable[ModelColumns]) -> list[Beyond]:
     """Give codes to versions and segments that had none, in the order of the batch: a limit may be met on the way.
 
-    Returns those that got none of their own.
+    Writes them into the pieces. Returns those that got none of their own, as (row, limit, name).
     """
     waiting = [(int(piece.rows[at]), which, at, piece, value) for piece in pieces for at, which, value in piece.unnamed]
     beyond: list[Beyond] = []

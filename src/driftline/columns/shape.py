@@ -56,14 +56,31 @@ class Limits:
 
 
 def usable_name(name: str, limits: Limits) -> bool:
-    """Tell whether a name can be shown and stored: not empty, not too long, no control characters."""
+    """Tell whether a name can be shown and stored: not empty, not too long, no control characters.
+
+    >>> usable_name("churn", Limits()), usable_name("a\\x00b", Limits()), usable_name("x" * 300, Limits())
+    (True, False, False)
+    """
     if not 0 < len(name) <= limits.name_length:
         return False
     return name.isprintable() or not any(unicodedata.category(character) in ("Cc", "Cs") for character in name)
 
 
 class Codes(dict[Any, int]):
-    """Codes of names, given in order of appearance. Names that get none are not remembered: there may be millions."""
+    """Codes of names, given in order of appearance. Names that get none are not remembered: there may be millions.
+
+    Asked for a value that an event holds, it gives the value's code, from 0 on: BAD_NAME for one that cannot be a name,
+    `beyond` for one that comes when `limit` names have codes.
+
+    Args:
+        names: by code, to which new ones are added.
+        free: codes of names that were let go, given anew before others.
+        limit: how many may have codes.
+        limits: what a name may be.
+        beyond: what stands for those that get none.
+        missing: the name of what is null or not there.
+        prefix: what stands before each name in `names`.
+    """
 
     def __init__(
         self,
@@ -119,7 +136,11 @@ def _let_go(names: list[str], kept: Collection[int]) -> bool:
 
 
 def plain_name(value: object) -> str:
-    """Return a version or segment value as text: 3 and 3.0 are "3", True is "true"."""
+    """Return a version or segment value as text.
+
+    >>> plain_name(3.0), plain_name(True), plain_name("3"), plain_name(0.5)
+    ('3', 'true', '3', '0.5')
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
@@ -128,7 +149,14 @@ def plain_name(value: object) -> str:
 
 
 class Shape:
-    """What the columns of a model mean: slots of signals, codes of versions and segments."""
+    """What the columns of a model mean: slots of signals, codes of versions and segments.
+
+    >>> shape = Shape("churn", Limits(signals=1), ("tenant",))
+    >>> shape.watch("features.age"), shape.watch("features.city"), shape.signals["features.age"]
+    (True, False, 3)
+    >>> shape.version_codes["7"], shape.segments[shape.segment_codes[0]["acme"]]
+    (0, 'tenant=acme')
+    """
 
     def __init__(self, model: str, limits: Limits, tags: tuple[str, ...]) -> None:
         self.model = model

@@ -104,7 +104,7 @@ class Merger(Generic[P, S]):
     def take(self, value: bytes | P | Watermark) -> bool:
         """Take in a record of the panes topic, or one that never was there: then it is encoded where it is stored.
 
-        Returns whether time may have moved on: then call `advance`.
+        Returns whether time may have moved on: then call `advance`. Raises `StateCorrupt` for what is no such record.
         """
         record = self.decode(value) if isinstance(value, bytes) else value
         self.counters.records += 1
@@ -139,7 +139,7 @@ class Merger(Generic[P, S]):
         return False
 
     def forget(self, before: int) -> None:
-        """Forget what came last of models that were silent since."""
+        """Forget what came last of models that were silent since this event time (epoch milliseconds)."""
         for source in self.sources.values():
             gone = {model: place for model, place in source.sent.items() if place[1] < before}
             source.forgotten = max([source.forgotten, *gone.values()])

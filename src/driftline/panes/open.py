@@ -66,7 +66,7 @@ class _Due:
 
 
 class OpenPanes:
-    """What was counted and not yet sent. See the module's head."""
+    """What was counted and not yet sent. See the module's head. Times are event times in epoch milliseconds."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[str, int], OpenGroup] = {}
@@ -84,7 +84,15 @@ class OpenPanes:
         return len(self._groups)
 
     def add(self, columns: ModelColumns, chosen: Ints | None, times: Ints, arrivals: Arrivals, pane_ms: int) -> None:
-        """Count rows of a model (positions, None for all): when they were and how they came, for each counted row."""
+        """Count rows of a model.
+
+        Args:
+            columns: of the model.
+            chosen: positions of the rows to count, ascending; None for all.
+            times: of the counted rows, shape (counted).
+            arrivals: how they came, likewise.
+            pane_ms: the length of the model's panes.
+        """
         panes = times // pane_ms
         apart = np.unique(panes).tolist() if columns.segments else []
         if len(apart) == 1:
@@ -146,7 +154,15 @@ class OpenPanes:
         return self._handle(model, (start // length) << PANE_SHIFT, length)
 
     def count_delays(self, shape: Shape, panes: Ints, versions: Ints, delays: Ints, pane_ms: int) -> None:
-        """Count how late events came that are not counted themselves: keys of delays, by pane and version code."""
+        """Count how late events came that are not counted themselves.
+
+        Args:
+            shape: of their model.
+            panes: numbers of their panes, `start // pane_ms`.
+            versions: codes of their versions.
+            delays: keys of their delays (see `arrivals`); all three of shape (events).
+            pane_ms: the length of the model's panes.
+        """
         places, group = np.unique(panes << PANE_SHIFT | versions << SEGMENT_BITS, return_inverse=True)
         handles = np.array([self._handle(shape.model, place, pane_ms) for place in places.tolist()], dtype=np.int64)
         ids, cell = np.unique(handles, return_inverse=True)

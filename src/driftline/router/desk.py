@@ -77,7 +77,10 @@ class Desk:
             self._dirty.add("desk")
 
     def take(self, alert: Alert, published: int) -> bool:
-        """Take in one change of an incident, and when it was published. Returns False for one that is known."""
+        """Take in one change of an incident, and when it was published (epoch milliseconds).
+
+        Returns False for one that is known.
+        """
         held = self._incidents.get(alert.data.incident)
         if held is not None and _place(alert) <= _place(held.latest):
             return False

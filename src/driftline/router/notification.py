@@ -13,7 +13,10 @@ MAX_ALERTS = 100
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One delivery. Repeated after a failure it is the same, with the same key."""
+    """One delivery. Repeated after a failure it is the same, with the same key.
+
+    A sink reads it and changes nothing of it: see `sinks.api`.
+    """
 
     key: str
     """Names this delivery: a sink that has seen it may leave a repeated one out."""

@@ -47,7 +47,7 @@ class Held(msgspec.Struct):
 
 
 def more_severe(alert: Alert) -> Alert:
-    """Return an alert whose severity is the next higher one, if there is one."""
+    """Return an alert whose severity is the next higher one, if there is one: info, warning, critical."""
     return msgspec.structs.replace(alert, severity=SEVERITIES[max(urgency(alert.severity) - 1, 0)])
 
 

@@ -115,7 +115,14 @@ class Routing:
         return lambda labels: any(each.holds_back(labels, reach) for each, reach in reaches)
 
     def taken_by(self, labels: Labels) -> list[Route]:
-        """Return the routes that take an alert with these labels, in order."""
+        """Return the routes that take an alert with these labels, in order; there is always one.
+
+        >>> common = (("model",), 0, 0, None, ())
+        >>> pager = Route("route.routes[0]", "pager", (Matcher.parse('severity="critical"'),), *common, goes_on=False)
+        >>> root = Route("route", "chat", (), *common, goes_on=False, children=(pager,))
+        >>> [Routing(root, (), {}).taken_by({"severity": each})[0].sink for each in ("critical", "info")]
+        ['pager', 'chat']
+        """
         return list(_taken_by(self.root, labels))
 
 

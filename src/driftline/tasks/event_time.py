@@ -33,7 +33,12 @@ wrong is no majority. Where events come further apart than `tolerance`, each is 
 
 
 class EventTime(msgspec.Struct, array_like=True):
-    """Where a partition stands."""
+    """Where a partition stands.
+
+    >>> where, times = EventTime(newest=9_000), np.array([3_609_000, 10_000, 11_000])  # one clock is an hour ahead
+    >>> where.advance(times, np.ones(3, dtype=np.bool_), 5_000)[1].tolist(), where.newest
+    ([9000, 10000, 11000], 11000)
+    """
 
     newest: Mark = NEVER
     """The greatest event time that is believed (epoch milliseconds)."""
@@ -50,11 +55,11 @@ class EventTime(msgspec.Struct, array_like=True):
         """Take in events in offset order.
 
         Args:
-            times: their times.
-            counted: which of them have a time that counts.
-            tolerance: how far ahead of all before it an event may be and move time on at once.
+            times: their times in epoch milliseconds, shape (events).
+            counted: which of them have a time that counts, likewise.
+            tolerance: how far ahead of all before it an event may be and move time on at once, in milliseconds.
 
-        Returns (newest before, newest after) each event.
+        Returns (newest before, newest after) each event, both of shape (events).
         """
         before, after = np.empty_like(times), np.empty_like(times)
         state = np.array([self.newest, self.leap, self.leap_top, self.votes, self.beyond], dtype=np.int64)

@@ -67,7 +67,11 @@ class Told:
 
 
 class Judge:
-    """The task of one partition of the panes topic. See the module's head."""
+    """The task of one partition of the panes topic. See the module's head.
+
+    Feed it with `process`, take out what is to be told with `emit`, and store what `checkpoint` returns: a new one that
+    takes it up with `restore` goes on as if nothing had happened. Times are event times in epoch milliseconds.
+    """
 
     def __init__(self, settings: JudgeSettings) -> None:
         self._settings = settings

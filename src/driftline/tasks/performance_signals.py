@@ -62,8 +62,8 @@ def of_level(metric: Followed, study: Study, wanted: float) -> Signal:
 def loss(name: str, before: float, after: float) -> float:
     """Return the part of what a metric was that is lost; below 0 where it is better.
 
-    >>> loss("auroc", 0.9, 0.81), loss("mae", 2.0, 3.0)
-    (0.09999999999999998, 0.5)
+    >>> loss("auroc", 1.0, 0.75), loss("mae", 2.0, 3.0)
+    (0.25, 0.5)
     """
     if name == Fallback.POSITIVES:  # neither is better
         return abs(after - before) / max(before, 1e-9)

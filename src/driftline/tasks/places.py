@@ -18,7 +18,13 @@ class Places(Generic[Name]):
     Args:
         most: how many places there are.
         keep_ms: how long a place is kept for a name that is silent.
-        held: names that have places, with the event time at which each was last heard of.
+        held: names that have places, with the event time (epoch milliseconds) at which each was last heard of.
+
+    >>> places = Places[str](2, keep_ms=100)
+    >>> places.take(["a", "b"], 0), places.take(["b", "c"], 50), places.take(["b", "c"], 100)
+    ([], [], ['a'])
+    >>> places.held
+    {'b': 100, 'c': 100}
     """
 
     def __init__(self, most: int, keep_ms: int, held: dict[Name, int] | None = None) -> None:

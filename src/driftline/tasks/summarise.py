@@ -137,7 +137,14 @@ class Summarise:
         position: int,
         headers: ReadHeaders = no_headers,
     ) -> list[Rejection]:
-        """Take in records in offset order; `position` is the offset after the last one. Returns those not counted."""
+        """Take in records in offset order. Returns those not counted, each with its reason.
+
+        Args:
+            values: of the records; None is a tombstone.
+            timestamps: of the records, in epoch milliseconds; negative where there is none.
+            position: the offset after the last one.
+            headers: returns the records' headers, for a format that goes by them.
+        """
         room = LOOK - self.counters.consumed % LOOK
         if len(values) > room:  # where places are given back must not depend on how records were batched
             rejections = self.process(values[:room], timestamps[:room], position, lambda: headers()[:room])
