@@ -2,14 +2,45 @@
 
 from driftline.router.desk import Desk
 from driftline.router.patience import Held, Returns
+from driftline.router.sinks import _packaged, http
+from driftline.router.sinks.apprise import AppriseSink
 from driftline.tasks.resolved import Resolved
 from tests.mutations.places import Mutation
 
+CONFORMANCE = "tests/router/test_conformance.py"
 DESK = "tests/router/test_desk.py"
 PATIENCE = "tests/router/test_patience.py"
 RESOLVED = "tests/tasks/test_resolved.py"
 
 MUTATIONS = (
+    Mutation(
+        "a sink follows a redirect with its secret",
+        http.Http.post,
+        "self._session.post(url, data=body, headers=sent, allow_redirects=False)",
+        "self._session.post(url, data=body, headers=sent)",
+        (CONFORMANCE,),
+    ),
+    Mutation(
+        "Apprise follows a redirect",
+        AppriseSink.__init__,
+        "apprise.AppriseAsset(http_redirects=False)",
+        "apprise.AppriseAsset()",
+        (CONFORMANCE,),
+    ),
+    Mutation(
+        "a sink comes back sooner than it is asked to",
+        http._judge,
+        "Later(reason, seconds(retry_after))",
+        "Later(reason)",
+        (CONFORMANCE,),
+    ),
+    Mutation(
+        "a packaged sink does not get its title and time-out",
+        _packaged,
+        "{**common, **settings.options}",
+        "settings.options",
+        (CONFORMANCE,),
+    ),
     Mutation(
         "the router tells a change that it was told of before",
         Desk.take,

@@ -1,5 +1,6 @@
 """Every sink keeps the contract: ours, and one that a package offers. To be listed in `TRIALS` is to be tried."""
 
+import asyncio
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,9 +14,12 @@ from driftline.config import Settings
 from driftline.config.showing import masked
 from driftline.config.sinks import AnySink
 from driftline.errors import ConfigError
+from driftline.incidents.incident import Status
 from driftline.router.sinks.conformance import Trial, check_promise, check_sink, promises_of
 from driftline.router.sinks.receiver import HttpReceiver, Received
+from driftline.router.testing import sample, trial
 from tests.packages import offer
+from tests.router.changes import NOW
 from tests.router.receivers import PASSWORD, MailReceiver, TopicReceiver, mail_settings
 from tests.router.test_sinks import SLACK_OK
 
@@ -101,6 +105,15 @@ def test_every_sink_is_tried() -> None:
 @pytest.mark.parametrize(("sink", "promise"), [(sink, name) for sink in TRIALS for name in promises_of(TRIALS[sink])])
 def test_it_keeps_its_promises(sink: str, promise: str) -> None:
     check_promise(TRIALS[sink], promise)
+
+
+def test_a_packaged_sink_gets_what_all_sinks_have_beside_its_options() -> None:
+    async def play() -> None:
+        async with HttpReceiver() as receiver, TRIALS["tickets"].sink(receiver, title="{{ n.status }}!") as sink:
+            await sink.deliver(trial("ops", sample("driftline", NOW, Status.FIRING), NOW))
+            assert receiver.got[0].json["title"] == "firing!"
+
+    asyncio.run(play())
 
 
 BAD = """
