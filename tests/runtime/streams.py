@@ -42,6 +42,22 @@ def events(hours: float, shift_after: float, seed: int = 1, a_minute: int = 60) 
     return found
 
 
+def truths(stream: list[tuple[bytes, bytes, int]], until: float, seed: int = 2) -> list[tuple[bytes, bytes, int]]:
+    """(key, value, time) of a label for each prediction, 5 minutes later: scores are right about them for some hours.
+
+    After that, the outcomes are others at the same scores.
+    """
+    rng = random.Random(seed)
+    found = []
+    for key, value, time in stream:
+        event = json.loads(value)
+        likely = event["prediction"] if time < START + until * 60 * MINUTE else 1 - event["prediction"]
+        label = {"event_id": event["event_id"], "model": "m", "label": int(rng.random() < likely)}
+        at = time + 5 * MINUTE
+        found.append((key, json.dumps({**label, "label_time": at}).encode(), at))
+    return found
+
+
 @dataclass
 class Manual:
     """A clock that moves when it is told to."""

@@ -29,10 +29,12 @@ from driftline.offline.backtest import backtest
 from driftline.sandbox import find_kafka, find_redis
 from driftline.state.redis import RedisStore
 from driftline.tables import EncodedEvents
-from tests.runtime.streams import events, settings
+from tests.runtime.streams import events, settings, truths
 
 ROOT = Path(__file__).parents[2]
 STREAM = events(hours=4, shift_after=3.2)
+LABELS = truths(STREAM, until=3.5)
+"""For each prediction one, five minutes later; in the last half hour they say something else than before."""
 DEADLINE_S = 120.0
 
 
@@ -46,6 +48,9 @@ class Cluster:
     store: RedisStore
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     published: int = 0
+    """Predictions."""
+    labelled: int = 0
+    """Labels that were published."""
 
     def start(self, name: str) -> None:
         """Start a worker; one whose name begins with "old" runs the earlier code."""
@@ -82,14 +87,20 @@ class Cluster:
         producer = Producer({"bootstrap.servers": self.settings.kafka["bootstrap.servers"]})
         for key, value, _ in STREAM[self.published : until]:
             producer.produce(self.settings.topics.main, value, key=key)
+        while self.labelled < len(LABELS) and (until == len(STREAM) or LABELS[self.labelled][2] < STREAM[until][2]):
+            key, value, _ = LABELS[self.labelled]
+            producer.produce(self.settings.topics.labels, value, key=key)
+            self.labelled += 1
         if producer.flush(30):
             raise SystemExit("not all events were delivered")
         self.published = until
 
-    def read(self) -> int:
-        """Return how many events are checkpointed."""
+    @property
+    def all_read(self) -> bool:
+        """Whether all that was published is checkpointed."""
         infos = self.store.tasks(self.settings.group)
-        return sum(sum(info.offsets.values()) for info in infos if info.task.stage == "summarise")
+        read = sum(sum(info.offsets.values()) for info in infos if info.task.stage == "summarise")
+        return read == self.published + self.labelled
 
     def owners(self) -> set[int]:
         """Return the processes that own tasks."""
@@ -132,12 +143,12 @@ def roll(cluster: Cluster) -> None:
     for name in ("old-1", "old-2"):
         cluster.start(name)
     cluster.publish(third)
-    cluster.until(lambda: cluster.read() == third, "two earlier workers read the first third")
+    cluster.until(lambda: cluster.all_read, "two earlier workers read the first third")
     cluster.start("new-1")
     new = cluster.workers["new-1"].pid
     cluster.until(lambda: new in cluster.owners(), "a worker of today joins and owns tasks")
     cluster.publish(2 * third)
-    cluster.until(lambda: cluster.read() == 2 * third, "both releases read the second third")
+    cluster.until(lambda: cluster.all_read, "both releases read the second third")
     cluster.stop("old-1")
     cluster.start("new-2")
     newer = cluster.workers["new-2"].pid
@@ -145,7 +156,7 @@ def roll(cluster: Cluster) -> None:
     cluster.stop("old-2")
     cluster.until(lambda: cluster.owners() == {new, newer}, "the last earlier worker leaves")
     cluster.publish(len(STREAM))
-    cluster.until(lambda: cluster.read() == len(STREAM), "the workers of today read the last third")
+    cluster.until(lambda: cluster.all_read, "the workers of today read the last third")
     for name in ("new-1", "new-2"):
         cluster.stop(name)
     command = [sys.executable, "-m", "driftline", "run", "--until-caught-up", "--config", str(cluster.config)]
@@ -169,7 +180,8 @@ def main() -> int:
             **{"kafka": {"bootstrap.servers": kafka.bootstrap}, "redis": {"url": redis.url}, "group": group},
             **{"topics": topics, "max_out_of_orderness": "5s", "max_age": "1000d"},
             **{"checkpoint": "1s", "idle_timeout": "10m"},
-            "models": {"*": {"windows": ["10m"], "pane": "5m", "reference": "learn 1h"}},
+            "label_clock": "label_time",
+            "models": {"*": {"windows": ["10m"], "pane": "5m", "reference": "learn 1h", "awaits_labels": "1h"}},
         }
         config = folder / "driftline.yaml"
         config.write_text(yaml.safe_dump(document))
@@ -182,15 +194,16 @@ def main() -> int:
         stack.callback(store.close)
         cluster = Cluster(found, config, earlier, store)
         stack.callback(cluster.kill)
-        print(f"from {commit} to the code of today, {len(STREAM):,} events:")
+        print(f"from {commit} to the code of today, {len(STREAM):,} events and as many labels:")
         roll(cluster)
         return compare(cluster, commit)
 
 
 def compare(cluster: Cluster, commit: str) -> int:
     """Print what became of the events and alerts; 0 if all is as it should be."""
-    keys, values, times = map(list, zip(*STREAM, strict=True))
-    expected = {alert_id(each) for each in backtest(cluster.settings, [EncodedEvents(keys, values, times)]).incidents}
+    both = [EncodedEvents(*map(list, zip(*log, strict=True))) for log in (STREAM, LABELS)]
+    whole = backtest(cluster.settings, both[:1], labels=both[1:])
+    expected = {alert_id(each) for each in whole.incidents}
     reader = open_kafka(cluster.settings).read(cluster.settings.topics.alerts)
     alerts: list[str] = []
     while not reader.at_end:
@@ -198,21 +211,24 @@ def compare(cluster: Cluster, commit: str) -> int:
     reader.close()
     counted = aside = 0
     rejected: Counter[str] = Counter()
+    fates: Counter[str] = Counter()
     for info in cluster.store.tasks(cluster.settings.group):
         aside += bool(info.fault)
         for view in cluster.store.read(info.task, "view/progress").values():
             seen = msgspec.json.decode(view)
             counted += seen["accepted"]
             rejected.update(seen["rejected"])
+            fates.update(seen["labels"]["fates"])
     same = set(alerts) == expected and bool(expected)
     print(
-        f"upgrade from {commit}: {len(STREAM):,} events published, {counted:,} counted, {aside} tasks set aside, "
+        f"upgrade from {commit}: {len(STREAM):,} events published, {counted:,} counted; {len(LABELS):,} labels, "
+        f"{fates['joined']:,} joined; {aside} tasks set aside, "
         f"{len(set(alerts))} alerts ({len(alerts) - len(set(alerts))} repeated), "
         f"{'the same as' if same else 'OTHERS THAN'} a backtest's {len(expected)}"
     )
     if rejected:
         print(f"rejected: {dict(rejected)}")
-    return 0 if same and counted == len(STREAM) and not aside else 1
+    return 0 if same and counted == len(STREAM) and fates == {"joined": len(LABELS)} and not aside else 1
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ an earlier release really wrote is in the golden files; `make upgrade FROM=<comm
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
@@ -32,7 +33,7 @@ from driftline.tasks import judge as judge_module
 from driftline.tasks import reference_learning, stored
 from driftline.tasks import summarise as summarise_module
 from tests.fuzz.states import header_of, sealed
-from tests.runtime.streams import PARTITIONS, Bench, Manual, events, settings
+from tests.runtime.streams import PARTITIONS, Bench, Manual, events, settings, truths
 
 STREAM = events(hours=4, shift_after=3.5)
 PART = len(STREAM) // 4
@@ -264,6 +265,61 @@ def test_a_rolling_upgrade_and_a_canary_that_is_taken_back(group: Group, caplog:
     assert group.upgraded() == ALL
     assert set(bench.alert_ids()) == expected
     assert len(bench.alert_ids()) == len(expected)
+
+
+def test_a_rolling_upgrade_of_a_group_that_awaits_labels(group: Group) -> None:
+    """Waiting predictions and stored outcomes are taken up by the next release, and each label counts once."""
+    model = {"windows": ["10m"], "pane": "5m", "reference": "learn 1h", "awaits_labels": "1h"}
+    config = settings(idle_timeout="1000d", checkpoint="1s", models={"*": model})
+    stream = events(hours=4, shift_after=9, a_minute=20)
+    labels, whole = truths(stream, until=3), Bench(config)
+    group.bench.settings = config
+    for bench in (group.bench, whole):
+        bench.log.create_topics({config.topics.labels: PARTITIONS}, {})
+    whole.publish(stream)
+    whole.publish(labels, config.topics.labels)
+    whole.worker().run()
+    later, part = stages_of(config, NextRelease), len(stream) // 4
+    published = 0
+
+    def publish(quarter: int) -> None:
+        nonlocal published
+        group.bench.publish(stream[quarter * part : (quarter + 1) * part])
+        before = 0 if quarter == 0 else quarter * part - 100
+        until = len(labels) if quarter == 3 else (quarter + 1) * part - 100
+        group.bench.publish(labels[before:until], config.topics.labels)
+        published = (quarter + 1) * part + until
+
+    for name in ("old-1", "old-2"):
+        group.join(name)
+    for quarter, (new, gone) in enumerate([("", ""), ("new-1", ""), ("new-2", "old-1"), ("", "old-2")]):
+        if new:
+            group.join(new, later)
+        if gone:
+            group.leave(gone)
+        publish(quarter)
+        group.until(lambda: group.tasks == ALL and group.read() == published, f"quarter {quarter} is read")
+    assert group.upgraded() == ALL
+    for worker in group.workers.values():
+        worker.finish()
+    group.until(lambda: all(worker._stopping for worker in group.workers.values()), "it is done")
+    for name in list(group.workers):
+        group.leave(name)
+    assert labels_of(group.bench) == labels_of(whole) == {"joined": len(labels)}
+    assert set(group.bench.alert_ids()) == set(whole.alert_ids())
+    assert len(group.bench.alert_ids()) == len(whole.alert_ids())
+    kinds = {json.loads(each.value or b"{}")["data"]["kind"] for each in group.bench.records(config.topics.alerts)}
+    assert "performance" in kinds
+
+
+def labels_of(bench: Bench) -> Counter[str]:
+    """Return what became of labels, all partitions together; none waits."""
+    found: Counter[str] = Counter()
+    for info in bench.store.tasks(bench.settings.group):
+        if _summarises(info.task):
+            view = json.loads(bench.store.read(info.task, "view/progress")["view/progress"])["labels"]
+            found.update({**view["fates"], **view["rejected"], "waiting": view["waiting"]})
+    return +found
 
 
 def test_a_worker_that_meets_panes_of_a_later_release_leaves_them_to_that_one(
