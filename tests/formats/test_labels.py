@@ -134,9 +134,21 @@ def test_a_tombstone_withdraws_for_every_model() -> None:
 
 
 def test_a_number_and_its_text_are_one_id() -> None:
-    batch = read(event(event_id=7), event(event_id="7"), event(event_id=7.0), event(event_id=2**60))
-    assert len(set(batch.ids[:3].tolist())) == 1
-    assert batch.ids[3] == identities([2**60])[0] != NO_ID
+    batch = read(event(event_id=7), event(event_id="7"), event(event_id=7.0))
+    assert len(set(batch.ids.tolist())) == 1
+
+
+@pytest.mark.parametrize("number", [2**60, 2**64 - 1, 10**30])
+def test_a_number_of_any_size_is_an_id_as_it_is_of_a_prediction(number: int) -> None:
+    batch = read(event(event_id=number), event(event_id=str(number)))
+    assert batch.reasons.tolist() == [0, 0]
+    assert batch.ids[0] == batch.ids[1] == identities([number])[0] != NO_ID
+
+
+def test_bytes_that_are_no_text_are_rejected_wherever_they_stand() -> None:
+    value = event(other="x").replace(b"other", b"oth\xefr")
+    for batch in (read(value), read(event(), value), read(value, None)):
+        assert Reason.NOT_UTF8 in batch.reasons
 
 
 def test_models_are_limited_and_those_that_await_nothing_are_told_apart() -> None:

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
 
 from driftline.demo.dataset import car_loans
+from tests.fuzz.labels import LabelFates, LabelsDiffer, LabelWorld
 from tests.fuzz.producers import cars
 from tests.fuzz.states import Sample, hostile, samples, taken_or_refused
 from tests.fuzz.worlds import Differs, Tally, World
@@ -20,6 +21,9 @@ EVENTS_A_WORLD = 20_000
 EVENTS_A_STATE = 100
 """A hostile state costs about as much as so many events."""
 STATES_AT_ONCE = 200
+EVENTS_A_LABEL = 10
+"""For so many events there is one label."""
+LABELS_A_WORLD = 2_000
 MAX_MEMORY_MB = 1_500
 
 
@@ -35,11 +39,13 @@ def main() -> int:
         print(_world(seed, chosen.world, chosen.events)[2] or "no fault")
         return 0
     begun = said = time.monotonic()
-    tally, states, memory = Tally(), Counter[str](), 0
+    tally, states, labels, memory = Tally(), Counter[str](), Counter[str](), 0
     worlds = [min(EVENTS_A_WORLD, chosen.events - start) for start in range(0, chosen.events, EVENTS_A_WORLD)]
     wanted = max(1, chosen.events // EVENTS_A_STATE)
+    label_worlds = -(-chosen.events // (EVENTS_A_LABEL * LABELS_A_WORLD))
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         work = [pool.submit(_world, seed, number, size) for number, size in enumerate(worlds)]
+        work += [pool.submit(_labels, seed, number) for number in range(label_worlds)]
         work += [pool.submit(_states, seed, first, wanted) for first in range(0, wanted, STATES_AT_ONCE)]
         for done in as_completed(work):
             found, megabytes, fault = done.result()
@@ -50,6 +56,8 @@ def main() -> int:
             memory = max(memory, megabytes)
             if isinstance(found, Tally):
                 tally.add(found)
+            elif isinstance(found, LabelFates):
+                labels += found
             else:
                 states += found
             if time.monotonic() - said > 30:
@@ -61,6 +69,11 @@ def main() -> int:
         f"fuzz: {tally.events:,} events in {tally.worlds} worlds of seed {seed}: {tally.fates['accepted']:,} accepted, "
         f"{tally.events - tally.fates['accepted']:,} rejected; fates, rows, {tally.panes:,} panes and {tally.alerts:,} "
         "alerts equal by both decoders; counters balance"
+    )
+    print(
+        f"fuzz: {labels.total():,} labels in {label_worlds} worlds: {labels['accepted']:,} accepted, "
+        f"{labels.total() - labels['accepted']:,} rejected, as plain Python reads them; outcomes equal in any batches; "
+        "each is accounted for"
     )
     print(
         f"fuzz: {states.total():,} hostile states: {states['refused']:,} refused as corrupt, {states['taken']:,} taken "
@@ -85,6 +98,17 @@ def _world(seed: int, number: int, size: int) -> Done:
         told = str(error) if isinstance(error, Differs) else traceback.format_exc()
         fault = f"seed {seed}, world {number}: {told}\nagain: make fuzz SEED={seed} WORLD={number} EVENTS={size}"
     return tally, _memory_mb(), fault
+
+
+def _labels(seed: int, number: int) -> Done:
+    """Run one world of labels."""
+    world, fault = LabelWorld(f"{seed}/labels/{number}"), ""
+    try:
+        world.run(LABELS_A_WORLD)
+    except Exception as error:
+        told = str(error) if isinstance(error, LabelsDiffer) else traceback.format_exc()
+        fault = f"seed {seed}, labels {number}: {told}\nagain: make fuzz SEED={seed}"
+    return world.fates, _memory_mb(), fault
 
 
 def _states(seed: int, first: int, stop: int) -> Done:

@@ -159,13 +159,13 @@ MUTATIONS = (
         checks.label_event,
         '_number("weight", weight, A_WEIGHT, MIN_WEIGHT, MAX_WEIGHT)',
         '_number("weight", weight, A_WEIGHT, 0.0)',
-        ("tests/publisher/test_labels.py::test_what_is_not_rejected_the_stream_accepts",),
+        ("tests/publisher/test_labels.py::test_a_mistake_is_told_by_its_name",),
     ),
     Mutation(
         "labels: NaN in a table withdraws what was said",
         labels._wanted,
         "held.value.is_finite()",
         "held.value.is_not_null()",
-        ("tests/tables/test_forms.py::test_what_a_dry_run_of_labels_accepts_the_stream_accepts",),
+        ("tests/tables/test_forms.py::test_a_gap_in_a_column_of_labels_is_no_label_and_withdraws_none",),
     ),
 )

@@ -244,6 +244,13 @@ def test_what_a_dry_run_of_labels_accepts_the_stream_accepts(frame: pl.DataFrame
     assert not found.rejected
 
 
+def test_a_gap_in_a_column_of_labels_is_no_label_and_withdraws_none() -> None:
+    held = table(pl.DataFrame({"y": [1.0, float("nan"), float("inf"), None, 0.0]}))
+    labels = read_labels(held, ColumnMapping.build(model="m", label_column="y"))
+    said = [json.loads(value)["label"] for batch in iter_labels(labels) for value in batch.values]
+    assert said == [1.0, 0.0]
+
+
 def counted(models: list[Any]) -> dict[str, int]:
     """How many values of each signal the stream counts, nulls and lists included."""
     found: dict[str, int] = {}

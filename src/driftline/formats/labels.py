@@ -42,7 +42,6 @@ MAX_KINDS = 100
 OTHER_KINDS = "(more)"
 _REFUSALS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError)
 
-_Word = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _Revision = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Weight = Annotated[float, msgspec.Meta(ge=MIN_WEIGHT, le=MAX_WEIGHT)]
 
@@ -50,7 +49,7 @@ _Weight = Annotated[float, msgspec.Meta(ge=MIN_WEIGHT, le=MAX_WEIGHT)]
 class _Label(msgspec.Struct, gc=False):
     """What is accepted; the order is that of `_columns`."""
 
-    event_id: str | _Word | float
+    event_id: str | int | float
     model: str
     label: str | float | bool | None
     label_time: str | float | None = None
@@ -104,6 +103,7 @@ class LabelReader:
         self, values: Sequence[bytes | None], start: int, batch: LabelBatch, key_of: Callable[[int], bytes | None]
     ) -> None:
         try:
+            str(b"\n".join(values), "utf-8")  # type: ignore[arg-type]  # the decoder passes over names that it does not know
             events = list(map(self._decode, values))
             rows = list(range(start, start + len(values)))
         except _REFUSALS:
@@ -125,6 +125,7 @@ class LabelReader:
                     batch.details[row] = "the key of a record without a value is not UTF-8"
                 continue
             try:
+                str(value, "utf-8")  # type: ignore[arg-type]
                 events.append(self._decode(value))
                 rows.append(row)
             except _REFUSALS as error:
