@@ -107,7 +107,7 @@ def test_columns_that_only_one_table_has_are_named(driftline: Driftline, tmp_pat
     done = driftline("backtest", tmp_path / "current.parquet", *COLUMNS, "--reference", reference, **HOURLY)
 
     assert "reference.parquet does not have: channel" in done.err
-    assert "current.parquet does not have: member" in done.err
+    assert "current.parquet does not have: member. Name the labels of a reference with --label-column" in done.err
 
 
 def versions(tmp_path: Path) -> tuple[Path, Path]:
@@ -170,6 +170,17 @@ def test_what_a_table_names_may_hold_markup(driftline: Driftline, tmp_path: Path
     assert done.status == 0
     assert "m[/x]: inputs have drifted" in done.out
     assert "[/b]income[red] mean" in done.out
+
+
+def test_a_label_that_only_the_reference_has_is_no_input_that_is_gone(driftline: Driftline, tmp_path: Path) -> None:
+    loans(200, 1).with_columns(repaid=pl.lit(True)).write_parquet(tmp_path / "train.parquet")
+    loans(48, 2, "2026-03-12").write_parquet(tmp_path / "now.parquet")
+
+    assert incidents(driftline, tmp_path / "now.parquet", tmp_path / "train.parquet") != []
+    found = incidents(
+        driftline, tmp_path / "now.parquet", tmp_path / "train.parquet", *COLUMNS, "--label-column", "repaid"
+    )
+    assert found == []
 
 
 @pytest.mark.parametrize(

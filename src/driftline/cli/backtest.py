@@ -124,12 +124,12 @@ def _opened(path: Path, reference: Path | None, labels: Path | None, mapping: "C
         before = mapping.without_labels(like.columns)
         remarked(like, before)
     table = replace(open_table(path, None if like is None else like.schema), like=like)
-    if labels is not None:
+    if labels is not None or (like is not None and mapping.label_column in like.columns):
         own = mapping.without_labels(table.columns)
     remarked(table, own)
     if like is not None:
         _compare_columns((table, own), (like, before))
-    return _Inputs(table, own, opened_labels(labels, table, mapping), like, before)
+    return _Inputs(table, own, opened_labels(labels, table, own if labels is None else mapping), like, before)
 
 
 def _suited(settings: "Settings", inputs: _Inputs, lasts: int) -> "tuple[Settings, dict[str, dict[str, Any]]]":
@@ -234,9 +234,13 @@ def _compare_columns(table: "tuple[Table, ColumnMapping]", reference: "tuple[Tab
 
     here, there = features_of(*table), features_of(*reference)
     new, gone = ([name for name in some if name not in others] for some, others in ((here, there), (there, here)))
-    for names, path in ((new, reference[0].path), (gone, table[0].path)):
-        if names:
-            note(f"{path.name} does not have: {', '.join(names)}")
+    if new:
+        note(f"{reference[0].path.name} does not have: {', '.join(new)}")
+    if gone:
+        note(
+            f"{table[0].path.name} does not have: {', '.join(gone)}. Name the labels of a reference with "
+            "--label-column, and the inputs with --feature-columns if there is more in it"
+        )
 
 
 def _judging_by(settings: "Settings", inputs: _Inputs, *, complete: bool) -> "JudgeSettings":
