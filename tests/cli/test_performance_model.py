@@ -1,6 +1,7 @@
 """`driftline performance MODEL`: what workers know of a model's performance, drawn, in words and as numbers."""
 
 import csv
+from dataclasses import replace
 
 import pytest
 
@@ -18,7 +19,8 @@ def env(redis_url: str, unique_name: str) -> dict[str, str]:
     """Return variables that point at a group whose workers watch the model "churn"."""
     held = rules(learn=5 * DAY)
     judge = PerformanceJudge(lambda model: held)
-    fed(judge, slices([*days(0, 12), *days(12, 16, seed=2, lost=0.25)]))
+    rows = [*days(0, 12), *days(12, 16, seed=2, lost=0.25)]
+    fed(judge, slices([replace(row, value=2.5) if row.truth else row for row in rows]))
     store = RedisStore(redis_url)
     claim = store.claim(TaskId(unique_name, JUDGE, 0), "test", now=1)
     store.commit(claim, Commit(claim.sequence, {}, {"panes": 1}, judge.checkpoint()), now=2)
@@ -44,6 +46,15 @@ def test_programs_read_the_same(driftline: Driftline, env: dict[str, str]) -> No
     rows = list(csv.DictReader(driftline("performance", "churn", "--csv", **env).out.splitlines()))
     assert {row["metric"] for row in rows} == {"auroc", "accuracy"}
     assert rows[0]["version"] == "3"
+
+
+def test_what_outcomes_are_worth_is_added_up(driftline: Driftline, env: dict[str, str]) -> None:
+    (version,) = driftline("performance", "churn", "--json", **env).json[0]["versions"]
+    (first, *_), windows = version["values"], version["metrics"][0]["windows"]
+    assert 150 < first["labels"] < windows[0]["labels"]
+    assert (first["mean"], first["total"]) == (2.5, 2.5 * first["labels"])
+    shown = driftline("performance", "churn", **env).out
+    assert "What outcomes are worth, by the value of their labels" in shown
 
 
 def test_what_is_not_known_is_said(driftline: Driftline, env: dict[str, str]) -> None:

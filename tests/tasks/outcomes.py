@@ -9,6 +9,7 @@ from driftline.incidents.budget import AlarmBudget
 from driftline.panes.records import Group
 from driftline.performance.outcomes import WAITING, Series, classified, regressed
 from driftline.performance.tally import Tally
+from driftline.performance.values import valued
 from driftline.tasks.model_rules import LearnRule, ModelRules, PerformanceRules
 from driftline.tasks.outcome_slices import OutcomeSlice, PredictionKind
 
@@ -28,6 +29,7 @@ class Row:
     labelled: int | None
     segment: str = ""
     version: str = "3"
+    value: float = np.nan
 
 
 def rules(*, window: int = DAY, learn: int = 10 * DAY, awaited: int = 30 * DAY, **own: object) -> ModelRules:
@@ -94,5 +96,6 @@ def slices(
                 score = np.array([row.score for row, _, _ in chosen])
                 codes = np.where(np.isnan(truth), WAITING, np.nan_to_num(truth)).astype(np.int64)
                 tally = classified(none, guess.astype(np.int64), codes, score, signs=signs)
-            groups.setdefault(group, {})[start] = tally
+            worth = np.array([row.value if known else np.nan for row, known, _ in chosen])
+            groups.setdefault(group, {})[start] = tally + valued(none, worth, signs)
         yield OutcomeSlice(MODEL, at * length, (at + 1) * length, kind, series, classes, groups, {}, {})

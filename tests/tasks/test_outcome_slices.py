@@ -13,6 +13,7 @@ from driftline.panes.outcomes import OutcomeMark, OutcomeRecord, decode_outcomes
 from driftline.panes.records import Group
 from driftline.performance.outcomes import Series, classified, labelled, of_classes, regressed, waiting
 from driftline.performance.tally import Tally, merged
+from driftline.performance.values import total_value
 from driftline.tasks.outcome_slices import OutcomeMerger, OutcomeReader, OutcomeSlice, PredictionKind
 from driftline.tasks.performance import PerformanceJudge
 from driftline.tasks.summarise import Summarise
@@ -282,3 +283,15 @@ def test_it_is_told_how_many_labels_no_metric_counts() -> None:
     other = PerformanceJudge(lambda model: rules(window=10 * MINUTE, awaited=HOUR))
     other.restore(blobs)
     assert [each.view().models[0].left_out for each in (judge, other)] == [16, 16]
+
+
+def test_values_of_labels_add_up_with_corrections_and_withdrawals() -> None:
+    sent = Sent().predictions(*(answer(at, START, prediction=proba(score)) for at, score in enumerate(SCORES)))
+    sent.labels(*(label(at, START, "yes", value=10.0 * at) for at in range(4)), label(4, START, "no"))
+    sent.emit().restart()
+    sent.labels(label(1, START + MINUTE, "yes", value=-7.5, revision=1), label(2, START + MINUTE, None, revision=1))
+    found = total(sent.end().slices())
+    labels, worth = total_value(found)
+    assert labels == 3
+    assert worth == pytest.approx(0.0 - 7.5 + 30.0, rel=1e-6)
+    assert (labelled(found, 1)[0], waiting(found, 1)[0]) == (4, 1)

@@ -35,6 +35,7 @@ def print_performance(
         for view in shown:
             _print_head(view)
             print_study(_study(view, metrics), _when(view), tuple(view.classes), _blind(view))
+            _print_values(view)
     for view in found:
         _print_notes(view)
 
@@ -43,7 +44,8 @@ def document(view: "PerformanceView", metrics: Sequence[str] | None = None) -> d
     """Return what --json prints of one version or segment."""
     from driftline.cli.performance_report import as_json
 
-    return {**_head(view), **as_json(_study(view, metrics), _when(view), tuple(view.classes), _blind(view))}
+    study = as_json(_study(view, metrics), _when(view), tuple(view.classes), _blind(view))
+    return {**_head(view), **study, "values": _values(view)}
 
 
 def print_briefly(view: "PerformanceView") -> None:
@@ -60,6 +62,31 @@ def _print_head(view: "PerformanceView") -> None:
     from driftline.cli.terminal import out
 
     out().print(f"{_name(view)}: windows of {_length(view)}", style="bold", highlight=False)
+
+
+def _values(view: "PerformanceView") -> list[dict[str, Any]]:
+    """Return what labels say that outcomes are worth, of each window of which any says so."""
+    return [
+        {"since": since, "labels": window.valued, "total": window.worth, "mean": window.worth / window.valued}
+        for since, window in zip(_when(view), view.windows, strict=True)
+        if window.valued and window.worth is not None
+    ]
+
+
+def _print_values(view: "PerformanceView") -> None:
+    from rich.table import Table
+
+    from driftline.cli.terminal import out
+    from driftline.performance.telling import written
+
+    found = _values(view)
+    if not found:
+        return
+    out().print("\nWhat outcomes are worth, by the value of their labels", style="bold", highlight=False)
+    table = Table("since", "labels with a value", "in total", "each", box=None, pad_edge=False)
+    for each in found:
+        table.add_row(each["since"], f"{each['labels']:,}", written(each["total"]), written(each["mean"]))
+    out().print(table)
 
 
 def _print_notes(view: "PerformanceView") -> None:

@@ -19,6 +19,7 @@ from driftline.panes.open_outcomes import OpenOutcomes, OpenState, Slot
 from driftline.panes.outcomes import OutcomeGroup, OutcomeMark, OutcomeRecord
 from driftline.performance.outcomes import GRIDS, NOT, Series, key
 from driftline.performance.tally import WEIGHT_UNIT, Tally, counted, merged
+from driftline.performance.values import valued
 from driftline.sketches.keys import Ints
 
 BLOBS: Final = "labels/outcomes"
@@ -56,11 +57,12 @@ class OutcomeCounting:
         self._add(waiting_tally(predictions, groups, self.classes(predictions.model)), named)
 
     def count(self, outcomes: Outcomes) -> None:
-        """Count outcomes, and how late first labels were."""
+        """Count outcomes, how late first labels were, and what outcomes are worth."""
         groups, named = self._groups(outcomes)
         first = np.flatnonzero(outcomes.delays != NOT_FIRST)
         delays = _delays(outcomes.delays[first], groups[first])
-        self._add(merged([tally_of(outcomes, groups, self.classes(outcomes.model)), delays]), named)
+        values = valued(groups, outcomes.values, outcomes.signs)
+        self._add(merged([tally_of(outcomes, groups, self.classes(outcomes.model)), delays, values]), named)
 
     def count_fates(self, told: Fates) -> None:
         """Count what became of labels. A tombstone is of no model."""

@@ -13,6 +13,7 @@ that class, and the bucket.
     PENDING                                                 the prediction that has no label yet
     WEIGHTS                                                 (how much the squares of weights are above the weights)
     DELAYS                                                  how long after its prediction a first label came
+    VALUES                                                  what the label says that the outcome is worth
 
 A score that is missing (NaN), or no probability where it should be one, has the bucket NO_SCORE: then it counts for
 what is right and wrong, and for nothing that goes by scores.
@@ -58,6 +59,7 @@ class Series(IntEnum):
     PENDING = 6
     WEIGHTS = 7
     DELAYS = 8
+    VALUES = 9
 
 
 GRIDS: Final = {
@@ -69,6 +71,7 @@ GRIDS: Final = {
     Series.RELATIVE: Grid(2),
     Series.PENDING: Grid(5),
     Series.DELAYS: Grid(3),
+    Series.VALUES: Grid(2),
 }
 """Where moments do, buckets are coarse; where rank or a curve matters, fine."""
 PREDICTIONS: Final = GRIDS[Series.PENDING]
@@ -215,8 +218,9 @@ def without_labels(tally: Tally) -> Tally:
 
 
 def arrived(tally: Tally) -> Tally:
-    """Return what is of predictions whose label has come."""
-    return tally.take((truth_of(tally.keys) != UNKNOWN) & (series_of(tally.keys) != Series.PENDING))
+    """Return what is of predictions whose label has come, but not what they are worth."""
+    series = series_of(tally.keys)
+    return tally.take((truth_of(tally.keys) != UNKNOWN) & (series != Series.PENDING) & (series != Series.VALUES))
 
 
 def of_classes(tally: Tally, classes: int) -> Tally:

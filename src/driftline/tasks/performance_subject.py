@@ -22,6 +22,7 @@ from driftline.performance.outcomes import Series, labelled, of_classes, waiting
 from driftline.performance.reference import PerformanceReference
 from driftline.performance.study import Study
 from driftline.performance.tally import Tally, empty, merged
+from driftline.performance.values import total_value, without_values
 from driftline.sketches.keys import Floats
 from driftline.tasks.model_rules import LearnRule, ModelRules, PerformanceRules
 from driftline.tasks.outcome_books import Books, StoredBooks
@@ -238,7 +239,7 @@ class SubjectPerformance:
 
     def _book(self, window: int) -> Tally:
         pile = self.books.books.get(window)
-        return empty() if pile is None else self._known(pile.tally)
+        return empty() if pile is None else self._known(without_values(pile.tally))
 
     def _levels(self, found: Study) -> list[tuple[Signal, bool]]:
         """Return service levels that are not kept, from now on, and those that are kept again."""
@@ -263,7 +264,8 @@ class SubjectPerformance:
         if not held:
             return
         parts = [self._book(book).regrouped(np.array([at])) for at, book in enumerate(held)]
-        rows = {row.start: row for row in (*self.windows, *windows_of(study(merged(parts), len(held)), held))}
+        values = [total_value(self.books.books[book].tally) for book in held]
+        rows = {row.start: row for row in (*self.windows, *windows_of(study(merged(parts), len(held)), held, values))}
         self.windows = [rows[start] for start in sorted(rows)[-MAX_WINDOWS:]]
 
     def snapshot(self) -> tuple[StoredPerformance, dict[str, Any]]:

@@ -12,8 +12,8 @@ from driftline.tasks.prepared_reference import rounded
 from driftline.tasks.views import Figure, MetricWindow, PerformanceWindow
 
 
-def windows_of(study: Study, starts: Sequence[int]) -> list[PerformanceWindow]:
-    """Return the windows of a study, given when each began."""
+def windows_of(study: Study, starts: Sequence[int], values: Sequence[tuple[int, float]]) -> list[PerformanceWindow]:
+    """Return the windows of a study, given when each began, and of how many labels how much they are worth."""
     return [
         PerformanceWindow(
             start,
@@ -22,6 +22,8 @@ def windows_of(study: Study, starts: Sequence[int]) -> list[PerformanceWindow]:
             study.selection[at].verdict.name.lower(),
             study.selection[at].reason,
             [_metric(metric, at) for metric in study.metrics],
+            max(values[at][0], 0),
+            rounded(values[at][1]) if values[at][0] > 0 else None,
         )
         for at, start in enumerate(starts)
     ]

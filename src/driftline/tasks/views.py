@@ -188,6 +188,10 @@ class PerformanceWindow(msgspec.Struct, frozen=True):
     """What the labels stand for: `alike`, `weighted`, `partly`, `none`."""
     reason: str
     metrics: list[MetricWindow]
+    valued: Count = 0
+    """Labels that say what their outcome is worth."""
+    worth: float | None = None
+    """How much that is in all; None where none says so."""
 
 
 class PerformanceView(msgspec.Struct, frozen=True, kw_only=True):
