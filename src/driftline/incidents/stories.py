@@ -67,9 +67,17 @@ def _moved(parts: Sequence[Part]) -> set[str]:
 
 
 def _also(said: Sequence[Part], parts: Sequence[Part], defined: Defined) -> str:
-    """Say what is new by kind."""
-    fresh = [(kind, what) for kind, what in reversed(_kinds(parts).items()) if kind not in _kinds(said)]
-    return "".join(f" {defined(kind).too}: {what}." for kind, what in fresh)
+    """Say what is new by kind, and what more of a kind moved that is not the lead's: of that its own sentences tell."""
+    fresh = _kinds([part for part in parts if _is_news(part, said, parts[0].kind)])
+    return "".join(f" {defined(kind).too}: {what}." for kind, what in reversed(fresh.items()))
+
+
+def _is_news(part: Part, said: Sequence[Part], lead: Kind) -> bool:
+    """Tell whether a part is of a kind that was not told, or of another than the lead's and more of it moved."""
+    if part.kind not in _kinds(said):
+        return True
+    before = next((each for each in said if each.id == part.id), None)
+    return before is not None and part.kind is not lead and not set(part.signals) <= set(before.signals)
 
 
 def _where(lead: Incident, said: Sequence[Part], parts: Sequence[Part], segments: Sequence[str]) -> str:
