@@ -397,7 +397,7 @@ MUTATIONS = (
     Mutation(
         "Judge takes the panes of another group",
         JudgeStage.process,
-        "group in (None, self._topics.group)",
+        "group == self._topics.group",
         "True",
         ("tests/pipeline/test_groups.py::test_what_is_of_another_group_is_counted_told_and_left_alone",),
     ),

@@ -153,19 +153,21 @@ def test_a_command_about_references_reaches_its_own_group_alone() -> None:
     assert (len(trail(first)), len(trail(second))) == (2, 1)
 
 
-def test_panes_that_name_no_group_are_of_this_one(caplog: pytest.LogCaptureFixture) -> None:
-    """An earlier release did not name it."""
+def test_panes_that_name_no_group_are_nobodys(caplog: pytest.LogCaptureFixture) -> None:
     first, _ = groups()
     bench = Bench(first)
     bench.publish(STREAM)
     bench.worker().run()
     again = Bench(first)
-    producer = again.log.producer()
+    producer, copied = again.log.producer(), 0
     reader = bench.log.read(first.topics.panes)
     while not reader.at_end:
         for place, _, _, record in reader.poll(0.1):
             producer.produce(Outgoing(first.topics.panes, record.key, record.value, place.partition))
+            copied += 1
     again.publish([])
     again.worker().run()
-    assert again.alert_ids() == alone(first)
-    assert "group" not in caplog.text
+    seen = collect(again.log, again.store, first, now_ms=0)
+    assert sum((Counter(each.other_groups) for each in seen.partitions), Counter()) == {"(none)": copied}
+    assert again.alert_ids() == []
+    assert "also holds panes of group (none)" in caplog.text

@@ -9,6 +9,7 @@ from driftline.log.api import Outgoing
 from driftline.log.memory import MemoryLog
 from driftline.observe.metrics import PANE_RECORDS, WATERMARK, WATERMARK_LAG, Metric, Sample
 from driftline.panes.records import PaneRecord, decode_record
+from driftline.pipeline.headers import sent_by
 from driftline.pipeline.monitoring import monitoring
 from driftline.runtime.worker import Worker
 from driftline.state import MemoryStore
@@ -78,6 +79,6 @@ def test_panes_are_merged_or_they_came_again_or_too_late_or_cannot_be_read() -> 
     ).encode()  # its window was judged long ago
     producer = watched.log.producer()
     for value in (*sent, late, b"no pane", None):
-        producer.produce(Outgoing(panes, b"m", value, partition=0))
+        producer.produce(Outgoing(panes, b"m", value, partition=0, headers=sent_by(SETTINGS.group)))
     watched.work()
     assert watched.fates() == {"merged": len(sent), "repeated": len(sent), "late": 1, "unreadable": 2}

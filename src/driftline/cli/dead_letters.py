@@ -49,7 +49,7 @@ class DeadLetter:
     reason: str
     detail: str
     group: str | None
-    """Whose workers rejected it; None of those that releases before groups were told apart buried."""
+    """Whose workers rejected it; None where it does not say: then it may be anybody's."""
     record: Record
     """Key, value and headers as they came in."""
 

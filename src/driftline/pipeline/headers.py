@@ -17,10 +17,9 @@ def sent_by(group: str) -> tuple[tuple[str, bytes], ...]:
     return ((GROUP_HEADER, group.encode()),)
 
 
-def sender(headers: Headers) -> str | None:
-    """Return the group that a record is of; None where it does not say."""
-    named = dict(headers).get(GROUP_HEADER)
-    return None if named is None else named.decode("utf-8", "replace")
+def sender(headers: Headers) -> str:
+    """Return the group that a record is of; "" where it does not say."""
+    return dict(headers).get(GROUP_HEADER, b"").decode("utf-8", "replace")
 
 
 def dead_letter(

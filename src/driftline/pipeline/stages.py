@@ -266,10 +266,10 @@ class JudgeStage:
         own = []
         for value, headers in zip(batch.values, batch.headers(), strict=True):
             group = sender(headers)
-            if group in (None, self._topics.group):
+            if group == self._topics.group:
                 own.append(value)
             else:
-                self._leave_alone(group)
+                self._leave_alone(group or "(none)")
         before = self.task.mark
         self.task.process(own)
         dog = self._watchdog
