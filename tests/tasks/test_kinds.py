@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from driftline.errors import StateCorrupt
 from driftline.incidents.definition import Stage
 from driftline.incidents.incident import Incident, Kind, Part, Status
 from driftline.incidents.level import Level
@@ -41,9 +42,9 @@ def lanes(monkeypatch: pytest.MonkeyPatch) -> None:
 def told(*, restarts: bool) -> list[Told]:
     how = watching()
     judge, found = Judge(judge_settings(how)), []
-    (panes,) = panes_of(Stream(shift_x, begin=8, end=10, hours=12, a_minute=20), 1, how)
+    (panes,) = panes_of(Stream(shift_x, begin=7, end=8, hours=9.5), 1, how)
     blobs: dict[str, bytes] = {}
-    for begin, end in pairwise([*range(0, len(panes), 20), len(panes)]):
+    for begin, end in pairwise([*range(0, len(panes), 60), len(panes)]):
         judge.process(panes[begin:end])
         found += judge.emit()
         if restarts:
@@ -66,6 +67,19 @@ def test_another_kind_is_judged_told_and_stored_by_being_listed(lanes: None) -> 
     for alert in (opened, over):
         jsonschema.validate(json.loads(alert.encode()), schema)
     assert [each.value for each in told(restarts=True)] == [each.value for each in changes]
+
+
+def test_state_with_a_kind_that_is_not_listed_is_refused(lanes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    how = watching()
+    judge = Judge(judge_settings(how))
+    (panes,) = panes_of(Stream(shift_x, begin=7, hours=8), 1, how)
+    judge.process(panes)
+    blobs = {name: blob for name, blob in judge.checkpoint().items() if blob}
+    assert judge.open_incidents()["m", LANES.kind] == 1
+    Judge(judge_settings(how)).restore(blobs)
+    monkeypatch.undo()
+    with pytest.raises(StateCorrupt, match="no kind of incident is listed as lanes"):
+        Judge(judge_settings(how)).restore(blobs)
 
 
 def test_the_schema_of_alerts_has_the_kinds_that_are_listed() -> None:

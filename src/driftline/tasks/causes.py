@@ -207,6 +207,8 @@ class Causes:
         """Take up a checkpoint. Raises `StateCorrupt`, or what a wrong value causes."""
         for cause in msgspec.convert(unpack(blobs[BLOB], BLOB, (VERSION,)).value, list[Cause]):
             self._open.setdefault(cause.lead.subject.model, []).append(cause)
+            for part in cause.parts.values():
+                defined(part.kind)
         self._changed = False
 
 

@@ -25,6 +25,7 @@ from driftline.panes.records import Command, PaneRecord, Rebase, Resolve, Waterm
 from driftline.tasks.admission import Admission, Admitted
 from driftline.tasks.capacity import Capacity
 from driftline.tasks.causes import Causes
+from driftline.tasks.kinds import defined
 from driftline.tasks.model_rules import JudgeSettings, ModelRules
 from driftline.tasks.outcome_judge import OutcomeJudge
 from driftline.tasks.releases import Releases
@@ -411,6 +412,8 @@ class Judge:
             self._causes.restore(blobs)
             self._resolved.restore(blobs)
             self._outcomes.restore(blobs)
+            for found in self._found():
+                defined(found.kind)
             self._tell(self._outcomes.take_ended())
             self._put_together(self._merger.mark)
 

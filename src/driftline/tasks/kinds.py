@@ -35,7 +35,7 @@ def defined(kind: Kind) -> Definition:
     for each in kinds():
         if each.kind is kind:
             return each
-    raise LookupError(f"no kind of incident is listed as {kind}")
+    raise LookupError(f"no kind of incident is listed as {kind}; a later release may have it")
 
 
 IN_SCHEMA: Mapping[str, Callable[[Definition], bool]] = {
