@@ -7,10 +7,12 @@ from driftline.evidence import reference
 from driftline.formats import event_shape
 from driftline.incidents.incident import Status
 from driftline.labels import ledger
+from driftline.labels.join import Fate
 from driftline.panes import open as open_panes
 from driftline.panes import outcomes, records, stored_rows
 from driftline.panes.outcomes import OutcomeRecord, decode_outcomes, is_of_outcomes
 from driftline.panes.records import PANE, WATERMARK, PaneRecord, Watermark, decode_record
+from driftline.performance import reference as performance_reference
 from driftline.performance import tally
 from driftline.sketches.cells import Cells
 from driftline.tasks import (
@@ -64,6 +66,7 @@ def test_there_is_a_file_for_every_version_that_this_release_writes() -> None:
         (outcome_judge.KIND, outcome_judge.VERSION),
         (performance.SUBJECT, performance.VERSION),
         (performance.ARRIVALS, performance.VERSION),
+        (performance_reference.KIND, performance_reference.VERSION),
     }
     kept = {found for golden in FILES.values() for found in golden.versions}
     assert written - kept == set(), "a version of state has no golden file: run `make golden` and commit what it writes"
@@ -86,6 +89,10 @@ def test_the_files_hold_something_of_everything(golden: Golden) -> None:
         for name in golden.summarise
         if name.startswith("labels/")
     }
+    task = Summarise(summarise_settings(), 0, 1)
+    task.restore(golden.summarise)
+    assert task.labelling is not None
+    assert min(task.labelling.held, task.labelling.waiting, task.labelling.fates[Fate.JOINED]) > 0
 
 
 @golden_files
