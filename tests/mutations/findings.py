@@ -14,7 +14,8 @@ from driftline.panes.open import OpenPanes
 from driftline.panes.repeats import Repeats
 from driftline.sketches import packing
 from driftline.tables import times
-from driftline.tasks import event_time, following
+from driftline.tasks import costs, event_time, following
+from driftline.tasks.causes import Causes
 from driftline.tasks.following import Following
 from driftline.tasks.overlaps import told_elsewhere
 from driftline.tasks.reference_learning import Learner
@@ -35,6 +36,7 @@ BASELINE = "tests/evidence/test_baseline.py"
 TOLD_ONCE = "tests/tasks/test_told_once.py"
 SEASONS = "tests/evidence/test_seasons.py"
 DETECTORS = "tests/evidence/test_detectors.py"
+COSTS = "tests/tasks/test_costs.py"
 
 MUTATIONS = (
     # what is read
@@ -325,5 +327,20 @@ MUTATIONS = (
         "part / 2 / (segment_rank * (segment_rank + 1))",
         "part / 2",
         (JUDGE_ORACLE,),
+    ),
+    # what a drift costs
+    Mutation(
+        "a drift is said to cost nothing by a window that began before it",
+        costs.cost_of,
+        "window.start < began",
+        "False",
+        (f"{COSTS}::test_a_window_that_began_before_the_drift_says_only_what_got_worse",),
+    ),
+    Mutation(
+        "what a drift costs is told again where it is less",
+        Causes._news,
+        "urgency(cost.severity) < urgency(cause.cost.severity)",
+        "True",
+        (f"{COSTS}::test_the_cost_is_told_once_it_is_known_and_again_if_it_rises",),
     ),
 )
