@@ -136,6 +136,11 @@ def test_times_are_written_to_the_millisecond_where_there_is_one(time_ms: int) -
         ),
         (Kind.DATA_QUALITY, Signal("features.age", 9.0, {}), "age changed"),
         (Kind.VOLUME, Signal("events", 9.0, {"events_before": 500.0, "events_after": 0.0}), "events 500 → 0 a window"),
+        (
+            Kind.VOLUME,
+            Signal("events", 9.0, {"events_before": 500.0, "events_after": 900.0, "window_minutes": 90.0}),
+            "events 500 → 900 in 90 minutes",
+        ),
         (Kind.CAPACITY, Signal("fields", 0.0, {"count": 1234.0}), "fields 1,230"),
         (
             Kind.SKIPPED,

@@ -32,7 +32,7 @@ from driftline.incidents.definition import Definition, Stage
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Subject, Window, digest
 from driftline.incidents.level import Level
 from driftline.incidents.severity import CRITICAL, WARNING
-from driftline.incidents.text import number, short
+from driftline.incidents.text import number, short, span
 from driftline.incidents.words import begin
 from driftline.panes.records import Rebase
 from driftline.sketches.group import EVENTS
@@ -46,6 +46,7 @@ from driftline.tasks.volume_learning import VolumeLearner, check_series
 VERSION = 1
 SHARE = 0.05
 """Of the model's false-alarm budget."""
+MINUTE = 60_000
 MAX_OF_THEM = 2.0
 """Times as many events, or as few, from which on their number pages."""
 QUIET_WINDOWS = 3
@@ -59,7 +60,8 @@ MAX_MISSING = 1_000
 
 def _describe(signal: Signal) -> str:
     before, after = signal.effects.get("events_before", 0), signal.effects.get("events_after", 0)
-    return f"{short(signal.name)} {number(before)} → {number(after)} a window"
+    size = round(signal.effects.get("window_minutes", 0.0) * MINUTE)
+    return f"{short(signal.name)} {number(before)} → {number(after)} {f'in {span(size)}' if size else 'a window'}"
 
 
 VOLUME = Definition(
@@ -251,7 +253,11 @@ class VolumeJudge:
     def _open_incident(self, evidence: VolumeEvidence, onset: Onset, window: Window, *, steep: bool) -> Incident:
         volume, rules = evidence.volume, self._rules
         usual = volume.usual(window.start)
-        effects = {"events_before": rounded(usual), "events_after": float(window.count)}
+        effects = {
+            "events_before": rounded(usual),
+            "events_after": float(window.count),
+            "window_minutes": rounded(window.size / MINUTE),
+        }
         signal = Signal(
             EVENTS, rounded(evidence.log_m), effects, 1.0, EVENTS, before=number(usual), after=number(window.count)
         )
