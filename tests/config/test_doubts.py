@@ -5,10 +5,11 @@ import re
 from fnmatch import fnmatchcase
 from typing import Any
 
+import numpy as np
 import pytest
 
 from driftline.config import Settings
-from driftline.config.doubts import doubts, unwatched
+from driftline.config.doubts import doubts, of_labels, unwatched
 from driftline.config.suiting import DAY, HOUR, MINUTE, suited
 
 SPARSE = (52_560, 365 * DAY)
@@ -111,3 +112,32 @@ def test_tags_that_the_configuration_does_not_name_are_told(models: dict[str, An
     assert len(found) == (told is not None)
     for line in found:
         assert fnmatchcase(line, f"Driftline does not watch the values of {str(told).replace('[', '[[]')}")
+
+
+@pytest.mark.parametrize(
+    ("delays", "model", "expected"),
+    [
+        ([DAY] * 10, {"awaits_labels": "1d"}, []),
+        (
+            [DAY, 3 * DAY],
+            {"awaits_labels": "1d"},
+            ["1 of 2 labels come later than awaits_labels .1d. .*write awaits_labels: 3d"],
+        ),
+        ([*[0] * 5_000, 9 * DAY], {"awaits_labels": "1d"}, ["1 of 5,001 labels come later .*Look at the clock"]),
+        ([-2 * HOUR, 0], {"awaits_labels": "1d"}, ["1 of 2 labels come earlier than early_labels .1h. .*write early_labels: 2h"]),
+        ([0], {"awaits_labels": None}, ["awaits no labels, so they count for nothing"]),
+        (
+            [0],
+            {"awaits_labels": "1d", "performance": {"window": "40d"}},
+            ["a window of performance is 40d, longer than"],
+        ),
+    ],
+)
+def test_labels_that_would_not_count_are_told_before(
+    delays: list[int], model: dict[str, Any], expected: list[str]
+) -> None:
+    settings = Settings.model_validate({"models": {"churn": model}})
+    found = of_labels(settings, "churn", np.array(delays, dtype=np.int64), 30 * DAY)
+    assert len(found) == len(expected)
+    for line, pattern in zip(found, expected, strict=True):
+        assert re.search(pattern, line), line

@@ -277,7 +277,7 @@ def _print(result: "Backtest", lies: "Extent") -> None:
     console = out()
     incidents = result.latest
     if incidents:
-        table = Table("opened", "resolved", "kind", "what happened", box=None, pad_edge=False)
+        table = Table("told", "resolved", "kind", "what happened", box=None, pad_edge=False)
         told: dict[str, list[Incident]] = {}
         for change in result.incidents:
             told.setdefault(change.id, []).append(change)
@@ -288,7 +288,7 @@ def _print(result: "Backtest", lies: "Extent") -> None:
             table.add_row(rfc3339(incident.opened), resolved, Text(incident.kind.value, style), opening.summary)
             for change in later:
                 if change.update is not None:
-                    table.add_row("", "", Text("updated", style), change.summary)
+                    table.add_row(rfc3339(change.changed), "", Text("updated", style), change.summary)
         console.print(table)
         console.print()
         console.print(timeline(incidents, lies.first, lies.last))

@@ -11,6 +11,7 @@ from driftline.config.settings import ALL_MODELS, Settings
 from driftline.config.suiting import (
     FEW,
     MINUTE,
+    RARE,
     SPARSE,
     TIMES,
     WINDOWS,
@@ -97,8 +98,12 @@ def of_labels(settings: Settings, model: str, delays: "Ints", span_ms: int) -> l
         longest = _whole(int(delays.max()))
         found.append(
             f"{late:,} of {many:,} labels come later than awaits_labels ({format_duration(given.awaits_labels)}) after "
-            f"their predictions, so they do not count; the last one needs {longest}: write awaits_labels: {longest} "
-            f"under models, {name}"
+            f"their predictions, so they do not count; the last one needs {longest}"
+            + (
+                ". Look at the clock that wrote it"
+                if late <= many // RARE
+                else f": write awaits_labels: {longest} under models, {name}"
+            )
         )
     if early := int((delays < -given.early_labels).sum()):
         first = _whole(-int(delays.min()))
