@@ -124,7 +124,11 @@ def test_tags_that_the_configuration_does_not_name_are_told(models: dict[str, An
             ["1 of 2 labels come later than awaits_labels .1d. .*write awaits_labels: 3d"],
         ),
         ([*[0] * 5_000, 9 * DAY], {"awaits_labels": "1d"}, ["1 of 5,001 labels come later .*Look at the clock"]),
-        ([-2 * HOUR, 0], {"awaits_labels": "1d"}, ["1 of 2 labels come earlier than early_labels .1h. .*write early_labels: 2h"]),
+        (
+            [-2 * HOUR, 0],
+            {"awaits_labels": "1d"},
+            ["1 of 2 labels come earlier than early_labels .1h. .*write early_labels: 2h"],
+        ),
         ([0], {"awaits_labels": None}, ["awaits no labels, so they count for nothing"]),
         (
             [0],
