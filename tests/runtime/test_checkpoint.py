@@ -227,7 +227,11 @@ class Sums:
             self.total += 1
         return True
 
-    def ahead(self, quiet: Set[str]) -> str | None:
+    def hear_quiet(self, quiet: Set[str]) -> None:
+        pass
+
+    @property
+    def ahead(self) -> str | None:
         return None
 
     def skip(self, offset: int, to: int) -> None:

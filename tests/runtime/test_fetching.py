@@ -37,7 +37,11 @@ class Noting:
         assert list(batch.timestamps) == list(batch.offsets)
         return True
 
-    def ahead(self, quiet: Set[str]) -> str | None:
+    def hear_quiet(self, quiet: Set[str]) -> None:
+        pass
+
+    @property
+    def ahead(self) -> str | None:
         return None
 
     def skip(self, offset: int, to: int) -> None:

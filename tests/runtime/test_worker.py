@@ -258,7 +258,11 @@ class Counting:
         self.counts[batch.source.topic] += len(batch.offsets)
         return True
 
-    def ahead(self, quiet: Set[str]) -> str | None:
+    def hear_quiet(self, quiet: Set[str]) -> None:
+        pass
+
+    @property
+    def ahead(self) -> str | None:
         return None
 
     def skip(self, offset: int, to: int) -> None:

@@ -80,8 +80,12 @@ class NextRelease:
     def process(self, batch: Batch) -> bool:
         return self._stage.process(batch)
 
-    def ahead(self, quiet: Set[str]) -> str | None:
-        return self._stage.ahead(quiet)
+    def hear_quiet(self, quiet: Set[str]) -> None:
+        self._stage.hear_quiet(quiet)
+
+    @property
+    def ahead(self) -> str | None:
+        return self._stage.ahead
 
     def skip(self, offset: int, to: int) -> None:
         self._stage.skip(offset, to)

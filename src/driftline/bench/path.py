@@ -101,9 +101,14 @@ class TimedStage:
         self.last = time.perf_counter()
         return counts
 
-    def ahead(self, quiet: Set[str]) -> str | None:
+    def hear_quiet(self, quiet: Set[str]) -> None:
+        """See `Stage.hear_quiet`."""
+        self._stage.hear_quiet(quiet)
+
+    @property
+    def ahead(self) -> str | None:
         """See `Stage.ahead`."""
-        return self._stage.ahead(quiet)
+        return self._stage.ahead
 
     def skip(self, offset: int, to: int) -> None:
         """See `Stage.skip`."""

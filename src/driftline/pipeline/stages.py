@@ -122,11 +122,19 @@ class SummariseStage:
             self._dead.append(dead_letter(dead, group, batch.source, offset, record, reason, detail))
         return len(rejections) < len(offsets)
 
-    def ahead(self, quiet: Set[str]) -> str | None:
-        """Return the input that is to wait. Those that are quiet hold nothing back."""
-        sides = dict(zip((PREDICTIONS, LABELS), self.inputs, strict=False))
-        self.task.quiet = frozenset(side for side, topic in sides.items() if topic in quiet)
-        return sides.get(self.task.ahead)
+    @property
+    def _sides(self) -> dict[str, str]:
+        """The topics of predictions and, where some are awaited, of labels."""
+        return dict(zip((PREDICTIONS, LABELS), self.inputs, strict=False))
+
+    def hear_quiet(self, quiet: Set[str]) -> None:
+        """Hear which inputs hold nothing back."""
+        self.task.quiet = frozenset(side for side, topic in self._sides.items() if topic in quiet)
+
+    @property
+    def ahead(self) -> str | None:
+        """The input that is to wait."""
+        return self._sides.get(self.task.ahead)
 
     def skip(self, offset: int, to: int) -> None:
         """Go on at another offset; a lower one is in a log that has other records there."""
@@ -289,9 +297,12 @@ class JudgeStage:
                 *(self._partition, self._topics.panes, group),
             )
 
-    def ahead(self, quiet: Set[str]) -> str | None:
+    def hear_quiet(self, quiet: Set[str]) -> None:
         """There is one input."""
-        del quiet
+
+    @property
+    def ahead(self) -> str | None:
+        """There is one input."""
         return None
 
     def skip(self, offset: int, to: int) -> None:

@@ -38,12 +38,16 @@ class Stage(Protocol):
         """Take in consecutive records of one of the inputs. Returns whether any of them counts."""
         ...
 
-    def ahead(self, quiet: Set[str]) -> str | None:
-        """Return the input that has come so much further in time than another one that it had better wait for it.
+    def hear_quiet(self, quiet: Set[str]) -> None:
+        """Hear which of several inputs were read to their end and have brought nothing for long.
 
-        `quiet` are those of several inputs that were read to their end and have brought nothing for long. Told at each
-        step, whatever waits: the stage goes by it until the next one.
+        Told at each step, whatever waits: the stage goes by it until the next one.
         """
+        ...
+
+    @property
+    def ahead(self) -> str | None:
+        """The input that has come so much further in time than another one that it had better wait for it."""
         ...
 
     def skip(self, offset: int, to: int) -> None:

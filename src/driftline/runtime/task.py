@@ -161,11 +161,11 @@ class Owned:
         coming = {batch.source.topic for batch in self.waiting}
         return {topic for topic in self.caught_up - coming if now - self.heard.setdefault(topic, now) >= idle_s}
 
-    def to_hold(self, now: float, idle_s: float) -> Set[str]:
+    def to_hold(self) -> Set[str]:
         """Return the inputs of which nothing is to be fetched now."""
-        ahead = self.stage.ahead(self.quiet(now, idle_s))
         if self.waiting:
             return frozenset(self.stage.inputs)
+        ahead = self.stage.ahead
         return frozenset() if ahead is None or self.caught_up - {ahead} else frozenset({ahead})
 
     def work(self) -> int:
