@@ -1,15 +1,24 @@
+import dataclasses
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from driftline.cli.demo_performance import DemoPerformance, right_or_wrong
+from driftline.cli.demo import build_profile
+from driftline.cli.demo_performance import DemoPerformance, print_performance, right_or_wrong
 from driftline.cli.demo_result import Counted, DemoResult
 from driftline.cli.demo_screen import Screen
 from driftline.cli.demo_story import destinations
+from driftline.config import Settings
 from driftline.config.routing import RouterSettings
-from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS, CarLoans
+from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS
+from driftline.demo.scenarios import SCENARIOS, Tables, half_labelled, sizes
 from driftline.incidents.alerts import Alert, alert_of
 from driftline.incidents.incident import Incident, Kind, Status, Subject, Window
+from driftline.offline.backtest import backtest
+from driftline.tables import iter_events, iter_labels, open_table
 from driftline.tasks.views import (
     Figure,
     IncidentView,
@@ -23,7 +32,6 @@ from driftline.tasks.views import (
     WindowView,
 )
 from tests.cli.conftest import Driftline
-from tests.cli.processes import driftline as driftline_process
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -148,15 +156,52 @@ def test_labels_that_met_no_prediction_are_a_fault() -> None:
     ]
 
 
-def test_the_census_shows_the_estimate_ahead_of_the_labels_and_where_it_was_wrong(loans: CarLoans) -> None:
-    """The page shows what is printed here."""
-    done = driftline_process("demo", "--data", "census", env={"XDG_CACHE_HOME": str(loans.analysis.parents[2])})
+@pytest.mark.usefixtures("loans")
+def test_the_page_shows_what_is_printed_of_the_census(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By a backtest, which says of whole windows what workers say (`tests/offline/test_demo_equal.py`)."""
+    census = SCENARIOS["census"]
+    tables = census.prepare(tmp_path, lambda said: None)
+    settings = Settings.model_validate({"models": {"*": census.watching}})
+    *_, last = sizes(census, tables)
+    cut = last - last % settings.model(census.model).performance_ms
+    times = pl.col("at").str.to_datetime(time_zone="UTC").dt.epoch("ms")
+    pl.read_parquet(tables.predictions).filter(times < cut).write_parquet(tables.predictions)
+    profile = tmp_path / "census.profile"
+    build_profile(census, tables, profile)
+    models = {"*": {**census.watching, "reference": str(profile)}}
+    settings = Settings.model_validate({"models": models, "label_clock": "label_time"})
+    events, labels = iter_events(open_table(tables.predictions), census.mapping), iter_labels(census.known(tables))
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    printed = "\n".join(line.rstrip() for line in done.stdout.splitlines())
-    shown = printed[printed.index("How well the model works") : printed.index("Driftline found the shift")]
-    block = "\n".join(line.removeprefix("  ") for line in shown.splitlines()[1:])
-    assert block in PAGE.read_text()
+    (found,) = backtest(settings, events, labels=labels).performances
+    shown = DemoPerformance.of(found, tables.shift, partial(half_labelled, tables.labels))
+    print_performance(shown)
+
+    assert shown.faults() == []
+    lines = [line.removeprefix("  ").rstrip() for line in capsys.readouterr().out.strip().splitlines()]
+    assert lines[0] == "How well the model works"
+    assert "\n".join(lines[1:]) in PAGE.read_text()
+
+
+@pytest.mark.usefixtures("loans")
+def test_the_census_runs_through_workers(driftline: Driftline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every third person: all of them take 12 s of CPU."""
+    census = SCENARIOS["census"]
+
+    def thinned(folder: Path, say: Callable[[str], None]) -> Tables:
+        tables = census.prepare(folder, say)
+        for file in (tables.predictions, tables.labels):
+            pl.read_parquet(file).filter(pl.col("id") % 3 == 0).write_parquet(file)
+        return tables
+
+    monkeypatch.setitem(SCENARIOS, "census", dataclasses.replace(census, prepare=thinned))
+    done = driftline("demo", "--data", "census")
+
+    assert done.status == 0, done.out + done.err
+    assert "69,630 events and 46,253 labels in" in done.out
+    assert "before the shift" in done.out
+    assert "AUROC was estimated to fall from 0.903 to" in done.out
+    assert "newest windows have no labels yet" in done.out
+    assert done.out.splitlines()[-1] == "Driftline found the shift"
 
 
 def test_the_screen_draws_whatever_is_known_so_far() -> None:

@@ -94,7 +94,7 @@ def demo(
             _publish_only(settings, scenario, tables, seconds, json)
             return
         profile = Path(folder) / f"{scenario.model}.profile"
-        _build_profile(scenario, tables, profile)
+        build_profile(scenario, tables, profile)
         own = _demo_settings(settings, scenario, profile, live=live)
         try:
             result = run(own, scenario, tables, seconds=seconds, live=live, quiet=json)
@@ -138,7 +138,8 @@ def _demo_settings(settings: "Settings", scenario: "Scenario", profile: Path, *,
     return Settings.model_construct(**{field: getattr(settings, field) for field in Settings.model_fields} | own)
 
 
-def _build_profile(scenario: "Scenario", tables: "Tables", profile: Path) -> None:
+def build_profile(scenario: "Scenario", tables: "Tables", profile: Path) -> None:
+    """Write a profile of the reference: its inputs, and how well the model worked."""
     from driftline.cli.terminal import progress
     from driftline.config import ALL_MODELS, Settings
     from driftline.evidence.profile import encode_profile

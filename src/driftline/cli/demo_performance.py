@@ -171,4 +171,4 @@ def print_performance(found: DemoPerformance) -> None:
         console.print(Text("  ").append_text(line))
     console.print()
     for said in found.sentences():
-        console.print(Text(f"  {said}"))
+        console.print(Padding(said, (0, 0, 0, 2), expand=False))
