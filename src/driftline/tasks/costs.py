@@ -27,8 +27,6 @@ from driftline.tasks.views import MetricWindow, PerformanceWindow
 
 DRIFTS: Final = (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT)
 """What has a cost: data quality has a severity of its own, and performance is the cost itself."""
-
-
 UNCERTAIN: Final = ""
 _RANK: Final = (CRITICAL, WARNING, UNCERTAIN, INFO)
 """What metrics of one window say: the first of them counts."""
