@@ -1,7 +1,7 @@
 """Outcomes through both stages: exact counts of what each prediction has come to, whatever way the logs interleave."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import hypothesis
 import numpy as np
@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftline.incidents.incident import Subject
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord, decode_outcomes
 from driftline.panes.records import Group
 from driftline.performance.outcomes import Series, classified, labelled, of_classes, regressed, waiting
 from driftline.performance.tally import Tally, merged
 from driftline.performance.values import total_value
+from driftline.tasks.model_rules import LearnRule
 from driftline.tasks.outcome_slices import OutcomeMerger, OutcomeReader, OutcomeSlice, PredictionKind
 from driftline.tasks.performance import PerformanceJudge
 from driftline.tasks.summarise import Summarise
@@ -295,3 +297,18 @@ def test_values_of_labels_add_up_with_corrections_and_withdrawals() -> None:
     assert labels == 3
     assert worth == pytest.approx(0.0 - 7.5 + 30.0, rel=1e-6)
     assert (labelled(found, 1)[0], waiting(found, 1)[0]) == (4, 1)
+
+
+def test_a_reference_that_is_renewed_knows_the_classes_that_came_since() -> None:
+    rule = replace(rules(window=10 * MINUTE, awaited=HOUR), learn=LearnRule(10 * MINUTE, 40, renewed=True))
+    judge, labels = PerformanceJudge(lambda model: rule), []
+    for shift, named in ((0, 20), (HOUR, 40)):
+        for piece in forty_classes():
+            moved = replace(piece, start=piece.start + shift, end=piece.end + shift, classes=piece.classes[:named])
+            judge.take(moved)
+        assert judge.deadline is not None
+        judge.close(judge.deadline)
+        evidence = judge.subjects[Subject("m", "", "")].evidence
+        assert evidence is not None
+        labels.append((len(evidence.reference.classes), evidence.reference.labels))
+    assert labels == [(20, 12), (40, 24)]

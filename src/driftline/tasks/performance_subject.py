@@ -158,8 +158,14 @@ class SubjectPerformance:
 
     def _known(self, tally: Tally) -> Tally:
         """Return what is of classes that the reference knows."""
-        known = self.classes if self.evidence is None else self.evidence.reference.classes
-        return of_classes(tally, len(known)) if self.series is Series.CLASSES else tally
+        return self._named(tally) if self.evidence is None else self._of(tally, self.evidence.reference.classes)
+
+    def _named(self, tally: Tally) -> Tally:
+        """Return what is of classes that have a name by now."""
+        return self._of(tally, self.classes)
+
+    def _of(self, tally: Tally, classes: Sequence[str]) -> Tally:
+        return of_classes(tally, len(classes)) if self.series is Series.CLASSES else tally
 
     def _counted(self, came: Tally) -> Tally:
         """Return what metrics count of the labels that arrived, and note how many they leave out."""
@@ -171,7 +177,7 @@ class SubjectPerformance:
         """Add what arrived to what a reference is made of; once there is enough, compare with it from the next on."""
         if not self.learner.add(window, self._heard, came):
             return []
-        tally, stretches = self.learner.finish(self._known)
+        tally, stretches = self.learner.finish(self._named)
         reference = PerformanceReference(self.series, self.classes, tally, stretches)
         self._learning, self.learner.rule = self._rules.learn.renewed, self._rules.learn
         closed = self.close_incident("the reference changed (learned)")
