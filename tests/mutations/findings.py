@@ -6,7 +6,7 @@ from driftline.evidence.detectors import Replayed
 from driftline.evidence.dispersion import Dispersion
 from driftline.evidence.evalues import Evidence
 from driftline.evidence.recovery import Recovery
-from driftline.incidents import alerts
+from driftline.incidents import alerts, stories
 from driftline.incidents.budget import AlarmBudget
 from driftline.panes.counting import Counting
 from driftline.panes.merging import PaneMerger
@@ -342,5 +342,12 @@ MUTATIONS = (
         "urgency(cost.severity) < urgency(cause.cost.severity)",
         "True",
         (f"{COSTS}::test_the_cost_is_told_once_it_is_known_and_again_if_it_rises",),
+    ),
+    Mutation(
+        "an update does not say what more of another kind moved",
+        stories._is_news,
+        "not set(part.signals) <= set(before.signals)",
+        "False",
+        ("tests/incidents/test_stories.py",),
     ),
 )

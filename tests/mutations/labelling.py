@@ -4,6 +4,7 @@ from driftline.labels import meeting
 from driftline.labels.book import Book
 from driftline.labels.join import Join
 from driftline.labels.tallies import _Rows
+from driftline.offline import backtest
 from driftline.publisher import checks
 from driftline.runtime.task import Owned
 from driftline.tables import labels
@@ -16,6 +17,8 @@ from tests.mutations.places import Mutation
 JOIN = "tests/labels/test_join.py"
 TALLIES = "tests/labels/test_tallies.py"
 LABELLING = "tests/tasks/test_labelling.py"
+TABLES = "tests/tables/test_labels.py"
+BACKTEST = "tests/offline/test_backtest_labels.py"
 ARRIVALS = "tests/tasks/test_label_arrivals.py"
 CORRECTION = f"{LABELLING}::test_a_correction_takes_the_old_outcome_out_and_the_highest_revision_wins"
 
@@ -167,5 +170,27 @@ MUTATIONS = (
         "held.value.is_finite()",
         "held.value.is_not_null()",
         ("tests/tables/test_forms.py::test_a_gap_in_a_column_of_labels_is_no_label_and_withdraws_none",),
+    ),
+    Mutation(
+        "labels: rows of a table that have none need a time",
+        labels.read_labels,
+        '"--label-time-column", known',
+        '"--label-time-column"',
+        (f"{TABLES}::test_labels_come_in_the_order_in_which_they_were_known_and_only_they_need_a_time",),
+    ),
+    # in a backtest
+    Mutation(
+        "labels: a backtest tells what outcomes changed when the next rows are read",
+        backtest.backtest,
+        "records if labels is None else sent_in_step(records)",
+        "records",
+        (f"{BACKTEST}::test_the_size_of_batches_does_not_show",),
+    ),
+    Mutation(
+        "labels: a backtest leaves out the window of performance that the table's end cuts off",
+        backtest.backtest,
+        "judge.finish()",
+        "pass",
+        ("tests/cli/test_backtest_labels.py::test_outcomes_that_mean_something_else_are_told_when_their_labels_come",),
     ),
 )
