@@ -223,6 +223,17 @@ def test_rejected_records_are_told_with_the_models_that_sent_them() -> None:
     }
     assert "(models m2, m3); wrong-type" in incident.summary
     assert "(model m1)" in incident.summary
+    assert incident.summary.endswith("Code: event_time is neither RFC 3339 with a zone nor epoch milliseconds.")
+
+
+def test_records_that_come_too_late_are_not_called_unreadable() -> None:
+    times = [START + n * 4_000 for n in range(2_700)]
+    sent = [time - 3 * HOUR if time > START + HOUR and time % 8_000 else time for time in times]
+    events = [(time, event(n, time=own)) for n, (time, own) in enumerate(zip(times, sent, strict=True))]
+    (incident,) = (each for each in backtest(watching(), encoded(events)).latest if each.kind is Kind.DEAD_LETTERS)
+    assert incident.level == "environment"
+    assert "(stream): Driftline rejects many of the records: late " in incident.summary
+    assert "Environment: the event came later than `max_out_of_orderness` allows" in incident.summary
 
 
 def test_reaching_a_limit_opens_an_incident_about_the_stream() -> None:

@@ -5,11 +5,12 @@ here is random, so nothing here spends the false-alarm budget: a share above the
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 
 from driftline.codec import Count, Time, pack, unpack
-from driftline.columns.reasons import Reason
+from driftline.columns.reasons import EXPLANATIONS, Reason
 from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.incidents.level import Level
@@ -36,11 +37,23 @@ def _describe(signal: Signal) -> str:
 
 DEAD_LETTERS = Definition(
     kind=Kind.DEAD_LETTERS,
-    happened="Driftline cannot read many of the records",
+    happened="Driftline rejects many of the records",
     describe=_describe,
     severities=(CRITICAL,),
     level=(Level.CODE, "unreadable records come from the code that sends them"),
 )
+
+
+OF_TIME = (Reason.LATE, Reason.EVENT_TIME_AHEAD, Reason.EVENT_TIME_BEHIND)
+"""Reasons that lie with clocks and delays, not with the code that writes records."""
+
+
+def _level(fate: str) -> tuple[Level, str] | None:
+    """Return what most rejected records point to, and what is wrong with them."""
+    reason = next((reason for reason in EXPLANATIONS if reason.label == fate), None)
+    if reason is None:  # a format's own
+        return DEAD_LETTERS.level
+    return Level.ENVIRONMENT if reason in OF_TIME else Level.CODE, EXPLANATIONS[reason]
 
 
 class StreamJudge(Watcher):
@@ -128,7 +141,7 @@ class StreamJudge(Watcher):
 
     def _begin(self, window: Window, signals: list[Signal]) -> Incident:
         return begin(
-            DEAD_LETTERS,
+            replace(DEAD_LETTERS, level=_level(signals[0].name)),
             Subject("", "", ""),
             window,
             signals,
