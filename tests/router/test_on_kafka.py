@@ -85,6 +85,41 @@ def test_every_change_is_delivered_though_routers_and_the_receiver_fail(
     producer.close()
 
 
+@pytest.mark.timeout(180)
+def test_a_router_that_slept_while_another_one_took_over_says_so_and_leaves_nothing_open(
+    kafka: Kafka, redis_url: str, unique_name: str, make_topics: Callable[..., str], tmp_path: Path
+) -> None:
+    topic = make_topics("alerts", partitions=1, settings={"cleanup.policy": "compact"})
+    producer = KafkaLog({"bootstrap.servers": kafka.bootstrap}).producer()
+    alerts = [_of(change(model, at=int(time.time() * 1000)), unique_name) for model in ("first", "second")]
+    logs = [tmp_path / "slept.log", tmp_path / "took-over.log"]
+
+    def publish(alert: Alert) -> None:
+        producer.produce(Outgoing(topic, alert.key, alert.encode()))
+        producer.flush(10)
+
+    with receiving() as receiver:
+        config = configuration(tmp_path, kafka, redis_url, unique_name, topic, receiver.url)
+        routers = [start(config, logs[0])]
+        try:
+            publish(alerts[0])
+            until(lambda: alerts[0].data.incident in receiver.states(), "the first is told", timeout_s=60)
+            routers[0].send_signal(signal.SIGSTOP)
+            routers.append(start(config, logs[1]))
+            publish(alerts[1])
+            until(lambda: alerts[1].data.incident in receiver.states(), "the other takes over", timeout_s=60)
+            routers[0].send_signal(signal.SIGCONT)
+            assert routers[0].wait(60) not in (0, -signal.SIGKILL)
+        finally:
+            for router in routers:
+                router.kill()
+                router.wait()
+    producer.close()
+    said = logs[0].read_text()
+    assert "another router has taken over" in said.splitlines()[-1], said
+    assert "Unclosed" not in said
+
+
 def _of(alert: Alert, group: str) -> Alert:
     data = alert.data
     return change(data.model, data.kind, at=alert.changed, opened=alert.opened, firing=alert.firing, group=group)

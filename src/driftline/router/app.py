@@ -103,8 +103,10 @@ class Router:
         finally:
             await app.stop()
             await asyncio.wait([joining], timeout=STOP_S)
-            await self._deliveries.settle(STOP_S)
-            await self._deliveries.close()
+            try:
+                await self._deliveries.settle(STOP_S)
+            finally:
+                await self._deliveries.close()
         await self._seat.leave()
 
     async def _step(self, look_s: float) -> None:

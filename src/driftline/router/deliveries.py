@@ -156,10 +156,12 @@ class Deliveries:
 
     async def settle(self, patience_s: float) -> None:
         """Wait for what is under way, then write down what came of it."""
-        if self._running:
-            await asyncio.wait(self._running, timeout=patience_s)
-        for task in self._running:
+        running = list(self._running)
+        if running:
+            await asyncio.wait(running, timeout=patience_s)
+        for task in running:
             task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
         await self._store()
 
     async def close(self) -> None:
