@@ -96,7 +96,7 @@ def undisturbed(log: Log, settings: Settings) -> Found:
     for number, sent in panes.items():
         stage = judge.make(number)
         source = TopicPartition(settings.topics.panes, number)
-        pane_records = [Record(outgoing.key, outgoing.value) for outgoing in sent]
+        pane_records = [Record(outgoing.key, outgoing.value, outgoing.headers) for outgoing in sent]
         stage.process(Records(source, range(len(sent)), [0] * len(sent), pane_records))
         for alert in stage.output().records:
             _take_alert(found, alert.value or b"")

@@ -12,6 +12,7 @@ from driftline.incidents.watchdog import WATCHDOG_TYPE
 from driftline.log.api import Headers, Record, TopicPartition
 from driftline.offline.backtest import backtest
 from driftline.panes.records import Watermark
+from driftline.pipeline.headers import sent_by
 from driftline.pipeline.monitoring import stage_kinds
 from driftline.pipeline.stage_names import SUMMARISE
 from driftline.state.api import TaskId
@@ -99,7 +100,7 @@ def test_a_partition_of_predictions_that_nobody_counts_silences_it() -> None:
 
     def said(*marks: Watermark) -> list[str]:
         source = TopicPartition(config.topics.panes, 0)
-        records = [Record(None, mark.encode()) for mark in marks]
+        records = [Record(None, mark.encode(), sent_by(config.group)) for mark in marks]
         judge.process(Taken(source, records))
         return [json.loads(record.value or b"")["time"] for record in judge.output().records]
 

@@ -22,6 +22,7 @@ from driftline.bench.producers import BEYOND, PARTITIONS, PRODUCERS, Event
 from driftline.columns.times import LATEST
 from driftline.config import LimitSettings, Settings
 from driftline.log.api import Headers, Outgoing, Record, TopicPartition
+from driftline.pipeline.headers import sent_by
 from driftline.pipeline.monitoring import stage_kinds
 from driftline.pipeline.stages import JudgeStage, SummariseStage
 from driftline.runtime.stage import Stage
@@ -37,10 +38,12 @@ class Records:
     values: Sequence[bytes | None]
     offsets: Sequence[int]
     timestamps: Sequence[int]
+    by: Headers
+    """The headers that say whose each of them is."""
 
     def headers(self) -> Sequence[Headers]:
         """Return the headers of each record."""
-        return [()] * len(self.values)
+        return [self.by] * len(self.values)
 
     def record(self, index: int) -> Record:
         """Return one record whole."""
@@ -114,7 +117,7 @@ class Worker:
         for at in range(0, len(values), stage.at_once):
             part = slice(at, at + stage.at_once)
             offsets = range(start, start + len(values))[part]
-            stage.process(Records(source, values[part], offsets, stamps[part]))
+            stage.process(Records(source, values[part], offsets, stamps[part], sent_by(self.settings.group)))
         out = stage.output()
         held = self.sizes[source]
         for name, blob in stage.checkpoint().items():
