@@ -174,8 +174,8 @@ MUTATIONS = (
     Mutation(
         "labels: rows of a table that have none need a time",
         labels.read_labels,
-        '"--label-time-column", known',
-        '"--label-time-column"',
+        'epoch_milliseconds(table, own.label_time_column, "--label-time-column", known)',
+        'epoch_milliseconds(table, own.label_time_column, "--label-time-column")',
         (f"{TABLES}::test_labels_come_in_the_order_in_which_they_were_known_and_only_they_need_a_time",),
     ),
     # in a backtest
