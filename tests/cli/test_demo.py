@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from driftline.cli.demo import build_profile
+from driftline.cli.demo import DataName, build_profile
 from driftline.cli.demo_performance import DemoPerformance, print_performance, right_or_wrong
 from driftline.cli.demo_result import Counted, DemoResult
 from driftline.cli.demo_screen import Screen
@@ -98,7 +98,7 @@ def told(*windows: PerformanceWindow, half: int | None = SHIFT_MS + 40 * DAY) ->
         window_ms=DAY,
         windows=list(windows),
     )
-    return DemoPerformance.of(view, SHIFT_MS, lambda start, end: half)
+    return DemoPerformance.of(view, SHIFT_MS, lambda start, end, predictions: half)
 
 
 START = SHIFT_MS - SHIFT_MS % DAY
@@ -234,6 +234,10 @@ def test_the_screen_draws_whatever_is_known_so_far() -> None:
 
     assert "nothing fires" in first.get()
     assert all(text in second.get() for text in ("2019-03-31", "29,645", "0.8", "x moved", "worker 2 has 4 tasks"))
+
+
+def test_each_data_set_can_be_named() -> None:
+    assert {name.value for name in DataName} == SCENARIOS.keys()
 
 
 def test_publishing_only_needs_a_kafka(driftline: Driftline, loans: object) -> None:

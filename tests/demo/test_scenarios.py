@@ -72,6 +72,8 @@ def test_half_of_the_labels_are_there_at_their_median(tmp_path: Path) -> None:
     path = tmp_path / "labels.parquet"
     pl.DataFrame({OF: [0, 1, 2, 3, 10], KNOWN: [50, 20, 90, 30, 5]}).write_parquet(path)
 
-    assert half_labelled(path, 0, 3) == 50
-    assert half_labelled(path, 0, 11) == 30
-    assert half_labelled(path, 11, 20) is None
+    assert half_labelled(path, 0, 3, 3) == 50
+    assert half_labelled(path, 0, 11, 5) == 30
+    assert half_labelled(path, 0, 11, 10) == 90
+    assert half_labelled(path, 0, 11, 11) is None, "fewer than half have one"
+    assert half_labelled(path, 11, 20, 3) is None

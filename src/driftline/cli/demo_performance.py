@@ -23,12 +23,12 @@ class DemoPerformance:
     starts: list[int]
     window_ms: int
     shift: int
-    half_labelled: Callable[[int, int], int | None]
-    """When half of the labels had come of predictions from these times."""
+    half_labelled: Callable[[int, int, int], int | None]
+    """When half of the predictions from these times, so many, had labels."""
 
     @classmethod
     def of(
-        cls, view: "PerformanceView", shift: int, half_labelled: Callable[[int, int], int | None]
+        cls, view: "PerformanceView", shift: int, half_labelled: Callable[[int, int, int], int | None]
     ) -> "DemoPerformance":
         """Take what workers told."""
         from driftline.tasks.performance_windows import study_of
@@ -97,7 +97,7 @@ class DemoPerformance:
             return ""
         start = self.starts[self.found]
         end = start + self.window_ms
-        known = self.half_labelled(start, end)
+        known = self.half_labelled(start, end, int(self.study.predictions[self.found]))
         if known is None or known < end + DAY_MS:
             return ""
         return (

@@ -189,7 +189,7 @@ def _performance(
     from driftline.demo.scenarios import half_labelled
     from driftline.pipeline.views import performances
 
-    half: Callable[[int, int], int | None] = partial(half_labelled, tables.labels)
+    half: Callable[[int, int, int], int | None] = partial(half_labelled, tables.labels)
     found = [view for view in performances(store, settings.group, scenario.model) if view.windows and not view.segment]
     return DemoPerformance.of(found[0], tables.shift, half) if found else None
 

@@ -97,10 +97,10 @@ class Scenario:
         return (record for _, record in merge(*both, key=itemgetter(0)))
 
 
-def half_labelled(labels: Path, start: int, end: int) -> int | None:
-    """Return when half of the labels had come of predictions from these times; None if none came."""
+def half_labelled(labels: Path, start: int, end: int, predictions: int) -> int | None:
+    """Return when half of the predictions from these times, so many, had labels; None if that did not come about."""
     of = pl.scan_parquet(labels).filter(pl.col(OF).is_between(start, end, closed="left"))
-    found = of.select(pl.col(KNOWN).sort().get(pl.len() // 2, null_on_oob=True)).collect().item()
+    found = of.select(pl.col(KNOWN).sort().get((predictions - 1) // 2, null_on_oob=True)).collect().item()
     return None if found is None else int(found)
 
 
