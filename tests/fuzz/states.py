@@ -4,6 +4,7 @@ What a task makes of it is one of two things: it refuses it as `StateCorrupt`, w
 and what to do; or it takes it up, and then works on without a fault, and what it stores next can be read again.
 """
 
+import json
 import random
 import struct
 import zlib
@@ -17,8 +18,10 @@ import numpy as np
 from driftline.codec import pack, unpack
 from driftline.columns.shape import Limits
 from driftline.errors import StateCorrupt
+from driftline.labels.book import Rule
 from driftline.panes.records import Watermark
 from driftline.tasks.judge import Judge
+from driftline.tasks.labelling import LabelSettings
 from driftline.tasks.summarise import Summarise, SummariseSettings
 from tests.fuzz import producers
 from tests.fuzz.mutations import Pairs, write
@@ -263,7 +266,48 @@ def samples(chance: random.Random) -> list[Sample]:
 
         return go_on
 
-    return [Sample("summarise", summarise_again, stored), Sample("judge", judge_again, held)]
+    return [Sample("summarise", summarise_again, stored), Sample("judge", judge_again, held), _with_labels()]
+
+
+def _with_labels() -> Sample:
+    """Return a task that joins labels: predictions wait, labels wait, some are corrected, and outcomes are open."""
+    rule = Rule(awaits=120_000, early=20_000, pane_ms=PANE_MS, cohort_ms=60_000)
+    settings = SummariseSettings(
+        5_000, 600_000, None, Limits(), lambda model: PANE_MS, lambda model: ("tenant",),
+        labels=LabelSettings(lambda model: rule, rule),
+    )  # fmt: skip
+    answers, said = [], []
+    for at in range(900):
+        event = {"event_id": f"p-{at}", "event_time": START + 100 * at, "model": "m", "segment": {"tenant": "a"}}
+        answer = {"label": "yes", "proba": {"yes": 0.8, "no": 0.2}} if at % 2 else 0.5
+        answers.append(json.dumps({**event, "prediction": answer}).encode())
+        label = {"event_id": f"p-{at + 40 * (at % 3 - 1)}", "model": "m", "revision": at % 2, "weight": 1 + at % 3}
+        said.append(json.dumps({**label, "label": ["yes", 1, None][at % 7 % 3], "kind": "click"}).encode())
+
+    def fed(task: Summarise, start: int, stop: int) -> None:
+        stamps = [START + 100 * at for at in range(start, stop)]
+        task.process(answers[start:stop], stamps, stop)
+        task.label(said[start:stop], stamps, lambda at: b"")
+        for record in task.emit():
+            record.encode()
+
+    stored: Blobs = {}
+    task = Summarise(settings, 0, 1)
+    for start in range(0, 800, 100):
+        fed(task, start, start + 100)
+        keep(stored, task.checkpoint())
+
+    def again(blobs: Mapping[str, bytes]) -> Callable[[], Blobs]:
+        task = Summarise(settings, 0, 1)
+        task.restore(blobs)
+
+        def go_on() -> Blobs:
+            fed(task, 800, 900)
+            return keep(dict(blobs), task.checkpoint())
+
+        return go_on
+
+    return Sample("summarise with labels", again, stored)
 
 
 def _narrow(tree: Pairs) -> Pairs:

@@ -5,22 +5,25 @@ import random
 from collections.abc import Iterator
 
 import msgspec
+import numpy as np
 
 from driftline.codec import corrupt_if_it_fails, unpack
 from driftline.columns.shape import Limits
 from driftline.errors import StateCorrupt
 from driftline.evidence.reference import Reference
+from driftline.formats.labels import LabelReader
 from driftline.formats.native import NativeDecoder
 from driftline.panes.records import decode_record
 from driftline.runtime.outbox import decode_outgoing
 from driftline.sketches.packing import unpack_cells
 from driftline.state.commits import decode_offsets
 from tests.fuzz.comparing import difference
+from tests.fuzz.labels import KINDS, START, PlainLabels, awaits, facts
 from tests.fuzz.plain import PlainDecoder
 from tests.fuzz.producers import EVERY_KIND
 from tests.fuzz.states import header_of, samples, seal
 
-RECORD, BLOB, OUTBOX, OFFSETS = range(4)
+RECORD, BLOB, OUTBOX, OFFSETS, LABEL = range(5)
 LONGEST_SEED = 6_000
 LIMITS = Limits()
 KNOWN = [json.dumps({"event_id": "p-1", "event_time": 1, **kind}).encode() for kind in EVERY_KIND[:-1]]
@@ -33,11 +36,13 @@ def one(data: bytes) -> None:
     """Read one input; the first byte says as what. Raises whatever should not be raised."""
     if not data:
         return
-    kind, rest = data[0] % 4, data[1:]
+    kind, rest = data[0] % 5, data[1:]
     if kind == RECORD:
         record(rest)
     elif kind == BLOB:
         blob(rest)
+    elif kind == LABEL:
+        label(rest)
     else:
         try:
             if kind == OUTBOX:
@@ -54,6 +59,14 @@ def record(value: bytes) -> None:
     values = [*LEARNED, value, value]
     fault = difference(values, native.decode(values), plain.decode(values))
     assert not fault, fault
+
+
+def label(value: bytes) -> None:
+    """Read a label in both ways."""
+    reader = LabelReader(LIMITS, awaits)
+    batch = reader.read([value, value], np.full(2, START), lambda at: b"")
+    wanted = PlainLabels(LIMITS).read(value, START, b"")
+    assert facts(batch, list(reader.models), list(reader.kinds)) == [wanted, wanted], wanted
 
 
 def _tags(model: str) -> tuple[str, ...]:
@@ -87,6 +100,8 @@ def seeds() -> Iterator[bytes]:
     """Yield inputs to begin with: real events, and blobs of tasks in the middle of their work."""
     for value in KNOWN:
         yield bytes([RECORD]) + value
+    for said in KINDS:
+        yield bytes([LABEL]) + json.dumps({"event_id": "p-1", "model": "m", **said}).encode()
     for task in samples(random.Random("seeds")):
         for name, stored in sorted(task.blobs.items()):
             if not name.startswith("view/") and len(stored) < LONGEST_SEED:

@@ -12,7 +12,7 @@ from tests.fuzz.states import Sample, hostile, samples, taken_or_refused
 
 def test_what_the_guided_fuzzer_begins_with_is_read() -> None:
     seeds = list(targets.seeds())
-    assert {seed[0] for seed in seeds} == {targets.RECORD, targets.BLOB, targets.OFFSETS}
+    assert {seed[0] for seed in seeds} == {targets.RECORD, targets.BLOB, targets.OFFSETS, targets.LABEL}
     for seed in seeds:
         targets.one(seed)
 
@@ -28,10 +28,10 @@ def tasks() -> list[Sample]:
 
 
 def test_a_sound_state_is_taken(tasks: list[Sample]) -> None:
-    assert [taken_or_refused(task.restored, task.blobs) for task in tasks] == ["taken", "taken"]
+    assert [taken_or_refused(task.restored, task.blobs) for task in tasks] == ["taken", "taken", "taken"]
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["summarise", "judge"])
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["summarise", "judge", "labels"])
 def test_a_hostile_state_is_refused_or_worked_on(tasks: list[Sample], which: int) -> None:
     task = tasks[which]
     found: Counter[bool] = Counter()
@@ -42,7 +42,7 @@ def test_a_hostile_state_is_refused_or_worked_on(tasks: list[Sample], which: int
     assert found[True] > 5
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["summarise", "judge"])
+@pytest.mark.parametrize("which", [0, 1, 2], ids=["summarise", "judge", "labels"])
 def test_every_blob_that_is_lost_is_missed(tasks: list[Sample], which: int) -> None:
     task = tasks[which]
     for name in task.blobs:

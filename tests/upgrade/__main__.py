@@ -24,17 +24,14 @@ from confluent_kafka import Producer
 
 from driftline.cli.connect import open_kafka
 from driftline.config import Settings
-from driftline.incidents.alerts import alert_id
-from driftline.offline.backtest import backtest
 from driftline.sandbox import find_kafka, find_redis
 from driftline.state.redis import RedisStore
-from driftline.tables import EncodedEvents
-from tests.runtime.streams import events, settings, truths
+from tests.runtime.streams import PARTITIONS, Bench, events, settings, truths
 
 ROOT = Path(__file__).parents[2]
 STREAM = events(hours=4, shift_after=3.2)
-LABELS = truths(STREAM, until=3.5)
-"""For each prediction one, five minutes later; in the last half hour they say something else than before."""
+LABELS = truths(STREAM, until=3)
+"""For each prediction one, five minutes later; in the last hour they say something else than before."""
 DEADLINE_S = 120.0
 
 
@@ -166,7 +163,7 @@ def roll(cluster: Cluster) -> None:
 
 
 def main() -> int:
-    """Upgrade, then compare with a backtest."""
+    """Upgrade, then compare with a run of one worker."""
     parser = argparse.ArgumentParser(prog="make upgrade", description=__doc__)
     parser.add_argument("commit", help="the earlier release")
     commit = parser.parse_args().commit
@@ -203,10 +200,13 @@ def main() -> int:
 
 
 def compare(cluster: Cluster, commit: str) -> int:
-    """Print what became of the events and alerts; 0 if all is as it should be."""
-    both = [EncodedEvents(*map(list, zip(*log, strict=True))) for log in (STREAM, LABELS)]
-    whole = backtest(cluster.settings, both[:1], labels=both[1:])
-    expected = {alert_id(each) for each in whole.incidents}
+    """Print what became of events, labels and alerts; 0 if it is what one worker of today makes of them in one go."""
+    whole = Bench(cluster.settings)
+    whole.log.create_topics({cluster.settings.topics.labels: PARTITIONS}, {})
+    whole.publish(STREAM)
+    whole.publish(LABELS, cluster.settings.topics.labels)
+    whole.worker().run()
+    expected = set(whole.alert_ids())
     reader = open_kafka(cluster.settings).read(cluster.settings.topics.alerts)
     alerts: list[str] = []
     while not reader.at_end:
@@ -227,7 +227,7 @@ def compare(cluster: Cluster, commit: str) -> int:
         f"upgrade from {commit}: {len(STREAM):,} events published, {counted:,} counted; {len(LABELS):,} labels, "
         f"{fates['joined']:,} joined; {aside} tasks set aside, "
         f"{len(set(alerts))} alerts ({len(alerts) - len(set(alerts))} repeated), "
-        f"{'the same as' if same else 'OTHERS THAN'} a backtest's {len(expected)}"
+        f"{'the same as' if same else 'OTHERS THAN'} {len(expected)} of one worker"
     )
     if rejected:
         print(f"rejected: {dict(rejected)}")

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import msgspec
 import numpy as np
 
-from driftline.codec import LAST, Count, corrupt_if_it_fails, pack, unpack
+from driftline.codec import LAST, Count, corrupt, corrupt_if_it_fails, pack, unpack
 from driftline.columns.categories import MISSING_NUMBER, NO_KEY
 from driftline.columns.labels import CATEGORY, NUMBER, LabelBatch
 from driftline.columns.model import ModelColumns
@@ -214,6 +214,8 @@ class Labelling:
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint; one that knows no labels has none. Raises `StateCorrupt`."""
         if BLOB not in blobs:
+            if left := sorted(filter(is_of_labels, blobs)):
+                raise corrupt("labels", f"{left[0]} is stored, and what says whose it is has gone")
             return
         with corrupt_if_it_fails("labels"):
             state = msgspec.convert(unpack(blobs[BLOB], "labels", (VERSION,)).value, _Stored)
