@@ -59,14 +59,15 @@ def test_status_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> N
         "incidents": [incident],
     }
     document = {
-        **{"state": "silent", "summary": HOSTILE, "silent_models": [incident], "alive": True, "idle": False},
+        **{"state": "silent", "summary": HOSTILE, "silent_models": [incident], "silent_labels": [incident]},
+        **{"alive": True, "idle": False},
         **{"lag": 0, "last_sign": None, "commits_within_ms": 1, "behind_ms": None, "set_aside": [], "stuck": []},
         **{"group": HOSTILE, "at": 0, "waits": [{"owner": None, "since": None, "why": HOSTILE}], "partitions": []},
         **{"models": [subject], "stream": [incident]},
     }
     found = msgspec.convert(document, Status)
     out().print(as_text(found))
-    assert capsys.readouterr().out.count(HOSTILE) == 9
+    assert capsys.readouterr().out.count(HOSTILE) == 10
 
 
 def test_tables_and_profiles_show_names_as_they_are(driftline: Driftline, tmp_path: Path) -> None:

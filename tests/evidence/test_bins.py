@@ -71,9 +71,9 @@ def test_a_number_that_went_through_32_bits_or_was_computed_is_the_same_value() 
 
 
 def test_neighbours_that_32_bits_would_not_tell_apart_stay_apart() -> None:
-    days = [20_260_312.0, 20_260_313.0, 20_260_315.0]
-    projection = Projection(reference_of({"x": days * 50, "y": [0.1, 0.1 + 2**-29, 0.2] * 50}))
-    project = projection.project(summarise({"x": [*days, 20_260_314.0], "y": [0.1, 0.1, 0.1 + 2**-29, 0.2]}))
+    numbers = [31_260_312.0, 31_260_313.0, 31_260_315.0]
+    projection = Projection(reference_of({"x": numbers * 50, "y": [0.1, 0.1 + 2**-29, 0.2] * 50}))
+    project = projection.project(summarise({"x": [*numbers, 31_260_314.0], "y": [0.1, 0.1, 0.1 + 2**-29, 0.2]}))
     assert projection.quality(project)[1].tolist() == [3, 0, 0, 0, 0, 1]
     first, last = projection.fine_bounds[2:4]
     assert project[first:last].tolist() == [2, 1, 1]

@@ -1,5 +1,6 @@
 """What is said of an open incident when more of its cause shows."""
 
+import msgspec
 import pytest
 
 from driftline.incidents.incident import Incident, Kind, Part, Status, Subject, Window
@@ -32,3 +33,10 @@ def test_what_more_moved_of_another_kind_than_the_leads_is_said(
 ) -> None:
     told = updating(LEAD, None, said, now, [], defined)
     assert told.partition(".")[2].strip() == expected
+
+
+def test_an_incident_that_became_more_urgent_and_nothing_else_says_so() -> None:
+    urgent = msgspec.structs.replace(FELL, severity="critical")
+    assert updating(LEAD, None, [DRIFT, FELL], [DRIFT, urgent], [], defined).endswith("x moved. It is critical now.")
+    assert "now" not in updating(LEAD, None, [DRIFT, urgent], [DRIFT, urgent], [], defined)
+    assert "now" not in updating(LEAD, None, [DRIFT, urgent], [DRIFT], [], defined)

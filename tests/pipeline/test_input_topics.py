@@ -72,6 +72,6 @@ def test_an_unknown_format_is_named_with_a_known_one() -> None:
     config = with_topics([{"topic": "a", "format": "nativ"}])
     (fault,) = faults_of(config)
     assert fault.startswith('topics.predictions[0].format: "nativ" is not a format')
-    assert "known are native" in fault
+    assert "did you mean native?" in fault
     with pytest.raises(InputError, match='"nativ" is not a format'):
         stage_kinds(config, {"a": 1, "driftline.panes": 1})

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Kind, Part, Status
+from driftline.incidents.severity import INFO, urgency
 from driftline.incidents.text import MAX_PARTS, more
 
 Defined: TypeAlias = Callable[[Kind], Definition]
@@ -42,7 +43,7 @@ def updating(
     also, where = _also(said, parts, defined), _where(lead, said, parts, segments)
     back = [defined(kind).back for kind in _kinds(said) if kind not in _kinds(parts)]
     back += sorted(_moved(said) - _moved(parts))
-    return f"{told}{also}{f' Back to normal: {_named(back)}.' if back else ''}{where}"
+    return f"{told}{also}{f' Back to normal: {_named(back)}.' if back else ''}{where}{_urgent(said, parts)}"
 
 
 def ending(own: str) -> str:
@@ -78,6 +79,12 @@ def _is_news(part: Part, said: Sequence[Part], lead: Kind) -> bool:
         return True
     before = next((each for each in said if each.id == part.id), None)
     return before is not None and part.kind is not lead and not set(part.signals) <= set(before.signals)
+
+
+def _urgent(said: Sequence[Part], parts: Sequence[Part]) -> str:
+    """Say how urgent the incident is, if it became more so."""
+    before, now = (min((part.severity for part in some), key=urgency, default=INFO) for some in (said, parts))
+    return f" It is {now} now." if urgency(now) < urgency(before) else ""
 
 
 def _where(lead: Incident, said: Sequence[Part], parts: Sequence[Part], segments: Sequence[str]) -> str:
