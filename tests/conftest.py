@@ -11,7 +11,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from hypothesis import Phase, settings
 
-from driftline.demo.dataset import CarLoans, car_loans
+from driftline.demo.dataset import car_loans
+from driftline.demo.nannyml import Files
 from driftline.errors import InputError
 from driftline.sandbox import Kafka, Redis, find_kafka, find_redis
 
@@ -73,7 +74,7 @@ def _empty(server: Redis) -> None:
 
 
 @pytest.fixture(scope="session")
-def loans() -> CarLoans:
+def loans() -> Files:
     """The data of the demo, fetched as the demo fetches it."""
     try:
         return car_loans()

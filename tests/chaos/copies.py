@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from driftline.demo.dataset import CarLoans
+from driftline.demo.nannyml import Files
 from driftline.sandbox import KafkaBrokers, RedisSentinels
 from tests.chaos.faults import KILL, Fault, kill_for_a_while, kill_worker
 from tests.chaos.fleet import BROKER, Fleet, profile_of, settings_of
@@ -53,7 +53,7 @@ FAULTS: Mapping[str, Fault[Copies]] = {
 
 
 @contextmanager
-def running_copies(folder: Path, loans: CarLoans, *, workers: int) -> Iterator[Copies]:
+def running_copies(folder: Path, loans: Files, *, workers: int) -> Iterator[Copies]:
     """Start all of it; the workers are at work when this returns."""
     with ExitStack() as stack:
         redis = stack.enter_context(RedisSentinels(replicas=2))

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from driftline.config import Settings
-from driftline.demo.dataset import COLUMNS, CarLoans
+from driftline.demo.dataset import COLUMNS
+from driftline.demo.nannyml import Files
 from driftline.evidence.profile import encode_profile
 from driftline.offline.backtest import build_references
 from driftline.pipeline.stage_names import JUDGE, SUMMARISE
@@ -138,7 +139,7 @@ def settings_of(bootstrap: str, redis_url: str, profile: Path) -> dict[str, Any]
     }
 
 
-def profile_of(folder: Path, loans: CarLoans) -> Path:
+def profile_of(folder: Path, loans: Files) -> Path:
     """Make the reference that the loans are compared with."""
     path = folder / "loans.profile"
     settings = Settings.model_validate({"models": {"*": MODEL}})

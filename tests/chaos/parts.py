@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from driftline.demo.dataset import CarLoans
+from driftline.demo.nannyml import Files
 from driftline.sandbox import KafkaServer, RedisServer
 from tests.chaos.fleet import BROKER, Fleet, profile_of, settings_of
 from tests.chaos.proxy import Proxy
@@ -53,7 +53,7 @@ def follow(master: RedisServer, replica: RedisServer) -> None:
 
 
 @contextmanager
-def running_parts(folder: Path, loans: CarLoans, *, workers: int) -> Iterator[Parts]:
+def running_parts(folder: Path, loans: Files, *, workers: int) -> Iterator[Parts]:
     """Start all parts; the workers are at work when this returns."""
     with ExitStack() as stack:
         redis_options = {"repl-diskless-sync-delay": "0", "repl-timeout": "10"}

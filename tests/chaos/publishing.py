@@ -10,7 +10,8 @@ from threading import Event, Thread
 
 from confluent_kafka import Producer
 
-from driftline.demo.dataset import COLUMNS, FIRST_MS, CarLoans
+from driftline.demo.dataset import COLUMNS, FIRST_MS
+from driftline.demo.nannyml import Files
 from driftline.tables import ColumnMapping, iter_events, open_table
 
 MODELS = 4
@@ -34,7 +35,7 @@ class Published:
     """Of a label; empty: it is a prediction."""
 
 
-def endless(loans: CarLoans, seed: int) -> Iterator[Published]:
+def endless(loans: Files, seed: int) -> Iterator[Published]:
     """Yield events in order of publication. They begin in 2010, and every one is a function of the seed."""
     chance = random.Random(seed)
     rows = [

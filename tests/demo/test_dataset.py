@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS, CarLoans, car_loans
-from driftline.demo.nannyml import PACKAGE, cache_directory
+from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS, car_loans
+from driftline.demo.nannyml import PACKAGE, Files, cache_directory
 from driftline.errors import InputError
 
 
-def test_the_files_are_what_the_demo_says_of_them(loans: CarLoans) -> None:
+def test_the_files_are_what_the_demo_says_of_them(loans: Files) -> None:
     with loans.analysis.open() as file:
         times = [
             int(datetime.fromisoformat(row["timestamp"]).replace(tzinfo=UTC).timestamp() * 1000)
@@ -23,7 +23,7 @@ def test_the_files_are_what_the_demo_says_of_them(loans: CarLoans) -> None:
     assert times == sorted(times)
 
 
-def test_files_that_are_there_are_not_fetched_again(loans: CarLoans) -> None:
+def test_files_that_are_there_are_not_fetched_again(loans: Files) -> None:
     said: list[str] = []
 
     assert car_loans(loans.analysis.parent, say=said.append) == loans

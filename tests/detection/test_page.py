@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from driftline.demo.dataset import CarLoans
+from driftline.demo.nannyml import Files
 from driftline.detection.__main__ import main
 
 
 @pytest.mark.timeout(600)
-def test_a_small_run_writes_every_part_and_misses_no_target(tmp_path: Path, loans: CarLoans) -> None:
+def test_a_small_run_writes_every_part_and_misses_no_target(tmp_path: Path, loans: Files) -> None:
     page = tmp_path / "detection.md"
 
     assert main(["--quick", "--output", str(page)]) == 0

@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from driftline.demo.dataset import CarLoans
+from driftline.demo.nannyml import Files
 from driftline.detection.real import SETS, run_set, write_data
 
 
-def test_a_set_that_was_written_is_backtested_with_the_pages_incidents(tmp_path: Path, loans: CarLoans) -> None:
+def test_a_set_that_was_written_is_backtested_with_the_pages_incidents(tmp_path: Path, loans: Files) -> None:
     (command,) = write_data(tmp_path, SETS[:1])
 
     done = subprocess.run(

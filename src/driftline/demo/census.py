@@ -5,7 +5,6 @@ American Community Survey, whose answers the Census Bureau publishes in the autu
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,23 +30,12 @@ COLUMNS: Final[dict[str, Any]] = {
 LABEL: Final = "employed"
 
 
-@dataclass(frozen=True, slots=True)
-class Census:
-    """The three files."""
-
-    reference: Path
-    analysis: Path
-    truths: Path
-    """Whether the people of `analysis` are employed, by id."""
-
-
-def census(directory: Path | None = None, *, say: Callable[[str], None] = lambda text: None) -> Census:
+def census(directory: Path | None = None, *, say: Callable[[str], None] = lambda text: None) -> nannyml.Files:
     """Return the files, fetched if they are not there yet. A wheel that lies in `directory` is used.
 
     Raises `InputError` that names the command to run by hand.
     """
-    kept = nannyml.obtained(directory, say=say)
-    return Census(kept / REFERENCE, kept / ANALYSIS, kept / TRUTHS)
+    return nannyml.obtained(REFERENCE, ANALYSIS, TRUTHS, directory, say=say)
 
 
 def over_years(frame: pl.DataFrame) -> pl.DataFrame:

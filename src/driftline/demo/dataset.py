@@ -1,7 +1,6 @@
 """NannyML's synthetic car-loan set: 50,000 predictions from before a shift, 50,000 during which it happens."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +31,9 @@ SHIFT_MS = 1_554_001_200_000
 """2019-03-31T03:00:00Z, the time of the analysis file's row 25,000: from here on the cars are dearer."""
 
 
-@dataclass(frozen=True, slots=True)
-class CarLoans:
-    """The three files."""
-
-    reference: Path
-    analysis: Path
-    truths: Path
-    """Whether the loans of `analysis` were repaid, by id."""
-
-
-def car_loans(directory: Path | None = None, *, say: Callable[[str], None] = lambda text: None) -> CarLoans:
+def car_loans(directory: Path | None = None, *, say: Callable[[str], None] = lambda text: None) -> nannyml.Files:
     """Return the files, fetched if they are not there yet. A wheel that lies in `directory` is used.
 
     Raises `InputError` that names the command to run by hand.
     """
-    kept = nannyml.obtained(directory, say=say)
-    return CarLoans(kept / REFERENCE, kept / ANALYSIS, kept / TRUTHS)
+    return nannyml.obtained(REFERENCE, ANALYSIS, TRUTHS, directory, say=say)

@@ -1,6 +1,7 @@
 """The wheel of NannyML (Apache-2.0): both data sets of the demo are in it, so one download serves both."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -36,11 +37,23 @@ def cache_directory() -> Path:
     return packages.cache_directory("nannyml")
 
 
-def obtained(directory: Path | None = None, *, say: Callable[[str], None] = lambda text: None) -> Path:
-    """Return the directory of the files, fetched if they are not there yet. A wheel that lies in it is used.
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The three files of a data set."""
+
+    reference: Path
+    analysis: Path
+    truths: Path
+    """What was true of `analysis`, by id."""
+
+
+def obtained(
+    reference: str, analysis: str, truths: str, directory: Path | None, *, say: Callable[[str], None]
+) -> Files:
+    """Return the files of these names, fetched if they are not there yet. A wheel that lies in `directory` is used.
 
     Raises `InputError` that names the command to run by hand.
     """
     kept = directory or cache_directory()
     packages.obtain(PACKAGE, kept, say=say)
-    return kept
+    return Files(kept / reference, kept / analysis, kept / truths)
