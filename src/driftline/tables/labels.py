@@ -12,7 +12,7 @@ from driftline.errors import InputError
 from driftline.labels.yes_no import NO, YES
 from driftline.sketches.keys import Ints
 from driftline.tables.events import BATCH_ROWS, EncodedEvents, batches, encoded
-from driftline.tables.mapping import ColumnMapping
+from driftline.tables.mapping import ColumnMapping, refuse_missing
 from driftline.tables.subjects_of_rows import Names
 from driftline.tables.table import Table, class_name, input_errors
 from driftline.tables.times import epoch_milliseconds
@@ -106,13 +106,7 @@ def _look_up(table: Table, mapping: ColumnMapping) -> None:
         "--model-column": mapping.model_column,
         "--version-column": None if mapping.model_version is None else mapping.version_column,
     }
-    missing = [
-        f'{option}: {table.path.name} has no column "{column}"{nearest(column, table.columns)}'
-        for option, column in wanted.items()
-        if column is not None and column not in table.columns
-    ]
-    if missing:
-        raise InputError("\n".join(missing))
+    refuse_missing(wanted.items(), table.columns, table.path.name)
     held = table.schema[mapping.label_column]
     if held.is_nested():
         raise InputError(

@@ -1,6 +1,6 @@
 """Which columns of a table are what: one set of options for `publish`, `profile build` and `backtest`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -16,6 +16,17 @@ from driftline.errors import InputError
 def _text(value: object) -> object:
     """A version is text, and `model_version: 3` in YAML means it."""
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+
+
+def refuse_missing(wanted: Iterable[tuple[str, str | None]], columns: Sequence[str], table: str) -> None:
+    """Raise InputError that names each column that a table does not have, by the option that names it."""
+    missing = [
+        f'{option}: {table} has no column "{column}"{nearest(column, columns)}'
+        for option, column in wanted
+        if column is not None and column not in columns
+    ]
+    if missing:
+        raise InputError("\n".join(missing))
 
 
 class ColumnMapping(BaseModel):
@@ -87,13 +98,7 @@ class ColumnMapping(BaseModel):
 
     def features(self, columns: Sequence[str], table: str = "the table") -> tuple[str, ...]:
         """Return the feature columns, given a table's columns. Raises InputError where the two do not fit."""
-        named = [(option, column) for option, column in self._named() if column not in columns]
-        if named:
-            lines = [
-                f'{_option(option)}: {table} has no column "{column}"{nearest(column, columns)}'
-                for option, column in named
-            ]
-            raise InputError("\n".join(lines))
+        refuse_missing(((_option(option), column) for option, column in self._named()), columns, table)
         taken = {column for _, column in self._named()}
         features = tuple(column for column in columns if column not in taken)
         if self.feature_columns is not None:

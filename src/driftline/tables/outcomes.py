@@ -11,7 +11,7 @@ from driftline.errors import InputError
 from driftline.performance.kinds import Classes, Kind, Numbers, Outcomes
 from driftline.performance.outcomes import WAITING, Series
 from driftline.sketches.keys import Floats
-from driftline.tables.mapping import ColumnMapping
+from driftline.tables.mapping import ColumnMapping, refuse_missing
 from driftline.tables.predictions import positive_class
 from driftline.tables.subjects_of_rows import Names
 from driftline.tables.table import Table, class_name, input_errors
@@ -87,13 +87,7 @@ def _frame(table: Table, mapping: ColumnMapping, scores: Mapping[str, str], *, l
         **({"--label-column": mapping.label_column} if labels else {}),
         **{("--class-scores" if name else "--score-column"): column for name, column in scores.items()},
     }  # fmt: skip
-    missing = [
-        f'{option}: {table.path.name} has no column "{column}"{nearest(column, table.columns)}'
-        for option, column in wanted.items()
-        if column is not None and column not in table.columns
-    ]
-    if missing:
-        raise InputError("\n".join(missing))
+    refuse_missing(wanted.items(), table.columns, table.path.name)
     classes = bool(scores)
     columns = [_value(table, mapping.prediction_column or "", "--prediction-column", _PREDICTION, text=classes)]
     if mapping.label_column in table.columns:
