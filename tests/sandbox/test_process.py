@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from driftline.sandbox import SandboxError
+from driftline.sandbox import RedisServer, SandboxError
 from driftline.sandbox.process import LISTEN_PORTS, ServerProcess, accepts_connections, free_port
 
 PATIENCE_S = 20
@@ -115,3 +115,18 @@ def test_free_ports_keep_clear_of_those_given_to_outgoing_connections() -> None:
     local_range = Path("/proc/sys/net/ipv4/ip_local_port_range")
     if local_range.exists():
         assert max(LISTEN_PORTS) < int(local_range.read_text().split()[0])
+
+
+def test_a_port_given_to_one_process_is_given_to_no_other_before_anything_listens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = free_port()
+    monkeypatch.setattr("driftline.sandbox.process.LISTEN_PORTS", range(port, port + 1))
+    monkeypatch.setattr("driftline.sandbox.process.PORTS_TRIED", 1)
+    with pytest.raises(SandboxError, match="None of 1 ports"):
+        free_port()
+
+
+def test_the_second_port_of_a_cluster_node_keeps_clear_of_outgoing_connections() -> None:
+    with RedisServer(options={"cluster-enabled": "yes"}) as node, node.connect() as client:
+        assert int(client.config_get("cluster-port")["cluster-port"]) in LISTEN_PORTS

@@ -18,20 +18,27 @@ LOG_TAIL_LINES = 25
 # client that keeps dialling a killed server sooner or later is given the very port it dials, connects to itself, and
 # keeps the server from coming back.
 LISTEN_PORTS = range(20_000, 32_000)
+PORTS_TRIED = 50
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nothing listens."""
-    for port in SystemRandom().sample(LISTEN_PORTS, k=50):
-        with socket.socket() as candidate:
+    """Return a port of 127.0.0.1 on which nothing listens, and that no other process is given until this one ends.
+
+    A server takes seconds to listen, and its port is free again while it is down: meanwhile we hold the UDP port of the
+    same number, which tells others that the number is taken.
+    """
+    for port in SystemRandom().sample(LISTEN_PORTS, k=PORTS_TRIED):
+        with socket.socket() as candidate, socket.socket(type=socket.SOCK_DGRAM) as sign:
             candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
+                sign.bind(("127.0.0.1", port))
                 candidate.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            sign.detach()  # open until this process ends
             return port
     raise SandboxError(
-        f"None of 50 ports tried between {LISTEN_PORTS[0]} and {LISTEN_PORTS[-1]} is free on 127.0.0.1: stop what "
+        f"None of {PORTS_TRIED} ports tried between {LISTEN_PORTS[0]} and {LISTEN_PORTS[-1]} is free on 127.0.0.1: stop what "
         "listens there and try again."
     )
 

@@ -30,6 +30,10 @@ class RedisServer(LoopbackServer):
         self._password = password
         self._port = free_port()
         self._settings_file = self._directory / "redis.conf"
+        options = options or {}
+        # A node of a cluster listens on a second port. Redis takes one 10,000 above the first: among the ports of
+        # outgoing connections, where it may be in use.
+        second_port = {"cluster-port": str(free_port())} if options.get("cluster-enabled") == "yes" else {}
         settings = {
             "bind": "127.0.0.1",
             "port": str(self._port),
@@ -39,7 +43,8 @@ class RedisServer(LoopbackServer):
             "appendfsync": "everysec",
             "maxmemory-policy": "noeviction",
             **({} if password is None else {"requirepass": quoted(password)}),
-            **(options or {}),
+            **second_port,
+            **options,
         }
         self._settings_file.write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
         self._settings_file.chmod(0o600)

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import quote
 
-from driftline.sandbox.process import free_port, until
+from driftline.sandbox.process import until
 from driftline.sandbox.redis import RedisServer, quoted
 
 SLOTS: Final = 16_384
@@ -32,8 +32,6 @@ class RedisNodes:
                 options={
                     "cluster-enabled": "yes",
                     "cluster-node-timeout": str(NODE_TIMEOUT_MS),
-                    # Below the ports of outgoing connections, as the other one; its default is 10,000 above that.
-                    "cluster-port": str(free_port()),
                     "repl-diskless-sync-delay": "0",
                     **login,
                     **(options or {}),
