@@ -38,8 +38,8 @@ def free_port() -> int:
             sign.detach()  # open until this process ends
             return port
     raise SandboxError(
-        f"None of {PORTS_TRIED} ports tried between {LISTEN_PORTS[0]} and {LISTEN_PORTS[-1]} is free on 127.0.0.1: stop what "
-        "listens there and try again."
+        f"None of {PORTS_TRIED} ports tried between {LISTEN_PORTS[0]} and {LISTEN_PORTS[-1]} is free on 127.0.0.1: "
+        "stop what listens there and try again."
     )
 
 
