@@ -2,13 +2,16 @@
 
 import json
 import random
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from driftline.config import Settings
 from driftline.log.api import Outgoing, Record
 from driftline.log.memory import MemoryLog
+from driftline.observe.metrics import Sample
 from driftline.pipeline.monitoring import monitoring
 from driftline.runtime.clock import Clock
+from driftline.runtime.stage import Output
 from driftline.runtime.worker import Worker
 from driftline.state.api import Store
 from driftline.state.memory import MemoryStore
@@ -114,3 +117,29 @@ class Bench:
 
     def alert_ids(self) -> list[str]:
         return [json.loads(record.value or b"{}")["id"] for record in self.records(self.settings.topics.alerts)]
+
+
+class Plain:
+    """What a stage without times, inputs to hold back and output of its own has to say."""
+
+    def hear_quiet(self, quiet: Set[str]) -> None:
+        pass
+
+    @property
+    def ahead(self) -> str | None:
+        return None
+
+    def skip(self, offset: int, to: int) -> None:
+        pass
+
+    def rest(self, position: int, now: int, idle_ms: int) -> bool:
+        return False
+
+    def end(self, position: int, now: int) -> bool:
+        return False
+
+    def output(self) -> Output:
+        return Output([], [])
+
+    def samples(self, partition: str, now_ms: int) -> list[Sample]:
+        return []

@@ -1,7 +1,7 @@
 """What a checkpoint took out of a task is not lost, whatever comes between it and its commit."""
 
 import json
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -11,16 +11,15 @@ from driftline.errors import PublishError, StateUnavailable
 from driftline.incidents.alerts import alert_id
 from driftline.log.api import Batch, Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog, MemoryProducer
-from driftline.observe.metrics import Sample
 from driftline.offline.backtest import backtest
 from driftline.panes.records import decode_record
 from driftline.pipeline.monitoring import monitoring
-from driftline.runtime.stage import Output, StageKind
+from driftline.runtime.stage import StageKind
 from driftline.runtime.worker import Worker
 from driftline.state.api import Claim, CommitOutcome, TaskId, TaskInfo
 from driftline.state.memory import MemoryStore
 from driftline.tables import EncodedEvents
-from tests.runtime.streams import START, Bench, Manual, events, settings
+from tests.runtime.streams import START, Bench, Manual, Plain, events, settings
 
 STREAM = events(hours=2, shift_after=1.5, a_minute=20)
 FREQUENT = settings(checkpoint="1ms")
@@ -207,7 +206,7 @@ def test_a_partition_added_while_workers_run_is_a_source_that_judge_waits_for() 
 
 
 @dataclass
-class Sums:
+class Sums(Plain):
     """A stage that adds up records one by one, and trips over a certain one."""
 
     trips_at: int
@@ -227,30 +226,8 @@ class Sums:
             self.total += 1
         return True
 
-    def hear_quiet(self, quiet: Set[str]) -> None:
-        pass
-
-    @property
-    def ahead(self) -> str | None:
-        return None
-
-    def skip(self, offset: int, to: int) -> None:
-        pass
-
-    def rest(self, position: int, now: int, idle_ms: int) -> bool:
-        return False
-
-    def end(self, position: int, now: int) -> bool:
-        return False
-
-    def output(self) -> Output:
-        return Output([], [])
-
     def checkpoint(self) -> dict[str, bytes | None]:
         return {"total": b"%d" % self.total}
-
-    def samples(self, partition: str, now_ms: int) -> list[Sample]:
-        return []
 
 
 def test_a_task_that_broke_off_in_the_middle_is_not_committed_as_it_is() -> None:

@@ -1,22 +1,21 @@
 """What the client brings twice counts once, and what it leaves out is fetched again, whatever it does."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.log.api import Batch, Record, TopicPartition
 from driftline.log.memory_consumer import MemoryBatch
-from driftline.observe.metrics import Sample
-from driftline.runtime.stage import Output
 from driftline.runtime.task import Owned
 from driftline.state.api import Claim, TaskId
+from tests.runtime.streams import Plain
 
 SOURCE = TopicPartition("t", 0)
 FIRST = 100
 
 
-class Noting:
+class Noting(Plain):
     """A stage that notes what it was given."""
 
     name = "noting"
@@ -37,30 +36,8 @@ class Noting:
         assert list(batch.timestamps) == list(batch.offsets)
         return True
 
-    def hear_quiet(self, quiet: Set[str]) -> None:
-        pass
-
-    @property
-    def ahead(self) -> str | None:
-        return None
-
-    def skip(self, offset: int, to: int) -> None:
-        pass
-
-    def rest(self, position: int, now: int, idle_ms: int) -> bool:
-        raise NotImplementedError
-
-    def end(self, position: int, now: int) -> bool:
-        raise NotImplementedError
-
-    def output(self) -> Output:
-        raise NotImplementedError
-
     def checkpoint(self) -> dict[str, bytes | None]:
         raise NotImplementedError
-
-    def samples(self, partition: str, now_ms: int) -> list[Sample]:
-        return []
 
 
 def owned(*, end: int | None = None) -> tuple[Owned, Noting]:

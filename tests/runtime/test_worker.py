@@ -1,7 +1,7 @@
 """One or several workers on a log and a store in memory: the same alerts as a backtest, whatever happens on the way."""
 
 import json
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -10,16 +10,15 @@ from driftline.config import Settings
 from driftline.errors import StateUnavailable
 from driftline.incidents.alerts import alert_id
 from driftline.log.api import Batch, Outgoing, TopicPartition
-from driftline.observe.metrics import Sample
 from driftline.offline.backtest import backtest
 from driftline.panes.records import PaneRecord, Watermark, decode_record
 from driftline.pipeline.monitoring import monitoring
-from driftline.runtime.stage import Output, StageKind
+from driftline.runtime.stage import StageKind
 from driftline.runtime.worker import Worker
 from driftline.state.api import Claim, Commit, CommitOutcome, Committed, TaskId, TaskInfo
 from driftline.state.memory import MemoryStore
 from driftline.tables import EncodedEvents
-from tests.runtime.streams import MINUTE, PARTITIONS, START, Bench, Manual, events, settings
+from tests.runtime.streams import MINUTE, PARTITIONS, START, Bench, Manual, Plain, events, settings
 
 STREAM = events(hours=4, shift_after=2.5)
 
@@ -240,7 +239,7 @@ def test_an_idle_partition_sends_what_it_has_and_tells_how_the_clock_goes_on() -
     assert sum(view["counters"]["late"] for view in judged) == 0, "their windows had not ended"
 
 
-class Counting:
+class Counting(Plain):
     """A stage of two co-partitioned inputs that counts the records of each."""
 
     name = "count"
@@ -258,30 +257,8 @@ class Counting:
         self.counts[batch.source.topic] += len(batch.offsets)
         return True
 
-    def hear_quiet(self, quiet: Set[str]) -> None:
-        pass
-
-    @property
-    def ahead(self) -> str | None:
-        return None
-
-    def skip(self, offset: int, to: int) -> None:
-        pass
-
-    def rest(self, position: int, now: int, idle_ms: int) -> bool:
-        return False
-
-    def end(self, position: int, now: int) -> bool:
-        return False
-
-    def output(self) -> Output:
-        return Output([], [])
-
     def checkpoint(self) -> dict[str, bytes | None]:
         return {"counts": json.dumps(self.counts).encode()}
-
-    def samples(self, partition: str, now_ms: int) -> list[Sample]:
-        return []
 
 
 def test_a_task_of_two_inputs_checkpoints_both_offsets_together() -> None:
