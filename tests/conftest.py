@@ -96,7 +96,9 @@ def make_topics(kafka: Kafka, unique_name: str) -> Iterator[Callable[..., str]]:
 
     def make_topic(name: str, *, partitions: int = 1, settings: dict[str, str] | None = None) -> str:
         topic = f"{unique_name}.{name}"
-        new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=settings or {})
+        # Records are often stamped with the time of their events: a broker that runs for 30 s takes those that are old.
+        kept = {"retention.ms": "-1", **(settings or {})}
+        new = NewTopic(topic, num_partitions=partitions, replication_factor=1, config=kept)
         admin.create_topics([new])[topic].result(timeout=20)
         created.append(topic)
         _wait_for_leaders(admin, topic, partitions)

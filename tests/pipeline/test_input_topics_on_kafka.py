@@ -23,6 +23,7 @@ from driftline.sandbox import Kafka
 from driftline.state.redis import RedisStore
 from driftline.tables import EncodedEvents
 from driftline.tasks.views import SummariseView
+from driftline.tasks.warming import warm_up
 from tests.cli.processes import driftline, environment
 from tests.runtime.streams import events
 
@@ -33,7 +34,6 @@ LINES = 20
 """Events of a record of the second topic."""
 PARTITIONS = {"predictions": 3, "nightly": 2, "panes": 2, "alerts": 1, "dead_letters": 1}
 DEADLINE_S = 240.0
-"""A worker may have to compile the hot path first."""
 
 
 @dataclass
@@ -130,6 +130,7 @@ class Fleet:
 
 @pytest.fixture
 def fleet(tmp_path: Path, kafka: Kafka, redis_url: str, unique_name: str) -> Iterator[Fleet]:
+    warm_up()  # once, before the clock runs: on a busy machine processes that all compile take minutes
     store = RedisStore(redis_url)
     found = Fleet(tmp_path, kafka, store, redis_url, unique_name)
     yield found

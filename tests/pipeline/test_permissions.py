@@ -188,8 +188,7 @@ def installation() -> Iterator[Installation]:
         installation = Installation(kafka, redis)
         names = Settings().topics
         counts = {names.main: PARTITIONS, names.panes: PARTITIONS, names.alerts: 1, names.dead_letters: 1}
-        # The events are months old, and their records say so: retention would take them while the test runs.
-        installation.log.create_topics(counts, {names.main: {"retention.ms": "-1"}})
+        installation.log.create_topics(counts, {})
         producer = installation.log.producer()
         for key, value, at in STREAM:
             producer.produce(Outgoing(names.main, key, value, timestamp=at))

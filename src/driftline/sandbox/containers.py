@@ -86,6 +86,7 @@ def kafka_container() -> Iterator[str]:
         KAFKA_SHARE_COORDINATOR_STATE_TOPIC_MIN_ISR="1",
         KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS="0",
         KAFKA_AUTO_CREATE_TOPICS_ENABLE="false",
+        KAFKA_LOG_RETENTION_MS="-1",
     )
     container.waiting_for(LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(START_TIMEOUT_S))
     with _running(container):

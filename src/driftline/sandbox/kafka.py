@@ -113,6 +113,8 @@ class KafkaServer(LoopbackServer):
             "share.coordinator.state.topic.min.isr": "1",
             "group.initial.rebalance.delay.ms": "0",
             "auto.create.topics.enable": "false",
+            # Records are often stamped with the time of their events, which may be months old.
+            "log.retention.ms": "-1",
             # A killed broker may only come back when its controller has given up on it: 9 s by default.
             "broker.session.timeout.ms": "3000",
             "broker.heartbeat.interval.ms": "500",
