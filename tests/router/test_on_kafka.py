@@ -120,6 +120,38 @@ def test_a_router_that_slept_while_another_one_took_over_says_so_and_leaves_noth
     assert "Unclosed" not in said
 
 
+@pytest.mark.timeout(180)
+def test_what_three_models_report_alike_is_one_story_of_one_notification(
+    kafka: Kafka, redis_url: str, unique_name: str, make_topics: Callable[..., str], tmp_path: Path
+) -> None:
+    topic = make_topics("alerts", partitions=3, settings={"cleanup.policy": "compact"})
+    now, names = int(time.time() * 1000), ("churn", "fraud", "leads")
+    alerts = [_of(change(model, Kind.DATA_DRIFT, at=now + number), unique_name) for number, model in enumerate(names)]
+    other = _of(change("churn", Kind.SILENCE, at=now), unique_name)
+    producer = KafkaLog({"bootstrap.servers": kafka.bootstrap}).producer()
+    for alert in (*alerts, other):
+        producer.produce(Outgoing(topic, alert.key, alert.encode()))
+    producer.flush(10)
+    producer.close()
+    with receiving() as receiver:
+        config = configuration(tmp_path, kafka, redis_url, unique_name, topic, receiver.url)
+        router = start(config, tmp_path / "router.log")
+        try:
+            until(lambda: len(receiver.states()) == 4, "all are told", timeout_s=60)
+        finally:
+            router.kill()
+            router.wait()
+    told = {
+        alert["labels"]["incident"]: body["groupKey"]
+        for _, body in receiver.got
+        for alert in body["alerts"]
+        if "3 models report the same" in alert["annotations"].get("shared", "")
+    }
+    assert set(told) == {alert.data.incident for alert in alerts}
+    assert len(set(told.values())) == 1
+    assert [len({key for key, body in receiver.got if body["groupKey"] == each}) for each in set(told.values())] == [1]
+
+
 def _of(alert: Alert, group: str) -> Alert:
     data = alert.data
     return change(data.model, data.kind, at=alert.changed, opened=alert.opened, firing=alert.firing, group=group)

@@ -23,6 +23,7 @@ from driftline.incidents.responses import Responses
 from driftline.incidents.standing import Incidents, count_firing, wanted
 from driftline.incidents.watchdog import WatchdogEvent, decode_watchdog
 from driftline.log.api import Log
+from driftline.router.across import MAX_SAID, shared
 
 POLL_S = 0.5
 _STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
@@ -176,6 +177,8 @@ def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool, said:
             alert.data.summary,
         )
     out().print(table)
+    for story in shared(alert for alert in alerts if alert.firing)[:MAX_SAID]:
+        note(story.sentence)
     note(f"{count_firing(alerts)} firing, according to topic {settings.topics.alerts}")
 
 

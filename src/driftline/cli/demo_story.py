@@ -48,14 +48,12 @@ def tell(alert: "Alert", shown: "Shown | None", router: "RouterSettings") -> Non
 def destinations(alert: "Alert", router: "RouterSettings") -> list[str]:
     """Return in words where an alert would go; by the routes of a small team if the settings have none."""
     from driftline.config.routing import RouterSettings
-    from driftline.incidents.matching import labels_of
     from driftline.router.building import routing_of
     from driftline.router.planning import planned
 
     chosen = router if router.sinks else RouterSettings.model_validate(TEAM)
     routing = routing_of(chosen)
-    labels = labels_of(alert, routing.owned(alert.data.model))
-    plans = planned(routing, [labels], alert.changed)
+    plans = planned(routing, [alert], alert.changed)
     missed = [name for name in chosen.sinks if name not in {each.route.sink for each in plans}]
     whose = "your routes" if router.sinks else "the routes of a small team in docs/alerting.md"
     return [

@@ -159,7 +159,7 @@ def plan(
 
     settings = load(config)
     routing = _routing(settings)
-    tried = [_labels(label, routing)] if label else _open(settings, routing)
+    tried = [_labels(label, routing)] if label else _open(settings)
     found = planned(routing, tried, _wall_ms())
     if json:
         print_json([each.as_json() for each in found])
@@ -183,13 +183,11 @@ def _labels(given: list[str], routing: "Routing") -> dict[str, str]:
     return {**routing.owned(labels.get("model", "")), **labels}
 
 
-def _open(settings: Settings, routing: "Routing") -> list[dict[str, str]]:
-    """Return the labels of what fires."""
+def _open(settings: Settings) -> "list[Alert]":
+    """Return what fires."""
     from driftline.cli.responding import standing_in
-    from driftline.incidents.matching import labels_of
 
-    incidents = standing_in(open_kafka(settings), settings)
-    return [labels_of(alert, routing.owned(alert.data.model)) for alert in incidents.alerts()]
+    return standing_in(open_kafka(settings), settings).alerts()
 
 
 def _routing(settings: Settings) -> "Routing":

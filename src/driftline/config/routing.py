@@ -83,6 +83,14 @@ class ReturnsSettings(RoutingSection):
     within: PositiveDuration = Field(default=43_200_000, description="In a span of so long.")
 
 
+class AcrossSettings(RoutingSection):
+    """When incidents of several models are told together, because they report the same."""
+
+    equal: tuple[Name, ...] = Field(
+        default=("team",), description="Only models that have the same values of these labels."
+    )
+
+
 QUALITY_FIRST = InhibitSettings(
     source=['kind="data_quality"'],
     target=['kind=~"data_drift|prediction_drift"'],
@@ -98,6 +106,10 @@ class RouterSettings(RoutingSection):
     route: RouteSettings = Field(default=RouteSettings(), description="The root: every alert enters here.")
     inhibit: tuple[InhibitSettings, ...] = Field(
         default=(QUALITY_FIRST,), description="Which alerts to hold back while others fire."
+    )
+    across_models: AcrossSettings | None = Field(
+        default=AcrossSettings(),
+        description="Tell incidents of several models together that report the same; null: each model by itself.",
     )
     returns: ReturnsSettings = Field(
         default=ReturnsSettings(), description="When what keeps coming back is told no more."

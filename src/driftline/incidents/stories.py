@@ -7,7 +7,7 @@ from typing import TypeAlias
 from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Kind, Part, Status
 from driftline.incidents.severity import INFO, urgency
-from driftline.incidents.text import MAX_PARTS, more
+from driftline.incidents.text import listed
 
 Defined: TypeAlias = Callable[[Kind], Definition]
 """Returns what there is to say of a kind."""
@@ -43,7 +43,7 @@ def updating(
     also, where = _also(said, parts, defined), _where(lead, said, parts, segments)
     back = [defined(kind).back for kind in _kinds(said) if kind not in _kinds(parts)]
     back += sorted(_moved(said) - _moved(parts))
-    return f"{told}{also}{f' Back to normal: {_named(back)}.' if back else ''}{where}{_urgent(said, parts)}"
+    return f"{told}{also}{f' Back to normal: {listed(back)}.' if back else ''}{where}{_urgent(said, parts)}"
 
 
 def ending(own: str) -> str:
@@ -94,7 +94,7 @@ def _where(lead: Incident, said: Sequence[Part], parts: Sequence[Part], segments
         return ""
     among = _by_tag({*segments, *moved})
     return "".join(
-        f" Seen so far in {len(values)} of {len(among[tag])} segments by {tag}: {_named(values)}."
+        f" Seen so far in {len(values)} of {len(among[tag])} segments by {tag}: {listed(values)}."
         for tag, values in _by_tag(moved).items()
     )
 
@@ -105,9 +105,3 @@ def _by_tag(segments: set[str]) -> Mapping[str, list[str]]:
         tag, _, value = segment.partition("=")
         found[tag].append(value)
     return found
-
-
-def _named(names: Sequence[str]) -> str:
-    if len(names) > MAX_PARTS:
-        return f"{', '.join(names[:MAX_PARTS])}{more(len(names) - MAX_PARTS)}"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -1,5 +1,6 @@
 """Numbers, names and lengths of time as people write them."""
 
+from collections.abc import Sequence
 from typing import Final
 from unicodedata import combining, normalize
 
@@ -94,6 +95,17 @@ def cut(text: str, most: int) -> str:
 def more(number_of: int) -> str:
     """Return how many further ones there are; nothing where there are none."""
     return f" and {number_of} more" if number_of > 0 else ""
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a sentence lists them; those beyond `MAX_PARTS` are counted.
+
+    >>> listed(["a"]), listed(["a", "b", "c"]), listed(["a", "b", "c", "d", "e"])
+    ('a', 'a, b and c', 'a, b, c and 2 more')
+    """
+    if len(names) > MAX_PARTS:
+        return f"{', '.join(names[:MAX_PARTS])}{more(len(names) - MAX_PARTS)}"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def names(signal: Signal) -> str:

@@ -32,7 +32,8 @@ def routing_of(settings: RouterSettings) -> Routing:
     if faults:
         raise ConfigError("\n".join(faults))
     returns = Limit(settings.returns.times, settings.returns.within)
-    return Routing(built, tuple(inhibitions), settings.labels, returns)
+    across = None if settings.across_models is None else settings.across_models.equal
+    return Routing(built, tuple(inhibitions), settings.labels, across, returns)
 
 
 def _route(

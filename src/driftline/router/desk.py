@@ -24,6 +24,7 @@ from driftline.incidents.incident import digest
 from driftline.incidents.matching import Labels, Matcher, all_match, labels_of
 from driftline.incidents.responses import Acknowledgement, Responses, Silence
 from driftline.incidents.severity import urgency
+from driftline.router.across import Across
 from driftline.router.groups import NEVER_TOLD, Group, Refused, Sending, name_of
 from driftline.router.notification import MAX_ALERTS, Notification
 from driftline.router.patience import Held, Returns, more_severe
@@ -66,6 +67,7 @@ class Desk:
         """By route, the groups that wait for their first notification."""
         self._responses = Responses()
         self._returns = Returns(routing.returns)
+        self._across = Across(routing.across)
         self._dirty: set[str] = set()
 
     # what comes in
@@ -111,25 +113,35 @@ class Desk:
         return new
 
     def _assign(self, alert: Alert, published: int) -> None:
-        """Put an incident into the groups to which it belongs as it is now. It stays where it was told before."""
-        incident = alert.data.incident
-        for route in self._routing.taken_by(self._labels(alert)):
-            if route.sink not in self._sinks:
+        """Put an incident into a group of each route that takes it as it is now. At a route it stays where it is."""
+        incident, labels = alert.data.incident, self._labels(alert)
+        there = {self._groups[name].route for name in self._by_incident.get(incident, ())}
+        for route in self._routing.taken_by(labels):
+            if route.sink not in self._sinks or route.path in there:
                 continue
-            name, group = self._group(route, route.group(self._labels(alert)), published)
-            group.members.setdefault(incident, NEVER_TOLD)
+            name = self._told_with(route, alert, labels) or self._group(route, route.group(labels), published)
+            self._groups[name].members.setdefault(incident, NEVER_TOLD)
             self._by_incident.setdefault(incident, set()).add(name)
+        self._across.note(alert, labels)
         self._dirty.update(f"group/{name}" for name in self._by_incident.get(incident, ()))
 
-    def _group(self, route: Route, labels: dict[str, str], published: int) -> tuple[str, Group]:
-        """Return a route's group with these labels, or in a storm the one for all that is beyond `MAX_WAITING`."""
+    def _told_with(self, route: Route, alert: Alert, labels: Labels) -> str | None:
+        """Return the group in which another model's incident is told where it belongs, if that tells the same."""
+        for other in self._across.like(alert, labels) if route.shares else ():
+            name = name_of(route, route.group(self._labels(self._incidents[other].latest)))
+            if name in self._by_incident.get(other, ()):
+                return name
+        return None
+
+    def _group(self, route: Route, labels: dict[str, str], published: int) -> str:
+        """Return the name of a route's group with these labels; in a storm of the one for all beyond `MAX_WAITING`."""
         name = name_of(route, labels)
         if name not in self._groups and len(self._new[route.path]) >= MAX_WAITING:
             labels, name = {}, name_of(route, {})
         if name not in self._groups:
             self._groups[name] = Group(route.sink, route.path, labels, published)
             self._new[route.path].add(name)
-        return name, self._groups[name]
+        return name
 
     def _labels(self, alert: Alert) -> Labels:
         return labels_of(alert, self._routing.owned(alert.data.model))
@@ -262,7 +274,11 @@ class Desk:
             sink=group.sink,
             group_key=group.key,
             route=group.route,
-            labels=group.labels,
+            labels={
+                name: value
+                for name, value in group.labels.items()
+                if all(self._labels(alert).get(name, "") == value for alert in alerts)
+            },
             alerts=tuple(alerts),
             changed=frozenset(sending.changed),
             earlier=tuple(earlier),
@@ -388,7 +404,7 @@ class Desk:
                 self._by_incident.setdefault(member, set()).add(name)
             if group.count == 0:
                 self._new[group.route].add(name)
-        for held in self._incidents.values():
+        for held in sorted(self._incidents.values(), key=lambda each: each.since):
             if held.latest.firing:
                 self._assign(held.latest, held.arrived)
 

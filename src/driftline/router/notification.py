@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from driftline.incidents.alerts import Alert
 from driftline.incidents.matching import labels_of
 from driftline.incidents.severity import urgency
+from driftline.router.across import Shared, shared
 
 MAX_ALERTS = 100
 """Alerts that one notification carries; the most important ones. The rest is a number."""
@@ -58,6 +59,19 @@ class Notification:
     def resolved(self) -> tuple[Alert, ...]:
         """The incidents that are over."""
         return tuple(alert for alert in self.alerts if not alert.firing)
+
+    @property
+    def shared(self) -> list[Shared]:
+        """What several models report alike in what fires, which points to a cause upstream of them."""
+        return shared(self.firing, or_more=self.more > 0)
+
+    @property
+    def lead(self) -> str:
+        """The sentence that says most: what all that fires has in common, or else the most urgent incident's."""
+        alike = self.shared
+        if alike and len(alike[0].incidents) == len(self.firing):
+            return alike[0].sentence
+        return (self.firing or self.alerts)[0].data.summary
 
     @property
     def news(self) -> Alert | None:

@@ -1,10 +1,12 @@
 """Where alerts would go, and why, in words."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
 
-from driftline.incidents.matching import Labels
+from driftline.incidents.alerts import Alert
+from driftline.incidents.matching import Labels, labels_of
+from driftline.router.across import Across, Shared, shared
 from driftline.router.routes import Route, Routing
 
 
@@ -16,6 +18,15 @@ class Planned:
     route: Route
     held_back: bool
     muted: bool
+    shares: Shared | None = None
+    """What it and incidents of other models report alike, for which it is told with the first of these."""
+    first: Labels = field(default_factory=dict)
+    """The labels of that."""
+
+    @property
+    def group(self) -> dict[str, str]:
+        """The labels of those with which it is told."""
+        return self.route.group(self.first or self.labels)
 
     @property
     def because(self) -> str:
@@ -32,14 +43,16 @@ class Planned:
     def as_row(self) -> tuple[str, ...]:
         """Return the cells of a table."""
         named = [self.labels.get(name, "") for name in ("severity", "model", "segment", "kind")]
-        group = ", ".join(f"{name}={value}" for name, value in self.route.group(self.labels).items()) or "everything"
+        group = ", ".join(f"{name}={value}" for name, value in self.group.items()) or "everything"
+        group += f", because of {self.shares.what}" if self.shares else ""
         where = " ".join(filter(None, named)) or "(no labels)"
         return where, self.route.sink, self.route.path, self.because, group, self.now
 
     def in_words(self) -> str:
         """Say where it would go, and why."""
-        group = " and ".join(f"{name} {value}" for name, value in self.route.group(self.labels).items())
+        group = " and ".join(f"{name} {value}" for name, value in self.group.items())
         together = f"with other incidents of {group}" if group else "with all others"
+        together += f", as both report the same ({self.shares.what})" if self.shares else ""
         return f"to {self.route.sink}, {together}, because {self.because}: it {self.now}"
 
     def as_json(self) -> dict[str, Any]:
@@ -49,20 +62,49 @@ class Planned:
             "sink": self.route.sink,
             "route": self.route.path,
             "because": self.because,
-            "group": self.route.group(self.labels),
+            "group": self.group,
+            "shares": self.shares.sentence if self.shares else None,
             "held_back": self.held_back,
             "muted": self.muted,
         }
 
 
-def planned(routing: Routing, alerts: Sequence[Labels], now: int) -> list[Planned]:
-    """Return for alerts that fire together, given by their labels, each route that would take them.
+def planned(routing: Routing, alerts: Sequence[Labels | Alert], now: int) -> list[Planned]:
+    """Return for alerts that fire together, or labels of some, each route that would take them.
 
-    `now` is in epoch milliseconds.
+    `now` is in epoch milliseconds. Labels alone do not tell what an incident has in common with those of other models.
     """
-    held_back = routing.holding_back(alerts)
-    return [
-        Planned(labels, route, held_back=held_back(labels), muted=route.muted(now))
-        for labels in alerts
-        for route in routing.taken_by(labels)
+    given = [
+        (labels_of(each, routing.owned(each.data.model)), each) if isinstance(each, Alert) else (each, None)
+        for each in alerts
     ]
+    held_back = routing.holding_back([labels for labels, _ in given])
+    leading = _leading(routing, [(alert, labels) for labels, alert in given if alert is not None])
+    found = []
+    for labels, alert in given:
+        for route in routing.taken_by(labels):
+            plan = Planned(labels, route, held_back=held_back(labels), muted=route.muted(now))
+            if alert is not None and (route.path, alert.data.incident) in leading:
+                first, its = leading[route.path, alert.data.incident]
+                plan = replace(plan, shares=shared([first, alert])[0], first=its)
+            found.append(plan)
+    return found
+
+
+_Known: TypeAlias = tuple[Alert, Labels]
+
+
+def _leading(routing: Routing, alerts: Sequence[_Known]) -> dict[tuple[str, str], _Known]:
+    """Return by route and incident the one of another model with which it is told, where there is one."""
+    across, found = Across(routing.across), dict[tuple[str, str], _Known]()
+    own: dict[tuple[str, str], _Known] = {}
+    for alert, labels in sorted(alerts, key=lambda each: each[0].opened):
+        for route in routing.taken_by(labels):
+            like = across.like(alert, labels) if route.shares else ()
+            first = next((own[route.path, each] for each in like if (route.path, each) in own), None)
+            if first is None:
+                own[route.path, alert.data.incident] = alert, labels
+            else:
+                found[route.path, alert.data.incident] = first
+        across.note(alert, labels)
+    return found

@@ -66,6 +66,11 @@ class Route:
         """Return the labels by which alerts are put together here; `incident` puts each by itself."""
         return {name: labels.get(name, "") for name in self.group_by}
 
+    @property
+    def shares(self) -> bool:
+        """Whether incidents of several models that report the same are told together here."""
+        return "incident" not in self.group_by
+
     def walk(self) -> Iterator["Route"]:
         """Yield this route and all below."""
         yield self
@@ -102,6 +107,8 @@ class Routing:
     inhibitions: tuple[Inhibition, ...]
     labels: Mapping[str, Mapping[str, str]]
     """Configured labels by model; `*` is for all others."""
+    across: tuple[str, ...] | None = None
+    """Labels that models must have in common to be told together where they report the same; None: they never are."""
     returns: Limit | None = None
     """When what keeps coming back is told no more."""
 

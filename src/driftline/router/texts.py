@@ -1,11 +1,12 @@
 """Notifications in words: templates in Jinja, sandboxed, with defaults that need no change.
 
-A template sees `n`, the notification (`n.firing`, `n.resolved`, `n.labels`, `n.severity`, `n.models`, `n.more`,
-`n.reminder`), and the filters `number` and `percent`. An alert `a` of it has the fields of the alert event:
-`a.data.summary`.
+A template sees `n`, the notification (`n.firing`, `n.resolved`, `n.shared`, `n.labels`, `n.severity`, `n.models`,
+`n.more`, `n.reminder`), and the filters `number`, `percent` and `quoted` (for a shell). An alert `a` of it has the
+fields of the alert event: `a.data.summary`.
 """
 
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 import jinja2
@@ -14,6 +15,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from driftline.config.sinks import SinkSection
 from driftline.incidents.alerts import Alert
 from driftline.incidents.text import number, percent
+from driftline.router.across import MAX_SAID
 from driftline.router.notification import Notification
 
 MAX_LINES = 10
@@ -22,18 +24,21 @@ MAX_LINES = 10
 TITLE = (
     "{%- if n.status == 'resolved' %}Resolved{% else %}{{ n.severity | capitalize }}"
     "{% if n.reminder %}, still firing{% endif %}{% endif -%}"
-    ": {{ n.models[:3] | map('default', 'the stream', true) | join(', ') }}"
-    "{% if n.models | length > 3 %} and {{ n.models | length - 3 }} more models{% endif -%}"
+    ": {% if n.shared %}{{ n.shared[0].what }}"
+    "{% else %}{{ n.models[:3] | map('default', 'the stream', true) | join(', ') }}"
+    "{% if n.models | length > 3 %} and {{ n.models | length - 3 }} more models{% endif %}{% endif -%}"
     "{% if n.firing | length + n.more > 1 %} ({{ n.firing | length + n.more }} incidents){% endif %}"
 )
 TEXT = (
+    "{% for s in n.shared[:said] %}{{ s.sentence }}\n{% endfor %}"
     "{% for a in n.alerts[:lines] -%}"
     "{{ marks.get(a.severity, '🔵') if a.firing else '🟢' }} {{ a.data.summary }}\n"
     "{% endfor -%}"
     "{% set rest = [n.alerts | length - lines, 0] | max + n.more -%}"
     "{% if rest > 0 %}… and {{ rest }} more; see all with: driftline alerts\n"
     "{% elif n.alerts | length == 1 %}More: driftline alerts show {{ n.alerts[0].data.incident[:8] }}\n"
-    "{% else %}More: driftline alerts --model {{ n.models[0] or \"''\" }}\n{% endif %}"
+    "{% elif n.models | length == 1 and n.models[0] %}More: driftline alerts --model {{ n.models[0] | quoted }}\n"
+    "{% else %}More: driftline alerts\n{% endif %}"
 )
 MARKS = {"critical": "🔴", "warning": "🟡"}
 
@@ -52,7 +57,7 @@ class Texts:
 
     def __init__(self, title: str = TITLE, text: str = TEXT) -> None:
         environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
-        environment.filters.update(number=number, percent=percent)
+        environment.filters.update(number=number, percent=percent, quoted=quote)
         try:
             self._title, self._text = environment.from_string(title), environment.from_string(text)
         except jinja2.TemplateError as error:
@@ -72,7 +77,7 @@ class Texts:
             return self._rendered(notification, plain._title, plain._text)
 
     def _rendered(self, notification: Notification, title: jinja2.Template, text: jinja2.Template) -> Text:
-        seen: dict[str, Any] = {"n": notification, "lines": MAX_LINES, "marks": MARKS}
+        seen: dict[str, Any] = {"n": notification, "lines": MAX_LINES, "said": MAX_SAID, "marks": MARKS}
         return Text(" ".join(title.render(seen).split()), text.render(seen).strip())
 
 

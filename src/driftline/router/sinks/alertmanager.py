@@ -31,14 +31,16 @@ class AlertmanagerSink(HttpSink[Settings]):
     async def deliver(self, notification: Notification) -> str:
         """Post the group's alerts."""
         body = msgspec.json.encode(
-            [self._posted(alert, notification.labels_of(alert)) for alert in notification.alerts]
+            [
+                self._posted(alert, written)
+                for alert, written in zip(notification.alerts, as_alertmanager(notification), strict=True)
+            ]
         )
         await self._http.post(revealed(self._settings.url).rstrip("/") + "/api/v2/alerts", body)
         return ""
 
-    def _posted(self, alert: Alert, known: Mapping[str, str]) -> dict[str, Any]:
+    def _posted(self, alert: Alert, written: Mapping[str, Any]) -> dict[str, Any]:
         """Return an alert as it is posted: times are those of the clock, for Alertmanager's own rules go by it."""
-        written = as_alertmanager(alert, known)
         now = datetime.now(UTC)
         end = now + self.stale_after if alert.firing else now
         labels = {name: value for name, value in written["labels"].items() if name not in ("level", "incident")}

@@ -41,7 +41,7 @@ class PagerDutySink(HttpSink[Settings]):
             for alert in notification.alerts[:MAX_DETAILS]
         }
         payload = {
-            "summary": f"{words.title}: {first.data.summary}"[:MAX_SUMMARY],
+            "summary": f"{words.title}: {notification.lead}"[:MAX_SUMMARY],
             "source": first.data.model or first.source,
             "severity": notification.severity,
             "timestamp": first.data.opened,

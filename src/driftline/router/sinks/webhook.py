@@ -53,7 +53,7 @@ def signature(secret: str, stamp: str, body: bytes) -> str:
 
 def payload(notification: Notification, receiver: str) -> dict[str, Any]:
     """Return a notification as Alertmanager's webhook has it."""
-    alerts = [as_alertmanager(alert, notification.labels_of(alert)) for alert in notification.alerts]
+    alerts = as_alertmanager(notification)
     return {
         "version": "4",
         "groupKey": notification.group_key,
@@ -71,12 +71,20 @@ def payload(notification: Notification, receiver: str) -> dict[str, Any]:
     }
 
 
-def as_alertmanager(alert: Alert, labels: Mapping[str, str]) -> dict[str, Any]:
-    """Return one alert with the fields that Alertmanager gives to an alert."""
+def as_alertmanager(notification: Notification) -> list[dict[str, Any]]:
+    """Return the alerts of a notification with the fields that Alertmanager gives to an alert."""
+    alike = {incident: story.sentence for story in notification.shared[::-1] for incident in story.incidents}
+    return [
+        _alert(each, notification.labels_of(each), alike.get(each.data.incident, "")) for each in notification.alerts
+    ]
+
+
+def _alert(alert: Alert, labels: Mapping[str, str], alike: str) -> dict[str, Any]:
     data = alert.data
+    annotations = {"summary": data.summary, "reason": data.reason or "", "shared": alike}
     return {
         "labels": {"alertname": f"Driftline {data.kind.replace('_', ' ')}", **labels},
-        "annotations": {"summary": data.summary, **({"reason": data.reason} if data.reason else {})},
+        "annotations": {name: said for name, said in annotations.items() if said},
         "startsAt": data.opened,
         "endsAt": data.resolved or NOT_OVER,
         "generatorURL": "",

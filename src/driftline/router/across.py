@@ -1,0 +1,172 @@
+"""Incidents of several models that tell the same: their cause is upstream of all of them.
+
+Each Judge task sees some of the models, so only who reads all incidents can find that. Two incidents tell the same if
+
+- they are of different models, with the same values of the labels that the configuration names (the team),
+- they are of the same kind, one whose cause may be upstream, and share a signal,
+- the times in which they were found overlap or touch: each from when its change began to when it opened.
+
+The first incident of a route is told where it belongs, and the others with it. What overlaps with another one than the
+first does not count, so a story does not grow with each that follows.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias
+
+from driftline.events import rfc3339
+from driftline.incidents.alerts import Alert
+from driftline.incidents.incident import Kind
+from driftline.incidents.matching import Labels
+from driftline.incidents.text import listed, short
+
+WHAT = {
+    Kind.DATA_DRIFT: "data drift of {}",
+    Kind.DATA_QUALITY: "another data quality of {}",
+    Kind.MIX: "another mix of segments by {}",
+    Kind.VOLUME: "another number of events",
+    Kind.SILENCE: "no events",
+    Kind.LABELS: "labels that stop or come late",
+}
+"""The kinds whose cause may be upstream of models, and what is said of several that tell the same."""
+MAX_SAID = 3
+"""Sentences about what models share."""
+
+Fact: TypeAlias = tuple[str, ...]
+"""What an incident must have in common with another one: kind, signal, and values of labels."""
+Span: TypeAlias = tuple[int, int]
+
+
+def facts(alert: Alert, labels: Labels, equal: Sequence[str]) -> list[Fact]:
+    """Return what others may have in common with an incident; nothing where its cause is not upstream."""
+    if alert.data.kind not in WHAT or not alert.data.model:
+        return []
+    owner = [labels.get(name, "") for name in equal]
+    return [(alert.data.kind, signal.name, *owner) for signal in alert.data.signals]
+
+
+def span(alert: Alert) -> Span:
+    """Return from when to when an incident was found (epoch milliseconds): its change began, and it opened."""
+    began = alert.data.began
+    if began is None:
+        return alert.opened - alert.data.window.size_ms, alert.opened
+    return round(datetime.fromisoformat(began).timestamp() * 1000), alert.opened
+
+
+def meet(one: Span, other: Span) -> bool:
+    """Tell whether two spans overlap or touch.
+
+    >>> meet((0, 10), (10, 20)), meet((0, 10), (11, 20))
+    (True, False)
+    """
+    return one[0] <= other[1] and other[0] <= one[1]
+
+
+class Across:
+    """The open incidents, by what others may have in common with them.
+
+    Args:
+        equal: labels of which models must have the same values; None where each incident is told by itself.
+    """
+
+    def __init__(self, equal: Sequence[str] | None) -> None:
+        self._equal = equal
+        self._held: dict[Fact, dict[str, tuple[str, Span]]] = {}
+        """By fact, model and span of each incident, in the order in which they came."""
+        self._facts: dict[str, list[Fact]] = {}
+
+    def note(self, alert: Alert, labels: Labels) -> None:
+        """Take in an incident as it is now."""
+        if self._equal is None:
+            return
+        incident, held = alert.data.incident, (alert.data.model, span(alert))
+        if not alert.firing:
+            self.forget(incident)
+            return
+        found = self._facts[incident] = facts(alert, labels, self._equal)
+        for fact in found:
+            self._held.setdefault(fact, {})[incident] = held
+
+    def forget(self, incident: str) -> None:
+        """Let go of an incident that is over."""
+        for fact in self._facts.pop(incident, ()):
+            held = self._held[fact]
+            held.pop(incident, None)
+            if not held:
+                del self._held[fact]
+
+    def like(self, alert: Alert, labels: Labels) -> Iterator[str]:
+        """Yield the incidents of other models that fire and tell the same, the one that came first at first."""
+        model, when = alert.data.model, span(alert)
+        for fact in () if self._equal is None else facts(alert, labels, self._equal):
+            for incident, (other, its) in self._held.get(fact, {}).items():
+                if other != model and meet(when, its):
+                    yield incident
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What several models report alike."""
+
+    kind: Kind
+    signals: tuple[str, ...]
+    models: tuple[str, ...]
+    incidents: frozenset[str]
+    since: int
+    """When the first of these changes began."""
+    or_more: bool = False
+    """Whether there are incidents that nobody looked at, so that more models may report it."""
+
+    @property
+    def what(self) -> str:
+        """What they report, and how many they are: `data drift of amount in 3 models`."""
+        return f"{self._said} in {self._how_many} models"
+
+    @property
+    def sentence(self) -> str:
+        """That in a sentence, with since when, which models, and what to do about it."""
+        who = listed(self.models)
+        return (
+            f"{self._how_many} models report the same, since about {rfc3339(self.since)}: {self._said} ({who}). "
+            "Look upstream first, at what all of them depend on."
+        )
+
+    @property
+    def _how_many(self) -> str:
+        return f"{len(self.models)} or more" if self.or_more else str(len(self.models))
+
+    @property
+    def _said(self) -> str:
+        return WHAT[self.kind].format(listed([short(name) for name in self.signals]))
+
+
+def shared(alerts: Iterable[Alert], *, or_more: bool = False) -> list[Shared]:
+    """Return what several models report alike in these alerts: what most models share comes first."""
+    by_fact: dict[Fact, list[Alert]] = {}
+    for alert in sorted(alerts, key=lambda each: (span(each), each.data.incident)):
+        for fact in facts(alert, {}, ()):
+            by_fact.setdefault(fact, []).append(alert)
+    signals: dict[tuple[Kind, frozenset[str]], list[str]] = {}
+    told: dict[str, Alert] = {}
+    for (_, signal), found in by_fact.items():
+        while found:
+            story = [each for each in found if meet(span(found[0]), span(each))]
+            found = [each for each in found if each not in story]
+            told |= {each.data.incident: each for each in story}
+            if len({each.data.model for each in story}) > 1:
+                signals.setdefault((story[0].data.kind, frozenset(each.data.incident for each in story)), []).append(
+                    signal
+                )
+    stories = [
+        Shared(
+            kind,
+            tuple(names),
+            tuple(sorted({told[each].data.model for each in incidents})),
+            incidents,
+            min(span(told[each])[0] for each in incidents),
+            or_more,
+        )
+        for (kind, incidents), names in signals.items()
+    ]
+    return sorted(stories, key=lambda each: (-len(each.models), each.since, each.kind, each.signals))
