@@ -16,13 +16,13 @@ MUTATIONS = (
     Mutation(
         "a sink follows a redirect with its secret",
         http.Http.post,
-        "self._session.post(url, data=body, headers=sent, allow_redirects=False)",
-        "self._session.post(url, data=body, headers=sent)",
+        "self._session.post(url, data=BytesIO(body), headers=sent, allow_redirects=False)",
+        "self._session.post(url, data=BytesIO(body), headers=sent)",
         (CONFORMANCE,),
     ),
     Mutation(
         "Apprise follows a redirect",
-        AppriseSink.__init__,
+        AppriseSink._services,
         "apprise.AppriseAsset(http_redirects=False)",
         "apprise.AppriseAsset()",
         (CONFORMANCE,),

@@ -85,3 +85,20 @@ def test_what_fires_is_shown_grouped_and_goes_when_it_is_over(alertmanager: str)
 
     until(lambda: firing(alertmanager) == {"data_drift"}, "one of them is over", timeout_s=20)
     assert desk.due(NOW + 3 * HOUR + MINUTE, lambda name: True) == []
+
+
+def test_it_takes_tags_of_any_name_and_all_of_a_storm(alertmanager: str) -> None:
+    sink = AlertmanagerSink(Settings(type="alertmanager", url=SecretStr(alertmanager)), "ops")
+    alerts = [change(segment=f"2nd-customer.id={number}") for number in range(1_500)]
+    desk = Desk(routing(), {"ops": SinkRules(refresh=sink.refresh_ms)}, 7 * 24 * HOUR)
+    for alert in alerts:
+        desk.take(alert, NOW)
+    (notification,) = desk.due(NOW + HOUR, lambda name: True)
+
+    async def deliver() -> None:
+        await sink.deliver(notification)
+        await sink.close()
+
+    asyncio.run(deliver())
+    until(lambda: len(asked(alertmanager, "alerts?active=true")) == 1_500, "all of them fire", timeout_s=30)
+    assert asked(alertmanager, "alerts?filter=_2nd_customer_id=7")

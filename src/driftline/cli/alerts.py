@@ -177,7 +177,7 @@ def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool, said:
             alert.data.summary,
         )
     out().print(table)
-    for story in shared(alert for alert in alerts if alert.firing)[:MAX_SAID]:
+    for story in shared([alert for alert in alerts if alert.firing])[:MAX_SAID]:
         note(story.sentence)
     note(f"{count_firing(alerts)} firing, according to topic {settings.topics.alerts}")
 

@@ -1,4 +1,4 @@
-"""Settings of the router's sinks. Secrets may be in a file of their own, which is read when the router starts."""
+"""Settings of the router's sinks. Secrets may be in files of their own, which are read for each delivery."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self

@@ -10,7 +10,8 @@ The first incident of a route is told where it belongs, and the others with it. 
 first does not count, so a story does not grow with each that follows.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -141,32 +142,34 @@ class Shared:
         return WHAT[self.kind].format(listed([short(name) for name in self.signals]))
 
 
-def shared(alerts: Iterable[Alert], *, or_more: bool = False) -> list[Shared]:
-    """Return what several models report alike in these alerts: what most models share comes first."""
+def shared(alerts: Sequence[Alert], *, or_more: bool = False) -> list[Shared]:
+    """Return what several models report alike in these alerts: what most models share comes first.
+
+    As in the desk, a story is what overlaps with its first incident. `or_more` says that there are other alerts.
+    """
+    spans = {alert.data.incident: span(alert) for alert in alerts}
     by_fact: dict[Fact, list[Alert]] = {}
-    for alert in sorted(alerts, key=lambda each: (span(each), each.data.incident)):
+    for alert in sorted(alerts, key=lambda each: (spans[each.data.incident], each.data.incident)):
         for fact in facts(alert, {}, ()):
             by_fact.setdefault(fact, []).append(alert)
-    signals: dict[tuple[Kind, frozenset[str]], list[str]] = {}
-    told: dict[str, Alert] = {}
+    stories: dict[tuple[Kind, frozenset[str]], tuple[list[str], list[Alert]]] = {}
     for (_, signal), found in by_fact.items():
         while found:
-            story = [each for each in found if meet(span(found[0]), span(each))]
-            found = [each for each in found if each not in story]
-            told |= {each.data.incident: each for each in story}
+            _, end = spans[found[0].data.incident]
+            count = bisect_right(found, end, key=lambda each: spans[each.data.incident][0])
+            story, found = found[:count], found[count:]
             if len({each.data.model for each in story}) > 1:
-                signals.setdefault((story[0].data.kind, frozenset(each.data.incident for each in story)), []).append(
-                    signal
-                )
-    stories = [
+                same = story[0].data.kind, frozenset(each.data.incident for each in story)
+                stories.setdefault(same, ([], story))[0].append(signal)
+    told = [
         Shared(
             kind,
-            tuple(names),
-            tuple(sorted({told[each].data.model for each in incidents})),
+            tuple(signals),
+            tuple(sorted({each.data.model for each in story})),
             incidents,
-            min(span(told[each])[0] for each in incidents),
+            spans[story[0].data.incident][0],
             or_more,
         )
-        for (kind, incidents), names in signals.items()
+        for (kind, incidents), (signals, story) in stories.items()
     ]
-    return sorted(stories, key=lambda each: (-len(each.models), each.since, each.kind, each.signals))
+    return sorted(told, key=lambda each: (-len(each.models), each.since, each.kind, each.signals))

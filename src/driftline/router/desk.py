@@ -42,6 +42,11 @@ class SinkRules:
     refresh: int | None = None
     """It forgets what fires unless it hears of it so often (milliseconds)."""
 
+    @property
+    def most(self) -> int | None:
+        """Alerts in a notification. One that forgets keeps a list of its own, so it gets all."""
+        return None if self.refresh else MAX_ALERTS
+
 
 class Desk:
     """See the module's head.
@@ -215,7 +220,7 @@ class Desk:
             key=digest(group.key, str(group.count)),
             told={member: self._incidents[member].latest.id for member in chosen},
             changed=fresh,
-            more=max(len(chosen) - MAX_ALERTS, 0),
+            more=0 if rules.most is None else max(len(chosen) - rules.most, 0),
             reminder=reminder,
             at=now,
         )
@@ -262,7 +267,7 @@ class Desk:
 
     def _notification(self, group: Group, sending: Sending) -> Notification:
         alerts, earlier = [], []
-        for incident, change in list(sending.told.items())[:MAX_ALERTS]:
+        for incident, change in list(sending.told.items())[: self._sinks[group.sink].most]:
             changes = self._incidents[incident].changes
             ids = [alert.id for alert in changes]
             before = group.members.get(incident, NEVER_TOLD)

@@ -1,11 +1,12 @@
 """Notifications in words: templates in Jinja, sandboxed, with defaults that need no change.
 
 A template sees `n`, the notification (`n.firing`, `n.resolved`, `n.shared`, `n.labels`, `n.severity`, `n.models`,
-`n.more`, `n.reminder`), and the filters `number`, `percent` and `quoted` (for a shell). An alert `a` of it has the
-fields of the alert event: `a.data.summary`.
+`n.more`, `n.reminder`), and the filters `number`, `percent`, `cut` and `quoted` (for a shell). An alert `a` of it has
+the fields of the alert event: `a.data.summary`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any
 
@@ -14,12 +15,15 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from driftline.config.sinks import SinkSection
 from driftline.incidents.alerts import Alert
-from driftline.incidents.text import number, percent
+from driftline.incidents.text import cut, number, percent
 from driftline.router.across import MAX_SAID
 from driftline.router.notification import Notification
 
 MAX_LINES = 10
-"""Alerts that the default text tells one by one."""
+"""Alerts that the default text tells one by one, or fewer where a receiver takes no longer text."""
+MAX_TITLE, MAX_FACT, MAX_SUMMARY = 250, 200, 8_000
+SHORTER = (*((lines, MAX_SUMMARY) for lines in range(MAX_LINES, 0, -1)), (1, 1_000), (1, 250))
+"""Numbers of alerts that the default text tells, and characters of each: the first that fits is taken."""
 
 TITLE = (
     "{%- if n.status == 'resolved' %}Resolved{% else %}{{ n.severity | capitalize }}"
@@ -32,7 +36,7 @@ TITLE = (
 TEXT = (
     "{% for s in n.shared[:said] %}{{ s.sentence }}\n{% endfor %}"
     "{% for a in n.alerts[:lines] -%}"
-    "{{ marks.get(a.severity, '🔵') if a.firing else '🟢' }} {{ a.data.summary }}\n"
+    "{{ marks.get(a.severity, '🔵') if a.firing else '🟢' }} {{ a.data.summary | cut(length) }}\n"
     "{% endfor -%}"
     "{% set rest = [n.alerts | length - lines, 0] | max + n.more -%}"
     "{% if rest > 0 %}… and {{ rest }} more; see all with: driftline alerts\n"
@@ -57,7 +61,7 @@ class Texts:
 
     def __init__(self, title: str = TITLE, text: str = TEXT) -> None:
         environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
-        environment.filters.update(number=number, percent=percent, quoted=quote)
+        environment.filters.update(number=number, percent=percent, quoted=quote, cut=cut)
         try:
             self._title, self._text = environment.from_string(title), environment.from_string(text)
         except jinja2.TemplateError as error:
@@ -68,17 +72,31 @@ class Texts:
         """Return the templates that a sink's settings name, the default ones where they name none."""
         return cls(settings.title or TITLE, settings.text or TEXT)
 
-    def of(self, notification: Notification) -> Text:
-        """Return the words for a notification. A template that fails on it is replaced by the default."""
+    def of(self, notification: Notification, fits: Callable[[Text], bool] = lambda words: True) -> Text:
+        """Return the words for a notification, with as many alerts as fit. The default replaces a template that fails.
+
+        `fits` tells whether the receiver takes a text of that length. Titles have at most `MAX_TITLE` characters.
+        """
+        for lines, length in SHORTER:
+            words = self._worded(notification, lines, length)
+            if fits(words):
+                return words
+        while not fits(words) and len(words.text) > 1:
+            words = replace(words, text=cut(words.text, len(words.text) * 9 // 10))
+        return words
+
+    def _worded(self, notification: Notification, lines: int, length: int) -> Text:
         try:
-            return self._rendered(notification, self._title, self._text)
+            return self._rendered(notification, lines, length, self._title, self._text)
         except jinja2.TemplateError:
             plain = Texts()
-            return self._rendered(notification, plain._title, plain._text)
+            return self._rendered(notification, lines, length, plain._title, plain._text)
 
-    def _rendered(self, notification: Notification, title: jinja2.Template, text: jinja2.Template) -> Text:
-        seen: dict[str, Any] = {"n": notification, "lines": MAX_LINES, "said": MAX_SAID, "marks": MARKS}
-        return Text(" ".join(title.render(seen).split()), text.render(seen).strip())
+    def _rendered(
+        self, notification: Notification, lines: int, length: int, title: jinja2.Template, text: jinja2.Template
+    ) -> Text:
+        seen: dict[str, Any] = {"n": notification, "lines": lines, "length": length, "said": MAX_SAID, "marks": MARKS}
+        return Text(cut(" ".join(title.render(seen).split()), MAX_TITLE), text.render(seen).strip())
 
 
 def facts(alert: Alert) -> list[tuple[str, str]]:
@@ -93,4 +111,4 @@ def facts(alert: Alert) -> list[tuple[str, str]]:
         ("Began", data.began or data.opened),
         ("Resolved", data.resolved or ""),
     )
-    return [(name, value) for name, value in found if value]
+    return [(name, cut(value, MAX_FACT)) for name, value in found if value]

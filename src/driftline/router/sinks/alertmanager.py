@@ -16,7 +16,7 @@ from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
-from driftline.router.sinks.webhook import as_alertmanager
+from driftline.router.sinks.webhook import as_alertmanager, in_bodies
 
 
 class AlertmanagerSink(HttpSink[Settings]):
@@ -30,13 +30,13 @@ class AlertmanagerSink(HttpSink[Settings]):
 
     async def deliver(self, notification: Notification) -> str:
         """Post the group's alerts."""
-        body = msgspec.json.encode(
-            [
-                self._posted(alert, written)
-                for alert, written in zip(notification.alerts, as_alertmanager(notification), strict=True)
-            ]
-        )
-        await self._http.post(revealed(self._settings.url).rstrip("/") + "/api/v2/alerts", body)
+        posted = [
+            self._posted(alert, written)
+            for alert, written in zip(notification.alerts, as_alertmanager(notification), strict=True)
+        ]
+        address = revealed(self._settings.url).rstrip("/") + "/api/v2/alerts"
+        for some in in_bodies(posted):
+            await self._http.post(address, msgspec.json.encode(some))
         return ""
 
     def _posted(self, alert: Alert, written: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,11 +24,23 @@ class AppriseSink:
     def __init__(self, settings: Settings, name: str) -> None:
         self.shows_pictures = settings.picture
         self._texts = Texts.of_settings(settings)
-        self._apprise = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
-        if not self._apprise.add(revealed(settings.url)):
+        self._settings = settings
+        if not self._services():
             raise ValueError(f"router.sinks.{name}.url: Apprise does not know this address; see its list of services")
-        for service in self._apprise:
-            service.socket_connect_timeout = service.socket_read_timeout = settings.timeout / 1000
+
+    def _services(self) -> apprise.Apprise:
+        """Return what the URL names, anew each time: it may be in a file that changes.
+
+        A text that is too long for a service goes out in parts, unless the URL says something else.
+        """
+        found = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
+        url = revealed(self._settings.url)
+        found.add(url)
+        for service in found:
+            service.socket_connect_timeout = service.socket_read_timeout = self._settings.timeout / 1000
+            if "overflow=" not in url:
+                service.overflow_mode = apprise.OverflowMode.SPLIT
+        return found
 
     async def deliver(self, notification: Notification) -> str:
         """Hand it to Apprise."""
@@ -41,7 +53,7 @@ class AppriseSink:
         attached = apprise.AppriseAttachment()
         if picture:
             attached.add(AttachMemory(picture, "incident.png", "image/png"))  # type: ignore[no-untyped-call]
-        if not await self._apprise.async_notify(words.text, words.title, kind, attach=attached):
+        if not await self._services().async_notify(words.text, words.title, kind, attach=attached):
             raise Later("Apprise could not deliver it")
         return ""
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from io import BytesIO
 from typing import ClassVar, Generic, TypeVar
 
 import aiohttp
@@ -33,7 +34,7 @@ class Http:
             self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=True)
         try:
             sent = {"content-type": content_type, "user-agent": "driftline", **headers}
-            async with self._session.post(url, data=body, headers=sent, allow_redirects=False) as answer:
+            async with self._session.post(url, data=BytesIO(body), headers=sent, allow_redirects=False) as answer:
                 said = bytearray()
                 async for piece in answer.content.iter_any():
                     said += piece

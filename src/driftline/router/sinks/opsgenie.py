@@ -7,12 +7,13 @@ import msgspec
 from driftline.config.sinks import OpsgenieSink as Settings
 from driftline.config.sinks import revealed
 from driftline.incidents.severity import CRITICAL, WARNING
+from driftline.incidents.text import cut
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
-from driftline.router.texts import facts
+from driftline.router.texts import MAX_FACT, facts
 
-MAX_MESSAGE, MAX_DESCRIPTION = 130, 15_000
-"""Opsgenie's own limits, in characters."""
+MAX_MESSAGE, MAX_DESCRIPTION, MAX_TAG, MAX_TAGS = 130, 15_000, 50, 20
+"""Opsgenie's own limits, in characters, and of the number of tags."""
 _PRIORITIES = {CRITICAL: "P1", WARNING: "P3"}
 
 
@@ -23,11 +24,11 @@ class OpsgenieSink(HttpSink[Settings]):
 
     async def deliver(self, notification: Notification) -> str:
         """Create the alert, or close it."""
-        words = self._texts.of(notification)
+        words = self._texts.of(notification, lambda words: len(words.text) <= MAX_DESCRIPTION)
         place, body = "/v2/alerts", self._alert(notification, words.title, words.text)
         if notification.status == "resolved":
             place = f"/v2/alerts/{notification.group_key}/close?identifierType=alias"
-            body = {"source": "Driftline", "note": words.text[:MAX_DESCRIPTION]}
+            body = {"source": "Driftline", "note": words.text}
         login = {"authorization": f"GenieKey {revealed(self._settings.api_key)}"}
         await self._http.post(self._settings.api.rstrip("/") + place, msgspec.json.encode(body), login)
         return notification.group_key
@@ -35,12 +36,12 @@ class OpsgenieSink(HttpSink[Settings]):
     def _alert(self, notification: Notification, title: str, text: str) -> dict[str, Any]:
         first = notification.alerts[0]
         return {
-            "message": title[:MAX_MESSAGE],
+            "message": cut(title, MAX_MESSAGE),
             "alias": notification.group_key,
-            "description": text[:MAX_DESCRIPTION],
+            "description": text,
             "source": "Driftline",
-            "entity": first.data.model,
+            "entity": cut(first.data.model, MAX_FACT),
             "priority": _PRIORITIES.get(notification.severity, "P5"),
-            "tags": sorted({alert.data.kind.value for alert in notification.alerts}),
+            "tags": sorted({cut(alert.data.kind.value, MAX_TAG) for alert in notification.alerts})[:MAX_TAGS],
             "details": dict(facts(first)),
         }

@@ -6,13 +6,14 @@ import msgspec
 
 from driftline.config.sinks import PagerDutySink as Settings
 from driftline.config.sinks import revealed
+from driftline.incidents.text import cut
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
-from driftline.router.texts import facts
+from driftline.router.texts import MAX_FACT, facts
 
 MAX_SUMMARY = 1_024
-MAX_DETAILS = 20
-"""Incidents in the details: an event may have 512 kB."""
+MAX_DETAILS, MAX_DETAIL = 20, 4_000
+"""Incidents in the details, and characters of the sentences of each: an event may have 512 kB."""
 
 
 class PagerDutySink(HttpSink[Settings]):
@@ -37,16 +38,16 @@ class PagerDutySink(HttpSink[Settings]):
         words = self._texts.of(notification)
         first = notification.firing[0]
         details = {
-            alert.data.incident: dict([*facts(alert), ("Summary", alert.data.summary)])
+            alert.data.incident: dict([*facts(alert), ("Summary", cut(alert.data.summary, MAX_DETAIL))])
             for alert in notification.alerts[:MAX_DETAILS]
         }
         payload = {
-            "summary": f"{words.title}: {notification.lead}"[:MAX_SUMMARY],
-            "source": first.data.model or first.source,
+            "summary": cut(f"{words.title}: {notification.lead}", MAX_SUMMARY),
+            "source": cut(first.data.model or first.source, MAX_FACT),
             "severity": notification.severity,
             "timestamp": first.data.opened,
-            "component": first.data.version or "",
-            "group": first.data.segment or "",
+            "component": cut(first.data.version or "", MAX_FACT),
+            "group": cut(first.data.segment or "", MAX_FACT),
             "class": first.data.kind.value,
             "custom_details": {"incidents": details, "more": notification.more},
         }

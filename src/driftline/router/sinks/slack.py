@@ -19,8 +19,10 @@ log = logging.getLogger(__name__)
 JSON = "application/json; charset=utf-8"
 FILE_NAME = "incident.png"
 MAX_HEADER, MAX_TEXT, MAX_FIELDS = 150, 3_000, 10
-"""Slack's own limits of a header, of a text and of the fields in a section."""
-REFUSED = frozenset({"invalid_blocks", "invalid_blocks_format", "msg_too_long", "no_text", "invalid_arguments"})
+"""Slack's own limits of a header, of a text and of the fields in a section. All blocks may have some 13,000."""
+REFUSED = frozenset(
+    {"invalid_blocks", "invalid_blocks_format", "msg_too_long", "msg_blocks_too_long", "no_text", "invalid_arguments"}
+)
 """Errors that say that the message itself is wrong."""
 
 
@@ -37,10 +39,10 @@ class SlackSink(HttpSink[Settings]):
 
     async def deliver(self, notification: Notification) -> str:
         """Post a message; return its `ts`, by which Slack names it."""
-        words = self._texts.of(notification)
+        words = self._texts.of(notification, lambda words: len(escaped(words.text)) <= MAX_TEXT)
         message: dict[str, Any] = {
             "channel": self._settings.channel,
-            "text": words.title,
+            "text": escaped(words.title),
             "blocks": blocks(notification, words),
             "metadata": {"event_type": "driftline", "event_payload": {"key": notification.key}},
         }
@@ -95,11 +97,11 @@ def blocks(notification: Notification, words: Text) -> list[dict[str, Any]]:
     """Return the message as Slack's blocks: a title, the sentences and, of a single incident, its facts."""
     found: list[dict[str, Any]] = [
         {"type": "header", "text": {"type": "plain_text", "text": cut(words.title, MAX_HEADER), "emoji": True}},
-        {"type": "section", "text": {"type": "mrkdwn", "text": cut(escaped(words.text), MAX_TEXT)}},
+        {"type": "section", "text": {"type": "mrkdwn", "text": escaped(words.text)}},
     ]
     if len(notification.alerts) == 1:
         fields = [
-            {"type": "mrkdwn", "text": cut(f"*{name}*\n{escaped(value)}", 2_000)}
+            {"type": "mrkdwn", "text": f"*{name}*\n{escaped(value)}"}
             for name, value in facts(notification.alerts[0])[:MAX_FIELDS]
         ]
         found.append({"type": "section", "fields": fields})

@@ -10,8 +10,8 @@ from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
 from driftline.router.texts import Text, facts
 
-MAX_TEXT = 5_000
-"""Characters of text: a card may have 28 kB in all."""
+MAX_SIZE = 28_000
+"""Bytes of a message. Teams counts it in UTF-16 where nothing says that it is UTF-8, and in that it must fit, too."""
 
 
 class TeamsSink(HttpSink[Settings]):
@@ -21,11 +21,24 @@ class TeamsSink(HttpSink[Settings]):
 
     async def deliver(self, notification: Notification) -> str:
         """Post a card."""
-        card = message(notification, self._texts.of(notification))
+        words = self._texts.of(notification, lambda words: fits(encoded(notification, words)))
         await self._http.post(
-            revealed(self._settings.url), msgspec.json.encode(card), {"Idempotency-Key": notification.key}
+            revealed(self._settings.url),
+            encoded(notification, words),
+            {"Idempotency-Key": notification.key},
+            content_type="application/json; charset=utf-8",
         )
         return ""
+
+
+def fits(body: bytes) -> bool:
+    """Tell whether Teams takes a message of this size."""
+    return max(len(body), len(body.decode().encode("utf-16-le"))) <= MAX_SIZE
+
+
+def encoded(notification: Notification, words: Text) -> bytes:
+    """Return the message as it is posted."""
+    return msgspec.json.encode(message(notification, words))
 
 
 def message(notification: Notification, words: Text) -> dict[str, Any]:
@@ -42,7 +55,7 @@ def message(notification: Notification, words: Text) -> dict[str, Any]:
             "color": colour,
             "wrap": True,
         },
-        *({"type": "TextBlock", "text": line, "wrap": True} for line in words.text[:MAX_TEXT].splitlines()),
+        *({"type": "TextBlock", "text": line, "wrap": True} for line in words.text.splitlines()),
     ]
     if len(notification.alerts) == 1:
         told = [{"title": name, "value": value} for name, value in facts(notification.alerts[0])]

@@ -7,8 +7,9 @@ Idempotency-Key: <32 hex digits>           the same where a delivery is repeated
 
 import hashlib
 import hmac
+import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import msgspec
@@ -16,9 +17,12 @@ import msgspec
 from driftline.config.sinks import WebhookSink as Settings
 from driftline.config.sinks import revealed
 from driftline.incidents.alerts import Alert
+from driftline.incidents.text import cut
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
 
+MAX_BODY, MAX_SAID = 900_000, 4_000
+"""Bytes of the alerts in a request, as servers commonly take 1 MB, and characters of an alert's sentences."""
 NOT_OVER = "0001-01-01T00:00:00Z"
 """What Alertmanager writes where an alert has no end."""
 
@@ -53,22 +57,35 @@ def signature(secret: str, stamp: str, body: bytes) -> str:
 
 def payload(notification: Notification, receiver: str) -> dict[str, Any]:
     """Return a notification as Alertmanager's webhook has it."""
-    alerts = as_alertmanager(notification)
+    alerts = next(in_bodies(as_alertmanager(notification)))
     return {
         "version": "4",
         "groupKey": notification.group_key,
-        "truncatedAlerts": notification.more,
+        "truncatedAlerts": notification.more + len(notification.alerts) - len(alerts),
         "status": notification.status,
         "receiver": receiver,
-        "groupLabels": dict(notification.labels),
+        "groupLabels": _named(notification.labels),
         "commonLabels": _common([alert["labels"] for alert in alerts]),
         "commonAnnotations": _common([alert["annotations"] for alert in alerts]),
         "externalURL": "",
         "alerts": [
             {"status": "firing" if alert.firing else "resolved", **written}
-            for alert, written in zip(notification.alerts, alerts, strict=True)
+            for alert, written in zip(notification.alerts, alerts, strict=False)  # those that fit
         ],
     }
+
+
+def in_bodies(alerts: Sequence[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+    """Yield alerts, in order, as many at a time as a server takes in a request; never none of several."""
+    some, size = list[Mapping[str, Any]](), 0
+    for alert in alerts:
+        length = len(msgspec.json.encode(alert)) + 1
+        if some and size + length > MAX_BODY:
+            yield some
+            some, size = [], 0
+        some.append(alert)
+        size += length
+    yield some
 
 
 def as_alertmanager(notification: Notification) -> list[dict[str, Any]]:
@@ -83,13 +100,22 @@ def _alert(alert: Alert, labels: Mapping[str, str], alike: str) -> dict[str, Any
     data = alert.data
     annotations = {"summary": data.summary, "reason": data.reason or "", "shared": alike}
     return {
-        "labels": {"alertname": f"Driftline {data.kind.replace('_', ' ')}", **labels},
-        "annotations": {name: said for name, said in annotations.items() if said},
+        "labels": {"alertname": f"Driftline {data.kind.replace('_', ' ')}", **_named(labels)},
+        "annotations": {name: cut(said, MAX_SAID) for name, said in annotations.items() if said},
         "startsAt": data.opened,
         "endsAt": data.resolved or NOT_OVER,
         "generatorURL": "",
         "fingerprint": alert.partitionkey,
     }
+
+
+def _named(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return labels with names that Alertmanager takes: a tag may be called `customer-id`, or begin with a digit.
+
+    >>> _named({"customer-id": "7", "2nd": "x"})
+    {'customer_id': '7', '_2nd': 'x'}
+    """
+    return {re.sub(r"^(?=\d)|[^A-Za-z0-9_]", "_", name, flags=re.ASCII): value for name, value in labels.items()}
 
 
 def _common(held: list[dict[str, str]]) -> dict[str, str]:
