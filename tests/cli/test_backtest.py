@@ -73,7 +73,7 @@ def test_a_shift_is_found_soon_and_nothing_before_it(driftline: Driftline, usual
     signal = incident["signals"][0]
     assert set(signal) == {
         *("name", "evidence", "share", "effects", "what", "before", "after"),
-        *("named", "became", "gone", "factor", "multiplied"),
+        *("named", "became", "gone", "factor", "multiplied", "outside"),
     }
     (change,) = incident["changes"]
     assert (change["what"], change["severity"], change["summary"]) == ("firing", "warning", incident["summary"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from driftline.evidence.distances import effects
-from driftline.evidence.news import MAX_NAMES, News, factor_of, news_of
+from driftline.evidence.news import MAX_NAMES, News, factor_of, news_of, usual_range
 from driftline.evidence.projection import Projection
 from driftline.sketches.keys import Ints
 from tests.evidence.columns import Column, reference_of, summarise
@@ -69,6 +69,25 @@ def test_a_unit_that_changed_for_some_events_is_told_with_their_share() -> None:
     values[::4] *= 1_000
     found, _ = news({"x": values, "city": ["Oslo"] * 1_000})
     assert factor_of(REFERENCE.summary, PROJECTION.signals.index("x"), found, "x", 1_000) == (1_000, 0.25)
+
+
+def test_a_changed_unit_is_told_beside_an_outlier_on_the_other_side() -> None:
+    values = CHANCE.lognormal(10, 0.5, 40) / 1_000
+    values[7] = 3e6
+    found, _ = news({"x": values, "city": ["Oslo"] * 40})
+    assert factor_of(REFERENCE.summary, PROJECTION.signals.index("x"), found, "x", 40) == (1e-3, 39 / 40)
+
+
+def test_numbers_out_of_range_are_told_by_side_and_how_far() -> None:
+    parts = [news({"x": [*INCOME[:90], *wrong], "city": ["Oslo"] * 95})[0] for wrong in ([-7.0] * 5, [1.0, *[1e9] * 4])]
+    beyond = parts[0].add(parts[1]).beyond["x"]
+    assert (beyond.below.values, beyond.above.values, beyond.least) == (6, 4, -7)
+    assert beyond.most == pytest.approx(1e9)
+    low, high = usual_range(PROJECTION, PROJECTION.signals.index("x"))
+    assert low == pytest.approx(INCOME.min(), rel=0.05)
+    assert high == pytest.approx(INCOME.max(), rel=0.05)
+    assert low <= INCOME.min()
+    assert high >= INCOME.max()
 
 
 def test_numbers_of_both_signs_change_their_unit_too() -> None:

@@ -40,3 +40,10 @@ def test_an_incident_that_became_more_urgent_and_nothing_else_says_so() -> None:
     assert updating(LEAD, None, [DRIFT, FELL], [DRIFT, urgent], [], defined).endswith("x moved. It is critical now.")
     assert "now" not in updating(LEAD, None, [DRIFT, urgent], [DRIFT, urgent], [], defined)
     assert "now" not in updating(LEAD, None, [DRIFT, urgent], [DRIFT], [], defined)
+
+
+def test_where_the_lead_is_back_to_normal_it_is_said_once_and_what_is_not() -> None:
+    lead = msgspec.structs.replace(LEAD, status=Status.RESOLVED, summary="m: back to normal: inputs (x).")
+    over = msgspec.structs.replace(DRIFT, status=Status.RESOLVED)
+    told = updating(LEAD, lead, [DRIFT, FELL], [over, FELL], [], defined)
+    assert told == "m: back to normal: inputs (x). Still: AUROC fell."

@@ -144,7 +144,7 @@ def test_one_cause_is_one_incident(fault: Fault, kind: Kind) -> None:
 
 def test_its_sentences_say_what_moved_with_it_and_where() -> None:
     found = told((8, another_unit))
-    assert "income 0% → 100% out of range" in found[0].summary
+    assert "income 0% → 100% above " in found[0].summary
     texts = " ".join(incident.summary for incident in found)
     assert "Predictions have drifted too: prediction" in texts
     assert "Seen so far in 3 of 3 segments by tenant: acme, blue and core." in texts

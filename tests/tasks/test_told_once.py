@@ -147,7 +147,17 @@ ONE_ALERT: dict[str, tuple[Callable[[Event, Any], None], tuple[Kind, str, *tuple
     ),
     "a sentinel": (
         lambda event, chance: event["features"].update(x=-999 if chance.random() < 0.2 else event["features"]["x"]),
-        (Kind.DATA_QUALITY, "critical", " out of range (mean ", "): -999 ("),
+        (Kind.DATA_QUALITY, "critical", " below -", " (mean ", "): -999 ("),
+    ),
+    "numbers far below": (
+        lambda event, chance: event["features"].update(x=event["features"]["x"] - 40 * (chance.random() < 0.2)),
+        (Kind.DATA_QUALITY, "critical", "% below -", ", down to -4", " (mean "),
+    ),
+    "numbers on both sides": (
+        lambda event, chance: event["features"].update(
+            x=event["features"]["x"] + float(chance.choice([-40, 0, 0, 60]))
+        ),
+        (Kind.DATA_QUALITY, "critical", " out of range (", "% below -", ", down to -4", "; ", "% above ", ", up to 6"),
     ),
     "booleans as numbers": (
         lambda event, chance: event["features"].update(member=int(event["features"]["member"])),

@@ -6,7 +6,7 @@ its slices' news, in order of time. Memory is bounded: each signal keeps its mos
 
 import math
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ from driftline.evidence.bins import Quality, is_named
 from driftline.evidence.projection import Projection, bucket_means, new_fields
 from driftline.evidence.signals import Family, Nature
 from driftline.sketches.group import EVENTS, ROLES, GroupSketch, Oddity, SignalRole
-from driftline.sketches.keys import Floats, Ints
+from driftline.sketches.keys import KEY_BITS, Floats, Ints, key_numbers
 
 MAX_NAMES: Final = 32
 """Maximum number of names per signal, and of new fields."""
@@ -72,6 +72,22 @@ class Logs(msgspec.Struct, array_like=True, frozen=True):
 NONE: Final = Logs(0, 0, 0.0, 0.0)
 
 
+class Beyond(msgspec.Struct, array_like=True, frozen=True):
+    """Numbers out of range: those below it and those above it, the least one and the greatest."""
+
+    below: Logs = NONE
+    above: Logs = NONE
+    least: float = math.inf
+    most: float = -math.inf
+
+    def __add__(self, other: "Beyond") -> "Beyond":
+        least, most = min(self.least, other.least), max(self.most, other.most)
+        return Beyond(self.below + other.below, self.above + other.above, least, most)
+
+
+Sums = TypeVar("Sums", Logs, Beyond)
+
+
 class News(msgspec.Struct, array_like=True):
     """See the module's head. Everything is by signal."""
 
@@ -89,9 +105,11 @@ class News(msgspec.Struct, array_like=True):
     """Of numbers out of range."""
     same: dict[str, dict[str, int]] = {}
     """Numbers that most of a slice's values are, where the reference's hardly repeat."""
+    beyond: dict[str, Beyond] = {}
+    """On which side of the range numbers are that are out of it, and how far."""
 
     def __bool__(self) -> bool:
-        return any((self.fields, self.values, self.kinds, self.excess, self.logs, self.far, self.same))
+        return any(getattr(self, name) for name in self.__struct_fields__)
 
     def add(self, other: "News") -> "News":
         """Return the news of both; of too many names the most frequent."""
@@ -103,9 +121,10 @@ class News(msgspec.Struct, array_like=True):
                 name: self.excess.get(name, 0.0) + other.excess.get(name, 0.0)
                 for name in {**self.excess, **other.excess}
             },
-            _sum_of(self.logs, other.logs),
-            _sum_of(self.far, other.far),
+            _sum_of(self.logs, other.logs, NONE),
+            _sum_of(self.far, other.far, NONE),
             _each(self.same, other.same),
+            _sum_of(self.beyond, other.beyond, Beyond()),
         )
 
 
@@ -113,7 +132,7 @@ def news_of(projection: Projection, summary: GroupSketch, vector: Ints) -> News:
     """Return the news of a slice."""
     quality = projection.quality(vector)
     slots = {name: slot for slot, name in enumerate(summary.signals)}
-    found = News({}, {}, {}, {}, {}, {}, {})
+    found = News({}, {}, {}, {}, {}, {}, {}, {})
     if quality[0, Quality.UNSEEN]:
         fields = {name: _events_with(summary, slot) for name, slot in new_fields(projection, summary).items()}
         found.fields = _most({name: n for name, n in fields.items() if n})
@@ -212,6 +231,12 @@ def _numbers(
         found.logs[name] = _logs(means, counts)
     if new.any():
         found.far[name] = _logs(means[new], counts[new])
+        inside = np.flatnonzero(bins.quality == Quality.EXPECTED)
+        low, high = place < inside[0], place > inside[-1]
+        if (low | high).any():
+            ends = means[low | high]
+            below, above = (_logs(means[side], counts[side]) for side in (low, high))
+            found.beyond[name] = Beyond(below, above, float(ends.min()), float(ends.max()))
         few = 0.0 if projection.natures[slot] is Nature.VALUES else OFTEN
         often = new & (cell.offsets % counts == 0) & (counts >= few * counts[new].sum())
         if often.any():
@@ -230,11 +255,21 @@ def _written(value: float) -> str:
     return f"{float(close):.9g}"
 
 
+def usual_range(projection: Projection, slot: int) -> tuple[float, float]:
+    """Return between which numbers a signal's are in the reference."""
+    bins = projection.bins[slot]
+    if projection.natures[slot] is Nature.VALUES:
+        return float(bins.labels[0]), float(bins.labels[-1])
+    inside = np.flatnonzero(bins.quality == Quality.EXPECTED)
+    low, high = key_numbers(np.append(bins.starts, (1 << KEY_BITS) - 1)[[inside[0], inside[-1] + 1]]).tolist()
+    return float(_written(low)), float(_written(high))
+
+
 def factor_of(reference: GroupSketch, slot: int, news: News, name: str, values: int) -> tuple[float, float] | None:
     """Return the factor by which a window's numbers were multiplied, and their share; None if no factor explains them.
 
-    A factor explains them if the logarithms of all values, or of all values out of range, spread as widely as the
-    reference's, but around another centre.
+    A factor explains them if the logarithms of all values, of all values out of range, or of those on one side of it,
+    spread as widely as the reference's, but around another centre. (On the other side there may be usual outliers.)
 
     Args:
         reference: holds the signal in `slot`.
@@ -246,9 +281,9 @@ def factor_of(reference: GroupSketch, slot: int, news: News, name: str, values: 
     at = int(np.searchsorted(reference.cells.ids, slot * ROLES + SignalRole.NUMBERS))
     cell = reference.cells.take(np.array([at], dtype=np.int64))
     before = _logs(bucket_means(cell), cell.counts)
-    for after, whole in ((news.logs.get(name), True), (news.far.get(name), False)):
-        if after is None or (whole and after.values < values):
-            continue
+    beyond = news.beyond.get(name, Beyond())
+    whole = news.logs.get(name, NONE)
+    for after in (whole if whole.values >= values else NONE, news.far.get(name, NONE), beyond.below, beyond.above):
         factor = _factor(before, after)
         if factor is not None:
             return factor, after.values / max(values, 1)
@@ -283,8 +318,8 @@ def _sum(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
     return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
 
 
-def _sum_of(one: Mapping[str, Logs], other: Mapping[str, Logs]) -> dict[str, Logs]:
-    return {name: one.get(name, NONE) + other.get(name, NONE) for name in {**one, **other}}
+def _sum_of(one: Mapping[str, Sums], other: Mapping[str, Sums], none: Sums) -> dict[str, Sums]:
+    return {name: one.get(name, none) + other.get(name, none) for name in {**one, **other}}
 
 
 def _each(one: Mapping[str, dict[str, int]], other: Mapping[str, dict[str, int]]) -> dict[str, dict[str, int]]:

@@ -58,6 +58,20 @@ class Status(StrEnum):
     RESOLVED = "resolved"
 
 
+class Outside(msgspec.Struct, frozen=True):
+    """Numbers out of the reference's range."""
+
+    low: float
+    high: float
+    """Between which the reference's numbers are."""
+    below: float
+    above: float
+    """Shares of the window's events that had numbers below and above that."""
+    least: float
+    most: float
+    """The least and the greatest of these numbers."""
+
+
 class Signal(msgspec.Struct, frozen=True):
     """One signal's part in an incident."""
 
@@ -84,6 +98,8 @@ class Signal(msgspec.Struct, frozen=True):
     """By which its numbers were multiplied, if that is what happened."""
     multiplied: float | None = None
     """The share of them that was."""
+    outside: Outside | None = None
+    """Of a number that is out of range."""
 
 
 class Window(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from driftline.columns.signals import DELAY, REPEATED
-from driftline.incidents.incident import Signal
+from driftline.incidents.incident import Outside, Signal
 from driftline.incidents.text import gone, names, number, percent, short, times
 from driftline.sketches.group import EVENTS
 
@@ -23,6 +23,8 @@ _ARRIVALS = {
 _AHEAD = "dated in the future"
 NOTEWORTHY = 0.05
 """A second fault of a signal is reported if it takes at least this share of the values."""
+FEW = 0.02
+"""Of numbers out of range, so few on one side are not worth a word."""
 
 
 def describe_quality(signal: Signal) -> str:
@@ -31,15 +33,39 @@ def describe_quality(signal: Signal) -> str:
     name = "events" if signal.name in _ARRIVALS else short(signal.name)
     if signal.name == EVENTS and signal.named:
         return f"new {'fields' if len(signal.named) > 1 else 'field'}: {names(signal)}"
-    what = _called(signal, signal.what or what)
+    what = signal.what or what
     told = f"{_by(signal, what)}{times(signal)}"
     told += f": {names(signal)}" if signal.named else ""
-    return f"{name} {before} → {after} {what}{told}{gone(signal)}{_also(signal)}" if what else f"{name} changed"
+    called = _called(signal, what)
+    return f"{name} {before} → {after} {called}{told}{gone(signal)}{_also(signal)}" if what else f"{name} changed"
 
 
 def _called(signal: Signal, what: str) -> str:
-    """Return the name of a share. For another type, name both types."""
+    """Return the name of a share. For another type, name both types; for numbers out of range, say on which side."""
+    if what == OUT_OF_RANGE and signal.outside is not None:
+        return _outside(signal.outside, far=not signal.named and signal.factor is None)
     return signal.became if what == OTHER_TYPE and signal.became else what
+
+
+def _outside(found: Outside, *, far: bool) -> str:
+    """Say on which side of the range numbers are, and how far, unless what they are is said anyway.
+
+    >>> _outside(Outside(18.0, 79.0, 0.2, 0.0, -61.0, -2.0), far=True)
+    'below 18, down to -61'
+    >>> _outside(Outside(18.0, 79.0, 0.0625, 0.125, -61.0, 110.0), far=True)
+    'out of range (6.2% below 18, down to -61; 12% above 79, up to 110)'
+    """
+    sides = (
+        (found.below, "below", found.low, "down to", found.least),
+        (found.above, "above", found.high, "up to", found.most),
+    )
+    told = [
+        (share, f"{side} {number(edge)}{f', {as_far} {number(end)}' if far and number(end) != number(edge) else ''}")
+        for share, side, edge, as_far, end in sides
+        if share > FEW * (found.below + found.above)
+    ]
+    both = "; ".join(f"{percent(share)} {text}" for share, text in told)
+    return told[0][1] if len(told) == 1 else f"{OUT_OF_RANGE} ({both})"
 
 
 def _also(signal: Signal) -> str:

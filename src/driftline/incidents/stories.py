@@ -40,8 +40,12 @@ def updating(
         defined: what there is to say of their kinds.
     """
     told = own.summary if own is not None else f"{lead.subject}: the incident goes on: {parts[0].what}."
+    still = _kinds(parts)
+    over = own is not None and own.status is Status.RESOLVED
+    if over:
+        told += "".join(f" Still: {what}." for what in still.values())
     also, where = _also(said, parts, defined), _where(lead, said, parts, segments)
-    back = [defined(kind).back for kind in _kinds(said) if kind not in _kinds(parts)]
+    back = [defined(kind).back for kind in _kinds(said) if kind not in still and not (over and kind is lead.kind)]
     back += sorted(_moved(said) - _moved(parts))
     return f"{told}{also}{f' Back to normal: {listed(back)}.' if back else ''}{where}{_urgent(said, parts)}"
 

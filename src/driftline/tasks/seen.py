@@ -8,9 +8,9 @@ import numpy as np
 from driftline.evidence.bins import UNSEEN
 from driftline.evidence.contrast import Contrast, contrast, vanished
 from driftline.evidence.distances import Effects, effects
-from driftline.evidence.news import MOSTLY, OFTEN, News, factor_of, usual_kind
+from driftline.evidence.news import MOSTLY, OFTEN, News, factor_of, usual_kind, usual_range
 from driftline.evidence.signals import Nature, cell_shift
-from driftline.incidents.incident import Kind, Signal, Window
+from driftline.incidents.incident import Kind, Outside, Signal, Window
 from driftline.incidents.quality_words import NEVER_SEEN, OUT_OF_RANGE, largest_share, worst_share
 from driftline.incidents.text import number, percent
 from driftline.incidents.words import effect_size
@@ -98,7 +98,19 @@ class SeenWindow:
             gone=rounded_all(vanished(projection, self.vector, slot)),
             factor=factor,
             multiplied=None if factor is None else multiplied,
+            outside=self._outside(slot, found) if kind is Kind.DATA_QUALITY else None,
         )
+
+    def _outside(self, slot: int, found: Mapping[str, float]) -> Outside | None:
+        """Return on which side of the reference's range numbers are, and how far, if that is known."""
+        projection = self.view.projection
+        beyond = self.news.beyond.get(projection.signals[slot])
+        if beyond is None:
+            return None
+        low, high = usual_range(projection, slot)
+        out = found["out_of_range_after"] / (beyond.below.values + beyond.above.values)
+        below, above = (rounded(side.values * out) for side in (beyond.below, beyond.above))
+        return Outside(low, high, below, above, rounded(beyond.least), rounded(beyond.most))
 
     def _new_values(self, name: str) -> Mapping[str, int]:
         """Return values never seen, or out of range, with their counts: of numbers those of which there are many."""
