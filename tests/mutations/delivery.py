@@ -1,18 +1,55 @@
 """Mutations of what people hear: each change, once, in order, and not more than they asked for."""
 
+from driftline.router import across
 from driftline.router.desk import Desk
 from driftline.router.patience import Held, Returns
-from driftline.router.sinks import _packaged, http
+from driftline.router.sinks import _packaged, http, webhook
 from driftline.router.sinks.apprise import AppriseSink
 from driftline.tasks.resolved import Resolved
 from tests.mutations.places import Mutation
 
+ACROSS = "tests/router/test_across.py"
 CONFORMANCE = "tests/router/test_conformance.py"
 DESK = "tests/router/test_desk.py"
 PATIENCE = "tests/router/test_patience.py"
 RESOLVED = "tests/tasks/test_resolved.py"
 
 MUTATIONS = (
+    Mutation(
+        "what several models report alike is told by each of them",
+        Desk._told_with,
+        "name in self._by_incident.get(other, ())",
+        "False",
+        (ACROSS,),
+    ),
+    Mutation(
+        "models whose windows lie apart report the same",
+        across.meet,
+        "one[0] <= other[1] and other[0] <= one[1]",
+        "True",
+        (ACROSS,),
+    ),
+    Mutation(
+        "a pager that was away wakes people for what is over",
+        Desk._is_past,
+        "self._sinks[group.sink].pages and any(open_then) and not open_now",
+        "False",
+        ("tests/router/test_deliveries.py",),
+    ),
+    Mutation(
+        "a sink never hears the end of what it knows where a route was changed",
+        Desk._route_of,
+        "return next(same, there[0] if there else None)",
+        "return next(same, None)",
+        (DESK,),
+    ),
+    Mutation(
+        "Alertmanager gets labels of a name that it refuses",
+        webhook._alert,
+        "_named(labels)",
+        "labels",
+        ("tests/router/test_limits.py", "tests/router/test_alertmanager.py"),
+    ),
     Mutation(
         "a sink follows a redirect with its secret",
         http.Http.post,

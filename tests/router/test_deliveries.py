@@ -15,7 +15,9 @@ from driftline.router.deliveries import LONGEST_WAIT_S, Deliveries
 from driftline.router.desk import Desk, SinkRules
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Later, Never
+from driftline.router.sinks.receiver import Answer
 from tests.router.changes import MINUTE, NOW, change, over, route, routing
+from tests.router.test_conformance import TRIALS
 
 
 class Scripted:
@@ -23,6 +25,7 @@ class Scripted:
 
     guarantee: ClassVar[str] = ""
     tells_resolved: ClassVar[bool] = True
+    pages: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
     shows_pictures: bool = False
 
@@ -229,3 +232,48 @@ def test_a_sink_that_shows_pictures_gets_one_of_news_that_fire_and_the_words_alo
         assert plain.pictures == [b"", b"", b""]
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize(("sink", "opens"), [("pagerduty", False), ("opsgenie", False), ("webhook", True)])
+def test_a_pager_that_was_away_for_an_hour_wakes_nobody_for_what_is_over(sink: str, opens: bool) -> None:
+    """It gets what fires still, and is told to close the other, of which it may have heard though no answer came."""
+    trial = TRIALS[sink]
+
+    async def play() -> None:
+        async with trial.receiver() as receiver, trial.sink(receiver) as made:
+            seconds = 0.0
+            rules = SinkRules(made.tells_resolved, made.pages)
+            desk = Desk(routing(route(group_wait=0)), {"ops": rules}, 7 * 24 * 60 * MINUTE)
+            deliveries = Deliveries(
+                desk,
+                {"ops": (made, 6_000)},
+                lambda: asyncio.sleep(0),
+                clock=lambda: seconds,
+                wall_ms=lambda: NOW + int(seconds * 1000),
+                chance=Random(1),
+            )
+
+            async def until(end: float) -> None:
+                nonlocal seconds
+                while seconds < end:
+                    seconds += 10
+                    await deliveries.step()
+                    await deliveries.settle(10)
+
+            ended, lasting = change("ended"), change("lasting")
+            receiver.will(Answer.FAILS)
+            for alert in (ended, lasting):
+                desk.take(alert, NOW)
+            await until(1_800)
+            desk.take(over(ended, NOW + 30 * MINUTE), NOW + 30 * MINUTE)
+            await until(3_600)
+            away = len(receiver.got)
+            receiver.will(Answer.TAKES)
+            await until(7_200)
+            back = [each.body.decode() for each in receiver.got[away:]]
+            assert [any("ended: events 100" in body for body in back)] == [opens]
+            assert any("lasting: events 100" in body for body in back)
+            assert len(back) == (3 if opens else 2)
+            assert desk.waiting == 0
+
+    run(play)

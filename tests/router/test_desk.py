@@ -16,10 +16,11 @@ from driftline.incidents.matching import Matcher
 from driftline.incidents.responses import Acknowledgement, Silence
 from driftline.router.desk import MAX_WAITING, Desk, SinkRules
 from driftline.router.notification import MAX_ALERTS, Notification
-from driftline.router.routes import Hours, Inhibition, Routing
+from driftline.router.routes import Hours, Inhibition, Route, Routing
 from tests.router.changes import HOUR, MINUTE, NOW, change, over, route, routing
 
 DAY = 24 * HOUR
+PAGER = route("route.routes[0]", "pager", matchers=(Matcher.parse("severity=critical"),), goes_on=True)
 
 
 def desk(rules: Mapping[str, SinkRules] | None = None, how: Routing | None = None) -> Desk:
@@ -252,6 +253,61 @@ def test_groups_of_a_route_that_is_gone_are_let_go_and_what_fires_finds_its_new_
     assert [each.sink for each in deliver(after, NOW + HOUR)] == ["chat"]
 
 
+def reloaded(how: Routing, *alerts: Alert, by: Routing) -> tuple[Desk, list[Notification]]:
+    """Return a desk with new routes, and what its predecessor had told of alerts by the old ones."""
+    blobs: dict[str, bytes] = {}
+    rules = {"ops": SinkRules(), "pager": SinkRules()}
+    before = desk(rules, how)
+    for alert in alerts:
+        before.take(alert, NOW)
+    told = deliver(before, NOW + MINUTE)
+    store(before, blobs)
+    after = desk(rules, by)
+    after.restore(blobs)
+    return after, told
+
+
+@pytest.mark.parametrize(
+    "by",
+    [
+        route(children=(route("route.routes[0]", matchers=(Matcher.parse("model=other"),)), replace(PAGER, path="x"))),
+        route(children=(replace(PAGER, path="route.routes[7]", group_by=("kind",)),)),
+        route(children=(replace(PAGER, matchers=(Matcher.parse("model=other"),)),)),
+    ],
+    ids=["another route before it", "another place and other groups", "a route that takes it no more"],
+)
+def test_where_routes_change_a_sink_hears_of_what_it_knows_under_the_same_key_to_its_end(by: Route) -> None:
+    alert = change()
+    after, told = reloaded(routing(route(children=(PAGER,))), alert, by=routing(by))
+    (paged,) = (each for each in told if each.sink == "pager")
+    assert [each for each in deliver(after, NOW + 2 * MINUTE) if each.sink == "pager"] == [], "it was told"
+
+    after.take(over(alert, NOW + HOUR), NOW + HOUR)
+
+    (ended,) = (each for each in deliver(after, NOW + HOUR) if each.sink == "pager")
+    assert (ended.group_key, ended.status) == (paged.group_key, "resolved")
+
+
+def test_groups_follow_their_route_and_new_incidents_join_them() -> None:
+    by = routing(route(children=(replace(PAGER, path="route.routes[7]"),)))
+    after, told = reloaded(routing(route(children=(PAGER,))), change(), by=by)
+    after.take(change(kind=Kind.SILENCE), NOW + HOUR)
+    (joined,) = (each for each in deliver(after, NOW + 2 * HOUR) if each.sink == "pager")
+    assert joined.group_key in {each.group_key for each in told}
+    assert (joined.route, len(joined.alerts)) == ("route.routes[7]", 2)
+
+
+def test_a_clock_that_was_ahead_delays_nothing() -> None:
+    """That of a worker, which stamps alerts, and that of the router, which was set back since."""
+    at_desk, alert = desk(), change()
+    at_desk.reread([(alert, NOW + HOUR)], NOW)
+    assert len(deliver(at_desk, NOW + 30_000)) == 1
+    at_desk.take(over(alert, NOW + DAY), NOW)
+    for now in (NOW - DAY, NOW - DAY + 5 * MINUTE - 1):
+        assert deliver(at_desk, now) == []
+    assert [each.status for each in deliver(at_desk, NOW - DAY + 5 * MINUTE)] == ["resolved"]
+
+
 def store(at_desk: Desk, blobs: dict[str, bytes]) -> None:
     for name, blob in at_desk.writes().items():
         blobs.pop(name, None)
@@ -268,7 +324,6 @@ STEPS = st.lists(
     ),
     max_size=40,
 )
-PAGER = route("route.routes[0]", "pager", matchers=(Matcher.parse("severity=critical"),), goes_on=True)
 TWO_SINKS = replace(routing(route(children=(PAGER, route("route.routes[1]", escalate_after=HOUR)))), across=())
 """Incidents of all models move the same signal, so those that were found at the same time are told together."""
 

@@ -39,6 +39,8 @@ class SinkRules:
     """What the desk must know of a sink."""
 
     tells_resolved: bool = True
+    pages: bool = False
+    """It wakes people, and what it is told of by one key is one incident: it need not hear what is over by now."""
     refresh: int | None = None
     """It forgets what fires unless it hears of it so often (milliseconds)."""
 
@@ -114,7 +116,7 @@ class Desk:
         for alert, published in found:
             latest = last[alert.data.incident]
             if published >= now - self._remember or (alert is latest and latest.firing):
-                new += self.take(alert, published)
+                new += self.take(alert, min(published, now))
         return new
 
     def _assign(self, alert: Alert, published: int) -> None:
@@ -144,7 +146,7 @@ class Desk:
         if name not in self._groups and len(self._new[route.path]) >= MAX_WAITING:
             labels, name = {}, name_of(route, {})
         if name not in self._groups:
-            self._groups[name] = Group(route.sink, route.path, labels, published)
+            self._groups[name] = Group.begun(route, labels, published)
             self._new[route.path].add(name)
         return name
 
@@ -181,6 +183,11 @@ class Desk:
         for name, group in list(self._groups.items()):
             if not ready(group.sink):
                 continue
+            if group.mend(now):
+                self._dirty.add(f"group/{name}")
+            if group.sending is not None and self._is_past(group, group.sending):
+                group.members.update(group.sending.told)  # perhaps it heard of them, so it hears that they are over
+                group.sending = None
             if group.sending is None:
                 self._plan(name, group, now, held_back)
             if group.sending is not None:
@@ -225,6 +232,15 @@ class Desk:
             at=now,
         )
         self._dirty.add(f"group/{name}")
+
+    def _is_past(self, group: Group, sending: Sending) -> bool:
+        """Tell whether a sink that pages could not be told of something that is over by now."""
+        open_then = (self._change(incident, change).firing for incident, change in sending.told.items())
+        open_now = any(self._incidents[incident].latest.firing for incident in sending.told)
+        return self._sinks[group.sink].pages and any(open_then) and not open_now
+
+    def _change(self, incident: str, change: str) -> Alert:
+        return next(alert for alert in self._incidents[incident].changes if alert.id == change)
 
     def _attended(self, incident: str) -> bool:
         return incident in self._responses.acknowledged
@@ -383,7 +399,7 @@ class Desk:
         return found
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
-        """Take up what was stored. Groups of routes or sinks that are gone are let go. Raises `StateCorrupt`."""
+        """Take up what was stored; groups of sinks that no route names are let go. Raises `StateCorrupt`."""
         with corrupt_if_it_fails("router"):
             for name, blob in sorted(blobs.items()):
                 kind, _, key = name.partition("/")
@@ -399,12 +415,18 @@ class Desk:
                     self._began, self.refused = msgspec.json.decode(blob, type=tuple[int | None, list[Refused]])
         for name, group in list(self._groups.items()):
             group.members = {member: told for member, told in group.members.items() if member in self._incidents}
-            route = self._routes.get(group.route)
-            fits = route is not None and route.sink == group.sink and tuple(group.labels) in (route.group_by, ())
-            if not fits or not group.members:
+            route = self._route_of(group)
+            if route is None or not group.members:
                 self._dirty.add(f"group/{name}")
                 del self._groups[name]
                 continue
+            if route.path != group.route:
+                self._dirty.add(f"group/{name}")
+                del self._groups[name]
+                group.route, anew = route.path, name_of(route, group.labels)
+                name = name if anew in self._groups else anew
+                self._groups[name] = group
+                self._dirty.add(f"group/{name}")
             for member in group.members:
                 self._by_incident.setdefault(member, set()).add(name)
             if group.count == 0:
@@ -412,6 +434,19 @@ class Desk:
         for held in sorted(self._incidents.values(), key=lambda each: each.since):
             if held.latest.firing:
                 self._assign(held.latest, held.arrived)
+
+    def _route_of(self, group: Group) -> Route | None:
+        """Return a group's route as routes are now: one to its sink that takes its incidents, or else any to it."""
+        if group.sink not in self._sinks:
+            return None
+        taken = [
+            route
+            for member in group.members
+            for route in self._routing.taken_by(self._labels(self._incidents[member].latest))
+        ]
+        there = [route for route in (*taken, *self._routes.values()) if route.sink == group.sink]
+        same = (route for route in taken if route.sink == group.sink and route.path == group.route)
+        return next(same, there[0] if there else None)
 
 
 def _place(alert: Alert) -> tuple[int, bool]:

@@ -28,6 +28,8 @@ class Group(msgspec.Struct):
     sink: str
     route: str
     labels: dict[str, str]
+    key: str
+    """By which its sink knows it, from its first notification to its last, also where the routes change meanwhile."""
     since: int
     """When it began to wait for its first notification."""
     members: dict[str, str] = {}
@@ -39,11 +41,18 @@ class Group(msgspec.Struct):
     thread: str = ""
     sending: Sending | None = None
 
-    @property
-    def key(self) -> str:
-        """The same from the first notification of the group to its last."""
-        named = (part for name, value in sorted(self.labels.items()) for part in (name, value))
-        return digest(self.sink, self.route, str(self.since), *named)
+    @classmethod
+    def begun(cls, route: Route, labels: dict[str, str], since: int) -> "Group":
+        """Return a new group of a route."""
+        named = (part for name, value in sorted(labels.items()) for part in (name, value))
+        return cls(route.sink, route.path, labels, digest(route.sink, route.path, str(since), *named), since)
+
+    def mend(self, now: int) -> bool:
+        """Return whether a clock was ahead that tells now, or told then, and count from now on where it was."""
+        ahead = self.since > now or (self.last is not None and self.last > now)
+        if ahead:
+            self.since, self.last = min(self.since, now), None if self.last is None else min(self.last, now)
+        return ahead
 
 
 class Refused(msgspec.Struct, frozen=True):

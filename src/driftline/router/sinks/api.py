@@ -29,6 +29,8 @@ class Sink(Protocol):
     """What a receiver may rely on, in a sentence: it is printed by `driftline router check`."""
     tells_resolved: ClassVar[bool]
     """Whether it is told what is over."""
+    pages: ClassVar[bool]
+    """Whether it wakes people, and one key is one incident there: it is not told to open what is over by then."""
     refresh_ms: ClassVar[int | None]
     """It forgets what fires unless it is told again so often; None if it does not."""
     shows_pictures: bool

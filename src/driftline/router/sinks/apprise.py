@@ -19,6 +19,7 @@ class AppriseSink:
         "at least once, in order, as far as the service allows; Apprise says only whether it accepted the message"
     )
     tells_resolved: ClassVar[bool] = True
+    pages: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
 
     def __init__(self, settings: Settings, name: str) -> None:

@@ -151,6 +151,7 @@ async def _says_what_it_is(how: Trial) -> None:
         assert isinstance(guarantee, str), "guarantee is not a text"
         assert guarantee.strip(), "guarantee is empty; say what a receiver may rely on"
         assert isinstance(sink.tells_resolved, bool), "tells_resolved is not True or False"
+        assert isinstance(sink.pages, bool), "pages is not True or False"
         assert isinstance(sink.shows_pictures, bool), "shows_pictures is not True or False"
         assert refresh is None or refresh > 0, "refresh_ms is not a number of milliseconds"
 
@@ -219,7 +220,7 @@ class _Router:
     def __init__(self, sink: Sink) -> None:
         self._seconds = 0.0
         root = Route("route", NAME, (), ("model",), 0, 1, None, (), goes_on=False)
-        rules = SinkRules(sink.tells_resolved, None)
+        rules = SinkRules(sink.tells_resolved, sink.pages)
         self.desk = Desk(Routing(root, (), {}), {NAME: rules}, DAY_MS)
         self.deliveries = Deliveries(
             self.desk,

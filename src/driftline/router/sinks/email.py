@@ -26,6 +26,7 @@ class EmailSink:
         "at least once, in order, as far as the first mail server; a repeated message has the same Message-ID"
     )
     tells_resolved: ClassVar[bool] = True
+    pages: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
 
     def __init__(self, settings: Settings, name: str) -> None:

@@ -63,6 +63,7 @@ class HttpSink(Generic[_Settings]):
     """What sinks that post have in common: settings, words, and a connection that is kept."""
 
     tells_resolved: ClassVar[bool] = True
+    pages: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
     shows_pictures: bool = False
 

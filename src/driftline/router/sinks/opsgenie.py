@@ -21,6 +21,7 @@ class OpsgenieSink(HttpSink[Settings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = "at least once, in order; a group has one alias, so a repeated alert increases its count"
+    pages: ClassVar[bool] = True
 
     async def deliver(self, notification: Notification) -> str:
         """Create the alert, or close it."""

@@ -20,6 +20,7 @@ class PagerDutySink(HttpSink[Settings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = "at least once, in order; a group has one dedup key, so a repeated event changes nothing"
+    pages: ClassVar[bool] = True
 
     async def deliver(self, notification: Notification) -> str:
         """Trigger or resolve."""

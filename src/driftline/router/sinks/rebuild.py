@@ -60,6 +60,7 @@ class RebuildSink:
         "at least once; a repeated event has the same id; it asks once per cooldown for each model"
     )
     tells_resolved: ClassVar[bool] = False
+    pages: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
     shows_pictures: bool = False
 
