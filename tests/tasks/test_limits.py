@@ -301,6 +301,19 @@ def test_where_batches_end_does_not_show_in_what_is_given_back(monkeypatch: pyte
     assert sent(random.Random(seed)) == (expected, counters)
 
 
+def test_a_name_that_only_rows_that_wait_have_keeps_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No row is counted before its pane ends so that places can be given back: those that wait are looked at."""
+    monkeypatch.setattr(summarise_module, "LOOK", 20)
+    events = stream(40, lambda at: {"segment": {"tenant": "often" if at < 39 else "once"}}, step=60_000)
+    limits = Limits(models=3, versions=3, segments=3, keep_ms=5 * MINUTE)
+    task = Summarise(replace(summarise_settings(settings_of()), limits=limits), 0, 1)
+    for position, (time, value) in enumerate(events, 1):
+        task.process([value], [time], position)
+    task.end()
+    sent = [record for record in task.emit() if isinstance(record, PaneRecord) and record.model == "m"]
+    assert [(group.segment, summary.events) for group, summary in sent[-1].summaries()] == [("", 1), ("tenant=once", 1)]
+
+
 def test_panes_that_are_longer_than_places_are_kept_are_not_taken_for_repeated_ones() -> None:
     settings = settings_of({"slow": {"windows": ["5h"], "pane": "5h"}}, keep="1m")
     often = stream(600, lambda at: {"model": "slow" if at == 0 else f"m{at // 60}"}, step=60_000)

@@ -202,10 +202,13 @@ class OpenPanes:
         return itertools.chain((group.end for group in self._groups.values()), self._waiting.ends)
 
     def take_heard(self, watermark: int) -> Heard:
-        """Return what panes held that were closed since the last call, and what those hold that end later."""
-        for kept in self._waiting.kept:
-            self._count_alike(kept)
+        """Return what panes held that were closed since the last call, and what those hold that end later.
+
+        Call `close` first: then all rows that wait belong to panes that end later, and none has to be counted for it.
+        """
         heard, self._heard = self._heard, {}
+        for rows in self._waiting.all:
+            _hear_rows(heard, rows)
         for group in self._groups.values():
             if group.end > watermark:
                 _hear(heard, group.model, [group.version], [group.segment])
@@ -226,8 +229,7 @@ class OpenPanes:
                 pieces = self._waiting.release(kept)
                 rows = joined(pieces, keys=False)
                 self._repeats.add(*self._groups_of(rows, None), rows.ids)
-                segments = [segment for codes in rows.segments for segment in _present(codes)]
-                _hear(self._heard, rows.shape.model, _present(rows.versions), segments)
+                _hear_rows(self._heard, rows)
                 ended = due.setdefault((kept[1] + rows.pane_ms, kept[1], rows.shape.model), _Due())
                 ended.rows.append((rows, [piece.keys for piece in pieces]))
         for group in self._groups.values():
@@ -369,6 +371,11 @@ def _hear(heard: Heard, model: str, versions: Iterable[int], segments: Iterable[
     known = heard.setdefault(model, (set(), set()))
     known[0].update(versions)
     known[1].update(segments)
+
+
+def _hear_rows(heard: Heard, rows: Rows) -> None:
+    segments = [segment for codes in rows.segments for segment in _present(codes)]
+    _hear(heard, rows.shape.model, _present(rows.versions), segments)
 
 
 def _present(codes: Ints) -> list[int]:

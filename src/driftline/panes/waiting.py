@@ -49,9 +49,14 @@ class Waiting:
         return list(self._held)
 
     @property
+    def all(self) -> Iterator[Rows]:
+        """All of them."""
+        return (rows for alike in self._held.values() for rows in alike)
+
+    @property
     def ends(self) -> Iterator[int]:
         """The ends of their panes, the first and the last among them."""
-        return (end for alike in self._held.values() for rows in alike for end in rows.ends)
+        return (end for rows in self.all for end in rows.ends)
 
     @property
     def stored(self) -> list[str]:
@@ -99,7 +104,7 @@ class Waiting:
                     writing = [replace(joined(writing), stored=whole)]
                 self._held[kept] = [*(rows for rows in alike if rows.stored not in joining), *writing]
                 writes[whole] = pack_rows(writing, categories)
-        held = {rows.stored for alike in self._held.values() for rows in alike}
+        held = {rows.stored for rows in self.all}
         writes.update(dict.fromkeys(sorted(self._stored - held)))
         self._stored = held
         return writes
