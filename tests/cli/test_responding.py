@@ -23,6 +23,9 @@ def test_a_response_is_as_its_schema_says(word: Acknowledgement | Silence) -> No
         alert_validator("response").validate(event)
 
 
+ROUTER = '{"sinks": {"ops": {"type": "webhook", "url": "http://localhost"}}, "route": {"sink": "ops"}}'
+
+
 def test_incidents_are_acknowledged_and_silenced_in_the_topic(
     driftline: Driftline, on_kafka: dict[str, str], published: Published
 ) -> None:
@@ -34,6 +37,8 @@ def test_incidents_are_acknowledged_and_silenced_in_the_topic(
     wrong = driftline("alerts", "silence", "churn", **on_kafka)
     silenced = driftline("alerts", "silence", "model=churn", "--for", "2h", "--by", "ada", **on_kafka)
     shown = driftline("alerts", **on_kafka)
+    whole = driftline("alerts", "show", incident[:8], **on_kafka)
+    planned = driftline("router", "plan", **on_kafka, DRIFTLINE_ROUTER=ROUTER)
     owned = {**on_kafka, "DRIFTLINE_ROUTER": '{"labels": {"churn": {"team": "growth"}, "*": {"team": "ml"}}}'}
     theirs = driftline("alerts", "silence", "team=ml", **owned)
     ours = driftline("alerts", "silence", "team=growth", "--for", "9h", "--by", "ada", **owned)
@@ -52,12 +57,16 @@ def test_incidents_are_acknowledged_and_silenced_in_the_topic(
     assert ended.status == 2
     assert acked.out.startswith("acknowledged: churn:")
     assert "is not a matcher" in wrong.err
-    assert "1 incidents that fire now match" in silenced.out
+    assert "1 incident that fires now matches" in silenced.out
     words = " ".join(shown.out.split())
     assert "acknowledged by ada" in words
     assert "silenced for 2h" in words
+    assert "by ada; driftline alerts unsilence" in " ".join(whole.out.split())
+    assert "driftline show churn" in whole.err
+    assert "alerts ack" not in whole.err, "somebody looks after it"
+    assert "held back by a silence" in " ".join(planned.out.split())
     assert "0 incidents that fire now match" in theirs.out
-    assert "1 incidents that fire now match" in ours.out
+    assert "1 incident that fires now matches" in ours.out
     assert "silenced for 9h" in " ".join(longer.out.split()), "whoever looks after a model is no part of the alert"
     assert "silenced for 2h" in " ".join(unowned.out.split())
     assert "left out" not in shown.err

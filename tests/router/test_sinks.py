@@ -110,6 +110,10 @@ def test_pagerduty_is_triggered_and_resolved_by_one_dedup_key() -> None:
         assert request.place == "/v2/enqueue"
     assert [each.json["event_action"] for each in (trigger, resolve)] == ["trigger", "resolve"]
     assert trigger.json["dedup_key"] == resolve.json["dedup_key"]
+    payload = trigger.json["payload"]
+    assert payload["summary"] == "Critical: churn: events 100 → 3 a window.", "the model once"
+    (told,) = payload["custom_details"]["incidents"].values()
+    assert told["More"].startswith("driftline alerts show ")
 
 
 def test_slack_gets_blocks_and_the_resolution_in_the_thread() -> None:

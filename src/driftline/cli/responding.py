@@ -2,6 +2,7 @@
 
 import getpass
 from collections.abc import Sequence
+from shlex import quote
 from typing import Annotated
 
 import msgspec
@@ -10,15 +11,15 @@ from rich.table import Table
 
 from driftline.cli.connect import open_kafka
 from driftline.cli.options import ConfigOption, JsonOption
-from driftline.cli.terminal import out, print_json
+from driftline.cli.terminal import note, out, print_json
 from driftline.config import Settings, format_duration, load, parse_duration
 from driftline.errors import InputError
 from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert
 from driftline.incidents.cloud_events import CONTENT_TYPE
 from driftline.incidents.incident import digest
-from driftline.incidents.matching import Matcher, all_match, configured, labels_of
-from driftline.incidents.responses import Acknowledgement, Responses, Silence, response_of
+from driftline.incidents.matching import Matcher, configured, labels_of
+from driftline.incidents.responses import Acknowledgement, Responses, Silence, response_of, silencing
 from driftline.incidents.standing import Incidents
 from driftline.log.api import Log, Outgoing
 from driftline.log.reading import read_whole
@@ -78,9 +79,8 @@ def silence(
     word = Silence(digest(settings.group, who, str(now), *parsed), parsed, who, why, now, now + length_ms)
     _say(log, settings, word)
     firing = [each for each in standing_in(log, settings).alerts() if _matches(each, word, settings)]
-    out().print(
-        f"silence {word.id[:ID_SHOWN]} until {rfc3339(word.until)}; {len(firing)} incidents that fire now match"
-    )
+    match = "1 incident that fires now matches" if len(firing) == 1 else f"{len(firing)} incidents that fire now match"
+    out().print(f"silence {word.id[:ID_SHOWN]} until {rfc3339(word.until)}; {match}")
 
 
 def unsilence(
@@ -138,18 +138,43 @@ def show(incident: Incident, config: ConfigOption = None, json: JsonOption = Fal
     alert = named(standing, incident, resolved=True)
     changes = [each for each in standing.changes if each.data.incident == alert.data.incident]
     word = standing.responses.acknowledged.get(alert.data.incident)
+    held = [each for each in standing.responses.active(now_ms()) if alert.firing and _matches(alert, each, settings)]
     if json:
         said = None if word is None else msgspec.to_builtins(word)
-        print_json({"changes": [msgspec.to_builtins(each) for each in changes], "acknowledged": said})
+        silenced = [msgspec.to_builtins(each) for each in held]
+        events = [msgspec.to_builtins(each) for each in changes]
+        print_json({"changes": events, "acknowledged": said, "silences": silenced})
         return
     table = Table("at", "state", "what", box=None, pad_edge=False)
     for each in changes:
-        table.add_row(rfc3339(each.changed), each.data.status, each.data.summary)
+        table.add_row(rfc3339(each.changed), each.severity if each.firing else each.data.status, each.data.summary)
     if word is not None:
-        table.add_row(rfc3339(word.at), "acknowledged", f"by {word.by}" + (f": {word.why}" if word.why else ""))
+        table.add_row(rfc3339(word.at), "acknowledged", f"by {word.by}{_because(word.why)}")
+    for quiet in held:
+        what = f"until {rfc3339(quiet.until)} by {quiet.by}{_because(quiet.why)}"
+        table.add_row(
+            rfc3339(quiet.at), "silenced", f"{what}; driftline alerts unsilence {quiet.id[:ID_SHOWN]} ends it"
+        )
     out().print(table)
     if alert.data.parts:
         out().print(_parts(alert))
+    for line in _next(alert, acknowledged=word is not None):
+        note(line)
+
+
+def _because(why: str) -> str:
+    return f": {why}" if why else ""
+
+
+def _next(alert: Alert, *, acknowledged: bool) -> list[str]:
+    """Return commands that show more of an incident, or answer it."""
+    incident, data = alert.data.incident[:ID_SHOWN], alert.data
+    place = f" --version {quote(data.version)}" if data.version else ""
+    place += f" --segment {quote(data.segment)}" if data.segment else ""
+    lines = [f"its signals beside their reference: driftline show {quote(data.model)}{place}"] if data.model else []
+    if alert.firing and not acknowledged:
+        lines.append(f"say that you look after it: driftline alerts ack {incident} --why …")
+    return lines
 
 
 def _parts(alert: Alert) -> Table:
@@ -173,8 +198,7 @@ def remark(alert: Alert, said: Responses, silences: Sequence[Silence], now: int,
 
 
 def _matches(alert: Alert, silence: Silence, settings: Settings) -> bool:
-    labels = labels_of(alert, configured(settings.router.labels, alert.data.model))
-    return all_match(map(Matcher.parse, silence.matchers), labels)
+    return silencing([silence])(labels_of(alert, configured(settings.router.labels, alert.data.model)))
 
 
 def named(standing: Incidents, incident: str, *, resolved: bool = False) -> Alert:

@@ -155,12 +155,16 @@ def plan(
     $ driftline router plan
     $ driftline router plan -l severity=critical -l model=churn -l tenant=acme
     """
+    from driftline.cli.responding import standing_in
     from driftline.router.planning import planned
 
     settings = load(config)
     routing = _routing(settings)
-    tried = [_labels(label, routing)] if label else _open(settings)
-    found = planned(routing, tried, _wall_ms())
+    if label:
+        found = planned(routing, [_labels(label, routing)], _wall_ms())
+    else:
+        standing = standing_in(open_kafka(settings), settings)
+        found = planned(routing, standing.alerts(), _wall_ms(), standing.responses.active(_wall_ms()))
     if json:
         print_json([each.as_json() for each in found])
         return
@@ -181,13 +185,6 @@ def _labels(given: list[str], routing: "Routing") -> dict[str, str]:
             raise InputError(f'--label: "{text}" is not a label; write name=value, such as severity=critical')
         labels[name] = value
     return {**routing.owned(labels.get("model", "")), **labels}
-
-
-def _open(settings: Settings) -> "list[Alert]":
-    """Return what fires."""
-    from driftline.cli.responding import standing_in
-
-    return standing_in(open_kafka(settings), settings).alerts()
 
 
 def _routing(settings: Settings) -> "Routing":

@@ -4,13 +4,14 @@ So each has a place in the log, with who said it and why, and whoever reads aler
 the latest word on each incident and of each silence.
 """
 
-from collections.abc import Container
+from collections.abc import Callable, Container, Iterable
 
 import msgspec
 
 from driftline.events import rfc3339
 from driftline.incidents.cloud_events import CloudEvent, alert_source
 from driftline.incidents.incident import digest
+from driftline.incidents.matching import Labels, Matcher, all_match
 
 RESPONSE_PREFIX = "io.driftline.response."
 SCHEMA = "https://driftline.dev/schemas/response-1.json"
@@ -117,9 +118,18 @@ class Responses:
         return bool(gone or ended)
 
     def active(self, now: int) -> list[Silence]:
-        """Return the silences that hold at a time (epoch milliseconds), the one that ends first in front."""
-        held = [silence for silence in self.silences.values() if silence.at <= now < silence.until]
+        """Return the silences that hold at a time (epoch milliseconds), the one that ends first in front.
+
+        One holds as soon as it is read: the clock of whoever said it may be ahead.
+        """
+        held = [silence for silence in self.silences.values() if silence.at < silence.until and now < silence.until]
         return sorted(held, key=lambda silence: (silence.until, silence.id))
+
+
+def silencing(silences: Iterable[Silence]) -> Callable[[Labels], bool]:
+    """Return what tells of an alert, by its labels, whether one of these silences holds it back."""
+    held = [tuple(map(Matcher.parse, silence.matchers)) for silence in silences]
+    return lambda labels: any(all_match(matchers, labels) for matchers in held)
 
 
 _decoder = msgspec.json.Decoder(Response)

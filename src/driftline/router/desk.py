@@ -21,8 +21,8 @@ import msgspec
 from driftline.codec import corrupt_if_it_fails
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import digest
-from driftline.incidents.matching import Labels, Matcher, all_match, labels_of
-from driftline.incidents.responses import Acknowledgement, Responses, Silence
+from driftline.incidents.matching import Labels, labels_of
+from driftline.incidents.responses import Acknowledgement, Responses, Silence, silencing
 from driftline.incidents.severity import urgency
 from driftline.router.across import Across
 from driftline.router.groups import NEVER_TOLD, Group, Refused, Sending, name_of
@@ -158,11 +158,6 @@ class Desk:
         if self._responses.take(word):
             self._dirty.add("responses")
 
-    def _silenced(self, now: int) -> Callable[[Labels], bool]:
-        """Return what tells of an alert whether somebody wants to hear nothing of it now."""
-        held = [tuple(map(Matcher.parse, silence.matchers)) for silence in self._responses.active(now)]
-        return lambda labels: any(all_match(matchers, labels) for matchers in held)
-
     # what goes out
 
     def due(self, now: int, ready: Callable[[str], bool]) -> list[Notification]:
@@ -173,7 +168,7 @@ class Desk:
         firing: list[Labels] = []
         if self._routing.inhibitions:
             firing = [self._labels(held.latest) for held in self._incidents.values() if held.latest.firing]
-        inhibited, silenced = self._routing.holding_back(firing), self._silenced(now)
+        inhibited, silenced = self._routing.holding_back(firing), silencing(self._responses.active(now))
         self._escalate(now, silenced)
 
         def held_back(labels: Labels) -> bool:

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from driftline.incidents.alerts import Alert
 from driftline.incidents.matching import Labels, labels_of
+from driftline.incidents.responses import Silence, silencing
 from driftline.router.across import Across, Shared, shared
 from driftline.router.routes import Route, Routing
 
@@ -18,6 +19,7 @@ class Planned:
     route: Route
     held_back: bool
     muted: bool
+    silenced: bool = False
     shares: Shared | None = None
     """What it and incidents of other models report alike, for which it is told with the first of these."""
     first: Labels = field(default_factory=dict)
@@ -36,6 +38,8 @@ class Planned:
     @property
     def now(self) -> str:
         """What would happen now."""
+        if self.silenced:
+            return "held back by a silence"
         if self.held_back:
             return "held back by an inhibition"
         return "waiting: the route is muted" if self.muted else "goes out"
@@ -43,7 +47,7 @@ class Planned:
     def as_row(self) -> tuple[str, ...]:
         """Return the cells of a table."""
         named = [self.labels.get(name, "") for name in ("severity", "model", "segment", "kind")]
-        group = ", ".join(f"{name}={value}" for name, value in self.group.items()) or "everything"
+        group = ", ".join(f"{name}={value or '(none)'}" for name, value in self.group.items()) or "everything"
         group += f", because of {self.shares.what}" if self.shares else ""
         where = " ".join(filter(None, named)) or "(no labels)"
         return where, self.route.sink, self.route.path, self.because, group, self.now
@@ -65,11 +69,14 @@ class Planned:
             "group": self.group,
             "shares": self.shares.sentence if self.shares else None,
             "held_back": self.held_back,
+            "silenced": self.silenced,
             "muted": self.muted,
         }
 
 
-def planned(routing: Routing, alerts: Sequence[Labels | Alert], now: int) -> list[Planned]:
+def planned(
+    routing: Routing, alerts: Sequence[Labels | Alert], now: int, silences: Sequence[Silence] = ()
+) -> list[Planned]:
     """Return for alerts that fire together, or labels of some, each route that would take them.
 
     `now` is in epoch milliseconds. Labels alone do not tell what an incident has in common with those of other models.
@@ -78,12 +85,12 @@ def planned(routing: Routing, alerts: Sequence[Labels | Alert], now: int) -> lis
         (labels_of(each, routing.owned(each.data.model)), each) if isinstance(each, Alert) else (each, None)
         for each in alerts
     ]
-    held_back = routing.holding_back([labels for labels, _ in given])
+    held_back, silenced = routing.holding_back([labels for labels, _ in given]), silencing(silences)
     leading = _leading(routing, [(alert, labels) for labels, alert in given if alert is not None])
     found = []
     for labels, alert in given:
         for route in routing.taken_by(labels):
-            plan = Planned(labels, route, held_back=held_back(labels), muted=route.muted(now))
+            plan = Planned(labels, route, held_back(labels), route.muted(now), silenced(labels))
             if alert is not None and (route.path, alert.data.incident) in leading:
                 first, its = leading[route.path, alert.data.incident]
                 plan = replace(plan, shares=shared([first, alert])[0], first=its)

@@ -2,7 +2,7 @@
 
 A template sees `n`, the notification (`n.firing`, `n.resolved`, `n.shared`, `n.labels`, `n.severity`, `n.models`,
 `n.more`, `n.reminder`), and the filters `number`, `percent`, `cut` and `quoted` (for a shell). An alert `a` of it has
-the fields of the alert event: `a.data.summary`.
+the fields of the alert event, as in `a.data.summary`; `a | command` is the command that shows more of it.
 """
 
 from collections.abc import Callable
@@ -40,11 +40,16 @@ TEXT = (
     "{% endfor -%}"
     "{% set rest = [n.alerts | length - lines, 0] | max + n.more -%}"
     "{% if rest > 0 %}… and {{ rest }} more; see all with: driftline alerts\n"
-    "{% elif n.alerts | length == 1 %}More: driftline alerts show {{ n.alerts[0].data.incident[:8] }}\n"
+    "{% elif n.alerts | length == 1 %}More: {{ n.alerts[0] | command }}\n"
     "{% elif n.models | length == 1 and n.models[0] %}More: driftline alerts --model {{ n.models[0] | quoted }}\n"
     "{% else %}More: driftline alerts\n{% endif %}"
 )
 MARKS = {"critical": "🔴", "warning": "🟡"}
+
+
+def command(alert: Alert) -> str:
+    """Return the command that shows all there is to say of an incident."""
+    return f"driftline alerts show {alert.data.incident[:8]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class Texts:
 
     def __init__(self, title: str = TITLE, text: str = TEXT) -> None:
         environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
-        environment.filters.update(number=number, percent=percent, quoted=quote, cut=cut)
+        environment.filters.update(number=number, percent=percent, quoted=quote, cut=cut, command=command)
         try:
             self._title, self._text = environment.from_string(title), environment.from_string(text)
         except jinja2.TemplateError as error:

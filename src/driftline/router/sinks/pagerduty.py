@@ -9,7 +9,7 @@ from driftline.config.sinks import revealed
 from driftline.incidents.text import cut
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
-from driftline.router.texts import MAX_FACT, facts
+from driftline.router.texts import MAX_FACT, command, facts
 
 MAX_SUMMARY = 1_024
 MAX_DETAILS, MAX_DETAIL = 20, 4_000
@@ -36,14 +36,18 @@ class PagerDutySink(HttpSink[Settings]):
         }
         if notification.status == "resolved":
             return {**common, "event_action": "resolve"}
-        words = self._texts.of(notification)
+        title, lead = self._texts.of(notification).title, notification.lead
+        subject, _, rest = lead.partition(": ")
+        lead = rest if rest and title.endswith(f": {subject}") else lead  # which the title says already
         first = notification.firing[0]
         details = {
-            alert.data.incident: dict([*facts(alert), ("Summary", cut(alert.data.summary, MAX_DETAIL))])
+            alert.data.incident: dict(
+                [*facts(alert), ("Summary", cut(alert.data.summary, MAX_DETAIL)), ("More", command(alert))]
+            )
             for alert in notification.alerts[:MAX_DETAILS]
         }
         payload = {
-            "summary": cut(f"{words.title}: {notification.lead}", MAX_SUMMARY),
+            "summary": cut(f"{title}: {lead}", MAX_SUMMARY),
             "source": cut(first.data.model or first.source, MAX_FACT),
             "severity": notification.severity,
             "timestamp": first.data.opened,

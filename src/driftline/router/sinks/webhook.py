@@ -20,6 +20,7 @@ from driftline.incidents.alerts import Alert
 from driftline.incidents.text import cut
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
+from driftline.router.texts import command
 
 MAX_BODY, MAX_SAID = 900_000, 4_000
 """Bytes of the alerts in a request, as servers commonly take 1 MB, and characters of an alert's sentences."""
@@ -98,7 +99,7 @@ def as_alertmanager(notification: Notification) -> list[dict[str, Any]]:
 
 def _alert(alert: Alert, labels: Mapping[str, str], alike: str) -> dict[str, Any]:
     data = alert.data
-    annotations = {"summary": data.summary, "reason": data.reason or "", "shared": alike}
+    annotations = {"summary": data.summary, "reason": data.reason or "", "shared": alike, "more": command(alert)}
     return {
         "labels": {"alertname": f"Driftline {data.kind.replace('_', ' ')}", **_named(labels)},
         "annotations": {name: cut(said, MAX_SAID) for name, said in annotations.items() if said},
