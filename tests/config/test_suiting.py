@@ -59,6 +59,12 @@ def test_settings_with_what_was_chosen_are_used_as_if_written() -> None:
     )
 
 
+@pytest.mark.parametrize(("every", "windows"), [(0, ["1h"]), (12 * HOUR, ["1d"]), (DAY, ["1d"]), (7 * DAY, ["1w"])])
+def test_no_window_is_shorter_than_from_one_batch_to_the_next(every: int, windows: list[str]) -> None:
+    found, _ = suited(Settings.model_validate({}), 48_000, 40 * DAY, every_ms=every)
+    assert [format_duration(window.size) for window in found.model("m").windows] == windows
+
+
 @pytest.mark.parametrize(
     ("groups", "windows"),
     [

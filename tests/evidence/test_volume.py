@@ -46,11 +46,14 @@ def test_quiet_panes_between_count_as_windows() -> None:
     assert window_totals(totals, 8000)[1].tolist() == []
 
 
-def test_thirty_windows_are_needed() -> None:
+def test_thirty_windows_are_needed_or_ten_days() -> None:
     assert not volume([5] * 29).enough
     assert volume([5] * 30).enough
     assert not volume([5] * 30, window_panes=2).enough
     assert not volume([5] * 30, window_panes=60).enough
+    days = totals_of([5] * 10, pane_ms=86_400_000)
+    assert Volume(days, 86_400_000, 0.25, ALLOWANCE).enough
+    assert not Volume(totals_of([5] * 9, pane_ms=86_400_000), 86_400_000, 0.25, ALLOWANCE).enough
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,7 @@ def test_what_matters_is_found_soon_and_what_nobody_minds_never(factor: float, w
     assert found is None if within is None else found is not None and found <= within
 
 
-@pytest.mark.parametrize(("count", "within"), [(102, None), (120, None), (240, 1), (40, 1), (70, 30), (150, 30)])
+@pytest.mark.parametrize(("count", "within"), [(102, None), (120, None), (200, 1), (50, 1), (70, 30), (150, 30)])
 def test_a_constant_sender_may_send_a_little_more_or_less(count: int, within: int | None) -> None:
     found = found_after(volume([100] * 144), [count] * 2_000)
     assert found is None if within is None else found is not None and found <= within

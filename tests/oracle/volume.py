@@ -11,7 +11,8 @@ from tests.oracle.evidence import FADING, log_mean, log_sum
 from tests.oracle.incidents import Change, Window, log_threshold
 from tests.oracle.judge import alert_name, name
 
-MIN_WINDOWS = 30
+MIN_WINDOWS, MIN_DAYS = 30, 10
+DAY = 86_400_000
 MAX_WINDOWS = 20_000
 MAX_SLICES = 4_096
 MAX_MISSING = 1_000
@@ -45,7 +46,7 @@ class Volume:
             if len(places) > 1 and sums[places[edge]] < min(sums[place] for place in places if place != places[edge]):
                 del places[edge]
         totals = sorted(sums[start] for start in places)
-        self.enough = len(totals) >= MIN_WINDOWS and size % pane_ms == 0
+        self.enough = len(totals) >= (MIN_DAYS if size >= DAY else MIN_WINDOWS) and size % pane_ms == 0
         self._minded = 1 + minded
         if not self.enough:
             return
@@ -80,7 +81,7 @@ class Volume:
     def is_steep(self, events: int) -> bool:
         far = math.log((events + 0.5) / (self.median + 0.5))
         edge = self._most if far >= 0 else self._least
-        return abs(far) >= max(3 * abs(math.log((edge + 0.5) / (self.median + 0.5))), 0.6 + math.log(self._minded))
+        return abs(far) >= max(3 * abs(math.log((edge + 0.5) / (self.median + 0.5))), 0.4 + math.log(self._minded))
 
 
 def _limits(totals: Sequence[int], allowance: float) -> list[Limit]:
@@ -173,7 +174,8 @@ class Traffic:
             self._note(start, events)
             span = self._rules.span
             if self.longest_pause is not None:  # too few windows were learned from
-                span = max(span, 32 * min(self._rules.sizes))
+                shortest = min(self._rules.sizes)
+                span = max(span, (12 if shortest >= DAY else 32) * shortest)
             if end - min(self._learned) >= span and sum(self._learned.values()) >= self._rules.events:
                 self._adopt()
 

@@ -138,7 +138,7 @@ def test_a_moment_is_the_same_in_every_form(moment: datetime) -> None:
 
 USUAL = [NEW_YEAR + 60_000 * minute for minute in range(2_000)]
 FIRST, LAST = USUAL[0], USUAL[-1]
-YEAR = 365 * 86_400_000
+YEAR, DAY, HOUR = 365 * 86_400_000, 86_400_000, 3_600_000
 
 
 @pytest.mark.parametrize(
@@ -153,6 +153,40 @@ YEAR = 365 * 86_400_000
 )
 def test_a_row_far_from_all_others_does_not_say_how_long_a_table_is(others: list[int], found: Extent) -> None:
     assert extent(table([*USUAL, *others]), "when") == found
+
+
+@pytest.mark.parametrize(
+    ("moments", "every"),
+    [
+        ([NEW_YEAR + DAY * day + 3_000 * row for day in range(30) for row in range(600)], DAY),
+        (
+            [NEW_YEAR + DAY * day + 3_000 * row for day in range(30) if day % 7 < 5 for row in range(600)],
+            DAY,
+        ),
+        (
+            [
+                NEW_YEAR + DAY * day + HOUR * (2 + 12 * half) + row
+                for day in range(9)
+                for half in (0, 1)
+                for row in range(50)
+            ],
+            DAY // 2,
+        ),
+        (
+            [
+                NEW_YEAR + DAY * day + HOUR * hour + row
+                for day in range(9)
+                for hour in range(8, 17)
+                for row in range(50)
+            ],
+            0,
+        ),  # a shop
+        ([NEW_YEAR + DAY * day + row for day in (0, 200, 400) for row in range(50)], 0),  # too few to tell
+        (USUAL, 0),
+    ],
+)
+def test_how_often_batches_come_is_seen(moments: list[int], every: int) -> None:
+    assert extent(table([*moments]), "when").every_ms == every
 
 
 @pytest.mark.parametrize("times", [[], [NEW_YEAR], [NEW_YEAR] * 40, [NEW_YEAR, NEW_YEAR + YEAR]])

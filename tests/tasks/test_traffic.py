@@ -273,6 +273,23 @@ def test_more_or_fewer_events_are_told_by_their_size(
     assert (volume.status is Status.RESOLVED) == (number is burst)
 
 
+NIGHT = (START // DAY + 16) * DAY
+
+
+def nightly(now: float) -> Callable[[int], float]:
+    """Return 1,200 events or so in the first hour of each day, and from NIGHT on another number."""
+    return lambda time: 0 if time % DAY else (now if time >= NIGHT else 1_200) * (0.95 + time // DAY % 3 / 20)
+
+
+@pytest.mark.parametrize("now", [550, 1_000, 1_300, 2_500])
+def test_a_batch_a_night_of_another_size_is_told_of_the_first_that_is(now: float) -> None:
+    """Twelve nights are learned from, whose sizes vary by a twentieth."""
+    found = told(events(20, nightly(now)), windows=["1d"], pane="6h", reference="learn 1d")
+    assert [(each.kind, each.severity, each.opened) for each in found] == [
+        (Kind.VOLUME, "critical", NIGHT + DAY) for changed in (550, 2_500) if now == changed
+    ]
+
+
 @pytest.mark.parametrize(
     ("number", "shares", "severity", "why"),
     [

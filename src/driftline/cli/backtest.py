@@ -77,7 +77,7 @@ def backtest(
     lies = Extent(0, 0) if mapping.time_column is None else extent(inputs.table, mapping.time_column)
     if lies.strays:
         note(_stray(table, lies))
-    settings, chosen = _suited(settings, inputs, lies.span_ms)
+    settings, chosen = _suited(settings, inputs, lies)
     joined = None if inputs.labels is None or not settings.awaits_labels else iter_labels(inputs.labels)
     judging = None if inputs.reference is None else _judging_by(settings, inputs, complete=complete)
     started = time.process_time()
@@ -132,7 +132,7 @@ def _opened(path: Path, reference: Path | None, labels: Path | None, mapping: "C
     return _Inputs(table, own, opened_labels(labels, table, own if labels is None else mapping), like, before)
 
 
-def _suited(settings: "Settings", inputs: _Inputs, lasts: int) -> "tuple[Settings, dict[str, dict[str, Any]]]":
+def _suited(settings: "Settings", inputs: _Inputs, lies: "Extent") -> "tuple[Settings, dict[str, dict[str, Any]]]":
     """Choose what suits the tables and is not configured. Returns the settings, and what was chosen.
 
     Says what that is, and what is configured that does not suit them.
@@ -143,11 +143,11 @@ def _suited(settings: "Settings", inputs: _Inputs, lasts: int) -> "tuple[Setting
     from driftline.config.suiting import as_models, awaiting, suited
     from driftline.tables import group_sizes
 
-    mapping, rows = inputs.mapping, inputs.table.rows
+    mapping, rows, lasts = inputs.mapping, inputs.table.rows, lies.span_ms
     about = mapping.model or ALL_MODELS
     columns = [tag for tag in mapping.segment_columns if tag in settings.model(about).segments]
     columns += [mapping.version_column] if mapping.version_column is not None else []
-    settings, chosen = suited(settings, rows, lasts, group_sizes(inputs.table, columns))
+    settings, chosen = suited(settings, rows, lasts, group_sizes(inputs.table, columns), lies.every_ms)
     what, written = "windows and panes", as_models(chosen)
     if inputs.labels is not None:
         settings, awaited = awaiting(settings, about, inputs.labels.delays)

@@ -56,6 +56,8 @@ class Rate:
 
     events: int
     span_ms: int
+    every_ms: int = 0
+    """How often a batch of them comes, if they come in batches."""
 
     def over(self, length: int) -> float:
         """Return how many of them a time of this length holds on average."""
@@ -63,21 +65,22 @@ class Rate:
 
 
 def suited(
-    settings: Settings, events: int, span_ms: int, groups: Sequence[int] = ()
+    settings: Settings, events: int, span_ms: int, groups: Sequence[int] = (), every_ms: int = 0
 ) -> tuple[Settings, Mapping[str, Chosen]]:
     """Return the settings for a table of so many events over a time, and what was chosen for which model.
 
-    `groups` says how many events its versions and segments have.
+    `groups` says how many events its versions and segments have, and `every_ms` how often a batch comes, if events come
+    in batches.
 
     Only what is not configured is chosen, and nothing where a pane or a season is. Windows: of those by default the
-    ones that hold 50 of these events. If there are none: of 1h, 6h, 1d, 7d, 30d and 90d, as far as they hold 30 and fit
-    four times into the table, the shortest that holds 500, or else the longest. Where these hold fewer than 50 events
-    of a version or a segment that has 5 % of all, a longer one as well: the shortest that holds 100, or else the
-    longest. Panes: the shortest from 1m to 1d that holds 1,000 events, divides the windows and fits twelve times into
-    what a reference is learned from; or else the longest of these that is needed to hold 50. A worker takes the same
-    once they are configured.
+    ones that hold 50 of these events. If events come in batches, no window is shorter than from one to the next. If
+    there are none: of 1h, 6h, 1d, 7d, 30d and 90d, as far as they hold 30 and fit four times into the table, the
+    shortest that holds 500, or else the longest. Where these hold fewer than 50 events of a version or a segment that
+    has 5 % of all, a longer one as well: the shortest that holds 100, or else the longest. Panes: the shortest from 1m
+    to 1d that holds 1,000 events, divides the windows and fits twelve times into what a reference is learned from; or
+    else the longest of these that is needed to hold 50. A worker takes the same once they are configured.
     """
-    rate = Rate(events, span_ms)
+    rate = Rate(events, span_ms, every_ms)
     least = min((size for size in groups if size >= NOTABLE * events), default=0)
     notable = Rate(least, span_ms) if least else rate
     chosen: dict[str, Chosen] = {}
@@ -130,10 +133,11 @@ def _written(settings: Settings, name: str) -> set[str]:
 
 def choose_windows(usual: Sequence[WindowSettings], rate: Rate) -> tuple[int, ...] | None:
     """Return the lengths of windows that suit where nobody asked for `usual`; None if these do."""
-    enough = tuple(window.size for window in usual if rate.over(window.size) >= SPARSE)
+    enough = tuple(window.size for window in usual if rate.over(window.size) >= SPARSE and window.size >= rate.every_ms)
     if enough:
         return None if len(enough) == len(usual) else enough
     fitting = [length for length in WINDOWS if rate.over(length) >= FEW and length * TIMES <= rate.span_ms]
+    fitting = [length for length in fitting if length >= rate.every_ms]
     return (next((length for length in fitting if rate.over(length) >= ENOUGH), fitting[-1]),) if fitting else None
 
 

@@ -30,6 +30,9 @@ from driftline.sketches.keys import Bools, Floats, Ints
 
 MIN_WINDOWS: Final = 30
 """Reference windows of the size in question that a judgement needs; with fewer, volume is not judged."""
+MIN_DAYS: Final = 10
+"""The same for windows of a day or longer: these know a weekend."""
+DAY_MS: Final = 86_400_000
 MAX_WINDOWS: Final = 20_000
 """Windows of a reference that are looked at, the newest: one event that is dated 1970 makes it fifty years long."""
 LIMITS: Final = (0.5, 0.75, 0.9, 1.0)
@@ -40,8 +43,9 @@ NOTABLE: Final = 3.0
 """Log e-value that the reference's own worst run of windows may reach."""
 STEEP: Final = 3.0
 """A steep total is this many times as far from the median as the reference's farthest one, in logarithms."""
-MIN_STEEP: Final = 0.6
-"""Log of the smallest factor that is steep, 1.8, on top of the change that is too small to matter."""
+MIN_STEEP: Final = 0.4
+"""Log of the smallest factor that is steep, 1.5, on top of the change that is too small to matter. So where windows
+hold nearly the same, half as many is steep, or twice as many."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +78,7 @@ class Volume:
         indices, sums = _surely_whole(*window_totals(totals, window_ms))
         self.windows = len(sums)
         """Whole windows of this size in the reference."""
-        self.enough = self.windows >= MIN_WINDOWS and window_ms % totals.pane_ms == 0
+        self.enough = self.windows >= fewest(window_ms) and window_ms % totals.pane_ms == 0
         self._window_ms, self._season = window_ms, totals.season
         self._slots = _windows_a_season(totals.season, window_ms)
         phases = self._phases(indices)
@@ -136,7 +140,7 @@ class Volume:
     def is_steep(self, events: int, start: int) -> bool:
         """Tell whether one window alone is a change: its total is STEEP times as far from the median as the farthest.
 
-        In logarithms, and at least by a factor of 1.8 (1 + d). Where the probability of such a distance falls as fast
+        In logarithms, and at least by a factor of 1.5 (1 + d). Where the probability of such a distance falls as fast
         as e^-x or faster, one of W windows having been at the farthest, three times as far is about W^-3.
         """
         moved, farthest = _far(self.scaled(events, start), self.median), _far(self._most, self.median)
@@ -179,6 +183,15 @@ class VolumeEvidence:
     def restore(self, log_r: Floats) -> None:
         """Take up what was stored of it. Raises `ValueError` if it is of other alternatives."""
         self.log_r = log_r.astype(np.float64).reshape(self.log_r.shape)
+
+
+def fewest(window_ms: int) -> int:
+    """Return how many windows of this size a reference needs.
+
+    >>> fewest(3_600_000), fewest(DAY_MS)
+    (30, 10)
+    """
+    return MIN_DAYS if window_ms >= DAY_MS else MIN_WINDOWS
 
 
 def _far(total: float, median: float) -> float:

@@ -13,6 +13,10 @@ from driftline.tables.table import Table, input_errors
 
 STRAYS: Final = 1_000
 """One in so many rows may have a time far from all others."""
+BATCHES: Final = 0.1
+"""If rows come in so few of the hours, they come in batches."""
+MIN_BATCHES: Final = 4
+HOUR_MS: Final = 3_600_000
 MIN_ROWS: Final = 30
 """Rows from which on it is asked whether some are far from all others."""
 
@@ -239,6 +243,8 @@ class Extent:
     last: int
     strays: tuple[int, ...] = ()
     """The times of those rows, ascending."""
+    every_ms: int = 0
+    """How often a batch of rows comes, if rows come in batches; else 0."""
 
     @property
     def span_ms(self) -> int:
@@ -263,9 +269,26 @@ def extent_of(moments: pl.Series) -> Extent:
     few = -(-len(times) // STRAYS)
     first, last = int(times[0]), int(times[-1])
     if len(times) < MIN_ROWS or 2 * (times[-1 - few] - times[few]) >= last - first:
-        return Extent(first, last)
+        return Extent(first, last, every_ms=_every(times))
     inner = times[few:-few]
     near = inner[-1] - inner[0]
     kept = times[(times >= inner[0] - near) & (times <= inner[-1] + near)]
     strays = times[(times < kept[0]) | (times > kept[-1])]
-    return Extent(int(kept[0]), int(kept[-1]), tuple(strays.tolist()))
+    return Extent(int(kept[0]), int(kept[-1]), tuple(strays.tolist()), _every(kept))
+
+
+def _every(times: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> int:
+    """Return how long it usually takes from one batch to the next; 0 unless most hours are without any row.
+
+    `times` ascend. A batch is what comes without an hour between in which nothing does.
+
+    >>> days = np.arange(10)[:, None] * 86_400_000
+    >>> _every((days + np.arange(600) * 1_000).reshape(-1)) / 86_400_000, _every(np.arange(600) * 60_000)
+    (1.0, 0)
+    """
+    hours = np.unique(times // HOUR_MS)
+    whole = int(hours[-1] - hours[0]) + 1
+    starts = hours[np.diff(hours, prepend=hours[0] - 2) > 1]
+    if len(hours) > BATCHES * whole or len(starts) < MIN_BATCHES:
+        return 0
+    return int(np.median(np.diff(starts))) * HOUR_MS

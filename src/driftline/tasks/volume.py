@@ -26,7 +26,7 @@ from driftline.columns.times import LATEST
 from driftline.evidence.onset import Onset
 from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
-from driftline.evidence.volume import MIN_WINDOWS, Totals, Volume, VolumeEvidence
+from driftline.evidence.volume import Totals, Volume, VolumeEvidence, fewest
 from driftline.evidence.zones import zone_names
 from driftline.incidents.definition import Definition, Stage
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Subject, Window, digest
@@ -51,9 +51,9 @@ MAX_OF_THEM = 2.0
 """Times as many events, or as few, from which on their number pages."""
 QUIET_WINDOWS = 3
 """Usual windows in a row, nearer to what was usual than half of the change, after which an incident resolves."""
-ENOUGH_WINDOWS = MIN_WINDOWS + 2
-"""Windows, the first and the last of which may be cut off, that volume is learned from at least. What else there is to
-learn of a model's pace, is learned by then."""
+CUT_OFF = 2
+"""Windows that volume is learned from beside those that it needs: the first and the last may be cut off. What else
+there is to learn of a model's pace, is learned by then."""
 MAX_MISSING = 1_000
 """Windows without events that are weighed when events return: after that, nothing new can be learned from silence."""
 
@@ -177,7 +177,7 @@ class VolumeJudge:
                     changed.append(found)
         if self._state.learning:
             self._learner.note(start, events)
-            least = 0 if self._totals is None else ENOUGH_WINDOWS * self._sizes[0]
+            least = 0 if self._totals is None else (fewest(self._sizes[0]) + CUT_OFF) * self._sizes[0]
             if self._learner.has_enough(self._state.rule, self._season, end, least):
                 changed += self._adopt()
         return changed
