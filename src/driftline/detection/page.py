@@ -16,6 +16,16 @@ found, beside other detectors; (d) what was found in real data; (e) what it cost
 change are wrong; (g) that categories with many values, and with new ones, raise no more alarms; (h) how soon outcomes
 that change, given the score, are found. Tables A to D repeat what others published: they show that the harness
 measures what it should.
+
+Driftline does not see these, or only where they also change how values are distributed
+([why](statistics.md#limits)):
+
+- yesterday's batch sent again, a sensor that repeats itself: as many events, distributed as ever;
+- numbers that are rounded or cut off at a limit, free text that is cut short;
+- a value that becomes frequent among ids, addresses and other texts that hardly ever repeat;
+- a new value that a few percent of the events have, where the reference has more than 256 others;
+- what a version or a segment does that has fewer than `min_events` events in each window, such as a small canary;
+- inputs whose distributions stay and only their dependence changes.
 """
 TARGETS: Final = "Targets"
 
