@@ -60,7 +60,7 @@ def test_status_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> N
     }
     document = {
         **{"state": "silent", "summary": HOSTILE, "silent_models": [incident], "silent_labels": [incident]},
-        **{"alive": True, "idle": False},
+        **{"alive": True, "idle": False, "consumed": 0, "rejecting": []},
         **{"lag": 0, "last_sign": None, "commits_within_ms": 1, "behind_ms": None, "set_aside": [], "stuck": []},
         **{"group": HOSTILE, "at": 0, "waits": [{"owner": None, "since": None, "why": HOSTILE}], "partitions": []},
         **{"models": [subject], "stream": [incident]},

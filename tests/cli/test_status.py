@@ -225,6 +225,30 @@ def test_working_lagging_and_stopped_are_told_apart(log: MemoryLog) -> None:
     assert (dead_and_behind.state, dead_and_behind.lag) == ("stopped", MANY + 1)
 
 
+@pytest.mark.parametrize("records", [0, 30])
+def test_a_group_of_which_no_record_ever_counted_says_why(log: MemoryLog, records: int) -> None:
+    store, manual = MemoryStore(), Manual(START / 1000)
+    worker = Worker(SETTINGS, log, store, monitoring(SETTINGS), owner="w0", clock=manual.clock(), poll_s=0.0)
+    producer = log.producer()
+    for number in range(records):
+        producer.produce(Outgoing(SETTINGS.topics.main, str(number).encode(), b"{" if number % 3 else None))
+    for _ in range(20):
+        worker.step()
+        manual.time += 20
+    found = collect(log, store, SETTINGS, now_ms=int(manual.time * 1000))
+    worker.close()
+
+    failing = {name for name in ("stopped", "silent", "rejecting", "set-aside") if Condition.parse(name).holds(found)}
+    if records:
+        assert found.summary == (
+            "rejecting: workers are alive, but all 30 records that came so far were rejected (not-json, empty)"
+        )
+        assert (found.state, failing) == ("rejecting", {"silent", "rejecting"})
+    else:
+        assert found.summary.endswith("have read every partition to its end, but no record has ever come")
+        assert (found.state, failing) == ("silent", {"silent"})
+
+
 AWAITING = Settings.model_validate(
     {"models": {"*": {"windows": ["1h"], "pane": "10m", "reference": "learn 1000 events", "awaits_labels": "1d"}}}
 )

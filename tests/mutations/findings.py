@@ -20,6 +20,7 @@ from driftline.tasks.following import Following
 from driftline.tasks.overlaps import told_elsewhere
 from driftline.tasks.reference_learning import Learner
 from driftline.tasks.silence import Silences
+from driftline.tasks.stream import StreamJudge
 from driftline.tasks.summarise import Summarise
 from driftline.tasks.volume import VolumeJudge
 from driftline.tasks.weighing import Weighing
@@ -36,6 +37,7 @@ BASELINE = "tests/evidence/test_baseline.py"
 TOLD_ONCE = "tests/tasks/test_told_once.py"
 SEASONS = "tests/evidence/test_seasons.py"
 DETECTORS = "tests/evidence/test_detectors.py"
+BROKEN = "tests/pipeline/test_broken_producer.py"
 COSTS = "tests/tasks/test_costs.py"
 
 MUTATIONS = (
@@ -109,6 +111,27 @@ MUTATIONS = (
         "min(busy)",
         "max(busy)",
         (f"{MERGING}::test_any_interleaving_gives_the_same_slices", MERGING),
+    ),
+    Mutation(
+        "rejected records wait for an event that counts, which may never come",
+        Summarise.rest,
+        "self._stream.begin(now)",
+        "None",
+        (f"{BROKEN}::test_a_topic_of_which_nothing_ever_counted_is_told_by_the_time_of_the_others",),
+    ),
+    Mutation(
+        "before any event the clock moves event time, so that the first events are late",
+        PaneMerger.advance,
+        "min(time, limit)",
+        "time",
+        (f"{BROKEN}::test_a_group_in_which_nothing_ever_counted_is_told_and_loses_no_event_afterwards",),
+    ),
+    Mutation(
+        "few rejected records end an incident of many, though all are rejected",
+        StreamJudge.close,
+        "lost > self._share * records",
+        "lost > self._share * records and lost >= MIN_LOST",
+        (f"{BROKEN}::test_a_group_in_which_nothing_ever_counted_is_told_and_loses_no_event_afterwards",),
     ),
     Mutation(
         "lateness is decided by the whole batch",

@@ -109,6 +109,15 @@ def test_health_tells_silence_and_lag_and_a_long_pause_alone_is_unhealthy() -> N
     assert exposition.health().reasons == ["worker a has waited for redis for 601 s"]
 
 
+@pytest.mark.parametrize(("accepted", "told"), [(0, ["not-json", "empty"]), (1, [])])
+def test_health_tells_why_records_are_rejected_if_none_counts(accepted: int, told: list[str]) -> None:
+    exposition = Exposition()
+    fates = {("0", "accepted"): 0, ("0", "empty"): 3, ("1", "accepted"): accepted, ("1", "not-json"): 7}
+    exposition.publish("a", [Sample(RECORDS, labels, number) for labels, number in fates.items()])
+    found = exposition.health()
+    assert (found.healthy, found.workers["a"].rejecting) == (True, told)
+
+
 def test_health_tells_of_each_topic_how_much_waits_and_how_much_is_read_in_a_second() -> None:
     now = 0.0
     exposition = Exposition(clock=lambda: now)

@@ -200,13 +200,15 @@ class Oracle:
         if not all(counts.values()) or any(number not in self.sources for number in numbers):
             return
         busy = [source.time for source in self.sources.values() if not source.idle]
-        limit = min(busy) if busy else max(source.time for source in self.sources.values())
+        limit = last = min(busy) if busy else max(source.time for source in self.sources.values())
+        if not busy and limit == NEVER:  # nothing ever counted: how records were rejected comes out by the clock
+            last = max((end for end, _, _ in self.waiting), default=NEVER)
         self.steps.append((limit, math.inf if busy else max(source.heard for source in self.sources.values())))
         while True:
             ends = [end for end, _, _ in self.waiting]
             ends += [start + self.rules.stream_window_ms for start in self._stream]
             ends += [end for end, _ in self._beyond]
-            if not ends or min(ends) > limit:
+            if not ends or min(ends) > last:
                 break
             time = min(ends)
             for key in sorted(key for key in self.waiting if key[0] == time):
@@ -269,8 +271,11 @@ class Oracle:
                 continue
             window = self._stream.pop(start)
             fates = {fact[5:]: n for fact, n in window.items() if fact.startswith("fate:") and fact != "fate:accepted"}
-            many = sum(fates.values()) > max(self.rules.dead_letter_share * window["records"], MIN_REFUSED - 1)
-            self._decide("dead_letters", "", start, end, fates if many else {})
+            fires = ("dead_letters", "") in self._open
+            many = sum(fates.values()) > self.rules.dead_letter_share * window["records"]
+            enough = fires or sum(fates.values()) >= MIN_REFUSED
+            if not fires or end > self._open["dead_letters", ""]:
+                self._decide("dead_letters", "", start, end, fates if many and enough else {})
         for end, model in sorted(key for key in self._beyond if key[0] <= time):
             size = self._window_of(model)
             self._decide("capacity", model, end - size, end, self._beyond.pop((end, model)))

@@ -309,13 +309,13 @@ class Oracle:
         """Panes that end until then were sent."""
         return None if self.time.newest is None else self.time.newest - self.rules.max_out_of_orderness
 
-    def rest(self, position: int, told: int | None = None) -> None:
+    def rest(self, position: int, told: int | None = None, clock: int | None = None) -> None:
         """Nothing that counts comes any more, for now: send what is open. What comes for it later follows.
 
-        `told` is the time of which Judge hears.
+        `told` is the time of which Judge hears, `clock` that at which records were read that came before any event.
         """
         self.time.believe()
-        self._count_before()
+        self._count_before(clock)
         self.told = max(self.told, self.told if told is None else told)
         self.position = max(self.position, position)
         self.over = max((pane.end for pane in self.open.values()), default=self.over)
@@ -387,11 +387,11 @@ class Oracle:
         self._before.append((fate, ignored, model))
         self._count_before()
 
-    def _count_before(self) -> None:
-        if self.time.newest is None or not self._before:
+    def _count_before(self, clock: int | None = None) -> None:
+        moment = clock if self.time.newest is None else max(self.time.newest, self.told)
+        if moment is None or not self._before:
             return
         length = self.rules.stream_pane_ms
-        moment = max(self.time.newest, self.told)
         start = moment - moment % length
         pane = self.open.setdefault(("", start), Pane("", start, length))
         for held, ignored, model in self._before:

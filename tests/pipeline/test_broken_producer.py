@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from driftline.cli.status import collect
 from driftline.log.memory import MemoryLog
 from driftline.runtime.worker import Worker
 from driftline.state.memory import MemoryStore
@@ -70,6 +71,30 @@ def test_from_one_minute_to_the_next_nothing_counts_any_more_and_then_all_does_a
     for at in range(end + 60, end + 110):
         pace.minute(at, of_minute(LATER, at))
     assert sorted(pace.told()[2:]) == [("dead_letters", "resolved"), ("silence", "resolved")]
+
+
+@pytest.mark.parametrize("since", [0, 300 * 24 * 60], ids=["live", "of the past"])
+def test_a_group_in_which_nothing_ever_counted_is_told_and_loses_no_event_afterwards(since: int) -> None:
+    pace = Pace()
+    for at in range(since, since + 30):
+        pace.minute(at, broken(at) if at < since + 15 else broken(at)[:1])
+    assert pace.told() == [("dead_letters", "firing")], "that few come, all of them wrong, does not end it"
+    for at in range(30):
+        pace.minute(since + 30 + at, of_minute(GOOD, at + (30 if since == 0 else 0)))
+    pace.manual.time += 3 * MINUTE / 1000
+    pace.minute(since + 70, [])
+    assert pace.told() == [("dead_letters", "firing"), ("dead_letters", "resolved")][: 1 if since else 2]
+    seen = collect(pace.bench.log, pace.bench.store, pace.bench.settings, now_ms=0)
+    assert sum(each.records.accepted for each in seen.partitions if each.records is not None) == 30 * 12
+    assert sum(each.panes.late for each in seen.partitions if each.panes is not None) == 0
+
+
+def test_a_topic_of_which_nothing_ever_counted_is_told_by_the_time_of_the_others() -> None:
+    pace = Pace(["predictions", {"topic": "wrong", "format": "ndjson"}])
+    for at in range(40):
+        pace.bench.publish([(b"k", b"?", START + at * MINUTE)] * 4, "wrong")
+        pace.minute(at, of_minute(GOOD, at))
+    assert pace.told() == [("dead_letters", "firing")]
 
 
 def test_a_topic_of_which_nothing_ever_counted_holds_no_other_back() -> None:

@@ -206,8 +206,11 @@ def with_flushes(
     workload = world.workload
     topics = workload.settings.topics
     flushed: dict[int, dict[int, int]] = defaultdict(dict)
+    clocks: dict[tuple[int, int], int] = {}
     for _, _, record in read_all(world, topics.panes):
         mark = _decoded(record.value or b"")
+        if isinstance(mark, PaneRecord) and mark.model == "":
+            clocks[mark.source, mark.flushes] = mark.start
         if isinstance(mark, Watermark) and not isinstance(mark, OutcomeMark) and mark.idle:
             flushed[mark.source][mark.position] = max(mark.time, flushed[mark.source].get(mark.position, mark.time))
     panes: dict[PaneKey, Content] = {}
@@ -218,11 +221,11 @@ def with_flushes(
         records = [(value, stamp) for at, _, value, stamp in workload.records if at == place]
         for offset, (value, stamp) in enumerate(records):
             if offset in flushed[source]:
-                oracle.rest(offset, flushed[source][offset])
+                oracle.rest(offset, flushed[source][offset], clocks.get((source, oracle.flushes)))
             fate = oracle.take(value, stamp)
             if fate != "accepted":
                 letters[*place, offset] = fate
-        oracle.rest(len(records))
+        oracle.rest(len(records), clock=clocks.get((source, oracle.flushes)))
         panes.update({(source, sent.model, sent.flushes, sent.start, sent.part): sent for sent in oracle.sent})
         counters[place] = oracle.counters
     return panes, counters, letters

@@ -289,12 +289,24 @@ def test_time_goes_on_after_a_pause_though_stragglers_contradict() -> None:
 def test_records_before_any_time_are_counted_with_the_first() -> None:
     task = Run(Summarise(summarise_settings(), 0, 1))
     task.feed([b"{", None], [START] * 2)
-    task.rest()
     assert panes_of(task.sent) == []
     task.feed([event(1)], [START])
     task.finish()
     stream = combine(summary for pane in panes_of(task.sent) if pane.model == STREAM for _, summary in pane.summaries())
     assert stream.events == 3
+
+
+def test_records_of_a_partition_in_which_none_counts_are_told_by_the_clock_which_moves_no_event_time() -> None:
+    task = Run(Summarise(summarise_settings(), 0, 1))
+    for minute in range(3):
+        task.feed([b"{", None], [START] * 2)
+        task.rest(now=START + (minute + 1) * MINUTE)
+    assert [(pane.model, pane.start) for pane in panes_of(task.sent)] == [
+        (STREAM, START + minute * MINUTE) for minute in (1, 2, 3)
+    ]
+    assert {mark.time for mark in watermarks_of(task.sent)} == {NEVER}
+    task.feed([event(n, time=START - 400 * DAY + n) for n in range(9)], [START] * 9)
+    assert len(task.rejections) == 6, "the first events that count may be of any time"
 
 
 def test_wide_panes_are_cut_into_records_that_kafka_takes() -> None:

@@ -13,7 +13,7 @@ from driftline.codec import Count
 from driftline.schemas import published
 from driftline.tasks.views import IncidentView, LabelsView, PaneCounters, SubjectView
 
-State = Literal["working", "lagging", "stopped", "silent", "unknown"]
+State = Literal["working", "lagging", "stopped", "silent", "rejecting", "unknown"]
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -124,6 +124,10 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Whether any worker is."""
     idle: bool
     """Whether all was read, and nothing comes."""
+    consumed: Count
+    """Records of predictions that were read so far."""
+    rejecting: list[str]
+    """Reasons, the most frequent first, where none of the records that came so far counts."""
     silent_models: list[IncidentView]
     silent_labels: list[IncidentView]
     """About models whose labels have stopped, or come later than they used to."""

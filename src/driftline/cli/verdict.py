@@ -1,6 +1,7 @@
-"""Whether a group works, from what `status` found: silence, a dead group and lag told apart; what probes fail on."""
+"""Whether a group works, from what `status` found: silence, rejection, a dead group and lag; what probes fail on."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,7 +25,10 @@ FAR_MS = 365 * 86_400_000
 """A watermark that is farther than this from the clock is worth a line."""
 DAY_MS = 86_400_000
 
-FORMS = "write lag>10000 (records), behind>5m (time since a task's last commit), stopped, silent or set-aside"
+PLAIN = ("stopped", "silent", "rejecting", "set-aside")
+FORMS = (
+    f"write lag>10000 (records), behind>5m (time since a task's last commit), {', '.join(PLAIN[:-1])} or {PLAIN[-1]}"
+)
 
 
 def commits_within(settings: "Settings") -> int:
@@ -51,6 +55,8 @@ def judge(
     lags = [each.lag for each in partitions]
     sources = [source for view in judged for source in view.sources.values()]
     told = any(wait.owner is not None for wait in waits)
+    records = [each.records for each in partitions if each.records is not None]
+    rejected = sum((Counter(each.rejected) for each in records), Counter[str]())
     facts = Verdict(
         state="unknown",
         summary="unknown: Kafka does not say where its partitions end; the rest comes from the stored state",
@@ -60,6 +66,8 @@ def judge(
         behind_ms=None if None in signs or not signs else now_ms - min(given),
         alive=told or any(now_ms - sign <= within_ms for sign in given),
         idle=not any(lags) and bool(sources) and all(source.idle for source in sources),
+        consumed=sum(each.consumed for each in records),
+        rejecting=[] if any(each.accepted for each in records) else [reason for reason, _ in rejected.most_common()],
         silent_models=[silence for view in judged for silence in view.silences],
         silent_labels=[each for view in judged for each in view.performance if each.kind == Kind.LABELS],
         set_aside=[each.name for each in partitions if each.fault],
@@ -91,6 +99,8 @@ def _state(facts: "Verdict", lag: int, now: int, *, waits: bool) -> "tuple[State
         return "lagging", f"lagging: {waiting}, and {_some(facts.stuck)} have not committed for long; other tasks have"
     if lag > MANY:
         return "lagging", f"lagging: {waiting}; workers commit, the last time {ago} ago"
+    if facts.rejecting:
+        return "rejecting", f"rejecting: workers are alive, but {_all_rejected(facts)}"
     if facts.silent_models:
         names = _some([silence.model for silence in facts.silent_models])
         return "silent", f"silent: workers are alive, but no events of {names} come"
@@ -98,8 +108,13 @@ def _state(facts: "Verdict", lag: int, now: int, *, waits: bool) -> "tuple[State
         names = _some([each.model for each in facts.silent_labels])
         return "silent", f"silent: workers are alive and events come, but labels of {names} have stopped, or come late"
     if facts.idle:
-        return "silent", "silent: workers are alive and have read every partition to its end, but no events come"
+        which = "no events come" if facts.consumed else "no record has ever come"
+        return "silent", f"silent: workers are alive and have read every partition to its end, but {which}"
     return "working", f"working: the last commit was {ago} ago; {waiting}" if sign else "working"
+
+
+def _all_rejected(facts: "Verdict") -> str:
+    return f"all {facts.consumed:,} records that came so far were rejected ({_some(facts.rejecting)})"
 
 
 def _some(names: list[str]) -> str:
@@ -138,7 +153,7 @@ class Condition:
     def parse(cls, text: str) -> "Condition":
         """Read one as a person writes it. Raises InputError, which shows the forms."""
         compact = "".join(text.split())
-        if compact in ("stopped", "silent", "set-aside"):
+        if compact in PLAIN:
             return cls(compact)
         if number := re.fullmatch(r"lag>([0-9]{1,18})", compact):
             return cls("lag", int(number[1]))
@@ -168,5 +183,7 @@ class Condition:
             case "silent":
                 told = [silence.summary for silence in (*verdict.silent_models, *verdict.silent_labels)]
                 return f"silent: {'; '.join(told) or 'nothing comes'}" if told or verdict.idle else ""
+            case "rejecting":
+                return f"rejecting: {_all_rejected(verdict)}" if verdict.rejecting else ""
             case _:
                 return f"set aside: {_some(verdict.set_aside)}" if verdict.set_aside else ""

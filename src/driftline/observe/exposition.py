@@ -20,6 +20,7 @@ from driftline.observe.metrics import (
     PAUSED_SECONDS,
     PREFIX,
     READ,
+    RECORDS,
     SET_ASIDE,
     TASKS,
     Metric,
@@ -99,6 +100,10 @@ class Exposition(Collector):
 
 
 def _facts(samples: Sequence[Sample], moved_seconds_ago: float, inputs: dict[str, InputHealth]) -> WorkerHealth:
+    fates: Counter[str] = Counter()
+    for each in samples:
+        if each.metric is RECORDS:
+            fates[each.labels[1]] += int(each.value)
     return WorkerHealth(
         moved_seconds_ago=round(moved_seconds_ago, 1),
         inputs=inputs,
@@ -106,6 +111,7 @@ def _facts(samples: Sequence[Sample], moved_seconds_ago: float, inputs: dict[str
         lag=sum(int(each.value) for each in samples if each.metric is LAG),
         paused_seconds={each.labels[0]: each.value for each in samples if each.metric is PAUSED_SECONDS},
         set_aside=sorted(" ".join(each.labels) for each in samples if each.metric is SET_ASIDE),
+        rejecting=[] if fates["accepted"] else [fate for fate, number in fates.most_common() if number],
         silent_models=sorted(
             each.labels[0] for each in samples if each.metric is INCIDENTS and each.labels[1] == "silence"
         ),

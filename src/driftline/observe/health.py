@@ -28,6 +28,8 @@ class WorkerHealth(msgspec.Struct, frozen=True, kw_only=True):
     """By what it waits for, kafka or redis."""
     set_aside: list[str]
     """Tasks that have a fault."""
+    rejecting: list[str]
+    """Reasons, the most frequent first, where none of the records of its tasks counts."""
     silent_models: list[str]
     silent_labels: list[str]
     """Models whose labels have stopped, or come late."""

@@ -226,9 +226,9 @@ If you set `metrics.port` (`DRIFTLINE_METRICS__PORT=9464`), `driftline run` serv
 
 `/health` says whether the process works: 200, or 503 if a worker has stood still for 60 s or waited for Kafka or
 Redis for 10 minutes. The answer is JSON: `healthy`, `reasons`, and for each worker its tasks, lag, pause, tasks set
-aside, models without events (`silent_models`) and without their usual labels (`silent_labels`). `inputs` has the lag
-of each topic, and the records that the worker read of it in a second. None of these makes it unhealthy, because no
-restart fixes them.
+aside, models without events (`silent_models`) and without their usual labels (`silent_labels`), and why records are
+rejected if none of them counts (`rejecting`). `inputs` has the lag of each topic, and the records that the worker read
+of it in a second. None of these makes it unhealthy, because no restart fixes them.
 
 The server listens on 127.0.0.1, because metrics name your models and it asks for no password. If Prometheus runs on
 another machine, set `metrics.address` (`DRIFTLINE_METRICS__ADDRESS`) to an address that Prometheus reaches, or to

@@ -10,6 +10,9 @@ function of the panes log alone: how its records were batched, and how sources i
 
 A source that falls idle sends what it has and is waited for no more. What it sends afterwards for slices that have come
 out are supplements, and come out by themselves: see `overdue`.
+
+While no source has had an event that counts, there is no event time. All that waits then is how records were rejected,
+by the clock: it comes out at once, and moves nothing on. The first event may be of any time.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -147,15 +150,22 @@ class Merger(Generic[P, S]):
 
     def complete_to(self) -> int:
         """Return the time up to which every source that is not idle has sent all."""
-        counts = [self.expected.get(topic, 0) for topic in self.topics]
-        numbers = [
-            source_number(topic, at) for topic, count in zip(self.topics, counts, strict=True) for at in range(count)
-        ]
-        if not all(counts) or any(number not in self.sources for number in numbers):
+        if not self._are_all_known():
             return NEVER
         read = self._read()
         busy = [source.time for source in read if not source.idle]
         return min(busy) if busy else max(source.time for source in read)
+
+    def _are_all_known(self) -> bool:
+        counts = [self.expected.get(topic, 0) for topic in self.topics]
+        numbers = [
+            source_number(topic, at) for topic, count in zip(self.topics, counts, strict=True) for at in range(count)
+        ]
+        return all(counts) and all(number in self.sources for number in numbers)
+
+    def _has_no_time(self) -> bool:
+        """Tell whether every source was read to its end, and none has had an event that counts."""
+        return self._are_all_known() and all(source.idle and source.time == NEVER for source in self._read())
 
     def _read(self) -> list[Source]:
         """Return the sources of the topics that are read."""
@@ -174,17 +184,19 @@ class Merger(Generic[P, S]):
 
         `next_deadline` gives the next time at which the caller has something to do (a window ends), or None.
         """
-        limit = self.complete_to()
+        limit = last = self.complete_to()
+        if self._order and self._has_no_time():
+            last = max(end for end, _, _ in self._order)
         while True:
             end = self._order[0][0] if self._order else None
             deadline = next_deadline()
             time = min((moment for moment in (end, deadline) if moment is not None), default=None)
-            if time is None or time > limit:
+            if time is None or time > last:
                 break
             due = []
             while self._order and self._order[0][0] == time:
                 due.append(heappop(self._order))
-            self.mark = max(self.mark, time)
+            self.mark = max(self.mark, min(time, limit))
             yield time, [self._slice(key) for key in due]
         self.mark = max(self.mark, limit)
 

@@ -114,7 +114,11 @@ class StreamJudge(Watcher):
         return min(self._windows) + self._window_ms if self._windows else None
 
     def close(self, time: int, *, quiet: bool) -> list[Incident]:
-        """Judge the windows that end now. Returns the incidents that changed."""
+        """Judge the windows that end now. Returns the incidents that changed.
+
+        Only a window that is later than the one that opened it ends an incident: before any event counts windows are
+        those of the clock, and the first event may be of the past.
+        """
         changed: list[Incident] = []
         for start in sorted(start for start in self._windows if start + self._window_ms <= time):
             facts = self._windows.pop(start)
@@ -126,15 +130,15 @@ class StreamJudge(Watcher):
                 if name.startswith("fate:") and name != f"fate:{Reason.ACCEPTED.label}"
             }
             lost = sum(rejected.values())
-            bad = lost >= MIN_LOST and lost > self._share * records
-            if bad and self.incident is None:
+            many = lost > self._share * records
+            if many and lost >= MIN_LOST and self.incident is None:
                 ranked = sorted(rejected.items(), key=lambda item: (-item[1], item[0]))
                 signals = [
                     Signal(name, 0.0, {"count": float(count)}, what=_models(name, facts)) for name, count in ranked
                 ]
                 self.incident = self._begin(window, signals)
                 changed.append(self.incident)
-            elif self.incident is not None and not bad:
+            elif self.incident is not None and not many and window.end > self.incident.window.end:
                 changed.append(self.incident.over(window, "few records are rejected again"))
                 self.incident = None
         return changed

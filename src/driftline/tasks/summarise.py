@@ -302,10 +302,12 @@ class Summarise:
         """Send what is open: the partition was read to its end, and nothing that counts has come for so long.
 
         Event time may have gone on as the clock did since the last record that counted, not further: that is what Judge
-        is told.
+        is told. If none ever counted, the clock only says when the rejected ones were read: Judge hears of no time.
         `now` is the time in epoch milliseconds, by one clock for all.
         """
         self._believe(now)
+        if self.newest == NEVER:
+            self._stream.begin(now)
         if self._resting_since < 0:
             self._resting_since = now - idle_ms
         gone = now - self._resting_since
