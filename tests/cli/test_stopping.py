@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -78,6 +79,26 @@ def test_a_signal_that_a_library_swallows_is_not_lost(number: signal.Signals) ->
         with pytest.raises(SystemExit) as caught, ending_before_work():
             asked.append("worked")
     assert (caught.value.code, asked) == (0, ["stop", "began"])
+
+
+@both
+def test_a_signal_in_a_finaliser_is_no_fault_to_tell_of(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda swallowed: told.append(swallowed.exc_type))
+
+    class Closed:
+        def __init__(self, close: Callable[[], object]) -> None:
+            self._close = close
+
+        def __del__(self) -> None:
+            self._close()
+
+    with ending_on_signals():
+        Closed(lambda: ask(number))
+        Closed(lambda: {"a": 1}["b"])
+    assert told == [KeyError]
 
 
 @both

@@ -63,13 +63,14 @@ class Row:
     """Of each alternative."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Silence:
-    """A silence that was told: of which model, since when, and when."""
+    """A silence that was told: of which model, since when, and when; and whether nothing has come at all until now."""
 
     model: str
     since: int
     opened: int
+    everywhere: bool
 
 
 @dataclass
@@ -89,8 +90,8 @@ class Watching:
     """Until when anything was heard of a model."""
     traffic: dict[str, Traffic] = field(default_factory=dict)
     releases: dict[str, Releases] = field(default_factory=dict)
-    away: set[str] = field(default_factory=set)
-    """Models of a silence that is over, which have not spoken since."""
+    away: dict[str, int] = field(default_factory=dict)
+    """Models that shared a silence and have not spoken since, and when somebody did."""
 
     silences: dict[str, Silence] = field(default_factory=dict)
     """By model, told and not over. All silent models share one if nothing comes from anywhere."""
@@ -124,7 +125,7 @@ class Watching:
         """Return when each model is silent, as far as is known."""
         found = {}
         for model in self.heard:
-            rules, heard = self.rules(model), self.heard[model]
+            rules, heard = self.rules(model), max(self.heard[model], self.away.get(model, 0))
             alike = [each for (name, _, segment), each in self.subjects.items() if name == model and not segment]
             known = [each for each in alike if each.reference is not None]
             last = max(known, key=lambda each: (each.heard, each.subject), default=None)
@@ -138,21 +139,24 @@ class Watching:
         return found
 
     def _fall_silent(self, model: str, time: int, everywhere: bool) -> None:
-        if everywhere and self.silences:
-            self.silences[model] = next(iter(self.silences.values()))
+        shared = next((each for each in self.silences.values() if each.everywhere), None)
+        if everywhere and shared is not None:
+            self.silences[model] = shared
             return
-        self.silences[model] = Silence(model, self.heard[model], time)
+        self.silences[model] = Silence(model, self.heard[model], time, everywhere)
         self._tell(self.silences[model], "firing", time)
 
-    def _speak(self, model: str, end: int) -> None:
-        self.away.discard(model)
-        silence = self.silences.pop(model, None)
-        if silence is None:
-            return
-        if silence.model == model:
-            self.away |= {other for other, shared in self.silences.items() if shared is silence}
-            self.silences = {other: shared for other, shared in self.silences.items() if shared is not silence}
-            self._tell(silence, "resolved", max(end, silence.opened))
+    def _speak(self, model: str, end: int, now: int) -> None:
+        for other, shared in list(self.silences.items()):
+            if shared.everywhere and shared.model != other:
+                del self.silences[other]
+                self.away[other] = now
+        for silence in self.silences.values():
+            silence.everywhere = False
+        self.away.pop(model, None)
+        own = self.silences.pop(model, None)
+        if own is not None:
+            self._tell(own, "resolved", max(end, own.opened))
 
     def _tell(self, silence: Silence, status: str, end: int) -> None:
         subject = (silence.model, "", "")
@@ -170,7 +174,7 @@ class Watching:
         self.late += not whole
         self.heard[piece.model] = max(self.heard[piece.model], piece.end)
         self._traffic_of(piece).supplement(piece.start, piece.end, sum(piece.events.values()))
-        self._speak(piece.model, piece.end)
+        self._speak(piece.model, piece.end, mark)
 
     def _take(self, piece: Slice) -> None:
         learned = []
@@ -201,7 +205,7 @@ class Watching:
                 if model == piece.model and version not in releases.answering:
                     watched.close_incidents()
         self._traffic_of(piece).take(piece.start, piece.end, sum(piece.events.values()))
-        self._speak(piece.model, piece.end)
+        self._speak(piece.model, piece.end, piece.end)
 
     def _traffic_of(self, piece: Slice) -> Traffic:
         if piece.model not in self.traffic:

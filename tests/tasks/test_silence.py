@@ -87,6 +87,38 @@ def test_models_that_fall_silent_together_are_told_once_and_the_last_one_by_itse
     assert (alone.status, alone.subject.model) == (Status.FIRING, "then gone")
 
 
+def test_that_nothing_comes_at_all_is_told_though_a_model_had_fallen_silent_alone_before() -> None:
+    how = watching()
+    gone = Stream(changes.silent, model="gone", begin=7, end=1e6, seed=1)
+    alone, of_all, *others = told(
+        sent_by([gone, quiet_for(1e6), quiet_for(1e6, model="n")], how, rest_at=[SILENT]), how
+    )
+    assert (alone.subject.model, alone.status) == ("gone", Status.FIRING)
+    assert "the stream itself continues" in alone.summary
+    assert (of_all.subject.model, of_all.status) == ("m", Status.FIRING)
+    assert "no model sends events" in of_all.summary
+    assert others == []
+
+
+def test_that_nothing_comes_at_all_is_told_again_though_a_model_never_came_back_from_the_last_time() -> None:
+    how = watching()
+    models = [Stream(changes.silent, model="gone", begin=8, end=1e6, hours=14, seed=1)]
+    models += [Stream(changes.silent, model=f"m{number}", begin=8, end=10, hours=14, seed=number) for number in (2, 3)]
+    last = START + 14 * HOUR
+    found = told(sent_by(models, how, rest_at=[SILENT, last]), how)
+    firing = [each for each in found if each.status is Status.FIRING]
+    assert [each.subject.model == "gone" for each in firing] == [True, False]
+    assert {each.reason for each in firing} == {"no model sends events"}
+    assert firing[1].opened > last
+
+
+def test_who_comes_back_a_little_later_than_the_first_is_not_told_by_himself() -> None:
+    how = watching()
+    back = [quiet_for(2 + number / 6, model=f"m{number}", seed=number) for number in range(3)]
+    found = told(sent_by(back, how, rest_at=[SILENT]), how)
+    assert [each.status for each in found] == [Status.FIRING, Status.RESOLVED]
+
+
 def test_a_pause_as_the_reference_has_them_is_no_silence() -> None:
     how = watching(reference="learn 1d")
 

@@ -135,9 +135,17 @@ def stopping_on_signals(stop: Callable[[], None], deadline_s: float | None) -> I
 
 @contextmanager
 def _handled_by(handler: Callable[[int, object], None]) -> Iterator[None]:
+    tell = sys.unraisablehook
+
+    def tell_others(swallowed: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(swallowed.exc_value, SystemExit | StopEarly):  # ours: it is remembered, see the module's head
+            tell(swallowed)
+
     held = {number: signal.signal(number, handler) for number in SIGNALS}
+    sys.unraisablehook = tell_others
     try:
         yield
     finally:
+        sys.unraisablehook = tell
         for number, restored in held.items():
             signal.signal(number, restored)

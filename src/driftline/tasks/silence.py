@@ -7,8 +7,9 @@ silence is told at the same place of the panes log in every replay.
                   heard ── patience ──►                              ▼
     patience = `silence`, or twice the longest pause in the reference, and at least two windows
 
-Where all sources are idle, everything is silent for one reason: the model that was due first is told, and the others
-join it. They are told by themselves if events return and they stay silent.
+Where all sources are idle, everything is silent for one reason: the model that is due first then is told, and those
+that are due after it join it. With the first event of any model that is over: each that stays silent for its own
+patience from then on is told by itself, and when nothing comes again, that is told anew.
 """
 
 import heapq
@@ -65,6 +66,8 @@ class Silence(msgspec.Struct):
     """A silence that was told, and the models that share it."""
 
     incident: Incident
+    of_all: bool
+    """Whether nothing came from anywhere when it was told, and nothing has come since."""
     joined: list[str] = []
 
 
@@ -85,34 +88,45 @@ class Silences(Watcher):
         self._paces: dict[str, Usual] = {}
         self._due: list[tuple[int, str]] = []
         self._scheduled: dict[str, int] = {}
-        self._away: set[str] = set()
-        """Models of a silence that is over, which have not spoken since."""
+        self._away: dict[str, int] = {}
+        """Models that shared a silence and have not spoken since, and when the first event came after it."""
         self._input_end = LATEST
         """The end of the input that is believed: of a table nobody knows whether more was to come after it."""
 
     def take(self, piece: Slice, events: Mapping[str, int]) -> list[Incident]:
         """Note that a model spoke. Returns the silence that this ends."""
-        model, end = piece.model, piece.end
-        self._heard[model] = max(self._heard.get(model, end), end)
-        self._away.discard(model)
-        self._compare(model, self._pace(model) or self._paces.get(model))
-        return self._end(model, end, "events are back after a silence")
+        return self._hear(piece, piece.end)
 
     def supplement(self, piece: Slice, events: Mapping[str, int], mark: int) -> list[Incident]:
         """Note that a model spoke, though it came late."""
-        return self.take(piece, events)
+        return self._hear(piece, mark)
+
+    def _hear(self, piece: Slice, now: int) -> list[Incident]:
+        model, end = piece.model, piece.end
+        self._heard[model] = max(self._heard.get(model, end), end)
+        for silence in self._open.values():
+            if silence.of_all:
+                self._part(silence, now)
+        self._away.pop(model, None)
+        self._compare(model, self._pace(model) or self._paces.get(model))
+        return self._end(model, end, "events are back after a silence")
+
+    def _part(self, silence: Silence, now: int) -> None:
+        """Have those who share a silence be told by themselves, if they stay silent from now on."""
+        others, silence.joined, silence.of_all = silence.joined, [], False
+        for other in others:
+            self._away[other] = now
+            self._schedule(other)
 
     def _end(self, model: str, time: int, why: str) -> list[Incident]:
-        """Return the silence of a model, resolved; who shared it is told by himself. Who shares one leaves it."""
+        """Return the silence of a model, resolved. Who shares one leaves it."""
         for silence in self._open.values():
             if model in silence.joined:
                 silence.joined.remove(model)
         if model not in self._open:
             return []
         over = self._open.pop(model)
-        for other in over.joined:
-            self._away.add(other)
-            self._schedule(other)
+        self._part(over, time)
         incident = over.incident
         return [incident.over(Window(incident.window.start, max(time, incident.opened), 0), why)]
 
@@ -121,7 +135,7 @@ class Silences(Watcher):
         if self._heard.pop(model, None) is None:
             return []
         self._paces.pop(model, None)
-        self._away.discard(model)
+        self._away.pop(model, None)
         self._scheduled.pop(model, None)
         return self._end(model, mark, "others took its place")
 
@@ -170,8 +184,8 @@ class Silences(Watcher):
                 self._schedule(model)
             elif deadline > self._input_end:
                 continue
-            elif quiet and self._open:
-                next(iter(self._open.values())).joined.append(model)
+            elif quiet and (shared := next((each for each in self._open.values() if each.of_all), None)):
+                shared.joined.append(model)
             else:
                 told.append(self._begin(model, time, quiet=quiet))
         return told
@@ -180,10 +194,11 @@ class Silences(Watcher):
         rules, usual = self._rules(model), self._paces.get(model)
         if rules.silence_ms == 0 or (rules.silence_ms is None and usual is None):
             return None
+        since = max(self._heard[model], self._away.get(model, 0))
         if rules.silence_ms is not None:
-            return self._heard[model] + rules.silence_ms
+            return since + rules.silence_ms
         assert usual is not None
-        return self._heard[model] + PAUSES * max(usual.pause_ms, min(size for size, _ in rules.windows))
+        return since + PAUSES * max(usual.pause_ms, min(size for size, _ in rules.windows))
 
     def _schedule(self, model: str) -> None:
         """Note when a model will have been silent for too long. One note a model: what it says may be too early."""
@@ -216,7 +231,7 @@ class Silences(Watcher):
             reason=reason,
             severity=CRITICAL,
         )
-        self._open[model] = Silence(incident)
+        self._open[model] = Silence(incident, quiet)
         return incident
 
     def input_ends(self, newest: int) -> None:
@@ -230,13 +245,14 @@ class Silences(Watcher):
 
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blob: when each model was heard, and what is told. References are not among it."""
-        state = [self._heard, list(self._open.items()), sorted(self._away)]
+        state = [self._heard, list(self._open.items()), self._away]
         return {SILENCES: pack(SILENCES, VERSION, state, {})}
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint."""
         held = unpack(blobs[SILENCES], SILENCES, (VERSION,)).value
-        self._heard, told, away = msgspec.convert(held, tuple[dict[str, Time], list[tuple[str, Silence]], list[str]])
-        self._open, self._away = dict(told), set(away)
+        stored = tuple[dict[str, Time], list[tuple[str, Silence]], dict[str, Time]]
+        self._heard, told, self._away = msgspec.convert(held, stored)
+        self._open = dict(told)
         for model in self._heard:
             self.compare(model)
