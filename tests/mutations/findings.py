@@ -37,6 +37,7 @@ BASELINE = "tests/evidence/test_baseline.py"
 TOLD_ONCE = "tests/tasks/test_told_once.py"
 SEASONS = "tests/evidence/test_seasons.py"
 DETECTORS = "tests/evidence/test_detectors.py"
+SILENCE = "tests/tasks/test_silence.py"
 BROKEN = "tests/pipeline/test_broken_producer.py"
 COSTS = "tests/tasks/test_costs.py"
 
@@ -132,6 +133,20 @@ MUTATIONS = (
         "lost > self._share * records",
         "lost > self._share * records and lost >= MIN_LOST",
         (f"{BROKEN}::test_a_group_in_which_nothing_ever_counted_is_told_and_loses_no_event_afterwards",),
+    ),
+    Mutation(
+        "that nothing comes at all is taken for the silence of a model that was silent before",
+        Silences.close,
+        "each.of_all",
+        "each",
+        (f"{SILENCE}::test_that_nothing_comes_at_all_is_told_though_a_model_had_fallen_silent_alone_before",),
+    ),
+    Mutation(
+        "after a silence of all, each model that does not come with the first is told",
+        Silences._deadline,
+        "max(self._heard[model], self._away.get(model, 0))",
+        "self._heard[model]",
+        (f"{SILENCE}::test_who_comes_back_a_little_later_than_the_first_is_not_told_by_himself",),
     ),
     Mutation(
         "lateness is decided by the whole batch",

@@ -8,6 +8,7 @@ import pytest
 
 from driftline.config import Settings
 from driftline.errors import TopicError
+from driftline.log.api import Outgoing
 from driftline.log.memory import MemoryLog
 from driftline.pipeline.stage_names import SUMMARISE
 from driftline.pipeline.startup import check_topics
@@ -213,3 +214,38 @@ def test_uneven_partitions_are_rejected_before_work() -> None:
     with pytest.raises(TopicError, match=r"labels \(labels\) has 3 partitions and predictions \(predictions\) has 4"):
         check_topics(how, log)
     check_topics(settings(), log)
+
+
+def test_a_partition_of_predictions_that_labels_do_not_have_is_set_aside_until_they_do(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    there, manual = bench(awaiting()), Manual()
+    topics = there.settings.topics
+    worker = there.worker(bounded=False, clock=manual.clock())
+
+    def step(seconds: float) -> None:
+        for _ in range(30):
+            worker.step()
+            manual.time += seconds / 30
+
+    def read() -> list[int]:
+        infos = sorted(there.store.tasks(there.settings.group), key=lambda info: info.task.partition)
+        return [info.offsets.get(topics.main, 0) for info in infos if info.task.stage == SUMMARISE]
+
+    step(10)
+    there.log.grow(topics.main, PARTITIONS + 1)
+    producer = there.log.producer()
+    for partition in range(PARTITIONS + 1):
+        for key, value, time in STREAM[:20]:
+            producer.produce(Outgoing(topics.main, key, value, partition, timestamp=time))
+    producer.flush(10)
+    producer.close()
+    step(20)
+    fault = f"{topics.main} has 4 partitions now and {topics.labels} has 3"
+    assert read() == [20] * PARTITIONS, "all others go on"
+    assert caplog.text.count(fault) == 1
+    assert f"--alter --topic {topics.labels} --partitions 4" in caplog.text
+    there.log.grow(topics.labels, PARTITIONS + 1)
+    step(90)
+    assert read() == [20] * (PARTITIONS + 1)
+    worker.close()

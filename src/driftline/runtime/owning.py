@@ -3,7 +3,8 @@
 assigned ─► wanted ── claim ─► owned ── forget: revoked, lost
               ▲                  │
               └─ reclaim ────────┤  its commit was refused: from what is stored, half a second later
-              └─ set aside ──────┘  its stored state cannot be read, or its offset is not in the log: a minute later
+              └─ set aside ──────┘  its stored state cannot be read, its offset is not in the log, or one of its inputs
+                                    has no such partition: a minute later
 """
 
 import logging
@@ -13,7 +14,7 @@ from contextlib import suppress
 from msgspec.structs import replace
 
 from driftline.config import Settings
-from driftline.errors import OffsetLost, StateCorrupt, StateError
+from driftline.errors import OffsetLost, StateCorrupt, StateError, TopicError
 from driftline.log.api import Consumer, Log, Polled, TopicPartition
 from driftline.runtime.checkpoint import Checkpointer
 from driftline.runtime.clock import Clock
@@ -100,6 +101,9 @@ class OwnedTasks:
             self._notice_growth(partition)
             stage = self._kinds[partition.topic].make(partition.partition)
             task = TaskId(self._settings.group, stage.name, partition.partition)
+            if (uneven := self._uneven(partition, stage.inputs)) is not None:
+                self._set_aside(partition, task, uneven)
+                continue
             try:
                 owned = self._checkpointer.claim(
                     *(task, stage, self._consumer, ids, now),
@@ -132,10 +136,25 @@ class OwnedTasks:
 
     def _notice_growth(self, partition: TopicPartition) -> None:
         """Count again where a partition was added since the start: panes say how many sources Judge has to wait for."""
-        topic = partition.topic
-        if topic in self._settings.topics.inputs and partition.partition >= self._partition_counts[topic]:
-            self._partition_counts.update(self._log.partition_counts([topic]))
-            log.info("%s has %d partitions now", topic, self._partition_counts[topic])
+        for topic in self._kinds[partition.topic].inputs:
+            if topic != self._settings.topics.panes and partition.partition >= self._partition_counts[topic]:
+                before = self._partition_counts[topic]
+                self._partition_counts.update(self._log.partition_counts([topic]))
+                if self._partition_counts[topic] > before:
+                    log.info("%s has %d partitions now", topic, self._partition_counts[topic])
+
+    def _uneven(self, partition: TopicPartition, inputs: Sequence[str]) -> TopicError | None:
+        """Return what is wrong where a topic has a partition that one which follows it has not; None if all have it."""
+        for topic in inputs[1:]:
+            count, needed = self._partition_counts[topic], self._partition_counts[partition.topic]
+            if partition.partition >= count:
+                return TopicError(
+                    f"{partition.topic} has {needed} partitions now and {topic} has {count}, so labels do not meet "
+                    f"their predictions there. Add partitions (kafka-topics.sh --alter --topic {topic} --partitions "
+                    f"{needed}); a worker notices within a minute",
+                    topic=topic,
+                )
+        return None
 
     def bound(self) -> None:
         """From now on be done where the inputs end now."""
@@ -255,7 +274,9 @@ class OwnedTasks:
         self._consumer.stop(owned.partitions)
         return True
 
-    def _set_aside(self, partition: TopicPartition, task: TaskId, error: StateCorrupt | OffsetLost) -> None:
+    def _set_aside(
+        self, partition: TopicPartition, task: TaskId, error: StateCorrupt | OffsetLost | TopicError
+    ) -> None:
         """Leave alone a task that cannot go on, and say so once: nothing of it changes, all others go on."""
         if self.bounded:
             raise error  # it would never be caught up
