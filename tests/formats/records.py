@@ -109,14 +109,27 @@ good_fields: dict[str, st.SearchStrategy[Any]] = {
 
 
 @st.composite
-def event(draw: st.DrawFn, columns: dict[str, st.SearchStrategy[Any]], models: st.SearchStrategy[Any]) -> bytes:
-    """One event that has some of the columns."""
+def event(
+    draw: st.DrawFn,
+    columns: dict[str, st.SearchStrategy[Any]],
+    models: st.SearchStrategy[Any],
+    time: int | None = None,
+) -> bytes:
+    """One event that has some of the columns; given a time, one that can be watched then."""
     chosen = draw(st.lists(st.sampled_from(sorted(columns)), unique=True, min_size=2))
     pairs: Pairs = [("model", draw(models)), *((name, draw(columns[name])) for name in chosen)]
+    if time is not None:
+        own = {"event_time": time, "prediction": 1}
+        pairs = [*(pair for pair in pairs if pair[0] not in own), *own.items()]
     return write(tuple(draw(st.permutations(pairs)))).encode()
 
 
-good = event(good_fields, st.sampled_from(["m", "n"]))
+def good_at(time: int | None) -> st.SearchStrategy[bytes]:
+    """Sound events, of this time if it is given."""
+    return event(good_fields, st.sampled_from(["m", "n"]), time)
+
+
+good = good_at(None)
 odd = event(fields, st.sampled_from(["m", "n", "o"]))
 
 

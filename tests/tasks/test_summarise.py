@@ -55,8 +55,21 @@ stamps = st.one_of(
     st.integers(START, START + 3_000_000),
     st.sampled_from([-1, START + 7_999, START + 8_000, START + 10**9, 2**63 - 1]),
 )
-stamped = st.lists(st.tuples(records.record, stamps), min_size=1, max_size=40)
 Stamped = list[tuple[Value, int]]
+
+
+@st.composite
+def traffic(draw: st.DrawFn) -> Stamped:
+    """Events as they come, some seconds apart: some are behind the others, some too far behind, a few far ahead."""
+    behind = st.sampled_from([20_000, 60_000, 8_000, 3_000, -20_000, *[0] * 7])
+    pairs, now = list[tuple[Value, int]](), START
+    for step, by in draw(st.lists(st.tuples(st.integers(1_000, 4_000), behind), min_size=15, max_size=40)):
+        now += step
+        pairs.append((draw(records.good_at(now - by)), now))
+    return pairs
+
+
+stamped = st.one_of(st.lists(st.tuples(records.record, stamps), min_size=1, max_size=40), traffic())
 
 
 def unzip(pairs: Stamped) -> tuple[list[Value], list[int]]:
