@@ -140,6 +140,8 @@ def test_the_last_window_is_shown_beside_the_reference(driftline: Driftline, usu
     assert sum(first["histogram"]["before"][:8]) > 0.4 > 0.2 > sum(first["histogram"]["after"][:8])
     assert "m: 180 events, 2026-01-02T23:00:00Z to 2026-01-03T00:00:00Z, beside a reference of 12,960" in screen
     assert screen.index("features.x") < screen.index("prediction.value")
+    assert first["effects"]["out_of_range_after"] > 0
+    assert re.search(r"null +missing +out of range +mean +reference → now", screen)
 
 
 def test_windows_that_hold_next_to_nothing_are_told(driftline: Driftline, tmp_path: Path) -> None:

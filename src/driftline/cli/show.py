@@ -14,6 +14,16 @@ if TYPE_CHECKING:
     from driftline.evidence.portraits import Portrait
     from driftline.tasks.shown import Shown
 
+RATES = {
+    "null": "null",
+    "missing": "missing",
+    "other_kind": "other type",
+    "out_of_range": "out of range",
+    "unseen": "never seen",
+}
+"""Shares of values, by the name of the effect."""
+ALWAYS = ("null", "missing")
+"""Those that are shown even if there are none."""
 DISTANCES = {"psi": "PSI", "jensen_shannon": "JS", "kolmogorov_smirnov": "KS", "wasserstein": "Wasserstein"}
 MAX_NAMED = 3
 """Categories on a line."""
@@ -105,26 +115,28 @@ def print_shown(shown: "Shown", firing: "Collection[str]") -> None:
 
     from driftline.cli.terminal import out
 
+    found = {kind for each in shown.portraits for kind in RATES if each.effects.get(f"{kind}_after", 0.0) > 0}
+    rates = [kind for kind in RATES if kind in ALWAYS or kind in found]
     grid = Table("signal", pad_edge=False, box=None)
-    for header in (*DISTANCES.values(), "null", "missing", "mean"):
+    for header in (*DISTANCES.values(), *(RATES[kind] for kind in rates), "mean"):
         grid.add_column(header, justify="right")
     grid.add_column("reference → now")
     for each in shown.portraits:
-        grid.add_row(Text(each.name, "red" if each.name in firing else ""), *_cells(each.effects), drawn(each))
+        name = Text(each.name, "red" if each.name in firing else "")
+        grid.add_row(name, *_cells(each.effects, rates), drawn(each))
     console = out()
     console.print(f"{shown.subject}: {shown.when}, beside a reference of {shown.reference.events:,}")
     console.print(grid)
     console.print()
 
 
-def _cells(effects: "Mapping[str, float]") -> "Sequence[str]":
+def _cells(effects: "Mapping[str, float]", rates: "Sequence[str]") -> "Sequence[str]":
     distances = [f"{effects[name]:.3f}" if name in effects else "" for name in DISTANCES]
-    rates = [
-        _change(effects.get(f"{kind}_before", 0.0), effects.get(f"{kind}_after", 0.0), "{:.2%}")
-        for kind in ("null", "missing")
+    shares = [
+        _change(effects.get(f"{kind}_before", 0.0), effects.get(f"{kind}_after", 0.0), "{:.2%}") for kind in rates
     ]
     mean = _change(effects["mean_before"], effects["mean_after"], "{:.4g}") if "mean_after" in effects else ""
-    return [*distances, *rates, mean]
+    return [*distances, *shares, mean]
 
 
 def _change(before: float, after: float, form: str) -> str:
