@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from time import process_time
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -210,6 +211,22 @@ def test_what_was_over_before_the_router_was_first_started_is_no_news() -> None:
     at_desk.reread([(past, NOW), (present, NOW), (over(past, NOW + MINUTE), NOW + MINUTE)], NOW + HOUR)
 
     assert models(deliver(at_desk, NOW + 2 * HOUR)) == [["present"]]
+
+
+def test_of_a_year_of_history_it_keeps_what_is_open_and_pages_nobody_for_the_rest() -> None:
+    at_desk = Desk(routing(), {"ops": SinkRules()}, 7 * DAY)
+    at_desk.begin(NOW)
+    year = [change(f"m{number}", at=NOW - 400 * DAY + number * HOUR) for number in range(2_000)]
+    topic = [(each, at) for alert in year for each, at in ((alert, alert.changed), (over(alert, 0), alert.changed + 1))]
+    lasting = change("lasting", at=NOW - 300 * DAY)
+    topic += [(msgspec.structs.replace(lasting, id=str(day)), NOW - day * DAY) for day in range(300, 2, -1)]
+
+    kept = at_desk.wanted(iter(topic), NOW)
+
+    assert {alert.data.model for alert, _ in kept} == {"lasting"}
+    assert len(kept) <= 9, "the changes of a week, and the one before"
+    at_desk.reread(topic, NOW)
+    assert models(deliver(at_desk, NOW + HOUR)) == [["lasting"]]
 
 
 def test_reading_the_topic_again_changes_nothing_also_long_after() -> None:

@@ -14,12 +14,13 @@ import pytest
 
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Kind
+from driftline.incidents.severity import urgency
 from driftline.log.api import Outgoing
 from driftline.log.kafka import KafkaLog
 from driftline.sandbox import Kafka
 from driftline.sandbox.process import until
 from tests.router.changes import change, over
-from tests.router.webhook import configuration, receiving
+from tests.router.webhook import Receiver, configuration, receiving
 
 
 def start(config: Path, log: Path) -> "subprocess.Popen[bytes]":
@@ -150,6 +151,55 @@ def test_what_three_models_report_alike_is_one_story_of_one_notification(
     assert set(told) == {alert.data.incident for alert in alerts}
     assert len(set(told.values())) == 1
     assert [len({key for key, body in receiver.got if body["groupKey"] == each}) for each in set(told.values())] == [1]
+
+
+STORM, MORE_MB = 10_000, 150
+"""Incidents that open at once, and the memory that the router may take for them: a few kB each."""
+
+
+@pytest.mark.timeout(400)
+def test_a_storm_is_told_whole_in_few_messages_and_little_memory_the_urgent_first(
+    kafka: Kafka, redis_url: str, unique_name: str, make_topics: Callable[..., str], tmp_path: Path
+) -> None:
+    topic = make_topics("alerts", partitions=3, settings={"cleanup.policy": "compact"})
+    now, kinds = int(time.time() * 1000), (Kind.DATA_DRIFT, Kind.VOLUME, Kind.PREDICTION_DRIFT, Kind.RELEASE)
+    storm = [_of(change(f"m{number // 4}", kinds[number % 4], at=now), unique_name) for number in range(STORM)]
+    producer = KafkaLog({"bootstrap.servers": kafka.bootstrap}).producer()
+    log = tmp_path / "router.log"
+    with receiving() as receiver:
+        receiver.failing = 0.0
+        config = configuration(tmp_path, kafka, redis_url, unique_name, topic, receiver.url)
+        config.write_text(
+            config.read_text().replace("group_wait: 200ms, group_interval: 200ms", "group_wait: 2s, group_interval: 5s")
+        )
+        router = start(config, log)
+        try:
+            until(lambda: "delivering:" in log.read_text(), "it has the seat", timeout_s=60)
+            before = peak_mb(router.pid)
+            for alert in storm:
+                producer.produce(Outgoing(topic, alert.key, alert.encode()))
+            producer.flush(30)
+            until(lambda: sum(groups(receiver).values()) == STORM, "each is told, or counted", timeout_s=240)
+            assert peak_mb(router.pid) - before < MORE_MB
+        finally:
+            router.kill()
+            router.wait()
+    producer.close()
+    assert len(receiver.got) < STORM / 10
+    for _, body in receiver.got:
+        told = [urgency(alert["labels"]["severity"]) for alert in body["alerts"]]
+        assert told == sorted(told)
+
+
+def groups(receiver: Receiver) -> dict[str, int]:
+    """Return how many incidents each group has of which the receiver was told, those included that are only counted."""
+    return {body["groupKey"]: len(body["alerts"]) + body["truncatedAlerts"] for _, body in list(receiver.got)}
+
+
+def peak_mb(pid: int) -> int:
+    """Return the most memory that a process has had, in MB."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def _of(alert: Alert, group: str) -> Alert:

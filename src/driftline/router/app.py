@@ -11,7 +11,7 @@ twice the desk knows already. So Faust keeps no tables here, and its committed o
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import faust
@@ -151,13 +151,16 @@ class Router:
         log.info("read %d alerts: %d are new", len(found), new)
 
     def _read(self) -> tuple[list[tuple[Alert, int]], list[Acknowledgement | Silence]]:
-        found, said = [], []
-        for published, record in read_whole(self._log, self._topic):
-            if (alert := self._own(record.value)) is not None:
-                found.append((alert, published))
-            elif (word := self._word(record.value)) is not None:
-                said.append(word)
-        return sorted(found, key=lambda each: each[1]), said
+        said = list[Acknowledgement | Silence]()
+
+        def alerts() -> Iterator[tuple[Alert, int]]:
+            for published, record in read_whole(self._log, self._topic):
+                if (alert := self._own(record.value)) is not None:
+                    yield alert, published
+                elif (word := self._word(record.value)) is not None:
+                    said.append(word)
+
+        return self._desk.wanted(alerts(), self._wall_ms()), said
 
 
 def faust_app(group: str, kafka: Mapping[str, Any], topic: str, take: Callable[[bytes | None, int], None]) -> faust.App:

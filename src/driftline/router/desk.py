@@ -106,18 +106,23 @@ class Desk:
         return True
 
     def reread(self, records: Iterable[tuple[Alert, int]], now: int) -> int:
-        """Take in the whole topic, oldest first, as (alert, published). Returns how many changes were new.
+        """Take in the whole topic as (alert, published), each incident in order. Returns how many changes were new."""
+        return sum(self.take(alert, min(published, now)) for alert, published in self.wanted(records, now))
 
-        Of what was published longer ago than the desk remembers only incidents count that are still open.
+    def wanted(self, records: Iterable[tuple[Alert, int]], now: int) -> list[tuple[Alert, int]]:
+        """Return, the oldest first, what counts of a topic: recent changes, and the last one before of what is open.
+
+        It keeps no more than that: a topic may hold years of incidents that are over.
         """
-        found = list(records)
-        last = {alert.data.incident: alert for alert, _ in found}
-        new = 0
-        for alert, published in found:
-            latest = last[alert.data.incident]
-            if published >= now - self._remember or (alert is latest and latest.firing):
-                new += self.take(alert, min(published, now))
-        return new
+        since, found = now - self._remember, dict[str, list[tuple[Alert, int]]]()
+        for alert, published in records:
+            changes = found.setdefault(alert.data.incident, [])
+            if published < since:
+                changes.clear()
+            changes.append((alert, published))
+            if published < since and not alert.firing:
+                del found[alert.data.incident]
+        return sorted((each for changes in found.values() for each in changes), key=lambda each: each[1])
 
     def _assign(self, alert: Alert, published: int) -> None:
         """Put an incident into a group of each route that takes it as it is now. At a route it stays where it is."""
