@@ -22,10 +22,13 @@ def classify(shifts: Ints, sizes: Ints, held: Buckets, classes: Ints) -> None:
     for cell in range(len(sizes)):
         shift = shifts[cell]
         key, lost, repeated = signed(0), signed(0), signed(0)
-        for bucket in range(at, at + sizes[cell]):
-            key |= keys[bucket] >> shift
-            lost |= offsets[bucket]
-            repeated += counts[bucket] > 1
+        own = slice(at, at + sizes[cell])  # each a loop over an array of its own: many are looked at at a time
+        for bucket in keys[own]:
+            key |= bucket >> shift
+        for offset in offsets[own]:
+            lost |= offset
+        for count in counts[own]:
+            repeated += count > 1
         at += sizes[cell]
         widest = key | lost
         if widest < 1 << 32:
