@@ -12,8 +12,9 @@ from driftline.incidents.incident import Kind, Status
 from driftline.offline.backtest import Backtest, backtest, build_references, still_firing
 from driftline.pipeline.task_settings import judge_settings, summarise_settings, with_references
 from driftline.tables import ColumnMapping, EncodedEvents, iter_events, open_table
-from driftline.tasks.judge import Judge, Told
+from driftline.tasks.judge import Judge
 from driftline.tasks.summarise import Summarise
+from driftline.tasks.telling import Told
 from tests.tasks import changes
 from tests.tasks.changes import START, Stream, encoded, watching
 

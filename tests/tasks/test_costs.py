@@ -15,8 +15,8 @@ from driftline.panes.outcomes import is_of_outcomes
 from driftline.pipeline.task_settings import summarise_settings
 from driftline.tasks.causes import Causes
 from driftline.tasks.costs import Cost, cost_of
-from driftline.tasks.judge import Told
 from driftline.tasks.summarise import Summarise
+from driftline.tasks.telling import Told
 from driftline.tasks.views import Figure, MetricWindow, PerformanceWindow
 from tests.tasks.changes import MINUTE, START, watching
 from tests.tasks.test_causes import finding

@@ -255,10 +255,10 @@ def test_what_is_open_ends_with_a_word_where_labels_are_not_awaited_any_more() -
     assert {each.kind for each in judge.open} == {Kind.PERFORMANCE, Kind.LABELS}
     blobs = {name: blob for name, blob in judge.checkpoint().items() if blob is not None}
     other = judged(replace(rules(), performance=None))
-    other.restore(blobs)
+    ended = other.restore(blobs)
     assert other.open == []
-    assert {(each.id, each.status) for each in other.ended} == {(each.id, Status.RESOLVED) for each in judge.open}
-    assert all("closed: its labels are not awaited any more" in each.summary for each in other.ended)
+    assert {(each.id, each.status) for each in ended} == {(each.id, Status.RESOLVED) for each in judge.open}
+    assert all("closed: its labels are not awaited any more" in each.summary for each in ended)
     gone = {name for name, blob in other.checkpoint().items() if blob is None}
     assert {name for name in blobs if name not in ("performance/labels", "view/performance")} <= gone
 

@@ -115,6 +115,8 @@ def test_both_logs_in_any_interleaving_say_what_the_oracle_says(seed: int) -> No
     ]
     held, chance = rules(window=WINDOW, learn=10 * WINDOW, awaited=AWAITED), random.Random(seed)
     task, judge = Summarise(settings(RULE), 0, 1), OutcomeJudge(lambda model: held, lambda subject: True)
+    performance = judge.watchers[0]
+    assert isinstance(performance, PerformanceJudge)
     predictions, labels = logs(rows)
     told, spoken = list[Incident](), Spoken()
     while predictions or labels:
@@ -126,7 +128,7 @@ def test_both_logs_in_any_interleaving_say_what_the_oracle_says(seed: int) -> No
         for record in task.emit():
             if isinstance(record, OutcomeRecord | OutcomeMark):
                 told += judge.take(record)
-                for subject in judge._performance.subjects.values():
+                for subject in performance.subjects.values():
                     listen(subject, spoken)
     check(subject, spoken, told, rows, 10 * WINDOW, 30 * DAY)
 

@@ -9,6 +9,7 @@ from driftline.labels.book import Rule
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
 from driftline.performance.outcomes import Series
 from driftline.tasks.outcome_judge import OutcomeJudge
+from driftline.tasks.performance import PerformanceJudge
 from driftline.tasks.summarise import Summarise
 from tests.tasks.outcomes import rules
 from tests.tasks.streams import START
@@ -59,7 +60,9 @@ def test_outcomes_that_change_are_told_with_how_much_is_lost() -> None:
     assert (told[0].level, "their meaning has changed" in told[0].reason) == ("model", True)
     begin = START - START % WINDOW + 14 * WINDOW
     assert begin < told[0].opened <= begin + 4 * WINDOW
-    (held,) = [each for each in judge._performance.subjects.values() if not each.subject.segment][:1]
+    performance = judge.watchers[0]
+    assert isinstance(performance, PerformanceJudge)
+    (held,) = [each for each in performance.subjects.values() if not each.subject.segment][:1]
     assert (held.series, held.classes) == (Series.SCORES, ("no", "yes"))
     assert held.windows[10].predictions == held.windows[10].labels == 250
 

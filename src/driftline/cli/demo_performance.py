@@ -1,7 +1,7 @@
 """The end of the demo: how well the model works, as estimated and by labels, and where the estimate was wrong."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,9 +33,13 @@ class DemoPerformance:
         """Take what workers told."""
         from driftline.tasks.performance_windows import study_of
 
-        found = study_of(view.windows)
-        found = replace(found, metrics=tuple(each for each in found.metrics if each.name == METRIC))
-        return cls(found, [window.start for window in view.windows], view.window_ms, shift, half_labelled)
+        return cls(
+            study_of(view.windows, [METRIC]),
+            [window.start for window in view.windows],
+            view.window_ms,
+            shift,
+            half_labelled,
+        )
 
     @property
     def metric(self) -> "Followed":

@@ -137,19 +137,15 @@ def _views(settings: "Settings", model: str, version: str | None, segment: str) 
 
 
 def _study(view: "PerformanceView", metrics: Sequence[str] | None) -> "Study":
-    from dataclasses import replace
-
     from driftline.errors import InputError
-    from driftline.tasks.performance_windows import study_of
+    from driftline.tasks.performance_windows import metrics_of, study_of
 
-    found = study_of(view.windows)
-    known = [metric.name for metric in found.metrics]
+    known = metrics_of(view.windows)
     if metrics and (unknown := [name for name in metrics if name not in known]):
         raise InputError(
             f"--metric: workers follow {', '.join(known)} of this model, not {unknown[0]}; a service level adds it"
         )
-    chosen = tuple(each for each in found.metrics if not metrics or each.name in metrics)
-    return replace(found, metrics=chosen)
+    return study_of(view.windows, metrics)
 
 
 def _when(view: "PerformanceView") -> list[str]:

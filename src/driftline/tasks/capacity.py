@@ -5,7 +5,7 @@ Nothing here is random, so nothing here spends the false-alarm budget.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
@@ -15,7 +15,7 @@ from driftline.incidents.incident import Incident, Kind, Signal, Subject, Window
 from driftline.incidents.level import Level
 from driftline.incidents.text import number, short
 from driftline.incidents.words import begin
-from driftline.tasks.watcher import Watcher
+from driftline.tasks.watcher import Context, Watcher
 
 BLOB = "capacity"
 """The blob."""
@@ -52,6 +52,8 @@ class Capacity(Watcher):
         window_of: length of the windows of a model.
     """
 
+    KINDS = (CAPACITY,)
+
     def __init__(self, group: str, window_of: Callable[[str], int]) -> None:
         self.incidents: dict[str, Incident] = {}
         """By model."""
@@ -59,6 +61,12 @@ class Capacity(Watcher):
         self._window_of = window_of
         self._windows: dict[tuple[int, str], dict[str, Beyond]] = {}
         """By end and model: what was beyond each limit."""
+
+    @classmethod
+    def begin(cls, context: Context) -> Self:
+        """Return a new one. Excess is told in the shortest windows of its model, or in those of the stream."""
+        settings, rules = context.settings, context.rules
+        return cls(settings.group, lambda model: rules(model).windows[0][0] if model else settings.stream_window_ms)
 
     def note(self, model: str, limit: str, at: int, count: int, names: Iterable[str] = ()) -> None:
         """Count what was beyond a limit until a time, in the window that it is in or ends."""

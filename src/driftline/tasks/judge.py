@@ -1,14 +1,13 @@
 """Judge: the panes of one partition of the panes topic, in offset order, to incidents and alerts.
 
 A pure function of (state, records) like Summarise. Slices of event time come out of the merger complete and in order;
-each goes to the subjects that it is about (`roster`) and to those who watch models as wholes or the stream (`watcher`),
+each goes to the subjects that it is about (`roster`) and to all who watch models as wholes or the stream (`watchers`),
 and then the windows that end at that time are judged. So the same panes give the same alerts, whatever the sources'
 pace and wherever the task was restarted.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,30 +15,26 @@ import msgspec
 from driftline.codec import Count, corrupt_if_it_fails, pack, unpack
 from driftline.errors import StateCorrupt, StateOtherRelease
 from driftline.evidence.detectors import RIVER
-from driftline.incidents.alerts import Alert, alert_of
 from driftline.incidents.incident import Incident, Kind, Subject
 from driftline.panes.census import is_census
 from driftline.panes.merging import PaneMerger, Slice
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord, decode_outcomes, is_of_outcomes
 from driftline.panes.records import Command, PaneRecord, Rebase, Resolve, Watermark, decode_command
+from driftline.tasks import watchers
 from driftline.tasks.admission import Admission, Admitted
 from driftline.tasks.capacity import Capacity
 from driftline.tasks.causes import Causes
 from driftline.tasks.kinds import defined
 from driftline.tasks.model_rules import JudgeSettings, ModelRules
 from driftline.tasks.outcome_judge import OutcomeJudge
-from driftline.tasks.releases import Releases
-from driftline.tasks.resolved import Resolved
+from driftline.tasks.pace import Usual
 from driftline.tasks.roster import Roster
 from driftline.tasks.shown import Shown
-from driftline.tasks.silence import Silences, Usual
-from driftline.tasks.skips import Skips
-from driftline.tasks.stream import StreamJudge
 from driftline.tasks.stream_panes import STREAM
-from driftline.tasks.viewing import incident_view, subject_view
-from driftline.tasks.views import IncidentView, JudgeView, PaneCounters, PerformanceView, SourceView
-from driftline.tasks.volumes import Volumes
-from driftline.tasks.watcher import Watcher
+from driftline.tasks.telling import Telling, Told
+from driftline.tasks.viewing import subject_view
+from driftline.tasks.views import JudgeView, PaneCounters, PerformanceView, SourceView
+from driftline.tasks.watcher import Context, Watcher
 
 VERSION = 1
 MAX_SHOWN = 20_000
@@ -47,24 +42,6 @@ MAX_SHOWN = 20_000
 DETECTORS = "detectors"
 """The blob that says which release of river fed the detectors."""
 DETECTORS_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """An incident that changed, as it was then, and the alert to publish: its key is the incident's fingerprint."""
-
-    incident: Incident
-    alert: Alert
-
-    @property
-    def key(self) -> bytes:
-        """The key of the record to publish."""
-        return self.alert.key
-
-    @property
-    def value(self) -> bytes:
-        """The value of the record to publish."""
-        return self.alert.encode()
 
 
 class Judge:
@@ -79,32 +56,18 @@ class Judge:
         self._rules: dict[str, ModelRules] = {}
         self._merger = PaneMerger(settings.topics)
         self._roster = Roster(self._model_rules)
-        self._capacity = Capacity(settings.group, self._window_of)
-        self._admission = Admission(settings.limits, self._capacity)
-        self._silences = Silences(self._model_rules, self._pace)
-        releases = Releases(self._model_rules, self._roster.close_all_but)
-        self._volumes = Volumes(self._model_rules, self._silences.was_told, releases.came)
-        self._of_stream: Sequence[Watcher] = (
-            StreamJudge(settings.group, settings.stream_window_ms, settings.dead_letter_share, self._capacity),
-            self._capacity,
-            Skips(settings.group, settings.stream_window_ms),
-        )
-        self._of_models: Sequence[Watcher] = (
-            releases,
-            self._volumes,
-            self._silences,
-        )
+        context = Context(settings, self._model_rules, self._pace, self._roster.close_all_but)
+        self._admission = Admission(settings.limits, context.the(Capacity))
+        self._of_stream: Sequence[Watcher] = [context.the(each) for each in watchers.OF_STREAM]
+        self._of_models: Sequence[Watcher] = [context.the(each) for each in watchers.OF_MODELS]
         self._watchers = (*self._of_stream, *self._of_models)
         self._outcomes = OutcomeJudge(self._model_rules, self._roster.subjects.__contains__)
-        self._causes = Causes(
+        causes = Causes(
             lambda model: self._model_rules(model).longest_window, self._roster.segments, self._outcomes.cost
         )
-        self._changed: list[Incident] = []
-        """What is still to be put together by cause, as it was when it changed."""
-        self._resolved = Resolved(self._told)
+        self._telling = Telling(settings.group, causes, self._found)
         self._tells_of_models = False
         """Whether the panes of the stream itself come to this task, so that it says which models are beyond."""
-        self._alerts: list[Told] = []
         self._unreadable = 0
         self._late = 0
         self._forgot = 0
@@ -165,11 +128,11 @@ class Judge:
             for watcher in self._of_models:
                 self._tell(watcher.close(time, quiet=self._merger.is_quiet(time)))
             self._put_together(time)
-            self._publish(self._resolved.wake(time))
+            self._telling.wake(time)
 
     def _next_deadline(self) -> int | None:
         of_watchers = (watcher.deadline for watcher in self._watchers)
-        deadlines = [self._roster.deadline, self._resolved.deadline, *of_watchers]
+        deadlines = [self._roster.deadline, self._telling.deadline, *of_watchers]
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def _forget_the_silent(self, time: int) -> None:
@@ -182,16 +145,10 @@ class Judge:
 
     def _tell(self, changed: Sequence[Incident]) -> None:
         self._outcomes.note(changed)
-        self._changed += changed
+        self._telling.note(changed)
 
     def _put_together(self, time: int) -> None:
-        """Tell what changed until a time, as incidents with all that has their cause, and what they cost."""
-        changed, self._changed = self._changed, []
-        if self._outcomes.weighed_windows() or changed:
-            self._publish(self._resolved.tell([*self._causes.take(changed, time), *self._causes.appraise()]))
-
-    def _publish(self, changed: Sequence[Incident]) -> None:
-        self._alerts += [Told(incident, alert_of(incident, group=self._settings.group)) for incident in changed]
+        self._telling.put_together(time, weighed=self._outcomes.weighed_windows())
 
     def _take(self, piece: Slice) -> None:
         if piece.model == STREAM:
@@ -244,16 +201,14 @@ class Judge:
         self._tell([*self._roster.let_go(subjects), *self._outcomes.forget(subjects, models)])
         for subject in subjects:
             self._admission.forget(subject)
-        for model in sorted(models):
+        for model in models:
             self._rules.pop(model, None)
-            for watcher in self._of_models:
-                self._tell(watcher.forget(model, self._merger.mark))
-        for model in sorted({subject.model for subject in subjects}):
-            self._silences.compare(model)
+        for watcher in self._of_models:
+            self._tell(watcher.forget(subjects, models, self._merger.mark))
 
     def _obey(self, command: Command) -> None:
         if isinstance(command, Resolve):
-            self._publish(self._resolved.obey(command, self._merger.mark))
+            self._telling.obey(command, self._merger.mark)
             return
         if isinstance(command, Rebase):
             self._tell(self._roster.obey(command))
@@ -262,11 +217,8 @@ class Judge:
 
     def _pace(self, model: str) -> Usual | None:
         """Return how often events of a model usually come: as learned, else by the reference of its newest version."""
-        return self._volumes.pace(model) or self._roster.pace(model)
-
-    def _window_of(self, model: str) -> int:
-        """Return the length of the windows in which it is told what is beyond limits: of a model, or of the stream."""
-        return self._model_rules(model).windows[0][0] if model else self._settings.stream_window_ms
+        learned = (watcher.pace(model) for watcher in self._of_models)
+        return next((pace for pace in learned if pace is not None), None) or self._roster.pace(model)
 
     def _model_rules(self, model: str) -> ModelRules:
         if model not in self._rules:
@@ -275,8 +227,7 @@ class Judge:
 
     def emit(self) -> list[Told]:
         """Take out the changes that are to be told, in order."""
-        alerts, self._alerts = self._alerts, []
-        return alerts
+        return self._telling.emit()
 
     @property
     def mark(self) -> int:
@@ -303,15 +254,7 @@ class Judge:
 
     def open_incidents(self) -> Counter[tuple[str, Kind]]:
         """Count what fires, by model ("" is the stream itself) and kind."""
-        return Counter((incident.subject.model, incident.kind) for incident in self._resolved.left(self._told()))
-
-    def _told(self) -> Iterator[Incident]:
-        """Yield the incidents that are open; a person may have resolved them."""
-        for cause in self._causes.open:
-            yield cause.lead
-        for incident in self._found():
-            if self._causes.of(incident) is None:
-                yield incident
+        return self._telling.open_incidents()
 
     def _found(self) -> Iterator[Incident]:
         """Yield what is open for those who judge."""
@@ -323,38 +266,26 @@ class Judge:
 
     def view(self) -> JudgeView:
         """Return what it tells the world: of many subjects the signals with the most evidence."""
-        subjects, sources = self._roster.subjects, self._merger.sources
+        subjects, sources, tell = self._roster.subjects, self._merger.sources, self._telling
         shown = max(MAX_SHOWN // max(len(subjects), 1), 1)
-        others = [watcher for watcher in self._of_models if watcher is not self._silences]
+        open_as: dict[str, list[Incident]] = {"silences": [], "traffic": []}
+        for watcher in self._of_models:
+            open_as[watcher.SHOWN_AS] += watcher.open
         return JudgeView(
             mark=self._merger.mark,
             counters=self.counters,
             sources={str(number): SourceView(sources[number].time, sources[number].idle) for number in sorted(sources)},
             subjects=[
-                subject_view(subjects[each], shown, self._views_of(subjects[each].following.open.values()))
+                subject_view(subjects[each], shown, tell.views(subjects[each].following.open.values()))
                 for each in sorted(subjects)
             ],
             events=self.events,
-            silences=self._views_of(self._silences.open),
-            stream=[incident_view(each) for watcher in self._of_stream for each in self._resolved.left(watcher.open)],
-            traffic=self._views_of(incident for watcher in others for incident in watcher.open),
-            performance=self._views_of(self._outcomes.open),
+            silences=tell.views(open_as["silences"]),
+            stream=tell.views_of_stream(each for watcher in self._of_stream for each in watcher.open),
+            traffic=tell.views(open_as["traffic"]),
+            performance=tell.views(self._outcomes.open),
             outcomes=self._outcomes.view(),
         )
-
-    def _views_of(self, found: Iterable[Incident]) -> list[IncidentView]:
-        """Return the views of what is open for those who judge, without what a person ended."""
-        views = []
-        for each in found:
-            cause = self._causes.of(each)
-            told = self._resolved.seen(each if cause is None else cause.lead)
-            if told is None:
-                continue
-            if told.fingerprint == each.fingerprint:
-                views.append(incident_view(msgspec.structs.replace(each, opened=told.opened), each.subject.model))
-            else:
-                views.append(incident_view(each, each.subject.model, told.id))
-        return views
 
     def shown(self) -> list[Shown]:
         """Return the window that was judged last of each model and version, beside its reference."""
@@ -383,8 +314,7 @@ class Judge:
         writes.update(subjects)
         for watcher in self._watchers:
             writes.update(watcher.checkpoint())
-        writes.update(self._causes.checkpoint())
-        writes.update(self._resolved.checkpoint())
+        writes.update(self._telling.checkpoint())
         writes.update(self._outcomes.checkpoint())
         state = [merger, admission, roster, [self._unreadable, self._late], self._tells_of_models]
         writes["task"] = pack("judge", VERSION, state, {})
@@ -409,12 +339,11 @@ class Judge:
             )
             for watcher in self._watchers:
                 watcher.restore(blobs)
-            self._causes.restore(blobs)
-            self._resolved.restore(blobs)
-            self._outcomes.restore(blobs)
+            self._telling.restore(blobs)
+            ended = self._outcomes.restore(blobs)
             for found in self._found():
                 defined(found.kind)
-            self._tell(self._outcomes.take_ended())
+            self._tell(ended)
             self._put_together(self._merger.mark)
 
 

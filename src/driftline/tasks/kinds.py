@@ -1,4 +1,4 @@
-"""Every kind of incident: a file, and a line here or, if it is evidence of a window, in `checks.listed`."""
+"""Every kind of incident: the checks of a window (`checks.listed`), and what watchers tell of (`watchers`)."""
 
 import json
 import re
@@ -8,26 +8,14 @@ from collections.abc import Callable, Mapping
 from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Kind
 from driftline.incidents.severity import CRITICAL
-from driftline.tasks.capacity import CAPACITY
+from driftline.tasks import watchers
 from driftline.tasks.checks import listed
 from driftline.tasks.checks.threshold import THRESHOLD
-from driftline.tasks.label_arrivals import LABELS
-from driftline.tasks.performance_following import PERFORMANCE
-from driftline.tasks.releases import RELEASE
-from driftline.tasks.silence import SILENCE
-from driftline.tasks.skips import SKIPPED
-from driftline.tasks.stream import DEAD_LETTERS
-from driftline.tasks.volume import VOLUME
-
-OTHERS: tuple[Definition, ...] = (
-    *(VOLUME, PERFORMANCE, LABELS, RELEASE, SILENCE, THRESHOLD),
-    *(DEAD_LETTERS, CAPACITY, SKIPPED),
-)
 
 
 def kinds() -> tuple[Definition, ...]:
     """Return all of them."""
-    return (*listed.CHECKS, *OTHERS)
+    return (*listed.CHECKS, THRESHOLD, *(kind for watcher in watchers.listed() for kind in watcher.KINDS))
 
 
 def defined(kind: Kind) -> Definition:

@@ -1,7 +1,8 @@
 """Outcomes in Judge: from records of the panes topic to what is said of performance.
 
 Outcomes have a clock of their own, that of both logs, and it may be behind that of predictions by as much as labels are
-read later. So nothing is asked of the other half but what held at a time that both have passed.
+read later. So nothing is asked of the other half but what held at a time that both have passed. Each slice goes to all
+watchers of outcomes (`watchers.OF_OUTCOMES`).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -12,11 +13,12 @@ import msgspec
 from driftline.codec import LAST, Mark, Time, pack, unpack
 from driftline.incidents.incident import Incident, Kind, Status, Subject
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
+from driftline.tasks import watchers
 from driftline.tasks.costs import Cost
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.outcome_slices import ModelOutcomes, OutcomeMerger, OutcomeReader
-from driftline.tasks.performance import PerformanceJudge
+from driftline.tasks.outcome_slices import ModelOutcomes, OutcomeMerger, OutcomeReader, OutcomeSlice
 from driftline.tasks.views import OutcomesView, PerformanceView
+from driftline.tasks.watcher import OutcomeContext, OutcomeWatcher
 
 VERSION: Final = 1
 BLOB: Final = "outcomes"
@@ -36,7 +38,8 @@ class OutcomeJudge:
     def __init__(self, rules: Callable[[str], ModelRules], watched: Callable[[Subject], bool]) -> None:
         self._merger = OutcomeMerger()
         self._reader = OutcomeReader()
-        self._performance = PerformanceJudge(rules, watched, self._inputs_moved)
+        context = OutcomeContext(rules, watched, self._inputs_moved)
+        self.watchers: Sequence[OutcomeWatcher] = [each.begin(context) for each in watchers.OF_OUTCOMES]
         self._moved: dict[Subject, dict[Time, Time]] = {}
         """By subject, when drifts of its inputs opened, and when they were over."""
         self._now: int = self._merger.mark
@@ -46,22 +49,32 @@ class OutcomeJudge:
         """Take in a record. Returns the incidents that changed."""
         changed: list[Incident] = []
         if self._merger.take(record):
-            for time, slices in self._merger.advance(lambda: self._performance.deadline):
+            for time, slices in self._merger.advance(self._next_deadline):
                 self._now = time
-                self._weighed |= self._performance.is_due(time)
+                deadline = self._next_deadline()
+                self._weighed |= deadline is not None and deadline <= time
                 for piece in slices:
-                    changed += self._performance.take(self._reader.read(piece))
-                changed += self._performance.close(time)
+                    changed += self._hand_out(self._reader.read(piece))
+                for watcher in self.watchers:
+                    changed += watcher.close(time)
         for piece in self._merger.overdue():
-            changed += self._performance.take(self._reader.read(piece))
+            changed += self._hand_out(self._reader.read(piece))
         return changed
+
+    def _hand_out(self, piece: OutcomeSlice) -> list[Incident]:
+        return [incident for watcher in self.watchers for incident in watcher.take(piece)]
+
+    def _next_deadline(self) -> int | None:
+        deadlines = (watcher.deadline for watcher in self.watchers)
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def finish(self) -> list[Incident]:
         """Weigh the last windows, which the end of a table cuts off. Returns the incidents that changed."""
         changed: list[Incident] = []
-        while (time := self._performance.deadline) is not None:
+        while (time := self._next_deadline()) is not None:
             self._now, self._weighed = time, True
-            changed += self._performance.close(time, whole=False)
+            for watcher in self.watchers:
+                changed += watcher.close(time, whole=False)
         return changed
 
     def note(self, changed: Sequence[Incident]) -> None:
@@ -84,7 +97,8 @@ class OutcomeJudge:
 
     def cost(self, subject: Subject, began: int, opened: int) -> Cost | None:
         """Return what a drift of a subject costs, by all windows that were weighed; None where that is not known."""
-        return self._performance.cost(subject, began, opened)
+        costs = (watcher.cost(subject, began, opened) for watcher in self.watchers)
+        return next((cost for cost in costs if cost is not None), None)
 
     def forget(self, subjects: Sequence[Subject], models: Collection[str]) -> list[Incident]:
         """Let go of subjects and models whose places others have now. Returns the incidents that this closes."""
@@ -92,7 +106,7 @@ class OutcomeJudge:
             self._moved.pop(subject, None)
         for model in models:
             self._reader.forget(model)
-        return self._performance.forget(subjects, models)
+        return [incident for watcher in self.watchers for incident in watcher.forget(subjects, models)]
 
     def forget_sent(self, before: int) -> None:
         """Forget what sources sent last of models that were silent since."""
@@ -101,7 +115,7 @@ class OutcomeJudge:
     @property
     def open(self) -> list[Incident]:
         """What is open about performance and labels."""
-        return self._performance.open
+        return [incident for watcher in self.watchers for incident in watcher.open]
 
     def view(self) -> dict[str, OutcomesView]:
         """Return what is known of outcomes, by model."""
@@ -111,33 +125,31 @@ class OutcomeJudge:
 
     def performances(self) -> list[PerformanceView]:
         """Return how well versions and segments work."""
-        return self._performance.view().models
+        return [view for watcher in self.watchers for view in watcher.performances()]
 
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed since the last checkpoint (None: delete)."""
         if not self._merger.counters.records:
             return {}
         merger, writes = self._merger.checkpoint()
-        writes.update(self._performance.checkpoint())
+        for watcher in self.watchers:
+            writes.update(watcher.checkpoint())
         moved = [[subject, held] for subject, held in sorted(self._moved.items())]
         state = [merger, self._reader.models, moved, self._now]
         writes[BLOB] = pack(KIND, VERSION, state, {})
         return writes
 
-    def restore(self, blobs: Mapping[str, bytes]) -> None:
-        """Take up a checkpoint; there is none where no labels are awaited. Raises `StateCorrupt`."""
+    def restore(self, blobs: Mapping[str, bytes]) -> list[Incident]:
+        """Take up a checkpoint; there is none where no labels are awaited. Returns the incidents that other settings
+        close. Raises `StateCorrupt`.
+        """
         if BLOB not in blobs:
-            return
+            return []
         state = msgspec.convert(unpack(blobs[BLOB], KIND, (VERSION,)).value, _Stored)
         merger, self._reader.models, moved, self._now = state
         self._moved = dict(moved)
         self._merger.restore(merger, blobs)
-        self._performance.restore(blobs)
-
-    def take_ended(self) -> list[Incident]:
-        """Take out what was closed when the checkpoint was taken up."""
-        ended, self._performance.ended = self._performance.ended, []
-        return ended
+        return [incident for watcher in self.watchers for incident in watcher.restore(blobs)]
 
 
 _Stored = tuple[Any, dict[str, ModelOutcomes], list[tuple[Subject, dict[Time, Time]]], Mark]

@@ -9,7 +9,7 @@ predictions, and in windows that are still open.
 
 import heapq
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -18,11 +18,13 @@ from driftline.incidents.incident import Incident, Subject, Window, digest
 from driftline.performance.outcomes import labelled, waiting
 from driftline.performance.tally import Tally
 from driftline.tasks.costs import Cost, cost_of
-from driftline.tasks.label_arrivals import LabelArrivals
+from driftline.tasks.label_arrivals import LABELS, LabelArrivals
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.outcome_slices import OutcomeSlice
+from driftline.tasks.performance_following import PERFORMANCE
 from driftline.tasks.performance_subject import StoredPerformance, SubjectPerformance
-from driftline.tasks.views import PerformancesView
+from driftline.tasks.views import PerformancesView, PerformanceView
+from driftline.tasks.watcher import OutcomeContext, OutcomeWatcher
 
 SUBJECT: Final = "performance/subject"
 BOOK: Final = "performance/book"
@@ -40,7 +42,7 @@ MAX_SHOWN: Final = 2_000
 """Windows that `driftline performance` shows of one task: some 1 MB, written where something changed."""
 
 
-class PerformanceJudge:
+class PerformanceJudge(OutcomeWatcher):
     """See the module's head.
 
     Args:
@@ -48,6 +50,8 @@ class PerformanceJudge:
         watched: whether a subject has a place within the limits.
         inputs_moved: whether a drift of a subject's inputs is open.
     """
+
+    KINDS = (PERFORMANCE, LABELS)
 
     def __init__(
         self,
@@ -70,10 +74,13 @@ class PerformanceJudge:
         """Bytes of what references are learned from, of those who learn."""
         self.late = 0
         """Outcomes of a subject in a slice that came after its window was weighed. Since the start of the worker."""
-        self.ended: list[Incident] = []
-        """What was open of models that await no labels any more, closed when the last checkpoint was taken up."""
         self._touched: set[Subject] = set()
         self._forgotten: list[str] = []
+
+    @classmethod
+    def begin(cls, context: OutcomeContext) -> Self:
+        """Return a new one."""
+        return cls(context.rules, context.watched, context.inputs_moved)
 
     def take(self, piece: OutcomeSlice) -> list[Incident]:
         """Take in a slice, or what came later for one. Returns the incidents that this closes."""
@@ -157,10 +164,6 @@ class PerformanceJudge:
         """When the next window ends."""
         return self._due[0][0] if self._due else None
 
-    def is_due(self, time: int) -> bool:
-        """Tell whether a window ends at or before this time."""
-        return self.deadline is not None and self.deadline <= time
-
     def cost(self, subject: Subject, began: int, opened: int) -> Cost | None:
         """Return what a drift costs, by the windows that were weighed; None where that is not known."""
         judge, rules = self.subjects.get(subject), self._rules(subject.model)
@@ -242,6 +245,10 @@ class PerformanceJudge:
         shown = max(MAX_SHOWN // max(len(self.subjects), 1), 1)
         return PerformancesView([judge.view(shown) for _, judge in sorted(self.subjects.items())])
 
+    def performances(self) -> list[PerformanceView]:
+        """Return how well versions and segments work."""
+        return self.view().models
+
     def checkpoint(self) -> dict[str, bytes | None]:
         """Return the blobs that changed since the last checkpoint (None: delete)."""
         writes: dict[str, bytes | None] = dict.fromkeys(self._forgotten)
@@ -264,22 +271,26 @@ class PerformanceJudge:
         self._touched.clear()
         return writes
 
-    def restore(self, blobs: Mapping[str, bytes]) -> None:
-        """Take up a checkpoint. Raises `StateCorrupt`, or what a wrong value causes."""
+    def restore(self, blobs: Mapping[str, bytes]) -> list[Incident]:
+        """Take up a checkpoint. Returns what was open of models that await no labels any more. Raises `StateCorrupt`,
+        or what a wrong value causes.
+        """
+        ended: list[Incident] = []
         for name in sorted(blobs):
             if name.startswith(f"{SUBJECT}/"):
-                self._restore_subject(name.removeprefix(f"{SUBJECT}/"), blobs)
+                ended += self._restore_subject(name.removeprefix(f"{SUBJECT}/"), blobs)
         if ARRIVALS in blobs:
             state = unpack(blobs[ARRIVALS], ARRIVALS, (VERSION,)).value
             arrivals, self._closed, ranks = msgspec.convert(state, _Stored)
             for model, held in arrivals:
                 if self._rules(model).performance is None:
-                    self.ended += held.close_incident(self._closed.pop(model, 0), AWAITED_NO_MORE)
+                    ended += held.close_incident(self._closed.pop(model, 0), AWAITED_NO_MORE)
                 else:
                     self.arrivals[model] = held
             self._ranks = {(model, version): rank for model, version, rank in ranks}
+        return ended
 
-    def _restore_subject(self, name: str, blobs: Mapping[str, bytes]) -> None:
+    def _restore_subject(self, name: str, blobs: Mapping[str, bytes]) -> list[Incident]:
         found = unpack(blobs[f"{SUBJECT}/{name}"], SUBJECT, (VERSION,))
         stored = msgspec.convert(found.value, StoredPerformance)
         subject = stored.subject
@@ -288,15 +299,15 @@ class PerformanceJudge:
         rules = self._rules(subject.model)
         if rules.performance is None:
             opened = 0 if stored.following.incident is None else stored.following.incident.opened
-            self.ended += stored.following.close(Window(opened, max(stored.heard, opened), 0), AWAITED_NO_MORE)
             self._forgotten += [f"{SUBJECT}/{name}", f"{REFERENCE}/{name}"]
             self._forgotten += [f"{BOOK}/{name}/{start}" for start in stored.books.books]
-            return
+            return stored.following.close(Window(opened, max(stored.heard, opened), 0), AWAITED_NO_MORE)
         books = {start: blobs[f"{BOOK}/{name}/{start}"] for start in stored.books.books}
         judge = SubjectPerformance.restored(stored, rules, found.arrays, books, blobs.get(f"{REFERENCE}/{name}"))
         self.subjects[subject] = judge
         self._note(subject, judge)
         self._touched.discard(subject)
+        return []
 
 
 _Stored = tuple[list[tuple[str, LabelArrivals]], dict[str, int], list[tuple[str, str, Count]]]

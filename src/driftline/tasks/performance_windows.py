@@ -50,9 +50,14 @@ def _known(value: float) -> float | None:
     return rounded(float(value)) if abs(value) < float("inf") else None
 
 
-def study_of(windows: Sequence[PerformanceWindow]) -> Study:
-    """Return what windows of one subject say, as one study."""
-    names = dict.fromkeys(metric.name for window in windows for metric in window.metrics)
+def metrics_of(windows: Sequence[PerformanceWindow]) -> list[str]:
+    """Return the metrics that windows of one subject have."""
+    return list(dict.fromkeys(metric.name for window in windows for metric in window.metrics))
+
+
+def study_of(windows: Sequence[PerformanceWindow], metrics: Sequence[str] | None = None) -> Study:
+    """Return what windows of one subject say, as one study: of these metrics, or of all."""
+    names = [name for name in metrics_of(windows) if not metrics or name in metrics]
     return Study(
         np.array([window.predictions for window in windows]),
         np.array([window.labels for window in windows]),

@@ -13,7 +13,8 @@ nor is it one that a model goes on after a pause. A version whose events are all
 no place within the limits answers like any other.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Self
 
 import msgspec
 
@@ -26,7 +27,7 @@ from driftline.incidents.text import percent
 from driftline.incidents.words import begin
 from driftline.panes.merging import Slice
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.watcher import Watcher
+from driftline.tasks.watcher import Context, Watcher
 
 RELEASES = "releases"
 """The blob."""
@@ -73,12 +74,19 @@ class Releases(Watcher):
         close_all_but: closes the incidents of a model's other versions, and returns them.
     """
 
+    KINDS = (RELEASE,)
+
     def __init__(
         self, rules: Callable[[str], ModelRules], close_all_but: Callable[[str, Collection[str]], list[Incident]]
     ) -> None:
         self.models: dict[str, Answering] = {}
         self._rules = rules
         self._close_all_but = close_all_but
+
+    @classmethod
+    def begin(cls, context: Context) -> Self:
+        """Return a new one."""
+        return cls(context.rules, context.close_all_but)
 
     @property
     def open(self) -> list[Incident]:
@@ -155,9 +163,10 @@ class Releases(Watcher):
         held.incident = None
         return incident.over(window, f"{_named(only)} answers all events now")
 
-    def forget(self, model: str, mark: int) -> list[Incident]:
-        """Let go of a model that is watched no more."""
-        self.models.pop(model, None)
+    def forget(self, subjects: Sequence[Subject], models: Collection[str], mark: int) -> list[Incident]:
+        """Let go of models that are watched no more."""
+        for model in models:
+            self.models.pop(model, None)
         return []
 
     def checkpoint(self) -> dict[str, bytes | None]:

@@ -18,10 +18,10 @@ from driftline.panes.records import Group, Rebase
 from driftline.sketches.group import GroupSketch
 from driftline.tasks.levels import name_change
 from driftline.tasks.model_rules import ModelRules
+from driftline.tasks.pace import Usual, usual_pace
 from driftline.tasks.reference_choice import References
 from driftline.tasks.reference_learning import MIN_SLICES, Packed
 from driftline.tasks.shown import Shown, show
-from driftline.tasks.silence import Usual, usual_pace
 from driftline.tasks.stored import SUBJECT_VERSION, StoredSubject
 from driftline.tasks.subjects import SubjectJudge
 

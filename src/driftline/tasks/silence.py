@@ -13,14 +13,13 @@ patience from then on is told by itself, and when nothing comes again, that is t
 """
 
 import heapq
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Self
 
 import msgspec
-import numpy as np
 
 from driftline.codec import Time, pack, unpack
 from driftline.columns.times import LATEST
-from driftline.evidence.volume import Totals
 from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.incidents.level import Level
@@ -30,34 +29,14 @@ from driftline.incidents.words import summarise_silence
 from driftline.panes.merging import Slice
 from driftline.panes.records import Rebase, Skip
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.watcher import Watcher
+from driftline.tasks.pace import Usual
+from driftline.tasks.watcher import Context, Watcher
 
 SILENCES = "silences"
 """The blob."""
 VERSION = 1
 PAUSES = 2
 """A silence is so many times as long as the longest pause that is known, and as the model's shortest window."""
-
-
-class Usual(msgspec.Struct, frozen=True, array_like=True):
-    """What the reference says of a model's pace."""
-
-    pause_ms: int
-    """The longest time without an event, to the pane."""
-    per_minute: float | None
-    """None where that is not known: of a sample."""
-
-
-def usual_pace(totals: Totals, *, complete: bool = True) -> Usual:
-    """Return how often events came while all was well, and the longest pause between two of them.
-
-    A sample has longer pauses than its stream, and says nothing of how often events come.
-    """
-    starts, pane_ms = totals.starts, totals.pane_ms
-    pause = int(np.diff(starts).max()) - pane_ms if len(starts) > 1 else 0
-    span = int(starts[-1]) - int(starts[0]) + pane_ms
-    return Usual(pause, totals.events / span * 60_000 if complete else None)
-
 
 SILENCE = Definition(kind=Kind.SILENCE, happened="no events", severities=(CRITICAL,))
 
@@ -79,6 +58,9 @@ class Silences(Watcher):
         pace: how often events of a model usually come, as far as is known now.
     """
 
+    KINDS = (SILENCE,)
+    SHOWN_AS = "silences"
+
     def __init__(self, rules: Callable[[str], ModelRules], pace: Callable[[str], Usual | None]) -> None:
         self._open: dict[str, Silence] = {}
         """By the model that was due first."""
@@ -92,6 +74,11 @@ class Silences(Watcher):
         """Models that shared a silence and have not spoken since, and when the first event came after it."""
         self._input_end = LATEST
         """The end of the input that is believed: of a table nobody knows whether more was to come after it."""
+
+    @classmethod
+    def begin(cls, context: Context) -> Self:
+        """Return a new one."""
+        return cls(context.rules, context.pace)
 
     def take(self, piece: Slice, events: Mapping[str, int]) -> list[Incident]:
         """Note that a model spoke. Returns the silence that this ends."""
@@ -130,22 +117,26 @@ class Silences(Watcher):
         incident = over.incident
         return [incident.over(Window(incident.window.start, max(time, incident.opened), 0), why)]
 
-    def forget(self, model: str, mark: int) -> list[Incident]:
-        """Let go of a model that is watched no more. Returns the silence that this ends."""
-        if self._heard.pop(model, None) is None:
-            return []
-        self._paces.pop(model, None)
-        self._away.pop(model, None)
-        self._scheduled.pop(model, None)
-        return self._end(model, mark, "others took its place")
+    def forget(self, subjects: Sequence[Subject], models: Collection[str], mark: int) -> list[Incident]:
+        """Let go of models that are watched no more. Returns the silences that this ends."""
+        over: list[Incident] = []
+        for model in sorted(models):
+            if self._heard.pop(model, None) is not None:
+                self._paces.pop(model, None)
+                self._away.pop(model, None)
+                self._scheduled.pop(model, None)
+                over += self._end(model, mark, "others took its place")
+        for model in sorted({subject.model for subject in subjects}):
+            self._compare_again(model)
+        return over
 
     def obey(self, command: Rebase | Skip, mark: int) -> list[Incident]:
         """Hear that a model is compared with another reference."""
         if isinstance(command, Rebase):
-            self.compare(command.model)
+            self._compare_again(command.model)
         return []
 
-    def compare(self, model: str) -> None:
+    def _compare_again(self, model: str) -> None:
         """Take a model's usual pace anew: it has another reference, or none."""
         if model in self._heard:
             self._compare(model, self._pace(model))
@@ -255,4 +246,4 @@ class Silences(Watcher):
         self._heard, told, self._away = msgspec.convert(held, stored)
         self._open = dict(told)
         for model in self._heard:
-            self.compare(model)
+            self._compare_again(model)

@@ -5,6 +5,7 @@ log, and resolves when a window of event time has gone by since: what was skippe
 """
 
 from collections.abc import Mapping
+from typing import Self
 
 import msgspec
 
@@ -15,7 +16,7 @@ from driftline.incidents.level import Level
 from driftline.incidents.severity import CRITICAL
 from driftline.incidents.words import begin
 from driftline.panes.records import Rebase, Skip
-from driftline.tasks.watcher import Watcher
+from driftline.tasks.watcher import Context, Watcher
 
 SKIPS = "skips"
 """The blob; state without a skip has none."""
@@ -46,12 +47,19 @@ class Skips(Watcher):
         window_ms: how much event time has to go by before an incident resolves.
     """
 
+    KINDS = (SKIPPED,)
+
     def __init__(self, group: str, window_ms: int) -> None:
         self._group = group
         self._window_ms = window_ms
         self._open: dict[str, tuple[Time, Incident]] = {}
         """By fingerprint: when it resolves, in event time, and the incident."""
         self._changed = False
+
+    @classmethod
+    def begin(cls, context: Context) -> Self:
+        """Return a new one."""
+        return cls(context.settings.group, context.settings.stream_window_ms)
 
     @property
     def open(self) -> list[Incident]:

@@ -6,6 +6,7 @@ here is random, so nothing here spends the false-alarm budget: a share above the
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Self
 
 import msgspec
 
@@ -21,7 +22,7 @@ from driftline.panes.merging import Slice
 from driftline.sketches.group import GroupSketch, SignalRole
 from driftline.sketches.keys import category_key
 from driftline.tasks.capacity import FEW, Capacity
-from driftline.tasks.watcher import Watcher
+from driftline.tasks.watcher import Context, Watcher
 
 BLOB = "dead_letters"
 """The blob."""
@@ -66,6 +67,8 @@ class StreamJudge(Watcher):
         capacity: what it tells of limits that were reached before any model was known.
     """
 
+    KINDS = (DEAD_LETTERS,)
+
     def __init__(self, group: str, window_ms: int, dead_letter_share: float, capacity: Capacity) -> None:
         self.incident: Incident | None = None
         self._group = group
@@ -73,6 +76,12 @@ class StreamJudge(Watcher):
         self._share = dead_letter_share
         self._capacity = capacity
         self._windows: dict[int, dict[str, int]] = {}
+
+    @classmethod
+    def begin(cls, context: Context) -> Self:
+        """Return a new one."""
+        how = context.settings
+        return cls(how.group, how.stream_window_ms, how.dead_letter_share, context.the(Capacity))
 
     def take(self, piece: Slice, events: Mapping[str, int]) -> list[Incident]:
         """Take in a slice of the stream's own panes."""

@@ -38,8 +38,8 @@ from driftline.panes.records import Rebase
 from driftline.sketches.group import EVENTS
 from driftline.tasks.adoption import MAX_OF_A_SEGMENT, Origin
 from driftline.tasks.model_rules import LearnRule, ModelRules
+from driftline.tasks.pace import Usual, usual_pace
 from driftline.tasks.prepared_reference import rounded
-from driftline.tasks.silence import Usual, usual_pace
 from driftline.tasks.stored import under
 from driftline.tasks.volume_learning import VolumeLearner, check_series
 

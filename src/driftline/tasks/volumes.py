@@ -1,18 +1,21 @@
 """Watches how many events each model has: see `volume` for one of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Self
 
 from driftline.codec import corrupt
 from driftline.columns.times import LATEST
-from driftline.incidents.incident import Incident, digest
+from driftline.incidents.incident import Incident, Subject, digest
 from driftline.panes.merging import Slice
 from driftline.panes.records import Rebase, Skip
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.silence import Usual
-from driftline.tasks.volume import VolumeJudge
-from driftline.tasks.watcher import Watcher
+from driftline.tasks.pace import Usual
+from driftline.tasks.releases import Releases
+from driftline.tasks.silence import Silences
+from driftline.tasks.volume import VOLUME, VolumeJudge
+from driftline.tasks.watcher import Context, Watcher
 
-VOLUME = "volume/"
+PREFIX = "volume/"
 """What the names of the blobs begin with that hold what is known of a model."""
 
 
@@ -24,6 +27,8 @@ class Volumes(Watcher):
         silence_told: whether a silence of a model was told, and it has not spoken since.
         came: which versions of a model came lately, and what share of its events they answer.
     """
+
+    KINDS = (VOLUME,)
 
     def __init__(
         self,
@@ -39,6 +44,11 @@ class Volumes(Watcher):
         """The time of the last event, of all models, once the input is known to end with it. A table ends so."""
         self._touched: set[str] = set()
         self._forgotten: set[str] = set()
+
+    @classmethod
+    def begin(cls, context: Context) -> Self:
+        """Return a new one."""
+        return cls(context.rules, context.the(Silences).was_told, context.the(Releases).came)
 
     def take(self, piece: Slice, events: Mapping[str, int]) -> list[Incident]:
         """Take in a slice. Returns the incidents that changed."""
@@ -77,14 +87,16 @@ class Volumes(Watcher):
         self._touched.add(command.model)
         return judge.obey(command)
 
-    def forget(self, model: str, mark: int) -> list[Incident]:
-        """Let go of a model that is watched no more. Returns the incident that this closes."""
-        judge = self._judges.pop(model, None)
-        self._touched.discard(model)
-        if judge is None:
-            return []
-        self._forgotten.add(model)
-        return judge.close("it was silent for so long that others took its place")
+    def forget(self, subjects: Sequence[Subject], models: Collection[str], mark: int) -> list[Incident]:
+        """Let go of models that are watched no more. Returns the incidents that this closes."""
+        closed: list[Incident] = []
+        for model in sorted(models):
+            judge = self._judges.pop(model, None)
+            self._touched.discard(model)
+            if judge is not None:
+                self._forgotten.add(model)
+                closed += judge.close("it was silent for so long that others took its place")
+        return closed
 
     @property
     def open(self) -> list[Incident]:
@@ -104,7 +116,7 @@ class Volumes(Watcher):
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint."""
         for name in sorted(blobs):
-            if name.startswith(VOLUME):
+            if name.startswith(PREFIX):
                 judge = VolumeJudge.decode(blobs[name], self._rules)
                 if name != _blob(judge.model):
                     raise corrupt("volume", f"it is of {judge.model[:80]!r}, stored in the place of another model's")
@@ -112,4 +124,4 @@ class Volumes(Watcher):
 
 
 def _blob(model: str) -> str:
-    return f"{VOLUME}{digest(model)}"
+    return f"{PREFIX}{digest(model)}"
