@@ -9,6 +9,7 @@ import pytest
 
 DOCUMENTS = {
     "driftline.cli.acls_document": "acls",
+    "driftline.cli.documents": "commands",
     "driftline.cli.profile_document": "profile",
     "driftline.cli.status_document": "status",
     "driftline.observe.health": "health",

@@ -4,10 +4,12 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
+import jsonschema
 import pytest
 
 from driftline.cli import main
@@ -52,9 +54,22 @@ def driftline(
             with pytest.raises(SystemExit) as caught:
                 main()
         out, err = capsys.readouterr()
-        return Finished(caught.value.code if isinstance(caught.value.code, int) else 0, out, err)
+        done = Finished(caught.value.code if isinstance(caught.value.code, int) else 0, out, err)
+        if "--json" in arguments:
+            hold_to_schema(arguments, done)
+        return done
 
     return run
+
+
+def hold_to_schema(arguments: Sequence[object], done: Finished) -> None:
+    """Hold what a command printed to its published schema, where it has one."""
+    schemas = json.loads(files("driftline.cli").joinpath("commands.schema.json").read_text())
+    for name in (" ".join(map(str, arguments[:words])) for words in (1, 2)):
+        if name in schemas["properties"]:
+            own = {**schemas["properties"][name], "$defs": schemas["$defs"]}
+            for document in done.json:
+                jsonschema.validate(document, own)
 
 
 @pytest.fixture

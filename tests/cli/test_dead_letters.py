@@ -106,7 +106,7 @@ def test_a_group_lists_and_replays_its_own_dead_letters() -> None:
 def test_a_letter_without_its_headers_is_listed_all_the_same() -> None:
     letter = read_dead_letter(Record(None, None), 0)
 
-    assert (letter.topic, letter.reason, letter.as_json()["value"]) == ("", "unknown", None)
+    assert (letter.topic, letter.reason, letter.document().value) == ("", "unknown", None)
 
 
 def test_a_replay_to_a_topic_that_is_gone_is_refused(driftline: Driftline, on_kafka: dict[str, str]) -> None:

@@ -94,7 +94,7 @@ def test_a_running_worker_goes_on_behind_what_retention_took_and_all_that_is_lef
     assert [each.skipped for each in found.partitions] == [0, 100, 0, 0, 0]
     assert "an operator skipped 100 records of predictions 1" in shown(found)
     (info,) = [info for info in bench.store.tasks("driftline") if info.task == LOST]
-    assert checked(bench.store, bench.log, bench.settings, info).as_json()["skipped"] == 100
+    assert checked(bench.store, bench.log, bench.settings, info).skipped == 100
     measured = [
         (sample.labels, sample.value)
         for worker in workers

@@ -175,4 +175,4 @@ def test_plan_says_with_which_it_goes_and_why() -> None:
     assert (leads.group, churn.group, fraud.group) == ({"model": "churn"}, {"model": "churn"}, {"model": "fraud"})
     assert leads.as_row()[4] == "model=churn, because of data drift of amount in 2 models"
     assert "with other incidents of model churn, as both report the same (data drift of amount" in leads.in_words()
-    assert (leads.as_json()["shares"], churn.as_json()["shares"]) == (shared(alerts[:2])[0].sentence, None)
+    assert (leads.shares, churn.shares) == (shared(alerts[:2])[0], None)

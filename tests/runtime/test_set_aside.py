@@ -124,7 +124,7 @@ def test_a_damaged_state_holds_up_its_own_partition_only_until_it_is_reset(
 
     states = {info.task: checked(store, bench.log, bench.settings, info) for info in store.tasks("driftline")}
     assert [task for task, state in states.items() if state.fault] == [BROKEN]
-    assert states[BROKEN].as_json()["blobs"] == len(raw.hgetall(keys(BROKEN, "blobs")))
+    assert states[BROKEN].blobs == len(raw.hgetall(keys(BROKEN, "blobs")))
     with pytest.raises(InputError, match="can be read, and workers continue"):
         reset_task(store, bench.log, bench.settings, OTHERS[0], force=False, ask=False)
     done = reset_task(store, bench.log, bench.settings, BROKEN, force=False, ask=False)

@@ -4,7 +4,6 @@ import shlex
 from typing import Annotated
 
 import typer
-from msgspec import to_builtins
 from rich.table import Table
 
 from driftline.cli.acls_document import Acls, ResourceAcl, RoleAcls
@@ -40,7 +39,7 @@ def acls(
     settings = load(config)
     found = {name: permissions(settings, each, principal) for name, each in ROLES.items() if role in (None, name)}
     if json:
-        print_json(to_builtins(Acls(principal=principal, roles=found)))
+        print_json(Acls(principal=principal, roles=found))
         return
     table = Table("role", "resource", "name", "operations", box=None, pad_edge=False)
     for name, each in found.items():

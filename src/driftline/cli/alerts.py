@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Annotated
 
-import msgspec
 import typer
 from rich.table import Table
 from rich.text import Text
@@ -155,7 +154,7 @@ def watch(
 def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool, said: Responses) -> None:
     if as_json:
         for alert in alerts:
-            print_json(msgspec.to_builtins(alert))
+            print_json(alert)
         return
     if not alerts:
         out().print("nothing fires")
@@ -184,7 +183,7 @@ def _print_all(alerts: Sequence[Alert], settings: Settings, as_json: bool, said:
 
 def _print_one(alert: Alert, as_json: bool) -> None:
     if as_json:
-        print_json(msgspec.to_builtins(alert))
+        print_json(alert)
         return
     data = alert.data
     place = " ".join(filter(None, (data.model, data.version and f"version {data.version}", data.segment)))
@@ -193,7 +192,7 @@ def _print_one(alert: Alert, as_json: bool) -> None:
 
 def _print_sign(sign: WatchdogEvent, as_json: bool) -> None:
     if as_json:
-        print_json(msgspec.to_builtins(sign))
+        print_json(sign)
     else:
         out().print(Text(f"{sign.source} {sign.subject}  {sign.data.summary}", "dim"))
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from pathlib import Path
 
+from driftline.cli.documents import BudgetMeasured, DependentWindows, ProfileCalibrated, RateMeasured
 from driftline.config.durations import format_duration
 from driftline.evidence.dependence import ENOUGH_WINDOWS
 from driftline.incidents.text import more, number, span
@@ -12,24 +13,22 @@ from driftline.offline.calibration import Calibrated, Dependence
 MAX_NAMED = 5
 
 
-def as_json(found: Calibrated) -> dict[str, Any]:
-    """Return what --json prints."""
+def document(found: Calibrated, file: Path | None) -> ProfileCalibrated:
+    """Return what --json prints; `file` is the profile that was written."""
     calibration = found.calibration
-    return {
-        "budget": {"count": calibration.budget, "period_ms": calibration.period_ms},
-        "measured": {"rate": calibration.rate, "low": calibration.low, "high": calibration.high},
-        "guaranteed": found.guaranteed,
-        "untold_ms": list(found.untold),
-        "alarms": dict(found.alarms.most_common()),
-        "passes": found.passes,
-        "replayed_ms": found.replayed_ms,
-        "table_ms": found.table_ms,
-        "seasons": list(found.seasons),
-        "dependent": [
-            {"signal": each.signal, "window_ms": each.size, "independent_at_ms": each.independent_at}
-            for each in found.dependent
-        ],
-    }
+    return ProfileCalibrated(
+        file=None if file is None else str(file),
+        budget=BudgetMeasured(calibration.budget, calibration.period_ms),
+        measured=RateMeasured(calibration.rate, calibration.low, calibration.high),
+        guaranteed=found.guaranteed,
+        untold_ms=list(found.untold),
+        alarms=dict(found.alarms.most_common()),
+        passes=found.passes,
+        replayed_ms=found.replayed_ms,
+        table_ms=found.table_ms,
+        seasons=list(found.seasons),
+        dependent=[DependentWindows(each.signal, each.size, each.independent_at) for each in found.dependent],
+    )
 
 
 def as_text(found: Calibrated) -> str:

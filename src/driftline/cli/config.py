@@ -7,6 +7,7 @@ import typer
 from rich.text import Text
 
 from driftline.cli import PROBLEMS_FOUND
+from driftline.cli.documents import ConfigChecked
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import out, print_json
 from driftline.config import load_what_is_right, load_with_origins, masked
@@ -39,7 +40,7 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     except ConfigError as error:
         faults = str(error).splitlines()
     if json:
-        print_json({"ok": not faults, "faults": faults})
+        print_json(ConfigChecked(not faults, faults))
     elif faults:
         for fault in faults:
             out().print(Text(fault, "red"))

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import nlargest
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from driftline.cli import PROBLEMS_FOUND
 from driftline.cli.connect import open_kafka
+from driftline.cli.documents import Base64, DeadLetterShown, Replayed
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import err, note, out, print_json
 from driftline.config import Settings, load
@@ -53,20 +54,20 @@ class DeadLetter:
     record: Record
     """Key, value and headers as they came in."""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain data; bytes that are not text in base64."""
-        return {
-            "time": rfc3339(self.time),
-            "topic": self.topic,
-            "partition": self.partition,
-            "offset": self.offset,
-            "reason": self.reason,
-            "detail": self.detail,
-            "group": self.group,
-            "key": _text_or_base64(self.record.key),
-            "value": _text_or_base64(self.record.value),
-            "headers": [[name, _text_or_base64(value)] for name, value in self.record.headers],
-        }
+    def document(self) -> DeadLetterShown:
+        """Return what --json prints; bytes that are not text in base64."""
+        return DeadLetterShown(
+            time=rfc3339(self.time),
+            topic=self.topic,
+            partition=self.partition,
+            offset=self.offset,
+            reason=self.reason,
+            detail=self.detail,
+            group=self.group,
+            key=_text_or_base64(self.record.key),
+            value=_text_or_base64(self.record.value),
+            headers=[(name, _text_or_base64(value)) for name, value in self.record.headers],
+        )
 
 
 @app.command("list")
@@ -96,7 +97,7 @@ def list_(
     letters = [letter for _, letter in newest]
     if json:
         for letter in letters:
-            print_json(letter.as_json())
+            print_json(letter.document())
         return
     if not letters:
         out().print("no dead letters" + (f" of reason {reason}" if reason else ""))
@@ -150,7 +151,7 @@ def replay(
             raise typer.Exit(PROBLEMS_FOUND)
         replayed = publish_again(log, settings, reason)
     if json:
-        print_json({"found": dict(counts), "replayed": replayed})
+        print_json(Replayed(dict(counts), replayed))
     elif not counts:
         out().print("no dead letters" + (f" of reason {reason}" if reason else ""))
     else:
@@ -200,10 +201,10 @@ def publish_again(log: Log, settings: Settings, reason: str | None) -> int:
     return replayed
 
 
-def _text_or_base64(data: bytes | None) -> str | dict[str, str] | None:
+def _text_or_base64(data: bytes | None) -> str | Base64 | None:
     if data is None:
         return None
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(data).decode()}
+        return Base64(base64.b64encode(data).decode())

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from driftline.cli.connect import open_kafka
+from driftline.cli.documents import Happened
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.responding import ID_SHOWN, now_ms
 from driftline.cli.terminal import out, print_json
@@ -29,10 +30,6 @@ class Entry:
 
     at: int
     event: Alert | Response
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {"published": rfc3339(self.at), "event": msgspec.to_builtins(self.event)}
 
     def as_row(self) -> tuple[str, ...]:
         """Return the cells of a table: when, about which incident or silence, what happened, and in words."""
@@ -69,7 +66,7 @@ def history(
         raise InputError(f"--since: {error}") from None
     found = [entry for entry in entries(open_kafka(settings), settings, model) if entry.at >= begin]
     if json:
-        print_json([entry.as_json() for entry in found])
+        print_json([Happened(rfc3339(entry.at), msgspec.to_builtins(entry.event)) for entry in found])
         return
     if not found:
         out().print(f"nothing happened in {since}")

@@ -56,8 +56,7 @@ def build(
     $ driftline profile build train.parquet --model churn --time-column at -o churn.profile
     $ driftline profile show churn.profile
     """
-    from msgspec import to_builtins
-
+    from driftline.cli.documents import ProfileBuilt
     from driftline.cli.terminal import out, print_json
     from driftline.config import load
 
@@ -67,8 +66,7 @@ def build(
     _write(output, references, outcomes)
     whole, labels = references[0], outcomes[""].labels if outcomes else 0
     if json:
-        heads = [to_builtins(head(reference)) for reference in references]
-        print_json({"file": str(output), "references": heads, "labels": labels})
+        print_json(ProfileBuilt(str(output), [head(reference) for reference in references], labels))
         return
     segments = f", and for {len(references) - 1} segments" if len(references) > 1 else ""
     labelled = f", performance by {labels:,} labels" if labels else ""
@@ -168,7 +166,7 @@ def calibrate(
     """
     from dataclasses import replace
 
-    from driftline.cli.calibrated import as_json, as_text
+    from driftline.cli.calibrated import as_text, document
     from driftline.cli.terminal import out, print_json, progress
     from driftline.config import load
     from driftline.offline.calibration import calibrate as replay
@@ -192,7 +190,7 @@ def calibrate(
         calibrated = [replace(reference, calibration=found.calibration) for reference in references]
         _write(output, calibrated, _outcomes(settings, read, mapping))
     if json:
-        print_json({"file": None if output is None else str(output), **as_json(found)})
+        print_json(document(found, output))
     else:
         out().print(as_text(found))
 

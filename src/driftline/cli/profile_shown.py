@@ -26,7 +26,7 @@ def show(profile: ProfileFile, segment: SegmentOption = "", json: JsonOption = F
     \b
     $ driftline profile show churn.profile
     """
-    from msgspec import UNSET, to_builtins
+    from msgspec import UNSET
     from msgspec.structs import asdict
 
     from driftline.cli.histograms import describe, drawn
@@ -38,7 +38,7 @@ def show(profile: ProfileFile, segment: SegmentOption = "", json: JsonOption = F
     projection = Projection(reference)
     signals = describe(reference, projection)
     if json:
-        print_json(to_builtins(ProfileShown(**asdict(head(reference)), signals=signals)))
+        print_json(ProfileShown(**asdict(head(reference)), signals=signals))
         return
     from rich.table import Table
 
@@ -66,7 +66,7 @@ def diff(before: ProfileFile, after: ProfileFile, segment: SegmentOption = "", j
     \b
     $ driftline profile diff churn-2.profile churn-3.profile
     """
-    from msgspec import UNSET, convert, to_builtins
+    from msgspec import UNSET, convert
     from msgspec.structs import replace
 
     from driftline.cli.histograms import drawn_pair, histogram
@@ -99,7 +99,7 @@ def diff(before: ProfileFile, after: ProfileFile, segment: SegmentOption = "", j
     come = sorted(set(new.summary.signals) - set(old.summary.signals))
     if json:
         compared = ProfilesCompared(before=head(old), after=head(new), signals=rows, only_before=gone, only_after=come)
-        print_json(to_builtins(compared))
+        print_json(compared)
         return
     from rich.table import Table
 

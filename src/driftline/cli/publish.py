@@ -81,7 +81,9 @@ def publish(
     seconds = time.monotonic() - start
     speed = round(sent / seconds)
     if json:
-        print_json({what: sent, "seconds": round(seconds, 3), "events_per_second": speed})
+        from driftline.cli.documents import Published
+
+        print_json(Published(**{what: sent}, seconds=round(seconds, 3), events_per_second=speed))
         return
     out().print(f"published {sent:,} {what} to {topic} in {seconds:.1f} s ({speed:,} events/s)")
     if labels:

@@ -65,10 +65,9 @@ def history(
     finally:
         store.close()
     if json:
-        from msgspec import to_builtins
+        from driftline.cli.documents import ReferenceHistory, ReferenceTrail
 
-        shown = ("model", "version", "segment", "history")
-        print_json({"subjects": [{name: to_builtins(getattr(each, name)) for name in shown} for each in found]})
+        print_json(ReferenceHistory([ReferenceTrail(*each.place, each.history) for each in found]))
         return
     from rich.table import Table
 
@@ -131,7 +130,9 @@ def rebase(
     meant = [each for command in commands for each in chosen(watched, model, command.version, command.segment)]
     ask(open_kafka(settings), settings, commands)
     if json:
-        print_json({"asked": [dict(zip(("model", "version", "segment"), each.place, strict=True)) for each in meant]})
+        from driftline.cli.documents import Rebased, SubjectNamed
+
+        print_json(Rebased([SubjectNamed(*each.place) for each in meant]))
         return
     what = "learn the reference again" if profile is None else f"compare with {profile}"
     out().print(f"published for {_listed(meant)}: {what}; see `driftline reference history {model}`")
@@ -178,7 +179,9 @@ def save(
     except OSError as error:
         raise InputError(f"{output}: cannot be written: {error.strerror}; name another file with --output") from None
     if json:
-        print_json({"file": str(output), "references": [reference.address for reference in references]})
+        from driftline.cli.documents import ReferencesSaved
+
+        print_json(ReferencesSaved(str(output), [reference.address for reference in references]))
     else:
         out().print(f"{output}: {len(references)} references of {model} version {version or '(none)'}")
 

@@ -10,6 +10,7 @@ import typer
 from rich.table import Table
 
 from driftline.cli.connect import open_kafka
+from driftline.cli.documents import IncidentShown
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import note, out, print_json
 from driftline.config import Settings, format_duration, load, parse_duration
@@ -114,7 +115,7 @@ def silences(config: ConfigOption = None, json: JsonOption = False) -> None:
     settings = load(config)
     held = standing_in(open_kafka(settings), settings).responses.active(now_ms())
     if json:
-        print_json([msgspec.to_builtins(each) for each in held])
+        print_json(held)
         return
     if not held:
         out().print("no silence is in force")
@@ -140,10 +141,7 @@ def show(incident: Incident, config: ConfigOption = None, json: JsonOption = Fal
     word = standing.responses.acknowledged.get(alert.data.incident)
     held = [each for each in standing.responses.active(now_ms()) if alert.firing and _matches(alert, each, settings)]
     if json:
-        said = None if word is None else msgspec.to_builtins(word)
-        silenced = [msgspec.to_builtins(each) for each in held]
-        events = [msgspec.to_builtins(each) for each in changes]
-        print_json({"changes": events, "acknowledged": said, "silences": silenced})
+        print_json(IncidentShown([msgspec.to_builtins(each) for each in changes], word, held))
         return
     table = Table("at", "state", "what", box=None, pad_edge=False)
     for each in changes:

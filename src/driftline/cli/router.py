@@ -13,6 +13,7 @@ from rich.text import Text
 
 from driftline.cli import PROBLEMS_FOUND
 from driftline.cli.connect import open_kafka, open_store
+from driftline.cli.documents import AlertPlanned, SinkChecked
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import out, print_json
 from driftline.config import Settings, load
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from driftline.incidents.alerts import Alert
     from driftline.log.api import Log
     from driftline.router.app import Router
+    from driftline.router.planning import Planned
     from driftline.router.routes import Routing
     from driftline.router.sinks.api import Sink
     from driftline.state.api import Store
@@ -127,7 +129,7 @@ def check(
     chosen = {name: held for name, held in sinks.items() if sink in (None, name)}
     results = asyncio.run(try_sinks(chosen, settings.group, _wall_ms(), sample()))
     if json:
-        print_json([{"sink": each.sink, "delivered": not each.fault, "fault": each.fault or None} for each in results])
+        print_json([SinkChecked(each.sink, not each.fault, each.fault or None) for each in results])
     else:
         table = Table("sink", "type", "came back", "what you can rely on", box=None, pad_edge=False)
         for each in results:
@@ -166,7 +168,7 @@ def plan(
         standing = standing_in(open_kafka(settings), settings)
         found = planned(routing, standing.alerts(), _wall_ms(), standing.responses.active(_wall_ms()))
     if json:
-        print_json([each.as_json() for each in found])
+        print_json([_document(each) for each in found])
         return
     if not found:
         out().print("nothing fires; try a sample alert with --label")
@@ -222,3 +224,17 @@ def _owner() -> str:
 
 
 _wall_ms = Clock().wall_ms
+
+
+def _document(planned: "Planned") -> AlertPlanned:
+    return AlertPlanned(
+        labels=dict(planned.labels),
+        sink=planned.route.sink,
+        route=planned.route.path,
+        because=planned.because,
+        group=planned.group,
+        shares=planned.shares.sentence if planned.shares else None,
+        held_back=planned.held_back,
+        silenced=planned.silenced,
+        muted=planned.muted,
+    )

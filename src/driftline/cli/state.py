@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from driftline.cli import PROBLEMS_FOUND
 from driftline.cli.connect import open_kafka, open_redis
+from driftline.cli.documents import StateChecked
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import err, out, print_json
 from driftline.config import Settings, load
@@ -44,20 +45,20 @@ class Checked:
     other_release: bool
     """Nothing is wrong with it but that another release wrote it."""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it as plain data."""
+    def document(self) -> StateChecked:
+        """Return what --json prints."""
         task = self.info.task
-        return {
-            "stage": task.stage,
-            "partition": task.partition,
-            "checkpoints": self.info.sequence,
-            "offsets": dict(self.info.offsets),
-            "blobs": self.blobs,
-            "bytes": self.size,
-            "skipped": self.skipped,
-            "fault": self.fault or None,
-            "other_release": self.other_release,
-        }
+        return StateChecked(
+            stage=task.stage,
+            partition=task.partition,
+            checkpoints=self.info.sequence,
+            offsets=dict(self.info.offsets),
+            blobs=self.blobs,
+            bytes=self.size,
+            skipped=self.skipped,
+            fault=self.fault or None,
+            other_release=self.other_release,
+        )
 
 
 @app.command()
@@ -78,7 +79,7 @@ def check(config: ConfigOption = None, json: JsonOption = False) -> None:
         store.close()
     if json:
         for each in found:
-            print_json(each.as_json())
+            print_json(each.document())
     elif found:
         table = Table("task", "checkpoints", "blobs", "bytes", "", box=None, pad_edge=False)
         for each in found:

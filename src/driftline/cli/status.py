@@ -52,7 +52,6 @@ def status(
     $ driftline status --fail-if stopped --fail-if 'behind>5m'
     $ driftline status --json | jq '.partitions[] | select(.lag > 1000)'
     """
-    from msgspec import to_builtins
 
     from driftline.cli.connect import kafka_log, open_redis
     from driftline.cli.status_screen import as_text
@@ -74,11 +73,11 @@ def status(
     try:
         if not watch:
             found = look()
-            print_json(to_builtins(found)) if json else out().print(as_text(found))
+            print_json(found) if json else out().print(as_text(found))
             _end(found, conditions)
         elif json:
             while True:
-                print_json(to_builtins(look()))
+                print_json(look())
                 time.sleep(EVERY_S)
         else:
             from rich.live import Live

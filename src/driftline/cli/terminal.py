@@ -30,8 +30,13 @@ def _console(**options: Any) -> Console:
 
 
 def print_json(value: object) -> None:
-    """Print one JSON document on one line, at once."""
-    print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
+    """Print one JSON document on one line, at once: a struct, or plain values."""
+    from msgspec import Struct, to_builtins
+
+    def plain(value: object) -> object:
+        return to_builtins(value) if isinstance(value, Struct) else str(value)
+
+    print(json.dumps(value, ensure_ascii=False, default=plain), flush=True)
 
 
 def print_error(error: Exception) -> None:

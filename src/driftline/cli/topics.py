@@ -12,6 +12,7 @@ from rich.text import Text
 from driftline.cli import PROBLEMS_FOUND
 from driftline.cli.acls import acls
 from driftline.cli.connect import open_kafka
+from driftline.cli.documents import TopicChecked, TopicsChecked
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import note, out, print_json
 from driftline.config import Settings, load
@@ -128,14 +129,12 @@ def _report(log: Log, settings: Settings, as_json: bool) -> None:
     problems, warnings = topic_faults(settings, counts), topic_warnings(settings, found, counts)
     if as_json:
         topics = {
-            key: {
-                "topic": topic,
-                "partitions": counts.get(topic),
-                "settings": {name: found[topic][name] for name in TOLD} if topic in found else None,
-            }
+            key: TopicChecked(
+                topic, counts.get(topic), {name: found[topic][name] for name in TOLD} if topic in found else None
+            )
             for key, topic in settings.topics_needed
         }
-        print_json({"topics": topics, "problems": problems, "warnings": warnings})
+        print_json(TopicsChecked(topics, problems, warnings))
     else:
         table = Table("", "topic", "partitions", *TOLD.values(), box=None, pad_edge=False)
         for key, topic in settings.topics_needed:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from driftline.incidents.alerts import Alert
 from driftline.incidents.matching import Labels, labels_of
@@ -58,20 +58,6 @@ class Planned:
         together = f"with other incidents of {group}" if group else "with all others"
         together += f", as both report the same ({self.shares.what})" if self.shares else ""
         return f"to {self.route.sink}, {together}, because {self.because}: it {self.now}"
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {
-            "labels": dict(self.labels),
-            "sink": self.route.sink,
-            "route": self.route.path,
-            "because": self.because,
-            "group": self.group,
-            "shares": self.shares.sentence if self.shares else None,
-            "held_back": self.held_back,
-            "silenced": self.silenced,
-            "muted": self.muted,
-        }
 
 
 def planned(
