@@ -44,6 +44,15 @@ def test_help_and_wrong_usage_have_their_exit_statuses(driftline: Driftline) -> 
     assert (wrong.status, "Did you mean 'publish'?" in wrong.err) == (2, True)
 
 
+def test_help_fits_a_narrow_terminal_and_shows_brackets(driftline: Driftline) -> None:
+    page = driftline("router", "run", "--help", COLUMNS="60")
+    lines = [line.strip() for line in page.out.splitlines()]
+    begin = next(at for at, line in enumerate(lines) if line.startswith("Run as many"))
+    paragraph = lines[begin : lines.index("", begin)]
+    assert " ".join(paragraph).endswith("Needs Kafka, Redis, and `pip install 'driftline[router]'`.")
+    assert min(map(len, paragraph[:-1])) > 40  # lines end where the terminal does, not where the source breaks them
+
+
 def test_an_error_is_one_line_and_status_2(driftline: Driftline) -> None:
     done = driftline("alerts")
 

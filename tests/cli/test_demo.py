@@ -8,7 +8,7 @@ import pytest
 
 from driftline.cli.demo import DataName, build_profile
 from driftline.cli.demo_performance import DemoPerformance, print_performance, right_or_wrong
-from driftline.cli.demo_result import Counted, DemoResult
+from driftline.cli.demo_result import DemoCounts, DemoResult
 from driftline.cli.demo_screen import Screen
 from driftline.cli.demo_story import destinations
 from driftline.config import Settings
@@ -45,7 +45,7 @@ def alert(opened: int) -> Alert:
 
 
 def outcome(*opened: int, consumed: int = ROWS, accepted: int = ROWS) -> DemoResult:
-    return DemoResult(ROWS, SHIFT_MS, Counted(consumed, accepted), 10.0, [alert(time) for time in opened])
+    return DemoResult(ROWS, SHIFT_MS, DemoCounts(consumed, accepted), 10.0, [alert(time) for time in opened])
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_performance_tells_where_the_estimate_was_wrong() -> None:
 
 
 def test_labels_that_met_no_prediction_are_a_fault() -> None:
-    met = DemoResult(9, SHIFT_MS, Counted(9, 9, 5, 4), 1.0, [alert(SHIFT_MS + HOUR)], labels=5)
+    met = DemoResult(9, SHIFT_MS, DemoCounts(9, 9, 5, 4), 1.0, [alert(SHIFT_MS + HOUR)], labels=5)
 
     assert met.faults() == [
         "5 labels were published, 5 counted and 4 joined with their predictions",

@@ -366,14 +366,14 @@ MUTATIONS = (
         (PAUSING,),
     ),
     Mutation(
-        "a log that has more than was read counts as quiet",
+        "a log that has more than was read counts as idle",
         Worker._is_idle,
         "return read",
         "return True",
         (PAUSING,),
     ),
     Mutation(
-        "an input that was not read during a pause counts as quiet",
+        "an input that was not read during a pause counts as idle",
         Pausing.end,
         "owned.last_counted = now",
         "pass",

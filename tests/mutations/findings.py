@@ -75,7 +75,7 @@ MUTATIONS = (
     Mutation(
         "each model that falls silent is told where nothing comes at all",
         Silences.close,
-        "quiet and (shared := next((each for each in self._open.values() if each.of_all), None))",
+        "idle and (shared := next((each for each in self._open.values() if each.of_all), None))",
         "(shared := None)",
         ("tests/tasks/test_silence.py",),
     ),

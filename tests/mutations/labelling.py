@@ -137,7 +137,7 @@ MUTATIONS = (
     Mutation(
         "labels: an idle topic of labels holds predictions back",
         Labelling.settle,
-        "None if LABELS in quiet else own",
+        "None if LABELS in idle else own",
         "own",
         (f"{LABELLING}::test_a_silent_side_holds_nothing_back",),
     ),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from driftline.errors import StateCorrupt
-from driftline.performance.concept import Concept, Recovery
+from driftline.performance.concept import Concept, ConceptRecovery
 from driftline.performance.foreseen import Foreseen, Part, foreseen
 from driftline.performance.kinds import Estimator
 from driftline.performance.outcomes import WAITING, Series, arrived, classified, labelled, regressed, waiting
@@ -126,7 +126,7 @@ def test_a_change_is_over_once_windows_say_so() -> None:
     concept = part.concept(0.1)
     for _ in range(6):
         concept.update(part.seen(_binary(rng, 400, lost=0.3)))
-    recovery = Recovery(concept.away)
+    recovery = ConceptRecovery(concept.away)
     for _ in range(20):
         recovery.update(part.seen(_binary(rng, 400, lost=0.25)), concept.dispersion)
     assert not recovery.back

@@ -122,7 +122,7 @@ class Bench:
 class Plain:
     """What a stage without times, inputs to hold back and output of its own has to say."""
 
-    def hear_quiet(self, quiet: Set[str]) -> None:
+    def hear_idle(self, idle: Set[str]) -> None:
         pass
 
     @property

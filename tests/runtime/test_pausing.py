@@ -237,7 +237,7 @@ def test_a_resting_worker_goes_on_once_all_answer_and_not_before(away: str, capl
     of_store = [driven.store.on[name] for name in ("tasks", "time_ms")]
     for sabotage in of_store if away == "store" else [driven.log.ask]:
         sabotage.error = StateUnavailable("away") if away == "store" else LogUnavailable("away")
-    driven.wait(270)  # within the first minute it looks whether its inputs are quiet, and asks the log
+    driven.wait(270)  # within the first minute it looks whether its inputs are idle, and asks the log
     assert driven.paused()
     assert pauses(caplog) == ["paused, nothing is lost: away"]
     assert "goes on" not in caplog.text

@@ -341,6 +341,6 @@ def test_what_comes_back_while_others_go_on_is_a_part_again() -> None:
     )
     again = finding(began=600, opened=610)
     _, (back,), (incident,) = put_together([first, other], [over], [again])
-    assert back.summary.endswith("Back to normal: inputs.")
+    assert back.summary.endswith("Still: prediction.value has a different mix of values.")
     assert (incident.id, incident.opened, incident.status) == (first.id, first.opened, Status.FIRING)
     assert {part.id for part in incident.parts} == {again.id, other.id}

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from driftline.errors import StateCorrupt
-from driftline.incidents.definition import Definition, Stage
+from driftline.incidents.definition import Definition, Layer
 from driftline.incidents.incident import Incident, Kind, Part, Signal, Status, Subject, Window
 from driftline.incidents.level import Level
 from driftline.incidents.severity import CRITICAL, SEVERITIES
@@ -73,7 +73,7 @@ class Nights(Watcher):
     def deadline(self) -> int | None:
         return min((incident.opened + HOUR for incident in self._open.values()), default=None)
 
-    def close(self, time: int, *, quiet: bool) -> list[Incident]:
+    def close(self, time: int, *, idle: bool) -> list[Incident]:
         over = [incident for incident in self._open.values() if incident.opened + HOUR <= time]
         for incident in over:
             del self._open[incident.subject.model]
@@ -212,7 +212,7 @@ def test_each_kind_is_listed_once_and_says_what_it_must() -> None:
     assert len(names) == len(set(names))
     assert all(defined(each.kind) is each for each in kinds())
     assert [each.kind for each in listed.CHECKS if not each.back] == []
-    assert [each.kind for each in kinds() if (each.stage is None) is not (each.too == "")] == []
-    assert [each.kind for each in kinds() if each.stage is not None and not each.back] == []
-    assert sorted(each.stage for each in kinds() if each.stage is not None) == list(Stage)
+    assert [each.kind for each in kinds() if (each.layer is None) is not (each.too == "")] == []
+    assert [each.kind for each in kinds() if each.layer is not None and not each.back] == []
+    assert sorted(each.layer for each in kinds() if each.layer is not None) == list(Layer)
     assert all(set(each.severities) <= set(SEVERITIES) for each in kinds())

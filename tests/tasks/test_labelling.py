@@ -208,7 +208,7 @@ def test_predictions_are_let_go_of_by_event_time() -> None:
 
 def test_a_silent_side_holds_nothing_back() -> None:
     both = Both()
-    both.task.quiet = frozenset({LABELS})
+    both.task.idle = frozenset({LABELS})
     for at in range(48):
         both.predictions(*(answer(1_000 * at + each, START + at * HOUR // 2) for each in range(20)))
     assert both.labelling.held <= 20 * 14

@@ -49,10 +49,10 @@ def partition(source: int, seed: int) -> list[OutcomeRecord | OutcomeMark]:
         )
         now += 30_000
         if rng.random() < 0.3:
-            task.quiet = frozenset({"predictions", "labels"})
+            task.idle = frozenset({"predictions", "labels"})
             task.rest(now + 60_000, 60_000)
             feed([], [])
-            task.quiet = frozenset()
+            task.idle = frozenset()
     task.end(now + HOUR)
     sent.extend(each for each in task.emit() if isinstance(each, OutcomeRecord | OutcomeMark))
     return sent

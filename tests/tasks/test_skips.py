@@ -36,8 +36,8 @@ def test_it_fires_at_once_and_resolves_when_a_window_has_gone_by() -> None:
     (opened,) = watch.obey(ONE, 10 * HOUR)
     assert (opened.status, opened.opened, opened.window.count) == (Status.FIRING, ONE.issued, 5_000)
     assert watch.deadline == 11 * HOUR
-    assert watch.close(11 * HOUR - 1, quiet=False) == []
-    (resolved,) = watch.close(11 * HOUR, quiet=False)
+    assert watch.close(11 * HOUR - 1, idle=False) == []
+    (resolved,) = watch.close(11 * HOUR, idle=False)
     assert resolved.status is Status.RESOLVED
     assert resolved.summary == "(stream)[predictions 3]: the stream continues; the skipped records stay uncounted."
     assert not watch.open
@@ -47,7 +47,7 @@ def test_before_any_event_it_waits_for_the_first() -> None:
     watch = skips()
     watch.obey(ONE, -(2**62))
     assert watch.deadline is None
-    assert watch.close(5 * HOUR, quiet=False) == []
+    assert watch.close(5 * HOUR, idle=False) == []
     assert watch.deadline == 6 * HOUR
 
 
@@ -74,10 +74,10 @@ def test_no_restart_shows(at: int) -> None:
     """Whether it is stored and read again before any of the steps."""
     steps: list[Callable[[Skips], list[Incident]]] = [
         lambda watch: watch.obey(ONE, -1),
-        lambda watch: watch.close(HOUR, quiet=False),
+        lambda watch: watch.close(HOUR, idle=False),
         lambda watch: watch.obey(msgspec.structs.replace(ONE, partition=1), HOUR),
-        lambda watch: watch.close(2 * HOUR, quiet=False),
-        lambda watch: watch.close(3 * HOUR, quiet=False),
+        lambda watch: watch.close(2 * HOUR, idle=False),
+        lambda watch: watch.close(3 * HOUR, idle=False),
     ]
 
     def run(restart: int | None) -> list[tuple[str, str]]:

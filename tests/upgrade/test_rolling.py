@@ -80,8 +80,8 @@ class NextRelease:
     def process(self, batch: Batch) -> bool:
         return self._stage.process(batch)
 
-    def hear_quiet(self, quiet: Set[str]) -> None:
-        self._stage.hear_quiet(quiet)
+    def hear_idle(self, idle: Set[str]) -> None:
+        self._stage.hear_idle(idle)
 
     @property
     def ahead(self) -> str | None:

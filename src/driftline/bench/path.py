@@ -101,9 +101,9 @@ class TimedStage:
         self.last = time.perf_counter()
         return counts
 
-    def hear_quiet(self, quiet: Set[str]) -> None:
-        """See `Stage.hear_quiet`."""
-        self._stage.hear_quiet(quiet)
+    def hear_idle(self, idle: Set[str]) -> None:
+        """See `Stage.hear_idle`."""
+        self._stage.hear_idle(idle)
 
     @property
     def ahead(self) -> str | None:

@@ -28,7 +28,7 @@ POLL_S = 0.5
 _STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command("ack")(responding.ack)
 app.command("silence")(responding.silence)
 app.command("unsilence")(responding.unsilence)

@@ -1,6 +1,7 @@
 """The table of commands. A command's module is imported when it runs, so `driftline --help` stays quick."""
 
 from importlib import import_module
+from inspect import cleandoc
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -82,7 +83,20 @@ def load(entry: Command) -> Any:
         target = single
     command = typer.main.get_command(target)
     command.name = entry.name
+    for page in (command, *getattr(command, "commands", {}).values()):
+        page.help = unwrapped(page.help or "")
     return command
+
+
+def unwrapped(text: str) -> str:
+    r"""Return a help text with a line for each paragraph, which then fits any terminal; lines after `\b` stay.
+
+    >>> unwrapped("Deliver.\n\nNeeds `driftline[router]`\nand Kafka.\n\n\b\n$ one\n$ two")
+    'Deliver.\n\nNeeds `driftline\\[router]` and Kafka.\n\n\x08\n$ one\n$ two'
+    """
+    paragraphs = cleandoc(text).split("\n\n")
+    joined = (each if each.startswith("\b") else each.replace("\n", " ") for each in paragraphs)
+    return "\n\n".join(joined).replace("[", r"\[")  # a bracket is no markup
 
 
 def _print_version(asked: bool) -> None:

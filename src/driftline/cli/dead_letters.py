@@ -13,7 +13,7 @@ from rich.text import Text
 
 from driftline.cli import PROBLEMS_FOUND
 from driftline.cli.connect import open_kafka
-from driftline.cli.documents import Base64, DeadLetterShown, Replayed
+from driftline.cli.documents import Base64, DeadLetterShown, LettersReplayed
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import err, note, out, print_json
 from driftline.config import Settings, load
@@ -151,7 +151,7 @@ def replay(
             raise typer.Exit(PROBLEMS_FOUND)
         replayed = publish_again(log, settings, reason)
     if json:
-        print_json(Replayed(dict(counts), replayed))
+        print_json(LettersReplayed(dict(counts), replayed))
     elif not counts:
         out().print("no dead letters" + (f" of reason {reason}" if reason else ""))
     else:

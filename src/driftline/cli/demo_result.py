@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
+class DemoCounts:
     """How many records workers have counted, over all partitions."""
 
     consumed: int = 0
@@ -33,7 +33,7 @@ class DemoResult:
     """Predictions."""
     shift: int
     """Epoch milliseconds: from then on the events are of another population."""
-    counted: Counted
+    counted: DemoCounts
     seconds: float
     alerts: "list[Alert]"
     """Those that opened an incident, or said what joined it, in the order of telling."""

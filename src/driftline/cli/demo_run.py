@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from driftline.cli.demo_performance import DemoPerformance
-from driftline.cli.demo_result import Counted, DemoResult
+from driftline.cli.demo_result import DemoCounts, DemoResult
 
 if TYPE_CHECKING:
     from driftline.cli.demo_scenes import Scene
@@ -167,7 +167,7 @@ def _watch(
         console.print(screen.show())
 
 
-def _counted(settings: "Settings", store: "Store") -> Counted:
+def _counted(settings: "Settings", store: "Store") -> DemoCounts:
     from driftline.labels.join import Fate
     from driftline.pipeline.views import views
     from driftline.tasks.views import SummariseView
@@ -175,7 +175,7 @@ def _counted(settings: "Settings", store: "Store") -> Counted:
     told = list(views(store, settings.group, SummariseView))
     labels = [each.labels for each in told if each.labels is not None]
     joined = Fate.JOINED.name.lower()
-    return Counted(
+    return DemoCounts(
         sum(each.consumed for each in told),
         sum(each.accepted for each in told),
         sum(each.consumed for each in labels),

@@ -81,7 +81,7 @@ class DeadLetterShown(msgspec.Struct, frozen=True, kw_only=True):
     headers: list[tuple[str, str | Base64 | None]]
 
 
-class Replayed(msgspec.Struct, frozen=True):
+class LettersReplayed(msgspec.Struct, frozen=True):
     """Dead letters that were found, and how many were published again."""
 
     found: dict[str, Count]
@@ -240,7 +240,7 @@ DOCUMENTS: Final[dict[str, Any]] = {
     "alerts silences": list[Silence],
     "config check": ConfigChecked,
     "dead-letters list": DeadLetterShown,
-    "dead-letters replay": Replayed,
+    "dead-letters replay": LettersReplayed,
     "profile build": ProfileBuilt,
     "profile calibrate": ProfileCalibrated,
     "publish": Published,

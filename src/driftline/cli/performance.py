@@ -10,7 +10,7 @@ from driftline.cli.columns import mapping_options
 from driftline.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from driftline.performance.kinds import Outcomes
+    from driftline.performance.kinds import OutcomeRows
     from driftline.sketches.keys import Ints
     from driftline.tables import ColumnMapping, Table
 
@@ -89,9 +89,10 @@ def performance(
     """Find out whether a model still works: estimated before labels come, and measured where they are.
 
     With a column of scores the model predicts a class, without one a number. Labels of TABLE may be empty, or the
-    column may be missing: then all is estimated, which takes what a score meant in the reference for granted.
+    column may be missing: then all is estimated, as if scores still meant what they meant in the reference.
 
-    Without --reference, of a model whose labels workers await (awaits_labels): what they know by their last checkpoint.
+    Without --reference, name a model whose labels workers await (awaits_labels): it shows what their last checkpoint
+    knows.
 
     \b
     $ driftline performance loans.csv --reference test.csv --label-column repaid
@@ -145,7 +146,7 @@ def performance(
         print_study(found, when, classes, both.kind.blind)
 
 
-def windows_of(outcomes: "Outcomes", length: str | None) -> "Ints":
+def windows_of(outcomes: "OutcomeRows", length: str | None) -> "Ints":
     """Return the window of each outcome, from 0 on; windows in which nothing was predicted are left out."""
     import numpy as np
 
@@ -179,7 +180,7 @@ def windows_of(outcomes: "Outcomes", length: str | None) -> "Ints":
     return np.asarray(found, dtype=np.int64)
 
 
-def _names(outcomes: "Outcomes", windows: "Ints") -> list[str]:
+def _names(outcomes: "OutcomeRows", windows: "Ints") -> list[str]:
     """Return the day, or the time, at which each window begins; without times the number of its first row."""
     import numpy as np
 

@@ -38,7 +38,7 @@ By = Annotated[str | None, typer.Option("--by", help="Your name (default: the us
 
 
 def ack(incident: Incident, why: Why = "", by: By = None, config: ConfigOption = None) -> None:
-    """Acknowledge an incident: somebody looks after it. It is told again only when it changes or ends.
+    """Acknowledge an incident: you look into it. The router sends it again only when it changes or ends.
 
     \b
     $ driftline alerts ack 3f9c2a1b --why "new price list, Ada looks at it"
@@ -62,7 +62,7 @@ def silence(
     by: By = None,
     config: ConfigOption = None,
 ) -> None:
-    """Tell nobody of alerts that match, for a while. They go on being found; what still fires then is told then.
+    """Send nobody the alerts that match, for a while. Workers still detect them; what fires at the end is sent then.
 
     A matcher is a label (model, version, segment, kind, severity, level, incident, a tag, or one of router.labels), an
     operator (=, !=, =~ or !~) and a value.

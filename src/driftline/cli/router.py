@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Deliver alerts to people.")
+app = typer.Typer(
+    help="Deliver alerts to people.", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
 
 
 @app.command()

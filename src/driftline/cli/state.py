@@ -131,14 +131,14 @@ def skip(
     force: Annotated[bool, typer.Option("--force", help="Skip even if the offset can be read.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Move a task to another offset, because Kafka no longer has its own.
+    """Move a task to another offset, because Kafka no longer has the one that it reads next.
 
     Use --to first if retention deleted the offset, or if the topic was deleted and created again; if the log lost its
     end, use --to with the offset where it ended. The command shows what it will skip, and asks. The task keeps its
     state. `driftline status` and metrics count the records as skipped, neither accepted nor rejected, and an alert of
     kind `skipped` reports them. If you skip in a Judge, windows of that time lack the skipped panes.
 
-    A worker that set the task aside goes on within a minute. If the task moves meanwhile, the command changes nothing.
+    A worker that had set the task aside continues within a minute. If the task moved meanwhile, nothing changes.
 
     \b
     $ driftline state check

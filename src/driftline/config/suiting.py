@@ -30,7 +30,7 @@ PANES = (*(minutes * MINUTE for minutes in (1, 2, 5, 10, 15, 30)), *(hours * HOU
 CHOSEN = ("windows", "pane", "season")
 """What decides which windows and panes suit."""
 AWAITED = (*WINDOWS, 180 * DAY, 365 * DAY)
-MOST_EARLY = DAY
+MAX_EARLY = DAY
 """A label that is known longer before its prediction has a wrong time."""
 RARE = 1_000
 """One in so many labels may come later than it is awaited, for a clock may be wrong."""
@@ -109,7 +109,7 @@ def awaiting(settings: Settings, model: str, delays: "Ints") -> tuple[Settings, 
         if given.performance.window is not None:  # longer than so many of them no label is followed
             awaits = min(awaits, MAX_WINDOWS * given.performance.window)
     if "early_labels" not in written and -least > given.early_labels:
-        early = next((span for span in AWAITED if MOST_EARLY >= span >= -least), None)
+        early = next((span for span in AWAITED if MAX_EARLY >= span >= -least), None)
     found = Chosen(awaits_labels=awaits, early_labels=early)
     return (settings, {}) if found == Chosen() else (_with(settings, {ALL_MODELS: found}), {ALL_MODELS: found})
 

@@ -30,7 +30,7 @@ def describe_values(signal: Signal) -> str:
     return f"{name} has a different mix of values{size}"
 
 
-class Stage(IntEnum):
+class Layer(IntEnum):
     """Where in a system's stream something changes: what is upstream may be the cause of what is downstream."""
 
     TRAFFIC = 0
@@ -57,9 +57,9 @@ class Definition:
     """All that its evidence may give its incidents; the first where nothing else is said."""
     level: tuple[Level, str] | None = None
     """What changed, and the sentence that says so, where it is always the same."""
-    stage: Stage | None = None
+    layer: Layer | None = None
     """None for a fact of its own, which has no cause in common with others."""
     too: str = ""
-    """Said of it where something else leads the incident; all that has a stage has it."""
+    """Said of it where something else leads the incident; all that has a layer has it."""
     moved: str = "the inputs moved"
     """What changed of the inputs, where that is the reason for its level."""

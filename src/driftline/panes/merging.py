@@ -171,7 +171,7 @@ class Merger(Generic[P, S]):
         """Return the sources of the topics that are read."""
         return [source for number, source in self.sources.items() if topic_and_partition(number)[0] in self.topics]
 
-    def is_quiet(self, time: int) -> bool:
+    def is_idle(self, time: int) -> bool:
         """Tell whether no source brings anything, and none had brought anything as late as this time.
 
         Sources that were read one after the other may all be idle by the time that is judged now, though each of them

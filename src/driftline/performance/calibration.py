@@ -17,7 +17,7 @@ from driftline.sketches.keys import Floats, Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Calibration:
+class ScoreCalibration:
     """How probable one class is at each score. The arrays run parallel, one row a bucket of the reference."""
 
     scores: Floats
@@ -50,7 +50,7 @@ class Calibration:
             return np.asarray(of.sum(axis=1) ** 2 / (of**2 / self.sizes).sum(axis=1))
 
 
-def calibrated(curve: Curve, *, always: bool = False) -> Calibration:
+def calibrated(curve: Curve, *, always: bool = False) -> ScoreCalibration:
     """Learn how probable a class is at its score from one group's outcomes.
 
     Args:
@@ -79,4 +79,4 @@ def calibrated(curve: Curve, *, always: bool = False) -> Calibration:
     probabilities = bool(((means >= 0) & (means <= 1)).all())
     bins = binned(curve)
     fits = probabilities and not always and bool(calibration_error(bins).values[0] <= chance_error(bins)[0])
-    return Calibration(means, np.asarray(fitted.x), blocks, sizes, fits)
+    return ScoreCalibration(means, np.asarray(fitted.x), blocks, sizes, fits)

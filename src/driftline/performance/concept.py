@@ -186,13 +186,13 @@ def _log_mean(logs: Floats) -> float:
     return float(scipy.special.logsumexp(logs)) - math.log(len(logs)) if np.isfinite(logs).any() else -math.inf
 
 
-class Recovery:
+class ConceptRecovery:
     """Evidence that rates are as foreseen again, after they had moved so far (in logits; shape: signals, bins).
 
     By Page's sum of log likelihood ratios of the rates foreseen against those half way to where they were: it reaches
     log c at most once in c windows, on average, while half of the change or more is still there.
 
-    >>> moved = Recovery(np.full((1, 1), 1.0))
+    >>> moved = ConceptRecovery(np.full((1, 1), 1.0))
     >>> for _ in range(4):
     ...     moved.update(Seen(np.array([[500.0]]), np.array([[1000.0]]), np.array([[0.5]])), np.ones(1))
     >>> moved.back

@@ -10,7 +10,7 @@ Of many classes each is calibrated against the rest. NannyML makes each row's pr
 class's scores by itself, so the sum is made 1 for each predicted class instead. (Measured: see the tests.)
 
 Bands reach 3 standard errors, as NannyML's do. They hold the sampling error of the outcomes to come and that of the
-calibration, for which the reference counts as so many outcomes as it has near the scores (`Calibration.size_at`).
+calibration, for which the reference counts as so many outcomes as it has near the scores (`ScoreCalibration.size_at`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ import numpy as np
 
 from driftline.performance import classification
 from driftline.performance.by_score import curve, curve_of
-from driftline.performance.calibration import Calibration, calibrated
+from driftline.performance.calibration import ScoreCalibration, calibrated
 from driftline.performance.intervals import Measured, less
 from driftline.performance.outcomes import (
     GRIDS,
@@ -55,7 +55,7 @@ BLIND: Final = (
 """What an estimate cannot see, for people."""
 
 
-def calibrations(reference: Tally, series: Series = Series.SCORES, classes: int = 2) -> tuple[Calibration, ...]:
+def calibrations(reference: Tally, series: Series = Series.SCORES, classes: int = 2) -> tuple[ScoreCalibration, ...]:
     """Learn from a reference's outcomes, of one group: of two classes that of class 1, of more those of each."""
     if series is Series.CLASSES and np.isnan(all_scored(reference, 1, classes)[0]):
         raise ValueError("an estimate needs the score of each class: some classes have none for many outcomes")
@@ -69,7 +69,7 @@ def calibrations(reference: Tally, series: Series = Series.SCORES, classes: int 
 def estimated(
     tally: Tally,
     groups: int,
-    known: Sequence[Calibration],
+    known: Sequence[ScoreCalibration],
     *,
     series: Series = Series.SCORES,
     arrived: bool = False,
@@ -90,7 +90,7 @@ def estimated(
     >>> from driftline.performance.outcomes import WAITING, classified
     >>> score = np.linspace(0.02, 0.98, 49)
     >>> waits = classified(np.zeros(49, dtype=np.int64), (score > 0.5).astype(int), np.full(49, WAITING), score)
-    >>> as_it_is = Calibration(score, score, np.arange(49), np.ones(49), True)
+    >>> as_it_is = ScoreCalibration(score, score, np.arange(49), np.ones(49), True)
     >>> float(estimated(waits, 1, [as_it_is])["accuracy"].values[0].round(4))
     0.7449
     """
@@ -115,7 +115,7 @@ def estimated(
 def gap(
     tally: Tally,
     groups: int,
-    known: Sequence[Calibration],
+    known: Sequence[ScoreCalibration],
     *,
     series: Series = Series.SCORES,
     costs: Floats | None = None,
@@ -137,7 +137,7 @@ def classes_of(series: Series, classes: int) -> Sequence[int]:
     return range(classes) if series is Series.CLASSES else (POSITIVE,)
 
 
-def _worth(rows: Tally, groups: int, series: Series, known: Calibration, sampled: Floats) -> Floats:
+def _worth(rows: Tally, groups: int, series: Series, known: ScoreCalibration, sampled: Floats) -> Floats:
     """Return how many independent outcomes a unit of weight is worth: 1/n is the sample's 1/n and the calibration's."""
     weight, score, _ = moments(rows, GRIDS[series])
     total = np.bincount(rows.groups, weight, groups)
@@ -149,7 +149,7 @@ def _worth(rows: Tally, groups: int, series: Series, known: Calibration, sampled
     return np.asarray(1 / (1 / sampled + by_calibration))
 
 
-def _table(parts: Sequence[Tally], groups: int, series: Series, known: Sequence[Calibration]) -> Floats:
+def _table(parts: Sequence[Tally], groups: int, series: Series, known: Sequence[ScoreCalibration]) -> Floats:
     """Return the weight to expect of outcomes by true and predicted class (shape: groups, true, predicted)."""
     classes = max(len(known), 2)
     sure, likely = np.zeros((2, groups, classes, classes))

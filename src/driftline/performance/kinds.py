@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from driftline.performance import classification, estimated, expected_error, regression
-from driftline.performance.calibration import Calibration
+from driftline.performance.calibration import ScoreCalibration
 from driftline.performance.intervals import CONFIDENCE, Measured
 from driftline.performance.outcomes import WAITING, Series, classified, regressed
 from driftline.performance.tally import Tally
@@ -15,7 +15,7 @@ from driftline.sketches.keys import Bools, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcomes:
+class OutcomeRows:
     """Predictions in the order of their times, with labels or still without. All arrays run parallel."""
 
     times: Ints | None
@@ -36,11 +36,11 @@ class Outcomes:
         waits = self.truths == WAITING if self.truths.dtype == np.int64 else np.isnan(self.truths)
         return np.asarray(~waits)
 
-    def take(self, rows: Bools) -> "Outcomes":
+    def take(self, rows: Bools) -> "OutcomeRows":
         """Return some of them."""
         times = None if self.times is None else self.times[rows]
         scores = None if self.scores is None else self.scores[rows]
-        return Outcomes(times, self.predicted[rows], self.truths[rows], scores)
+        return OutcomeRows(times, self.predicted[rows], self.truths[rows], scores)
 
 
 class Estimator(Protocol):
@@ -53,7 +53,7 @@ class Estimator(Protocol):
         """Return estimated less realised, where labels have come."""
 
 
-class Kind(Protocol):
+class OutcomeKind(Protocol):
     """A class or a number."""
 
     @property
@@ -68,7 +68,7 @@ class Kind(Protocol):
     def blind(self) -> str:
         """What estimates cannot see."""
 
-    def tally(self, outcomes: Outcomes, groups: Ints) -> Tally:
+    def tally(self, outcomes: OutcomeRows, groups: Ints) -> Tally:
         """Count outcomes, each in its group."""
 
     def measured(self, tally: Tally, groups: int, confidence: float = CONFIDENCE) -> Mapping[str, Measured]:
@@ -104,7 +104,7 @@ class Classes:
         """What estimates cannot see."""
         return estimated.BLIND
 
-    def tally(self, outcomes: Outcomes, groups: Ints) -> Tally:
+    def tally(self, outcomes: OutcomeRows, groups: Ints) -> Tally:
         """Count outcomes, each in its group."""
         predicted, truths = outcomes.predicted.astype(np.int64), outcomes.truths.astype(np.int64)
         probabilities = self.series is not Series.MARGINS
@@ -124,7 +124,7 @@ class ByScore:
     """Estimates by calibrated scores."""
 
     kind: Classes
-    known: tuple[Calibration, ...]
+    known: tuple[ScoreCalibration, ...]
 
     def estimated(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
         """Return what to expect of each group before its labels come."""
@@ -143,7 +143,7 @@ class Numbers:
     usual: tuple[str, ...] = ("mae", "rmse")
     blind: str = expected_error.BLIND
 
-    def tally(self, outcomes: Outcomes, groups: Ints) -> Tally:
+    def tally(self, outcomes: OutcomeRows, groups: Ints) -> Tally:
         """Count outcomes, each in its group."""
         return regressed(groups, outcomes.predicted.astype(np.float64), outcomes.truths.astype(np.float64))
 

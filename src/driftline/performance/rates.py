@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from driftline.performance.by_score import Curve
-from driftline.performance.calibration import Calibration, calibrated
+from driftline.performance.calibration import ScoreCalibration, calibrated
 from driftline.performance.outcomes import IS, Series, bucket_of, effective, prediction_of, series_of
 from driftline.performance.tally import WEIGHT_UNIT, Tally
 from driftline.sketches.keys import Bools, Floats, Ints
@@ -28,7 +28,7 @@ class Rates:
     """How many independent outcomes each rate is of."""
     foreseen: Floats
     """What `likely` says of the bin's scores, on the mean."""
-    likely: Calibration | None
+    likely: ScoreCalibration | None
     """How rates go within a bin; None where they are taken as alike."""
 
 
@@ -66,7 +66,7 @@ def seen_by_score(window: Curve, known: Rates) -> Seen:
     return Seen(hits, counts, np.clip(known.rates + mean - known.foreseen, 0, 1))
 
 
-def _foreseen(curve: Curve, likely: Calibration) -> Floats:
+def _foreseen(curve: Curve, likely: ScoreCalibration) -> Floats:
     """Return how many outcomes of each row are the class, by the calibration."""
     return np.asarray((curve.weights * likely(curve.means)).sum(axis=0))
 

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from driftline.codec import corrupt, corrupt_if_it_fails, pack, unpack
-from driftline.performance.kinds import Classes, Kind, Numbers
+from driftline.performance.kinds import Classes, Numbers, OutcomeKind
 from driftline.performance.outcomes import Series, labelled
 from driftline.performance.tally import Tally, merged, unpacked
 from driftline.sketches.keys import Floats
@@ -55,7 +55,7 @@ class PerformanceReference:
         """What is in it, in one word: `sha256:` and the hash of its encoding."""
         return f"sha256:{sha256(self.encode()).hexdigest()}"
 
-    def kind(self, costs: Floats | None = None) -> Kind:
+    def kind(self, costs: Floats | None = None) -> OutcomeKind:
         """Return what is predicted; `costs` are what an outcome is worth, by true and predicted class."""
         return kind_of(self.series, self.classes, costs)
 
@@ -75,7 +75,7 @@ class PerformanceReference:
         return found
 
 
-def kind_of(series: Series, classes: Sequence[str], costs: Floats | None = None) -> Kind:
+def kind_of(series: Series, classes: Sequence[str], costs: Floats | None = None) -> OutcomeKind:
     """Return what a model predicts."""
     return Numbers() if series is Series.ERRORS else Classes(tuple(classes), series, costs)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from driftline.performance.estimated import BAND
 from driftline.performance.intervals import CONFIDENCE, Measured, normal_quantile
-from driftline.performance.kinds import Estimator, Kind, Outcomes
+from driftline.performance.kinds import Estimator, OutcomeKind, OutcomeRows
 from driftline.performance.names import LOSSES, SIGNED
 from driftline.performance.outcomes import effective, labelled, waiting
 from driftline.performance.selective import MIN_LABELS, Judged, Verdict, judged, reweighted, strata
@@ -59,9 +59,9 @@ class Study:
 class Yardstick:
     """What a reference says of windows: where metrics lie while nothing changes, and what to expect without labels."""
 
-    kind: Kind
+    kind: OutcomeKind
     size: int
-    """Outcomes that it was learned from."""
+    """OutcomeRows that it was learned from."""
     learned: Estimator | None
     """None where nothing can be estimated, as without scores."""
     values: Mapping[str, float]
@@ -94,7 +94,7 @@ class Yardstick:
 
 
 def yardstick(
-    kind: Kind, reference: Tally, stretches: int, names: Sequence[str], learned: Estimator | None
+    kind: OutcomeKind, reference: Tally, stretches: int, names: Sequence[str], learned: Estimator | None
 ) -> Yardstick:
     """Learn from outcomes with labels, by stretches of time: each a group. Metrics that there are not are left out."""
     whole = reference.regrouped(np.zeros(stretches, dtype=np.int64))
@@ -109,7 +109,11 @@ def yardstick(
 
 
 def study(
-    kind: Kind, reference: Outcomes, outcomes: Outcomes, windows: Ints, metrics: Sequence[str] | None = None
+    kind: OutcomeKind,
+    reference: OutcomeRows,
+    outcomes: OutcomeRows,
+    windows: Ints,
+    metrics: Sequence[str] | None = None,
 ) -> Study:
     """Follow metrics through windows.
 
@@ -143,7 +147,7 @@ def _selection(
 
 
 def _realised(
-    kind: Kind, tally: Tally, groups: int, selection: Sequence[Judged]
+    kind: OutcomeKind, tally: Tally, groups: int, selection: Sequence[Judged]
 ) -> tuple[Mapping[str, Measured], Floats]:
     """Return metrics by the labels, and how many independent outcomes a label is worth."""
     plain, worth = kind.measured(tally, groups), effective(tally, groups)

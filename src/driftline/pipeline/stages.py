@@ -127,9 +127,9 @@ class SummariseStage:
         """The topics of predictions and, where some are awaited, of labels."""
         return dict(zip((PREDICTIONS, LABELS), self.inputs, strict=False))
 
-    def hear_quiet(self, quiet: Set[str]) -> None:
+    def hear_idle(self, idle: Set[str]) -> None:
         """Hear which inputs hold nothing back."""
-        self.task.quiet = frozenset(side for side, topic in self._sides.items() if topic in quiet)
+        self.task.idle = frozenset(side for side, topic in self._sides.items() if topic in idle)
 
     @property
     def ahead(self) -> str | None:
@@ -297,7 +297,7 @@ class JudgeStage:
                 *(self._partition, self._topics.panes, group),
             )
 
-    def hear_quiet(self, quiet: Set[str]) -> None:
+    def hear_idle(self, idle: Set[str]) -> None:
         """There is one input."""
 
     @property

@@ -192,7 +192,7 @@ class OwnedTasks:
         """Fetch only for tasks that have nothing left to process, and of their inputs none that is far ahead."""
         now, idle_s = self._clock.now(), self._settings.idle_timeout / 1000
         for owned in self:
-            owned.stage.hear_quiet(owned.quiet(now, idle_s))
+            owned.stage.hear_idle(owned.idle(now, idle_s))
             hold = owned.to_hold()
             if owned.held != hold:
                 self._consumer.pause([source for source in owned.partitions if source.topic in hold - owned.held])

@@ -38,7 +38,7 @@ class Stage(Protocol):
         """Take in consecutive records of one of the inputs. Returns whether any of them counts."""
         ...
 
-    def hear_quiet(self, quiet: Set[str]) -> None:
+    def hear_idle(self, idle: Set[str]) -> None:
         """Hear which of several inputs were read to their end and have brought nothing for long.
 
         Told at each step, whatever waits: the stage goes by it until the next one.

@@ -16,7 +16,7 @@ from driftline.state.api import Claim, Commit, TaskId
 log = logging.getLogger(__name__)
 
 
-class Piece:
+class BatchSlice:
     """Some consecutive records of a batch."""
 
     def __init__(self, batch: Batch, start: int, most: int) -> None:
@@ -49,7 +49,7 @@ def unseen(batch: Batch, expected: int) -> list[Batch]:
             start = at if start is None else start
             expected = offset + 1
         elif start is not None:
-            runs.append(Piece(batch, start, at - start))
+            runs.append(BatchSlice(batch, start, at - start))
             start = None
     return runs
 
@@ -156,7 +156,7 @@ class Owned:
         self.doubted[topic] = offset
         return not known
 
-    def quiet(self, now: float, idle_s: float) -> set[str]:
+    def idle(self, now: float, idle_s: float) -> set[str]:
         """Return the inputs that were read to their end and have brought nothing for so long."""
         coming = {batch.source.topic for batch in self.waiting}
         return {topic for topic in self.caught_up - coming if now - self.heard.setdefault(topic, now) >= idle_s}
@@ -171,7 +171,7 @@ class Owned:
     def work(self) -> int:
         """Process the next piece of what waits, and remember how far that goes. Returns its number of records."""
         batch = self.waiting[0]
-        piece = batch if len(batch.offsets) <= self.stage.at_once else Piece(batch, self.done, self.stage.at_once)
+        piece = batch if len(batch.offsets) <= self.stage.at_once else BatchSlice(batch, self.done, self.stage.at_once)
         self.torn = True
         counts = self.stage.process(piece)
         self.torn = False

@@ -51,7 +51,7 @@ def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_RO
     segment_record = record_type(mapping.segment_columns)
     columns = [table.column(name) for name in features]
 
-    def fields(batch: Batch) -> dict[str, Sequence[object]]:
+    def fields(batch: EventRows) -> dict[str, Sequence[object]]:
         found: dict[str, Sequence[object]] = {"event_id": batch.ids}
         if batch.times is not None:
             found["event_time"] = batch.times
@@ -76,7 +76,7 @@ def iter_events(table: Table, mapping: ColumnMapping, batch_rows: int = BATCH_RO
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class EventRows:
     """Some rows of a table, with the times of their events and when these were sent, as far as the table says."""
 
     frame: pl.DataFrame
@@ -92,7 +92,7 @@ def batches(
     batch_rows: int,
     times: pl.Series | None,
     arrived: pl.Series | None = None,
-) -> Iterator[Batch]:
+) -> Iterator[EventRows]:
     """Yield the rows that are wanted (None: all), in the order of their times (see `iter_events`).
 
     Rows whose time is null are not wanted.
@@ -115,7 +115,7 @@ def batches(
         for rows in frame.collect_batches(chunk_size=batch_rows, maintain_order=True):
             if rows.height:
                 found = (rows[name].to_list() if name in moments else None for name in (_TIME, _ARRIVED))
-                yield Batch(rows, _ids(table, mapping, rows), *found)
+                yield EventRows(rows, _ids(table, mapping, rows), *found)
 
 
 def _ids(table: Table, mapping: ColumnMapping, rows: pl.DataFrame) -> list[str]:

@@ -8,7 +8,7 @@ import polars as pl
 
 from driftline.config.names import nearest
 from driftline.errors import InputError
-from driftline.performance.kinds import Classes, Kind, Numbers, Outcomes
+from driftline.performance.kinds import Classes, Numbers, OutcomeKind, OutcomeRows
 from driftline.performance.outcomes import WAITING, Series
 from driftline.sketches.keys import Floats
 from driftline.tables.mapping import ColumnMapping, refuse_missing
@@ -26,9 +26,9 @@ _BOOLEANS = {"true": "1", "false": "0"}
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Outcomes of a table, and what a person should know of those that are not among them."""
+    """OutcomeRows of a table, and what a person should know of those that are not among them."""
 
-    outcomes: Outcomes
+    outcomes: OutcomeRows
     notes: tuple[str, ...]
 
 
@@ -36,7 +36,7 @@ class Read:
 class Both:
     """A reference and a table, read in the same way."""
 
-    kind: Kind
+    kind: OutcomeKind
     reference: Read
     table: Read
 
@@ -137,7 +137,7 @@ def _numbers(frame: pl.DataFrame, table: Table, mapping: ColumnMapping) -> Read:
     kept = frame.filter(pl.col(_PREDICTION).is_finite().fill_null(False))
     labels = kept[_LABEL].to_numpy().astype(np.float64)
     labels = np.where(np.isfinite(labels), labels, np.nan)
-    outcomes = Outcomes(_times(kept), kept[_PREDICTION].to_numpy(), labels)
+    outcomes = OutcomeRows(_times(kept), kept[_PREDICTION].to_numpy(), labels)
     return Read(outcomes, _left_out(frame.height - kept.height))
 
 
@@ -219,7 +219,7 @@ def _coded(frame: pl.DataFrame, kind: Classes) -> Read:
         what = "score" if kind.series is Series.MARGINS else "probability as score"
         notes = (*notes, f"{bad:,} rows have no {what}; they count only for metrics that need no scores")
     predicted, truths = (coded[name].to_numpy().astype(np.int64) for name in (_PREDICTION, _LABEL))
-    return Read(Outcomes(_times(coded), predicted, truths, scores[:, 0] if len(columns) == 1 else scores), notes)
+    return Read(OutcomeRows(_times(coded), predicted, truths, scores[:, 0] if len(columns) == 1 else scores), notes)
 
 
 def _labelled(read: Read, table: Table) -> Read:

@@ -85,7 +85,7 @@ class Capacity(Watcher):
         """The end of the window that ends next."""
         return min(self._windows)[0] if self._windows else None
 
-    def close(self, time: int, *, quiet: bool) -> list[Incident]:
+    def close(self, time: int, *, idle: bool) -> list[Incident]:
         """Judge the windows that end now. Returns the incidents that changed."""
         changed: list[Incident] = []
         while self._windows and min(self._windows)[0] <= time:

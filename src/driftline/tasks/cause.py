@@ -6,7 +6,7 @@ import msgspec
 
 from driftline.codec import Time
 from driftline.evidence.signals import Family, family_of
-from driftline.incidents.definition import Stage
+from driftline.incidents.definition import Layer
 from driftline.incidents.incident import Incident, Kind, Part, Signal, Status, Subject
 from driftline.incidents.severity import urgency
 from driftline.incidents.stories import what_moved
@@ -95,8 +95,8 @@ def explaining(found: Incident, open_now: Sequence[Cause], batch: Collection[Inc
 
 def place(kind: Kind) -> int:
     """Return where in the stream a kind is; facts of their own are last."""
-    stage = defined(kind).stage
-    return len(Stage) if stage is None else stage
+    layer = defined(kind).layer
+    return len(Layer) if layer is None else layer
 
 
 def rank(found: Incident) -> tuple[int, bool, bool, Subject]:

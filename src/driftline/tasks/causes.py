@@ -89,7 +89,7 @@ class Causes:
         changes: dict[int, tuple[Cause, dict[str, Incident]]] = {}
         for key, found in sorted(batch.items(), key=lambda each: rank(each[1])):
             cause = self._of(key, found)
-            if cause is None and defined(found.kind).stage is not None and found.status is Status.FIRING:
+            if cause is None and defined(found.kind).layer is not None and found.status is Status.FIRING:
                 cause = self._explaining(found, batch.values()) or self._begin(found)
             if cause is None:
                 told[order[key]] = found

@@ -123,10 +123,10 @@ class Judge:
             for piece in slices:
                 self._take(piece)
             for watcher in self._of_stream:
-                self._tell(watcher.close(time, quiet=self._merger.is_quiet(time)))
+                self._tell(watcher.close(time, idle=self._merger.is_idle(time)))
             self._tell(self._roster.close(time))
             for watcher in self._of_models:
-                self._tell(watcher.close(time, quiet=self._merger.is_quiet(time)))
+                self._tell(watcher.close(time, idle=self._merger.is_idle(time)))
             self._put_together(time)
             self._telling.wake(time)
 

@@ -28,7 +28,7 @@ def defined(kind: Kind) -> Definition:
 
 IN_SCHEMA: Mapping[str, Callable[[Definition], bool]] = {
     "kind": lambda each: True,
-    "kind_of_part": lambda each: each.stage is not None,
+    "kind_of_part": lambda each: each.layer is not None,
     "kind_that_may_be_critical": lambda each: CRITICAL in each.severities,
     "critical_kind": lambda each: each.severities == (CRITICAL,),
 }

@@ -160,13 +160,13 @@ class Labelling:
             self.rejected[Reason(reason).label] += 1
         return batch
 
-    def settle(self, watermark: int, quiet: Set[str]) -> None:
+    def settle(self, watermark: int, idle: Set[str]) -> None:
         """Go on to where both logs have come; `watermark` is the predictions'.
 
-        A side is quiet if it was read to its end and has brought nothing for long: then it holds nothing back.
+        A side is idle if it was read to its end and has brought nothing for long: then it holds nothing back.
         """
         own = NEVER if self.newest == NEVER else self.newest - self._tolerance
-        self._join.settle(None if PREDICTIONS in quiet else watermark, None if LABELS in quiet else own)
+        self._join.settle(None if PREDICTIONS in idle else watermark, None if LABELS in idle else own)
 
     def believe(self, now: int) -> None:
         """Take the clock's word for a leap: nothing comes."""

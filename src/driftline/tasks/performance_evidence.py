@@ -12,9 +12,9 @@ import numpy as np
 
 from driftline.evidence.onset import Onset
 from driftline.incidents.budget import AlarmBudget
-from driftline.performance.concept import Concept, Recovery
+from driftline.performance.concept import Concept, ConceptRecovery
 from driftline.performance.foreseen import Foreseen, Part, foreseen
-from driftline.performance.kinds import Estimator, Kind
+from driftline.performance.kinds import Estimator, OutcomeKind
 from driftline.performance.rates import Seen
 from driftline.performance.reference import PerformanceReference
 from driftline.performance.study import Yardstick, yardstick
@@ -81,7 +81,7 @@ class PerformanceEvidence:
         self._log_c = budget.log_threshold(share, window_ms)
         self._concepts: dict[Part, Concept] = {part: each.concept(share) for part, each in self._parts.items()}
         self._onsets = {part: Onset(len(each.sizes)) for part, each in self._parts.items()}
-        self._recoveries: dict[Part, Recovery] = {}
+        self._recoveries: dict[Part, ConceptRecovery] = {}
 
     @property
     def is_sure(self) -> bool:
@@ -104,7 +104,7 @@ class PerformanceEvidence:
             if recovery is not None:
                 if concept.log_m >= NOTABLE:  # it still speaks: what is to be over is as it looks now
                     concept.reset()
-                    self._recoveries[part] = Recovery(concept.away)
+                    self._recoveries[part] = ConceptRecovery(concept.away)
                     continue
                 recovery.update(seen, concept.dispersion)
                 if recovery.back:
@@ -117,7 +117,7 @@ class PerformanceEvidence:
             if (found := concept.log_m) >= self._log_c:
                 signal = int(concept.log_r.max(axis=0).argmax())
                 new.append(Finding(part, seen, found, onset.of(signal)))
-                self._recoveries[part] = Recovery(concept.away)
+                self._recoveries[part] = ConceptRecovery(concept.away)
                 concept.reset()
         return Verdict(tuple(new), tuple(back))
 
@@ -142,10 +142,10 @@ class PerformanceEvidence:
             held = under(f"{part}/recovery/", arrays)
             if held:
                 total, windows = held["total"].tolist()
-                self._recoveries[part] = Recovery(held["away"].reshape(concept.sizes.shape), total, int(windows))
+                self._recoveries[part] = ConceptRecovery(held["away"].reshape(concept.sizes.shape), total, int(windows))
 
 
-def _learned(kind: Kind, reference: PerformanceReference) -> Estimator | None:
+def _learned(kind: OutcomeKind, reference: PerformanceReference) -> Estimator | None:
     try:
         return kind.learned(reference.whole)
     except ValueError:  # no scores: what comes is measured alone

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from driftline.codec import Count
-from driftline.incidents.definition import Definition, Stage
+from driftline.incidents.definition import Definition, Layer
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Status, Subject, Update, Window
 from driftline.incidents.level import performance_level
 from driftline.incidents.performance_words import describe_performance
@@ -28,7 +28,7 @@ PERFORMANCE = Definition(
     back="performance",
     describe=describe_performance,
     severities=(WARNING, CRITICAL, INFO),
-    stage=Stage.PERFORMANCE,
+    layer=Layer.PERFORMANCE,
     too="Performance has changed too",
 )
 

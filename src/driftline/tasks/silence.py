@@ -41,7 +41,7 @@ PAUSES = 2
 SILENCE = Definition(kind=Kind.SILENCE, happened="no events", severities=(CRITICAL,))
 
 
-class Silence(msgspec.Struct):
+class ToldSilence(msgspec.Struct):
     """A silence that was told, and the models that share it."""
 
     incident: Incident
@@ -62,7 +62,7 @@ class Silences(Watcher):
     SHOWN_AS = "silences"
 
     def __init__(self, rules: Callable[[str], ModelRules], pace: Callable[[str], Usual | None]) -> None:
-        self._open: dict[str, Silence] = {}
+        self._open: dict[str, ToldSilence] = {}
         """By the model that was due first."""
         self._rules = rules
         self._pace = pace
@@ -98,7 +98,7 @@ class Silences(Watcher):
         self._compare(model, self._pace(model) or self._paces.get(model))
         return self._end(model, end, "events are back after a silence")
 
-    def _part(self, silence: Silence, now: int) -> None:
+    def _part(self, silence: ToldSilence, now: int) -> None:
         """Have those who share a silence be told by themselves, if they stay silent from now on."""
         others, silence.joined, silence.of_all = silence.joined, [], False
         for other in others:
@@ -161,8 +161,8 @@ class Silences(Watcher):
         """When the next model may have been silent for too long."""
         return self._due[0][0] if self._due else None
 
-    def close(self, time: int, *, quiet: bool) -> list[Incident]:
-        """Return the silences that are told now. `quiet` says whether nothing comes from anywhere."""
+    def close(self, time: int, *, idle: bool) -> list[Incident]:
+        """Return the silences that are told now. `idle` says whether nothing comes from anywhere."""
         told = []
         while self._due and self._due[0][0] <= time:
             due, model = heapq.heappop(self._due)
@@ -175,10 +175,10 @@ class Silences(Watcher):
                 self._schedule(model)
             elif deadline > self._input_end:
                 continue
-            elif quiet and (shared := next((each for each in self._open.values() if each.of_all), None)):
+            elif idle and (shared := next((each for each in self._open.values() if each.of_all), None)):
                 shared.joined.append(model)
             else:
-                told.append(self._begin(model, time, quiet=quiet))
+                told.append(self._begin(model, time, idle=idle))
         return told
 
     def _deadline(self, model: str) -> int | None:
@@ -198,11 +198,11 @@ class Silences(Watcher):
             self._scheduled[model] = deadline
             heapq.heappush(self._due, (deadline, model))
 
-    def _begin(self, model: str, time: int, *, quiet: bool) -> Incident:
+    def _begin(self, model: str, time: int, *, idle: bool) -> Incident:
         since, usual = self._heard[model], self._paces.get(model)
         often = None if usual is None else usual.per_minute
         subject = Subject(model, "", "")
-        reason = "no model sends events" if quiet else "the stream itself continues"
+        reason = "no model sends events" if idle else "the stream itself continues"
         effects = {"silent_minutes": (time - since) / 60_000}
         if often is not None:
             effects["usual_per_minute"] = float(f"{often:.6g}")
@@ -222,7 +222,7 @@ class Silences(Watcher):
             reason=reason,
             severity=CRITICAL,
         )
-        self._open[model] = Silence(incident, quiet)
+        self._open[model] = ToldSilence(incident, idle)
         return incident
 
     def input_ends(self, newest: int) -> None:
@@ -242,7 +242,7 @@ class Silences(Watcher):
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up a checkpoint."""
         held = unpack(blobs[SILENCES], SILENCES, (VERSION,)).value
-        stored = tuple[dict[str, Time], list[tuple[str, Silence]], dict[str, Time]]
+        stored = tuple[dict[str, Time], list[tuple[str, ToldSilence]], dict[str, Time]]
         self._heard, told, self._away = msgspec.convert(held, stored)
         self._open = dict(told)
         for model in self._heard:

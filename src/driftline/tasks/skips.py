@@ -97,7 +97,7 @@ class Skips(Watcher):
         """When the next incident resolves, in event time."""
         return min((until for until, _ in self._open.values() if until != NOT_KNOWN), default=None)
 
-    def close(self, time: int, *, quiet: bool) -> list[Incident]:
+    def close(self, time: int, *, idle: bool) -> list[Incident]:
         """Let event time come as far as this. Returns the incidents that it resolves."""
         resolved = []
         for fingerprint, (until, incident) in list(self._open.items()):

@@ -122,7 +122,7 @@ class StreamJudge(Watcher):
         """The end of the window that ends next."""
         return min(self._windows) + self._window_ms if self._windows else None
 
-    def close(self, time: int, *, quiet: bool) -> list[Incident]:
+    def close(self, time: int, *, idle: bool) -> list[Incident]:
         """Judge the windows that end now. Returns the incidents that changed.
 
         Only a window that is later than the one that opened it ends an incident: before any event counts windows are

@@ -125,7 +125,7 @@ class Summarise:
         )
         self._unread: list[str] = []
         """Blobs of labels that an earlier configuration awaited."""
-        self.quiet: frozenset[str] = frozenset()
+        self.idle: frozenset[str] = frozenset()
         """Which of PREDICTIONS and LABELS were read to their end and have brought nothing for long."""
         self.position = 0
         self.counters = Counters()
@@ -161,7 +161,7 @@ class Summarise:
             self._count_late(columns, late, arrivals)
         if self.labelling is not None:
             self.labelling.predictions(batch.models, fine, batch.ids, batch.times, self._format.keys.names)
-            self.labelling.settle(self.watermark, self.quiet)
+            self.labelling.settle(self.watermark, self.idle)
         read = np.where(moments == NEVER, NEVER, np.maximum(moments, self._told))
         self.counters.beyond_limits += self._stream.count(batch, read)
         self._idle, self._outcomes_to = False, None
@@ -195,7 +195,7 @@ class Summarise:
         assert self.labelling is not None
         self._outcomes_to = None
         batch = self.labelling.labels(values, timestamps, key_of)
-        self.labelling.settle(self.watermark, self.quiet)
+        self.labelling.settle(self.watermark, self.idle)
         return _rejections(batch)
 
     @property
@@ -313,8 +313,8 @@ class Summarise:
         gone = now - self._resting_since
         self._flush(NEVER if self.watermark == NEVER else min(self.watermark + max(gone, 0), LATEST))
         if self.labelling is not None:
-            self.labelling.settle(self.watermark, self.quiet)
-            self._outcomes_to = self._told if LABELS in self.quiet else None
+            self.labelling.settle(self.watermark, self.idle)
+            self._outcomes_to = self._told if LABELS in self.idle else None
 
     def end(self, now: int = LATEST) -> None:
         """Send what is open: the input ends here, and Judge is told that its panes are over, if the clock agrees.

@@ -28,7 +28,7 @@ from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.evidence.volume import Totals, Volume, VolumeEvidence, fewest
 from driftline.evidence.zones import zone_names
-from driftline.incidents.definition import Definition, Stage
+from driftline.incidents.definition import Definition, Layer
 from driftline.incidents.incident import Basis, FalseAlarms, Incident, Kind, Signal, Subject, Window, digest
 from driftline.incidents.level import Level
 from driftline.incidents.severity import CRITICAL, WARNING
@@ -71,7 +71,7 @@ VOLUME = Definition(
     describe=_describe,
     severities=(WARNING, CRITICAL),
     level=(Level.DATA, "the number of events changed across all versions and segments"),
-    stage=Stage.VOLUME,
+    layer=Layer.VOLUME,
     too="The number of events has changed too",
 )
 

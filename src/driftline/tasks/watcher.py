@@ -74,8 +74,8 @@ class Watcher:
         """The next time at which there is something to do though no slice comes."""
         return None
 
-    def close(self, time: int, *, quiet: bool) -> Sequence[Incident]:
-        """Judge what ends now. `quiet` says whether nothing comes from anywhere."""
+    def close(self, time: int, *, idle: bool) -> Sequence[Incident]:
+        """Judge what ends now. `idle` says whether nothing comes from anywhere."""
         return ()
 
     def obey(self, command: Rebase | Skip, mark: int) -> Sequence[Incident]:

@@ -4,7 +4,7 @@ import numpy as np
 
 from driftline.evidence.projection import Projection
 from driftline.evidence.signals import Family
-from driftline.incidents.definition import Stage
+from driftline.incidents.definition import Layer
 from driftline.incidents.incident import Kind
 from driftline.sketches.keys import Ints
 from driftline.tasks.checks.check import Check
@@ -19,7 +19,7 @@ DATA_DRIFT = Check(
     happened="inputs have drifted from the reference",
     back="inputs",
     too="Inputs have drifted too",
-    stage=Stage.INPUTS,
+    layer=Layer.INPUTS,
     share=0.4,
     rows=_rows,
     shown=True,

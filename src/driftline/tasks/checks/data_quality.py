@@ -8,7 +8,7 @@ warning    less is lost, only new fields or values came, or only the service's o
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from driftline.incidents.definition import Stage
+from driftline.incidents.definition import Layer
 from driftline.incidents.incident import Kind, Signal
 from driftline.incidents.quality_words import describe_quality
 from driftline.incidents.severity import CRITICAL, WARNING
@@ -46,7 +46,7 @@ DATA_QUALITY = Check(
     back="data quality",
     describe=describe_quality,
     too="Data quality has changed too",
-    stage=Stage.QUALITY,
+    layer=Layer.QUALITY,
     moved="the quality of the inputs changed",
     severities=(WARNING, CRITICAL),
     share=0.2,
