@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -262,3 +263,20 @@ def test_state_of_a_model_that_awaits_no_labels_any_more_is_let_go_of() -> None:
     other.restore(state, driven.store.blobs)
     driven.store.take(*other.checkpoint())
     assert not driven.store.blobs
+
+
+@pytest.mark.parametrize(
+    "second",
+    [("no", 1.0, -3.5, 0), ("yes", 2.0, -3.5, 0), ("yes", 1.0, 4.0, 0), ("yes", 1.0, None, 0), ("yes", 1.0, -3.5, 1)],
+    ids=["another label", "another weight", "another value", "no value", "another kind"],
+)
+def test_a_label_that_differs_in_one_respect_is_a_correction(second: tuple[str, float, float | None, int]) -> None:
+    driven = Driven()
+    driven.predict([oracle.Answer("a", "p", 0, (1, 1, KEYS["yes"], 0.5))], 1)
+    first = ("yes", 1.0, -3.5, 0)
+    for revision, says in enumerate([first, first, second]):
+        said = [oracle.Label("a", "p", 2 + revision, 2, revision, says)]
+        driven.label([record(each) for each in said], said, 2 + revision)
+    told = Counter((sign, as_counted(says)) for sign, says in [(1, first), (-1, first), (1, second)])
+    assert Counter((row.sign, row.says) for row in driven.rows.elements()) == told
+    assert driven.join.fates[Fate.DUPLICATE] == 1

@@ -273,7 +273,7 @@ MUTATIONS = (
         Recovery.gone,
         "self._log_b >= ENOUGH",
         "self._log_b >= 0.0",
-        (JUDGE_ORACLE,),
+        ("tests/evidence/test_recovery.py", JUDGE_ORACLE),
     ),
     Mutation(
         "the signals of an open incident count towards what joins it",
