@@ -223,7 +223,7 @@ class Traffic:
         if held is None:
             steep = weighed.volume.is_steep(events)
             if steep or log_mean(weighed.log_r) >= log_threshold(self._rules.allowance, self._rules.period, size):
-                began = start if steep else weighed.left if weighed.rise > 0 else None
+                began = weighed.left if weighed.rise > 0 else start if steep else None
                 self._open = _Open(window.end, began, size, weighed.volume.median, events)
                 self._forget_evidence()
                 self._say("firing", window)

@@ -263,7 +263,8 @@ class VolumeJudge:
         )
         basis = Basis.GUARANTEED if volume.independent else Basis.NOT_GUARANTEED
         promised = None if steep else FalseAlarms(rules.budget.count, rules.budget.period_ms, basis)
-        began = window.start if steep else onset.of(0)
+        gradual = onset.of(0)  # a steep fall may come after windows that were low already
+        began = window.start if steep and gradual is None else gradual
         self._state.quiet = 0
         beside = bool(self.came) and volume.is_usual(round(window.count * (1 - sum(self.came.values()))), window.start)
         factor = _factor(effects["events_before"], window.count)
