@@ -24,7 +24,7 @@ def test_what_is_written_is_what_judge_knows(tmp_path: Path) -> None:
 models:
   churn:
     awaits_labels: 30d
-    performance: {window: 1d, auroc: ">= 0.80", log_loss: "<=.5", costs: {"yes : no": -100}}
+    performance: {window: 1d, auroc: ">= 0.80", log_loss: "<=.5", metrics: [recall, value], costs: {"yes : no": -100}}
   other: {}
 """
     settings = judge_settings(load(_written(tmp_path, text)))
@@ -32,6 +32,7 @@ models:
     assert rules.performance is not None
     assert (rules.performance.window_ms, rules.performance.awaited_ms) == (DAY, 30 * DAY)
     assert rules.performance.levels == {"auroc": (">=", 0.8), "log_loss": ("<=", 0.5)}
+    assert (rules.performance.metrics, rules.performance.min_effect) == (("recall", "value"), 0.01)
     assert rules.performance.costs == {("yes", "no"): -100.0}
     assert rules.budget.with_labels
     assert settings.rules("other").performance is None
@@ -45,6 +46,7 @@ models:
         ('{auroc: "<= 0.8"}', 'write ">= 0.8"'),
         ('{mae: ">= 3"}', 'write "<= 3"'),
         ('{aurok: ">= 0.8"}', "did you mean auroc?"),
+        ("{metrics: [aurok]}", "metrics"),
         ('{costs: {"yes": -1}}', "is not of the form TRUE:PREDICTED"),
         ("{window: 90s}", "is no multiple of the pane, 1m; write 2m"),
         ("{window: 1h}", "at most 64 can be followed; write"),

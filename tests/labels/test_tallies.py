@@ -1,5 +1,7 @@
 """Outcomes as tallies: what a label says of a prediction's weight."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from driftline.columns.categories import CategoryKeys
@@ -7,6 +9,7 @@ from driftline.columns.labels import CATEGORY, NUMBER
 from driftline.labels.classes import Came, ClassNames
 from driftline.labels.outcomes import NOT_FIRST, Outcomes
 from driftline.labels.tallies import tally_of
+from driftline.performance.classification import confusion
 from driftline.performance.outcomes import UNKNOWN, Series, series_of, truth_of
 from driftline.performance.tally import WEIGHT_UNIT, Tally
 
@@ -43,3 +46,15 @@ def test_an_outcome_counts_with_its_weight_and_is_taken_out_with_it() -> None:
         equal = tally_of(outcomes([1.0] * 4, numbers=numbers), NONE, classes)
         assert weighs(equal, series) == (4, 4.0)
         assert len(once - tally_of(outcomes([256.0, 1 / 256, 1.0, 2.5], numbers=numbers), NONE, classes)) == 0
+
+
+def test_a_model_that_answers_true_is_right_where_a_label_says_one() -> None:
+    classes, rows = ClassNames(), outcomes([1.0] * 4, numbers=False)
+    answers, labels = (np.array([KEYS[name] for name in names]) for names in (("true", "false", "True", "1"), "1001"))
+    for came, keys in ((Came.PREDICTED, answers), (Came.TRUE, labels)):
+        classes.meet(came, keys, KEYS.names)
+    found = tally_of(replace(rows, predicted=answers, truths=labels.astype(np.float64)), NONE, classes)
+    names = list(classes.codes)
+    table = confusion(found, 1, len(names))[0]
+    at = [names.index(name) for name in ("0", "1")]
+    assert table[np.ix_(at, at)].tolist() == [[1, 1], [0, 2]]

@@ -1,4 +1,4 @@
-"""How a classifier does before its labels come, once more in plain Python, one row at a time (CBPE).
+"""How a model does before its labels come, once more in plain Python, one row at a time (CBPE).
 
 From docs/statistics.md, "Performance": how probable the class is at a score is the reference's rate, never falling
 (pool adjacent violators), and straight in between; or the score itself, where ten bins of the reference are as right as
@@ -9,10 +9,13 @@ It goes by the scores themselves. A tally goes by buckets, and agrees to 1e-5 wh
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from tests.tasks.outcomes import Row
 
 BINS = 10
+MOST, LEAST = 50, 100
+"""Bins of the answer, and outcomes in each, of a regression."""
 Likely = Callable[[float], float]
 
 
@@ -84,3 +87,54 @@ def auroc(rows: Sequence[Row], likely: Likely) -> float:
         won += is_ * (below + is_not / 2)
         below, positives = below + is_not, positives + is_
     return won / (positives * below)
+
+
+def metrics(reference: Sequence[Row], sort: str) -> Callable[[Sequence[Row]], dict[str, float]]:
+    """Return how to estimate the metrics of a window, by rows with labels."""
+    if sort == "numbers":
+        return _errors(reference)
+    if sort == "binary":
+        likely = calibrated(reference)
+        return lambda rows: {"accuracy": accuracy(rows, likely), "auroc": auroc(rows, likely)}
+    classes = range(len(reference[0].scores))
+    each = [calibrated(of_class(reference, code)) for code in classes]
+
+    def found(rows: Sequence[Row]) -> dict[str, float]:
+        right_ = 0.0
+        for answer in classes:  # of each answer, the classes' chances are made to sum to 1
+            mine = [row for row in rows if row.predicted == answer]
+            sums = [sum(each[code](row.scores[code]) for row in mine) for code in classes]
+            right_ += len(mine) * sums[answer] / sum(sums) if mine else 0.0
+        areas = [auroc(of_class(rows, code), each[code]) for code in classes]
+        return {"accuracy": right_ / len(rows), "auroc_macro": sum(areas) / len(areas)}
+
+    return found
+
+
+def of_class(rows: Sequence[Row], code: int) -> list[Row]:
+    """Return outcomes of one class against the rest."""
+    return [replace(row, score=row.scores[code], truth=float(row.truth == code)) for row in rows]
+
+
+def _errors(reference: Sequence[Row]) -> Callable[[Sequence[Row]], dict[str, float]]:
+    """Return how to estimate errors by the answer: those of the reference whose answers were about as large."""
+    wanted = max(LEAST, len(reference) / MOST)
+    bins: list[list[Row]] = [[]]
+    starts: list[float] = []
+    left = len(reference)
+    for guess in sorted({row.predicted for row in reference}):
+        mine = [row for row in reference if row.predicted == guess]
+        if len(bins[-1]) >= wanted and left >= wanted:
+            bins.append([])
+        if not bins[-1]:
+            starts.append(guess)
+        bins[-1] += mine
+        left -= len(mine)
+
+    def found(rows: Sequence[Row]) -> dict[str, float]:
+        at = [bins[max(sum(start <= row.predicted for start in starts) - 1, 0)] for row in rows]
+        absolute = sum(sum(abs(row.predicted - row.truth) for row in known) / len(known) for known in at)
+        square = sum(sum((row.predicted - row.truth) ** 2 for row in known) / len(known) for known in at)
+        return {"mae": absolute / len(rows), "rmse": math.sqrt(square / len(rows))}
+
+    return found

@@ -1,17 +1,19 @@
-"""What labels and scores say of a classifier, window by window, once more in plain Python, one outcome at a time.
+"""What labels and scores say of a model, window by window, once more in plain Python, one outcome at a time.
 
-From docs/statistics.md, "Performance": the three parts (what a score means, what is right by the labels that arrived,
-what is likely to be right), Wilson's box around the reference's rates, the nineteen alternatives, and R <- (R + 1) L.
-Books are counted anew from all that came before.
+From docs/statistics.md, "Performance": the three parts (what a score means, what metrics are by the labels that
+arrived, what they are likely to be), metrics as shares, Wilson's box around the reference's rates, the nineteen
+alternatives, and R <- (R + 1/k) L for each of k steps. Books are counted anew from all that came before. What is
+counted of each sort of model is in `shares`.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 
-from tests.oracle import estimates
+from tests.oracle import shares
 from tests.oracle.evidence import FADING, GRID, log_mean, log_sum
+from tests.oracle.shares import Seen
 from tests.tasks.outcomes import Row
 
 SHIFTS = (-2.0, -1.0, -0.5, -0.25, 0.25, 0.5, 1.0, 2.0)
@@ -26,9 +28,8 @@ MIN_RATE = 1e-6
 MIN_STRETCHES = 5
 MIN_EVENTS = 30
 """Predictions of a window that is estimated."""
-BINS = 10
-Count = Callable[[Sequence[Row]], list[tuple[float, float, float]]]
-"""Returns of a window hits, counts, and the rate that the reference foresees, by bin."""
+STEP = 500
+"""Labels that are weighed by themselves."""
 
 
 @dataclass
@@ -60,13 +61,13 @@ def books(rows: Sequence[Row], size: int, until: int) -> dict[int, tuple[int, in
 
 
 def parts(
-    rows: Sequence[Row], *, size: int, span: int, labels: int, period: int, count: float
+    rows: Sequence[Row], *, size: int, span: int, labels: int, period: int, count: float, sort: str = shares.BINARY
 ) -> Mapping[str, list[Told]]:
     """Return what windows say by part, from the first one after the reference on, until one of them fires."""
     arrivals, made = _windows(rows, size)
     learned = reference(rows, size=size, span=span, labels=labels)
     known = list(learned.values())
-    counts = _counts([row for each in known for row in each])
+    counts = shares.counts([row for each in known for row in each], sort)
     later = sorted(window for window in arrivals.keys() | made.keys() if window > max(learned))
     of_part = {
         "meaning": {window: arrivals[window] for window in later if window in arrivals},
@@ -75,7 +76,28 @@ def parts(
     }
     allowance = count * SHARE / PARTS
     log_c = math.log(period / size / allowance)
-    return {part: _evidence(windows, known, counts[part], allowance, log_c) for part, windows in of_part.items()}
+    return {
+        part: _evidence(
+            {window: [held] if part == "estimated" else steps(held, size) for window, held in windows.items()},
+            known, counts[part], allowance, log_c,
+        )
+        for part, windows in of_part.items()
+    }  # fmt: skip
+
+
+def steps(rows: Sequence[Row], size: int) -> list[list[Row]]:
+    """Part what arrived in a window by when it was predicted: each step has enough labels, the last one, too."""
+    cohorts: dict[int, list[Row]] = {}
+    for row in rows:
+        cohorts.setdefault(row.time // size, []).append(row)
+    found: list[list[Row]] = [[]]
+    left = len(rows)
+    for cohort in sorted(cohorts):
+        if len(found[-1]) >= STEP and left >= STEP:
+            found.append([])
+        found[-1] += cohorts[cohort]
+        left -= len(cohorts[cohort])
+    return found
 
 
 def reference(rows: Sequence[Row], *, size: int, span: int, labels: int) -> Mapping[int, list[Row]]:
@@ -100,97 +122,55 @@ def _windows(rows: Sequence[Row], size: int) -> tuple[dict[int, list[Row]], dict
     return arrivals, made
 
 
-def _counts(every: Sequence[Row]) -> Mapping[str, Count]:
-    """Return how to count windows for each part, by all that a reference holds."""
-    likely = estimates.calibrated(every)
-    return {
-        "meaning": _by_score(every, likely),
-        "measured": lambda rows: [_right(rows, answer, every) for answer in (0, 1)],
-        "estimated": lambda rows: [
-            (
-                sum(estimates.right(row, likely) for row in rows),
-                float(len(rows)),
-                estimates.accuracy(every, likely),
-            )
-        ],
-    }
-
-
-def _right(rows: Sequence[Row], answer: int, every: Sequence[Row]) -> tuple[float, float, float]:
-    chosen, before = ([row for row in each if row.predicted == answer] for each in (rows, every))
-    rate = sum(row.truth == row.predicted for row in before) / len(before)
-    return sum(row.truth == row.predicted for row in chosen), len(chosen), rate
-
-
-def _by_score(every: Sequence[Row], likely: estimates.Likely) -> Count:
-    """Count positives in ten bins of about equal mass; rates go along the calibration where scores move in a bin."""
-    starts: list[float] = []
-    before, wanted = 0, -1
-    for score, _, n in estimates.by_score(every):
-        at = min(int(before / len(every) * BINS), BINS - 1)
-        if at != wanted:
-            starts.append(score)
-            wanted = at
-        before += n
-
-    def in_bins(rows: Sequence[Row]) -> list[list[Row]]:
-        found: list[list[Row]] = [[] for _ in starts]
-        for row in rows:
-            found[max(sum(start <= row.score for start in starts) - 1, 0)].append(row)
-        return found
-
-    known = in_bins(every)
-    rates = [sum(row.truth for row in each) / len(each) for each in known]
-    means = [sum(likely(row.score) for row in each) / len(each) for each in known]
-
-    def count(rows: Sequence[Row]) -> list[tuple[float, float, float]]:
-        found = []
-        for each, rate, mean in zip(in_bins(rows), rates, means, strict=True):
-            moved = sum(likely(row.score) for row in each) / len(each) - mean if each else 0.0
-            found.append((sum(row.truth for row in each), float(len(each)), min(max(rate + moved, 0.0), 1.0)))
-        return found
-
-    return count
-
-
 def _evidence(
-    windows: Mapping[int, Sequence[Row]],
+    windows: Mapping[int, Sequence[Sequence[Row]]],
     known: Sequence[Sequence[Row]],
-    count: Count,
+    count: shares.Count,
     allowance: float,
     log_c: float,
 ) -> list[Told]:
-    bins = [Bin(n) for _, n, _ in count([row for each in known for row in each])]
-    spread = _dispersion([count(rows) for rows in known])
-    evidence = [-math.inf] * (len(STRENGTHS) + len(SHIFTS) + len(TURNS) + len(HALF_LIVES))
-    told = []
-    for window, rows in windows.items():
-        seen = [(hits / spread, n / spread, rate) for hits, n, rate in count(rows)]
-        for at, gain in enumerate(_gains(bins, seen, spread, allowance)):
-            evidence[at] = log_sum(evidence[at], 0.0) + round((gain - FADING) * GRID) / GRID
-        log_m = log_mean(evidence)
-        told.append(Told(window, log_m, log_m >= log_c))
-        if told[-1].fires:
-            break
+    signals = [[Bin(n) for _, n, _, _ in signal] for signal in count([row for each in known for row in each])]
+    spreads = [_dispersion(stretches) for stretches in zip(*(count(rows) for rows in known), strict=True)]
+    tail = allowance / (10 * sum(each.size > 0 for bins in signals for each in bins))
+    evidence = [[-math.inf] * (len(STRENGTHS) + len(SHIFTS) + len(TURNS) + len(HALF_LIVES)) for _ in signals]
+    told = list[Told]()
+    for window, parted in windows.items():
+        for rows in parted:
+            for held, bins, found, spread in zip(evidence, signals, count(rows), spreads, strict=True):
+                seen = [
+                    (hits / spread, n / spread, rate, None if moved is None else [each / spread for each in moved])
+                    for hits, n, rate, moved in found
+                ]
+                for at, gain in enumerate(_gains(bins, seen, spread, tail)):
+                    added = round((gain - FADING / len(parted)) * GRID) / GRID
+                    held[at] = log_sum(held[at], -math.log(len(parted))) + added
+            log_m = log_mean([each for held in evidence for each in held])
+            if log_m >= log_c:
+                return [*told, Told(window, log_m, fires=True)]
+        told.append(Told(window, log_m, fires=False))
     return told
 
 
-def _dispersion(stretches: Sequence[Sequence[tuple[float, float, float]]]) -> float:
+def _dispersion(stretches: Sequence[Sequence[Seen]]) -> float:
+    """Return the variance of stretches in those that chance has: of outcomes, or of chances as they are."""
     scores = []
     for seen in stretches:
-        above = sum(hits - n * rate for hits, n, rate in seen)
-        scores.append(above**2 / sum(n * rate * (1 - rate) for _, n, rate in seen))
+        above = sum(hits - n * rate for hits, n, rate, _ in seen)
+        spread = sum(
+            n * r * (1 - r) if moved is None else (1 - r) ** 2 * moved[0] + r**2 * moved[1] - 2 * r * (1 - r) * moved[2]
+            for _, n, r, moved in seen
+        )
+        if spread > 0:
+            scores.append(above**2 / spread)
     return max(sum(scores) / (len(scores) - 1), 1.0) if len(scores) >= MIN_STRETCHES else 1.0
 
 
-def _gains(
-    bins: Sequence[Bin], found: Sequence[tuple[float, float, float]], spread: float, allowance: float
-) -> list[float]:
+def _gains(bins: Sequence[Bin], found: Sequence[Seen], spread: float, tail: float) -> list[float]:
     """Return log L of each alternative, and take the window into the past."""
-    seen = [(hits, n) for hits, n, _ in found]
-    rates = [(rate * each.size + 0.5) / (each.size + 1) for each, (_, _, rate) in zip(bins, found, strict=True)]
+    seen = [(hits, n) for hits, n, _, _ in found]
+    rates = [(rate * each.size + 0.5) / (each.size + 1) for each, (_, _, rate, _) in zip(bins, found, strict=True)]
     worths = [max(each.size / spread, 1.0) for each in bins]
-    boxes = [_box(rate, worth, allowance / (10 * len(bins))) for rate, worth in zip(rates, worths, strict=True)]
+    boxes = [_box(rate, worth, tail) for rate, worth in zip(rates, worths, strict=True)]
     middle = _logit(sum(r * w for r, w in zip(rates, worths, strict=True)) / sum(worths))
     guesses = [[_expit(_logit(rate) + shift) for rate in rates] for shift in SHIFTS]
     guesses += [[_expit(middle + turn * (_logit(rate) - middle)) for rate in rates] for turn in TURNS]
@@ -205,16 +185,26 @@ def _gains(
             total -= hits * math.log(best) + (n - hits) * math.log(1 - best)
         gained.append(total)
     for guess in guesses:
-        total = 0.0
-        for (hits, n), q, (low, high) in zip(seen, map(_clipped, guess), boxes, strict=True):
-            nearest = min(max(q, low), high)
-            total += hits * math.log(q / nearest) + (n - hits) * (math.log(1 - q) - math.log(1 - nearest))
-        gained.append(total)
+        bounded = zip(found, map(_clipped, guess), boxes, strict=True)
+        gained.append(sum(_gain(each, q, min(max(q, low), high)) for each, q, (low, high) in bounded))
     for held, (hits, n), rate in zip(bins, seen, rates, strict=True):
         for at, half_life in enumerate(HALF_LIVES):
             kept = 0.5 ** (1 / half_life)
             held.past[at] = [kept * was + now for was, now in zip(held.past[at], (hits, n, n * rate), strict=True)]
     return gained
+
+
+def _gain(seen: Seen, q: float, nearest: float) -> float:
+    """Return log L of one alternative in one bin: the higher of two bounds, where hits are chances."""
+    hits, n, _, moved = seen
+    up, down = q / nearest, (1 - q) / (1 - nearest)
+    found = hits * math.log(up) + (n - hits) * math.log(down)
+    if moved is None:
+        return found
+    least = max(1 - min(up, down), 1e-3)
+    psi = (-math.log(1 - least) - least) / least**2
+    squares = (up - 1) ** 2 * moved[0] + (down - 1) ** 2 * moved[1] + 2 * (up - 1) * (down - 1) * moved[2]
+    return max(found, (up - 1) * hits + (down - 1) * (n - hits) - psi * squares)
 
 
 def _as_before(past: Sequence[float], rate: float) -> float:

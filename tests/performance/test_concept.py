@@ -1,10 +1,11 @@
 """Outcomes that changed, given the score, are found within the budget for false alarms; inputs that moved are not."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -39,10 +40,38 @@ def test_no_e_value_gains_while_the_truth_is_in_the_box(
     hits = np.arange(tries + 1.0)[:, None]
     counts, box = np.full_like(hits, tries), (np.full_like(hits, low), np.full_like(hits, high))
     chance = stats.binom.pmf(hits[:, 0], tries, true)
-    fixed = _fixed(np.full((1, *hits.shape), guess), hits, counts, *box)[0]
+    fixed = _fixed(np.full((1, *hits.shape), guess), hits, counts, *box, None)[0]
     learned = _learning(hits, counts, np.full_like(hits, (low + high) / 2), *box)
     for logs in (fixed, *learned):
         assert float((chance * np.exp(logs)).sum()) <= 1 + 1e-9
+
+
+parts_ = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.floats(0.01, 1)), min_size=1, max_size=4)
+
+
+@settings(max_examples=50)
+@given(parts_, rates_, st.floats(0, 0.2), st.floats(0, 0.2), st.integers(1, 3))
+def test_nor_do_those_of_what_is_a_hit_in_part(
+    parts: list[tuple[float, float, float]], guess: float, below: float, above: float, tries: int
+) -> None:
+    """Whatever parts of a hit and a miss outcomes are, if the rate is in the box."""
+    h = np.array([(1 - no) * yes for yes, no, _ in parts])
+    k = np.array([(1 - no) * (1 - yes) for yes, no, _ in parts])
+    chance = np.array([weight for _, _, weight in parts])
+    chance /= chance.sum()
+    if (chance * (h + k)).sum() < 1e-9:
+        return
+    true = float((chance * h).sum() / (chance * (h + k)).sum())
+    box = tuple(np.full((1, 1), bound) for bound in np.clip([true - below, true + above], 1e-6, 1 - 1e-6))
+    expected = np.zeros(2)
+    for drawn in product(range(len(parts)), repeat=tries):
+        rows = list(drawn)
+        hits, misses = h[rows].sum().reshape(1, 1), k[rows].sum().reshape(1, 1)
+        squares = np.array([(h[rows] ** 2).sum(), (k[rows] ** 2).sum(), (h[rows] * k[rows]).sum()]).reshape(3, 1, 1)
+        logs = _fixed(np.full((1, 1, 1), guess), hits, hits + misses, box[0], box[1], squares)
+        learned = _learning(hits, hits + misses, (box[0] + box[1]) / 2, box[0], box[1])
+        expected += chance[rows].prod() * np.exp([logs.item(), learned[0].item()])
+    assert (expected <= 1 + 1e-9).all()
 
 
 def _stream(rng: np.random.Generator, rows: int, skew: float = 1.0, groups: int = 1, lost: float = 0.0) -> Tally:

@@ -60,6 +60,12 @@ def _known(sort: str, rng: np.random.Generator) -> tuple[PerformanceReference, E
     return reference, reference.kind().learned(reference.whole)
 
 
+def _parts(sort: str, rng: np.random.Generator, metrics: tuple[str, ...] = ()) -> dict[Part, Foreseen]:
+    reference, learned = _known(sort, rng)
+    kind = reference.kind()
+    return dict(foreseen(reference, kind, learned, metrics or kind.usual))
+
+
 def _weighed(parts: dict[Part, Foreseen], windows: list[Tally]) -> dict[Part, float]:
     found = {}
     for part, each in parts.items():
@@ -73,7 +79,7 @@ def _weighed(parts: dict[Part, Foreseen], windows: list[Tally]) -> dict[Part, fl
 @pytest.mark.parametrize("sort", SORTS)
 def test_windows_like_the_reference_say_nothing(sort: str) -> None:
     rng = np.random.default_rng(1)
-    parts = dict(foreseen(*_known(sort, rng)))
+    parts = _parts(sort, rng)
     assert set(parts) == set(Part)
     found = _weighed(parts, [SORTS[sort][0](rng, 400) for _ in range(60)])
     assert max(found.values()) < LIMIT, found
@@ -82,7 +88,7 @@ def test_windows_like_the_reference_say_nothing(sort: str) -> None:
 @pytest.mark.parametrize("sort", SORTS)
 def test_other_outcomes_of_the_same_scores_are_no_matter_of_the_estimate(sort: str) -> None:
     rng = np.random.default_rng(2)
-    parts = dict(foreseen(*_known(sort, rng)))
+    parts = _parts(sort, rng)
     found = _weighed(parts, [SORTS[sort][0](rng, 400, lost=0.25) for _ in range(6)])
     assert found[Part.MEANING] > LIMIT
     assert found[Part.MEASURED] > LIMIT
@@ -92,7 +98,7 @@ def test_other_outcomes_of_the_same_scores_are_no_matter_of_the_estimate(sort: s
 @pytest.mark.parametrize(("sort", "other"), [("binary", 8.0), ("many", 1.0)])
 def test_cases_that_are_harder_are_no_change_of_meaning(sort: str, other: float) -> None:
     rng = np.random.default_rng(3)
-    parts = dict(foreseen(*_known(sort, rng)))
+    parts = _parts(sort, rng)
     found = _weighed(parts, [SORTS[sort][0](rng, 400, other) for _ in range(6)])
     assert found[Part.ESTIMATED] > LIMIT
     assert found[Part.MEASURED] > LIMIT
@@ -103,26 +109,26 @@ def test_estimates_need_scores() -> None:
     rng = np.random.default_rng(4)
     truth = rng.integers(2, size=2_000)
     tally = classified(np.zeros(2_000, dtype=np.int64), truth, truth)
-    assert set(foreseen(PerformanceReference(Series.SCORES, ("no", "yes"), tally, 1), None)) == {Part.MEASURED}
+    reference = PerformanceReference(Series.SCORES, ("no", "yes"), tally, 1)
+    parts = foreseen(reference, reference.kind(), None, reference.kind().usual)
+    assert {part: each.metrics for part, each in parts.items()} == {Part.MEASURED: ("accuracy",)}
 
 
 def test_labels_for_one_answer_alone_are_no_evidence() -> None:
     rng = np.random.default_rng(5)
-    reference, learned = _known("binary", rng)
-    part = foreseen(reference, learned)[Part.MEASURED]
+    part = _parts("binary", rng)[Part.MEASURED]
     concept = part.concept(0.1)
     for _ in range(60):
         score = rng.beta(0.6, 0.9, 400)
         truth = np.where(score > 0.5, (rng.random(400) < score).astype(np.int64), WAITING)
-        concept.update(
-            part.seen(arrived(classified(np.zeros(400, dtype=np.int64), (score > 0.5).astype(int), truth, score)))
-        )
+        rows = arrived(classified(np.zeros(400, dtype=np.int64), (score > 0.5).astype(int), truth, score))
+        concept.update(part.seen(rows, alike=False))
     assert concept.log_m < LIMIT
 
 
 def test_a_change_is_over_once_windows_say_so() -> None:
     rng = np.random.default_rng(6)
-    part = foreseen(*_known("binary", rng))[Part.MEANING]
+    part = _parts("binary", rng)[Part.MEANING]
     concept = part.concept(0.1)
     for _ in range(6):
         concept.update(part.seen(_binary(rng, 400, lost=0.3)))
@@ -164,7 +170,7 @@ def test_what_has_arrived_is_what_has_a_label() -> None:
 
 def test_a_concept_says_what_its_last_window_gained() -> None:
     concept = Concept(np.full((1, 2), 10_000.0), allowance=0.1)
-    part = foreseen(*_known("binary", np.random.default_rng(10)))[Part.MEASURED]
+    part = _parts("binary", np.random.default_rng(10))[Part.MEASURED]
     concept = part.concept(0.1)
     concept.update(part.seen(_binary(np.random.default_rng(11), 2_000, lost=0.4)))
     assert concept.gained[0] > LIMIT

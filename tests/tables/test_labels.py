@@ -119,6 +119,8 @@ def test_a_table_of_labels_that_does_not_fit_is_refused(
         ([0.1, 0.9, 0.5], ["yes", "no", None], False, ""),
         ([0.1, 0.9, 0.5], [True, False, None], False, ""),
         ([1, 0, 0], [1.0, None, 0.0], True, ""),
+        ([True, False, False], [1, 0, 0], True, ""),
+        ([1, 0, 0], ["true", "False", "true"], True, ""),
         (["a", "b", "c"], ["c", "c", "d"], False, ""),
         (["no", "no", "no"], ["yes", None, "yes"], False, ""),
         ([0.1, 0.9, 0.5], [None, None, None], False, ""),

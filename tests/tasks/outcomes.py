@@ -30,6 +30,8 @@ class Row:
     segment: str = ""
     version: str = "3"
     value: float = np.nan
+    scores: tuple[float, ...] = ()
+    """Of each class, where there are many."""
 
 
 def rules(*, window: int = DAY, learn: int = 10 * DAY, awaited: int = 30 * DAY, **own: object) -> ModelRules:
@@ -93,7 +95,7 @@ def slices(
             if series is Series.ERRORS:
                 tally = regressed(none, guess, truth, signs=signs)
             else:
-                score = np.array([row.score for row, _, _ in chosen])
+                score = np.array([row.scores or row.score for row, _, _ in chosen])
                 codes = np.where(np.isnan(truth), WAITING, np.nan_to_num(truth)).astype(np.int64)
                 tally = classified(none, guess.astype(np.int64), codes, score, signs=signs)
             worth = np.array([row.value if known else np.nan for row, known, _ in chosen])

@@ -7,6 +7,8 @@ from functools import cache
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from driftline.config import Settings
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
@@ -18,6 +20,7 @@ from driftline.tasks.costs import Cost, cost_of
 from driftline.tasks.summarise import Summarise
 from driftline.tasks.telling import Told
 from driftline.tasks.views import Figure, MetricWindow, PerformanceWindow
+from tests.oracle import costs
 from tests.tasks.changes import MINUTE, START, watching
 from tests.tasks.test_causes import finding
 from tests.tasks.test_labelling import labelled, predicted
@@ -42,6 +45,40 @@ def window(
 def cost(*windows: PerformanceWindow, began: int = 0, opened: int = 1) -> str | None:
     found = cost_of(windows, SIZE, began=began * SIZE, opened=opened * SIZE, min_events=30)
     return None if found is None else found.severity
+
+
+shares_ = st.integers(1, 99).map(lambda percent: percent / 100)
+estimates_ = st.builds(
+    lambda name, before, reach, value, low, high: costs.Estimate(
+        name, before, (before - reach, before + reach), value, value - low, value + high
+    ),
+    st.sampled_from(["auroc", "accuracy", "brier"]), shares_, shares_, shares_, shares_, shares_,
+)  # fmt: skip
+predictions_ = st.builds(
+    costs.Predictions,
+    st.integers(0, 9).map(lambda number: number * SIZE),
+    st.sampled_from([5, 29, 30, 500]),
+    st.lists(estimates_, max_size=2, unique_by=lambda each: each.name).map(tuple),
+)
+
+
+@given(st.lists(predictions_, max_size=5, unique_by=lambda each: each.start), st.integers(0, 9), st.integers(0, 9))
+def test_what_a_drift_costs_is_what_the_oracle_says(held: list[costs.Predictions], began: int, later: int) -> None:
+    ordered = sorted(held, key=lambda each: each.start)
+    windows = []
+    for each in ordered:
+        metrics = [
+            MetricWindow(
+                of.name, of.before, of.band, Figure(of.value, of.low, of.high), Figure(None, None, None),
+                not of.band[0] <= of.value <= of.band[1], False, False,
+            )
+            for of in each.estimates
+        ]  # fmt: skip
+        windows.append(PerformanceWindow(each.start, each.many, 0, "none", "", metrics))
+    opened = (began + later) * SIZE
+    found = cost_of(windows, SIZE, began=began * SIZE, opened=opened, min_events=30)
+    expected = costs.cost(ordered, SIZE, began * SIZE, opened, 30)
+    assert (None if found is None else (found.severity, found.start)) == expected
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,23 @@ def test_labels_that_begin_long_after_predictions_and_then_stop_are_told_and_so_
     assert 90 + delay < back <= 93 + delay
 
 
+@pytest.mark.parametrize("delay", [0, 2])
+@pytest.mark.parametrize("made_up_for", [True, False])
+def test_an_outage_while_it_is_learned_what_is_usual_does_not_become_usual(delay: int, *, made_up_for: bool) -> None:
+    def arrives(day: int) -> int | None:
+        if 3 <= day + delay < 6:
+            return 6 if made_up_for else None
+        return None if day >= 60 else day + delay
+
+    ((status, day),) = told(arrives, 80)
+    assert status is Status.FIRING
+    assert 60 < day <= 64 + delay
+
+
+def test_weeks_in_which_labels_come_on_five_days_are_usual() -> None:
+    assert told(lambda day: day + 1 + max(0, 2 - (day + 1) % 7), 120) == []
+
+
 MONTHS = (31, 28, 33, 28, 31, 30, 33, 29)
 """Days from one delivery to the next: months are not alike, and some begin with a weekend."""
 

@@ -337,3 +337,14 @@ def test_interleaving_batches_and_restarts_do_not_show(
     for each in (plain, other):
         found = each.labelling
         assert found.consumed == sum(found.fates.values()) + sum(found.rejected.values()) + found.waiting
+
+
+def test_labels_are_counted_by_their_kind_and_a_correction_may_be_of_another() -> None:
+    both = Both().predictions(*(answer(number) for number in range(4)))
+    both.labels(
+        label(0, START + 1, kind="review"), label(1, START + 1, kind="chargeback"), label(2, START + 1),
+        label(0, START + 2, kind="chargeback"), label(9, START + 2, kind="review"),
+    )  # fmt: skip
+    assert +both.labelling.by_kind == {"chargeback": 2}
+    both.restart().labels(tombstone(1, START + 3), label(3, START + 3, kind="review"))
+    assert +both.labelling.by_kind == {"chargeback": 1, "review": 1}

@@ -10,6 +10,7 @@ import pytest
 from driftline.incidents.alerts import alert_of
 from driftline.incidents.incident import Incident, Kind, Status, Subject
 from driftline.incidents.severity import CRITICAL, INFO, WARNING
+from driftline.performance.foreseen import Part
 from driftline.performance.outcomes import Series
 from driftline.performance.reference import PerformanceReference
 from driftline.tasks import performance
@@ -103,8 +104,90 @@ def test_money_is_told_where_costs_are_known() -> None:
     told = fed(judge, slices([*days(0, 20), *days(20, 26, seed=2, lost=0.25)]))
     said = [signal for each in told for signal in each.signals if signal.name == "value.measured"]
     assert said
-    assert said[0].effects["money"] > 5_000
+    assert said[0].effects["money"] > 2_000  # of one day
     assert any(" less in total)" in each.summary for each in told)
+
+
+def ranked(rng: np.random.Generator, day: int, *, apart: float) -> list[Row]:
+    """Draw a day of a model that is always right as often: `apart` says how much surer it is of what is right."""
+    rows = []
+    for at in range(500):
+        truth, right = rng.random() < 0.5, rng.random() < 0.8
+        guess = truth == right
+        score = 0.5 + (0.1 + rng.random() * 0.1 + (apart if right else 0.0)) * (1 if guess else -1)
+        time = day * DAY + at * DAY // 500
+        rows.append(Row(time, float(guess), score, float(truth), time + 2 * HOUR))
+    return rows
+
+
+def test_a_loss_of_ranking_alone_is_told() -> None:
+    rng = np.random.default_rng(1)
+    rows = [row for day in range(28) for row in ranked(rng, day, apart=0.2 if day < 20 else 0.0)]
+    told = [each for each in fed(judged(rules()), slices(rows)) if "auroc.measured" in str(each.signals)]
+    assert 20 * DAY < told[0].window.end <= 22 * DAY
+    assert "AUROC fell from 0.9" in str(told[0].summary)
+    by_accuracy = fed(judged(rules(metrics=("accuracy",))), slices(rows))
+    assert not any("measured" in str(each.signals) for each in by_accuracy)
+
+
+def test_an_incident_follows_the_metrics_that_the_user_chose() -> None:
+    rows = [*days(0, 20), *days(20, 26, seed=2, lost=0.25)]
+    told = fed(judged(rules(metrics=("recall", "brier"))), slices(rows))
+    names = {signal.name.partition(".")[0] for each in told for signal in each.signals}
+    assert names == {"recall", "brier"}
+
+
+def test_what_cannot_be_measured_is_named_and_the_accuracy_is_followed() -> None:
+    judge = judged(rules(metrics=("auroc_macro",)))
+    fed(judge, slices(days(0, 15)))
+    assert [each.unmeasured for each in judge.view().models] == [["auroc_macro"]]
+    (held,) = judge.subjects.values()
+    assert held.evidence is not None
+    assert held.evidence._parts[Part.MEASURED].metrics == ("accuracy",)
+
+
+@pytest.mark.parametrize("worse", [9, 19])
+def test_a_month_that_went_wrong_is_found_in_the_labels_of_a_year(worse: int) -> None:
+    """Labels come all at once, so that most that arrive are as ever."""
+    rng = np.random.default_rng(3)
+    rows = [row for day in range(12) for row in binary(rng, day)]
+    for day in range(12, 32):
+        rows += [replace(row, labelled=32 * DAY) for row in binary(rng, day, lost=0.3 if day == 12 + worse else 0.0)]
+    rows += binary(rng, 33)
+    told = [each for each in fed(judged(rules(awaited=40 * DAY)), slices(rows)) if each.kind is Kind.PERFORMANCE]
+    assert told[0].began == (12 + worse) * DAY
+    assert "all 500 predictions have labels" in told[0].summary
+    assert [each.status for each in told[1:]] == ([Status.RESOLVED] if worse == 9 else [])
+
+
+def test_references_are_bounded_who_has_none_goes_on_learning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(performance, "MAX_KNOWN", 1)
+    judge = judged(rules())
+    fed(judge, slices([*days(0, 30), *days(0, 30, seed=2, segment="tenant=a")]))
+    known = {subject.segment: held.evidence is not None for subject, held in judge.subjects.items()}
+    assert known == {"": True, "tenant=a": False}
+    judge.forget([Subject("churn", "3", "")], [])
+    fed(judge, slices(days(30, 32, seed=3, segment="tenant=a")))
+    assert [held.evidence is not None for held in judge.subjects.values()] == [True]
+
+
+def test_a_segment_without_labels_has_a_cost_as_its_version_reads_scores() -> None:
+    rng, held = np.random.default_rng(4), rules()
+    rows = days(0, 26)
+    for day in range(26):
+        some = binary(rng, day, 300, skew=1.0 if day < 20 else 6.0, segment="tenant=a", labels=0.0)
+        rows += some
+    judge = judged(held)
+    fed(judge, slices(rows))
+    segment = Subject("churn", "3", "tenant=a")
+    assert judge.subjects[segment].evidence is None
+    cost = judge.cost(segment, began=20 * DAY, opened=20 * DAY + HOUR)
+    assert cost is not None
+    assert cost.severity == CRITICAL
+    assert judge.cost(segment, began=15 * DAY, opened=15 * DAY + HOUR).start >= 20 * DAY  # type: ignore[union-attr]
+    calm = judged(held)
+    fed(calm, slices([row for row in rows if row.time < 20 * DAY]))
+    assert calm.cost(segment, began=15 * DAY, opened=15 * DAY + HOUR).severity == INFO  # type: ignore[union-attr]
 
 
 def test_regressions_are_told_likewise() -> None:

@@ -1,10 +1,12 @@
-"""What is estimated and weighed of a classifier, once more by the oracle: from rows, and from records of both logs.
+"""What is measured, estimated and weighed, once more by the oracle: from rows, and from records of both logs.
 
-Scores have two digits, so that no bucket holds two of them. Then estimates agree to 1e-5 and logarithms of evidence to
-1e-3: the package keeps scores to 2^-20, and counts with hundreds of outcomes.
+Of scores, answers and errors there are so few that no bucket holds two of them. Then metrics, their intervals and
+estimates agree to 1e-5 and logarithms of evidence to 1e-3: the package keeps scores to 2^-20, and counts with hundreds
+of outcomes.
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,11 +15,12 @@ import pytest
 from driftline.incidents.incident import Incident, Kind
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
 from driftline.performance.foreseen import Part
+from driftline.performance.outcomes import Series
 from driftline.tasks.outcome_judge import OutcomeJudge
 from driftline.tasks.performance import PerformanceJudge
 from driftline.tasks.performance_subject import SubjectPerformance
 from driftline.tasks.summarise import Summarise
-from tests.oracle import estimates, performance
+from tests.oracle import estimates, intervals, performance, shares
 from tests.tasks.outcomes import DAY, HOUR, Row, binary, rules, slices
 from tests.tasks.streams import START
 from tests.tasks.test_labelling import Record, answer, label, labelled, predicted, settings
@@ -43,6 +46,51 @@ def world(seed: int) -> list[Row]:
     return rows
 
 
+def changed(day: int, seed: int) -> tuple[float, bool]:
+    """Return which share of outcomes is another on a day, and whether inputs are: outcomes change, inputs, or both."""
+    return (0.25 if seed != 1 else 0.0, seed > 0) if day >= 15 else (0.0, False)
+
+
+def labelled_at(rng: np.random.Generator, time: int) -> int | None:
+    return time + int(rng.integers(36 * HOUR)) if rng.random() < 0.9 else None
+
+
+def many_classes(seed: int) -> list[Row]:
+    """Three classes, whose scores are twentieths."""
+    rng, rows = np.random.default_rng(seed), []
+    for day in range(22):
+        lost, harder = changed(day, seed)
+        for at in range(300):
+            time = day * DAY + at * DAY // 300
+            shares = rng.dirichlet([2.0] * 3 if harder else [0.6] * 3)
+            twentieths = 1 + np.diff(np.rint(np.cumsum([0.0, *shares]) * 17)).astype(int)
+            scores = tuple(round(each / 20, 2) for each in twentieths.tolist())
+            truth = (int(rng.choice(3, p=scores)) + int(rng.random() < 2 * lost)) % 3
+            guess = float(int(np.argmax(scores)))
+            rows.append(Row(time, guess, np.nan, float(truth), labelled_at(rng, time), scores=scores))
+    return rows
+
+
+def regression(seed: int) -> list[Row]:
+    """Answers of ten sizes, whose errors are of few sizes: larger ones for larger answers."""
+    rng, rows = np.random.default_rng(seed), []
+    for day in range(22):
+        lost, larger = changed(day, seed)
+        for at in range(300):
+            time = day * DAY + at * DAY // 300
+            size = int(rng.integers(6, 11) if larger else rng.integers(1, 11))
+            error = 1.375 * 2.0 ** (rng.integers(4) + size // 3 + 2 * (rng.random() < 3 * lost)) * rng.choice([-1, 1])
+            rows.append(Row(time, 50.0 * size, np.nan, 50.0 * size - error, labelled_at(rng, time)))
+    return rows
+
+
+SORTS: dict[str, tuple[Callable[[int], list[Row]], Series, tuple[str, ...]]] = {
+    shares.BINARY: (world, Series.SCORES, ("no", "yes")),
+    shares.MANY: (many_classes, Series.CLASSES, ("a", "b", "c")),
+    shares.NUMBERS: (regression, Series.ERRORS, ()),
+}
+
+
 Spoken = dict[Part, dict[int, float]]
 """By part and window, what the logarithm of the evidence came to."""
 
@@ -57,11 +105,17 @@ def listen(subject: SubjectPerformance, spoken: Spoken) -> None:
 
 
 def check(
-    subject: SubjectPerformance, spoken: Spoken, told: list[Incident], rows: list[Row], span: int, period: int
+    subject: SubjectPerformance,
+    spoken: Spoken,
+    told: list[Incident],
+    rows: list[Row],
+    span: int,
+    period: int,
+    sort: str = shares.BINARY,
 ) -> None:
-    """Fail unless each part says in each window what the oracle says, until it is told, and estimates are the same."""
+    """Fail unless each part says in each window what the oracle says, until it is told, and metrics are the same."""
     size, heard = subject._own.window_ms, subject._heard
-    expected = performance.parts(rows, size=size, span=span, labels=1_000, period=period, count=1.0)
+    expected = performance.parts(rows, size=size, span=span, labels=1_000, period=period, count=1.0, sort=sort)
     for part in Part:
         first = next((each.window.start for each in told if any(name.endswith(part) for name in news(each))), None)
         assert first == next((each.window for each in expected[part] if each.fires and each.window < heard), None)
@@ -70,13 +124,21 @@ def check(
         for each in found:
             assert spoken[part][each.window] == pytest.approx(each.log_m, abs=EVIDENCE), (part, each)
     known = performance.reference(rows, size=size, span=span, labels=1_000)
-    likely = estimates.calibrated([row for each in known.values() for row in each])
+    likely = estimates.metrics([row for each in known.values() for row in each], sort)
     for window in subject.windows[:-1]:
         own = [row for row in rows if row.time // size * size == window.start]
         assert window.predictions == len(own)
-        by_name = {metric.name: metric.estimated.value for metric in window.metrics}
-        assert by_name["accuracy"] == pytest.approx(estimates.accuracy(own, likely), abs=ESTIMATE)
-        assert by_name["auroc"] == pytest.approx(estimates.auroc(own, likely), abs=ESTIMATE)
+        by_name = {metric.name: metric for metric in window.metrics}
+        for name, value in likely(own).items():
+            assert by_name[name].estimated.value == pytest.approx(value, rel=ESTIMATE), name
+        came = [row for row in own if row.labelled is not None and row.labelled < heard]
+        if window.selection != "alike":
+            continue
+        for name, (value, low, high) in intervals.measured(came, sort).items():
+            realised = by_name[name].realised
+            assert (realised.value, realised.low, realised.high) == pytest.approx((value, low, high), rel=ESTIMATE), (
+                name
+            )
 
 
 def news(told: Incident) -> list[str]:
@@ -84,10 +146,12 @@ def news(told: Incident) -> list[str]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_windows_of_outcomes_say_what_the_oracle_says(seed: int) -> None:
-    rows, held, spoken = world(seed), rules(awaited=3 * DAY), Spoken()
+@pytest.mark.parametrize("sort", SORTS)
+def test_windows_of_outcomes_say_what_the_oracle_says(sort: str, seed: int) -> None:
+    make, series, classes = SORTS[sort]
+    rows, held, spoken = make(seed), rules(awaited=3 * DAY), Spoken()
     judge, told = PerformanceJudge(lambda model: held), list[Incident]()
-    for piece in slices(rows):
+    for piece in slices(rows, series=series, classes=classes):
         while judge.deadline is not None and judge.deadline <= piece.start:
             end = judge.deadline
             told += [each for each in judge.close(end) if each.kind is Kind.PERFORMANCE]
@@ -97,8 +161,35 @@ def test_windows_of_outcomes_say_what_the_oracle_says(seed: int) -> None:
             for window in subject.windows[-4:]:
                 assert (window.predictions, window.labels) == books[window.start]
         judge.take(piece)
-    check(subject, spoken, told, rows, 10 * DAY, 30 * DAY)
+    check(subject, spoken, told, rows, 10 * DAY, 30 * DAY, sort)
     assert told
+
+
+def test_labels_that_come_at_once_are_weighed_in_steps_as_the_oracle_weighs_them() -> None:
+    rows = [replace(row, labelled=(row.time // DAY // 5 + 1) * 5 * DAY) for row in world(0) if row.labelled is not None]
+    held, spoken = rules(awaited=10 * DAY), Spoken()
+    judge, told = PerformanceJudge(lambda model: held), list[Incident]()
+    for piece in slices(rows):
+        while judge.deadline is not None and judge.deadline <= piece.start:
+            told += [each for each in judge.close(judge.deadline) if each.kind is Kind.PERFORMANCE]
+            (subject,) = judge.subjects.values()
+            listen(subject, spoken)
+        judge.take(piece)
+    expected = performance.parts(rows, size=DAY, span=10 * DAY, labels=1_000, period=30 * DAY, count=1.0)
+    for part in (Part.MEANING, Part.MEASURED):
+        assert any(len(performance.steps(each, DAY)) > 1 for each in arrivals(rows).values())
+        first = next(each.window.start for each in told if any(name.endswith(part) for name in news(each)))
+        assert first == next(each.window for each in expected[part] if each.fires)
+        for each in expected[part]:
+            if not each.fires:
+                assert spoken[part][each.window] == pytest.approx(each.log_m, abs=EVIDENCE), (part, each)
+
+
+def arrivals(rows: list[Row]) -> dict[int, list[Row]]:
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.labelled or 0) // DAY, []).append(row)
+    return found
 
 
 @pytest.mark.parametrize("seed", SEEDS)

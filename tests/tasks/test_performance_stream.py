@@ -55,7 +55,7 @@ def test_outcomes_that_change_are_told_with_how_much_is_lost() -> None:
     judge, told = _told([_window(rng, lost=0.3 if at >= 14 else 0.0) for at in range(20)])
     assert {each.kind for each in told} == {Kind.PERFORMANCE}
     assert told[0].subject == Subject("m", "", "")
-    assert "AUROC fell from 0.872 to 0.652 (95% interval 0.599 to" in told[0].summary
+    assert "AUROC fell from 0.872 to 0.674 (95% interval 0.622 to" in told[0].summary
     assert "predictions have labels" in told[0].summary
     assert (told[0].level, "their meaning has changed" in told[0].reason) == ("model", True)
     begin = START - START % WINDOW + 14 * WINDOW

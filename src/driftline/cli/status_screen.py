@@ -89,13 +89,17 @@ def _labels(found: Status) -> list[Text]:
         return [Text("labels: none has come yet", "yellow")]
     newest = max((view.newest for view in views if view.newest is not None), default=found.at)
     fates: Counter[str] = Counter()
+    kinds: Counter[str] = Counter()
     for view in views:
         fates.update(view.fates)
+        kinds.update(view.kinds)
         fates.update({"waiting": view.waiting, "rejected": sum(view.rejected.values())})
     told = ", ".join(f"{number:,} {fate}" for fate, number in fates.most_common() if number)
     held = sum(view.predictions for view in views)
     line = f"labels: {consumed:,} ({told}), the newest {age(max(found.at - newest, 0))} ago"
-    return [Text(f"{line}; {held:,} predictions wait for theirs or may see a correction")]
+    said = [Text(f"{line}; {held:,} predictions wait for theirs or may see a correction")]
+    of_kinds = ", ".join(f"{number:,} {kind}" for kind, number in kinds.most_common())
+    return [*said, Text(f"labels by kind: {of_kinds}")] if kinds else said
 
 
 def _counted(partition: PartitionStatus) -> int:

@@ -10,9 +10,12 @@ from driftline.performance.names import MAX_WINDOWS
 
 USUAL_WINDOWS: Final = 30
 """So many, at most, of the usual length are in the time for which labels are awaited."""
+_OTHERS: Final = frozenset({"window", "metrics", "min_effect", "costs"})
+"""Fields that are no service level."""
 _NUMBER: Final = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 _LEVEL: Final = re.compile(rf"(>=|<=)\s*({_NUMBER})")
 
+Followed = Literal["auroc", "auroc_macro", "accuracy", "precision", "recall", "f1", "brier", "value"]
 Level = tuple[Literal[">=", "<="], float]
 
 
@@ -76,6 +79,18 @@ class PerformanceSettings(BaseModel):
         description="Windows over which performance is measured. By default the longest window, or a thirtieth of "
         "awaits_labels if that is longer.",
     )
+    metrics: tuple[Followed, ...] = Field(
+        default=(),
+        description="Metrics in which a change opens an incident, such as [recall]. By default AUROC and accuracy, and "
+        "value if costs are given. Of numbers it is always how often errors are large.",
+    )
+    min_effect: float = Field(
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Changes smaller than this open no incident, unless they break a service level: as χ², the square "
+        "of the change by r (1 - r). By default an AUROC or accuracy of .90 may become .87, or .70 become .65.",
+    )
     costs: Costs = Field(
         default={},
         description='What an outcome is worth, by "TRUE:PREDICTED" class, such as {"yes:no": -100}; 0 for all others. '
@@ -104,7 +119,7 @@ class PerformanceSettings(BaseModel):
     @property
     def levels(self) -> dict[str, Level]:
         """The service levels, by metric."""
-        own = {name: getattr(self, name) for name in type(self).model_fields if name not in ("window", "costs")}
+        own = {name: getattr(self, name) for name in type(self).model_fields if name not in _OTHERS}
         return {name: level for name, level in own.items() if level is not None}
 
     @property

@@ -17,6 +17,7 @@ from driftline.sketches.keys import Floats, Ints, category_key
 MAX_CLASSES: Final = 32
 """Of each way in which they come."""
 OTHER: Final = "(other)"
+_BOOLEANS: Final = {"true": "1", "false": "0"}
 PLAIN: Final = ""
 """Stands for the class that a plain number is the score of."""
 
@@ -39,7 +40,7 @@ class ClassNames(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
 
     def code(self, name: str) -> int:
         """Return the code of a class."""
-        return self.codes.setdefault(name, len(self.codes))
+        return self.codes.setdefault(class_of(name), len(self.codes))
 
     def meet(self, came: Came, keys: Ints, names: Mapping[int, str]) -> None:
         """Take up classes, given by key in the order of their log, as far as there is room."""
@@ -58,7 +59,7 @@ class ClassNames(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
         held = self.lists[came]
         for key, name in classes:
             if key not in held and len(held) < MAX_CLASSES:
-                held[key] = name
+                held[key] = class_of(name)
                 self.code(name)
 
     def codes_of(self, came: Came, keys: Ints) -> Ints:
@@ -67,6 +68,15 @@ class ClassNames(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
         for key, name in self.lists[came].items():  # they are few: this is faster than to sort the keys
             found[keys == key] = self.codes[name]
         return found
+
+
+def class_of(name: str) -> str:
+    """Return the name of the class that an answer or a label means: true is 1 and false is 0, as programs write them.
+
+    >>> class_of("True"), class_of("0"), class_of("gold")
+    ('1', '0', 'gold')
+    """
+    return _BOOLEANS.get(name.lower(), name)
 
 
 def _in_order(values: NDArray[Any]) -> list[Any]:

@@ -17,8 +17,14 @@ windows. And a mixture that learns within the window sees a large change in the 
 by universal inference (Wasserman, Ramdas and Balakrishnan 2020, PNAS 117, section 2). E-values add up as those of
 inputs do: R <- (R + 1) L for each signal and alternative, M is the mean of R, and an incident opens when M >= c, where
 c is the number of windows in a period over the false incidents allowed in it. Then R <- 0. So false incidents are no
-more than that, under any dependence between signals. Outcomes that depend on one another are counted as so many
-independent ones (`dispersion`).
+more than that, under any dependence between signals. A window may come in k steps, each with R <- (R + 1/k) L. Outcomes
+that depend on one another are counted as so many independent ones (`dispersion`).
+
+Where outcomes are hits by h and misses by k only in part (`shares`), the factor of one is 1 + x, with
+x = h (q/r' - 1) + k ((1-q)/(1-r') - 1): of mean 1 if Σ h / Σ (h + k) is r'. Two lower bounds of it are e-values, too,
+and the higher one counts: (q/r')^h ((1-q)/(1-r'))^k, by the means of 1, q/r' and the other; and e^(x - ψ x²) for
+x >= -c, with ψ = (-ln(1 - c) - c) / c² (Fan, Grama and Liu 2015, Electronic J. of Probability 20, lemma 4.1). That
+hangs on how much chances vary, which is less than outcomes do.
 """
 
 import math
@@ -38,7 +44,7 @@ SHIFTS: Final = (-2.0, -1.0, -0.5, -0.25, 0.25, 0.5, 1.0, 2.0)
 TURNS: Final = (-1.0, 0.0, 0.5, 1.5, 2.0)
 """Alternatives: by what the logits' distances from the reference's mean are multiplied; -1 turns the model round."""
 HALF_LIVES: Final = (1.0, 4.0, 16.0)
-"""Half-lives, in windows, of the past rates that serve as alternatives."""
+"""Half-lives, in windows or steps of them, of the past rates that serve as alternatives."""
 STRENGTHS: Final = (2.0, 20.0, 200.0)
 """Outcomes that the mixtures' priors around the reference are worth in each bin."""
 PRIOR: Final = 4.0
@@ -81,7 +87,9 @@ class Concept:
         self.dispersion = np.ones(signals) if dispersion is None else np.maximum(dispersion, 1.0)
         self.sizes = sizes
         self._worth = np.maximum(sizes / self.dispersion[:, None], 1.0)
-        self._tail, self._min_effect = allowance / (10 * max(sizes.size, 1)), min_effect
+        self._held = np.where(sizes > 0, self._worth, MIN_RATE)
+        """What bins count in the mean rate: those that the reference does not have, nothing."""
+        self._tail, self._min_effect = allowance / (10 * max(int((sizes > 0).sum()), 1)), min_effect
         self._past = np.zeros((len(HALF_LIVES), 3, *sizes.shape))
         self.log_r = np.full((ALTERNATIVES, signals), -np.inf)
         """Log R of each alternative and signal."""
@@ -93,22 +101,26 @@ class Concept:
         """Log of M, the mean of R over signals and alternatives; -inf before the first window."""
         return float(_log_mean(self.log_r.reshape(-1)))
 
-    def update(self, seen: Seen) -> Floats:
-        """Add one window's outcomes, a group being a signal; return the log of each signal's mean R.
+    def update(self, seen: Seen, steps: int = 1) -> Floats:
+        """Add one window's outcomes, a group being a signal, or one of so many steps of it.
 
-        Where corrections took away more than came, there is nothing.
+        Returns the log of each signal's mean R. Where corrections took away more than came, there is nothing.
         """
         counts = np.maximum(seen.counts, 0) / self.dispersion[:, None]
         hits = np.clip(seen.hits / self.dispersion[:, None], 0, counts)
         # A rate of 0 or 1 is known to half an outcome of its reference only.
         rates = (seen.rates * self.sizes + 0.5) / (self.sizes + 1)
         low, high = _box(rates, self._worth, self._tail, self._min_effect)
-        alternatives = np.concatenate((_alternatives(rates, self._worth), self._as_in_the_past(rates)))
+        alternatives = np.concatenate((_alternatives(rates, self._held), self._as_in_the_past(rates)))
         gained = np.concatenate(
-            (_learning(hits, counts, rates, low, high), _fixed(alternatives, hits, counts, low, high))
+            (
+                _learning(hits, counts, rates, low, high),
+                _fixed(alternatives, hits, counts, low, high, self._scaled(seen.squares)),
+            )
         )
         self.gained = np.array([_log_mean(gained[:, signal]) for signal in range(len(rates))])
-        self.log_r = np.logaddexp(self.log_r, 0) + np.rint((gained - 1 / FADING) * GRID) / GRID
+        added = np.rint((gained - 1 / FADING / steps) * GRID) / GRID
+        self.log_r = np.logaddexp(self.log_r, -math.log(steps)) + added
         for at, half_life in enumerate(HALF_LIVES):
             self._past[at] = 0.5 ** (1 / half_life) * self._past[at] + np.stack([hits, counts, counts * rates])
         return np.array([_log_mean(self.log_r[:, signal]) for signal in range(len(rates))])
@@ -132,18 +144,30 @@ class Concept:
         self.log_r = snapshot["log_r"].reshape(self.log_r.shape).copy()
         self._past = snapshot["past"].reshape(self._past.shape).copy()
 
+    def _scaled(self, squares: Floats | None) -> Floats | None:
+        return None if squares is None else squares / self.dispersion[:, None]
+
     def _as_in_the_past(self, rates: Floats) -> Floats:
         """Return rates as far from the expected ones as in past windows (shape: half-lives, signals, bins)."""
         hits, counts, foreseen = self._past[:, 0], self._past[:, 1], self._past[:, 2]
         return np.asarray(scipy.special.expit(scipy.special.logit(rates) + _away(hits, counts, foreseen, rates)))
 
 
-def _fixed(alternatives: Floats, hits: Floats, counts: Floats, low: Floats, high: Floats) -> Floats:
+def _fixed(
+    alternatives: Floats, hits: Floats, counts: Floats, low: Floats, high: Floats, squares: Floats | None
+) -> Floats:
     """Return log L of alternatives (shape: alternatives, signals, bins) against the nearest rates of the box."""
     alternatives = np.clip(alternatives, MIN_RATE, 1 - MIN_RATE)
     nearest = np.clip(alternatives, low, high)
     won, lost = np.log(alternatives / nearest), np.log1p(-alternatives) - np.log1p(-nearest)
-    return np.asarray((hits * won + (counts - hits) * lost).sum(axis=2))
+    found = hits * won + (counts - hits) * lost
+    if squares is not None:
+        of_hits, of_misses = np.expm1(won), np.expm1(lost)
+        least = np.clip(-np.minimum(of_hits, of_misses), 1e-3, 1 - MIN_RATE)
+        psi = (-np.log1p(-least) - least) / least**2
+        moved = of_hits**2 * squares[0] + of_misses**2 * squares[1] + 2 * of_hits * of_misses * squares[2]
+        found = np.maximum(found, of_hits * hits + of_misses * (counts - hits) - psi * moved)
+    return np.asarray(found.sum(axis=2))
 
 
 def _learning(hits: Floats, counts: Floats, rates: Floats, low: Floats, high: Floats) -> Floats:

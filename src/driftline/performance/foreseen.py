@@ -2,38 +2,26 @@
 
     MEANING     how often the class comes at each score (numbers: large errors, and answers above the truth, by the
                 answer). Inputs that move are no evidence here: only what they mean is
-    MEASURED    how often what was answered is right, by the answer (numbers: how often errors are large). Whatever
+    MEASURED    each metric that is followed, as a share (`shares`; numbers: how often errors are large). Whatever
                 makes a model worse shows here, once labels come
-    ESTIMATED   how often it is likely to be right, by the scores alone. Shows before labels come
+    ESTIMATED   what these metrics are likely to be, by the scores alone. Shows before labels come
 
-MEASURED takes for granted that labels come for predictions of one answer alike. ESTIMATED adds up chances instead of
-outcomes: for a chance x with the mean r, a^x b^(1-x) <= x a + (1-x) b, so its e-values are e-values.
+Of the metrics, only those of `shares.OF_ANSWERS` are weighed where labels do not come for all scores alike. ESTIMATED
+adds up chances instead of outcomes (see `concept`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 
 from driftline.performance.by_score import Curve, confidences, curve
-from driftline.performance.classification import confusion
-from driftline.performance.concept import Concept
-from driftline.performance.kinds import ByScore, Estimator
-from driftline.performance.outcomes import (
-    GRIDS,
-    NO_SCORE,
-    Series,
-    bucket_of,
-    effective,
-    first_of,
-    moments,
-    second_of,
-    series_of,
-    without_labels,
-)
+from driftline.performance.concept import MIN_EFFECT, Concept
+from driftline.performance.kinds import ByScore, Classes, Estimator, OutcomeKind
+from driftline.performance.outcomes import Series, effective
 from driftline.performance.rates import (
-    BINS,
     Seen,
     large_errors,
     rates_by_prediction,
@@ -43,12 +31,12 @@ from driftline.performance.rates import (
     standard_score,
 )
 from driftline.performance.reference import PerformanceReference
+from driftline.performance.shares import OF_ANSWERS, Count, Counted, by_estimate, by_labels
 from driftline.performance.study import MIN_STRETCHES
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Floats
 
-Counted = tuple[Floats, Floats]
-"""Hits and counts, by bin."""
+ACCURACY = "accuracy"
 
 
 class Part(StrEnum):
@@ -65,29 +53,48 @@ class Foreseen:
 
     sizes: Floats
     """Of how many independent outcomes each rate is (shape: signals, bins)."""
-    seen: Callable[[Tally], Seen]
+    count: Callable[[Tally], Seen]
     dispersion: Floats
     """How much more windows vary than chance has them (shape: signals), 1 or more."""
+    metrics: tuple[str, ...] = ()
+    """Of which metric each signal is; none where signals are no metrics."""
 
-    def concept(self, allowance: float) -> Concept:
+    def seen(self, window: Tally, *, alike: bool = True) -> Seen:
+        """Count a window; `alike` says whether labels come for all scores alike."""
+        found = self.count(window)
+        if alike or not self.metrics:
+            return found
+        told = np.array([[name in OF_ANSWERS] for name in self.metrics])
+        return replace(found, hits=found.hits * told, counts=found.counts * told)
+
+    def concept(self, allowance: float, min_effect: float = MIN_EFFECT) -> Concept:
         """Return evidence that has seen nothing yet."""
-        return Concept(self.sizes, allowance=allowance, dispersion=self.dispersion)
+        return Concept(self.sizes, allowance=allowance, dispersion=self.dispersion, min_effect=min_effect)
 
 
-def foreseen(reference: PerformanceReference, learned: Estimator | None) -> Mapping[Part, Foreseen]:
-    """Return the parts that a reference can foresee: without scores there is nothing to estimate by."""
-    if reference.series is Series.ERRORS:
+def foreseen(
+    reference: PerformanceReference, kind: OutcomeKind, learned: Estimator | None, metrics: Sequence[str] = ()
+) -> Mapping[Part, Foreseen]:
+    """Return the parts that a reference can foresee: without scores there is nothing to estimate by.
+
+    Args:
+        reference: what is compared with.
+        kind: what it is of.
+        learned: of `kind.learned`; None without scores.
+        metrics: those that are followed; what is no share is left out, and where nothing is left, it is the accuracy.
+    """
+    if isinstance(kind, Classes):
+        parts = {Part.MEASURED: _shares(reference, metrics, partial(by_labels, kind=kind))}
+        if isinstance(learned, ByScore):
+            parts[Part.MEANING] = _by_score(reference)
+            parts[Part.ESTIMATED] = _shares(reference, metrics, partial(by_estimate, learned=learned))
+    else:
         known = large_errors(reference.whole)
         parts = {
             Part.MEANING: _errors(reference),
-            Part.MEASURED: _of(reference, known.seen),
-            Part.ESTIMATED: _of(reference, known.expected),
+            Part.MEASURED: _of(reference, [lambda window: (*known.seen(window), None)]),
+            Part.ESTIMATED: _of(reference, [known.expected]),
         }
-    else:
-        parts = {Part.MEASURED: _of(reference, lambda window: _right(window, len(reference.classes)))}
-        if isinstance(learned, ByScore):
-            parts[Part.MEANING] = _by_score(reference)
-            parts[Part.ESTIMATED] = _of(reference, lambda window: _likely_right(window, learned))
     tally, zeros = reference.tally, np.zeros(reference.stretches, dtype=np.int64)
     stretches = [tally.take(tally.groups == at).regrouped(zeros) for at in np.unique(tally.groups).tolist()]
     return {part: replace(of, dispersion=_dispersion(stretches, of)) for part, of in parts.items()}
@@ -95,23 +102,47 @@ def foreseen(reference: PerformanceReference, learned: Estimator | None) -> Mapp
 
 def _dispersion(stretches: Sequence[Tally], of: Foreseen) -> Floats:
     """Return the variance of stretches of the reference, in those that chance has."""
-    scores = np.array([standard_score(of.seen(stretch)) for stretch in stretches]).reshape(-1, len(of.sizes))
-    held = scores[np.isfinite(scores).all(axis=1)]
-    if len(held) < MIN_STRETCHES:
-        return np.ones(len(of.sizes))
-    return np.asarray(np.maximum((held**2).sum(axis=0) / (len(held) - 1), 1.0))
+    scores = np.array([standard_score(of.count(stretch)) for stretch in stretches]).reshape(-1, len(of.sizes))
+    held = np.isfinite(scores)
+    many = held.sum(axis=0)
+    varied = (np.where(held, scores, 0) ** 2).sum(axis=0) / np.maximum(many - 1, 1)
+    return np.where(many < MIN_STRETCHES, 1.0, np.maximum(varied, 1.0))
 
 
-def _of(reference: PerformanceReference, count: Callable[[Tally], Counted]) -> Foreseen:
-    """Return a part of one signal, whose rates are those of the reference."""
-    of_reference, sizes = count(reference.whole)
-    rates = np.divide(of_reference, sizes, out=np.full_like(sizes, 0.5), where=sizes > 0)[None]
+def _shares(reference: PerformanceReference, metrics: Sequence[str], of: Callable[[str], Count | None]) -> Foreseen:
+    """Return a part whose signals are metrics: those that the reference tells, and the accuracy if it tells none."""
+    told = [name for name in dict.fromkeys(metrics) if reference.alike or name in OF_ANSWERS]
+    known = {name: count for name in told if (count := of(name)) is not None}
+    known = {name: count for name, count in known.items() if (count(reference.whole)[1] > 0).any()}
+    if not known:
+        count = of(ACCURACY)
+        assert count is not None  # it is a share of all that is answered
+        known = {ACCURACY: count}
+    return replace(_of(reference, list(known.values())), metrics=tuple(known))
+
+
+def _of(reference: PerformanceReference, counts: Sequence[Count]) -> Foreseen:
+    """Return a part of some signals, whose rates are those of the reference."""
+    sizes, rates, bins = [], [], 1
+    for hits, size, _ in (count(reference.whole) for count in counts):
+        sizes.append(size)
+        rates.append(np.divide(hits, size, out=np.full_like(size, 0.5), where=size > 0))
+        bins = max(bins, len(size))
+    foreseen_rates = np.stack([_filled(each, bins, 0.5) for each in rates])
 
     def seen(window: Tally) -> Seen:
-        hits, counts = count(window)
-        return Seen(hits[None], counts[None], rates)
+        found: list[Counted] = [count(window) for count in counts]
+        hits = np.stack([_filled(each, bins) for each, _, _ in found])
+        all_ = np.stack([_filled(each, bins) for _, each, _ in found])
+        moved = [np.stack([_filled(line, bins) for line in each]) for _, _, each in found if each is not None]
+        return Seen(hits, all_, foreseen_rates, np.stack(moved, axis=1) if moved else None)
 
-    return Foreseen(sizes[None], seen, np.ones(1))
+    return Foreseen(np.stack([_filled(each, bins) for each in sizes]), seen, np.ones(len(counts)))
+
+
+def _filled(values: Floats, bins: int, value: float = 0.0) -> Floats:
+    """Return values for so many bins: those that a signal does not have are empty."""
+    return np.concatenate([values, np.full(bins - len(values), value)])
 
 
 def _errors(reference: PerformanceReference) -> Foreseen:
@@ -139,30 +170,3 @@ def _by_score(reference: PerformanceReference) -> Foreseen:
 
     known = rates_by_score(by_score(reference.whole))
     return Foreseen(known.sizes[None], lambda window: seen_by_score(by_score(window), known), np.ones(1))
-
-
-def _right(window: Tally, classes: int) -> Counted:
-    """Count what was right, and what was predicted, by predicted class; all together where there are many."""
-    table = confusion(window, 1, classes)[0] * effective(window, 1)[0]
-    right, predicted = np.diagonal(table).copy(), table.sum(axis=0)
-    if classes > BINS:
-        right, predicted = right.sum(keepdims=True), predicted.sum(keepdims=True)
-    return right, predicted
-
-
-def _likely_right(window: Tally, learned: ByScore) -> Counted:
-    """Add up how likely each prediction is right, by its score, whether its label has come or not."""
-    series = learned.kind.series
-    rows = without_labels(window.take((series_of(window.keys) == series) & (bucket_of(window.keys) != NO_SCORE)))
-    first, predicted = first_of(rows.keys), second_of(rows.keys)
-    weight, score, _ = moments(rows, GRIDS[series])
-    if series is Series.CLASSES:
-        chance = np.zeros(len(rows))
-        for code, known in enumerate(learned.known):
-            chance = np.where(first == code, known(score), chance)
-        weight = np.where(first == predicted, weight, 0.0)
-    else:
-        chance = learned.known[0](score)
-        chance = np.where(predicted == first, chance, 1 - chance)
-    held = weight != 0
-    return np.array([(weight * chance)[held].sum()]), np.array([weight[held].sum()])

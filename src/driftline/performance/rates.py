@@ -41,6 +41,8 @@ class Seen:
     counts: Floats
     rates: Floats
     """What the reference says of their scores."""
+    squares: Floats | None = None
+    """Where hits are chances: Σ h², Σ k² and Σ h k of what is a hit by h and a miss by k (shape: 3, groups, bins)."""
 
 
 def rates_by_score(reference: Curve, bins: int = BINS) -> Rates:
@@ -123,14 +125,18 @@ class LargeErrors:
         weight = rows.weights / WEIGHT_UNIT * effective(window, 1)[0]
         return np.array([weight[_size(rows) >= self.limit].sum()]), np.array([weight.sum()])
 
-    def expected(self, window: Tally) -> tuple[Floats, Floats]:
-        """Return how many errors of one group's predictions are likely to be large, with labels and without."""
+    def expected(self, window: Tally) -> tuple[Floats, Floats, Floats]:
+        """Return how many errors of one group's predictions are likely to be large, with labels and without.
+
+        And the sums of squares of what each is likely to be (see `Seen.squares`).
+        """
         series = series_of(window.keys)
         rows = window.take((series == Series.ERRORS) | (series == Series.PENDING))
         with_label = series_of(rows.keys) == Series.ERRORS
         bucket = np.where(with_label, prediction_of(rows.keys), bucket_of(rows.keys))
-        weight = rows.weights / WEIGHT_UNIT
-        return np.array([(weight * self.likely.rates[_bin(bucket, self.likely)]).sum()]), np.array([weight.sum()])
+        weight, large = rows.weights / WEIGHT_UNIT, self.likely.rates[_bin(bucket, self.likely)]
+        squares = [(weight * each).sum(keepdims=True) for each in (large**2, (1 - large) ** 2, large * (1 - large))]
+        return (weight * large).sum(keepdims=True), weight.sum(keepdims=True), np.array(squares)
 
 
 def large_errors(reference: Tally, bins: int = BINS) -> LargeErrors:
@@ -153,7 +159,11 @@ def standard_score(seen: Seen, dispersion: float = 1.0) -> Floats:
     About standard normal while nothing changes, whatever the scores are: what the online detectors are fed (ADWIN,
     Page-Hinkley, HDDM). Spiegelhalter 1986 (Statistics in Medicine 5, p. 421). NaN without outcomes.
     """
-    spread = (seen.counts * seen.rates * (1 - seen.rates)).sum(axis=1) * dispersion
+    if seen.squares is None:
+        spread = (seen.counts * seen.rates * (1 - seen.rates)).sum(axis=1) * dispersion
+    else:
+        weights = np.stack([(1 - seen.rates) ** 2, seen.rates**2, -2 * seen.rates * (1 - seen.rates)])
+        spread = (weights * seen.squares).sum(axis=(0, 2)) * dispersion
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray((seen.hits - seen.counts * seen.rates).sum(axis=1) / np.sqrt(spread))
 

@@ -27,6 +27,7 @@ class _Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     classes: tuple[str, ...]
     stretches: Annotated[int, msgspec.Meta(ge=1, le=MAX_STRETCHES)]
     tally: bytes
+    alike: bool
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class PerformanceReference:
     tally: Tally
     """All with labels; its groups are stretches of time, one after the other."""
     stretches: int
+    alike: bool = True
+    """Whether its labels stand for all predictions: else only metrics of some answers can be compared."""
 
     @cached_property
     def labels(self) -> int:
@@ -61,14 +64,16 @@ class PerformanceReference:
 
     def encode(self) -> bytes:
         """Return it as bytes."""
-        return pack(KIND, VERSION, _Stored(self.series, self.classes, self.stretches, self.tally.packed()), {})
+        return pack(
+            KIND, VERSION, _Stored(self.series, self.classes, self.stretches, self.tally.packed(), self.alike), {}
+        )
 
     @classmethod
     def decode(cls, data: bytes) -> "PerformanceReference":
         """Read what `encode` wrote. Raises `StateCorrupt`."""
         with corrupt_if_it_fails(KIND):
             stored = msgspec.convert(unpack(data, KIND, (VERSION,)).value, _Stored)
-            found = cls(stored.series, stored.classes, unpacked(stored.tally), stored.stretches)
+            found = cls(stored.series, stored.classes, unpacked(stored.tally), stored.stretches, stored.alike)
             beyond = int(found.tally.groups.max(initial=0)) >= stored.stretches
             if beyond or stored.series not in OF_OUTCOMES or (stored.series is Series.ERRORS) == bool(stored.classes):
                 raise corrupt(KIND, "its outcomes are of no stretch of its time, or of no class")

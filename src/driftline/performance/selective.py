@@ -165,6 +165,37 @@ def _by_chance(table: Ints) -> float:
     return float(scipy.special.chdtrc(table.shape[1] - 1, ((table - expected) ** 2 / expected).sum()))
 
 
+def come_alike(tally: Tally, groups: int, classes: int) -> bool:
+    """Tell whether labels come as often for all strata, as far as chance can tell: each group by itself, all together.
+
+    Groups may have other scores, and other shares of labels. Cochran 1954 (Biometrics 10, p. 417); Mantel and Haenszel
+    1959 (J. National Cancer Institute 22, p. 719).
+
+    >>> from driftline.performance.outcomes import WAITING, classified
+    >>> guess, day = np.repeat([0, 1, 0, 1], [90, 10, 10, 90]), np.repeat([0, 1], 100)
+    >>> has = np.where(day == 0, np.arange(200) % 10 < 9, np.arange(200) % 2 == 0)
+    >>> rows = classified(day, guess, np.where(has, guess, WAITING), guess * 0.6 + 0.2)
+    >>> come_alike(rows, 2, 2), come_alike(rows.regrouped(np.zeros(2, dtype=np.int64)), 1, 2)
+    (True, False)
+    """
+    found = strata(tally, groups, classes)
+    came = found.labelled.reshape(groups, -1).astype(np.float64)
+    all_ = came + found.waiting.reshape(groups, -1)
+    there = all_.sum(axis=0) > 0
+    came, all_ = came[:, there], all_[:, there]
+    whole = np.maximum(all_.sum(axis=1, keepdims=True), 1)
+    rate = came.sum(axis=1, keepdims=True) / whole
+    more = (came - all_ * rate).sum(axis=0)
+    scale = (rate * (1 - rate) * whole / np.maximum(whole - 1, 1))[:, :, None]
+    spread = (
+        scale * (all_[:, :, None] * np.eye(len(more)) - all_[:, :, None] * all_[:, None] / whole[:, :, None])
+    ).sum(0)
+    rank = int(np.linalg.matrix_rank(spread)) if len(more) else 0
+    if rank == 0:
+        return True
+    return float(scipy.special.chdtrc(rank, more @ np.linalg.pinv(spread, hermitian=True) @ more)) >= CHANCE
+
+
 def reweighted(tally: Tally, groups: int, classes: int = 2, bins: int = BINS) -> Tally:
     """Return the outcomes, each weighted by the inverse of its stratum's labelling rate.
 

@@ -211,6 +211,7 @@ class SummariseStage:
             waiting=labelling.waiting,
             predictions=labelling.held,
             newest=None if labelling.heard == NEVER else labelling.heard,
+            kinds={kind: number for kind, number in sorted(labelling.by_kind.items()) if number > 0},
         )
 
     def samples(self, partition: str, now_ms: int) -> list[Sample]:

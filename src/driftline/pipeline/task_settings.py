@@ -213,6 +213,8 @@ def _model_rules(
             window_ms=own.performance_ms,
             awaited_ms=own.awaits_labels,
             levels=own.performance.levels,
+            metrics=own.performance.metrics,
+            min_effect=own.performance.min_effect,
             costs=own.performance.worth,
             reference=of_performance,
         ),

@@ -9,6 +9,7 @@ import polars as pl
 
 from driftline.config.names import nearest
 from driftline.errors import InputError
+from driftline.labels.classes import class_of
 from driftline.labels.yes_no import NO, YES
 from driftline.sketches.keys import Ints
 from driftline.tables.events import BATCH_ROWS, EncodedEvents, batches, encoded
@@ -172,7 +173,7 @@ def refuse_other_kind(labels: Labels, predictions: Table, mapping: ColumnMapping
                 f"{where}{_listed(said)}, and the model predicts numbers; write labels as numbers, or as yes and no of "
                 "a probability, or name the column of predicted classes: --prediction-column"
             )
-    elif classes and not said & classes and len(said | classes) > 2:
+    elif classes and not _meant(said) & _meant(classes) and len(_meant(said | classes)) > 2:
         raise InputError(
             f"{where}{_listed(said)}, and the model predicts {_listed(classes)}; write labels as the model answers"
         )
@@ -193,6 +194,10 @@ def _classes(table: Table, mapping: ColumnMapping) -> set[str] | None:
     with input_errors(table.path):
         found = table.frame.select(class_name(held.value, held.dtype).unique()).collect().to_series()
     return set(found.drop_nulls().to_list())
+
+
+def _meant(names: set[str]) -> set[str]:
+    return {class_of(name) for name in names}
 
 
 def _listed(names: set[str]) -> str:

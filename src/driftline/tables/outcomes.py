@@ -8,6 +8,7 @@ import polars as pl
 
 from driftline.config.names import nearest
 from driftline.errors import InputError
+from driftline.labels.classes import class_of
 from driftline.performance.kinds import Classes, Numbers, OutcomeKind, OutcomeRows
 from driftline.performance.outcomes import WAITING, Series
 from driftline.sketches.keys import Floats
@@ -21,7 +22,6 @@ Costs = Mapping[tuple[str, str], float]
 """What an outcome is worth, by true and predicted class; 0 for those that are not named."""
 
 _TIME, _PREDICTION, _LABEL, _SCORE = "time", "prediction", "label", "score"
-_BOOLEANS = {"true": "1", "false": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +151,9 @@ def _classes(
     """Find out which classes there are and what scores are; of two, which one the score is of."""
     both = pl.concat([frame.select(_PREDICTION, _LABEL) for frame in frames])
     seen = {each for name in (_PREDICTION, _LABEL) for each in both[name].unique().to_list() if each is not None}
-    if class_scores is None and {each.lower() for each in seen} <= {*_BOOLEANS, *_BOOLEANS.values()}:
-        # One column says true, the other 1.
-        unified = [pl.col(name).str.to_lowercase().replace(_BOOLEANS) for name in (_PREDICTION, _LABEL)]
-        frames = [frame.with_columns(unified) for frame in frames]
+    if class_scores is None and {class_of(each) for each in seen} <= {"0", "1"}:
+        meant = {each: class_of(each) for each in seen}  # one column may say true, the other 1
+        frames = [frame.with_columns(pl.col(_PREDICTION, _LABEL).replace(meant)) for frame in frames]
         names: tuple[str, ...] = ("0", "1")
     elif class_scores is None:
         names = _two(seen, frames[0], mapping)

@@ -1,15 +1,17 @@
 """Whether labels still come, and as soon as they used to: the labels of one model, by the age of its predictions.
 
 The first windows of predictions that labels were there for say what share of labels had come at each age: the least of
-them is what is usual. A window is *behind* if it has less than half of that at its age. Two in a row are told: labels
-stopped, or come later. By chance alone so few do not come (there would have to be 10 or more), so this takes nothing of
-the budget.
+them is what is usual. Where labels come all the time, what is below half of the median does not count: there was an
+outage while this was learned. A window is *behind* if it has less than half of what is usual at its age. Two in a row
+are told: labels stopped, or come later. By chance alone so few do not come (there would have to be 10 or more), so this
+takes nothing of the budget.
 
     predictions ──►  ─────────────── ····· ├─────── learned from ───────┤ judged ──►
     labels ──►                        began ▲
 """
 
-from itertools import dropwhile
+from itertools import dropwhile, pairwise
+from statistics import median
 from typing import Final
 
 import msgspec
@@ -39,6 +41,10 @@ BACK: Final = 0.75
 IN_A_ROW: Final = 2
 BEGIN: Final = 10
 """Labels begin where so many times as many come within a window as in any before: somebody may have tried out some."""
+STEADY: Final = 0.75
+"""Part of the windows that labels came in, from which on a window without any was an outage: not those of a week that
+has two days without.
+"""
 SLACK: Final = 5
 """A window may have its labels later by a fifth of its age: some months have 28 days, and others 31 and a weekend."""
 
@@ -134,9 +140,20 @@ class LabelArrivals(msgspec.Struct):
         shares = [[came / self.cohorts[start].predictions for came in self.cohorts[start].by_age] for start in used]
         longest = max(map(len, shares))
         by_age = [[each[age] for each in shares if len(each) > age] for age in range(longest)]
-        usual = [rounded(min(held)) for held in by_age if len(held) >= MIN_WINDOWS // 2]
+        steady = self._is_steady(used, size)
+        usual = [rounded(_least(held, steady=steady)) for held in by_age if len(held) >= MIN_WINDOWS // 2]
         if any(usual):  # else none of them has had the time to come
             self.usual = usual
+
+    def _is_steady(self, used: list[int], size: int) -> bool:
+        """Tell whether labels came in nearly every window since the first one: not in dumps, and on all days."""
+        brought: dict[int, int] = {}
+        for start in used:
+            ages = self.cohorts[start].by_age
+            for age, (before, came) in enumerate(pairwise([0, *ages])):
+                brought[start + age * size] = brought.get(start + age * size, 0) + came - before
+        since = list(dropwhile(lambda came: came <= 0, (brought[at] for at in sorted(brought))))
+        return sum(came > 0 for came in since) >= STEADY * len(since)
 
     def _judge(self, model: str, rules: ModelRules, starts: list[int], end: int) -> list[Incident]:
         assert rules.performance is not None
@@ -182,3 +199,9 @@ class LabelArrivals(msgspec.Struct):
             return []
         held, self.incident = self.incident, None
         return [held.over(Window(held.opened, max(time, held.opened), 0), f"closed: {why}")]
+
+
+def _least(shares: list[float], *, steady: bool) -> float:
+    """Return the least share that is usual: where labels come all the time, what is far below others is an outage."""
+    least = BEHIND * median(shares) if steady else 0.0
+    return min(share for share in shares if share >= least)

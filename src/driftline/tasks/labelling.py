@@ -26,6 +26,7 @@ from driftline.labels.book import Answers, Rule
 from driftline.labels.classes import Came
 from driftline.labels.counting import CountingState, OutcomeCounting
 from driftline.labels.join import Fate, Join, Joined, JoinSettings, JoinState
+from driftline.labels.outcomes import Outcomes
 from driftline.labels.tallies import LABEL
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
 from driftline.sketches.group import ROLES
@@ -62,6 +63,7 @@ class _Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     kinds: list[str]
     consumed: Count
     rejected: dict[str, Count]
+    by_kind: dict[str, int]
     join: JoinState
     counting: CountingState
 
@@ -85,6 +87,8 @@ class Labelling:
         self.consumed = 0
         """consumed = all fates + rejected + waiting, always; part of the checkpoint."""
         self.rejected: Counter[str] = Counter()
+        self.by_kind: Counter[str] = Counter()
+        """How many labels that count are of which kind, of those that say one; a correction may be of another."""
 
     @property
     def fates(self) -> Mapping[Fate, int]:
@@ -179,9 +183,16 @@ class Labelling:
             self._counting.wait(asked)
         for outcomes in joined.outcomes:
             self._counting.count(outcomes)
+            self._count_kinds(outcomes)
         for told in joined.fates:
             self._counting.count_fates(told)
         return joined
+
+    def _count_kinds(self, outcomes: Outcomes) -> None:
+        if outcomes.kinds.any():
+            sums = np.bincount(outcomes.kinds, outcomes.signs, len(self._reader.kinds))
+            for name, number in zip(self._reader.kinds, sums.astype(np.int64).tolist(), strict=True):
+                self.by_kind[name] += number if name else 0
 
     @property
     def open_to(self) -> int:
@@ -207,7 +218,8 @@ class Labelling:
         counting, more = self._counting.checkpoint()
         writes.update(more)
         names = list(self._reader.models), list(self._reader.kinds)
-        state = _Stored(self._event_time, *names, self.consumed, dict(self.rejected), join, counting)
+        kinds = {kind: number for kind, number in self.by_kind.items() if number}
+        state = _Stored(self._event_time, *names, self.consumed, dict(self.rejected), kinds, join, counting)
         writes[BLOB] = pack("labels", VERSION, state, {})
         return writes
 
@@ -222,7 +234,7 @@ class Labelling:
             self._event_time = state.event_time
             self._reader.models = {name: code for code, name in enumerate(state.models)}
             self._reader.kinds = {name: code for code, name in enumerate(state.kinds)}
-            self.consumed, self.rejected = state.consumed, Counter(state.rejected)
+            self.consumed, self.rejected, self.by_kind = state.consumed, Counter(state.rejected), Counter(state.by_kind)
             self._join.restore(state.join, blobs)
             self._counting.restore(state.counting, blobs)
 

@@ -33,6 +33,10 @@ class PerformanceRules:
     """How long after a prediction its label counts."""
     levels: Mapping[str, tuple[Literal[">=", "<="], float]] = field(default_factory=dict)
     """By metric: what it should be."""
+    metrics: tuple[str, ...] = ()
+    """What evidence follows; none for the usual ones of what is predicted."""
+    min_effect: float = 0.01
+    """χ² of changes of a metric that are too small to matter (see `performance.concept`)."""
     costs: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """What an outcome is worth, by true and predicted class; 0 for those that are not named."""
     reference: Callable[[str, str], PerformanceReference | None] = lambda version, segment: None

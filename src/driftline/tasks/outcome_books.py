@@ -8,9 +8,11 @@ many. Outcomes that come later for a window that was weighed count in the books 
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+import numpy as np
 
 from driftline.codec import Mark, Time
 from driftline.performance.names import MAX_WINDOWS
@@ -19,6 +21,48 @@ from driftline.performance.tally import Tally, empty, merged, unpacked
 
 PARTS: Final = 8
 """Slices that are kept apart before they are added up."""
+STEP: Final = 500
+"""Labels that arrived which are weighed by themselves, where they are of predictions of other windows than the rest."""
+MAIN_SHARE: Final = 0.05
+"""A book of which so small a part of a step's labels are is not what the step is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Outcomes that arrived in a window, of predictions of some windows that follow one another."""
+
+    rows: Tally
+    labels: int
+    main: tuple[int, ...]
+    """The windows of the predictions that most of them are of."""
+    latest: int
+    """That of which most are."""
+
+
+def steps_of(rows: Tally, about: Mapping[int, int]) -> list[Step]:
+    """Part what arrived in a window by when it was predicted, oldest first: 500 labels in each step, or all in one.
+
+    Args:
+        rows: what arrived; its groups are the windows of predictions, from the oldest on.
+        about: by these windows in order, how many labels are of each.
+    """
+    parted: list[list[int]] = [[]]
+    books, counts = list(about), list(about.values())
+    held = 0
+    for at, many in enumerate(counts):
+        if held >= STEP and sum(counts[at:]) >= STEP:
+            parted.append([])
+            held = 0
+        parted[-1].append(at)
+        held += many
+    found = []
+    for places in parted:
+        labels = sum(counts[at] for at in places)
+        if labels > 0:
+            part = rows.take(np.isin(rows.groups, places)).regrouped(np.zeros(len(books), dtype=np.int64))
+            main = tuple(books[at] for at in places if counts[at] >= MAIN_SHARE * labels)
+            found.append(Step(part, labels, main, books[max(places, key=lambda at: (counts[at], at))]))
+    return found
 
 
 class Pile:
@@ -81,7 +125,7 @@ class Books:
         pile = self._arrived.setdefault(window, Pile())
         came = arrived(rows)
         if len(came):
-            pile.add(came)
+            pile.add(came.regrouped(np.array([book // self._size])))
             about = self._about.setdefault(window, {})
             about[book] = about.get(book, 0) + int(labelled(came, 1)[0])
         return True
@@ -97,9 +141,16 @@ class Books:
         return sorted(window for window in self._arrived if window + self._size <= time)
 
     def close(self, window: int) -> tuple[Tally, Mapping[int, int]]:
-        """Return the outcomes that arrived in a window, and of which books how many labels are; let go of them."""
+        """Return the outcomes that arrived in a window, and how many labels are of which books; let go of them.
+
+        Books are in order, and each is a group of the outcomes.
+        """
         self._weighed = window + self._size
-        return self._arrived.pop(window).tally, self._about.pop(window, {})
+        rows, about = self._arrived.pop(window).tally, self._about.pop(window, {})
+        places = np.unique(rows.groups)
+        books = [int(place) * self._size for place in places.tolist()]
+        placed = Tally(np.searchsorted(places, rows.groups), *(getattr(rows, name) for name in Tally.__slots__[1:]))
+        return placed, {book: about.get(book, 0) for book in books}
 
     def let_go(self, time: int) -> None:
         """Let go of books for which no label is awaited any more, and of the oldest where there are too many."""

@@ -32,9 +32,9 @@ REFERENCE: Final = "performance/reference"
 ARRIVALS: Final = "performance/labels"
 VERSION: Final = 1
 MAX_ROWS: Final = 4_000_000
-"""Of the books and open windows of a task: 200 MB. Beyond that the oldest books go of those who have most. References,
-and what they are learned from, are not among them.
-"""
+"""Of the books and open windows of a task: 200 MB. Beyond that the oldest books go of those who have most."""
+MAX_KNOWN: Final = 4_000_000
+"""Rows of the references of a task: 200 MB. Beyond that nobody learns another one until somebody is forgotten."""
 MAX_LEARNING: Final = 128 << 20
 """Bytes of what a task learns references from. Beyond that those who have most learn from fewer, longer stretches."""
 AWAITED_NO_MORE: Final = "its labels are not awaited any more"
@@ -70,6 +70,10 @@ class PerformanceJudge(OutcomeWatcher):
         self._rows: dict[Subject, int] = {}
         self._total = 0
         """Of all rows."""
+        self._of_references: dict[Subject, int] = {}
+        """Rows of references, of those who have one."""
+        self._known = 0
+        """Of all these."""
         self._learning: dict[Subject, int] = {}
         """Bytes of what references are learned from, of those who learn."""
         self.late = 0
@@ -130,6 +134,9 @@ class PerformanceJudge(OutcomeWatcher):
         rows = judge.books.rows
         self._total += rows - self._rows.get(subject, 0)
         self._rows[subject] = rows
+        known = 0 if judge.evidence is None else len(judge.evidence.reference.tally)
+        self._known += known - self._of_references.get(subject, 0)
+        self._of_references[subject] = known
         if learning := judge.learner.bytes:
             self._learning[subject] = learning
         else:
@@ -169,8 +176,11 @@ class PerformanceJudge(OutcomeWatcher):
         judge, rules = self.subjects.get(subject), self._rules(subject.model)
         if judge is None or rules.performance is None:
             return None
-        size = rules.performance.window_ms
-        return cost_of(judge.windows, size, began=began, opened=opened, min_events=rules.min_events)
+        size, windows = rules.performance.window_ms, judge.windows
+        whole = self.subjects.get(Subject(subject.model, subject.version, "")) if judge.evidence is None else None
+        if whole is not None and whole.evidence is not None:
+            windows = judge.likely_windows(whole.evidence, began)
+        return cost_of(windows, size, began=began, opened=opened, min_events=rules.min_events)
 
     def close(self, time: int, *, whole: bool = True) -> list[Incident]:
         """Weigh the windows that end at or before this time, subjects in order. Returns the incidents that changed.
@@ -187,7 +197,7 @@ class PerformanceJudge(OutcomeWatcher):
         changed = []
         for subject in sorted(due):
             judge = self.subjects[subject]
-            changed += judge.close(time, inputs_moved=self._inputs_moved(subject))
+            changed += judge.close(time, inputs_moved=self._inputs_moved(subject), has_room=self._known < MAX_KNOWN)
             self._note(subject, judge)
         self._learn_from_less()
         for model in sorted({subject.model for subject in due if not subject.segment}) if whole else ():
@@ -216,6 +226,7 @@ class PerformanceJudge(OutcomeWatcher):
             self._touched.discard(subject)
             self._scheduled.pop(subject, None)
             self._total -= self._rows.pop(subject, 0)
+            self._known -= self._of_references.pop(subject, 0)
             self._learning.pop(subject, None)
         for model in sorted(models):
             arrivals = self.arrivals.pop(model, None)

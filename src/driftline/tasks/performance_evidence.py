@@ -42,6 +42,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class ToWeigh:
+    """What one part weighs."""
+
+    tally: Tally
+    start: int
+    """When its predictions began."""
+    alike: bool = True
+    """Whether labels come for all scores alike."""
+    steps: int = 1
+    """So many make up a window."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What a window says."""
 
@@ -54,7 +67,9 @@ class PerformanceEvidence:
 
     Args:
         reference: what is compared with.
-        metrics: names of those that are followed, beside the usual ones.
+        metrics: names of those that are followed; none for the usual ones.
+        shown: names of those that are told beside them.
+        min_effect: see `Concept`.
         costs: see `Classes`.
         budget: of the model.
         window_ms: length of windows.
@@ -66,6 +81,8 @@ class PerformanceEvidence:
         reference: PerformanceReference,
         *,
         metrics: tuple[str, ...],
+        shown: tuple[str, ...],
+        min_effect: float,
         costs: Floats | None,
         budget: AlarmBudget,
         window_ms: int,
@@ -74,12 +91,15 @@ class PerformanceEvidence:
         self.reference = reference
         kind = reference.kind(costs)
         learned = _learned(kind, reference)
-        names = (*kind.usual, *metrics)
+        followed = metrics or kind.usual
+        names = (*followed, *shown)
         self.yardstick: Yardstick = yardstick(kind, reference.tally, reference.stretches, names, learned)
-        self._parts: Mapping[Part, Foreseen] = foreseen(reference, learned)
+        self._parts: Mapping[Part, Foreseen] = foreseen(reference, kind, learned, followed)
         share = allowance / len(Part)
         self._log_c = budget.log_threshold(share, window_ms)
-        self._concepts: dict[Part, Concept] = {part: each.concept(share) for part, each in self._parts.items()}
+        self._concepts: dict[Part, Concept] = {
+            part: each.concept(share, min_effect) for part, each in self._parts.items()
+        }
         self._onsets = {part: Onset(len(each.sizes)) for part, each in self._parts.items()}
         self._recoveries: dict[Part, ConceptRecovery] = {}
 
@@ -88,18 +108,16 @@ class PerformanceEvidence:
         """Whether it is known how much windows vary."""
         return self.reference.stretches >= MIN_STRETCHES
 
-    def weigh(self, windows: Mapping[Part, tuple[Tally, int]]) -> Verdict:
-        """Weigh a window of each part, with the time at which its predictions began; parts that saw nothing are left
-        out.
-        """
+    def weigh(self, windows: Mapping[Part, ToWeigh]) -> Verdict:
+        """Weigh a window of each part, or a step of one; parts that saw nothing are left out."""
         new, back = [], []
         for part in Part:
             if part not in windows or part not in self._parts:
                 continue
-            tally, start = windows[part]
-            seen = self._parts[part].seen(tally)
+            weighed = windows[part]
+            seen = self._parts[part].seen(weighed.tally, alike=weighed.alike)
             concept, onset = self._concepts[part], self._onsets[part]
-            concept.update(seen)
+            concept.update(seen, weighed.steps)
             recovery = self._recoveries.get(part)
             if recovery is not None:
                 if concept.log_m >= NOTABLE:  # it still speaks: what is to be over is as it looks now
@@ -113,7 +131,7 @@ class PerformanceEvidence:
                     self._onsets[part] = Onset(len(concept.sizes))
                     back.append(part)
                 continue
-            onset.add(concept.gained, start)
+            onset.add(concept.gained, weighed.start)
             if (found := concept.log_m) >= self._log_c:
                 signal = int(concept.log_r.max(axis=0).argmax())
                 new.append(Finding(part, seen, found, onset.of(signal)))

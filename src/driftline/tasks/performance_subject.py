@@ -4,11 +4,14 @@
                  └──a window's end──► evidence ──► signals ──► incident (see `performance_following`)
                             └──► what a metric was estimated and measured to be, window by window (`windows`)
 
-What arrived in a window is weighed once: what it means, and whether it was right. What was predicted in it is estimated
-at its end. What is told of a metric are the books of the predictions that most of the labels are about.
+What arrived in a window is weighed once: what it means, and how good it was. Labels of many windows of predictions that
+come at once are weighed in the order of these (`outcome_books.steps_of`), so that a month that went wrong is found in a
+year's labels. What was predicted in a window is estimated at its end. What is told of a metric are the books of the
+predictions that most of the labels are about.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -16,17 +19,19 @@ import numpy as np
 
 from driftline.codec import Count, Mark, Time, corrupt
 from driftline.incidents.incident import Incident, Signal, Subject, Window
-from driftline.labels.classes import OTHER
+from driftline.labels.classes import OTHER, class_of
 from driftline.performance.foreseen import Part
 from driftline.performance.outcomes import Series, labelled, of_classes, waiting
 from driftline.performance.reference import PerformanceReference
+from driftline.performance.selective import come_alike
 from driftline.performance.study import Study
 from driftline.performance.tally import Tally, empty, merged
 from driftline.performance.values import total_value, without_values
 from driftline.sketches.keys import Floats
+from driftline.tasks.likely_windows import likely_windows
 from driftline.tasks.model_rules import LearnRule, ModelRules, PerformanceRules
-from driftline.tasks.outcome_books import Books, StoredBooks
-from driftline.tasks.performance_evidence import PerformanceEvidence
+from driftline.tasks.outcome_books import MAIN_SHARE, Books, StoredBooks, steps_of
+from driftline.tasks.performance_evidence import Finding, PerformanceEvidence, ToWeigh
 from driftline.tasks.performance_following import PerformanceFollowing
 from driftline.tasks.performance_learning import PerformanceLearner
 from driftline.tasks.performance_signals import of_level, of_part
@@ -35,8 +40,6 @@ from driftline.tasks.views import PerformanceView, PerformanceWindow
 
 MAX_WINDOWS: Final = 60
 """Windows of which it is kept what metrics were."""
-MAIN_SHARE: Final = 0.05
-"""A book of which so small a part of a window's labels are is not what the window is about."""
 
 
 class StoredPerformance(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -126,7 +129,7 @@ class SubjectPerformance:
             window_ms=self._own.window_ms,
             unmeasured=[]
             if self.evidence is None
-            else sorted(self._own.levels.keys() - self.evidence.yardstick.values),
+            else sorted({*self._own.levels, *self._own.metrics} - self.evidence.yardstick.values.keys()),
             windows=self.windows[-shown:],
         )
 
@@ -139,20 +142,35 @@ class SubjectPerformance:
         """When the next window ends of which there is something to weigh."""
         return self.books.deadline
 
-    def close(self, time: int, *, inputs_moved: bool) -> list[Incident]:
-        """Weigh the windows that end at or before this time. Returns the incidents that changed, as they were then."""
+    def likely_windows(self, other: PerformanceEvidence, began: int) -> list[PerformanceWindow]:
+        """Return its windows as another's reference foresees them (see the module of this name)."""
+        if not self._suits(other.reference):
+            return []
+        books = {
+            start: self._of(without_values(pile.tally), other.reference.classes)
+            for start, pile in self.books.books.items()
+            if start + self._own.window_ms <= self._heard
+        }
+        size, least = self._own.window_ms, self._rules.min_events
+        return likely_windows(books, other.yardstick, size, began=began, min_events=least)
+
+    def close(self, time: int, *, inputs_moved: bool, has_room: bool = True) -> list[Incident]:
+        """Weigh the windows that end at or before this time. Returns the incidents that changed, as they were then.
+
+        `has_room` says whether there is room for another reference: else it goes on learning.
+        """
         changed = []
         for window in self.books.due(time):
-            came, about = self.books.close(window)
-            self._heard, counted = window + self._own.window_ms, self._counted(came)
+            parted, about = self.books.close(window)
+            came = parted.regrouped(np.zeros(max(len(about), 1), dtype=np.int64))
+            self._heard, counted = window + self._own.window_ms, self._counted(parted, len(about))
             evidence, incident = self.evidence, self.incident
             if evidence is not None and incident is not None and incident.reference != evidence.reference.address:
                 changed += self.close_incident("the reference changed (file)")
             if self._learning:
-                changed += self._learn(window, came)
+                changed += self._learn(window, came, has_room=has_room)
             if evidence is not None and evidence is self.evidence:  # else this window is part of the new reference
-                told = self._judge(evidence, window, counted, about, inputs_moved=inputs_moved)
-                changed += [] if told is None else [told]
+                changed += self._judge(evidence, window, counted, list(about), inputs_moved=inputs_moved)
             self.books.let_go(self._heard)
         return changed
 
@@ -167,18 +185,19 @@ class SubjectPerformance:
     def _of(self, tally: Tally, classes: Sequence[str]) -> Tally:
         return of_classes(tally, len(classes)) if self.series is Series.CLASSES else tally
 
-    def _counted(self, came: Tally) -> Tally:
+    def _counted(self, came: Tally, books: int) -> Tally:
         """Return what metrics count of the labels that arrived, and note how many they leave out."""
         found = self._known(came)
-        self._left_out += int(labelled(came, 1)[0] - labelled(found, 1)[0])
+        self._left_out += int((labelled(came, books) - labelled(found, books)).sum())
         return found
 
-    def _learn(self, window: int, came: Tally) -> list[Incident]:
+    def _learn(self, window: int, came: Tally, *, has_room: bool) -> list[Incident]:
         """Add what arrived to what a reference is made of; once there is enough, compare with it from the next on."""
-        if not self.learner.add(window, self._heard, came):
+        if not self.learner.add(window, self._heard, came) or not has_room:
             return []
         tally, stretches = self.learner.finish(self._named)
-        reference = PerformanceReference(self.series, self.classes, tally, stretches)
+        alike = self._is_alike(list(self.books.books), max(len(self.classes), 1))
+        reference = PerformanceReference(self.series, self.classes, tally, stretches, alike)
         self._learning, self.learner.rule = self._rules.learn.renewed, self._rules.learn
         closed = self.close_incident("the reference changed (learned)")
         self._compare(reference)
@@ -193,7 +212,9 @@ class SubjectPerformance:
         allowance = budget.outcomes.allowance(1.0, sizes=1, segment_rank=self.rank, segmented=self._rules.segmented)
         self.evidence = PerformanceEvidence(
             reference,
-            metrics=tuple(self._own.levels),
+            metrics=self._own.metrics,
+            shown=tuple(self._own.levels),
+            min_effect=self._own.min_effect,
             costs=costs_of(self._own, reference.classes),
             budget=budget,
             window_ms=self._own.window_ms,
@@ -202,46 +223,69 @@ class SubjectPerformance:
         self.windows, self.is_new = [], True
 
     def _judge(
-        self, evidence: PerformanceEvidence, window: int, came: Tally, about: Mapping[int, int], *, inputs_moved: bool
-    ) -> Incident | None:
-        """Weigh one window, and tell what it says."""
-        own, labels = self._book(window), int(labelled(came, 1)[0])
-        predictions = int(labelled(own, 1)[0] + waiting(own, 1)[0])
-        main = [
-            book for book, many in sorted(about.items()) if many >= MAIN_SHARE * labels and book in self.books.books
-        ]
-        weighed: dict[Part, tuple[Tally, int]] = {}
-        if labels > 0:
-            most = max(main, key=lambda book: (about[book], book), default=window)
-            weighed = dict.fromkeys((Part.MEANING, Part.MEASURED), (came, most))
+        self, evidence: PerformanceEvidence, window: int, came: Tally, books: Sequence[int], *, inputs_moved: bool
+    ) -> list[Incident]:
+        """Weigh one window, and tell what it says. `came` has a group for each window of predictions."""
+        own, study = self._book(window), evidence.yardstick.study
+        predictions, about = int(labelled(own, 1)[0] + waiting(own, 1)[0]), labelled(came, len(books)).tolist()
+        labels, new, back, over = sum(about), list[tuple[Finding, Tally]](), set[str](), set[str]()
+        steps = steps_of(came, dict(zip(books, about, strict=True)))
+        for step in steps:
+            whole = self._books(step.main) or step.rows
+            alike = self._is_alike(step.main, evidence.yardstick.kind.classes)
+            weighed = ToWeigh(step.rows, step.latest, alike, len(steps))
+            verdict = evidence.weigh(dict.fromkeys((Part.MEANING, Part.MEASURED), weighed))
+            told = {finding.part for finding, _ in new}
+            new += [(finding, self._since(finding, step.main) or whole) for finding in verdict.new]
+            back |= {part.value for part in verdict.back if part not in told}
+            over |= {part.value for part in verdict.back if part in told}
         if predictions >= self._rules.min_events:
-            weighed[Part.ESTIMATED] = (own, window)
-        verdict = evidence.weigh(weighed)
-        study, has_levels = evidence.yardstick.study, bool(self._own.levels) and labels >= self._rules.min_events
-        new: list[Signal] = []
-        back, unforeseen = [part.value for part in verdict.back], False
-        if verdict.new or has_levels:
-            by_labels = study(merged([self._book(book) for book in main]) if main else came, 1)
-            unforeseen = any(bool(metric.unforeseen[0]) for metric in by_labels.metrics)
-            for finding in verdict.new:
-                found = study(own, 1) if finding.part is Part.ESTIMATED else by_labels
-                new += of_part(finding, found, self.series)
+            verdict = evidence.weigh({Part.ESTIMATED: ToWeigh(own, window)})
+            new += [(finding, own) for finding in verdict.new]
+            back |= {part.value for part in verdict.back}
+        has_levels = bool(self._own.levels) and labels >= self._rules.min_events
+        signals, unforeseen = list[Signal](), False
+        if new or has_levels:
+            main = [book for book, many in zip(books, about, strict=True) if many >= MAIN_SHARE * labels]
+            by_labels = study(self._books(main) or merged([step.rows for step in steps]), 1)
+            studies = [study(whole, 1) for _, whole in new]
+            unforeseen = any(bool(metric.unforeseen[0]) for each in (by_labels, *studies) for metric in each.metrics)
+            for (finding, _), found in zip(new, studies, strict=True):
+                signals += of_part(finding, found, self.series)
             for signal, kept in self._levels(by_labels) if has_levels else []:
-                new += [] if kept else [signal]
-                back += [signal.name] if kept else []
-        self._note(study, sorted({window, *about}))
-        return self.following.change(
+                signals += [] if kept else [signal]
+                back |= {signal.name} if kept else set()
+        self._note(study, sorted({window, *books}))
+        change = partial(
+            self.following.change,
             self.subject,
             self._rules,
             Window(window, window + self._own.window_ms, max(predictions, labels)),
-            new,
-            back,
-            began=min((each.began for each in verdict.new if each.began is not None), default=window),
             reference=evidence.reference.address,
             is_sure=evidence.is_sure,
             inputs_moved=inputs_moved,
             unforeseen=unforeseen,
         )
+        began = min((each.began for each, _ in new if each.began is not None), default=window)
+        changed = [change(signals, sorted(back), began=began)]
+        if over:  # labels of later predictions, which came in the same window, say so
+            changed.append(change([], sorted(over), began=None))
+        return [each for each in changed if each is not None]
+
+    def _since(self, finding: Finding, windows: Sequence[int]) -> Tally | None:
+        """Return what is known of those windows of predictions that are since a change began."""
+        return None if finding.began is None else self._books([each for each in windows if each >= finding.began])
+
+    def _is_alike(self, windows: Sequence[int], classes: int) -> bool:
+        """Tell whether labels of the predictions of some windows come for all scores alike."""
+        held = [self._book(window) for window in windows if window in self.books.books]
+        parts = [book.regrouped(np.array([at])) for at, book in enumerate(held)]
+        return come_alike(merged(parts), max(len(parts), 1), classes)
+
+    def _books(self, windows: Sequence[int]) -> Tally | None:
+        """Return what is known of the predictions of some windows; None where nothing is."""
+        held = [self._book(window) for window in windows if window in self.books.books]
+        return merged(held) if held else None
 
     def _book(self, window: int) -> Tally:
         pile = self.books.books.get(window)
@@ -321,7 +365,8 @@ def costs_of(rules: PerformanceRules, classes: Sequence[str]) -> Floats | None:
         return None
     at = {name: code for code, name in enumerate(classes)}
     matrix = np.zeros((len(classes), len(classes)))
-    for (true, predicted), worth in rules.costs.items():
+    for cell, worth in rules.costs.items():
+        true, predicted = map(class_of, cell)
         if true in at and predicted in at:
             matrix[at[true], at[predicted]] = worth
     return matrix

@@ -26,6 +26,8 @@ class LabelsView(msgspec.Struct, frozen=True, kw_only=True):
     """Predictions that wait for labels, or have one that may be corrected."""
     newest: int | None = None
     """When the newest label arrived (epoch milliseconds), None before any."""
+    kinds: dict[str, Count] = {}
+    """Labels that count, by the `kind` that they say: the first 100 kinds of a partition are told apart."""
 
 
 class SummariseView(msgspec.Struct, frozen=True, kw_only=True):
