@@ -153,7 +153,7 @@ def test_two_causes_are_two_sentences_and_the_more_models_the_earlier() -> None:
     alerts = [moved(model, "amount", "fee") for model in "abc"] + [moved(model, "age", kind=QUALITY) for model in "ab"]
     assert [each.what for each in shared(alerts)] == [
         "data drift of amount and fee in 3 models",
-        "another data quality of age in 2 models",
+        "changed data quality of age in 2 models",
     ]
     assert shared([moved("a", "amount"), moved("a", "amount", segment="tenant=acme")]) == [], "one model is no crowd"
 

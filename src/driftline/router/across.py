@@ -24,9 +24,9 @@ from driftline.incidents.text import listed, short
 
 WHAT = {
     Kind.DATA_DRIFT: "data drift of {}",
-    Kind.DATA_QUALITY: "another data quality of {}",
-    Kind.MIX: "another mix of segments by {}",
-    Kind.VOLUME: "another number of events",
+    Kind.DATA_QUALITY: "changed data quality of {}",
+    Kind.MIX: "a changed mix of segments by {}",
+    Kind.VOLUME: "a changed number of events",
     Kind.SILENCE: "no events",
     Kind.LABELS: "labels that stop or come late",
 }
