@@ -51,6 +51,7 @@ class Volume:
         if not self.enough:
             return
         self.median, self._least, self._most = float(median(totals)), totals[0], totals[-1]
+        self._side = len(totals) // 2
         self.limits = _limits(totals, allowance)
         self.powers = [1.0] * len(self.limits)
         runs = [self._worst(number, [sums[start] for start in places]) for number in range(len(self.limits))]
@@ -81,7 +82,8 @@ class Volume:
     def is_steep(self, events: int) -> bool:
         far = math.log((events + 0.5) / (self.median + 0.5))
         edge = self._most if far >= 0 else self._least
-        return abs(far) >= max(3 * abs(math.log((edge + 0.5) / (self.median + 0.5))), 0.4 + math.log(self._minded))
+        times = next(k for k in range(3, 100) if math.comb(self._side + k, k) >= 250)
+        return abs(far) >= max(times * abs(math.log((edge + 0.5) / (self.median + 0.5))), 0.4 + math.log(self._minded))
 
 
 def _limits(totals: Sequence[int], allowance: float) -> list[Limit]:

@@ -18,6 +18,7 @@ A single total is enough to report a *steep* change: see `Volume.is_steep`.
 """
 
 from dataclasses import dataclass
+from math import comb
 from typing import Final
 
 import numpy as np
@@ -41,8 +42,10 @@ OFTEN: Final = 0.95
 """An alternative q: nearly all windows are beyond the limit. The other one is u^(1/2), for windows that often are."""
 NOTABLE: Final = 3.0
 """Log e-value that the reference's own worst run of windows may reach."""
-STEEP: Final = 3.0
-"""A steep total is this many times as far from the median as the reference's farthest one, in logarithms."""
+STEEP: Final = 3
+"""A steep total is at least this many times as far from the median as the reference's farthest one, in logarithms."""
+RARE: Final = 250
+"""At most one in so many windows may be steep by chance, where totals have tails as heavy as Pareto's."""
 MIN_STEEP: Final = 0.4
 """Log of the smallest factor that is steep, 1.5, on top of the change that is too small to matter. So where windows
 hold nearly the same, half as many is steep, or twice as many."""
@@ -138,15 +141,14 @@ class Volume:
         return self._least / self._shrink <= total <= self._most * self._shrink
 
     def is_steep(self, events: int, start: int) -> bool:
-        """Tell whether one window alone is a change: its total is STEEP times as far from the median as the farthest.
+        """Tell whether one window alone is a change: its total is some times as far from the median as the farthest.
 
-        In logarithms, and at least by a factor of 1.5 (1 + d). Where the probability of such a distance falls as fast
-        as e^-x or faster, one of W windows having been at the farthest, three times as far is about W^-3.
+        In logarithms, see `steepness`, and at least by a factor of 1.5 (1 + d).
         """
         moved, farthest = _far(self.scaled(events, start), self.median), _far(self._most, self.median)
         if moved < 0:
             farthest = -_far(self._least, self.median)
-        return abs(moved) >= max(STEEP * farthest, MIN_STEEP + float(np.log(self._shrink)))
+        return abs(moved) >= max(steepness(self.windows) * farthest, MIN_STEEP + float(np.log(self._shrink)))
 
     def _phase(self, start: int) -> int:
         return int(self._phases(np.array([start // self._window_ms], dtype=np.int64))[0])
@@ -192,6 +194,22 @@ def fewest(window_ms: int) -> int:
     (30, 10)
     """
     return MIN_DAYS if window_ms >= DAY_MS else MIN_WINDOWS
+
+
+def steepness(windows: int) -> int:
+    """Return how many times as far as the farthest of so many windows a total must be to be steep.
+
+    Half of them, m, are on its side of the median. Where the probability of a distance falls as e^-x, or faster, a new
+    one is k times as far as the farthest of m with probability 1/C(m + k, k) at most (the mean of e^-kx over the
+    farthest of m). So of few windows, the farthest says less, and k is larger.
+
+    >>> [steepness(windows) for windows in (10, 20, 28, 30, 1_000)]
+    [5, 3, 3, 3, 3]
+    """
+    side, times = windows // 2, STEEP
+    while comb(side + times, times) < RARE:
+        times += 1
+    return times
 
 
 def _far(total: float, median: float) -> float:
