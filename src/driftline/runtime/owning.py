@@ -137,8 +137,8 @@ class OwnedTasks:
     def _notice_growth(self, partition: TopicPartition) -> None:
         """Count again where a partition was added since the start: panes say how many sources Judge has to wait for."""
         for topic in self._kinds[partition.topic].inputs:
-            if topic != self._settings.topics.panes and partition.partition >= self._partition_counts[topic]:
-                before = self._partition_counts[topic]
+            before = self._partition_counts.get(topic, 0)
+            if topic != self._settings.topics.panes and partition.partition >= before:
                 self._partition_counts.update(self._log.partition_counts([topic]))
                 if self._partition_counts[topic] > before:
                     log.info("%s has %d partitions now", topic, self._partition_counts[topic])
