@@ -236,10 +236,6 @@ def _facts(found: Measurements, long_run: Measured | None) -> list[Fact]:
     return facts
 
 
-def _bytes_a_signal(rounds: list[Measured]) -> float:
-    return median(measured.details["cells_bytes"] / measured.details["groups"] for measured in rounds) / SIGNALS
-
-
 def number(value: float) -> str:
     """Return a number with about three digits.
 

@@ -19,11 +19,6 @@ class Origin(StrEnum):
     MODEL = "model"
     LEARNING = "learning"  # there is none yet
 
-    @property
-    def borrowed(self) -> bool:
-        """Whether it describes other events than the subject's own: then it says nothing about their number."""
-        return self in (Origin.VERSION_BEFORE, Origin.MODEL)
-
 
 class Adoption(msgspec.Struct, frozen=True):
     """One entry of the trail."""
