@@ -6,7 +6,7 @@ of outcomes.
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -55,32 +55,34 @@ def labelled_at(rng: np.random.Generator, time: int) -> int | None:
     return time + int(rng.integers(36 * HOUR)) if rng.random() < 0.9 else None
 
 
+def moments(seed: int) -> Iterator[tuple[int, float, bool]]:
+    """Yield when predictions are made, and what is `changed` then."""
+    for day in range(22):
+        lost, moved = changed(day, seed)
+        for at in range(300):
+            yield day * DAY + at * DAY // 300, lost, moved
+
+
 def many_classes(seed: int) -> list[Row]:
     """Three classes, whose scores are twentieths."""
     rng, rows = np.random.default_rng(seed), []
-    for day in range(22):
-        lost, harder = changed(day, seed)
-        for at in range(300):
-            time = day * DAY + at * DAY // 300
-            shares = rng.dirichlet([2.0] * 3 if harder else [0.6] * 3)
-            twentieths = 1 + np.diff(np.rint(np.cumsum([0.0, *shares]) * 17)).astype(int)
-            scores = tuple(round(each / 20, 2) for each in twentieths.tolist())
-            truth = (int(rng.choice(3, p=scores)) + int(rng.random() < 2 * lost)) % 3
-            guess = float(int(np.argmax(scores)))
-            rows.append(Row(time, guess, np.nan, float(truth), labelled_at(rng, time), scores=scores))
+    for time, lost, harder in moments(seed):
+        shares = rng.dirichlet([2.0] * 3 if harder else [0.6] * 3)
+        twentieths = 1 + np.diff(np.rint(np.cumsum([0.0, *shares]) * 17)).astype(int)
+        scores = tuple(round(each / 20, 2) for each in twentieths.tolist())
+        truth = (int(rng.choice(3, p=scores)) + int(rng.random() < 2 * lost)) % 3
+        guess = float(int(np.argmax(scores)))
+        rows.append(Row(time, guess, np.nan, float(truth), labelled_at(rng, time), scores=scores))
     return rows
 
 
 def regression(seed: int) -> list[Row]:
     """Answers of ten sizes, whose errors are of few sizes: larger ones for larger answers."""
     rng, rows = np.random.default_rng(seed), []
-    for day in range(22):
-        lost, larger = changed(day, seed)
-        for at in range(300):
-            time = day * DAY + at * DAY // 300
-            size = int(rng.integers(6, 11) if larger else rng.integers(1, 11))
-            error = 1.375 * 2.0 ** (rng.integers(4) + size // 3 + 2 * (rng.random() < 3 * lost)) * rng.choice([-1, 1])
-            rows.append(Row(time, 50.0 * size, np.nan, 50.0 * size - error, labelled_at(rng, time)))
+    for time, lost, larger in moments(seed):
+        size = int(rng.integers(6, 11) if larger else rng.integers(1, 11))
+        error = 1.375 * 2.0 ** (rng.integers(4) + size // 3 + 2 * (rng.random() < 3 * lost)) * rng.choice([-1, 1])
+        rows.append(Row(time, 50.0 * size, np.nan, 50.0 * size - error, labelled_at(rng, time)))
     return rows
 
 

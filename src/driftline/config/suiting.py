@@ -136,8 +136,8 @@ def choose_windows(usual: Sequence[WindowSettings], rate: Rate) -> tuple[int, ..
     enough = tuple(window.size for window in usual if rate.over(window.size) >= SPARSE and window.size >= rate.every_ms)
     if enough:
         return None if len(enough) == len(usual) else enough
-    fitting = [length for length in WINDOWS if rate.over(length) >= FEW and length * TIMES <= rate.span_ms]
-    fitting = [length for length in fitting if length >= rate.every_ms]
+    possible = [length for length in WINDOWS if rate.every_ms <= length and length * TIMES <= rate.span_ms]
+    fitting = [length for length in possible if rate.over(length) >= FEW]
     return (next((length for length in fitting if rate.over(length) >= ENOUGH), fitting[-1]),) if fitting else None
 
 

@@ -93,6 +93,7 @@ class Volume:
         self.median = float(np.median(sums)) if self.windows else 0.0
         self._least, self._most = (float(each) for each in (sums.min(initial=2**62), sums.max(initial=0)))
         self._shrink = 1 + min_change
+        self._steepness = steepness(self.windows)
         if self.enough:
             self._prepare(sums, allowance)
 
@@ -148,7 +149,7 @@ class Volume:
         moved, farthest = _far(self.scaled(events, start), self.median), _far(self._most, self.median)
         if moved < 0:
             farthest = -_far(self._least, self.median)
-        return abs(moved) >= max(steepness(self.windows) * farthest, MIN_STEEP + float(np.log(self._shrink)))
+        return abs(moved) >= max(self._steepness * farthest, MIN_STEEP + float(np.log(self._shrink)))
 
     def _phase(self, start: int) -> int:
         return int(self._phases(np.array([start // self._window_ms], dtype=np.int64))[0])
@@ -206,7 +207,7 @@ def steepness(windows: int) -> int:
     >>> [steepness(windows) for windows in (10, 20, 28, 30, 1_000)]
     [5, 3, 3, 3, 3]
     """
-    side, times = windows // 2, STEEP
+    side, times = max(windows // 2, 1), STEEP
     while comb(side + times, times) < RARE:
         times += 1
     return times

@@ -61,7 +61,7 @@ class Yardstick:
 
     kind: OutcomeKind
     size: int
-    """OutcomeRows that it was learned from."""
+    """Outcomes that it was learned from."""
     learned: Estimator | None
     """None where nothing can be estimated, as without scores."""
     values: Mapping[str, float]

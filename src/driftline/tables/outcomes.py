@@ -26,7 +26,7 @@ _TIME, _PREDICTION, _LABEL, _SCORE = "time", "prediction", "label", "score"
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """OutcomeRows of a table, and what a person should know of those that are not among them."""
+    """Outcomes of a table, and what a person should know of those that are not among them."""
 
     outcomes: OutcomeRows
     notes: tuple[str, ...]
