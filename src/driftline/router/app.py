@@ -147,7 +147,7 @@ class Router:
         found, said = await asyncio.to_thread(self._read)
         for word in said:
             self._desk.respond(word)
-        new = self._desk.reread(found, self._wall_ms())
+        new = self._desk.take_all(found)
         log.info("read %d alerts: %d are new", len(found), new)
 
     def _read(self) -> tuple[list[tuple[Alert, int]], list[Acknowledgement | Silence]]:

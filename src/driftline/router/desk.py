@@ -12,19 +12,16 @@ A notification is written down before it goes out, and goes out unchanged until 
 same key. The next one of the same group waits for that, so each incident's changes arrive in order.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import msgspec
-
-from driftline.codec import corrupt_if_it_fails
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import digest
 from driftline.incidents.matching import Labels, labels_of
-from driftline.incidents.responses import Acknowledgement, Responses, Silence, silencing
+from driftline.incidents.responses import Acknowledgement, Silence, silencing
 from driftline.incidents.severity import urgency
 from driftline.router.across import Across
+from driftline.router.book import Book
 from driftline.router.groups import NEVER_TOLD, Group, Refused, Sending, name_of
 from driftline.router.notification import MAX_ALERTS, Notification
 from driftline.router.patience import Held, Returns, more_severe
@@ -60,66 +57,61 @@ class Desk:
     """
 
     def __init__(self, routing: Routing, sinks: Mapping[str, SinkRules], remember: int) -> None:
-        self.refused: list[Refused] = []
-        """The latest dead letters."""
         self._routing = routing
         self._routes = {route.path: route for route in routing.root.walk()}
         self._sinks = sinks
         self._remember = remember
-        self._began: int | None = None
-        self._incidents: dict[str, Held] = {}
-        self._groups: dict[str, Group] = {}
-        self._by_incident: dict[str, set[str]] = {}
-        self._new: defaultdict[str, set[str]] = defaultdict(set)
-        """By route, the groups that wait for their first notification."""
-        self._responses = Responses()
+        self._book = Book()
         self._returns = Returns(routing.returns)
         self._across = Across(routing.across)
-        self._dirty: set[str] = set()
 
     # what comes in
 
     def begin(self, now: int) -> None:
         """Note when the router was first started: what was over by then is not told."""
-        if self._began is None:
-            self._began = now
-            self._dirty.add("desk")
+        self._book.begin(now)
 
     def take(self, alert: Alert, published: int) -> bool:
         """Take in one change of an incident, and when it was published (epoch milliseconds).
 
         Returns False for one that is known.
         """
-        held = self._incidents.get(alert.data.incident)
+        held = self._book.incidents.get(alert.data.incident)
         if held is not None and _place(alert) <= _place(held.latest):
             return False
         if held is None:
-            held = self._incidents[alert.data.incident] = Held([alert], published, published)
+            held = Held([alert], published, published)
+            self._book.hold(alert.data.incident, held)
             self._returns.note(alert, published)
             held.changes = [alert] = [self._returns.remarked(alert, held)]
         else:
             alert = more_severe(alert) if held.raised else alert
             held.changes.append(alert)
             held.arrived = published
-        self._dirty.add(f"incident/{alert.data.incident}")
+            self._book.touch(incident=alert.data.incident)
         self._assign(alert, published)
         return True
 
     def reread(self, records: Iterable[tuple[Alert, int]], now: int) -> int:
         """Take in the whole topic as (alert, published), each incident in order. Returns how many changes were new."""
-        return sum(self.take(alert, min(published, now)) for alert, published in self.wanted(records, now))
+        return self.take_all(self.wanted(records, now))
+
+    def take_all(self, wanted: Iterable[tuple[Alert, int]]) -> int:
+        """Take in what `wanted` returned. Returns how many changes were new."""
+        return sum(self.take(alert, published) for alert, published in wanted)
 
     def wanted(self, records: Iterable[tuple[Alert, int]], now: int) -> list[tuple[Alert, int]]:
         """Return, the oldest first, what counts of a topic: recent changes, and the last one before of what is open.
 
-        It keeps no more than that: a topic may hold years of incidents that are over.
+        It keeps no more than that: a topic may hold years of incidents that are over. It reads nothing of the desk, so
+        it may run in a thread. What a clock that is ahead published counts as published now.
         """
         since, found = now - self._remember, dict[str, list[tuple[Alert, int]]]()
         for alert, published in records:
             changes = found.setdefault(alert.data.incident, [])
             if published < since:
                 changes.clear()
-            changes.append((alert, published))
+            changes.append((alert, min(published, now)))
             if published < since and not alert.firing:
                 del found[alert.data.incident]
         return sorted((each for changes in found.values() for each in changes), key=lambda each: each[1])
@@ -127,32 +119,32 @@ class Desk:
     def _assign(self, alert: Alert, published: int) -> None:
         """Put an incident into a group of each route that takes it as it is now. At a route it stays where it is."""
         incident, labels = alert.data.incident, self._labels(alert)
-        there = {self._groups[name].route for name in self._by_incident.get(incident, ())}
+        there = {group.route for group in self._book.groups_of(incident)}
         for route in self._routing.taken_by(labels):
             if route.sink not in self._sinks or route.path in there:
                 continue
             name = self._told_with(route, alert, labels) or self._group(route, route.group(labels), published)
-            self._groups[name].members.setdefault(incident, NEVER_TOLD)
-            self._by_incident.setdefault(incident, set()).add(name)
+            self._book.groups[name].members.setdefault(incident, NEVER_TOLD)
+            self._book.join(incident, name)
         self._across.note(alert, labels)
-        self._dirty.update(f"group/{name}" for name in self._by_incident.get(incident, ()))
+        for name in self._book.names_of(incident):
+            self._book.touch(group=name)
 
     def _told_with(self, route: Route, alert: Alert, labels: Labels) -> str | None:
         """Return the group in which another model's incident is told where it belongs, if that tells the same."""
         for other in self._across.like(alert, labels) if route.shares else ():
-            name = name_of(route, route.group(self._labels(self._incidents[other].latest)))
-            if name in self._by_incident.get(other, ()):
+            name = name_of(route, route.group(self._labels(self._book.latest(other))))
+            if name in self._book.names_of(other):
                 return name
         return None
 
     def _group(self, route: Route, labels: dict[str, str], published: int) -> str:
         """Return the name of a route's group with these labels; in a storm of the one for all beyond `MAX_WAITING`."""
         name = name_of(route, labels)
-        if name not in self._groups and len(self._new[route.path]) >= MAX_WAITING:
+        if name not in self._book.groups and self._book.new(route.path) >= MAX_WAITING:
             labels, name = {}, name_of(route, {})
-        if name not in self._groups:
-            self._groups[name] = Group.begun(route, labels, published)
-            self._new[route.path].add(name)
+        if name not in self._book.groups:
+            self._book.add(name, Group.begun(route, labels, published))
         return name
 
     def _labels(self, alert: Alert) -> Labels:
@@ -160,8 +152,7 @@ class Desk:
 
     def respond(self, word: Acknowledgement | Silence) -> None:
         """Take in what somebody said of incidents."""
-        if self._responses.take(word):
-            self._dirty.add("responses")
+        self._book.respond(word)
 
     # what goes out
 
@@ -172,19 +163,19 @@ class Desk:
         """
         firing: list[Labels] = []
         if self._routing.inhibitions:
-            firing = [self._labels(held.latest) for held in self._incidents.values() if held.latest.firing]
-        inhibited, silenced = self._routing.holding_back(firing), silencing(self._responses.active(now))
+            firing = [self._labels(held.latest) for held in self._book.incidents.values() if held.latest.firing]
+        inhibited, silenced = self._routing.holding_back(firing), silencing(self._book.responses.active(now))
         self._escalate(now, silenced)
 
         def held_back(labels: Labels) -> bool:
             return inhibited(labels) or silenced(labels)
 
         found = []
-        for name, group in list(self._groups.items()):
+        for name, group in list(self._book.groups.items()):
             if not ready(group.sink):
                 continue
             if group.mend(now):
-                self._dirty.add(f"group/{name}")
+                self._book.touch(group=name)
             if group.sending is not None and self._is_past(group, group.sending):
                 group.members.update(group.sending.told)  # perhaps it heard of them, so it hears that they are over
                 group.sending = None
@@ -196,25 +187,25 @@ class Desk:
 
     def _escalate(self, now: int, silenced: Callable[[Labels], bool]) -> None:
         """Raise the severity of what people heard of and nobody acknowledged for as long as a route of it says."""
-        for incident, held in self._incidents.items():
+        for incident, held in self._book.incidents.items():
             if held.told is None or held.raised or not held.latest.firing or self._attended(incident):
                 continue
-            routes = (self._routes[self._groups[name].route] for name in self._by_incident.get(incident, ()))
+            routes = (self._routes[group.route] for group in self._book.groups_of(incident))
             after = min((each.escalate_after for each in routes if each.escalate_after is not None), default=None)
             if after is not None and now >= held.told + after and not silenced(self._labels(held.latest)):
                 held.escalate(after)
-                self._dirty.add(f"incident/{incident}")
+                self._book.touch(incident=incident)
                 self._assign(held.latest, now)
 
     def _plan(self, name: str, group: Group, now: int, held_back: Callable[[Labels], bool]) -> None:
         """Write down what is to go out next for a group, if it is time; let go of a group that is done."""
         route, rules = self._routes[group.route], self._sinks[group.sink]
         fresh = self._untold(name, group, now, held_back)
-        if not fresh and not any(self._incidents[member].latest.firing for member in group.members):
-            self._let_go(name)
+        if not fresh and not any(self._book.latest(member).firing for member in group.members):
+            self._book.drop(name)
             return
         told = [member for member, change in group.members.items() if change != NEVER_TOLD]
-        open_now = [member for member in told if member not in fresh and self._incidents[member].latest.firing]
+        open_now = [member for member in told if member not in fresh and self._book.latest(member).firing]
         reminder = not fresh
         if reminder and not rules.refresh and all(self._attended(member) for member in open_now):
             return
@@ -222,34 +213,33 @@ class Desk:
             return
         chosen = sorted((*fresh, *open_now), key=self._rank)
         group.count += 1
-        self._new[group.route].discard(name)
         group.sending = Sending(
             key=digest(group.key, str(group.count)),
-            told={member: self._incidents[member].latest.id for member in chosen},
+            told={member: self._book.latest(member).id for member in chosen},
             changed=fresh,
             more=0 if rules.most is None else max(len(chosen) - rules.most, 0),
             reminder=reminder,
             at=now,
         )
-        self._dirty.add(f"group/{name}")
+        self._book.sent(name)
 
     def _is_past(self, group: Group, sending: Sending) -> bool:
         """Tell whether a sink that pages could not be told of something that is over by now."""
         open_then = (self._change(incident, change).firing for incident, change in sending.told.items())
-        open_now = any(self._incidents[incident].latest.firing for incident in sending.told)
+        open_now = any(self._book.latest(incident).firing for incident in sending.told)
         return self._sinks[group.sink].pages and any(open_then) and not open_now
 
     def _change(self, incident: str, change: str) -> Alert:
-        return next(alert for alert in self._incidents[incident].changes if alert.id == change)
+        return next(alert for alert in self._book.incidents[incident].changes if alert.id == change)
 
     def _attended(self, incident: str) -> bool:
-        return incident in self._responses.acknowledged
+        return incident in self._book.responses.acknowledged
 
     def _untold(self, name: str, group: Group, now: int, held_back: Callable[[Labels], bool]) -> list[str]:
         """Return the incidents that the sink knows otherwise, or not at all; note those that it need not know of."""
         fresh, rules, pending = [], self._sinks[group.sink], self._routes[group.route].pending
         for member, change in list(group.members.items()):
-            held = self._incidents[member]
+            held = self._book.incidents[member]
             latest = held.latest
             if change == latest.id:
                 continue
@@ -259,11 +249,14 @@ class Desk:
             over = not latest.firing
             needless = over and (
                 not rules.tells_resolved
-                or (change == NEVER_TOLD and (back or (self._began is not None and held.arrived < self._began)))
+                or (
+                    change == NEVER_TOLD
+                    and (back or (self._book.began is not None and held.arrived < self._book.began))
+                )
             )
             if needless:
                 group.members[member] = latest.id
-                self._dirty.add(f"group/{name}")
+                self._book.touch(group=name)
             elif over or not back:
                 fresh.append(member)
         return fresh
@@ -278,13 +271,13 @@ class Desk:
         return group.last + min(every) if every else 1 << 62
 
     def _rank(self, incident: str) -> tuple[int, bool, int, str]:
-        alert = self._incidents[incident].latest
+        alert = self._book.latest(incident)
         return urgency(alert.severity), not alert.firing, alert.opened, incident
 
     def _notification(self, group: Group, sending: Sending) -> Notification:
         alerts, earlier = [], []
         for incident, change in list(sending.told.items())[: self._sinks[group.sink].most]:
-            changes = self._incidents[incident].changes
+            changes = self._book.incidents[incident].changes
             ids = [alert.id for alert in changes]
             before = group.members.get(incident, NEVER_TOLD)
             at = ids.index(change)
@@ -318,120 +311,80 @@ class Desk:
             group.members.update(sending.told)
             group.last, group.sending = now, None
             group.thread = group.thread or thread
-            self._dirty.add(f"group/{name}")
+            self._book.touch(group=name)
             escalates = self._routes[group.route].escalate_after is not None
             for incident in sending.told:
-                held = self._incidents[incident]
+                held = self._book.incidents[incident]
                 if escalates and held.told is None:
                     held.told = now
-                    self._dirty.add(f"incident/{incident}")
-                self._trim(incident)
+                    self._book.touch(incident=incident)
+                self._book.trim(incident)
 
     def refuse(self, notification: Notification, title: str, reason: str, now: int) -> None:
         """The sink will never take it: note that, and go on as if it had."""
-        self.refused = [*self.refused, Refused(notification.sink, notification.key, title, reason, now)][-100:]
-        self._dirty.add("desk")
+        self._book.refuse(Refused(notification.sink, notification.key, title, reason, now))
         self.told(notification, "", now)
 
     def _sent(self, notification: Notification) -> Iterator[tuple[str, Group, Sending]]:
-        for name, group in self._groups.items():
+        for name, group in self._book.groups.items():
             if group.sending is not None and group.sending.key == notification.key:
                 yield name, group, group.sending
                 return
 
-    def _trim(self, incident: str) -> None:
-        """Let go of changes that all sinks have heard of."""
-        held = self._incidents[incident]
-        known = {self._groups[name].members[incident] for name in self._by_incident.get(incident, ())}
-        ids = [alert.id for alert in held.changes]
-        first = min((ids.index(change) if change in ids else 0 for change in known), default=len(ids) - 1)
-        if first:
-            held.changes = held.changes[first:]
-            self._dirty.add(f"incident/{incident}")
-
-    def _let_go(self, name: str) -> None:
-        group = self._groups.pop(name)
-        self._new[group.route].discard(name)
-        for incident in group.members:
-            self._by_incident.get(incident, set()).discard(name)
-        self._dirty.add(f"group/{name}")
-
     def forget(self, now: int) -> None:
         """Let go of incidents that were over so long ago that nobody will publish them again."""
-        for incident, held in list(self._incidents.items()):
-            grouped = self._by_incident.get(incident)
-            if not grouped and not held.latest.firing and held.arrived < now - self._remember:
-                del self._incidents[incident]
+        for incident, held in list(self._book.incidents.items()):
+            told = self._book.names_of(incident)
+            if not told and not held.latest.firing and held.arrived < now - self._remember:
+                self._book.forget(incident)
                 self._returns.forget(held.latest)
-                self._by_incident.pop(incident, None)
-                self._dirty.add(f"incident/{incident}")
-        if self._responses.forget(self._incidents, now - self._remember):
-            self._dirty.add("responses")
+        self._book.forget_responses(now - self._remember)
+
+    @property
+    def refused(self) -> Sequence[Refused]:
+        """The latest dead letters."""
+        return self._book.refused
 
     @property
     def open(self) -> list[Alert]:
         """The incidents that fire, the most urgent first."""
         return [
             held.latest
-            for _, held in sorted(self._incidents.items(), key=lambda each: self._rank(each[0]))
+            for _, held in sorted(self._book.incidents.items(), key=lambda each: self._rank(each[0]))
             if held.latest.firing
         ]
 
     @property
     def waiting(self) -> int:
         """How many notifications are written down and not delivered."""
-        return sum(group.sending is not None for group in self._groups.values())
+        return sum(group.sending is not None for group in self._book.groups.values())
 
     # what is stored
 
     def writes(self) -> dict[str, bytes | None]:
         """Return the blobs that changed since the last call; None deletes one."""
-        found: dict[str, bytes | None] = {}
-        for name in sorted(self._dirty):
-            kind, _, key = name.partition("/")
-            held: object = self._incidents.get(key) if kind == "incident" else self._groups.get(key)
-            if kind == "desk":
-                held = (self._began, self.refused)
-            elif kind == "responses":
-                held = [*self._responses.acknowledged.values(), *self._responses.silences.values()]
-            found[name] = None if held is None else msgspec.json.encode(held)
-        self._dirty.clear()
-        return found
+        return self._book.writes()
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up what was stored; groups of sinks that no route names are let go. Raises `StateCorrupt`."""
-        with corrupt_if_it_fails("router"):
-            for name, blob in sorted(blobs.items()):
-                kind, _, key = name.partition("/")
-                if kind == "incident":
-                    held = self._incidents[key] = msgspec.json.decode(blob, type=Held)
-                    self._returns.note(held.latest, held.since)
-                elif kind == "group":
-                    self._groups[key] = msgspec.json.decode(blob, type=Group)
-                elif kind == "responses":
-                    for word in msgspec.json.decode(blob, type=list[Acknowledgement | Silence]):
-                        self._responses.take(word)
-                else:
-                    self._began, self.refused = msgspec.json.decode(blob, type=tuple[int | None, list[Refused]])
-        for name, group in list(self._groups.items()):
-            group.members = {member: told for member, told in group.members.items() if member in self._incidents}
+        groups = self._book.restore(blobs)
+        for held in self._book.incidents.values():
+            self._returns.note(held.latest, held.since)
+        for name in list(groups):
+            group = groups.pop(name)
+            group.members = {member: told for member, told in group.members.items() if member in self._book.incidents}
             route = self._route_of(group)
             if route is None or not group.members:
-                self._dirty.add(f"group/{name}")
-                del self._groups[name]
+                self._book.touch(group=name)
                 continue
+            there = name
             if route.path != group.route:
-                self._dirty.add(f"group/{name}")
-                del self._groups[name]
                 group.route, anew = route.path, name_of(route, group.labels)
-                name = name if anew in self._groups else anew
-                self._groups[name] = group
-                self._dirty.add(f"group/{name}")
-            for member in group.members:
-                self._by_incident.setdefault(member, set()).add(name)
-            if group.count == 0:
-                self._new[group.route].add(name)
-        for held in sorted(self._incidents.values(), key=lambda each: each.since):
+                there = name if anew in groups or anew in self._book.groups else anew
+                self._book.touch(group=name)
+                self._book.touch(group=there)
+            self._book.add(there, group)
+        for held in sorted(self._book.incidents.values(), key=lambda each: each.since):
             if held.latest.firing:
                 self._assign(held.latest, held.arrived)
 
@@ -442,7 +395,7 @@ class Desk:
         taken = [
             route
             for member in group.members
-            for route in self._routing.taken_by(self._labels(self._incidents[member].latest))
+            for route in self._routing.taken_by(self._labels(self._book.latest(member)))
         ]
         there = [route for route in (*taken, *self._routes.values()) if route.sink == group.sink]
         same = (route for route in taken if route.sink == group.sink and route.path == group.route)
