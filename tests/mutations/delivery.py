@@ -18,7 +18,7 @@ MUTATIONS = (
     Mutation(
         "what several models report alike is told by each of them",
         Desk._told_with,
-        "name in self._by_incident.get(other, ())",
+        "name in self._book.names_of(other)",
         "False",
         (ACROSS,),
     ),
