@@ -20,7 +20,7 @@ from driftline.pipeline.showing import last_window, last_windows
 from driftline.pipeline.views import subjects
 from driftline.runtime.worker import Worker
 from driftline.state import MemoryStore
-from driftline.tasks.shown import Shown
+from driftline.tasks.subjects.shown import Shown
 
 HOUR = 3_600_000
 WINDOW = Window(0, HOUR, 1_000)

@@ -24,7 +24,7 @@ from driftline.tasks.kinds import defined
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from driftline.tasks.shown import Shown
+    from driftline.tasks.subjects.shown import Shown
 
 MAX_SIGNALS: Final = 3
 WIDTH, ROW, TITLE = 8.0, 2.2, 0.5

@@ -8,7 +8,7 @@ import pytest
 from driftline.pipeline.stage_names import JUDGE
 from driftline.state.api import Commit, TaskId
 from driftline.state.redis import RedisStore
-from driftline.tasks.performance import PerformanceJudge
+from driftline.tasks.outcomes.performance import PerformanceJudge
 from tests.cli.conftest import Driftline
 from tests.tasks.outcomes import DAY, rules, slices
 from tests.tasks.test_performance import days, fed

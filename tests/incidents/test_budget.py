@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.incidents.budget import AlarmBudget
-from driftline.tasks import volume
 from driftline.tasks.checks.listed import CHECKS
+from driftline.tasks.watching import volume
 
 DAY = 86_400_000
 SHARES = [volume.SHARE, *(check.share for check in CHECKS)]

@@ -14,17 +14,19 @@ from driftline.panes.open import OpenPanes
 from driftline.panes.repeats import Repeats
 from driftline.sketches import packing
 from driftline.tables import times
-from driftline.tasks import costs, event_time, following
+from driftline.tasks import event_time
 from driftline.tasks.causes import Causes
-from driftline.tasks.following import Following
-from driftline.tasks.overlaps import told_elsewhere
-from driftline.tasks.reference_learning import Learner
-from driftline.tasks.silence import Silences
-from driftline.tasks.stream import StreamJudge
+from driftline.tasks.outcomes import costs
+from driftline.tasks.subjects import following
+from driftline.tasks.subjects.following import Following
+from driftline.tasks.subjects.overlaps import told_elsewhere
+from driftline.tasks.subjects.reference_learning import Learner
+from driftline.tasks.subjects.weighing import Weighing
+from driftline.tasks.subjects.windows import OpenWindows
 from driftline.tasks.summarise import Summarise
-from driftline.tasks.volume import VolumeJudge
-from driftline.tasks.weighing import Weighing
-from driftline.tasks.windows import OpenWindows
+from driftline.tasks.watching.silence import Silences
+from driftline.tasks.watching.stream import StreamJudge
+from driftline.tasks.watching.volume import VolumeJudge
 from tests.mutations.engine import SIMULATION
 from tests.mutations.places import Mutation
 

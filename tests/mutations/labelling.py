@@ -8,8 +8,8 @@ from driftline.offline import backtest
 from driftline.publisher import checks
 from driftline.runtime.task import Owned
 from driftline.tables import labels
-from driftline.tasks.label_arrivals import LabelArrivals
 from driftline.tasks.labelling import Labelling
+from driftline.tasks.outcomes.label_arrivals import LabelArrivals
 from driftline.tasks.summarise import Summarise
 from tests.mutations.engine import SIMULATION
 from tests.mutations.places import Mutation

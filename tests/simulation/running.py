@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from driftline.evidence.reference import Reference
 from driftline.panes import merging
 from driftline.panes.records import decode_record
-from driftline.tasks.prepared_reference import PreparedReference
+from driftline.tasks.subjects.prepared_reference import PreparedReference
 from tests.simulation.faults import Fault, Kind, Schedule, draw, shrink
 from tests.simulation.outcome import Outcome, check, outcome_of
 from tests.simulation.workloads import workloads

@@ -11,7 +11,7 @@ from driftline.performance.outcomes import WAITING, Series, classified, regresse
 from driftline.performance.tally import Tally
 from driftline.performance.values import valued
 from driftline.tasks.model_rules import LearnRule, ModelRules, PerformanceRules
-from driftline.tasks.outcome_slices import OutcomeSlice, PredictionKind
+from driftline.tasks.outcomes.slices import OutcomeSlice, PredictionKind
 
 HOUR = 3_600_000
 DAY = 24 * HOUR

@@ -16,7 +16,7 @@ from driftline.incidents.severity import CRITICAL, INFO, WARNING
 from driftline.panes.outcomes import is_of_outcomes
 from driftline.pipeline.task_settings import summarise_settings
 from driftline.tasks.causes import Causes
-from driftline.tasks.costs import Cost, cost_of
+from driftline.tasks.outcomes.costs import Cost, cost_of
 from driftline.tasks.summarise import Summarise
 from driftline.tasks.telling import Told
 from driftline.tasks.views import Figure, MetricWindow, PerformanceWindow

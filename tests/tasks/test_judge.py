@@ -17,7 +17,7 @@ from driftline.offline.backtest import Backtest, backtest
 from driftline.panes.records import Watermark
 from driftline.pipeline.task_settings import judge_settings
 from driftline.tasks.judge import Judge
-from driftline.tasks.stored import SUBJECT_VERSION, StoredSubject
+from driftline.tasks.subjects.stored import SUBJECT_VERSION, StoredSubject
 from driftline.tasks.telling import Told
 from driftline.tasks.views import PaneCounters
 from tests.alerts import check_alert

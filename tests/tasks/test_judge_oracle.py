@@ -21,9 +21,9 @@ from driftline.panes.records import PaneRecord, decode_record
 from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.tasks.causes import Causes
 from driftline.tasks.judge import Judge
-from driftline.tasks.subjects import SubjectJudge
+from driftline.tasks.subjects.subject import SubjectJudge
+from driftline.tasks.subjects.windows import Filled
 from driftline.tasks.summarise import Summarise
-from driftline.tasks.windows import Filled
 from tests.oracle import causes, summarise
 from tests.oracle.comparing import judge_rules_for, model_rules_for, rules_for, said_by
 from tests.oracle.evidence import GRID, STRENGTHS

@@ -23,8 +23,8 @@ from driftline.tasks.checks import listed
 from driftline.tasks.checks.check import Check
 from driftline.tasks.judge import Judge
 from driftline.tasks.kinds import defined, in_schema, kinds
-from driftline.tasks.outcome_judge import OutcomeJudge
-from driftline.tasks.outcome_slices import OutcomeSlice
+from driftline.tasks.outcomes.outcome_judge import OutcomeJudge
+from driftline.tasks.outcomes.slices import OutcomeSlice
 from driftline.tasks.telling import Told
 from driftline.tasks.watcher import OutcomeWatcher, Watcher
 from tests.tasks import test_outcome_judge as of_outcomes

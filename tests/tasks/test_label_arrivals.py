@@ -7,7 +7,7 @@ import pytest
 
 from driftline.incidents.incident import Incident, Status
 from driftline.performance.names import MAX_WINDOWS
-from driftline.tasks.label_arrivals import LabelArrivals
+from driftline.tasks.outcomes.label_arrivals import LabelArrivals
 from tests.tasks.outcomes import DAY, rules
 
 Arrives = Callable[[int], int | None]

@@ -8,7 +8,7 @@ import pytest
 from driftline.config import Settings
 from driftline.events import rfc3339
 from driftline.incidents.incident import Incident, Kind, Status
-from driftline.tasks.codes import MAX_CODES, CodeVersions
+from driftline.tasks.subjects.codes import MAX_CODES, CodeVersions
 from tests.evidence.columns import summarise
 from tests.tasks import changes
 from tests.tasks.changes import HOUR, MINUTE, START, Change, Event, Stream, panes_of, watching

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from driftline.labels.book import Rule
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
 from driftline.performance.outcomes import labelled, waiting
-from driftline.tasks.outcome_judge import OutcomeJudge
-from driftline.tasks.outcome_slices import OutcomeMerger, OutcomeReader, OutcomeSlice
+from driftline.tasks.outcomes.outcome_judge import OutcomeJudge
+from driftline.tasks.outcomes.slices import OutcomeMerger, OutcomeReader, OutcomeSlice
 from driftline.tasks.summarise import Summarise
 from tests.oracle import labels as oracle
 from tests.tasks import test_labelling

@@ -16,8 +16,8 @@ from driftline.performance.outcomes import Series, classified, labelled, of_clas
 from driftline.performance.tally import Tally, merged
 from driftline.performance.values import total_value
 from driftline.tasks.model_rules import LearnRule
-from driftline.tasks.outcome_slices import OutcomeMerger, OutcomeReader, OutcomeSlice, PredictionKind
-from driftline.tasks.performance import PerformanceJudge
+from driftline.tasks.outcomes.performance import PerformanceJudge
+from driftline.tasks.outcomes.slices import OutcomeMerger, OutcomeReader, OutcomeSlice, PredictionKind
 from driftline.tasks.summarise import Summarise
 from tests.tasks import test_labelling
 from tests.tasks.outcomes import rules

@@ -13,11 +13,11 @@ from driftline.incidents.severity import CRITICAL, INFO, WARNING
 from driftline.performance.foreseen import Part
 from driftline.performance.outcomes import Series
 from driftline.performance.reference import PerformanceReference
-from driftline.tasks import performance
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.outcome_slices import OutcomeSlice
-from driftline.tasks.performance import PerformanceJudge
-from driftline.tasks.performance_learning import MIN_STRETCHES
+from driftline.tasks.outcomes import performance
+from driftline.tasks.outcomes.learning import MIN_STRETCHES
+from driftline.tasks.outcomes.performance import PerformanceJudge
+from driftline.tasks.outcomes.slices import OutcomeSlice
 from tests.tasks.outcomes import DAY, HOUR, Row, binary, numbers, rules, slices
 
 

@@ -16,9 +16,9 @@ from driftline.incidents.incident import Incident, Kind
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
 from driftline.performance.foreseen import Part
 from driftline.performance.outcomes import Series
-from driftline.tasks.outcome_judge import OutcomeJudge
-from driftline.tasks.performance import PerformanceJudge
-from driftline.tasks.performance_subject import SubjectPerformance
+from driftline.tasks.outcomes.outcome_judge import OutcomeJudge
+from driftline.tasks.outcomes.performance import PerformanceJudge
+from driftline.tasks.outcomes.subject import SubjectPerformance
 from driftline.tasks.summarise import Summarise
 from tests.oracle import estimates, intervals, performance, shares
 from tests.tasks.outcomes import DAY, HOUR, Row, binary, rules, slices

@@ -8,8 +8,8 @@ from driftline.incidents.incident import Incident, Kind, Subject
 from driftline.labels.book import Rule
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
 from driftline.performance.outcomes import Series
-from driftline.tasks.outcome_judge import OutcomeJudge
-from driftline.tasks.performance import PerformanceJudge
+from driftline.tasks.outcomes.outcome_judge import OutcomeJudge
+from driftline.tasks.outcomes.performance import PerformanceJudge
 from driftline.tasks.summarise import Summarise
 from tests.tasks.outcomes import rules
 from tests.tasks.streams import START

@@ -16,10 +16,10 @@ from driftline.incidents.incident import Kind, Status, Subject
 from driftline.panes.census import is_census
 from driftline.panes.records import Command, Rebase, Watermark, decode_command, decode_record
 from driftline.pipeline.task_settings import judge_settings
-from driftline.tasks.adoption import MAX_ADOPTIONS, MAX_OF_A_SEGMENT, Adoption, Origin
 from driftline.tasks.judge import Judge
 from driftline.tasks.model_rules import JudgeSettings, ModelRules
-from driftline.tasks.subjects import SubjectJudge
+from driftline.tasks.subjects.adoption import MAX_ADOPTIONS, MAX_OF_A_SEGMENT, Adoption, Origin
+from driftline.tasks.subjects.subject import SubjectJudge
 from driftline.tasks.telling import Told
 from tests.alerts import check_alert
 from tests.panes.test_merging import interleave

@@ -16,7 +16,7 @@ from driftline.evidence.reference import Reference
 from driftline.evidence.seasons import Season
 from driftline.incidents.incident import Kind, Status
 from driftline.pipeline.task_settings import judge_settings
-from driftline.tasks.stored import SUBJECT_VERSION, StoredSubject
+from driftline.tasks.subjects.stored import SUBJECT_VERSION, StoredSubject
 from tests.evidence.columns import reference_of
 from tests.tasks.changes import HOUR, START, Change, Event, Stream, panes_of, watching
 from tests.tasks.test_reference_choice import history, judging, kinds, run

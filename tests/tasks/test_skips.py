@@ -11,7 +11,7 @@ from driftline.errors import StateCorrupt
 from driftline.incidents.alerts import alert_id
 from driftline.incidents.incident import Incident, Status
 from driftline.panes.records import Skip, decode_command
-from driftline.tasks.skips import SKIPS, Skips
+from driftline.tasks.watching.skips import SKIPS, Skips
 
 HOUR = 3_600_000
 ONE = Skip("summarise", "predictions", 3, 4_000, 9_000, 5_000, False, 1_800_000_000_000)

@@ -15,24 +15,15 @@ from driftline.panes.records import PANE, WATERMARK, PaneRecord, Watermark, deco
 from driftline.performance import reference as performance_reference
 from driftline.performance import tally
 from driftline.sketches.cells import Cells
-from driftline.tasks import (
-    admission,
-    capacity,
-    labelling,
-    outcome_judge,
-    performance,
-    reference_learning,
-    releases,
-    silence,
-    stored,
-    stream,
-    volume,
-)
+from driftline.tasks import admission, labelling
 from driftline.tasks import judge as judge_module
 from driftline.tasks import summarise as summarise_module
 from driftline.tasks.judge import Judge
+from driftline.tasks.outcomes import outcome_judge, performance
+from driftline.tasks.subjects import reference_learning, stored
 from driftline.tasks.summarise import Summarise
 from driftline.tasks.views import JudgeView
+from driftline.tasks.watching import capacity, releases, silence, stream, volume
 from tests.upgrade.golden import Golden, fed, judge_settings, kind_and_version, read_all, summarise_settings
 
 FILES = read_all()

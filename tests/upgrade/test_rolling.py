@@ -30,8 +30,8 @@ from driftline.runtime.worker import Worker
 from driftline.state.redis import RedisStore
 from driftline.tables import EncodedEvents
 from driftline.tasks import judge as judge_module
-from driftline.tasks import reference_learning, stored
 from driftline.tasks import summarise as summarise_module
+from driftline.tasks.subjects import reference_learning, stored
 from tests.fuzz.states import header_of, sealed
 from tests.runtime.streams import PARTITIONS, Bench, Manual, events, settings, truths
 

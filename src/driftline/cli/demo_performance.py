@@ -31,7 +31,7 @@ class DemoPerformance:
         cls, view: "PerformanceView", shift: int, half_labelled: Callable[[int, int, int], int | None]
     ) -> "DemoPerformance":
         """Take what workers told."""
-        from driftline.tasks.performance_windows import study_of
+        from driftline.tasks.outcomes.stored_windows import study_of
 
         return cls(
             study_of(view.windows, [METRIC]),

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from driftline.cli.demo_performance import DemoPerformance
     from driftline.incidents.alerts import Alert
-    from driftline.tasks.shown import Shown
+    from driftline.tasks.subjects.shown import Shown
 
 
 @dataclass(frozen=True, slots=True)

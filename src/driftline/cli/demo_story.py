@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from driftline.config.routing import RouterSettings
     from driftline.incidents.alerts import Alert
-    from driftline.tasks.shown import Shown
+    from driftline.tasks.subjects.shown import Shown
 
 PICTURE = "driftline-demo.png"
 MAX_SIGNALS = 3

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 from driftline.cli.profile_document import Head
 from driftline.codec import Count
 from driftline.incidents.responses import Acknowledgement, Silence
-from driftline.tasks.adoption import Adoption
+from driftline.tasks.subjects.adoption import Adoption
 
 
 class TopicChecked(msgspec.Struct, frozen=True):

@@ -138,7 +138,7 @@ def _views(settings: "Settings", model: str, version: str | None, segment: str) 
 
 def _study(view: "PerformanceView", metrics: Sequence[str] | None) -> "Study":
     from driftline.errors import InputError
-    from driftline.tasks.performance_windows import metrics_of, study_of
+    from driftline.tasks.outcomes.stored_windows import metrics_of, study_of
 
     known = metrics_of(view.windows)
     if metrics and (unknown := [name for name in metrics if name not in known]):

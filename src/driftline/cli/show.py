@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from driftline.evidence.portraits import Portrait
-    from driftline.tasks.shown import Shown
+    from driftline.tasks.subjects.shown import Shown
 
 RATES = {
     "null": "null",

@@ -14,10 +14,10 @@ from driftline.incidents.incident import Subject
 from driftline.sketches.cells import from_buckets
 from driftline.sketches.group import EVENTS, ROLES, GroupSketch, SignalRole
 from driftline.sketches.keys import Ints, number_keys
-from driftline.tasks.adoption import Adoption, Origin
 from driftline.tasks.model_rules import LearnRule, ModelRules
-from driftline.tasks.prepared_reference import PreparedReference
-from driftline.tasks.subjects import SubjectJudge
+from driftline.tasks.subjects.adoption import Adoption, Origin
+from driftline.tasks.subjects.prepared_reference import PreparedReference
+from driftline.tasks.subjects.subject import SubjectJudge
 
 PROMISED_MS: Final = {100: 1.0, 1_000: 10.0}
 """CPU of a window by number of signals."""

@@ -10,7 +10,7 @@ from driftline.evidence.evalues import Evidence, log_mean_rows
 from driftline.evidence.rare import RareBins
 from driftline.evidence.recovery import Recovery
 from driftline.sketches.keys import Floats, Ints
-from driftline.tasks.weighing import NOTABLE
+from driftline.tasks.subjects.weighing import NOTABLE
 
 Bools: TypeAlias = NDArray[np.bool_]
 

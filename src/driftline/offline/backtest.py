@@ -23,9 +23,9 @@ from driftline.tables import ColumnMapping, EncodedEvents, Table, extent, iter_e
 from driftline.tasks.judge import Judge
 from driftline.tasks.labelling import LABELS
 from driftline.tasks.model_rules import JudgeSettings
-from driftline.tasks.reference_learning import longer_slice
-from driftline.tasks.shown import Shown
 from driftline.tasks.stream_panes import STREAM
+from driftline.tasks.subjects.reference_learning import longer_slice
+from driftline.tasks.subjects.shown import Shown
 from driftline.tasks.summarise import Summarise, SummariseSettings
 from driftline.tasks.views import PerformanceView
 

@@ -11,10 +11,10 @@ from driftline.incidents.incident import Subject, digest
 from driftline.pipeline.rebasing import stored_references
 from driftline.pipeline.stage_names import JUDGE
 from driftline.state.api import Store, TaskId
-from driftline.tasks.path import Path
-from driftline.tasks.prepared_reference import PreparedReference
-from driftline.tasks.shown import Shown, show
-from driftline.tasks.stored import SUBJECT_VERSION, StoredSubject, last_counted
+from driftline.tasks.subjects.path import Path
+from driftline.tasks.subjects.prepared_reference import PreparedReference
+from driftline.tasks.subjects.shown import Shown, show
+from driftline.tasks.subjects.stored import SUBJECT_VERSION, StoredSubject, last_counted
 from driftline.tasks.views import SubjectView
 
 

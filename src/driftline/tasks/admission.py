@@ -27,8 +27,8 @@ from driftline.panes.merging import Slice
 from driftline.panes.mix import with_mix
 from driftline.panes.records import Group
 from driftline.sketches.group import EVENTS, ROLES, GroupSketch
-from driftline.tasks.capacity import FEW, Capacity
 from driftline.tasks.places import Places
+from driftline.tasks.watching.capacity import FEW, Capacity
 
 VERSION = 1
 PLACES = "places/"

@@ -10,8 +10,8 @@ from driftline.incidents.definition import Layer
 from driftline.incidents.incident import Incident, Kind, Part, Signal, Status, Subject
 from driftline.incidents.severity import urgency
 from driftline.incidents.stories import what_moved
-from driftline.tasks.costs import Cost
 from driftline.tasks.kinds import defined
+from driftline.tasks.outcomes.costs import Cost
 
 FOLLOWS: tuple[tuple[set[str], set[str]], ...] = (
     ({Family.OUTPUT}, {Family.INPUTS}),

@@ -17,7 +17,7 @@ incident stays so, and comes back to it.
 An incident is that of its lead: of what is found first, the furthest upstream (whose the events are, data quality,
 inputs, how many, output, performance), and of all events, except where one segment alone moved. It is told again when
 there is another kind, segment or signal, when one is back to normal, when it is more urgent, and when it is known what
-it costs (see `costs`). It is over when all its parts are.
+it costs (see `outcomes.costs`). It is over when all its parts are.
 
 It only depends on what changed, in order, and is stored with a checkpoint: so it is the same wherever a task restarts.
 """
@@ -32,8 +32,8 @@ from driftline.incidents.incident import Incident, Kind, Part, Status, Subject, 
 from driftline.incidents.severity import urgency
 from driftline.incidents.stories import ending, opening, updating
 from driftline.tasks.cause import Cause, explaining, place, rank
-from driftline.tasks.costs import DRIFTS, Cost, priced, with_cost
 from driftline.tasks.kinds import defined
+from driftline.tasks.outcomes.costs import DRIFTS, Cost, priced, with_cost
 
 VERSION = 1
 BLOB = "causes"

@@ -22,19 +22,19 @@ from driftline.panes.outcomes import OutcomeMark, OutcomeRecord, decode_outcomes
 from driftline.panes.records import Command, PaneRecord, Rebase, Resolve, Watermark, decode_command
 from driftline.tasks import watchers
 from driftline.tasks.admission import Admission, Admitted
-from driftline.tasks.capacity import Capacity
 from driftline.tasks.causes import Causes
 from driftline.tasks.kinds import defined
 from driftline.tasks.model_rules import JudgeSettings, ModelRules
-from driftline.tasks.outcome_judge import OutcomeJudge
+from driftline.tasks.outcomes.outcome_judge import OutcomeJudge
 from driftline.tasks.pace import Usual
 from driftline.tasks.roster import Roster
-from driftline.tasks.shown import Shown
 from driftline.tasks.stream_panes import STREAM
+from driftline.tasks.subjects.shown import Shown
 from driftline.tasks.telling import Telling, Told
 from driftline.tasks.viewing import subject_view
 from driftline.tasks.views import JudgeView, PaneCounters, PerformanceView, SourceView
 from driftline.tasks.watcher import Context, Watcher
+from driftline.tasks.watching.capacity import Capacity
 
 VERSION = 1
 MAX_SHOWN = 20_000

@@ -10,9 +10,9 @@ from driftline.evidence.signals import Family, family_of
 from driftline.incidents.incident import Incident, Kind
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import worded
-from driftline.tasks.adoption import Origin
 from driftline.tasks.kinds import defined
-from driftline.tasks.subjects import SubjectJudge
+from driftline.tasks.subjects.adoption import Origin
+from driftline.tasks.subjects.subject import SubjectJudge
 
 SCHEMA = 0.5
 """Share of the events that must hold a field no more, newly, or with another type, before the schema is said to have

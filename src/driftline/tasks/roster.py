@@ -19,11 +19,11 @@ from driftline.sketches.group import GroupSketch
 from driftline.tasks.levels import name_change
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.pace import Usual, usual_pace
-from driftline.tasks.reference_choice import References
-from driftline.tasks.reference_learning import MIN_SLICES, Packed
-from driftline.tasks.shown import Shown, show
-from driftline.tasks.stored import SUBJECT_VERSION, StoredSubject
-from driftline.tasks.subjects import SubjectJudge
+from driftline.tasks.subjects.reference_choice import References
+from driftline.tasks.subjects.reference_learning import MIN_SLICES, Packed
+from driftline.tasks.subjects.shown import Shown, show
+from driftline.tasks.subjects.stored import SUBJECT_VERSION, StoredSubject
+from driftline.tasks.subjects.subject import SubjectJudge
 
 MAX_LEARNING = 512 << 20
 """Bytes of slices from which references are being learned. A busy model's of a day are 6 MB."""

@@ -1,7 +1,7 @@
 """What Judge knows of a subject and of an incident, as the views that it stores show it."""
 
 from driftline.incidents.incident import Incident
-from driftline.tasks.subjects import SubjectJudge
+from driftline.tasks.subjects.subject import SubjectJudge
 from driftline.tasks.views import IncidentView, SignalView, SubjectView, WindowView
 
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from driftline.codec import Count, Time
-from driftline.tasks.adoption import Adoption
+from driftline.tasks.subjects.adoption import Adoption
 
 
 class LabelsView(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,9 +13,9 @@ from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Subject
 from driftline.panes.merging import Slice
 from driftline.panes.records import Rebase, Skip
-from driftline.tasks.costs import Cost
 from driftline.tasks.model_rules import JudgeSettings, ModelRules
-from driftline.tasks.outcome_slices import OutcomeSlice
+from driftline.tasks.outcomes.costs import Cost
+from driftline.tasks.outcomes.slices import OutcomeSlice
 from driftline.tasks.pace import Usual
 from driftline.tasks.views import PerformanceView
 

@@ -17,7 +17,7 @@ from driftline.incidents.words import effect_size
 from driftline.sketches.group import EVENTS, SignalRole
 from driftline.sketches.keys import Ints, category_key, number_keys
 from driftline.tasks.checks.check import Check
-from driftline.tasks.prepared_reference import PreparedReference, rounded, rounded_all
+from driftline.tasks.subjects.prepared_reference import PreparedReference, rounded, rounded_all
 
 MAX_NAMED = 10
 """Names in an alert."""

@@ -22,19 +22,19 @@ from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.sketches.group import GroupSketch
 from driftline.sketches.keys import Bools, Ints
-from driftline.tasks.adoption import MAX_ADOPTIONS, MAX_OF_A_SEGMENT, Adoption, Origin
-from driftline.tasks.codes import CodeVersions
-from driftline.tasks.following import Following
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.overlaps import told_elsewhere
-from driftline.tasks.path import Path
-from driftline.tasks.prepared_reference import PreparedReference, rounded, rounded_all
-from driftline.tasks.reference_learning import Learner
-from driftline.tasks.seen import SeenWindow
-from driftline.tasks.shown import Counted
-from driftline.tasks.stored import StoredSubject, last_counted, under
-from driftline.tasks.weighing import Weighed, Weighing
-from driftline.tasks.windows import Filled, OpenWindows
+from driftline.tasks.subjects.adoption import MAX_ADOPTIONS, MAX_OF_A_SEGMENT, Adoption, Origin
+from driftline.tasks.subjects.codes import CodeVersions
+from driftline.tasks.subjects.following import Following
+from driftline.tasks.subjects.overlaps import told_elsewhere
+from driftline.tasks.subjects.path import Path
+from driftline.tasks.subjects.prepared_reference import PreparedReference, rounded, rounded_all
+from driftline.tasks.subjects.reference_learning import Learner
+from driftline.tasks.subjects.seen import SeenWindow
+from driftline.tasks.subjects.shown import Counted
+from driftline.tasks.subjects.stored import StoredSubject, last_counted, under
+from driftline.tasks.subjects.weighing import Weighed, Weighing
+from driftline.tasks.subjects.windows import Filled, OpenWindows
 
 MAX_SHOWN = 50
 RECENT = 20

@@ -25,7 +25,7 @@ from driftline.incidents.text import percent, span
 from driftline.incidents.words import back_to_normal, begin
 from driftline.performance.names import MAX_WINDOWS
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.prepared_reference import rounded
+from driftline.tasks.subjects.prepared_reference import rounded
 
 MIN_WINDOWS: Final = 8
 """Windows of predictions that say what is usual."""

@@ -36,12 +36,12 @@ from driftline.incidents.text import number, short, span
 from driftline.incidents.words import begin
 from driftline.panes.records import Rebase
 from driftline.sketches.group import EVENTS
-from driftline.tasks.adoption import MAX_OF_A_SEGMENT, Origin
 from driftline.tasks.model_rules import LearnRule, ModelRules
 from driftline.tasks.pace import Usual, usual_pace
-from driftline.tasks.prepared_reference import rounded
-from driftline.tasks.stored import under
-from driftline.tasks.volume_learning import VolumeLearner, check_series
+from driftline.tasks.subjects.adoption import MAX_OF_A_SEGMENT, Origin
+from driftline.tasks.subjects.prepared_reference import rounded
+from driftline.tasks.subjects.stored import under
+from driftline.tasks.watching.volume_learning import VolumeLearner, check_series
 
 VERSION = 1
 SHARE = 0.05

@@ -20,10 +20,10 @@ from driftline.sketches.keys import Bools, Floats, Ints
 from driftline.tasks.checks.data_quality import LOSS, SERVICE
 from driftline.tasks.checks.threshold import THRESHOLD
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.prepared_reference import PreparedReference, metric, rounded
-from driftline.tasks.promise import promise
-from driftline.tasks.seen import SeenWindow
-from driftline.tasks.weighing import NOTABLE, Weighed
+from driftline.tasks.subjects.prepared_reference import PreparedReference, metric, rounded
+from driftline.tasks.subjects.promise import promise
+from driftline.tasks.subjects.seen import SeenWindow
+from driftline.tasks.subjects.weighing import NOTABLE, Weighed
 
 LOSSES = [Quality.NULL, Quality.MISSING, Quality.OTHER_KIND]
 """What a signal that is broken holds instead of values."""

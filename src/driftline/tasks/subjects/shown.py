@@ -9,8 +9,8 @@ from driftline.evidence.portraits import Portrait, portraits
 from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Subject, Window
 from driftline.sketches.keys import Ints
-from driftline.tasks.path import Path
-from driftline.tasks.prepared_reference import PreparedReference
+from driftline.tasks.subjects.path import Path
+from driftline.tasks.subjects.prepared_reference import PreparedReference
 
 
 @dataclass(frozen=True, slots=True)

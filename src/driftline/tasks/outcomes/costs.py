@@ -21,8 +21,8 @@ from driftline.incidents.incident import Incident, Kind, Part, Signal, Status
 from driftline.incidents.performance_words import describe_cost
 from driftline.incidents.severity import CRITICAL, INFO, WARNING, urgency
 from driftline.performance import foreseen
-from driftline.tasks.performance_following import LOSS
-from driftline.tasks.performance_signals import UNSIGNED, loss, signal_of
+from driftline.tasks.outcomes.following import LOSS
+from driftline.tasks.outcomes.signals import UNSIGNED, loss, signal_of
 from driftline.tasks.views import MetricWindow, PerformanceWindow
 
 DRIFTS: Final = (Kind.DATA_DRIFT, Kind.PREDICTION_DRIFT)

@@ -15,8 +15,8 @@ from driftline.evidence.signals import Family
 from driftline.incidents.incident import Kind
 from driftline.sketches.keys import Bools, Floats, Ints
 from driftline.tasks.checks.data_quality import DATA_QUALITY, LOSS
-from driftline.tasks.seen import SeenWindow
-from driftline.tasks.weighing import NOTABLE, Weighed
+from driftline.tasks.subjects.seen import SeenWindow
+from driftline.tasks.subjects.weighing import NOTABLE, Weighed
 
 FREE = frozenset({Family.OUTPUT, Family.SERVICE})
 STRANGE = [Quality.OUT_OF_RANGE, Quality.UNSEEN]

@@ -15,9 +15,9 @@ from driftline.sketches.keys import Bools, Ints
 from driftline.tasks.checks import listed
 from driftline.tasks.checks.check import Check
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.prepared_reference import PreparedReference
-from driftline.tasks.seen import SeenWindow
-from driftline.tasks.stored import under
+from driftline.tasks.subjects.prepared_reference import PreparedReference
+from driftline.tasks.subjects.seen import SeenWindow
+from driftline.tasks.subjects.stored import under
 
 NOTABLE = 3.0
 """Log e-value (e^3 = 20): of one window, it makes a signal part of an incident that opens with it; of the windows since

@@ -8,7 +8,7 @@ from driftline.performance.intervals import Measured
 from driftline.performance.selective import Judged, Verdict
 from driftline.performance.study import Followed, Study
 from driftline.sketches.keys import Floats
-from driftline.tasks.prepared_reference import rounded
+from driftline.tasks.subjects.prepared_reference import rounded
 from driftline.tasks.views import Figure, MetricWindow, PerformanceWindow
 
 

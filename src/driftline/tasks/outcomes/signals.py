@@ -18,8 +18,8 @@ from driftline.performance.names import LOSSES
 from driftline.performance.outcomes import Series
 from driftline.performance.study import Followed, Study
 from driftline.performance.telling import written
-from driftline.tasks.performance_evidence import Finding
-from driftline.tasks.prepared_reference import rounded
+from driftline.tasks.outcomes.evidence import Finding
+from driftline.tasks.subjects.prepared_reference import rounded
 
 LEVEL: Final = "level"
 """What a signal is that tells of a service level; else it is a `Part`."""

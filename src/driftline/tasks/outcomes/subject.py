@@ -1,11 +1,11 @@
 """The performance of one version or segment: learn a reference, weigh windows of outcomes, tell what changed.
 
     slices ──► books ──while it learns──► stretches ──span and labels reached──► reference
-                 └──a window's end──► evidence ──► signals ──► incident (see `performance_following`)
+                 └──a window's end──► evidence ──► signals ──► incident (see `following`)
                             └──► what a metric was estimated and measured to be, window by window (`windows`)
 
 What arrived in a window is weighed once: what it means, and how good it was. Labels of many windows of predictions that
-come at once are weighed in the order of these (`outcome_books.steps_of`), so that a month that went wrong is found in a
+come at once are weighed in the order of these (`books.steps_of`), so that a month that went wrong is found in a
 year's labels. What was predicted in a window is estimated at its end. What is told of a metric are the books of the
 predictions that most of the labels are about.
 """
@@ -28,14 +28,14 @@ from driftline.performance.study import Study
 from driftline.performance.tally import Tally, empty, merged
 from driftline.performance.values import total_value, without_values
 from driftline.sketches.keys import Floats
-from driftline.tasks.likely_windows import likely_windows
 from driftline.tasks.model_rules import LearnRule, ModelRules, PerformanceRules
-from driftline.tasks.outcome_books import MAIN_SHARE, Books, StoredBooks, steps_of
-from driftline.tasks.performance_evidence import Finding, PerformanceEvidence, ToWeigh
-from driftline.tasks.performance_following import PerformanceFollowing
-from driftline.tasks.performance_learning import PerformanceLearner
-from driftline.tasks.performance_signals import of_level, of_part
-from driftline.tasks.performance_windows import windows_of
+from driftline.tasks.outcomes.books import MAIN_SHARE, Books, StoredBooks, steps_of
+from driftline.tasks.outcomes.evidence import Finding, PerformanceEvidence, ToWeigh
+from driftline.tasks.outcomes.following import PerformanceFollowing
+from driftline.tasks.outcomes.learning import PerformanceLearner
+from driftline.tasks.outcomes.likely_windows import likely_windows
+from driftline.tasks.outcomes.signals import of_level, of_part
+from driftline.tasks.outcomes.stored_windows import windows_of
 from driftline.tasks.views import PerformanceView, PerformanceWindow
 
 MAX_WINDOWS: Final = 60

@@ -6,7 +6,7 @@ import msgspec
 
 from driftline.incidents.incident import Basis, FalseAlarms, Signal
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.seen import SeenWindow
+from driftline.tasks.subjects.seen import SeenWindow
 
 MIN_SHARE = 0.01
 """Of an incident's evidence, for a signal to count among those that opened it."""

@@ -21,8 +21,8 @@ from driftline.incidents.words import begin
 from driftline.panes.merging import Slice
 from driftline.sketches.group import GroupSketch, SignalRole
 from driftline.sketches.keys import category_key
-from driftline.tasks.capacity import FEW, Capacity
 from driftline.tasks.watcher import Context, Watcher
+from driftline.tasks.watching.capacity import FEW, Capacity
 
 BLOB = "dead_letters"
 """The blob."""

@@ -1,6 +1,6 @@
 """Whether models still work: outcomes of all models of a Judge, in slices of event time.
 
-    slice ──cells──► subjects (a version, a segment: see `performance_subject`) ──window ends──► incidents
+    slice ──cells──► subjects (a version, a segment: see `subject`) ──window ends──► incidents
        └──all events──► how labels come (see `label_arrivals`)
 
 A pure function of the slices, which come complete and in order. What comes later for a slice counts in the books of its
@@ -17,12 +17,12 @@ from driftline.codec import Count, corrupt, pack, unpack
 from driftline.incidents.incident import Incident, Subject, Window, digest
 from driftline.performance.outcomes import labelled, waiting
 from driftline.performance.tally import Tally
-from driftline.tasks.costs import Cost, cost_of
-from driftline.tasks.label_arrivals import LABELS, LabelArrivals
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.outcome_slices import OutcomeSlice
-from driftline.tasks.performance_following import PERFORMANCE
-from driftline.tasks.performance_subject import StoredPerformance, SubjectPerformance
+from driftline.tasks.outcomes.costs import Cost, cost_of
+from driftline.tasks.outcomes.following import PERFORMANCE
+from driftline.tasks.outcomes.label_arrivals import LABELS, LabelArrivals
+from driftline.tasks.outcomes.slices import OutcomeSlice
+from driftline.tasks.outcomes.subject import StoredPerformance, SubjectPerformance
 from driftline.tasks.views import PerformancesView, PerformanceView
 from driftline.tasks.watcher import OutcomeContext, OutcomeWatcher
 

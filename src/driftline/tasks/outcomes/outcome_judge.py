@@ -14,9 +14,9 @@ from driftline.codec import LAST, Mark, Time, pack, unpack
 from driftline.incidents.incident import Incident, Kind, Status, Subject
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
 from driftline.tasks import watchers
-from driftline.tasks.costs import Cost
 from driftline.tasks.model_rules import ModelRules
-from driftline.tasks.outcome_slices import ModelOutcomes, OutcomeMerger, OutcomeReader, OutcomeSlice
+from driftline.tasks.outcomes.costs import Cost
+from driftline.tasks.outcomes.slices import ModelOutcomes, OutcomeMerger, OutcomeReader, OutcomeSlice
 from driftline.tasks.views import OutcomesView, PerformanceView
 from driftline.tasks.watcher import OutcomeContext, OutcomeWatcher
 

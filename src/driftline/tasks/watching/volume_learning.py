@@ -10,7 +10,7 @@ from driftline.evidence.seasons import MIN_SEASONS, Season
 from driftline.evidence.volume import Totals
 from driftline.sketches.keys import Ints
 from driftline.tasks.model_rules import LearnRule
-from driftline.tasks.reference_learning import longer_slice
+from driftline.tasks.subjects.reference_learning import longer_slice
 
 MAX_SLICES = 4_096
 """Slices kept while learning. When there are more, neighbours are merged into longer ones."""

@@ -20,7 +20,7 @@ from driftline.performance.reference import PerformanceReference
 from driftline.performance.study import Yardstick, yardstick
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Floats
-from driftline.tasks.stored import under
+from driftline.tasks.subjects.stored import under
 
 MIN_STRETCHES: Final = 50
 """Stretches of the reference that it takes to know how much windows vary."""

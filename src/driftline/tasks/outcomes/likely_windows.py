@@ -14,7 +14,7 @@ from driftline.performance.intervals import normal_quantile
 from driftline.performance.outcomes import labelled, waiting
 from driftline.performance.study import Yardstick
 from driftline.performance.tally import Tally, merged
-from driftline.tasks.performance_windows import windows_of
+from driftline.tasks.outcomes.stored_windows import windows_of
 from driftline.tasks.views import PerformanceWindow
 
 

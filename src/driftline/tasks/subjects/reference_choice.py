@@ -20,11 +20,11 @@ from driftline.errors import StateCorrupt
 from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Incident, Subject, digest
 from driftline.panes.records import Rebase
-from driftline.tasks.adoption import Adoption, Origin
 from driftline.tasks.model_rules import LearnRule, ModelRules
-from driftline.tasks.prepared_reference import PreparedReference
-from driftline.tasks.stored import StoredSubject
-from driftline.tasks.subjects import SubjectJudge
+from driftline.tasks.subjects.adoption import Adoption, Origin
+from driftline.tasks.subjects.prepared_reference import PreparedReference
+from driftline.tasks.subjects.stored import StoredSubject
+from driftline.tasks.subjects.subject import SubjectJudge
 
 
 class References:

@@ -10,10 +10,10 @@ from driftline.codec import Count, Span, Time, corrupt
 from driftline.evidence.detectors import Fed
 from driftline.evidence.news import News
 from driftline.incidents.incident import Incident, Subject, Window
-from driftline.tasks.adoption import Adoption
 from driftline.tasks.model_rules import LearnRule
-from driftline.tasks.prepared_reference import PreparedReference
-from driftline.tasks.shown import Counted
+from driftline.tasks.subjects.adoption import Adoption
+from driftline.tasks.subjects.prepared_reference import PreparedReference
+from driftline.tasks.subjects.shown import Counted
 
 SUBJECT_VERSION = 1
 

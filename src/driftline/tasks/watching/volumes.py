@@ -10,10 +10,10 @@ from driftline.panes.merging import Slice
 from driftline.panes.records import Rebase, Skip
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.pace import Usual
-from driftline.tasks.releases import Releases
-from driftline.tasks.silence import Silences
-from driftline.tasks.volume import VOLUME, VolumeJudge
 from driftline.tasks.watcher import Context, Watcher
+from driftline.tasks.watching.releases import Releases
+from driftline.tasks.watching.silence import Silences
+from driftline.tasks.watching.volume import VOLUME, VolumeJudge
 
 PREFIX = "volume/"
 """What the names of the blobs begin with that hold what is known of a model."""
