@@ -4,6 +4,7 @@ from driftline.bench.job import Measured
 from driftline.bench.path import growth
 from driftline.bench.report import Target, environment, number, report
 from driftline.bench.trials import TRIALS, Measurements
+from driftline.cli.bench import document
 
 COSTS = {
     "consume": 1.5,
@@ -90,10 +91,10 @@ def test_memory_is_judged_over_a_long_run() -> None:
 
 
 def test_json_has_everything_that_is_shown() -> None:
-    plain = report(measurements(), None, WHERE).as_json()
-    assert plain["environment"]["events"] == 1_000_000
-    assert {row["name"] for row in plain["rows"]} == {trial.name for trial in TRIALS} - {"judge", "labels"}
-    assert {True, False} == {each["met"] for each in plain["targets"]}
+    found = document(report(measurements(), None, WHERE))
+    assert found.environment["events"] == 1_000_000
+    assert {row.name for row in found.rows} == {trial.name for trial in TRIALS} - {"judge", "labels"}
+    assert {True, False} == {each.met for each in found.targets}
 
 
 def test_growth_is_that_after_start_up() -> None:

@@ -66,9 +66,9 @@ def test_a_demo_that_came_out_well_says_how_soon() -> None:
     result = outcome(SHIFT_MS + 21 * HOUR, SHIFT_MS + 90 * HOUR)
 
     assert result.faults() == []
-    found = result.as_json([])
-    assert (found["events"], found["events_per_second"], found["first_incident_after_ms"]) == (ROWS, 5_000, 21 * HOUR)
-    assert [each["opened"] for each in found["incidents"]] == ["2019-04-01T00:00:00Z", "2019-04-03T21:00:00Z"]
+    found = result.document([])
+    assert (found.events, found.events_per_second, found.first_incident_after_ms) == (ROWS, 5_000, 21 * HOUR)
+    assert [each.opened for each in found.incidents] == ["2019-04-01T00:00:00Z", "2019-04-03T21:00:00Z"]
 
 
 def window(

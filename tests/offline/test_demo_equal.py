@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from driftline.cli.backtest import incident_as_json
+from driftline.cli.backtest_result import found as found_of
 from driftline.cli.demo import GROUP
 from driftline.cli.performance_model import document
 from driftline.config import Settings
@@ -76,11 +76,11 @@ def expected(tables: Tables, profile: Path) -> Expected:
     assert all(incident.opened > SHIFT_MS for incident in result.latest)
 
     def found_by(group: str) -> Opened:
-        found = [incident_as_json(msgspec.structs.replace(incident, group=group)) for incident in result.latest]
-        return {(incident["id"], incident["kind"], incident["opened"]) for incident in found}
+        found = [found_of(msgspec.structs.replace(incident, group=group)) for incident in result.latest]
+        return {(incident.id, incident.kind, incident.opened) for incident in found}
 
     (performance,) = result.performances
-    return Expected(found_by, settled(document(performance)))
+    return Expected(found_by, settled(msgspec.to_builtins(document(performance))))
 
 
 def settled(found: Mapping[str, Any]) -> Mapping[str, list[Any]]:

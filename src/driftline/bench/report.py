@@ -3,9 +3,9 @@
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from driftline.bench.job import Measured
 from driftline.bench.trials import DECODERS, Measurements
@@ -81,16 +81,6 @@ class Report:
     rows: list[Row]
     targets: list[Target]
     facts: list[Fact]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values."""
-        return {
-            "environment": dict(self.environment),
-            "floor": self.floor,
-            "rows": [{**asdict(row), "events_per_core": row.per_core} for row in self.rows],
-            "targets": [{**asdict(target), "met": target.met} for target in self.targets],
-            "facts": [asdict(fact) for fact in self.facts],
-        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,8 +63,7 @@ def backtest(
     $ driftline backtest loans.csv --mapping loans.yaml --label-column repaid --label-delay 30d
     $ DRIFTLINE_MODELS='{"*": {windows: [1d], pane: 6h}}' driftline backtest loans.csv --mapping loans.yaml
     """
-    from driftline.cli.backtest_labels import performance_as_json
-    from driftline.cli.show import as_json as shown_as_json
+    from driftline.cli.backtest_result import document
     from driftline.cli.show import print_shown
     from driftline.cli.terminal import note, print_json, progress
     from driftline.config import load
@@ -92,8 +91,7 @@ def backtest(
         )
     spent = time.process_time() - started
     if json:
-        beside = {"shown": [shown_as_json(each) for each in result.shown]} if show else {}
-        print_json({**as_json(result), **performance_as_json(result), "chosen": chosen, **beside})
+        print_json(document(result, chosen, result.shown if show else None))
     else:
         _print(result, lies)
         for each in result.shown if show else ():
@@ -174,57 +172,6 @@ def _stray(table: Path, lies: "Extent") -> str:
         f"{table.name}: {some} dated far from all others, which lie from {rfc3339(lies.first)} to "
         f"{rfc3339(lies.last)}: {rfc3339(lies.strays[-1])}. Look at the clock that wrote it"
     )
-
-
-def as_json(result: "Backtest") -> dict[str, Any]:
-    """Return what --json prints."""
-    return {
-        "events": result.events,
-        "windows": result.windows,
-        "counters": dict(result.counters),
-        "incidents": [
-            incident_as_json(incident)
-            | {"changes": [_change_as_json(change) for change in result.incidents if change.id == incident.id]}
-            for incident in result.latest
-        ],
-    }
-
-
-def _change_as_json(incident: "Incident") -> dict[str, str]:
-    """Return what an alert of this change would say first."""
-    from driftline.events import rfc3339
-
-    what = incident.status.value if incident.update is None else "updated"
-    time = rfc3339(incident.changed)
-    return {"time": time, "what": what, "severity": incident.severity, "summary": incident.summary}
-
-
-def incident_as_json(incident: "Incident") -> dict[str, Any]:
-    """Return an incident as programs read it; times are RFC 3339."""
-    import msgspec
-
-    from driftline.events import rfc3339
-
-    return {
-        "id": incident.id,
-        "model": incident.subject.model,
-        "version": incident.subject.version or None,
-        "segment": incident.subject.segment or None,
-        "kind": incident.kind.value,
-        "opened": rfc3339(incident.opened),
-        "resolved": None if incident.resolved is None else rfc3339(incident.resolved),
-        "window": {
-            "start": rfc3339(incident.window.start),
-            "end": rfc3339(incident.window.end),
-            "count": incident.window.count,
-        },
-        "began": None if incident.began is None else rfc3339(incident.began),
-        "level": incident.level,
-        "reason": incident.reason or None,
-        "summary": incident.summary,
-        "signals": [msgspec.to_builtins(signal) for signal in incident.signals],
-        "parts": [msgspec.to_builtins(part) for part in incident.parts],
-    }
 
 
 def _compare_columns(table: "tuple[Table, ColumnMapping]", reference: "tuple[Table, ColumnMapping]") -> None:

@@ -1,7 +1,7 @@
 """Labels of a backtest: where they are, how long they are awaited, and what is said of performance in the end."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from driftline.errors import InputError
 
@@ -70,16 +70,6 @@ def outcome_references(
         for said in notes:
             note(f"{table.path.name}: {said}")
     return found
-
-
-def performance_as_json(result: "Backtest") -> dict[str, Any]:
-    """Return what --json prints of labels and performance; nothing if no labels were read."""
-    from driftline.cli.performance_model import document
-
-    if not result.labels and not result.performances:
-        return {}
-    performance = [{"model": view.model, **document(view)} for view in result.performances if view.windows]
-    return {"labels": dict(result.labels), "performance": performance}
 
 
 def print_performance(result: "Backtest") -> None:

@@ -14,6 +14,7 @@ from driftline.errors import InputError
 if TYPE_CHECKING:
     from driftline.bench.report import Report
     from driftline.bench.trials import Servers
+    from driftline.cli.result_documents import Benched
 
 QUICK_EVENTS, FULL_EVENTS = 200_000, 1_000_000
 QUICK_ROUNDS, FULL_ROUNDS = 1, 3
@@ -68,13 +69,46 @@ def bench(
         long_run = None if quick else soak(servers, LONG_RUN * events, status.update)
     made = report(found, long_run, environment(*where, events, rounds))
     if json:
-        print_json(made.as_json())
+        print_json(document(made))
     elif markdown:
         print("\n\n".join([_environment(made), *(table.as_markdown() for table in tables(made))]))
     else:
         _show(made)
     if not all(target.met for target in made.targets):
         raise typer.Exit(PROBLEMS_FOUND)
+
+
+def document(made: "Report") -> "Benched":
+    """Return what --json prints."""
+    from driftline.cli.result_documents import Benched, ContenderMeasured, FactMeasured, TargetMeasured
+
+    return Benched(
+        environment=dict(made.environment),
+        floor=made.floor,
+        rows=[
+            ContenderMeasured(
+                name=row.name,
+                cpu_us=row.cpu_us,
+                wall_us=row.wall_us,
+                ratio=row.ratio,
+                rounds_us=row.rounds_us,
+                events_per_core=row.per_core,
+            )
+            for row in made.rows
+        ],
+        targets=[
+            TargetMeasured(
+                name=target.name,
+                value=target.value,
+                limit=target.limit,
+                at_least=target.at_least,
+                unit=target.unit,
+                met=target.met,
+            )
+            for target in made.targets
+        ],
+        facts=[FactMeasured(fact.name, fact.value, fact.unit) for fact in made.facts],
+    )
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def demo(
                 )
         faults = result.faults()
         if json:
-            print_json(result.as_json(faults))
+            print_json(result.document(faults))
         else:
             print_result(result, scenario.after, WORKERS)
             if result.story is not None:
@@ -163,6 +163,7 @@ def _publish_only(
 ) -> None:
     from driftline.cli.connect import open_kafka
     from driftline.cli.publish import Pace, send
+    from driftline.cli.result_documents import DemoPublished
     from driftline.cli.terminal import out, print_json
     from driftline.cli.topics import create_missing
     from driftline.log.embedded import PARTITIONS
@@ -178,6 +179,6 @@ def _publish_only(
     finally:
         producer.close()
     if as_json:
-        print_json({"predictions": sent})
+        print_json(DemoPublished(sent))
     else:
         out().print(f"published {sent:,} predictions of model {scenario.model} to {settings.topics.main}")

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from driftline.cli.result_documents import DemoMetric
 
 if TYPE_CHECKING:
     from driftline.performance.study import Followed, Study
@@ -109,18 +111,18 @@ class DemoPerformance:
             f"{(known - end) // DAY_MS} days before half of these predictions had labels."
         )
 
-    def as_json(self) -> dict[str, Any]:
+    def document(self) -> DemoMetric:
         """Return what --json prints."""
-        from driftline.cli.performance_report import row
+        from driftline.cli.performance_report import window
 
-        return {
-            "metric": METRIC,
-            "window_ms": self.window_ms,
-            "before": self.when[self.before] if self.before >= 0 else None,
-            "after": self.when[self.after] if self.after < len(self.starts) else None,
-            "windows": [row(self.study, self.metric, self.when, at) for at in range(len(self.starts))],
-            "said": self.sentences(),
-        }
+        return DemoMetric(
+            metric=METRIC,
+            window_ms=self.window_ms,
+            before=self.when[self.before] if self.before >= 0 else None,
+            after=self.when[self.after] if self.after < len(self.starts) else None,
+            windows=[window(self.study, self.metric, self.when, at) for at in range(len(self.starts))],
+            said=self.sentences(),
+        )
 
 
 def right_or_wrong(found: "Followed", when: list[str]) -> str:

@@ -1,8 +1,11 @@
 """What came out of a demo: whether it is what must come out, for people and for programs."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from msgspec import UNSET
+
+from driftline.cli.result_documents import Demonstrated, IncidentOpened
 from driftline.events import rfc3339
 
 if TYPE_CHECKING:
@@ -83,26 +86,24 @@ class DemoResult:
         """From the shift until it was told, in event time."""
         return None if self.story is None else self.story.changed - self.shift
 
-    def as_json(self, faults: list[str]) -> dict[str, Any]:
+    def document(self, faults: list[str]) -> Demonstrated:
         """Return what --json prints."""
-        paused = {} if self.after_pause is None else {"events_after_pause": self.after_pause}
-        performance = {} if self.performance is None else {"performance": self.performance.as_json()}
-        return {
-            "events": self.counted.consumed,
-            "rejected": self.counted.consumed - self.counted.accepted,
-            "labels": self.counted.joined,
-            **paused,
-            "seconds": round(self.seconds, 3),
-            "events_per_second": round(self.counted.consumed / self.seconds),
-            "shift": rfc3339(self.shift),
-            "first_incident_after_ms": self.delay_ms,
-            "incidents": [
-                {"id": alert.data.incident, "kind": alert.data.kind.value, "opened": rfc3339(alert.opened)}
+        return Demonstrated(
+            events=self.counted.consumed,
+            rejected=self.counted.consumed - self.counted.accepted,
+            labels=self.counted.joined,
+            events_after_pause=UNSET if self.after_pause is None else self.after_pause,
+            seconds=round(self.seconds, 3),
+            events_per_second=round(self.counted.consumed / self.seconds),
+            shift=rfc3339(self.shift),
+            first_incident_after_ms=self.delay_ms,
+            incidents=[
+                IncidentOpened(alert.data.incident, alert.data.kind.value, rfc3339(alert.opened))
                 for alert in self.opened
             ],
-            **performance,
-            "faults": faults,
-        }
+            performance=UNSET if self.performance is None else self.performance.document(),
+            faults=faults,
+        )
 
 
 def print_result(result: DemoResult, after: str, workers: int) -> None:

@@ -10,6 +10,15 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from driftline.cli.profile_document import Head
+from driftline.cli.result_documents import (
+    Backtested,
+    Benched,
+    Demonstrated,
+    DemoPublished,
+    ModelPerformance,
+    ModelShown,
+    TablePerformance,
+)
 from driftline.codec import Count
 from driftline.incidents.responses import Acknowledgement, Silence
 from driftline.tasks.subjects.adoption import Adoption
@@ -234,37 +243,45 @@ class Happened(msgspec.Struct, frozen=True):
     """The CloudEvent: an alert (`alert.schema.json`), or what a person said (`response.schema.json`)."""
 
 
-DOCUMENTS: Final[dict[str, Any]] = {
-    "alerts history": list[Happened],
-    "alerts show": IncidentShown,
-    "alerts silences": list[Silence],
-    "config check": ConfigChecked,
-    "dead-letters list": DeadLetterShown,
-    "dead-letters replay": LettersReplayed,
-    "profile build": ProfileBuilt,
-    "profile calibrate": ProfileCalibrated,
-    "publish": Published,
-    "reference history": ReferenceHistory,
-    "reference rebase": Rebased,
-    "reference save": ReferencesSaved,
-    "router check": list[SinkChecked],
-    "router plan": list[AlertPlanned],
-    "state check": StateChecked,
-    "topics check": TopicsChecked,
-    "topics create": TopicsChecked,
+DOCUMENTS: Final[dict[str, tuple[Any, ...]]] = {
+    "alerts history": (list[Happened],),
+    "alerts show": (IncidentShown,),
+    "alerts silences": (list[Silence],),
+    "backtest": (Backtested,),
+    "bench": (Benched,),
+    "config check": (ConfigChecked,),
+    "dead-letters list": (DeadLetterShown,),
+    "dead-letters replay": (LettersReplayed,),
+    "demo": (Demonstrated, DemoPublished),
+    "performance": (TablePerformance, ModelPerformance),
+    "profile build": (ProfileBuilt,),
+    "profile calibrate": (ProfileCalibrated,),
+    "publish": (Published,),
+    "reference history": (ReferenceHistory,),
+    "reference rebase": (Rebased,),
+    "reference save": (ReferencesSaved,),
+    "router check": (list[SinkChecked],),
+    "router plan": (list[AlertPlanned],),
+    "show": (ModelShown,),
+    "state check": (StateChecked,),
+    "topics check": (TopicsChecked,),
+    "topics create": (TopicsChecked,),
 }
-"""By command, the type of each line that it prints."""
+"""By command, the type of each line that it prints; one of several where it prints different ones."""
 
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of all: each is a property with the name of its command."""
-    found, components = msgspec.json.schema_components(DOCUMENTS.values(), ref_template="#/$defs/{name}")
+    types = [each for held in DOCUMENTS.values() for each in held]
+    made, components = msgspec.json.schema_components(types, ref_template="#/$defs/{name}")
+    found = iter(made)
+    schemas = {name: [next(found) for _ in held] for name, held in DOCUMENTS.items()}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": "https://driftline.dev/schemas/commands-1.json",
         "title": "What commands print with --json, a document a line",
         "type": "object",
-        "properties": dict(zip(DOCUMENTS, found, strict=True)),
+        "properties": {name: held[0] if len(held) == 1 else {"anyOf": held} for name, held in schemas.items()},
         "$defs": components,
     }
 

@@ -104,7 +104,7 @@ def performance(
     What its columns and sentences mean: docs/performance-monitoring.md.
     """
     from driftline.cli.performance_model import print_performance
-    from driftline.cli.performance_report import as_json, print_study, write_csv
+    from driftline.cli.performance_report import document, print_study, write_csv
     from driftline.cli.terminal import note, print_json
     from driftline.config import load
     from driftline.errors import InputError
@@ -139,7 +139,7 @@ def performance(
     when = _names(outcomes, windows)
     classes = getattr(both.kind, "names", ())
     if json:
-        print_json(as_json(found, when, classes, both.kind.blind))
+        print_json(document(found, when, classes, both.kind.blind))
     elif csv:
         write_csv([({}, found, when)])
     else:

@@ -2,7 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from msgspec import UNSET
+
+from driftline.cli.result_documents import ModelPerformance, OutcomesWorth, VersionPerformance
 
 if TYPE_CHECKING:
     from driftline.config import Settings
@@ -27,7 +31,7 @@ def print_performance(
     found = _views(settings, model, version, segment)
     shown = [each for each in found if each.windows]
     if json:
-        print_json({"model": model, "versions": [document(view, metrics) for view in shown]})
+        print_json(ModelPerformance(model, [document(view, metrics) for view in shown]))
     elif csv:
         of = [{"version": view.version, "segment": view.segment} for view in shown]
         write_csv([(head, _study(view, metrics), _when(view)) for head, view in zip(of, shown, strict=True)])
@@ -40,12 +44,27 @@ def print_performance(
         _print_notes(view)
 
 
-def document(view: "PerformanceView", metrics: Sequence[str] | None = None) -> dict[str, Any]:
-    """Return what --json prints of one version or segment."""
-    from driftline.cli.performance_report import as_json
+def document(
+    view: "PerformanceView", metrics: Sequence[str] | None = None, *, named: bool = False
+) -> VersionPerformance:
+    """Return what --json prints of one version or segment; `named` adds the model."""
+    from driftline.cli import performance_report
 
-    study = as_json(_study(view, metrics), _when(view), tuple(view.classes), _blind(view))
-    return {**_head(view), **study, "values": _values(view)}
+    study = performance_report.document(_study(view, metrics), _when(view), tuple(view.classes), _blind(view))
+    return VersionPerformance(
+        model=view.model if named else UNSET,
+        version=view.version or None,
+        segment=view.segment or None,
+        reference=view.reference,
+        given=view.given,
+        window_ms=view.window_ms,
+        left_out=view.left_out,
+        metrics=study.metrics,
+        labels=study.labels,
+        said_of_labels=study.said_of_labels,
+        cannot_see=study.cannot_see,
+        values=_values(view),
+    )
 
 
 def print_briefly(view: "PerformanceView") -> None:
@@ -64,10 +83,10 @@ def _print_head(view: "PerformanceView") -> None:
     out().print(f"{_name(view)}: windows of {_length(view)}", style="bold", highlight=False)
 
 
-def _values(view: "PerformanceView") -> list[dict[str, Any]]:
+def _values(view: "PerformanceView") -> list[OutcomesWorth]:
     """Return what labels say that outcomes are worth, of each window of which any says so."""
     return [
-        {"since": since, "labels": window.valued, "total": window.worth, "mean": window.worth / window.valued}
+        OutcomesWorth(since, window.valued, window.worth, window.worth / window.valued)
         for since, window in zip(_when(view), view.windows, strict=True)
         if window.valued and window.worth is not None
     ]
@@ -85,7 +104,7 @@ def _print_values(view: "PerformanceView") -> None:
     out().print("\nWhat outcomes are worth, by the value of their labels", style="bold", highlight=False)
     table = Table("since", "labels with a value", "in total", "each", box=None, pad_edge=False)
     for each in found:
-        table.add_row(each["since"], f"{each['labels']:,}", written(each["total"]), written(each["mean"]))
+        table.add_row(each.since, f"{each.labels:,}", written(each.total), written(each.mean))
     out().print(table)
 
 
@@ -169,14 +188,3 @@ def _length(view: "PerformanceView") -> str:
 def _name(view: "PerformanceView") -> str:
     segment = f" {view.segment}" if view.segment else ""
     return f"{view.model} version {view.version or '(none)'}{segment}"
-
-
-def _head(view: "PerformanceView") -> dict[str, Any]:
-    return {
-        "version": view.version or None,
-        "segment": view.segment or None,
-        "reference": view.reference,
-        "given": view.given,
-        "window_ms": view.window_ms,
-        "left_out": view.left_out,
-    }

@@ -2,12 +2,17 @@
 
 import csv
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from msgspec.structs import asdict
+
+from driftline.cli.result_documents import MetricFollowed, MetricWindow, TablePerformance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from driftline.performance.study import Followed, Study
+    from driftline.sketches.keys import Floats
 
 
 def days(times: "Sequence[int]") -> list[str]:
@@ -81,50 +86,54 @@ def _print_said(found: "Study", when: list[str], classes: tuple[str, ...]) -> No
         out().print(said)
 
 
-def as_json(found: "Study", when: list[str], classes: tuple[str, ...], blind: str) -> dict[str, Any]:
+def document(found: "Study", when: list[str], classes: tuple[str, ...], blind: str) -> TablePerformance:
     """Return a study as programs read it."""
     from driftline.performance.telling import selections, sentence
 
-    return {
-        "metrics": [
-            {
-                "name": metric.name,
-                "reference": metric.reference,
-                "sentence": sentence(metric, when),
-                "windows": [row(found, metric, when, at) for at in range(len(when))],
-            }
+    return TablePerformance(
+        metrics=[
+            MetricFollowed(
+                metric.name,
+                metric.reference,
+                sentence(metric, when),
+                [window(found, metric, when, at) for at in range(len(when))],
+            )
             for metric in found.metrics
         ],
-        "labels": [each.verdict.name.lower() for each in found.selection],
-        "said_of_labels": selections(found, when, classes),
-        "cannot_see": blind,
-    }
+        labels=[each.verdict.name.lower() for each in found.selection],
+        said_of_labels=selections(found, when, classes),
+        cannot_see=blind,
+    )
 
 
-def row(found: "Study", metric: "Followed", when: list[str], at: int) -> dict[str, Any]:
+def window(found: "Study", metric: "Followed", when: list[str], at: int) -> MetricWindow:
     """Return one window of one metric; what is not known is None."""
-    numbers = {
-        "band_low": metric.low, "band_high": metric.high,
-        "estimated": metric.estimated.values, "estimated_low": metric.estimated.low,
-        "estimated_high": metric.estimated.high,
-        "realised": metric.realised.values, "realised_low": metric.realised.low, "realised_high": metric.realised.high,
-    }  # fmt: skip
-    flags = {
-        "estimate_left": metric.estimate_left, "realised_left": metric.realised_left, "unforeseen": metric.unforeseen,
-    }  # fmt: skip
-    return {
-        "since": when[at],
-        "predictions": int(found.predictions[at]),
-        "labels": int(found.labels[at]),
-        **{name: float(column[at]) if abs(column[at]) < float("inf") else None for name, column in numbers.items()},
-        **{name: bool(column[at]) for name, column in flags.items()},
-    }
+
+    def known(values: "Floats") -> float | None:
+        return float(values[at]) if abs(values[at]) < float("inf") else None
+
+    return MetricWindow(
+        since=when[at],
+        predictions=int(found.predictions[at]),
+        labels=int(found.labels[at]),
+        band_low=known(metric.low),
+        band_high=known(metric.high),
+        estimated=known(metric.estimated.values),
+        estimated_low=known(metric.estimated.low),
+        estimated_high=known(metric.estimated.high),
+        realised=known(metric.realised.values),
+        realised_low=known(metric.realised.low),
+        realised_high=known(metric.realised.high),
+        estimate_left=bool(metric.estimate_left[at]),
+        realised_left=bool(metric.realised_left[at]),
+        unforeseen=bool(metric.unforeseen[at]),
+    )
 
 
 def write_csv(parts: "Sequence[tuple[Mapping[str, str], Study, list[str]]]") -> None:
     """Print a row for each metric and window of some studies; what each is of comes first."""
     rows = [
-        {**of, "metric": metric.name, **row(found, metric, when, at)}
+        {**of, "metric": metric.name, **asdict(window(found, metric, when, at))}
         for of, found, when in parts
         for metric in found.metrics
         for at in range(len(when))

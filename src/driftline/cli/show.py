@@ -1,6 +1,6 @@
 """`driftline show`: each signal of a model now, beside its reference."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from driftline.evidence.portraits import Portrait
+    from driftline.cli.result_documents import WindowCompared
+    from driftline.evidence.portraits import Histogram, Portrait
     from driftline.tasks.subjects.shown import Shown
 
 RATES = {
@@ -50,6 +51,7 @@ def show(
     $ driftline show churn --version 3 --json | jq '.shown[].signals[] | {name, effects}'
     """
     from driftline.cli.connect import open_redis
+    from driftline.cli.result_documents import ModelShown
     from driftline.cli.terminal import note, print_json
     from driftline.config import load
     from driftline.pipeline.rebasing import chosen
@@ -65,7 +67,7 @@ def show(
         store.close()
     firing = {each.version: {name for incident in each.incidents for name in incident.signals} for each in meant}
     if json:
-        print_json({"model": model, "shown": [as_json(each) for each in found]})
+        print_json(ModelShown(model, [compared(each) for each in found]))
     else:
         for each in found:
             print_shown(each, firing.get(each.subject.version, ()))
@@ -77,35 +79,38 @@ def show(
             note(f"{model} version {view.version or '(none)'}: {why}")
 
 
-def as_json(shown: "Shown") -> dict[str, Any]:
-    """Return a window and its signals as programs read them; times are RFC 3339."""
-    from dataclasses import asdict
-
+def compared(shown: "Shown") -> "WindowCompared":
+    """Return a window and its signals as programs read them."""
+    from driftline.cli.result_documents import (
+        HistogramShares,
+        ReferenceShown,
+        SharesShown,
+        SignalBeside,
+        WindowCompared,
+        WindowShown,
+    )
     from driftline.events import rfc3339
 
-    return {
-        "version": shown.subject.version or None,
-        "segment": shown.subject.segment or None,
-        "window": {
-            "start": rfc3339(shown.window.start),
-            "end": rfc3339(shown.window.end),
-            "count": shown.window.count,
-        },
-        "reference": {"address": shown.reference.address, "events": shown.reference.events},
-        "signals": [
-            {
-                "name": each.name,
-                "family": each.family,
-                "nature": each.nature,
-                "effects": dict(each.effects),
-                "histogram": None if each.histogram is None else asdict(each.histogram),
-                "categories": {
-                    label: {"before": before, "after": after} for label, (before, after) in each.categories.items()
-                },
-            }
+    def histogram(held: "Histogram") -> HistogramShares:
+        return HistogramShares(held.low, held.high, list(held.before), list(held.after))
+
+    return WindowCompared(
+        version=shown.subject.version or None,
+        segment=shown.subject.segment or None,
+        window=WindowShown(rfc3339(shown.window.start), rfc3339(shown.window.end), shown.window.count),
+        reference=ReferenceShown(shown.reference.address, shown.reference.events),
+        signals=[
+            SignalBeside(
+                name=each.name,
+                family=each.family,
+                nature=each.nature,
+                effects=dict(each.effects),
+                histogram=None if each.histogram is None else histogram(each.histogram),
+                categories={label: SharesShown(before, after) for label, (before, after) in each.categories.items()},
+            )
             for each in shown.portraits
         ],
-    }
+    )
 
 
 def print_shown(shown: "Shown", firing: "Collection[str]") -> None:
