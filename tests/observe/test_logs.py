@@ -1,10 +1,11 @@
 import json
+import logging
 import subprocess
 import sys
 
 import pytest
 
-from driftline.observe.logs import LogFormat
+from driftline.observe.logs import RARELY_S, LogFormat, Rarely
 
 PROGRAM = """
 import logging, sys
@@ -50,3 +51,16 @@ def test_lines_for_programs_are_one_object_each() -> None:
 @pytest.mark.parametrize("form", list(LogFormat))
 def test_nothing_is_said_twice(form: LogFormat) -> None:
     assert sum("hello" in line for line in lines(form)) == 1
+
+
+def test_a_library_says_the_same_once_a_minute() -> None:
+    rarely = Rarely("aiokafka")
+
+    def passes(name: str, said: str, at: float) -> bool:
+        record = logging.makeLogRecord({"name": name, "msg": said, "created": at})
+        return bool(rarely.filter(record))
+
+    assert [passes("aiokafka.consumer", "no %s", at) for at in (0.0, 1.0, RARELY_S, RARELY_S + 1)] == [True, False] * 2
+    assert passes("aiokafka.consumer", "another", 1.0)
+    assert passes("aiokafka", "no %s", 1.0)
+    assert all(passes(name, "no %s", 1.0) for name in ("driftline.router", "driftline.router"))

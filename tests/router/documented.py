@@ -56,16 +56,19 @@ def _slack() -> dict[str, Any]:
     def text(kind: str, most: int) -> dict[str, Any]:
         return _object("type text", type={"const": kind}, text=_text(most), emoji={"type": "boolean"})
 
-    fields = {"type": "array", "minItems": 1, "maxItems": 10, "items": text("mrkdwn", 2_000)}
+    fields = {"type": "array", "minItems": 1, "maxItems": 10, "items": text("plain_text", 2_000)}
+    either = {"oneOf": [text("plain_text", 3_000), _object("type text", type={"const": "mrkdwn"}, text=_text(3_000))]}
     blocks = [
         _object("type text", type={"const": "header"}, text=text("plain_text", 150)),
-        _object("type text", type={"const": "section"}, text=text("mrkdwn", 3_000)),
+        _object("type text", type={"const": "section"}, text=either),
         _object("type fields", type={"const": "section"}, fields=fields),
     ]
     return _object(
         "channel text blocks",
         channel=_text(100),
         text=_text(4_000),
+        mrkdwn={"const": False},
+        unfurl_links={"const": False},
         blocks={"type": "array", "minItems": 1, "maxItems": 50, "items": {"oneOf": blocks}},
         metadata=_object("event_type event_payload", event_type=_text(100), event_payload={"type": "object"}),
         thread_ts={"type": "string", "pattern": r"^\d{10}\.\d{6}$"},
@@ -75,22 +78,23 @@ def _slack() -> dict[str, Any]:
 
 def _teams() -> dict[str, Any]:
     """https://adaptivecards.io/explorer and the wrapper of a workflow's webhook"""
-    block = _object(
+    text = {"type": "string", "minLength": 1}
+    block = _object("type text", type={"const": "TextBlock"}, text=text, wrap={"const": True})
+    run = _object(
         "type text",
-        type={"const": "TextBlock"},
-        text={"type": "string", "minLength": 1},
-        wrap={"const": True},
+        type={"const": "TextRun"},
+        text=text,
         weight={"enum": ["Bolder"]},
         size={"enum": ["Medium"]},
         color={"enum": ["Good", "Warning", "Attention"]},
     )
-    fact = _object("title value", title=_text(1_000), value=_text(1_000))
-    facts = _object("type facts", type={"const": "FactSet"}, facts={"type": "array", "minItems": 1, "items": fact})
+    runs = {"type": "array", "minItems": 1, "items": run}
+    plain = _object("type inlines", type={"const": "RichTextBlock"}, inlines=runs)
     card = _object(
         "type version body",
         type={"const": "AdaptiveCard"},
         version={"const": "1.4"},
-        body={"type": "array", "minItems": 1, "items": {"oneOf": [block, facts]}},
+        body={"type": "array", "minItems": 1, "items": {"oneOf": [block, plain]}},
         msteams=_object("width", width={"const": "Full"}),
         **{"$schema": {"const": "http://adaptivecards.io/schemas/adaptive-card.json"}},
     )

@@ -74,7 +74,8 @@ def text_of_slack(body: Any) -> str:
 
 
 def text_of_teams(body: Any) -> str:
-    return "\n".join(block["text"] for block in body["attachments"][0]["content"]["body"] if "text" in block)
+    blocks = body["attachments"][0]["content"]["body"]
+    return "\n".join(block["inlines"][0]["text"] for block in blocks if len(block["inlines"]) == 1)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def run(
     from driftline.router.desk import Desk, SinkRules
     from driftline.router.seat import Seat
 
-    set_up_logging(log_format)
+    set_up_logging(log_format, rarely="aiokafka")  # it writes sixty lines a second while Kafka is away
     settings = load(config)
     routing, sinks = _routing(settings), _sinks(settings)
     if settings.redis.url is None:

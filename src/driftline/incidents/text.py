@@ -1,5 +1,6 @@
 """Numbers, names and lengths of time as people write them."""
 
+import re
 from collections.abc import Sequence
 from typing import Final
 from unicodedata import combining, normalize
@@ -11,6 +12,8 @@ MAX_PARTS: Final = 3
 NEARLY_ALL: Final = 0.99
 LIKE_LATIN: Final = frozenset("АВЕКМНОРСТУХЅІЈаеорсухѕіјΑΒΕΖΗΙΚΜΝΟΡΤΥΧο")  # noqa: RUF001
 """Letters of other alphabets that look like Latin ones: beside those, they are a mistake."""
+ILLEGIBLE: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Controls but the end of a line: those of direction show other letters in another order than they have."""
 TIMES: Final = "\N{MULTIPLICATION SIGN}"
 
 
@@ -81,6 +84,20 @@ def readable(text: str) -> str:
 
     seen = "".join(each if is_seen(each) else ascii(each)[1:-1] for each in text)
     return seen if seen.strip() == seen and seen else f'"{seen}"'
+
+
+def legible(text: str) -> str:
+    """Return a text without controls: a name can neither end a line nor turn around what follows it.
+
+    >>> legible("\u202enrubhc: events"), legible("דוגמה: events")
+    ('\\\\u202enrubhc: events', 'דוגמה: events')
+    """
+    return ILLEGIBLE.sub(lambda found: ascii(found.group())[1:-1], text)
+
+
+def one_line(text: str) -> str:
+    """Return a text on one line, without controls."""
+    return legible(" ".join(text.split()))
 
 
 def cut(text: str, most: int) -> str:

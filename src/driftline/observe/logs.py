@@ -13,9 +13,36 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-def set_up_logging(form: LogFormat, *, level: int = logging.INFO) -> None:
-    """Send the log lines of this process to standard error, one line each. May be called again."""
+RARELY_S = 60.0
+
+
+class Rarely(logging.Filter):
+    """Lets each kind of line of a library pass once a minute."""
+
+    def __init__(self, library: str) -> None:
+        super().__init__()
+        self._library = library
+        self._passed: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """See `logging.Filter`."""
+        if record.name.partition(".")[0] != self._library:
+            return True
+        kind = f"{record.name} {record.msg}"
+        if kind in self._passed and record.created < self._passed[kind] + RARELY_S:
+            return False
+        self._passed[kind] = record.created
+        return True
+
+
+def set_up_logging(form: LogFormat, *, level: int = logging.INFO, rarely: str | None = None) -> None:
+    """Send the log lines of this process to standard error, one line each. May be called again.
+
+    `rarely` names a library that says the same very often.
+    """
     handler = logging.StreamHandler()
+    if rarely is not None:
+        handler.addFilter(Rarely(rarely))
     handler.setFormatter(_JsonLines() if form is LogFormat.JSON else _TextLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]

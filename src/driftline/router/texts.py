@@ -1,29 +1,39 @@
 """Notifications in words: templates in Jinja, sandboxed, with defaults that need no change.
 
 A template sees `n`, the notification (`n.firing`, `n.resolved`, `n.shared`, `n.labels`, `n.severity`, `n.models`,
-`n.more`, `n.reminder`), and the filters `number`, `percent`, `cut` and `quoted` (for a shell). An alert `a` of it has
-the fields of the alert event, as in `a.data.summary`; `a | command` is the command that shows more of it.
+`n.more`, `n.reminder`), and the filters `number`, `percent`, `cut`, `line` (all on one) and `quoted` (for a shell). An
+alert `a` of it has the fields of the alert event, as in `a.data.summary`; `a | command` is the command that shows more
+of it.
+
+The default text is plain: a sink shows it as it is, because names in it are a producer's. A text of one's own is in the
+sink's markup, and what it inserts is escaped. One that fails, or would never end, is replaced by the default.
 """
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from shlex import quote
 from typing import Any
 
 import jinja2
+from jinja2 import nodes
 from jinja2.sandbox import SandboxedEnvironment
 
 from driftline.config.sinks import SinkSection
 from driftline.incidents.alerts import Alert
-from driftline.incidents.text import cut, number, percent
+from driftline.incidents.text import cut, legible, number, one_line, percent
 from driftline.router.across import MAX_SAID
 from driftline.router.notification import Notification
+
+log = logging.getLogger(__name__)
 
 MAX_LINES = 10
 """Alerts that the default text tells one by one, or fewer where a receiver takes no longer text."""
 MAX_TITLE, MAX_FACT, MAX_SUMMARY = 250, 200, 8_000
 SHORTER = (*((lines, MAX_SUMMARY) for lines in range(MAX_LINES, 0, -1)), (1, 1_000), (1, 250))
 """Numbers of alerts that the default text tells, and characters of each: the first that fits is taken."""
+MAX_STEPS, MAX_RENDERED = 100_000, 1_000_000
+"""Rounds of a template's loops, and characters of what it writes: one that goes further would hold up all sinks."""
 
 TITLE = (
     "{%- if n.status == 'resolved' %}Resolved{% else %}{{ n.severity | capitalize }}"
@@ -36,7 +46,7 @@ TITLE = (
 TEXT = (
     "{% for s in n.shared[:said] %}{{ s.sentence }}\n{% endfor %}"
     "{% for a in n.alerts[:lines] -%}"
-    "{{ marks.get(a.severity, '🔵') if a.firing else '🟢' }} {{ a.data.summary | cut(length) }}\n"
+    "{{ marks.get(a.severity, '🔵') if a.firing else '🟢' }} {{ a.data.summary | line | cut(length) }}\n"
     "{% endfor -%}"
     "{% set rest = [n.alerts | length - lines, 0] | max + n.more -%}"
     "{% if rest > 0 %}… and {{ rest }} more; see all with: driftline alerts\n"
@@ -59,23 +69,28 @@ class Text:
     title: str
     """One line."""
     text: str
+    marked: bool = False
+    """Whether the text is in the sink's markup. If not, nothing in it is."""
 
 
 class Texts:
-    """Compiled templates. Raises ValueError for one that cannot be read."""
+    """Compiled templates, the default ones where none is given. Raises ValueError for one that cannot be read.
 
-    def __init__(self, title: str = TITLE, text: str = TEXT) -> None:
-        environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
-        environment.filters.update(number=number, percent=percent, quoted=quote, cut=cut, command=command)
-        try:
-            self._title, self._text = environment.from_string(title), environment.from_string(text)
-        except jinja2.TemplateError as error:
-            raise ValueError(f"is not a template: {error}") from None
+    `escape` writes what a text of one's own inserts so that it is no markup of the sink.
+    """
+
+    def __init__(
+        self, title: str | None = None, text: str | None = None, escape: Callable[[str], str] | None = None
+    ) -> None:
+        self._title = _compiled(title or TITLE)
+        self._text = _compiled(text or TEXT, escape if text else None)
+        self._marked = bool(text) and escape is not None
+        self._said = ""
 
     @classmethod
-    def of_settings(cls, settings: SinkSection) -> "Texts":
+    def of_settings(cls, settings: SinkSection, escape: Callable[[str], str] | None = None) -> "Texts":
         """Return the templates that a sink's settings name, the default ones where they name none."""
-        return cls(settings.title or TITLE, settings.text or TEXT)
+        return cls(settings.title, settings.text, escape)
 
     def of(self, notification: Notification, fits: Callable[[Text], bool] = lambda words: True) -> Text:
         """Return the words for a notification, with as many alerts as fit. The default replaces a template that fails.
@@ -92,16 +107,53 @@ class Texts:
 
     def _worded(self, notification: Notification, lines: int, length: int) -> Text:
         try:
-            return self._rendered(notification, lines, length, self._title, self._text)
-        except jinja2.TemplateError:
-            plain = Texts()
-            return self._rendered(notification, lines, length, plain._title, plain._text)
+            return self._rendered(notification, lines, length)
+        except Exception as error:  # whatever it is, people must hear of the incident
+            if str(error) != self._said:
+                log.warning("a template fails, so the default text goes out: %s: %s", type(error).__name__, error)
+            self._said = str(error)
+            return Texts()._rendered(notification, lines, length)
 
-    def _rendered(
-        self, notification: Notification, lines: int, length: int, title: jinja2.Template, text: jinja2.Template
-    ) -> Text:
-        seen: dict[str, Any] = {"n": notification, "lines": lines, "length": length, "said": MAX_SAID, "marks": MARKS}
-        return Text(cut(" ".join(title.render(seen).split()), MAX_TITLE), text.render(seen).strip())
+    def _rendered(self, notification: Notification, lines: int, length: int) -> Text:
+        seen = {"n": notification, "lines": lines, "length": length, "said": MAX_SAID, "marks": MARKS}
+        title, text = _written(self._title, seen), _written(self._text, seen)
+        return Text(cut(one_line(title), MAX_TITLE), text.strip(), self._marked)
+
+
+def _compiled(source: str, escape: Callable[[str], str] | None = None) -> jinja2.Template:
+    environment = SandboxedEnvironment(
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        finalize=None if escape is None else lambda value: escape(str(value)),
+    )
+    environment.filters.update(number=number, percent=percent, quoted=quote, cut=cut, line=one_line, command=command)
+    try:
+        tree = environment.parse(source)
+        for loop in tree.find_all(nodes.For):
+            loop.iter = nodes.Call(nodes.Name("counted", "load"), [loop.iter], [], None, None, lineno=loop.lineno)
+        return environment.from_string(tree)
+    except jinja2.TemplateError as error:
+        raise ValueError(f"is not a template: {error}") from None
+
+
+def _written(template: jinja2.Template, seen: dict[str, Any]) -> str:
+    """Return what a template writes. Raises whatever it raises, and ValueError if it would not end."""
+    steps, size, pieces = 0, 0, []
+
+    def counted(values: Iterable[object]) -> Iterator[object]:
+        nonlocal steps
+        for value in values:
+            steps += 1
+            if steps > MAX_STEPS:
+                raise ValueError(f"its loops have more than {MAX_STEPS:,} rounds")
+            yield value
+
+    for piece in template.generate({**seen, "counted": counted}):
+        size += len(piece)
+        if size > MAX_RENDERED:
+            raise ValueError(f"it writes more than {MAX_RENDERED:,} characters")
+        pieces.append(piece)
+    return legible("".join(pieces))
 
 
 def facts(alert: Alert) -> list[tuple[str, str]]:
@@ -116,4 +168,4 @@ def facts(alert: Alert) -> list[tuple[str, str]]:
         ("Began", data.began or data.opened),
         ("Resolved", data.resolved or ""),
     )
-    return [(name, cut(value, MAX_FACT)) for name, value in found if value]
+    return [(name, cut(one_line(value), MAX_FACT)) for name, value in found if value]

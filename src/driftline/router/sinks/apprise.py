@@ -1,5 +1,6 @@
 """Whatever Apprise knows: a hundred services and more, each by its URL."""
 
+import re
 from typing import ClassVar
 
 import apprise
@@ -10,6 +11,9 @@ from driftline.config.sinks import revealed
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Later
 from driftline.router.texts import Texts
+
+MENTION = re.compile(r"@(?=here|everyone|channel|all\b)")
+"""What calls everybody in a chat. A space that nobody sees behind the @ makes it a name."""
 
 
 class AppriseSink:
@@ -46,6 +50,7 @@ class AppriseSink:
     async def deliver(self, notification: Notification) -> str:
         """Hand it to Apprise."""
         words = self._texts.of(notification)
+        title, text = (MENTION.sub("@\u200b", each) for each in (words.title, words.text))
         kind = apprise.NotifyType.SUCCESS
         if notification.status == "firing":
             critical = notification.severity == "critical"
@@ -54,7 +59,9 @@ class AppriseSink:
         attached = apprise.AppriseAttachment()
         if picture:
             attached.add(AttachMemory(picture, "incident.png", "image/png"))  # type: ignore[no-untyped-call]
-        if not await self._services().async_notify(words.text, words.title, kind, attach=attached):
+        if not await self._services().async_notify(
+            text, title, kind, body_format=apprise.NotifyFormat.TEXT, attach=attached
+        ):
             raise Later("Apprise could not deliver it")
         return ""
 

@@ -1,6 +1,6 @@
 """Sinks that are one HTTP request: what an answer means is the same for all of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from io import BytesIO
@@ -67,10 +67,10 @@ class HttpSink(Generic[_Settings]):
     refresh_ms: ClassVar[int | None] = None
     shows_pictures: bool = False
 
-    def __init__(self, settings: _Settings, name: str) -> None:
+    def __init__(self, settings: _Settings, name: str, escape: Callable[[str], str] | None = None) -> None:
         self._settings = settings
         self._name = name
-        self._texts = Texts.of_settings(settings)
+        self._texts = Texts.of_settings(settings, escape)
         self._http = Http(settings.timeout / 1000)
 
     async def close(self) -> None:

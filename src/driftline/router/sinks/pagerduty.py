@@ -6,7 +6,7 @@ import msgspec
 
 from driftline.config.sinks import PagerDutySink as Settings
 from driftline.config.sinks import revealed
-from driftline.incidents.text import cut
+from driftline.incidents.text import cut, one_line
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
 from driftline.router.texts import MAX_FACT, command, facts
@@ -36,13 +36,13 @@ class PagerDutySink(HttpSink[Settings]):
         }
         if notification.status == "resolved":
             return {**common, "event_action": "resolve"}
-        title, lead = self._texts.of(notification).title, notification.lead
+        title, lead = self._texts.of(notification).title, one_line(notification.lead)
         subject, _, rest = lead.partition(": ")
         lead = rest if rest and title.endswith(f": {subject}") else lead  # which the title says already
         first = notification.firing[0]
         details = {
             alert.data.incident: dict(
-                [*facts(alert), ("Summary", cut(alert.data.summary, MAX_DETAIL)), ("More", command(alert))]
+                [*facts(alert), ("Summary", cut(one_line(alert.data.summary), MAX_DETAIL)), ("More", command(alert))]
             )
             for alert in notification.alerts[:MAX_DETAILS]
         }

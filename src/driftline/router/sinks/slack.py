@@ -34,15 +34,17 @@ class SlackSink(HttpSink[Settings]):
     )
 
     def __init__(self, settings: Settings, name: str) -> None:
-        super().__init__(settings, name)
+        super().__init__(settings, name, escaped)
         self.shows_pictures = settings.picture
 
     async def deliver(self, notification: Notification) -> str:
         """Post a message; return its `ts`, by which Slack names it."""
-        words = self._texts.of(notification, lambda words: len(escaped(words.text)) <= MAX_TEXT)
+        words = self._texts.of(notification, lambda words: len(words.text) <= MAX_TEXT)
         message: dict[str, Any] = {
             "channel": self._settings.channel,
             "text": escaped(words.title),
+            "mrkdwn": False,
+            "unfurl_links": False,
             "blocks": blocks(notification, words),
             "metadata": {"event_type": "driftline", "event_payload": {"key": notification.key}},
         }
@@ -96,20 +98,22 @@ def _read(said: bytes) -> _Answer:
 def blocks(notification: Notification, words: Text) -> list[dict[str, Any]]:
     """Return the message as Slack's blocks: a title, the sentences and, of a single incident, its facts."""
     found: list[dict[str, Any]] = [
-        {"type": "header", "text": {"type": "plain_text", "text": cut(words.title, MAX_HEADER), "emoji": True}},
-        {"type": "section", "text": {"type": "mrkdwn", "text": escaped(words.text)}},
+        {"type": "header", "text": _plain(cut(words.title, MAX_HEADER))},
+        {"type": "section", "text": {"type": "mrkdwn", "text": words.text} if words.marked else _plain(words.text)},
     ]
     if len(notification.alerts) == 1:
-        fields = [
-            {"type": "mrkdwn", "text": f"*{name}*\n{escaped(value)}"}
-            for name, value in facts(notification.alerts[0])[:MAX_FIELDS]
-        ]
+        fields = [_plain(f"{name}\n{value}") for name, value in facts(notification.alerts[0])[:MAX_FIELDS]]
         found.append({"type": "section", "fields": fields})
     return found
 
 
+def _plain(text: str) -> dict[str, Any]:
+    """Return a text of which nothing is markup: names are a producer's."""
+    return {"type": "plain_text", "text": text, "emoji": False}
+
+
 def escaped(text: str) -> str:
-    """Return a text in which nothing is Slack's markup for links and mentions: names are a producer's.
+    """Return a text in which nothing is Slack's markup for links and mentions.
 
     >>> escaped("<!channel> & co")
     '&lt;!channel&gt; &amp; co'

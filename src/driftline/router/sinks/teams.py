@@ -1,5 +1,6 @@
 """Microsoft Teams: an Adaptive Card, posted to the URL of a workflow ("when a webhook request is received")."""
 
+import re
 from typing import Any, ClassVar
 
 import msgspec
@@ -12,12 +13,16 @@ from driftline.router.texts import Text, facts
 
 MAX_SIZE = 28_000
 """Bytes of a message. Teams counts it in UTF-16 where nothing says that it is UTF-8, and in that it must fit, too."""
+MARKUP = re.compile(r"[\\`*_{}\[\]()<>#+\-.!|~]")
 
 
 class TeamsSink(HttpSink[Settings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = "at least once, in order; a card whose answer was lost appears twice"
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        super().__init__(settings, name, escaped)
 
     async def deliver(self, notification: Notification) -> str:
         """Post a card."""
@@ -46,20 +51,18 @@ def message(notification: Notification, words: Text) -> dict[str, Any]:
     colour = "Good" if notification.status == "resolved" else "Attention"
     if notification.status == "firing" and notification.severity != "critical":
         colour = "Warning"
-    body: list[dict[str, Any]] = [
-        {
-            "type": "TextBlock",
-            "text": words.title,
-            "weight": "Bolder",
-            "size": "Medium",
-            "color": colour,
-            "wrap": True,
-        },
-        *({"type": "TextBlock", "text": line, "wrap": True} for line in words.text.splitlines()),
-    ]
+    title = {"type": "TextRun", "text": words.title, "weight": "Bolder", "size": "Medium", "color": colour}
+    lines = [line for line in words.text.splitlines() if line]
+    body: list[dict[str, Any]] = [_plain(title)]
+    if words.marked:
+        body += ({"type": "TextBlock", "text": line, "wrap": True} for line in lines)
+    else:
+        body += (_plain({"type": "TextRun", "text": line}) for line in lines)
     if len(notification.alerts) == 1:
-        told = [{"title": name, "value": value} for name, value in facts(notification.alerts[0])]
-        body.append({"type": "FactSet", "facts": told})
+        for name, value in facts(notification.alerts[0]):
+            body.append(
+                _plain({"type": "TextRun", "text": f"{name}: ", "weight": "Bolder"}, {"type": "TextRun", "text": value})
+            )
     content = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",
@@ -69,3 +72,17 @@ def message(notification: Notification, words: Text) -> dict[str, Any]:
     }
     card = {"contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": None, "content": content}
     return {"type": "message", "attachments": [card]}
+
+
+def _plain(*runs: dict[str, Any]) -> dict[str, Any]:
+    """Return a paragraph of which nothing is markup, unlike a TextBlock and a FactSet: names are a producer's."""
+    return {"type": "RichTextBlock", "inlines": [*runs]}
+
+
+def escaped(text: str) -> str:
+    """Return a text in which nothing is Markdown.
+
+    >>> print(escaped("*x*_[a](http://e)"))
+    \\*x\\*\\_\\[a\\]\\(http://e\\)
+    """
+    return MARKUP.sub(r"\\\g<0>", text)
