@@ -8,7 +8,7 @@ import pytest
 from matplotlib.image import imread
 
 from driftline.config import Settings
-from driftline.evidence.portraits import Histogram, Portrait
+from driftline.evidence.portraits import HistogramPair, Portrait
 from driftline.incidents.alerts import Alert, alert_of, decode_alert
 from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject, Window
 from driftline.log.api import Outgoing
@@ -39,7 +39,7 @@ def alert(*names: str) -> Alert:
 
 
 def numbers(name: str, *after: float) -> Portrait:
-    return Portrait(name, "input", "numbers", {}, Histogram(0.0, 4.0, (0.25,) * 4, after), {})
+    return Portrait(name, "input", "numbers", {}, HistogramPair(0.0, 4.0, (0.25,) * 4, after), {})
 
 
 def labels(name: str, **shares: tuple[float, float]) -> Portrait:
@@ -83,7 +83,7 @@ def test_a_line_shows_how_a_mean_moved() -> None:
 
 
 def test_values_that_are_all_alike_or_none_can_be_drawn() -> None:
-    flat = replace(numbers("x", 0, 0, 0, 0), histogram=Histogram(3.0, 3.0, (1.0,), (0.0,)))
+    flat = replace(numbers("x", 0, 0, 0, 0), histogram=HistogramPair(3.0, 3.0, (1.0,), (0.0,)))
     assert picture(alert("x"), shown(flat))
 
 

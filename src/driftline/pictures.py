@@ -15,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from driftline.evidence.portraits import Histogram, Portrait
+from driftline.evidence.portraits import HistogramPair, Portrait
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Signal
 from driftline.incidents.text import cut
@@ -52,7 +52,7 @@ def picture(alert: Alert, shown: "Shown") -> bytes:
 
 def sample() -> bytes:
     """Return a picture by which it can be tried whether a sink shows one."""
-    moved = Histogram(0.0, 4.0, (0.1, 0.2, 0.4, 0.3), (0.4, 0.3, 0.2, 0.1))
+    moved = HistogramPair(0.0, 4.0, (0.1, 0.2, 0.4, 0.3), (0.4, 0.3, 0.2, 0.1))
     return _png("driftline router check", [("this is a test", Portrait("test", "", "", {}, moved, {}), ())], 0)
 
 
@@ -89,7 +89,7 @@ def drawable(signals: Sequence[Signal], shown: "Shown") -> list[tuple[Signal, Po
     return [(signal, portraits[signal.name]) for signal in signals if signal.name in portraits][:MAX_SIGNALS]
 
 
-def _bars(axes: "Axes", held: Histogram) -> None:
+def _bars(axes: "Axes", held: HistogramPair) -> None:
     """Draw numbers; the outer bars hold what lies beyond."""
     edges = np.linspace(held.low, held.high, len(held.before) + 1)
     axes.stairs(held.before, edges, fill=True, color=BEFORE, alpha=0.6, label="reference")

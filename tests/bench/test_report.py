@@ -1,6 +1,6 @@
 import pytest
 
-from driftline.bench.job import Measured
+from driftline.bench.job import ContenderCost
 from driftline.bench.path import growth
 from driftline.bench.report import Target, environment, number, report
 from driftline.bench.trials import TRIALS, Measurements
@@ -38,8 +38,8 @@ DETAILS = {
 WHERE = environment("Kafka from somewhere", "a Redis", 1_000_000, 2)
 
 
-def measured(us: float) -> Measured:
-    return Measured(events=1_000_000, cpu_s=us, wall_s=us, details=DETAILS)
+def measured(us: float) -> ContenderCost:
+    return ContenderCost(events=1_000_000, cpu_s=us, wall_s=us, details=DETAILS)
 
 
 def measurements(**changed: float) -> Measurements:
@@ -50,7 +50,7 @@ def measurements(**changed: float) -> Measurements:
     return {name: [measured(cost), measured(2 * cost)] for name, cost in costs.items()}
 
 
-def target(name: str, found: Measurements, long_run: Measured | None = None) -> Target:
+def target(name: str, found: Measurements, long_run: ContenderCost | None = None) -> Target:
     (chosen,) = [each for each in report(found, long_run, WHERE).targets if each.name.startswith(name)]
     return chosen
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import RenderableType
 
 from driftline.cli.alerts import watch
-from driftline.cli.status_document import Status
+from driftline.cli.status_document import StatusDocument
 from driftline.cli.status_screen import as_text
 from driftline.cli.terminal import err, note, out, print_error, progress
 from driftline.config import Settings
@@ -65,7 +65,7 @@ def test_status_shows_names_as_they_are(capsys: pytest.CaptureFixture[str]) -> N
         **{"group": HOSTILE, "at": 0, "waits": [{"owner": None, "since": None, "why": HOSTILE}], "partitions": []},
         **{"models": [subject], "stream": [incident]},
     }
-    found = msgspec.convert(document, Status)
+    found = msgspec.convert(document, StatusDocument)
     out().print(as_text(found))
     assert capsys.readouterr().out.count(HOSTILE) == 10
 

@@ -18,7 +18,7 @@ EVERY = timedelta(days=303) / 50_000
 PAGE = Path(__file__).parents[2] / "docs/performance-monitoring.md"
 
 
-def _table(rows: published.Rows) -> pl.DataFrame:
+def _table(rows: published.LabelledRows) -> pl.DataFrame:
     times = [BEGIN + number * EVERY for number in range(len(rows.truths))]
     return pl.DataFrame({"at": times, "answer": rows.predicted, "p": rows.scores, "repaid": rows.truths})
 

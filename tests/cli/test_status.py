@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from driftline.cli.status import collect
-from driftline.cli.status_document import InputStatus, Status, Wait, schema
+from driftline.cli.status_document import InputStatus, StatusDocument, Wait, schema
 from driftline.cli.status_screen import as_text
 from driftline.cli.verdict import MANY, Condition, commits_within, judge
 from driftline.config import Settings
@@ -67,7 +67,7 @@ def test_a_document_is_as_the_schema_says(log: MemoryLog) -> None:
     assert documents[1].models
     for document in documents:
         validator.validate(json.loads(msgspec.json.encode(document)))
-        assert msgspec.json.decode(msgspec.json.encode(document), type=Status) == document
+        assert msgspec.json.decode(msgspec.json.encode(document), type=StatusDocument) == document
     changed = msgspec.to_builtins(documents[1])
     changed["partitions"][0]["lag"] = "many"
     with pytest.raises(jsonschema.ValidationError):
@@ -166,7 +166,7 @@ def test_what_is_stored_is_shown_while_kafka_is_away(log: MemoryLog) -> None:
     assert "no broker answers" in shown(found)
 
 
-def shown(found: Status) -> str:
+def shown(found: StatusDocument) -> str:
     console = Console(width=300, file=io.StringIO())
     console.print(as_text(found))
     assert isinstance(console.file, io.StringIO)
@@ -267,7 +267,7 @@ def test_labels_have_a_lag_a_place_and_a_rate_beside_predictions(log: MemoryLog)
     log.create_topics({AWAITING.topics.labels: 2}, {})
     worker = Worker(AWAITING, log, store, monitoring(AWAITING), owner="w0", clock=manual.clock(), poll_s=0.0)
 
-    def step() -> Status:
+    def step() -> StatusDocument:
         for _ in range(20):
             worker.step()
             manual.time += 1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from driftline.detection.categories import RUNS, SIGNALS, Job, draw_reference, laws, measure
+from driftline.detection.categories import RUNS, SIGNALS, CategoriesJob, draw_reference, laws, measure
 from driftline.evidence.bins import Quality
 from driftline.evidence.building import build_reference
 from driftline.evidence.novelty import MIN_PARTS, seen_by_one_part
@@ -22,7 +22,7 @@ def test_what_was_seen_once_tells_how_much_is_new_also_in_coarsened_sketches(val
     chance = np.random.default_rng([values, round(new * 100)])
     keys: Ints = np.array([category_key(str(number)) for number in range(values)], dtype=np.int64)
     shares = np.full(values, (1 - new) / values)
-    reference = draw_reference(Job(values, "uniform", new, 5_000), keys, shares, chance)
+    reference = draw_reference(CategoriesJob(values, "uniform", new, 5_000), keys, shares, chance)
     assert (cell_shift(reference.summary, 1, SignalRole.STRINGS) > 0) == (values + 5_000 * new > 256)
     projection = Projection(reference)
     _, true = laws(projection, keys, shares, new)
@@ -34,7 +34,7 @@ def test_what_was_seen_once_tells_how_much_is_new_also_in_coarsened_sketches(val
 
 
 def test_a_reference_of_open_categories_raises_no_alarm() -> None:
-    cell = measure(Job(300, "uniform", 0.01, 24_000))
+    cell = measure(CategoriesJob(300, "uniform", 0.01, 24_000))
     assert cell.alarms == 0
 
 

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from driftline.codec import pack
 from driftline.errors import StateCorrupt
-from driftline.labels.ledger import Column, Ledger, squeezed
+from driftline.labels.ledger import Ledger, LedgerColumn, squeezed
 from tests.labels.stores import Stored
 
-COLUMNS = {"id": Column(np.int64), "score": Column(np.float32, np.nan), "value": Column(np.float64)}
-STANDING = {"revision": Column(np.int64, -1), "truth": Column(np.float64, np.nan)}
+COLUMNS = {"id": LedgerColumn(np.int64), "score": LedgerColumn(np.float32, np.nan), "value": LedgerColumn(np.float64)}
+STANDING = {"revision": LedgerColumn(np.int64, -1), "truth": LedgerColumn(np.float64, np.nan)}
 STEPS = st.lists(
     st.tuples(st.sampled_from(["append", "append", "amend", "drop", "restart"]), st.integers(0, 7)), max_size=120
 )

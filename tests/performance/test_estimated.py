@@ -17,7 +17,7 @@ from driftline.sketches.keys import Floats, Ints
 from tests.performance.drawn import draw, seeds
 
 
-def _tally(rows: published.Rows, size: int | None = None, labels: bool = True) -> Tally:
+def _tally(rows: published.LabelledRows, size: int | None = None, labels: bool = True) -> Tally:
     number = len(rows.truths)
     groups = np.zeros(number, dtype=np.int64) if size is None else np.arange(number) // size
     return classified(groups, rows.predicted, rows.truths if labels else np.full(number, WAITING), rows.scores)

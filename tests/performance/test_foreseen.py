@@ -7,7 +7,7 @@ import pytest
 
 from driftline.errors import StateCorrupt
 from driftline.performance.concept import Concept, ConceptRecovery
-from driftline.performance.foreseen import Foreseen, Part, foreseen
+from driftline.performance.foreseen import EvidenceOf, Foreseen, foreseen
 from driftline.performance.kinds import Estimator
 from driftline.performance.outcomes import WAITING, Series, arrived, classified, labelled, regressed, waiting
 from driftline.performance.reference import MAX_STRETCHES, PerformanceReference, joined
@@ -60,13 +60,13 @@ def _known(sort: str, rng: np.random.Generator) -> tuple[PerformanceReference, E
     return reference, reference.kind().learned(reference.whole)
 
 
-def _parts(sort: str, rng: np.random.Generator, metrics: tuple[str, ...] = ()) -> dict[Part, Foreseen]:
+def _parts(sort: str, rng: np.random.Generator, metrics: tuple[str, ...] = ()) -> dict[EvidenceOf, Foreseen]:
     reference, learned = _known(sort, rng)
     kind = reference.kind()
     return dict(foreseen(reference, kind, learned, metrics or kind.usual))
 
 
-def _weighed(parts: dict[Part, Foreseen], windows: list[Tally]) -> dict[Part, float]:
+def _weighed(parts: dict[EvidenceOf, Foreseen], windows: list[Tally]) -> dict[EvidenceOf, float]:
     found = {}
     for part, each in parts.items():
         concept = each.concept(0.1)
@@ -80,7 +80,7 @@ def _weighed(parts: dict[Part, Foreseen], windows: list[Tally]) -> dict[Part, fl
 def test_windows_like_the_reference_say_nothing(sort: str) -> None:
     rng = np.random.default_rng(1)
     parts = _parts(sort, rng)
-    assert set(parts) == set(Part)
+    assert set(parts) == set(EvidenceOf)
     found = _weighed(parts, [SORTS[sort][0](rng, 400) for _ in range(60)])
     assert max(found.values()) < LIMIT, found
 
@@ -90,9 +90,9 @@ def test_other_outcomes_of_the_same_scores_are_no_matter_of_the_estimate(sort: s
     rng = np.random.default_rng(2)
     parts = _parts(sort, rng)
     found = _weighed(parts, [SORTS[sort][0](rng, 400, lost=0.25) for _ in range(6)])
-    assert found[Part.MEANING] > LIMIT
-    assert found[Part.MEASURED] > LIMIT
-    assert found[Part.ESTIMATED] < LIMIT
+    assert found[EvidenceOf.MEANING] > LIMIT
+    assert found[EvidenceOf.MEASURED] > LIMIT
+    assert found[EvidenceOf.ESTIMATED] < LIMIT
 
 
 @pytest.mark.parametrize(("sort", "other"), [("binary", 8.0), ("many", 1.0)])
@@ -100,9 +100,9 @@ def test_cases_that_are_harder_are_no_change_of_meaning(sort: str, other: float)
     rng = np.random.default_rng(3)
     parts = _parts(sort, rng)
     found = _weighed(parts, [SORTS[sort][0](rng, 400, other) for _ in range(6)])
-    assert found[Part.ESTIMATED] > LIMIT
-    assert found[Part.MEASURED] > LIMIT
-    assert found[Part.MEANING] < LIMIT
+    assert found[EvidenceOf.ESTIMATED] > LIMIT
+    assert found[EvidenceOf.MEASURED] > LIMIT
+    assert found[EvidenceOf.MEANING] < LIMIT
 
 
 def test_estimates_need_scores() -> None:
@@ -111,12 +111,12 @@ def test_estimates_need_scores() -> None:
     tally = classified(np.zeros(2_000, dtype=np.int64), truth, truth)
     reference = PerformanceReference(Series.SCORES, ("no", "yes"), tally, 1)
     parts = foreseen(reference, reference.kind(), None, reference.kind().usual)
-    assert {part: each.metrics for part, each in parts.items()} == {Part.MEASURED: ("accuracy",)}
+    assert {part: each.metrics for part, each in parts.items()} == {EvidenceOf.MEASURED: ("accuracy",)}
 
 
 def test_labels_for_one_answer_alone_are_no_evidence() -> None:
     rng = np.random.default_rng(5)
-    part = _parts("binary", rng)[Part.MEASURED]
+    part = _parts("binary", rng)[EvidenceOf.MEASURED]
     concept = part.concept(0.1)
     for _ in range(60):
         score = rng.beta(0.6, 0.9, 400)
@@ -128,7 +128,7 @@ def test_labels_for_one_answer_alone_are_no_evidence() -> None:
 
 def test_a_change_is_over_once_windows_say_so() -> None:
     rng = np.random.default_rng(6)
-    part = _parts("binary", rng)[Part.MEANING]
+    part = _parts("binary", rng)[EvidenceOf.MEANING]
     concept = part.concept(0.1)
     for _ in range(6):
         concept.update(part.seen(_binary(rng, 400, lost=0.3)))
@@ -170,7 +170,7 @@ def test_what_has_arrived_is_what_has_a_label() -> None:
 
 def test_a_concept_says_what_its_last_window_gained() -> None:
     concept = Concept(np.full((1, 2), 10_000.0), allowance=0.1)
-    part = _parts("binary", np.random.default_rng(10))[Part.MEASURED]
+    part = _parts("binary", np.random.default_rng(10))[EvidenceOf.MEASURED]
     concept = part.concept(0.1)
     concept.update(part.seen(_binary(np.random.default_rng(11), 2_000, lost=0.4)))
     assert concept.gained[0] > LIMIT

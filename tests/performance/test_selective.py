@@ -5,7 +5,7 @@ import pytest
 
 from driftline.performance import classification, regression
 from driftline.performance.outcomes import WAITING, classified, labelled, regressed
-from driftline.performance.selective import Verdict, completeness, judged, reweighted, strata
+from driftline.performance.selective import SelectionVerdict, completeness, judged, reweighted, strata
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Bools, Floats, Ints
 
@@ -29,7 +29,7 @@ def test_labels_that_come_for_high_scores_more_often_are_weighted() -> None:
     _, truths, scores, chance = world
     tally = _tally(world, chance < 0.05 + 0.9 * scores)
     found = judged(strata(tally, 1), ALL)[0]
-    assert found.verdict is Verdict.WEIGHTED
+    assert found.verdict is SelectionVerdict.WEIGHTED
     assert not found.unknowable
     real = classification.measured(_tally(world, truths >= 0), 1)
     biased, mended = classification.measured(tally, 1), classification.measured(reweighted(tally, 1), 1)
@@ -58,7 +58,7 @@ def test_intervals_of_weighted_outcomes_hold_the_truth_as_often_as_they_say() ->
 def test_where_labels_come_alike_nothing_is_changed() -> None:
     world = _world(2)
     tally = _tally(world, world[3] < 0.3)
-    assert judged(strata(tally, 1), ALL)[0].verdict is Verdict.ALIKE
+    assert judged(strata(tally, 1), ALL)[0].verdict is SelectionVerdict.ALIKE
     plain, mended = classification.measured(tally, 1), classification.measured(reweighted(tally, 1), 1)
     assert mended["auroc"].values[0] == pytest.approx(plain["auroc"].values[0], abs=3e-3)
     for name in ("accuracy", "auroc"):
@@ -78,7 +78,7 @@ def test_a_complete_book_is_measured_as_it_is() -> None:
 def test_no_recall_where_only_predicted_positives_are_labelled() -> None:
     world = _world(3)
     found = judged(strata(_tally(world, world[0] == 1), 1), ALL)[0]
-    assert found.verdict is Verdict.PARTLY
+    assert found.verdict is SelectionVerdict.PARTLY
     assert found.unknowable == ALL - {"precision"}
     assert found.reason.startswith("no labels come for what was predicted as class 0 (")
 
@@ -86,7 +86,7 @@ def test_no_recall_where_only_predicted_positives_are_labelled() -> None:
 def test_nothing_holds_where_some_predicted_positives_have_no_labels() -> None:
     world = _world(3)
     found = judged(strata(_tally(world, world[2] < 0.8), 1), ALL)[0]
-    assert found.verdict is Verdict.PARTLY
+    assert found.verdict is SelectionVerdict.PARTLY
     assert found.unknowable == ALL
     assert "some scores predicted as class 1" in found.reason
 
@@ -94,7 +94,7 @@ def test_nothing_holds_where_some_predicted_positives_have_no_labels() -> None:
 def test_a_few_labels_say_nothing() -> None:
     world = _world(3)
     found = judged(strata(_tally(world, np.arange(40_000) < 5), 1), ALL)[0]
-    assert (found.verdict, found.unknowable) == (Verdict.NONE, ALL)
+    assert (found.verdict, found.unknowable) == (SelectionVerdict.NONE, ALL)
 
 
 def test_each_prediction_is_in_one_stratum() -> None:
@@ -113,7 +113,7 @@ def test_many_classes_are_weighted_by_the_predicted_one() -> None:
     predicted = scores.argmax(axis=1)
     comes = rng.random(30_000) < np.array([0.1, 0.5, 0.9])[predicted]
     tally = classified(0 * predicted, predicted, np.where(comes, truths, WAITING), scores)
-    assert judged(strata(tally, 1, 3))[0].verdict is Verdict.WEIGHTED
+    assert judged(strata(tally, 1, 3))[0].verdict is SelectionVerdict.WEIGHTED
     real = classification.measured(classified(0 * predicted, predicted, truths, scores), 1, 3)
     plain, mended = (classification.measured(each, 1, 3) for each in (tally, reweighted(tally, 1, 3)))
     for name in ("recall_macro", "accuracy"):
@@ -127,7 +127,7 @@ def test_numbers_are_weighted_by_the_prediction() -> None:
     truth = guess + rng.normal(0, 0.1 * guess)
     comes = rng.random(40_000) < np.clip(100 / guess, 0, 1)
     tally = regressed(0 * guess.astype(np.int64), guess, np.where(comes, truth, np.nan))
-    assert judged(strata(tally, 1, classes=1))[0].verdict is Verdict.WEIGHTED
+    assert judged(strata(tally, 1, classes=1))[0].verdict is SelectionVerdict.WEIGHTED
     plain, mended = (regression.measured(each, 1) for each in (tally, reweighted(tally, 1, classes=1)))
     real = float(np.abs(truth - guess).mean())
     assert mended["mae"].low[0] <= real <= mended["mae"].high[0]
@@ -160,4 +160,4 @@ def test_a_stratum_in_which_nothing_waits_is_known_however_few_labels_it_has() -
     guess = np.array([1] * 3 + [0] * 97)
     truths = np.where(np.arange(100) < 60, guess, WAITING)
     rows = classified(0 * guess, guess, truths, np.where(guess == 1, 0.9, 0.2))
-    assert judged(strata(rows, 1, bins=1))[0].verdict in (Verdict.ALIKE, Verdict.WEIGHTED)
+    assert judged(strata(rows, 1, bins=1))[0].verdict in (SelectionVerdict.ALIKE, SelectionVerdict.WEIGHTED)

@@ -11,7 +11,7 @@ from urllib.request import urlopen
 import pytest
 from pydantic import SecretStr
 
-from driftline.config.sinks import AlertmanagerSink as Settings
+from driftline.config.sinks import AlertmanagerSettings
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Kind
 from driftline.router.desk import Desk, SinkRules
@@ -65,7 +65,7 @@ def test_what_fires_is_shown_grouped_and_goes_when_it_is_over(alertmanager: str)
     silence, drift = change(kind=Kind.SILENCE, segment="tenant=acme"), change(kind=Kind.DATA_DRIFT)
 
     async def deliver(*alerts: Alert, now: int) -> None:
-        sink = AlertmanagerSink(Settings(type="alertmanager", url=SecretStr(alertmanager)), "ops")
+        sink = AlertmanagerSink(AlertmanagerSettings(type="alertmanager", url=SecretStr(alertmanager)), "ops")
         for alert in alerts:
             desk.take(alert, now)
         for notification in desk.due(now + HOUR, lambda name: True):
@@ -88,7 +88,7 @@ def test_what_fires_is_shown_grouped_and_goes_when_it_is_over(alertmanager: str)
 
 
 def test_it_takes_tags_of_any_name_and_all_of_a_storm(alertmanager: str) -> None:
-    sink = AlertmanagerSink(Settings(type="alertmanager", url=SecretStr(alertmanager)), "ops")
+    sink = AlertmanagerSink(AlertmanagerSettings(type="alertmanager", url=SecretStr(alertmanager)), "ops")
     alerts = [change(segment=f"2nd-customer.id={number}") for number in range(1_500)]
     desk = Desk(routing(), {"ops": SinkRules(refresh=sink.refresh_ms)}, 7 * 24 * HOUR)
     for alert in alerts:

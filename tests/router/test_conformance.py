@@ -15,7 +15,7 @@ from driftline.config.showing import masked
 from driftline.config.sinks import AnySink
 from driftline.errors import ConfigError
 from driftline.incidents.incident import Status
-from driftline.router.sinks.conformance import Trial, check_promise, check_sink, promises_of
+from driftline.router.sinks.conformance import SinkTrial, check_promise, check_sink, promises_of
 from driftline.router.sinks.receiver import HttpReceiver, Received
 from driftline.router.testing import sample, trial
 from tests.packages import offer
@@ -35,52 +35,52 @@ def packaged(name: str, **options: object) -> Mapping[str, Any]:
     return {"type": "package", "name": name, "options": options}
 
 
-TRIALS: dict[str, Trial] = {
-    "webhook": Trial(
+TRIALS: dict[str, SinkTrial] = {
+    "webhook": SinkTrial(
         lambda url: {"type": "webhook", "url": f"{url}/hook-of-ours", "secret": "s3cret"},
         key=lambda received: (received.headers["idempotency-key"], received.body),
         secrets=["s3cret", "hook-of-ours"],
     ),
-    "alertmanager": Trial(
+    "alertmanager": SinkTrial(
         lambda url: {"type": "alertmanager", "url": f"{url}/behind-a-secret"},
         key=alert_labels,
         secrets=["behind-a-secret"],
     ),
-    "slack": Trial(
+    "slack": SinkTrial(
         lambda url: {"type": "slack", "token": "xoxb-1", "channel": "C1", "api": url},
         key=lambda received: received.json["metadata"]["event_payload"]["key"],
         secrets=["xoxb-1"],
         receiver=lambda: HttpReceiver((200, {}, SLACK_OK)),
     ),
-    "teams": Trial(lambda url: {"type": "teams", "url": f"{url}/workflow-of-ours"}, secrets=["workflow-of-ours"]),
-    "pagerduty": Trial(
+    "teams": SinkTrial(lambda url: {"type": "teams", "url": f"{url}/workflow-of-ours"}, secrets=["workflow-of-ours"]),
+    "pagerduty": SinkTrial(
         lambda url: {"type": "pagerduty", "routing_key": ROUTING_KEY, "api": url},
         key=lambda received: received.json["dedup_key"],
         secrets=[ROUTING_KEY],
     ),
-    "opsgenie": Trial(
+    "opsgenie": SinkTrial(
         lambda url: {"type": "opsgenie", "api_key": "genie-1", "api": url},
         key=lambda received: received.json["alias"],
         secrets=["genie-1"],
     ),
-    "apprise": Trial(
+    "apprise": SinkTrial(
         lambda url: {"type": "apprise", "url": f"json://me:s3cret@{url.removeprefix('http://')}/hook-of-ours"},
         key=lambda received: received.body,
         secrets=["s3cret"],
         says_why=False,
     ),
-    "email": Trial(
+    "email": SinkTrial(
         mail_settings,
         key=lambda received: received.headers["message-id"],
         secrets=[PASSWORD],
         receiver=MailReceiver,
     ),
-    "rebuild": Trial(
+    "rebuild": SinkTrial(
         lambda topic: {"type": "rebuild", "topic": topic},
         key=lambda received: received.json["id"],
         receiver=TopicReceiver,
     ),
-    "tickets": Trial(lambda url: packaged("tickets", url=url, token="s3cret"), secrets=["s3cret"]),
+    "tickets": SinkTrial(lambda url: packaged("tickets", url=url, token="s3cret"), secrets=["s3cret"]),
 }
 
 
@@ -202,7 +202,7 @@ def bad_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 def test_one_that_breaks_a_promise_is_found(bad_ones: None, name: str, promise: str, why: str) -> None:
-    how = Trial(lambda url: packaged(name, url=url, token="s3cret"), secrets=["s3cret"])
+    how = SinkTrial(lambda url: packaged(name, url=url, token="s3cret"), secrets=["s3cret"])
     with pytest.raises(AssertionError, match=why):
         check_promise(how, promise)
 
@@ -219,7 +219,7 @@ def test_one_that_breaks_a_promise_is_found(bad_ones: None, name: str, promise: 
 )
 def test_one_that_cannot_be_made_is_refused(bad_ones: None, name: str, options: dict[str, object], why: str) -> None:
     with pytest.raises(ConfigError, match=why):
-        check_sink(Trial(lambda url: packaged(name, **options)))
+        check_sink(SinkTrial(lambda url: packaged(name, **options)))
 
 
 def test_nothing_shows_the_options_of_a_package() -> None:

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import yaml
 
-from driftline.config.sinks import RebuildSink as Settings
+from driftline.config.sinks import RebuildSettings
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Kind
 from driftline.log.memory import MemoryLog
@@ -34,7 +34,7 @@ class World:
         self.now = 1_790_000_000.0
 
     def sink(self) -> RebuildSink:
-        return RebuildSink(Settings(type="rebuild", topic="rebuild"), "rebuild", self.log, lambda: self.now)
+        return RebuildSink(RebuildSettings(type="rebuild", topic="rebuild"), "rebuild", self.log, lambda: self.now)
 
     def deliver(self, sink: RebuildSink, *alerts: Alert) -> None:
         incidents = frozenset(alert.data.incident for alert in alerts)

@@ -10,7 +10,7 @@ import pytest
 from driftline.incidents.alerts import alert_of
 from driftline.incidents.incident import Incident, Kind, Status, Subject
 from driftline.incidents.severity import CRITICAL, INFO, WARNING
-from driftline.performance.foreseen import Part
+from driftline.performance.foreseen import EvidenceOf
 from driftline.performance.outcomes import Series
 from driftline.performance.reference import PerformanceReference
 from driftline.tasks.model_rules import ModelRules
@@ -143,7 +143,7 @@ def test_what_cannot_be_measured_is_named_and_the_accuracy_is_followed() -> None
     assert [each.unmeasured for each in judge.view().models] == [["auroc_macro"]]
     (held,) = judge.subjects.values()
     assert held.evidence is not None
-    assert held.evidence._parts[Part.MEASURED].metrics == ("accuracy",)
+    assert held.evidence._parts[EvidenceOf.MEASURED].metrics == ("accuracy",)
 
 
 @pytest.mark.parametrize("worse", [9, 19])

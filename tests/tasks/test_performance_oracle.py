@@ -14,7 +14,7 @@ import pytest
 
 from driftline.incidents.incident import Incident, Kind
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
-from driftline.performance.foreseen import Part
+from driftline.performance.foreseen import EvidenceOf
 from driftline.performance.outcomes import Series
 from driftline.tasks.outcomes.outcome_judge import OutcomeJudge
 from driftline.tasks.outcomes.performance import PerformanceJudge
@@ -93,14 +93,14 @@ SORTS: dict[str, tuple[Callable[[int], list[Row]], Series, tuple[str, ...]]] = {
 }
 
 
-Spoken = dict[Part, dict[int, float]]
+Spoken = dict[EvidenceOf, dict[int, float]]
 """By part and window, what the logarithm of the evidence came to."""
 
 
 def listen(subject: SubjectPerformance, spoken: Spoken) -> None:
     """Note what the evidence of a subject has come to."""
     if subject.evidence is not None:
-        for part in Part:
+        for part in EvidenceOf:
             spoken.setdefault(part, {})[subject._heard - subject._own.window_ms] = subject.evidence._concepts[
                 part
             ].log_m
@@ -118,7 +118,7 @@ def check(
     """Fail unless each part says in each window what the oracle says, until it is told, and metrics are the same."""
     size, heard = subject._own.window_ms, subject._heard
     expected = performance.parts(rows, size=size, span=span, labels=1_000, period=period, count=1.0, sort=sort)
-    for part in Part:
+    for part in EvidenceOf:
         first = next((each.window.start for each in told if any(name.endswith(part) for name in news(each))), None)
         assert first == next((each.window for each in expected[part] if each.fires and each.window < heard), None)
         found = [each for each in expected[part] if each.window in spoken[part] and not each.fires]
@@ -178,7 +178,7 @@ def test_labels_that_come_at_once_are_weighed_in_steps_as_the_oracle_weighs_them
             listen(subject, spoken)
         judge.take(piece)
     expected = performance.parts(rows, size=DAY, span=10 * DAY, labels=1_000, period=30 * DAY, count=1.0)
-    for part in (Part.MEANING, Part.MEASURED):
+    for part in (EvidenceOf.MEANING, EvidenceOf.MEASURED):
         assert any(len(performance.steps(each, DAY)) > 1 for each in arrivals(rows).values())
         first = next(each.window.start for each in told if any(name.endswith(part) for name in news(each)))
         assert first == next(each.window for each in expected[part] if each.fires)

@@ -6,20 +6,20 @@ from importlib import import_module
 
 import msgspec
 
-from driftline.bench.job import Job, Measured, read_job
+from driftline.bench.job import ContenderCost, Job, read_job
 
 
-def _in(module: str, name: str) -> Callable[[Job], Measured]:
+def _in(module: str, name: str) -> Callable[[Job], ContenderCost]:
     """Return a contender; its module is imported when it runs, so that no contender carries another's libraries."""
 
-    def run(job: Job) -> Measured:
-        contender: Callable[[Job], Measured] = getattr(import_module(f"driftline.bench.{module}"), name)
+    def run(job: Job) -> ContenderCost:
+        contender: Callable[[Job], ContenderCost] = getattr(import_module(f"driftline.bench.{module}"), name)
         return contender(job)
 
     return run
 
 
-CONTENDERS: Mapping[str, Callable[[Job], Measured]] = {
+CONTENDERS: Mapping[str, Callable[[Job], ContenderCost]] = {
     "consume": _in("consuming", "consume"),
     "msgspec": _in("decoders", "with_msgspec"),
     "polars": _in("decoders", "with_polars"),

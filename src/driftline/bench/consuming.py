@@ -6,14 +6,14 @@ from typing import Any, Final
 
 from confluent_kafka import Consumer, Message, TopicPartition
 
-from driftline.bench.job import PATIENCE_S, Job, Measured, Meter
+from driftline.bench.job import PATIENCE_S, ContenderCost, Job, Meter
 from driftline.bench.workload import PARTITIONS
 from driftline.log.kafka_settings import CONSUMER_PREFERRED
 
 AT_ONCE: Final = 10_000
 
 
-def consume(job: Job) -> Measured:
+def consume(job: Job) -> ContenderCost:
     """Fetch every record, and touch none."""
     meter = Meter()
     events = sum(map(len, messages(job)))

@@ -15,7 +15,7 @@ import numpy as np
 from confluent_kafka import Message
 
 from driftline.bench.consuming import messages
-from driftline.bench.job import Job, Measured, Meter
+from driftline.bench.job import ContenderCost, Job, Meter
 from driftline.bench.workload import feature_names
 from driftline.sketches.keys import Floats, Ints
 
@@ -40,22 +40,22 @@ class Columns:
 Decode = Callable[[Sequence[bytes | None]], Columns]
 
 
-def with_msgspec(job: Job) -> Measured:
+def with_msgspec(job: Job) -> ContenderCost:
     """Typed structs, one C call a record, in chunks of 500."""
     return _decode(job, msgspec_structs(), CHUNK)
 
 
-def with_polars(job: Job) -> Measured:
+def with_polars(job: Job) -> ContenderCost:
     """polars' `read_ndjson` with a schema: Rust, on its own threads."""
     return _decode(job, polars_ndjson(), LARGE)
 
 
-def with_pyarrow(job: Job) -> Measured:
+def with_pyarrow(job: Job) -> ContenderCost:
     """pyarrow.json with an explicit schema, which shows unknown fields as well."""
     return _decode(job, pyarrow_json(), LARGE)
 
 
-def _decode(job: Job, to_columns: Decode, size: int) -> Measured:
+def _decode(job: Job, to_columns: Decode, size: int) -> ContenderCost:
     meter = Meter()
     events, check = 0, 0.0
     for chunk in _chunks(messages(job), size):

@@ -31,7 +31,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.name}.{name}"
 
 
-class Measured(msgspec.Struct, frozen=True, kw_only=True):
+class ContenderCost(msgspec.Struct, frozen=True, kw_only=True):
     """What a contender cost. CPU is user and system time of all threads."""
 
     events: int
@@ -49,10 +49,10 @@ class Meter:
         self._cpu = time.process_time()
         self._wall = time.perf_counter()
 
-    def measured(self, events: int, *, check: float = 0.0, details: Mapping[str, float] = {}) -> Measured:
+    def measured(self, events: int, *, check: float = 0.0, details: Mapping[str, float] = {}) -> ContenderCost:
         """Return what was spent so far."""
         cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
-        return Measured(events=events, cpu_s=cpu, wall_s=wall, check=check, details=details)
+        return ContenderCost(events=events, cpu_s=cpu, wall_s=wall, check=check, details=details)
 
 
 def read_job() -> Job:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from driftline.bench.job import Job, Measured, Meter
+from driftline.bench.job import ContenderCost, Job, Meter
 from driftline.bench.path import settings_for
 from driftline.bench.workload import PARTITIONS, Workload, slices
 from driftline.panes.records import PaneRecord
@@ -38,7 +38,7 @@ class Spent:
     """Watermarks that, besides, complete a reference."""
 
 
-def judge(job: Job) -> Measured:
+def judge(job: Job) -> ContenderCost:
     """Judge panes of ten models, record by record. What a window costs is by how much a watermark that ends one is
     dearer than one that only completes slices.
     """

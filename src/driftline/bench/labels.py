@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from driftline.bench.job import Job, Measured, Meter
+from driftline.bench.job import ContenderCost, Job, Meter
 from driftline.columns.categories import CategoryKeys
 from driftline.columns.shape import Limits
 from driftline.formats.labels import LabelReader
@@ -28,7 +28,7 @@ WARM: Final = 20_000
 MODEL: Final = "churn"
 
 
-class Store:
+class WrittenStore:
     """What checkpoints wrote."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Run:
     def __init__(self) -> None:
         self.join = Join(JoinSettings(lambda model: RULE, RULE))
         self.reader = LabelReader(Limits(), lambda model: True)
-        self.store = Store()
+        self.store = WrittenStore()
         self.spent = 0.0
 
     @contextmanager
@@ -108,7 +108,7 @@ class Run:
             self.store.take(self.join.checkpoint()[1])
 
 
-def labels(job: Job) -> Measured:
+def labels(job: Job) -> ContenderCost:
     """Let as many predictions wait as the job has events, label a third of them, and take the task over."""
     text = [f"p-{number:08d}" for number in range(job.events)]
     ids = identities(text)

@@ -13,7 +13,7 @@ from typing import Any, Final
 from river import drift
 
 from driftline.bench.consuming import messages
-from driftline.bench.job import Job, Measured, Meter
+from driftline.bench.job import ContenderCost, Job, Meter
 from driftline.bench.workload import CATEGORIES, NUMBERS
 
 PANE_S: Final = 10
@@ -24,7 +24,7 @@ EDGES: Final[Mapping[str, list[float]]] = {
 }
 
 
-class Pane:
+class LoopPane:
     """What was counted of one model over ten seconds of event time."""
 
     def __init__(self) -> None:
@@ -48,22 +48,22 @@ class Detectors:
         return bool(self.adwin.drift_detected or self.page_hinkley.drift_detected)
 
 
-def job_a(job: Job) -> Measured:
+def job_a(job: Job) -> ContenderCost:
     """Count."""
     return per_event(job, detect=False)
 
 
-def job_b(job: Job) -> Measured:
+def job_b(job: Job) -> ContenderCost:
     """Count and detect."""
     return per_event(job, detect=True)
 
 
-def per_event(job: Job, *, detect: bool) -> Measured:
+def per_event(job: Job, *, detect: bool) -> ContenderCost:
     """Read the topic event by event."""
     import orjson
 
     loads = orjson.loads
-    panes: dict[tuple[str, str, int], Pane] = {}
+    panes: dict[tuple[str, str, int], LoopPane] = {}
     detectors: dict[str, dict[str, Detectors]] = {}
     drifts = 0
     meter = Meter()
@@ -74,7 +74,7 @@ def per_event(job: Job, *, detect: bool) -> Measured:
             place = (event["model"], event["model_version"], start)
             pane = panes.get(place)
             if pane is None:
-                pane = panes[place] = Pane()
+                pane = panes[place] = LoopPane()
             pane.events += 1
             features = event["features"]
             numbers = [(name, features[name]) for name, *_ in NUMBERS]

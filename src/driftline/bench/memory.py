@@ -78,7 +78,7 @@ references are learned from in each task; 128 MiB more where labels are awaited,
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class MemorySample:
     """One look at the process."""
 
     seconds: float
@@ -92,7 +92,7 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Worker:
+class MemoryRun:
     """All tasks of an installation, and what is in the logs between them."""
 
     settings: Settings
@@ -135,7 +135,7 @@ class Worker:
         for number in range(PARTITIONS):
             self.process(TopicPartition(self.settings.topics.main, number), [], [])
 
-    def look(self, seconds: float) -> Seen:
+    def look(self, seconds: float) -> MemorySample:
         """Return what is seen of this process now."""
         events, subjects = Counter[str](), 0
         for stage in self.tasks.values():
@@ -148,7 +148,7 @@ class Worker:
                 events.update(stage.task.events)
                 subjects += len(stage.task.view().subjects)
         state = sum(sum(held.values()) for held in self.sizes.values())
-        return Seen(seconds, events["consumed"], resident(), state / MIB, subjects, events)
+        return MemorySample(seconds, events["consumed"], resident(), state / MIB, subjects, events)
 
 
 def _by_partition(records: Sequence[Outgoing], topic: str) -> dict[int, list[bytes | None]]:
@@ -171,13 +171,13 @@ def settings_for(limits: LimitSettings, learn: str) -> Settings:
 def run(
     *, limits: LimitSettings, learn: str = "50 events", seconds: float = 0.0, every: float = 0.0, rounds: int = 0,
     load: Load = FULL, producers: Sequence[str] = (), seed: int = 1,
-) -> Iterator[Seen]:  # fmt: skip
+) -> Iterator[MemorySample]:  # fmt: skip
     """Yield looks at this process while producers go beyond all limits, for so long or for so many rounds.
 
     There is a look every so many seconds, and one when all that came was judged.
     """
     chance = random.Random(seed)
-    worker = Worker(settings_for(limits, learn))
+    worker = MemoryRun(settings_for(limits, learn))
     chosen = [PRODUCERS[name] for name in producers or PRODUCERS]
     started = looked = time.monotonic()
     done = 0
@@ -217,7 +217,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], choices=[*PRODUCERS])
     parser.add_argument("--output", type=Path, help="the page to write; what it says of other shares stays")
     asked = parser.parse_args()
-    limits, looks = limits_of(asked.share), list[Seen]()
+    limits, looks = limits_of(asked.share), list[MemorySample]()
     for seen in run(
         limits=limits, learn=asked.learn, seconds=asked.minutes * 60, every=asked.minutes * 3, producers=asked.only
     ):
@@ -235,7 +235,7 @@ def limits_of(share: float) -> LimitSettings:
     return whole.model_copy(update={name: max(int(getattr(whole, name) * share), 1) for name in LIMITED})
 
 
-def page(before: str, share: float, learn: str, limits: LimitSettings, looks: Sequence[Seen]) -> str:
+def page(before: str, share: float, learn: str, limits: LimitSettings, looks: Sequence[MemorySample]) -> str:
     """Return the page of the documentation with this section, and the others that it has."""
     _, *others = before.split("\n## ")
     sections = {other.splitlines()[0]: other.rstrip() for other in others}
@@ -244,7 +244,7 @@ def page(before: str, share: float, learn: str, limits: LimitSettings, looks: Se
     return "\n## ".join([HEAD, *(sections[name] for name in sorted(sections, reverse=True))]) + "\n"
 
 
-def _section(learn: str, limits: LimitSettings, looks: Sequence[Seen]) -> list[str]:
+def _section(learn: str, limits: LimitSettings, looks: Sequence[MemorySample]) -> list[str]:
     held = ", ".join(f"{getattr(limits, name):,} {name}" for name in LIMITED)
     head = ["minutes", "records", "resident MiB", "state MiB", "subjects"]
     return [
@@ -258,12 +258,12 @@ def _section(learn: str, limits: LimitSettings, looks: Sequence[Seen]) -> list[s
     ]
 
 
-def _row(seen: Seen) -> str:
+def _row(seen: MemorySample) -> str:
     sizes = f"{seen.rss_mib:,.0f} | {seen.state_mib:,.1f} | {seen.subjects:,}"
     return f"| {seen.seconds / 60:.1f} | {seen.records:,} | {sizes} |"
 
 
-def _verdict(limits: LimitSettings, looks: Sequence[Seen]) -> str:
+def _verdict(limits: LimitSettings, looks: Sequence[MemorySample]) -> str:
     events, sizes = looks[-1].events, [seen.rss_mib for seen in looks]
     fates = ", ".join(f"{name} {events[name]:,}" for name in ("consumed", "accepted", "rejected", "watched"))
     beyond = ", ".join(f"{name} {count:,}" for name, count in sorted(events.items()) if name not in fates)

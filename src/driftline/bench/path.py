@@ -14,7 +14,7 @@ from statistics import median
 from threading import Event, Thread
 from typing import Final
 
-from driftline.bench.job import Job, Measured, Meter
+from driftline.bench.job import ContenderCost, Job, Meter
 from driftline.bench.workload import PARTITIONS
 from driftline.columns.shape import Shape
 from driftline.config import Settings
@@ -234,7 +234,7 @@ class MemorySampler:
         return self.samples
 
 
-def whole_path(job: Job) -> Measured:
+def whole_path(job: Job) -> ContenderCost:
     """Run a worker until it has read the topic. Wall time is that from the first batch to the end of the last."""
     timers = Timers()
     store = TimedStore(job, timers)
@@ -263,7 +263,7 @@ def whole_path(job: Job) -> Measured:
         "memory_growth_mib": growth(samples),
     }
     wall = max(stage.last for stage in worker.stages) - min(stage.first for stage in worker.stages)
-    return Measured(events=job.events, cpu_s=cost.cpu_s, wall_s=wall, details=details)
+    return ContenderCost(events=job.events, cpu_s=cost.cpu_s, wall_s=wall, details=details)
 
 
 def _progress(store: RedisStore, task: TaskId) -> SummariseView:

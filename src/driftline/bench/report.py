@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from driftline.bench.job import Measured
+from driftline.bench.job import ContenderCost
 from driftline.bench.trials import DECODERS, Measurements
 from driftline.bench.workload import CATEGORIES, NUMBERS
 
@@ -142,7 +142,7 @@ def environment(kafka: str, redis: str, events: int, rounds: int) -> dict[str, s
     }
 
 
-def report(found: Measurements, long_run: Measured | None, where: Mapping[str, str | int]) -> Report:
+def report(found: Measurements, long_run: ContenderCost | None, where: Mapping[str, str | int]) -> Report:
     """Compare the contenders with each other and with the targets."""
     costs = {name: [_us(measured.cpu_s, measured) for measured in rounds] for name, rounds in found.items()}
     decoders = [name for name in costs if name.endswith(tuple(f", {decoder}" for decoder in DECODERS))]
@@ -161,7 +161,7 @@ def report(found: Measurements, long_run: Measured | None, where: Mapping[str, s
     return Report(where, floor, rows, _targets(found, costs, floor, long_run), _facts(found, long_run))
 
 
-def _us(seconds: float, measured: Measured) -> float:
+def _us(seconds: float, measured: ContenderCost) -> float:
     return seconds / measured.events * 1e6
 
 
@@ -170,7 +170,7 @@ def _ratio(costs: list[float], base: list[float]) -> float:
 
 
 def _targets(
-    found: Measurements, costs: Mapping[str, list[float]], floor: str, long_run: Measured | None
+    found: Measurements, costs: Mapping[str, list[float]], floor: str, long_run: ContenderCost | None
 ) -> list[Target]:
     path = costs[PATH]
     targets = [
@@ -195,7 +195,7 @@ def _targets(
     return targets
 
 
-def _facts(found: Measurements, long_run: Measured | None) -> list[Fact]:
+def _facts(found: Measurements, long_run: ContenderCost | None) -> list[Fact]:
     def middle(trial: str, detail: str) -> float:
         return median(measured.details[detail] for measured in found[trial])
 

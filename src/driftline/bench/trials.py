@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from driftline.bench.job import Job, Measured
+from driftline.bench.job import ContenderCost, Job
 from driftline.bench.servers import fill, own_parts, topics
 from driftline.bench.workload import Workload
 from driftline.errors import DriftlineError
@@ -60,7 +60,7 @@ SOAK: Final = Trial("long run", "path", "soak")
 _NEEDS: Final = {"pyarrow": "pyarrow", "loop A": "orjson", "loop B": "orjson"}
 """Packages that contenders need and Driftline does not."""
 
-Measurements = dict[str, list[Measured]]
+Measurements = dict[str, list[ContenderCost]]
 """By trial, one for each round."""
 Say = Callable[[str], None]
 
@@ -102,7 +102,9 @@ def run_rounds(
     return found
 
 
-def run(servers: Servers, trial: Trial, topic: str, events: int, feed: Callable[[], None] = lambda: None) -> Measured:
+def run(
+    servers: Servers, trial: Trial, topic: str, events: int, feed: Callable[[], None] = lambda: None
+) -> ContenderCost:
     """Run one contender in a fresh process; `feed` is called while it runs. Raises `DriftlineError` if it fails."""
     job = Job(
         contender=trial.contender,
@@ -133,10 +135,10 @@ def run(servers: Servers, trial: Trial, topic: str, events: int, feed: Callable[
     if child.returncode:
         lines = complaints.decode(errors="replace").strip().splitlines()[-5:]
         raise DriftlineError(f"bench: {trial.name} ended with status {child.returncode}:\n" + "\n".join(lines))
-    return msgspec.json.decode(printed, type=Measured)
+    return msgspec.json.decode(printed, type=ContenderCost)
 
 
-def soak(servers: Servers, events: int, say: Say) -> Measured:
+def soak(servers: Servers, events: int, say: Say) -> ContenderCost:
     """Run the whole path while events are being published, for as long as that takes."""
     topic = f"driftline-bench-{uuid.uuid4().hex[:12]}"
 

@@ -60,7 +60,7 @@ class Workload:
 
 
 @dataclass(frozen=True, slots=True)
-class Slice:
+class WorkloadSlice:
     """Some events, in order of publication: parallel lists."""
 
     partitions: list[int]
@@ -81,7 +81,7 @@ def feature_names(number: int) -> tuple[list[str], list[str]]:
     return [f"{name}{suffix}" for name, *_ in NUMBERS], [f"{name}{suffix}" for name, *_ in CATEGORIES]
 
 
-def slices(workload: Workload) -> Iterator[Slice]:
+def slices(workload: Workload) -> Iterator[WorkloadSlice]:
     """Make the events, a slice at a time: some 3 µs an event."""
     random = np.random.default_rng(workload.seed)
     types = [_event_type(number, tagged=workload.segments > 0) for number in range(workload.models)]
@@ -91,7 +91,7 @@ def slices(workload: Workload) -> Iterator[Slice]:
 
 def _slice(
     workload: Workload, types: list[tuple[type, type]], start: int, count: int, random: np.random.Generator
-) -> Slice:
+) -> WorkloadSlice:
     times = START_MS + (np.arange(start, start + count) * 1_000) // EVENTS_A_SECOND
     times = np.maximum(times - random.integers(0, DISORDER_MS, count), START_MS)
     texts = np.datetime_as_string(times.astype("M8[ms]"), unit="ms").tolist()
@@ -108,7 +108,7 @@ def _slice(
         segment = (({"tenant": f"tenant-{tenant:04}"}),) if workload.segments else ()
         values.append(encode(event(f"p-{at:09}", f"{text}Z", "2026.08", features(*row), score, *segment)))
     keys = [b"p-%09d" % at for at in range(start, start + count)]
-    return Slice(random.integers(0, PARTITIONS, count).tolist(), keys, values, times.tolist())
+    return WorkloadSlice(random.integers(0, PARTITIONS, count).tolist(), keys, values, times.tolist())
 
 
 def feature_columns(count: int, random: np.random.Generator) -> Iterator[list[Any]]:

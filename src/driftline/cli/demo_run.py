@@ -14,7 +14,7 @@ from driftline.cli.demo_performance import DemoPerformance
 from driftline.cli.demo_result import DemoCounts, DemoResult
 
 if TYPE_CHECKING:
-    from driftline.cli.demo_scenes import Scene
+    from driftline.cli.demo_scenes import DemoScene
     from driftline.config import Settings
     from driftline.demo.scenarios import Scenario, Tables
     from driftline.incidents.alerts import Alert
@@ -106,7 +106,7 @@ def _scene(
     *,
     seconds: float | None,
     live: bool,
-) -> "Scene":
+) -> "DemoScene":
     from driftline.cli.demo_scenes import happening, replayed
 
     def stopped() -> bool:
@@ -125,7 +125,7 @@ def _watch(
     settings: "Settings",
     store: "Store",
     threads: "WorkerThreads",
-    scene: "Scene",
+    scene: "DemoScene",
     model: str,
     give_up: float,
     *,

@@ -18,7 +18,7 @@ def no_pause() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class DemoScene:
     """Some events, and what is known of them before. Times are epoch milliseconds."""
 
     run: Callable[[], None]
@@ -48,14 +48,14 @@ def replayed(
     read: Callable[[], int],
     stopped: Callable[[], bool],
     seconds: float | None,
-) -> Scene:
+) -> DemoScene:
     """Months of predictions, and labels as they came: as fast as they are read, or over so many seconds."""
     from driftline.demo.feed import Feed
     from driftline.demo.scenarios import sizes
 
     rows, labels, first, last = sizes(scenario, tables)
     feed = Feed(producer, read=read, stopped=stopped, rate=None if seconds is None else (rows + labels) / seconds)
-    return Scene(
+    return DemoScene(
         run=lambda: feed.run(scenario.records(tables, settings.topics.main, settings.topics.labels)),
         published=lambda: feed.published,
         rows=rows,
@@ -70,7 +70,7 @@ def replayed(
 
 def happening(
     scenario: "Scenario", tables: "Tables", settings: "Settings", producer: "Producer", *, stopped: Callable[[], bool]
-) -> Scene:
+) -> DemoScene:
     """Two minutes of predictions with the clock's own times, and a pause; without labels."""
     from driftline.demo.live import IDLE_MS, PANE_MS, PAUSE_MS, LiveFeed
     from driftline.demo.scenarios import sizes
@@ -84,7 +84,7 @@ def happening(
         for batch in iter_events(open_table(tables.predictions), untimed):
             yield from zip(batch.keys, batch.values, strict=True)
 
-    return Scene(
+    return DemoScene(
         run=lambda: feed.run(islice(rows(), half), islice(rows(), half, None)),
         published=lambda: feed.published,
         rows=feed.expected,

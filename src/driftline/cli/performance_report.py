@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
 
-from driftline.cli.result_documents import MetricFollowed, MetricWindow, TablePerformance
+from driftline.cli.result_documents import MetricFollowed, TablePerformance, WindowMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -106,13 +106,13 @@ def document(found: "Study", when: list[str], classes: tuple[str, ...], blind: s
     )
 
 
-def window(found: "Study", metric: "Followed", when: list[str], at: int) -> MetricWindow:
+def window(found: "Study", metric: "Followed", when: list[str], at: int) -> WindowMeasured:
     """Return one window of one metric; what is not known is None."""
 
     def known(values: "Floats") -> float | None:
         return float(values[at]) if abs(values[at]) < float("inf") else None
 
-    return MetricWindow(
+    return WindowMeasured(
         since=when[at],
         predictions=int(found.predictions[at]),
         labels=int(found.labels[at]),

@@ -73,7 +73,7 @@ class ModelShown(Struct, frozen=True):
     shown: list[WindowCompared]
 
 
-class MetricWindow(Struct, frozen=True, kw_only=True):
+class WindowMeasured(Struct, frozen=True, kw_only=True):
     """One window of one metric."""
 
     since: str
@@ -104,7 +104,7 @@ class MetricFollowed(Struct, frozen=True):
     name: str
     reference: float
     sentence: str
-    windows: list[MetricWindow]
+    windows: list[WindowMeasured]
 
 
 class TablePerformance(Struct, frozen=True, kw_only=True):
@@ -243,7 +243,7 @@ class DemoMetric(Struct, frozen=True, kw_only=True):
     """The last window that ends before the shift."""
     after: str | None
     """The first window that begins after it."""
-    windows: list[MetricWindow]
+    windows: list[WindowMeasured]
     said: list[str]
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from driftline.cli.result_documents import WindowCompared
-    from driftline.evidence.portraits import Histogram, Portrait
+    from driftline.evidence.portraits import HistogramPair, Portrait
     from driftline.tasks.subjects.shown import Shown
 
 RATES = {
@@ -91,7 +91,7 @@ def compared(shown: "Shown") -> "WindowCompared":
     )
     from driftline.events import rfc3339
 
-    def histogram(held: "Histogram") -> HistogramShares:
+    def histogram(held: "HistogramPair") -> HistogramShares:
         return HistogramShares(held.low, held.high, list(held.before), list(held.after))
 
     return WindowCompared(

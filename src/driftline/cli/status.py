@@ -10,7 +10,7 @@ import typer
 from driftline.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from driftline.cli.status_document import InputStatus, PartitionStatus, Status
+    from driftline.cli.status_document import InputStatus, PartitionStatus, StatusDocument
     from driftline.cli.verdict import Condition
     from driftline.config import Settings
     from driftline.log.api import Log
@@ -67,7 +67,7 @@ def status(
     kafka = kafka_log(settings)
     store = open_redis(settings)
 
-    def look() -> "Status":
+    def look() -> "StatusDocument":
         return collect(kafka, store, settings, now_ms=time.time_ns() // 1_000_000)
 
     try:
@@ -90,7 +90,7 @@ def status(
         store.close()
 
 
-def _end(found: "Status", conditions: "list[Condition]") -> None:
+def _end(found: "StatusDocument", conditions: "list[Condition]") -> None:
     """End with the status that tells how it is: 3 where Kafka does not answer, 1 where a condition holds."""
     from driftline.cli import PROBLEMS_FOUND
     from driftline.cli.terminal import err
@@ -105,14 +105,14 @@ def _end(found: "Status", conditions: "list[Condition]") -> None:
         raise typer.Exit(PROBLEMS_FOUND)
 
 
-def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) -> "Status":
+def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) -> "StatusDocument":
     """Return all that is known of a group.
 
     Where Kafka does not answer, ends and lags are None, and the reason is among the `waits`.
     """
     from msgspec.structs import asdict
 
-    from driftline.cli.status_document import Status, Wait
+    from driftline.cli.status_document import StatusDocument, Wait
     from driftline.cli.verdict import commits_within, judge
     from driftline.errors import LogUnavailable
     from driftline.pipeline.stage_names import JUDGE, input_topics, inputs_of
@@ -141,7 +141,7 @@ def collect(log: "Log", store: "Store", settings: "Settings", *, now_ms: int) ->
             if told.judged is not None:
                 judged.append(told.judged)
     verdict = judge(partitions, waits, judged, now_ms=now_ms, within_ms=commits_within(settings))
-    return Status(
+    return StatusDocument(
         **asdict(verdict),
         group=settings.group,
         at=now_ms,

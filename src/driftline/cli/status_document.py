@@ -106,7 +106,7 @@ class PartitionStatus(msgspec.Struct, frozen=True, kw_only=True):
         return max(self.claimed_at or 0, self.committed_at or 0) or None
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class GroupVerdict(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the group works, and the facts behind it."""
 
     state: State
@@ -137,7 +137,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Tasks that lag and did not commit for long."""
 
 
-class Status(Verdict, frozen=True, kw_only=True):
+class StatusDocument(GroupVerdict, frozen=True, kw_only=True):
     """All that is known of a group."""
 
     group: str
@@ -153,7 +153,7 @@ class Status(Verdict, frozen=True, kw_only=True):
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema of the document."""
-    return published("status-1", "What `driftline status --json` prints", Status)
+    return published("status-1", "What `driftline status --json` prints", StatusDocument)
 
 
 if __name__ == "__main__":

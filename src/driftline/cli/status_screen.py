@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from driftline.cli.status_document import InputStatus, PartitionStatus, Status, Wait
+from driftline.cli.status_document import InputStatus, PartitionStatus, StatusDocument, Wait
 from driftline.cli.terminal import age
 from driftline.cli.verdict import far_off
 from driftline.events import rfc3339
@@ -16,7 +16,7 @@ MAX_SEGMENTS = 20
 """Segments of a model that are listed for people; programs get all of them."""
 
 
-def as_text(found: Status) -> RenderableType:
+def as_text(found: StatusDocument) -> RenderableType:
     """Return the tables for people."""
     colour = {"working": "green", "stopped": "red", "rejecting": "red"}.get(found.state, "yellow")
     parts: list[RenderableType] = [Text(found.summary, f"bold {colour}"), Text(f"group {found.group}", "bold")]
@@ -36,7 +36,7 @@ def _wait(wait: Wait, now_ms: int) -> str:
     return f"{wait.owner} has waited for {age(now_ms - wait.since)}: {wait.why}"
 
 
-def _partitions(found: Status) -> Table:
+def _partitions(found: StatusDocument) -> Table:
     table = Table(box=None, pad_edge=False)
     numbers = ("partition", "lag", "a second", "events", "rejected")
     for heading in ("stage", *numbers, "watermark", "behind", "checkpoint", "owner"):
@@ -79,7 +79,7 @@ def _rejections(number: int) -> Text:
     return Text(f"{number:,}", "yellow" if number else "dim")
 
 
-def _labels(found: Status) -> list[Text]:
+def _labels(found: StatusDocument) -> list[Text]:
     """Say what became of labels, all partitions together."""
     views = [each.labels for each in found.partitions if each.labels is not None]
     consumed = sum(view.consumed for view in views)
@@ -115,7 +115,7 @@ def _distance(event_time_lag_ms: int | None) -> str:
     return age(event_time_lag_ms) if event_time_lag_ms > -1000 else f"{age(-event_time_lag_ms)} ahead"
 
 
-def _skipped(found: Status) -> list[Text]:
+def _skipped(found: StatusDocument) -> list[Text]:
     """Say which records a person gave up."""
     return [
         Text(f"an operator skipped {each.skipped:,} records of {each.topic} {each.partition}", "yellow")
@@ -124,7 +124,7 @@ def _skipped(found: Status) -> list[Text]:
     ]
 
 
-def _rejected(found: Status) -> list[Text]:
+def _rejected(found: StatusDocument) -> list[Text]:
     """Say why records were rejected, and where they are."""
     from driftline.columns.reasons import EXPLANATIONS
 
@@ -138,7 +138,7 @@ def _rejected(found: Status) -> list[Text]:
     return [*lines, Text("see them with: driftline dead-letters list", "dim")] if lines else []
 
 
-def _others(found: Status) -> list[Text]:
+def _others(found: StatusDocument) -> list[Text]:
     """Say that other groups write to the panes topic, too."""
     totals: Counter[str] = Counter()
     for each in found.partitions:
@@ -154,7 +154,7 @@ def _others(found: Status) -> list[Text]:
     ]
 
 
-def _models(found: Status) -> Table:
+def _models(found: StatusDocument) -> Table:
     table = Table(
         "model", "version", "segment", "last window", "events", "reference", "fires", box=None, pad_edge=False
     )

@@ -13,7 +13,7 @@ from driftline.errors import InputError
 from driftline.incidents.incident import Kind
 
 if TYPE_CHECKING:
-    from driftline.cli.status_document import PartitionStatus, State, Verdict, Wait
+    from driftline.cli.status_document import GroupVerdict, PartitionStatus, State, Wait
     from driftline.config import Settings
     from driftline.tasks.views import JudgeView
 
@@ -46,9 +46,9 @@ def judge(
     *,
     now_ms: int,
     within_ms: int,
-) -> "Verdict":
+) -> "GroupVerdict":
     """Return whether the group works, by what is known of its tasks, and the facts behind it."""
-    from driftline.cli.status_document import Verdict
+    from driftline.cli.status_document import GroupVerdict
 
     signs = [each.sign for each in partitions]
     given = [sign for sign in signs if sign is not None]
@@ -57,7 +57,7 @@ def judge(
     told = any(wait.owner is not None for wait in waits)
     records = [each.records for each in partitions if each.records is not None]
     rejected = sum((Counter(each.rejected) for each in records), Counter[str]())
-    facts = Verdict(
+    facts = GroupVerdict(
         state="unknown",
         summary="unknown: Kafka does not say where its partitions end; the rest comes from the stored state",
         lag=None if None in lags or not lags else sum(lag or 0 for lag in lags),
@@ -79,7 +79,7 @@ def judge(
     return replace(facts, state=state, summary=line)
 
 
-def _state(facts: "Verdict", lag: int, now: int, *, waits: bool) -> "tuple[State, str]":
+def _state(facts: "GroupVerdict", lag: int, now: int, *, waits: bool) -> "tuple[State, str]":
     from driftline.cli.terminal import age
 
     sign = facts.last_sign
@@ -113,7 +113,7 @@ def _state(facts: "Verdict", lag: int, now: int, *, waits: bool) -> "tuple[State
     return "working", f"working: the last commit was {ago} ago; {waiting}" if sign else "working"
 
 
-def _all_rejected(facts: "Verdict") -> str:
+def _all_rejected(facts: "GroupVerdict") -> str:
     return f"all {facts.consumed:,} records that came so far were rejected ({_some(facts.rejecting)})"
 
 
@@ -164,7 +164,7 @@ class Condition:
                 raise InputError(f"--fail-if {text}: {error}") from None
         raise InputError(f"--fail-if {text}: is not a condition; {FORMS}")
 
-    def holds(self, verdict: "Verdict") -> str:
+    def holds(self, verdict: "GroupVerdict") -> str:
         """Return how it holds, for people; "" where it does not."""
         from driftline.cli.terminal import age
 

@@ -49,7 +49,7 @@ class PictureSection(SinkSection):
     picture: bool = Field(default=True, description="Show what moved: the reference and the last window.")
 
 
-class WebhookSink(SinkSection):
+class WebhookSettings(SinkSection):
     """Any HTTP server that understands Alertmanager's webhooks (version 4)."""
 
     type: Literal["webhook"]
@@ -57,14 +57,14 @@ class WebhookSink(SinkSection):
     secret: SecretText | None = Field(default=None, description="Signs each request: see docs/alerting.md.")
 
 
-class AlertmanagerSink(SinkSection):
+class AlertmanagerSettings(SinkSection):
     """Alertmanager, by its API version 2."""
 
     type: Literal["alertmanager"]
     url: SecretText
 
 
-class SlackSink(PictureSection):
+class SlackSettings(PictureSection):
     """Slack: a bot that posts to a channel, so that updates answer the first message."""
 
     type: Literal["slack"]
@@ -73,14 +73,14 @@ class SlackSink(PictureSection):
     api: str = Field(default="https://slack.com/api", description="Address of the API; change it for tests.")
 
 
-class TeamsSink(SinkSection):
+class TeamsSettings(SinkSection):
     """Microsoft Teams: the URL of a workflow that posts to a channel."""
 
     type: Literal["teams"]
     url: SecretText
 
 
-class PagerDutySink(SinkSection):
+class PagerDutySettings(SinkSection):
     """PagerDuty, by Events API version 2."""
 
     type: Literal["pagerduty"]
@@ -88,7 +88,7 @@ class PagerDutySink(SinkSection):
     api: str = Field(default="https://events.pagerduty.com", description="https://events.eu.pagerduty.com in Europe.")
 
 
-class OpsgenieSink(SinkSection):
+class OpsgenieSettings(SinkSection):
     """Opsgenie, by its alert API."""
 
     type: Literal["opsgenie"]
@@ -96,7 +96,7 @@ class OpsgenieSink(SinkSection):
     api: str = Field(default="https://api.opsgenie.com", description="https://api.eu.opsgenie.com in Europe.")
 
 
-class EmailSink(PictureSection):
+class EmailSettings(PictureSection):
     """E-mail over SMTP."""
 
     type: Literal["email"]
@@ -115,14 +115,14 @@ class EmailSink(PictureSection):
         return self
 
 
-class AppriseSink(PictureSection):
+class AppriseSettings(PictureSection):
     """Whatever Apprise knows, by its URL."""
 
     type: Literal["apprise"]
     url: SecretText
 
 
-class RebuildSink(SinkSection):
+class RebuildSettings(SinkSection):
     """A topic of events from which a pipeline can start that trains the model anew."""
 
     type: Literal["rebuild"]
@@ -134,7 +134,7 @@ class RebuildSink(SinkSection):
     )
 
 
-class PackagedSink(SinkSection):
+class PackagedSettings(SinkSection):
     """A sink that an installed package offers under the entry points `driftline.sinks`."""
 
     type: Literal["package"]
@@ -148,15 +148,15 @@ class PackagedSink(SinkSection):
 
 
 AnySink = Annotated[
-    WebhookSink
-    | AlertmanagerSink
-    | SlackSink
-    | TeamsSink
-    | PagerDutySink
-    | OpsgenieSink
-    | EmailSink
-    | AppriseSink
-    | RebuildSink
-    | PackagedSink,
+    WebhookSettings
+    | AlertmanagerSettings
+    | SlackSettings
+    | TeamsSettings
+    | PagerDutySettings
+    | OpsgenieSettings
+    | EmailSettings
+    | AppriseSettings
+    | RebuildSettings
+    | PackagedSettings,
     Field(discriminator="type"),
 ]

@@ -43,7 +43,7 @@ SHAPES: Final[dict[str, Callable[[int], Floats]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CategoriesJob:
     """Values of one shape, a share of new ones, and a size of reference."""
 
     values: int
@@ -53,22 +53,28 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class CategoriesMeasured:
     """What was measured: false alarms over all window sizes, by values and by quality."""
 
-    job: Job
+    job: CategoriesJob
     alarms: int
     allowed: int
 
 
-def jobs(quick: bool) -> list[Job]:
+def jobs(quick: bool) -> list[CategoriesJob]:
     """Return the work."""
     if quick:
-        return [Job(values, "uniform", 0.01, SIZES[-1]) for values in (50, 300)]
-    return [Job(values, shape, new, size) for size in SIZES for values in VALUES for shape in SHAPES for new in NEW]
+        return [CategoriesJob(values, "uniform", 0.01, SIZES[-1]) for values in (50, 300)]
+    return [
+        CategoriesJob(values, shape, new, size)
+        for size in SIZES
+        for values in VALUES
+        for shape in SHAPES
+        for new in NEW
+    ]
 
 
-def measure(job: Job) -> Cell:
+def measure(job: CategoriesJob) -> CategoriesMeasured:
     """Run one job: every window size in turn."""
     chance = np.random.default_rng([zlib.crc32(job.shape.encode()), job.values, round(job.new * 1_000), job.size])
     weights = SHAPES[job.shape](job.values)
@@ -96,10 +102,10 @@ def measure(job: Job) -> Cell:
                 rare=rare.take(np.arange(1, len(known))),
             )
             alarms += sum(int(monitor.update(chance.multinomial(window, law)).sum()) for _ in range(HORIZON))
-    return Cell(job, alarms, 2 * RUNS * len(WINDOWS))
+    return CategoriesMeasured(job, alarms, 2 * RUNS * len(WINDOWS))
 
 
-def draw_reference(job: Job, keys: Ints, shares: Floats, chance: Chance) -> Reference:
+def draw_reference(job: CategoriesJob, keys: Ints, shares: Floats, chance: Chance) -> Reference:
     """Draw the values of all signals, and make a reference of them."""
     count = RUNS * SIGNALS
     names = (EVENTS, *(f"features.s{number:03}" for number in range(count)))
@@ -133,7 +139,7 @@ def laws(projection: Projection, keys: Ints, shares: Floats, new: float) -> tupl
     return np.where(watched > 0, values / np.maximum(watched, 0.5), 0.0), quality / quality.sum(axis=1, keepdims=True)
 
 
-def run(quick: bool, spread: Spread[Job, Cell]) -> ReportSection:
+def run(quick: bool, spread: Spread[CategoriesJob, CategoriesMeasured]) -> ReportSection:
     """Run the sweep."""
     cells = {cell.job: cell for cell in spread(measure, jobs(quick))}
     within = [
@@ -142,7 +148,7 @@ def run(quick: bool, spread: Spread[Job, Cell]) -> ReportSection:
     ]
     columns = list(dict.fromkeys((job.shape, job.new) for job in cells))
     rows = [
-        [f"{size:,}", f"{values:,}", *(_shown(cells.get(Job(values, *column, size))) for column in columns)]
+        [f"{size:,}", f"{values:,}", *(_shown(cells.get(CategoriesJob(values, *column, size))) for column in columns)]
         for size, values in dict.fromkeys((job.size, job.values) for job in cells)
     ]
     first = next(iter(cells.values()))
@@ -159,5 +165,5 @@ def run(quick: bool, spread: Spread[Job, Cell]) -> ReportSection:
     )
 
 
-def _shown(cell: Cell | None) -> str:
+def _shown(cell: CategoriesMeasured | None) -> str:
     return "—" if cell is None else str(cell.alarms)

@@ -14,7 +14,7 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class ChangingNumbers:
     """Standard normal numbers that turn into others.
 
     Args:
@@ -37,17 +37,17 @@ class Share:
     after: float
 
 
-Change = Numbers | Share
+Change = ChangingNumbers | Share
 
 
-def _shift(size: float) -> Numbers:
-    return Numbers(
+def _shift(size: float) -> ChangingNumbers:
+    return ChangingNumbers(
         f"mean + {size:g} sd", lambda chance, shape: chance.standard_normal(shape) + size, lambda x: norm.cdf(x - size)
     )
 
 
-def _scale(size: float) -> Numbers:
-    return Numbers(
+def _scale(size: float) -> ChangingNumbers:
+    return ChangingNumbers(
         f"scale by {size:g}", lambda chance, shape: chance.standard_normal(shape) * size, lambda x: norm.cdf(x / size)
     )
 
@@ -61,12 +61,12 @@ CHANGES: Final[tuple[Change, ...]] = (
     _scale(1.3),
     _scale(1.6),
     _scale(0.7),
-    Numbers(
+    ChangingNumbers(
         "heavy tails (t3), same sd",
         lambda chance, shape: chance.standard_t(3, shape) / _ROOT,
         lambda x: t.cdf(x * _ROOT, 3),
     ),
-    Numbers(
+    ChangingNumbers(
         "skewed (exponential), same sd",
         lambda chance, shape: chance.exponential(1.0, shape) - 1,
         lambda x: expon.cdf(x + 1),

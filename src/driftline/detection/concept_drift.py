@@ -75,7 +75,7 @@ SCENES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class SceneJob:
     """One scene."""
 
     scene: int
@@ -91,9 +91,9 @@ class Found:
     delays: dict[str, tuple[float, float]]
 
 
-def run(quick: bool, spread: Spread[Job, Found]) -> ReportSection:
+def run(quick: bool, spread: Spread[SceneJob, Found]) -> ReportSection:
     """Measure all scenes."""
-    jobs = [Job(number, 4 if quick else 40, 2 if quick else 20) for number in range(len(SCENES))]
+    jobs = [SceneJob(number, 4 if quick else 40, 2 if quick else 20) for number in range(len(SCENES))]
     found = list(spread(measure, jobs))
     names = list(found[0].delays)
     rows = [
@@ -122,7 +122,7 @@ def run(quick: bool, spread: Spread[Job, Found]) -> ReportSection:
     return ReportSection("(h) Concept drift", text, {target: max(ours) <= 0.1})
 
 
-def measure(job: Job) -> Found:
+def measure(job: SceneJob) -> Found:
     """Measure one scene with all detectors."""
     chance, scene = np.random.default_rng(40 + job.scene), SCENES[job.scene]
     streams = [_stream(scene, chance) for _ in range(job.runs)]
@@ -134,7 +134,7 @@ def measure(job: Job) -> Found:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Stream:
+class OutcomeStream:
     """Outcomes in the order in which their labels come; the change is at SETTLED."""
 
     scores: Floats
@@ -156,7 +156,7 @@ def _error_rate() -> float:
     return float(np.minimum(score, 1 - score).mean())
 
 
-def _stream(scene: Scene, chance: Chance) -> Stream:
+def _stream(scene: Scene, chance: Chance) -> OutcomeStream:
     parts = []
     for changed, wanted in ((False, SETTLED), (True, MAX_OUTCOMES)):
         kept = scene.positives == "always" or (scene.positives == "after" and changed)
@@ -170,14 +170,14 @@ def _stream(scene: Scene, chance: Chance) -> Stream:
     if scene.delay:
         order = np.argsort(np.arange(len(scores)) + chance.integers(scene.delay, size=len(scores)), kind="stable")
         scores, truths = scores[order], truths[order]
-    return Stream(scores, truths)
+    return OutcomeStream(scores, truths)
 
 
 def _tally(scores: Floats, truths: Ints, groups: Ints) -> Tally:
     return classified(groups, (scores > 0.5).astype(np.int64), truths, scores)
 
 
-def _evidence_delays(streams: list[Stream], chance: Chance) -> Floats:
+def _evidence_delays(streams: list[OutcomeStream], chance: Chance) -> Floats:
     """Return after how many outcomes the evidence speaks; what it says before the change counts as 0."""
     score = _scores(chance, REFERENCE)
     truth = (chance.random(REFERENCE) < score).astype(np.int64)

@@ -34,7 +34,7 @@ WINDOWS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CostJob:
     """A model of so many numeric features and a prediction, and windows of so many events."""
 
     signals: int
@@ -42,17 +42,17 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
+class EvaluationCost:
     """CPU milliseconds, medians."""
 
-    job: Job
+    job: CostJob
     slice_ms: float
     """To count a slice into the open window and feed the detectors."""
     window_ms: float
     """To judge a window: inputs, output, data quality and volume."""
 
 
-def measure_cost(job: Job) -> Cost:
+def measure_cost(job: CostJob) -> EvaluationCost:
     """Judge windows without a change."""
     chance = np.random.default_rng([job.signals, job.events])
     reference = build_reference(
@@ -83,7 +83,7 @@ def measure_cost(job: Job) -> Cost:
         judge.close(end)
         windows.append(time.thread_time() - taken)
         slices.append(taken - began)
-    return Cost(job, median(slices[WARM:]) * 1e3, median(windows[WARM:]) * 1e3)
+    return EvaluationCost(job, median(slices[WARM:]) * 1e3, median(windows[WARM:]) * 1e3)
 
 
 def _summary(chance: np.random.Generator, signals: int, events: int) -> GroupSketch:
@@ -102,9 +102,9 @@ def _summary(chance: np.random.Generator, signals: int, events: int) -> GroupSke
     return GroupSketch(names, cells, {})
 
 
-def run(quick: bool, spread: Spread[Job, Cost]) -> ReportSection:
+def run(quick: bool, spread: Spread[CostJob, EvaluationCost]) -> ReportSection:
     """Measure models of 100 and 1,000 signals; a small run the former only. Nothing else runs meanwhile."""
-    jobs = [Job(signals, events) for signals in PROMISED_MS for events in SIZES]
+    jobs = [CostJob(signals, events) for signals in PROMISED_MS for events in SIZES]
     found = [cost for job in (jobs[:1] if quick else jobs) for cost in spread(measure_cost, [job])]
     rows = [
         [

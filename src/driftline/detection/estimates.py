@@ -48,7 +48,7 @@ def make(name: str) -> ReportSection:
     return {"loans": _loans, "census": _census, "cards": _cards, "prices": _prices}[name]()
 
 
-def tally_of(rows: outcomes.Rows, size: int | None = None, *, labels: bool = True) -> Tally:
+def tally_of(rows: outcomes.LabelledRows, size: int | None = None, *, labels: bool = True) -> Tally:
     """Return the tally of rows, a group for each `size` of them."""
     number = len(rows.truths)
     groups = np.zeros(number, dtype=np.int64) if size is None else np.arange(number) // size
@@ -181,7 +181,7 @@ def _against_rows(
     return ReportSection("", text, {f"table D: {name} within 1e-3 of what rows say": bool(off <= NEAR)})
 
 
-def _chunks(rows: outcomes.Rows, size: int) -> list[Ints]:
+def _chunks(rows: outcomes.LabelledRows, size: int) -> list[Ints]:
     every = np.arange(len(rows.truths))
     return [every[every // size == at] for at in range(len(every) // size + (len(every) % size > 0))]
 

@@ -12,7 +12,7 @@ import numpy as np
 from driftline.detection import reference_size
 from driftline.detection.report import ReportSection, Spread, table
 from driftline.detection.rivals import SLIDING, kswin_limit
-from driftline.detection.runs import ASKED, HORIZON, SHIFTS, SIGNALS, SURE, Cell, delay, detections, pane_scores
+from driftline.detection.runs import ASKED, HORIZON, SHIFTS, SIGNALS, SURE, AlarmRate, delay, detections, pane_scores
 from driftline.detection.simulated_limits import kswin_detections
 from driftline.detection.simulated_references import category_projection_of, projection_of
 from driftline.detection.streams import STREAMS, Chance, Stream
@@ -60,7 +60,7 @@ SHAPES: Final[Mapping[str, Callable[[Chance], Projection]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class LengthsJob:
     """A shape, or None for standard normal scores themselves."""
 
     shape: str | None
@@ -71,7 +71,7 @@ class Job:
 class Traits:
     """What else there is to know of a detector, on standard normal scores."""
 
-    long: Cell | None
+    long: AlarmRate | None
     """Its run length where it is made for LONG; not of dear ones."""
     delays: tuple[float, ...]
     """Median panes until each of SHIFTS is found; more than HORIZON is infinite."""
@@ -80,24 +80,24 @@ class Traits:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class LengthsMeasured:
     """What one job found, by size of panes and detector or by detector."""
 
-    cells: Mapping[tuple[int | None, str], Cell]
+    cells: Mapping[tuple[int | None, str], AlarmRate]
     traits: Mapping[str, Traits]
 
 
-def measure_lengths(job: Job) -> Measured:
+def measure_lengths(job: LengthsJob) -> LengthsMeasured:
     """Feed the scores of panes drawn from references to every detector, or standard normal ones."""
     chance = np.random.default_rng(zlib.crc32((job.shape or "scores").encode()))
     less = 10 if job.quick else 1
     if job.shape is None:
         scores = chance.standard_normal(LONG_SCORES // less)
-        return Measured(
+        return LengthsMeasured(
             {}, {name: _traits(name, scores, RUNS // (5 if job.quick else 1), chance) for name in DETECTORS}
         )
     projection = SHAPES[job.shape](chance)
-    found: dict[tuple[int | None, str], Cell] = {}
+    found: dict[tuple[int | None, str], AlarmRate] = {}
     panes: list[int | None] = [*PANES[:1]] if job.quick else [*PANES, *([None] if job.shape == MIXED else [])]
     of = Scores(projection, np.ones(len(projection.signals)))
     for pane in panes:
@@ -107,17 +107,17 @@ def measure_lengths(job: Job) -> Measured:
                 found[pane, name] = _kswin_counted(ASKED, scores, chance)
             else:
                 found[pane, name] = _counted(name, ASKED, scores.T.ravel()[: DEAR.get(name)])
-    return Measured(found, {})
+    return LengthsMeasured(found, {})
 
 
-def _counted(name: str, asked: float, scores: Floats) -> Cell:
-    return Cell(asked, len(scores), detections(name, asked, scores))
+def _counted(name: str, asked: float, scores: Floats) -> AlarmRate:
+    return AlarmRate(asked, len(scores), detections(name, asked, scores))
 
 
-def _kswin_counted(asked: float, scores: Floats, chance: Chance) -> Cell:
+def _kswin_counted(asked: float, scores: Floats, chance: Chance) -> AlarmRate:
     limit = kswin_limit(parameter_for("kswin", asked))
     (count,) = kswin_detections(scores, np.array([limit]), chance).tolist()
-    return Cell(asked, (len(scores) - SLIDING + 1) * scores.shape[1], count)
+    return AlarmRate(asked, (len(scores) - SLIDING + 1) * scores.shape[1], count)
 
 
 def _traits(name: str, scores: Floats, runs: int, chance: Chance) -> Traits:
@@ -131,7 +131,7 @@ def _traits(name: str, scores: Floats, runs: int, chance: Chance) -> Traits:
 def run(quick: bool, spread: Spread[Any, Any]) -> ReportSection:
     """Measure every shape; a small run one of them, in small panes."""
     shapes = [*SHAPES][1:2] if quick else [*SHAPES]
-    made = list(spread(measure_lengths, [*(Job(shape, quick) for shape in shapes), Job(None, quick)]))
+    made = list(spread(measure_lengths, [*(LengthsJob(shape, quick) for shape in shapes), LengthsJob(None, quick)]))
     few = dict(reference_size.measured(quick, spread))
     traits = made[-1].traits
     rows = [
@@ -180,5 +180,5 @@ def run(quick: bool, spread: Spread[Any, Any]) -> ReportSection:
     return ReportSection("(f) Detectors: run lengths", text, {"(f) run lengths at least as long as asked": met})
 
 
-def _pooled(cells: Sequence[Cell]) -> Cell:
-    return Cell(ASKED, sum(cell.scores for cell in cells), sum(cell.detections for cell in cells))
+def _pooled(cells: Sequence[AlarmRate]) -> AlarmRate:
+    return AlarmRate(ASKED, sum(cell.scores for cell in cells), sum(cell.detections for cell in cells))

@@ -38,7 +38,7 @@ SLACK: Final = 1.5
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class MatrixJob:
     """A stream, as a model of so many signals watches it with references of so many events."""
 
     stream: int
@@ -48,10 +48,10 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class MatrixMeasured:
     """What was measured for one window size."""
 
-    job: Job
+    job: MatrixJob
     window: int
     alarms: int
     guaranteed: bool
@@ -67,12 +67,12 @@ class Cell:
         return self.alarms <= self.allowed and poisson_interval(self.alarms)[1] <= SLACK * self.allowed
 
 
-def jobs(quick: bool) -> list[Job]:
+def jobs(quick: bool) -> list[MatrixJob]:
     """Return the work, the longest first."""
     if quick:
-        return [Job(stream, 1_000, 4, 3) for stream in (0, 6, 8)]
+        return [MatrixJob(stream, 1_000, 4, 3) for stream in (0, 6, 8)]
     found = [
-        Job(number, size, signals, runs)
+        MatrixJob(number, size, signals, runs)
         for number, stream in enumerate(STREAMS)
         for size in SIZES
         for signals, runs in RUNS[size].items()
@@ -81,7 +81,7 @@ def jobs(quick: bool) -> list[Job]:
     return sorted(found, key=lambda job: -job.size * job.signals * job.runs)
 
 
-def measure_cells(job: Job) -> list[Cell]:
+def measure_cells(job: MatrixJob) -> list[MatrixMeasured]:
     """Run one job: every window size in turn, on fresh runs of the stream."""
     stream = STREAMS[job.stream]
     found = []
@@ -98,7 +98,7 @@ def measure_cells(job: Job) -> list[Cell]:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class LearnedReferences:
     """References of all signals: bins, shares, and how much the reference's own panes of 50 events vary and depend."""
 
     rows: SimulatedReferences
@@ -117,7 +117,7 @@ class Learned:
         return bool((self.lags[scale] <= DEPENDENT * STEPS).all())
 
 
-def learn(stream: Stream, chance: Chance, count: int, size: int, walk: Walk | None = None) -> Learned:
+def learn(stream: Stream, chance: Chance, count: int, size: int, walk: Walk | None = None) -> LearnedReferences:
     """Draw references and make what a model's own would be: by the same code, some signals at a time."""
     parts: list[SimulatedReferences] = []
     panes: list[Ints] = []
@@ -138,7 +138,7 @@ def learn(stream: Stream, chance: Chance, count: int, size: int, walk: Walk | No
     held = np.concatenate([_padded(part, width) for part in panes], axis=1)
     indices = np.arange(len(held))
     spread, lags = measure(indices, held), lag_correlations(indices, held)
-    return Learned(rows, spread, lags, np.concatenate(present), size)
+    return LearnedReferences(rows, spread, lags, np.concatenate(present), size)
 
 
 def _in_parts(values: Floats) -> SimulatedReferences:
@@ -177,12 +177,12 @@ def _padded(counts: Ints, width: int) -> Ints:
     return counts if not missing else np.pad(counts, [(0, 0)] * (counts.ndim - 1) + [(0, missing)])
 
 
-def _dependent(walk: Walk, learned: Learned, window: int) -> Callable[[], Ints]:
+def _dependent(walk: Walk, learned: LearnedReferences, window: int) -> Callable[[], Ints]:
     """Return what counts the walk's next window."""
     return lambda: learned.rows.counts(walk.draw(window))
 
 
-def _independent(stream: Stream, chance: Chance, learned: Learned, window: int) -> Callable[[], Ints]:
+def _independent(stream: Stream, chance: Chance, learned: LearnedReferences, window: int) -> Callable[[], Ints]:
     """Return what draws a window's counts: of values, and of present and missing where values may be missing."""
     rows = learned.rows
     if stream.codes is not None:
@@ -208,7 +208,7 @@ def _independent(stream: Stream, chance: Chance, learned: Learned, window: int) 
     return with_missing
 
 
-def _cell(job: Job, window: int, learned: Learned, draw: Callable[[], Ints]) -> Cell:
+def _cell(job: MatrixJob, window: int, learned: LearnedReferences, draw: Callable[[], Ints]) -> MatrixMeasured:
     stream = STREAMS[job.stream]
     dispersion = learned.spread.at(window // PANE)
     shares, sizes, rare = learned.rows.shares, learned.rows.sizes, learned.rows.rare
@@ -231,10 +231,10 @@ def _cell(job: Job, window: int, learned: Learned, draw: Callable[[], Ints]) -> 
         rare=rare,
     )
     alarms = sum(int(monitor.update(draw()).sum()) for _ in range(HORIZON))
-    return Cell(job, window, alarms, stream.independent or learned.independent(window))
+    return MatrixMeasured(job, window, alarms, stream.independent or learned.independent(window))
 
 
-def no_drift(cells: Iterable[Cell], quick: bool) -> ReportSection:
+def no_drift(cells: Iterable[MatrixMeasured], quick: bool) -> ReportSection:
     """Write the matrix."""
     found = {(cell.job, cell.window): cell for cell in cells}
     ordered = sorted({job for job, _ in found}, key=lambda job: (job.stream, job.size, job.signals))
@@ -276,7 +276,7 @@ def no_drift(cells: Iterable[Cell], quick: bool) -> ReportSection:
     )
 
 
-def _summary(name: str, cells: Sequence[Cell]) -> list[str]:
+def _summary(name: str, cells: Sequence[MatrixMeasured]) -> list[str]:
     promised = [cell for cell in cells if cell.guaranteed]
     worst = max((poisson_interval(cell.alarms)[1] / cell.allowed for cell in promised), default=None)
     alarms, allowed = sum(cell.alarms for cell in promised), sum(cell.allowed for cell in promised)
@@ -284,7 +284,7 @@ def _summary(name: str, cells: Sequence[Cell]) -> list[str]:
     return [name, str(len(cells)), str(len(promised)), f"{alarms:,}", f"{allowed:,}", end]
 
 
-def _shown(cell: Cell | None) -> str:
+def _shown(cell: MatrixMeasured | None) -> str:
     if cell is None:
         return "—"
     low, high = (limit / cell.job.runs for limit in poisson_interval(cell.alarms))
@@ -293,6 +293,6 @@ def _shown(cell: Cell | None) -> str:
     return f"{cell.alarms / cell.job.runs:.2f} [{low:.2f}, {high:.2f}]{mark}{fault}"
 
 
-def run(quick: bool, spread: Spread[Job, list[Cell]]) -> ReportSection:
+def run(quick: bool, spread: Spread[MatrixJob, list[MatrixMeasured]]) -> ReportSection:
     """Run the matrix; `spread` maps over the jobs, on as many cores as there are."""
     return no_drift([cell for cells in spread(measure_cells, jobs(quick)) for cell in cells], quick)

@@ -39,7 +39,7 @@ CARDS = ("highstreet_card", "prepaid_card", "upmarket_card")
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class LabelledRows:
     """Predictions with their labels."""
 
     scores: Floats
@@ -55,7 +55,7 @@ class Prices:
     truths: Floats
 
 
-def car_loans() -> tuple[Rows, Rows]:
+def car_loans() -> tuple[LabelledRows, LabelledRows]:
     """Return 50,000 outcomes of before, and 50,000 of which the second half is of dearer cars."""
     before, after = car_loan_tables()
     return _two(before, "y_pred_proba", "y_pred", "repaid"), _two(after, "y_pred_proba", "y_pred", "repaid")
@@ -69,7 +69,7 @@ def car_loan_tables() -> tuple[pl.DataFrame, pl.DataFrame]:
     return _read(REFERENCE), later
 
 
-def census() -> tuple[Rows, Rows]:
+def census() -> tuple[LabelledRows, LabelledRows]:
     """Return who has work, by the US census: 68,785 people, and 208,892 later ones."""
     later = _read("employment_MA_analysis.pq").join(
         _read("employment_MA_analysis_target.pq"), on="id", maintain_order="left"
@@ -78,7 +78,7 @@ def census() -> tuple[Rows, Rows]:
     return _two(_read("employment_MA_reference.pq"), *columns), _two(later, *columns)
 
 
-def cards() -> tuple[Rows, Rows]:
+def cards() -> tuple[LabelledRows, LabelledRows]:
     """Return outcomes of three classes."""
     later = _read("mc_analysis.csv").join(_read("mc_analysis_gt.csv"), on="id", maintain_order="left")
     return _three(_read("mc_reference.csv")), _three(later)
@@ -96,16 +96,16 @@ def prices() -> tuple[Prices, Prices]:
     return first, second
 
 
-def _two(frame: pl.DataFrame, score: str, predicted: str, truth: str) -> Rows:
-    return Rows(
+def _two(frame: pl.DataFrame, score: str, predicted: str, truth: str) -> LabelledRows:
+    return LabelledRows(
         frame[score].to_numpy(), frame[predicted].to_numpy().astype(np.int64), frame[truth].to_numpy().astype(np.int64)
     )
 
 
-def _three(frame: pl.DataFrame) -> Rows:
+def _three(frame: pl.DataFrame) -> LabelledRows:
     scores = np.stack([frame[f"y_pred_proba_{card}"].to_numpy() for card in CARDS], axis=1)
     predicted, truths = (np.array([CARDS.index(each) for each in frame[name]]) for name in ("y_pred", "y_true"))
-    return Rows(scores, predicted, truths)
+    return LabelledRows(scores, predicted, truths)
 
 
 def _read(name: str) -> pl.DataFrame:

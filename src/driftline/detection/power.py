@@ -51,7 +51,7 @@ SETTINGS: Final = (Setting(20, 0.0), Setting(20, 0.02), Setting(100, 0.02))
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class PowerJob:
     """One change, and whether the run is a small one."""
 
     change: int
@@ -79,7 +79,7 @@ class ChangeDelays:
     delays: tuple[Delays, ...]
 
 
-def measure_change(job: Job) -> ChangeDelays:
+def measure_change(job: PowerJob) -> ChangeDelays:
     """Measure one change by every detector."""
     change, effort = CHANGES[job.change], QUICK if job.quick else FULL
     chance = np.random.default_rng(zlib.crc32(change.name.encode()))
@@ -284,10 +284,10 @@ def _delays(change: Change, signals: int, log_c: float, setting: Setting, effort
     return found
 
 
-def run(quick: bool, spread: Spread[Job, ChangeDelays]) -> ReportSection:
+def run(quick: bool, spread: Spread[PowerJob, ChangeDelays]) -> ReportSection:
     """Measure all changes."""
     chosen = (1,) if quick else range(len(CHANGES))
-    found = list(spread(measure_change, [Job(number, quick) for number in chosen]))
+    found = list(spread(measure_change, [PowerJob(number, quick) for number in chosen]))
     runs = (QUICK if quick else FULL).runs
     names = [delays.detector for delays in found[0].delays]
     target = f"(b) {SETTINGS[0].name}: sooner than ADWIN and the KS tests in nine of ten cells"

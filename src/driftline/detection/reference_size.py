@@ -9,7 +9,18 @@ from typing import Final
 import numpy as np
 
 from driftline.detection.report import Spread, table
-from driftline.detection.runs import ASKED, CALM, HORIZON, SHIFTS, SIGNALS, Cell, delay, detections, pane_scores, shown
+from driftline.detection.runs import (
+    ASKED,
+    CALM,
+    HORIZON,
+    SHIFTS,
+    SIGNALS,
+    AlarmRate,
+    delay,
+    detections,
+    pane_scores,
+    shown,
+)
 from driftline.detection.simulated_references import projection_of
 from driftline.detection.streams import STREAMS, Chance
 from driftline.evidence.baseline import Sizes
@@ -37,7 +48,7 @@ DELAYS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class SizeJob:
     """One size of the reference, in panes."""
 
     panes: int
@@ -45,38 +56,38 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class SizeMeasured:
     """What came of one size."""
 
-    cells: Mapping[tuple[str, float, str], Cell]
+    cells: Mapping[tuple[str, float, str], AlarmRate]
     """By chart, run length asked and what was scored."""
     delays: Mapping[tuple[str, float, int], tuple[float, float]]
     """(median, share found) by chart, shift and panes before it."""
 
 
-def measure_references(job: Job) -> Measured:
+def measure_references(job: SizeJob) -> SizeMeasured:
     """Draw references of a size, and feed the scores of panes compared with them to the charts."""
     chance = np.random.default_rng(zlib.crc32(f"references of {job.panes}".encode()))
     less = 10 if job.quick else 1
-    cells: dict[tuple[str, float, str], Cell] = {}
+    cells: dict[tuple[str, float, str], AlarmRate] = {}
     for stream in SHAPES:
         truth = projection_of(stream.walk(chance, SIGNALS).draw(TRUTH))
         scores = pane_scores(_referred(truth, job.panes * PANE, chance), truth, PANE, PANES // less, chance)
         for name in CHARTS:
             found = [detections(name, ASKED, each, Sizes(PANE, job.panes * PANE)) for each in scores.T]
-            cells[name, ASKED, stream.name] = Cell(ASKED, scores.size, sum(found))
+            cells[name, ASKED, stream.name] = AlarmRate(ASKED, scores.size, sum(found))
     for name in CHARTS:
         each, count = int(RUNS_OF_MONTHS * MONTHS) // SIGNALS // less, 0
         for off in (chance.standard_normal(SIGNALS) / np.sqrt(job.panes)).tolist():
             count += detections(name, MONTHS, chance.standard_normal(each) - off, Sizes(1, job.panes))
-        cells[name, MONTHS, "normal scores"] = Cell(MONTHS, each * SIGNALS, count)
+        cells[name, MONTHS, "normal scores"] = AlarmRate(MONTHS, each * SIGNALS, count)
     delays = {
         (name, shift, calm): _delays(partial(delay, name, shift, chance, calm=calm, reference=job.panes), less)
         for name in CHARTS
         for shift in SHIFTS
         for calm in (0, CALM)
     }
-    return Measured(cells, delays)
+    return SizeMeasured(cells, delays)
 
 
 def _referred(truth: Projection, size: int, chance: Chance) -> Scores:
@@ -93,13 +104,13 @@ def _delays(one: Callable[[], float], less: int) -> tuple[float, float]:
     return float(np.median(found)), float(np.isfinite(found).mean())
 
 
-def measured(quick: bool, spread: Spread[Job, Measured]) -> Iterator[tuple[int, Measured]]:
+def measured(quick: bool, spread: Spread[SizeJob, SizeMeasured]) -> Iterator[tuple[int, SizeMeasured]]:
     """Measure every size; a small run the least."""
     sizes = REFERENCES[:1] if quick else REFERENCES
-    return zip(sizes, spread(measure_references, [Job(panes, quick) for panes in sizes]), strict=True)
+    return zip(sizes, spread(measure_references, [SizeJob(panes, quick) for panes in sizes]), strict=True)
 
 
-def told(found: Mapping[int, Measured]) -> str:
+def told(found: Mapping[int, SizeMeasured]) -> str:
     """Return what the page says of them, by size."""
     columns = [f"{panes:,} panes" for panes in found]
     first = next(iter(found.values()))

@@ -22,7 +22,7 @@ CALM, HORIZON = 100, 200
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class AlarmRate:
     """How often one detector was wrong."""
 
     asked: float

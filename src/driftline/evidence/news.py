@@ -72,7 +72,7 @@ class Logs(msgspec.Struct, array_like=True, frozen=True):
 NONE: Final = Logs(0, 0, 0.0, 0.0)
 
 
-class Beyond(msgspec.Struct, array_like=True, frozen=True):
+class RangeBreaches(msgspec.Struct, array_like=True, frozen=True):
     """Numbers out of range: those below it and those above it, the least one and the greatest."""
 
     below: Logs = NONE
@@ -80,12 +80,12 @@ class Beyond(msgspec.Struct, array_like=True, frozen=True):
     least: float = math.inf
     most: float = -math.inf
 
-    def __add__(self, other: "Beyond") -> "Beyond":
+    def __add__(self, other: "RangeBreaches") -> "RangeBreaches":
         least, most = min(self.least, other.least), max(self.most, other.most)
-        return Beyond(self.below + other.below, self.above + other.above, least, most)
+        return RangeBreaches(self.below + other.below, self.above + other.above, least, most)
 
 
-Sums = TypeVar("Sums", Logs, Beyond)
+Sums = TypeVar("Sums", Logs, RangeBreaches)
 
 
 class News(msgspec.Struct, array_like=True):
@@ -105,7 +105,7 @@ class News(msgspec.Struct, array_like=True):
     """Of numbers out of range."""
     same: dict[str, dict[str, int]] = {}
     """Numbers that most of a slice's values are, where the reference's hardly repeat."""
-    beyond: dict[str, Beyond] = {}
+    beyond: dict[str, RangeBreaches] = {}
     """On which side of the range numbers are that are out of it, and how far."""
 
     def __bool__(self) -> bool:
@@ -124,7 +124,7 @@ class News(msgspec.Struct, array_like=True):
             _sum_of(self.logs, other.logs, NONE),
             _sum_of(self.far, other.far, NONE),
             _each(self.same, other.same),
-            _sum_of(self.beyond, other.beyond, Beyond()),
+            _sum_of(self.beyond, other.beyond, RangeBreaches()),
         )
 
 
@@ -236,7 +236,7 @@ def _numbers(
         if (low | high).any():
             ends = means[low | high]
             below, above = (_logs(means[side], counts[side]) for side in (low, high))
-            found.beyond[name] = Beyond(below, above, float(ends.min()), float(ends.max()))
+            found.beyond[name] = RangeBreaches(below, above, float(ends.min()), float(ends.max()))
         few = 0.0 if projection.natures[slot] is Nature.VALUES else OFTEN
         often = new & (cell.offsets % counts == 0) & (counts >= few * counts[new].sum())
         if often.any():
@@ -281,7 +281,7 @@ def factor_of(reference: GroupSketch, slot: int, news: News, name: str, values: 
     at = int(np.searchsorted(reference.cells.ids, slot * ROLES + SignalRole.NUMBERS))
     cell = reference.cells.take(np.array([at], dtype=np.int64))
     before = _logs(bucket_means(cell), cell.counts)
-    beyond = news.beyond.get(name, Beyond())
+    beyond = news.beyond.get(name, RangeBreaches())
     whole = news.logs.get(name, NONE)
     for after in (whole if whole.values >= values else NONE, news.far.get(name, NONE), beyond.below, beyond.above):
         factor = _factor(before, after)

@@ -24,7 +24,7 @@ TAIL: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Histogram:
+class HistogramPair:
     """Shares of values in bars of equal width between two ends."""
 
     low: float
@@ -42,7 +42,7 @@ class Portrait:
     nature: str
     effects: Mapping[str, float]
     """What is defined of `distances.Effects`, by name."""
-    histogram: Histogram | None
+    histogram: HistogramPair | None
     """Of numbers."""
     categories: Mapping[str, tuple[float, float]]
     """Of categories the most frequent ones: their shares before and after."""
@@ -82,7 +82,7 @@ def _fine(projection: Projection, vector: Ints, slot: int) -> Ints:
     return vector[first:last]
 
 
-def _histogram(bins: Bins, nature: Nature, before: Ints, after: Ints) -> Histogram | None:
+def _histogram(bins: Bins, nature: Nature, before: Ints, after: Ints) -> HistogramPair | None:
     below = np.cumsum(before) / max(int(before.sum()), 1)
     if nature is Nature.NUMBERS:
         edges = _edges(bins)
@@ -92,7 +92,7 @@ def _histogram(bins: Bins, nature: Nature, before: Ints, after: Ints) -> Histogr
         last = max(min(_place(below, 1 - TAIL), len(edges) - 1), first + 1)
         low, high = float(edges[first]), float(edges[last])
         bars = np.linspace(low, high, BARS + 1)[1:-1]
-        return Histogram(low, high, *(_share(_between(bars, edges, held)) for held in (before, after)))
+        return HistogramPair(low, high, *(_share(_between(bars, edges, held)) for held in (before, after)))
     values = _values(bins)
     low, high = (float(values[min(_place(below, share), len(values) - 1)]) for share in (TAIL, 1 - TAIL))
     if not high > low:
@@ -100,7 +100,7 @@ def _histogram(bins: Bins, nature: Nature, before: Ints, after: Ints) -> Histogr
     place = np.zeros(len(values), dtype=np.int64)
     if high > low:
         place = np.clip((values - low) / (high - low) * BARS, 0, BARS - 1).astype(np.int64)
-    return Histogram(
+    return HistogramPair(
         low, high, *(_share(np.bincount(place, held, minlength=BARS).astype(np.float64)) for held in (before, after))
     )
 

@@ -164,7 +164,7 @@ class Reference:
         """Read what `encode` wrote. Raises `StateCorrupt` for anything else."""
         unpacked = unpack(data, KIND, [VERSION])
         try:
-            header = msgspec.convert(unpacked.value, _Header)
+            header = msgspec.convert(unpacked.value, _ReferenceHeader)
             arrays = {name: unpacked.arrays[name].astype(np.int64) for name in _ARRAYS}
             for name in ("lags", "phases", "alone"):
                 arrays[name] = unpacked.arrays.get(name, np.zeros(0)).astype(np.int64)
@@ -204,7 +204,7 @@ class Reference:
         return replace(read, season_ms=header.season_ms, phases=phases, timezone=header.timezone)
 
 
-class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _ReferenceHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     model: str
     version: str
     segment: str
@@ -226,7 +226,7 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 _ARRAYS: Final = (*_CELLS, "named", "pane_starts", "pane_counts", "value_spread", "quality_spread")
 
 
-def _check(header: _Header, arrays: dict[str, Ints]) -> None:
+def _check(header: _ReferenceHeader, arrays: dict[str, Ints]) -> None:
     """Refuse what no `encode` writes: everything after this may rely on the shapes and the order."""
     signals, cells, buckets = len(header.signals), len(arrays["ids"]), len(arrays["keys"])
     sizes = arrays["sizes"]
@@ -264,7 +264,7 @@ def _marked(positions: Ints, size: int) -> Bools:
     return marks
 
 
-def _season_fits(header: _Header, phases: Ints) -> bool:
+def _season_fits(header: _ReferenceHeader, phases: Ints) -> bool:
     if not header.season_ms:
         return header.slots == 0 == len(phases) and not header.timezone
     known = not header.timezone or header.timezone in zone_names()
@@ -275,7 +275,7 @@ def _is_measured(found: Calibration) -> bool:
     return found.budget > 0 and found.period_ms > 0 and 0 <= found.low <= found.rate <= found.high < float("inf")
 
 
-def _natures_fit(header: _Header, summary: GroupSketch) -> bool:
+def _natures_fit(header: _ReferenceHeader, summary: GroupSketch) -> bool:
     """Tell whether each signal can be watched as its nature says."""
     for slot, (kind, nature) in enumerate(zip(expected_kinds(summary).tolist(), header.natures, strict=True)):
         if kind < 0:

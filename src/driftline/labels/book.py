@@ -19,7 +19,7 @@ from driftline.codec import pack, unpack
 from driftline.columns.categories import NO_KEY
 from driftline.columns.labels import NOTHING, LabelColumns, nothing_said
 from driftline.labels.index import Index
-from driftline.labels.ledger import VERSION, Column, Ledger, LedgerState
+from driftline.labels.ledger import VERSION, Ledger, LedgerColumn, LedgerState
 from driftline.labels.meeting import JOINED, NOBODY, UNLABELLED, apply, enter, find
 from driftline.labels.outcomes import NOT_FIRST, Outcomes, Said
 from driftline.sketches.keys import Bools, Floats, Ints
@@ -31,12 +31,12 @@ WHOLE: Final = ("prediction.value", "prediction.label")
 SETTLED_AT_ONCE: Final = 4_096
 _LABEL: Final = "predicted"
 _STANDING: Final = {
-    "revision": Column(np.int64, UNLABELLED),
-    "form": Column(np.uint8, NOTHING),
-    "truth": Column(np.float64),
-    "weight": Column(np.float64, 1.0),
-    "value": Column(np.float64, np.nan),
-    "kind": Column(np.int64),
+    "revision": LedgerColumn(np.int64, UNLABELLED),
+    "form": LedgerColumn(np.uint8, NOTHING),
+    "truth": LedgerColumn(np.float64),
+    "weight": LedgerColumn(np.float64, 1.0),
+    "value": LedgerColumn(np.float64, np.nan),
+    "kind": LedgerColumn(np.int64),
 }
 
 
@@ -117,8 +117,8 @@ class Book:
         self._names_stored = 0
         self._tags: list[str] = []
         self._numbers: list[str] = []
-        self._known = Ledger(f"labels/{number}/known", {"id": Column(np.int64), "time": Column(np.int64)})
-        facts = {"version": Column(np.int64), _LABEL: Column(np.int64, NO_KEY)}
+        self._known = Ledger(f"labels/{number}/known", {"id": LedgerColumn(np.int64), "time": LedgerColumn(np.int64)})
+        facts = {"version": LedgerColumn(np.int64), _LABEL: LedgerColumn(np.int64, NO_KEY)}
         self._facts = Ledger(f"labels/{number}/facts", facts, _STANDING)
         self._index = Index()
 
@@ -171,11 +171,11 @@ class Book:
 
     def _hold_tag(self, tag: str) -> None:
         self._tags.append(tag)
-        self._facts.add_column(f"tag {tag}", Column(np.int64))
+        self._facts.add_column(f"tag {tag}", LedgerColumn(np.int64))
 
     def _hold_number(self, name: str) -> None:
         self._numbers.append(name)
-        self._facts.add_column(f"number {name}", Column(np.float64 if name in WHOLE else np.float32, np.nan))
+        self._facts.add_column(f"number {name}", LedgerColumn(np.float64 if name in WHOLE else np.float32, np.nan))
 
     @property
     def next(self) -> int:

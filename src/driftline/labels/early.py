@@ -9,28 +9,28 @@ from numpy.typing import NDArray
 from driftline.codec import LAST
 from driftline.columns.labels import EVERY_MODEL, NOTHING
 from driftline.labels.index import Index
-from driftline.labels.ledger import Column, Ledger, LedgerState
+from driftline.labels.ledger import Ledger, LedgerColumn, LedgerState
 from driftline.labels.meeting import UNKNOWN, meet
 from driftline.labels.outcomes import Said
 from driftline.sketches.keys import Bools, Ints
 
 _SAID: Final = {
-    "revisions": Column(np.int64),
-    "forms": Column(np.uint8, NOTHING),
-    "truths": Column(np.float64),
-    "weights": Column(np.float64, 1.0),
-    "values": Column(np.float64, np.nan),
-    "kinds": Column(np.int64),
+    "revisions": LedgerColumn(np.int64),
+    "forms": LedgerColumn(np.uint8, NOTHING),
+    "truths": LedgerColumn(np.float64),
+    "weights": LedgerColumn(np.float64, 1.0),
+    "values": LedgerColumn(np.float64, np.nan),
+    "kinds": LedgerColumn(np.int64),
 }
 _COLUMNS: Final = {
-    "id": Column(np.int64),
-    "model": Column(np.int64),
-    "arrivals": Column(np.int64),
-    "times": Column(np.int64),
-    "until": Column(np.int64),
+    "id": LedgerColumn(np.int64),
+    "model": LedgerColumn(np.int64),
+    "arrivals": LedgerColumn(np.int64),
+    "times": LedgerColumn(np.int64),
+    "until": LedgerColumn(np.int64),
     **_SAID,
 }
-_FATE: Final = {"settled": Column(np.uint8), "fate": Column(np.uint8)}
+_FATE: Final = {"settled": LedgerColumn(np.uint8), "fate": LedgerColumn(np.uint8)}
 FIRST_MEETINGS: Final = 1_024
 
 

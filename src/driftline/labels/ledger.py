@@ -32,7 +32,7 @@ Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class LedgerColumn:
     """One value of every row. `fill` is that of a row that says nothing else."""
 
     dtype: Any
@@ -72,7 +72,9 @@ class Ledger:
         amendable: what may be changed later; a new row has these columns' fill.
     """
 
-    def __init__(self, name: str, columns: Mapping[str, Column], amendable: Mapping[str, Column] | None = None) -> None:
+    def __init__(
+        self, name: str, columns: Mapping[str, LedgerColumn], amendable: Mapping[str, LedgerColumn] | None = None
+    ) -> None:
         self.name = name
         self._columns = dict(columns)
         self._amendable = dict(amendable or {})
@@ -108,7 +110,7 @@ class Ledger:
         found: Array = self.arrays[name][rows - self.base]
         return found
 
-    def add_column(self, name: str, column: Column) -> None:
+    def add_column(self, name: str, column: LedgerColumn) -> None:
         """Hold one more value of every row from now on."""
         self._columns[name] = column
         self.arrays[name] = np.full(self._room, column.fill, column.dtype)

@@ -39,7 +39,7 @@ from driftline.sketches.keys import Floats
 ACCURACY = "accuracy"
 
 
-class Part(StrEnum):
+class EvidenceOf(StrEnum):
     """What evidence is of."""
 
     MEANING = "meaning"
@@ -74,7 +74,7 @@ class Foreseen:
 
 def foreseen(
     reference: PerformanceReference, kind: OutcomeKind, learned: Estimator | None, metrics: Sequence[str] = ()
-) -> Mapping[Part, Foreseen]:
+) -> Mapping[EvidenceOf, Foreseen]:
     """Return the parts that a reference can foresee: without scores there is nothing to estimate by.
 
     Args:
@@ -84,16 +84,16 @@ def foreseen(
         metrics: those that are followed; what is no share is left out, and where nothing is left, it is the accuracy.
     """
     if isinstance(kind, Classes):
-        parts = {Part.MEASURED: _shares(reference, metrics, partial(by_labels, kind=kind))}
+        parts = {EvidenceOf.MEASURED: _shares(reference, metrics, partial(by_labels, kind=kind))}
         if isinstance(learned, ByScore):
-            parts[Part.MEANING] = _by_score(reference)
-            parts[Part.ESTIMATED] = _shares(reference, metrics, partial(by_estimate, learned=learned))
+            parts[EvidenceOf.MEANING] = _by_score(reference)
+            parts[EvidenceOf.ESTIMATED] = _shares(reference, metrics, partial(by_estimate, learned=learned))
     else:
         known = large_errors(reference.whole)
         parts = {
-            Part.MEANING: _errors(reference),
-            Part.MEASURED: _of(reference, [lambda window: (*known.seen(window), None)]),
-            Part.ESTIMATED: _of(reference, [known.expected]),
+            EvidenceOf.MEANING: _errors(reference),
+            EvidenceOf.MEASURED: _of(reference, [lambda window: (*known.seen(window), None)]),
+            EvidenceOf.ESTIMATED: _of(reference, [known.expected]),
         }
     tally, zeros = reference.tally, np.zeros(reference.stretches, dtype=np.int64)
     stretches = [tally.take(tally.groups == at).regrouped(zeros) for at in np.unique(tally.groups).tolist()]

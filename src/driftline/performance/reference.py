@@ -22,7 +22,7 @@ MAX_STRETCHES: Final = 64
 OF_OUTCOMES: Final = (Series.SCORES, Series.MARGINS, Series.CLASSES, Series.ERRORS)
 
 
-class _Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class _StoredReference(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     series: Series
     classes: tuple[str, ...]
     stretches: Annotated[int, msgspec.Meta(ge=1, le=MAX_STRETCHES)]
@@ -65,14 +65,17 @@ class PerformanceReference:
     def encode(self) -> bytes:
         """Return it as bytes."""
         return pack(
-            KIND, VERSION, _Stored(self.series, self.classes, self.stretches, self.tally.packed(), self.alike), {}
+            KIND,
+            VERSION,
+            _StoredReference(self.series, self.classes, self.stretches, self.tally.packed(), self.alike),
+            {},
         )
 
     @classmethod
     def decode(cls, data: bytes) -> "PerformanceReference":
         """Read what `encode` wrote. Raises `StateCorrupt`."""
         with corrupt_if_it_fails(KIND):
-            stored = msgspec.convert(unpack(data, KIND, (VERSION,)).value, _Stored)
+            stored = msgspec.convert(unpack(data, KIND, (VERSION,)).value, _StoredReference)
             found = cls(stored.series, stored.classes, unpacked(stored.tally), stored.stretches, stored.alike)
             beyond = int(found.tally.groups.max(initial=0)) >= stored.stretches
             if beyond or stored.series not in OF_OUTCOMES or (stored.series is Series.ERRORS) == bool(stored.classes):

@@ -44,7 +44,7 @@ _ROOM: Final = 2.0**60
 _PLACE_BITS: Final = 27
 
 
-class Verdict(Enum):
+class SelectionVerdict(Enum):
     """What labels that have come say about all predictions."""
 
     ALIKE = "labels come equally often for all scores: metrics on them hold for all predictions"
@@ -87,7 +87,7 @@ class Strata:
 class Judged:
     """What can be known of one group, and why not the rest."""
 
-    verdict: Verdict
+    verdict: SelectionVerdict
     unknowable: frozenset[str]
     """Metrics that cannot be known, by name."""
     reason: str
@@ -135,7 +135,7 @@ def judged(found: Strata, metrics: frozenset[str] = frozenset()) -> list[Judged]
 
 def _judged(unknown: Floats, labels: int, came: Ints, waits: Ints, metrics: frozenset[str]) -> Judged:
     if labels < MIN_LABELS:
-        return Judged(Verdict.NONE, metrics, f"{labels} labels have come so far: wait for more")
+        return Judged(SelectionVerdict.NONE, metrics, f"{labels} labels have come so far: wait for more")
     if unknown.sum() > SMALL:
         spared = OF_PREDICTED if len(unknown) == 2 and unknown[1] <= SMALL else frozenset()
         whole = (came + waits).sum(axis=1) / (came + waits).sum()
@@ -147,14 +147,14 @@ def _judged(unknown: Floats, labels: int, came: Ints, waits: Ints, metrics: froz
             if lost > SMALL / len(unknown)
         ]
         reason = f"no labels come for {' and '.join(without)} ({unknown.sum():.0%} of predictions)"
-        return Judged(Verdict.PARTLY, metrics - spared, reason)
+        return Judged(SelectionVerdict.PARTLY, metrics - spared, reason)
     held = (came + waits).ravel() > 0
     table = np.stack([came.ravel()[held], waits.ravel()[held]])
     if _by_chance(table) >= CHANCE:
-        return Judged(Verdict.ALIKE, frozenset(), Verdict.ALIKE.value)
+        return Judged(SelectionVerdict.ALIKE, frozenset(), SelectionVerdict.ALIKE.value)
     rates = table[0] / table.sum(axis=0)
     reason = f"labels have come for {rates.min():.0%} of some scores' predictions and {rates.max():.0%} of others'"
-    return Judged(Verdict.WEIGHTED, frozenset(), reason)
+    return Judged(SelectionVerdict.WEIGHTED, frozenset(), reason)
 
 
 def _by_chance(table: Ints) -> float:

@@ -15,7 +15,7 @@ from driftline.performance.intervals import CONFIDENCE, Measured, normal_quantil
 from driftline.performance.kinds import Estimator, OutcomeKind, OutcomeRows
 from driftline.performance.names import LOSSES, SIGNED
 from driftline.performance.outcomes import effective, labelled, waiting
-from driftline.performance.selective import MIN_LABELS, Judged, Verdict, judged, reweighted, strata
+from driftline.performance.selective import MIN_LABELS, Judged, SelectionVerdict, judged, reweighted, strata
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Bools, Floats, Ints
 
@@ -141,7 +141,7 @@ def _selection(
     tally: Tally, groups: int, classes: int, came: Ints, all_: Ints, names: frozenset[str]
 ) -> tuple[Judged, ...]:
     """Say what labels stand for: all predictions where none waits, else as `selective` finds."""
-    complete = Judged(Verdict.ALIKE, frozenset(), "all labels have come")
+    complete = Judged(SelectionVerdict.ALIKE, frozenset(), "all labels have come")
     found = judged(strata(tally, groups, classes), names)
     return tuple(complete if came[group] == all_[group] else found[group] for group in range(groups))
 
@@ -151,7 +151,7 @@ def _realised(
 ) -> tuple[Mapping[str, Measured], Floats]:
     """Return metrics by the labels, and how many independent outcomes a label is worth."""
     plain, worth = kind.measured(tally, groups), effective(tally, groups)
-    weighs = np.array([each.verdict is Verdict.WEIGHTED for each in selection])
+    weighs = np.array([each.verdict is SelectionVerdict.WEIGHTED for each in selection])
     if not weighs.any():
         return plain, worth
     again = reweighted(tally.take(weighs[tally.groups]), groups, kind.classes)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from driftline.performance.names import LOSSES, title
-from driftline.performance.selective import Verdict
+from driftline.performance.selective import SelectionVerdict
 from driftline.performance.study import Followed, Study
 from driftline.sketches.keys import Bools, Floats
 
@@ -75,7 +75,7 @@ def selections(study: Study, when: Sequence[str], classes: Sequence[str] = ()) -
         classes: names of the classes, by code.
     """
     said = []
-    for verdict in (Verdict.NONE, Verdict.PARTLY, Verdict.WEIGHTED):
+    for verdict in (SelectionVerdict.NONE, SelectionVerdict.PARTLY, SelectionVerdict.WEIGHTED):
         held = [at for at, each in enumerate(study.selection) if each.verdict is verdict]
         if held:
             reason = re.sub(
@@ -84,7 +84,7 @@ def selections(study: Study, when: Sequence[str], classes: Sequence[str] = ()) -
                 study.selection[held[0]].reason,
             )
             more = f" (and {len(held) - 1} more {'windows' if len(held) > 2 else 'window'})" if len(held) > 1 else ""
-            meant = "" if verdict is Verdict.NONE else f"; {verdict.value}"
+            meant = "" if verdict is SelectionVerdict.NONE else f"; {verdict.value}"
             said.append(f"Labels of {when[held[0]]}{more}: {reason}{meant}.")
     return said
 

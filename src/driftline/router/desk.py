@@ -21,8 +21,8 @@ from driftline.incidents.matching import Labels, labels_of
 from driftline.incidents.responses import Acknowledgement, Silence, silencing
 from driftline.incidents.severity import urgency
 from driftline.router.across import Across
-from driftline.router.book import Book
-from driftline.router.groups import NEVER_TOLD, Group, Refused, Sending, name_of
+from driftline.router.desk_state import DeskState
+from driftline.router.groups import NEVER_TOLD, AlertGroup, Refused, Sending, name_of
 from driftline.router.notification import MAX_ALERTS, Notification
 from driftline.router.patience import Held, Returns, more_severe
 from driftline.router.routes import Route, Routing
@@ -61,7 +61,7 @@ class Desk:
         self._routes = {route.path: route for route in routing.root.walk()}
         self._sinks = sinks
         self._remember = remember
-        self._book = Book()
+        self._book = DeskState()
         self._returns = Returns(routing.returns)
         self._across = Across(routing.across)
 
@@ -144,7 +144,7 @@ class Desk:
         if name not in self._book.groups and self._book.new(route.path) >= MAX_WAITING:
             labels, name = {}, name_of(route, {})
         if name not in self._book.groups:
-            self._book.add(name, Group.begun(route, labels, published))
+            self._book.add(name, AlertGroup.begun(route, labels, published))
         return name
 
     def _labels(self, alert: Alert) -> Labels:
@@ -197,7 +197,7 @@ class Desk:
                 self._book.touch(incident=incident)
                 self._assign(held.latest, now)
 
-    def _plan(self, name: str, group: Group, now: int, held_back: Callable[[Labels], bool]) -> None:
+    def _plan(self, name: str, group: AlertGroup, now: int, held_back: Callable[[Labels], bool]) -> None:
         """Write down what is to go out next for a group, if it is time; let go of a group that is done."""
         route, rules = self._routes[group.route], self._sinks[group.sink]
         fresh = self._untold(name, group, now, held_back)
@@ -223,7 +223,7 @@ class Desk:
         )
         self._book.sent(name)
 
-    def _is_past(self, group: Group, sending: Sending) -> bool:
+    def _is_past(self, group: AlertGroup, sending: Sending) -> bool:
         """Tell whether a sink that pages could not be told of something that is over by now."""
         open_then = (self._change(incident, change).firing for incident, change in sending.told.items())
         open_now = any(self._book.latest(incident).firing for incident in sending.told)
@@ -235,7 +235,7 @@ class Desk:
     def _attended(self, incident: str) -> bool:
         return incident in self._book.responses.acknowledged
 
-    def _untold(self, name: str, group: Group, now: int, held_back: Callable[[Labels], bool]) -> list[str]:
+    def _untold(self, name: str, group: AlertGroup, now: int, held_back: Callable[[Labels], bool]) -> list[str]:
         """Return the incidents that the sink knows otherwise, or not at all; note those that it need not know of."""
         fresh, rules, pending = [], self._sinks[group.sink], self._routes[group.route].pending
         for member, change in list(group.members.items()):
@@ -261,7 +261,7 @@ class Desk:
                 fresh.append(member)
         return fresh
 
-    def _time_of(self, group: Group, route: Route, rules: SinkRules, *, reminder: bool) -> int:
+    def _time_of(self, group: AlertGroup, route: Route, rules: SinkRules, *, reminder: bool) -> int:
         """Return when the next notification of a group may go out."""
         if group.last is None:
             return group.since + route.group_wait
@@ -274,7 +274,7 @@ class Desk:
         alert = self._book.latest(incident)
         return urgency(alert.severity), not alert.firing, alert.opened, incident
 
-    def _notification(self, group: Group, sending: Sending) -> Notification:
+    def _notification(self, group: AlertGroup, sending: Sending) -> Notification:
         alerts, earlier = [], []
         for incident, change in list(sending.told.items())[: self._sinks[group.sink].most]:
             changes = self._book.incidents[incident].changes
@@ -325,7 +325,7 @@ class Desk:
         self._book.refuse(Refused(notification.sink, notification.key, title, reason, now))
         self.told(notification, "", now)
 
-    def _sent(self, notification: Notification) -> Iterator[tuple[str, Group, Sending]]:
+    def _sent(self, notification: Notification) -> Iterator[tuple[str, AlertGroup, Sending]]:
         for name, group in self._book.groups.items():
             if group.sending is not None and group.sending.key == notification.key:
                 yield name, group, group.sending
@@ -388,7 +388,7 @@ class Desk:
             if held.latest.firing:
                 self._assign(held.latest, held.arrived)
 
-    def _route_of(self, group: Group) -> Route | None:
+    def _route_of(self, group: AlertGroup) -> Route | None:
         """Return a group's route as routes are now: one to its sink that takes its incidents, or else any to it."""
         if group.sink not in self._sinks:
             return None

@@ -22,7 +22,7 @@ class Sending(msgspec.Struct):
     at: int
 
 
-class Group(msgspec.Struct):
+class AlertGroup(msgspec.Struct):
     """Incidents that are told together to one sink."""
 
     sink: str
@@ -42,7 +42,7 @@ class Group(msgspec.Struct):
     sending: Sending | None = None
 
     @classmethod
-    def begun(cls, route: Route, labels: dict[str, str], since: int) -> "Group":
+    def begun(cls, route: Route, labels: dict[str, str], since: int) -> "AlertGroup":
         """Return a new group of a route."""
         named = (part for name, value in sorted(labels.items()) for part in (name, value))
         return cls(route.sink, route.path, labels, digest(route.sink, route.path, str(since), *named), since)

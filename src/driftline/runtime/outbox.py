@@ -8,7 +8,7 @@ from driftline.codec import corrupt_if_it_fails
 from driftline.log.api import Outgoing
 
 
-class _Stored(msgspec.Struct, array_like=True):
+class _StoredRecord(msgspec.Struct, array_like=True):
     topic: str
     key: bytes | None
     value: bytes | None
@@ -16,12 +16,12 @@ class _Stored(msgspec.Struct, array_like=True):
     headers: tuple[tuple[str, bytes], ...]
 
 
-_DECODER = msgspec.msgpack.Decoder(_Stored)
+_DECODER = msgspec.msgpack.Decoder(_StoredRecord)
 
 
 def encode_outgoing(record: Outgoing) -> bytes:
     """Return a record in the form of the outbox."""
-    stored = _Stored(record.topic, record.key, record.value, record.partition, record.headers)
+    stored = _StoredRecord(record.topic, record.key, record.value, record.partition, record.headers)
     return msgspec.msgpack.encode(stored)
 
 

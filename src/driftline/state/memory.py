@@ -10,7 +10,7 @@ from driftline.state.commits import decode_offsets, encode_offsets, fingerprint
 
 
 @dataclass(frozen=True, slots=True)
-class _Stored:
+class _StoredTask:
     """All that is stored of one task. Never changed, only replaced, so that a step happens whole or not at all."""
 
     owner: str
@@ -30,7 +30,7 @@ class MemoryStore:
 
     def __init__(self, clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
         self._clock_ms = clock_ms
-        self._stored: dict[TaskId, _Stored] = {}
+        self._stored: dict[TaskId, _StoredTask] = {}
         self._faults: dict[TaskId, str] = {}
         self._words: dict[tuple[str, str], Word] = {}
         self._lock = threading.Lock()
@@ -41,7 +41,7 @@ class MemoryStore:
     def claim(self, task: TaskId, owner: str, *, now: int) -> Claim:
         """Take the task over."""
         with self._lock:
-            before = self._stored.get(task) or _Stored(owner, epoch=0)
+            before = self._stored.get(task) or _StoredTask(owner, epoch=0)
             stored = replace(before, owner=owner, epoch=before.epoch + 1, claimed_at=now)
             self._stored[task] = stored
         return Claim(
@@ -164,7 +164,7 @@ class MemoryStore:
         """Keep everything: a store in memory can be used again by the next worker of this process."""
 
 
-def _fenced(stored: _Stored | None, claim: Claim) -> str:
+def _fenced(stored: _StoredTask | None, claim: Claim) -> str:
     """Return why the claim no longer holds; nothing if it does."""
     if stored is None:
         return "nothing is stored: the store lost the claim"

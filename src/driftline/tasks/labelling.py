@@ -57,7 +57,7 @@ class LabelSettings:
     clock: Literal["arrival", "label_time"] = "arrival"
 
 
-class _Stored(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class _StoredLabelling(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     event_time: EventTime
     models: list[str]
     kinds: list[str]
@@ -219,7 +219,7 @@ class Labelling:
         writes.update(more)
         names = list(self._reader.models), list(self._reader.kinds)
         kinds = {kind: number for kind, number in self.by_kind.items() if number}
-        state = _Stored(self._event_time, *names, self.consumed, dict(self.rejected), kinds, join, counting)
+        state = _StoredLabelling(self._event_time, *names, self.consumed, dict(self.rejected), kinds, join, counting)
         writes[BLOB] = pack("labels", VERSION, state, {})
         return writes
 
@@ -230,7 +230,7 @@ class Labelling:
                 raise corrupt("labels", f"{left[0]} is stored, and what says whose it is has gone")
             return
         with corrupt_if_it_fails("labels"):
-            state = msgspec.convert(unpack(blobs[BLOB], "labels", (VERSION,)).value, _Stored)
+            state = msgspec.convert(unpack(blobs[BLOB], "labels", (VERSION,)).value, _StoredLabelling)
             self._event_time = state.event_time
             self._reader.models = {name: code for code, name in enumerate(state.models)}
             self._reader.kinds = {name: code for code, name in enumerate(state.kinds)}

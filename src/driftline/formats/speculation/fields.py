@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from driftline.formats.event_shape import EventShape
 from driftline.formats.shapes import BODY, FieldKind, Node
 from driftline.formats.shapes import CODE as CODE_PATH
-from driftline.formats.speculation.grammar import END, START, Grammar, Part, Path
+from driftline.formats.speculation.grammar import END, START, Grammar, GrammarPart, Path
 from driftline.formats.speculation.walk import BOOLEANS, CODE, ID, NUMBERS, PASSED, STRINGS, TIME, VALUE
 from driftline.sketches.group import ROLES, SignalRole
 from driftline.sketches.keys import Ints
@@ -56,7 +56,7 @@ def field_at(shape: EventShape, path: Path) -> Field | None:
     return Field(VALUE, kinds, shape.signals.get(number, -1), shape.signals.get(category, -1))
 
 
-def describes(shape: EventShape, parts: Sequence[Part]) -> bool:
+def describes(shape: EventShape, parts: Sequence[GrammarPart]) -> bool:
     """Tell whether every value of a record is of a kind that its path accepts."""
     for part in parts:
         found = field_at(shape, part.path)

@@ -25,7 +25,7 @@ MAX_EDGES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class GrammarPart:
     """A literal piece of a record, and the field that follows it."""
 
     piece: bytes
@@ -37,7 +37,7 @@ _LEXEME = re.compile(rb'[ \t\n\r]*([{}\[\],:]|"(?:[^"\\]|\\.)*"|[^ \t\n\r{}\[\],
 _KINDS = {b'"': FieldKind.STRING, b"t": FieldKind.BOOLEAN, b"f": FieldKind.BOOLEAN, b"n": FieldKind.NULL}
 
 
-def parts_of(record: bytes) -> tuple[list[Part], bytes] | None:
+def parts_of(record: bytes) -> tuple[list[GrammarPart], bytes] | None:
     """Return a valid record's parts and its last piece, or None where it is not of a kind that grammars describe.
 
     Not described are lists, empty objects, names that are repeated or escaped. The model's name is part of a piece.
@@ -46,7 +46,7 @@ def parts_of(record: bytes) -> tuple[list[Part], bytes] | None:
     >>> parts[0].piece, parts[0].path, last
     (b'{"model":"m","features":{"x":', ('features', 'x'), b'}}')
     """
-    parts: list[Part] = []
+    parts: list[GrammarPart] = []
     above: list[str] = []
     seen: list[set[bytes]] = []
     name: bytes | None = None
@@ -80,7 +80,7 @@ def parts_of(record: bytes) -> tuple[list[Part], bytes] | None:
             name = None
             if path == ("model",):
                 continue
-            parts.append(Part(record[begin : found.start(1)], path, _KINDS.get(text[:1], FieldKind.NUMBER)))
+            parts.append(GrammarPart(record[begin : found.start(1)], path, _KINDS.get(text[:1], FieldKind.NUMBER)))
             begin = found.end()
     return parts, record[begin:]
 
@@ -93,7 +93,7 @@ class Grammar:
     edges: dict[Path, dict[tuple[bytes, Path], None]] = field(default_factory=dict)
     size: int = 0
 
-    def learn(self, parts: Sequence[Part], last: bytes) -> bool | None:
+    def learn(self, parts: Sequence[GrammarPart], last: bytes) -> bool | None:
         """Take in a record. Returns whether anything was new; None if it does not fit in."""
         order = _merged(self.order, [part.path for part in parts])
         if order is None:

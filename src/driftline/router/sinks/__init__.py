@@ -6,8 +6,8 @@ from importlib import import_module
 from pydantic import ValidationError
 
 from driftline.config.offered import offered
-from driftline.config.sinks import AnySink, PackagedSink, SinkSection
-from driftline.config.sinks import RebuildSink as RebuildSettings
+from driftline.config.sinks import AnySink, PackagedSettings, SinkSection
+from driftline.config.sinks import RebuildSettings as RebuildSettings
 from driftline.errors import ConfigError, InputError
 from driftline.log.api import Log
 from driftline.router.sinks.api import Sink
@@ -28,7 +28,7 @@ def open_sink(name: str, settings: AnySink, open_log: Callable[[], Log]) -> Sink
     """Return the sink of this name; one that writes to a topic opens the log. Raises ConfigError."""
     key = f"router.sinks.{name}"
     try:
-        if isinstance(settings, PackagedSink):
+        if isinstance(settings, PackagedSettings):
             return _packaged(key, name, settings)
         if isinstance(settings, RebuildSettings):
             from driftline.router.sinks.rebuild import RebuildSink
@@ -41,7 +41,7 @@ def open_sink(name: str, settings: AnySink, open_log: Callable[[], Log]) -> Sink
     return made
 
 
-def _packaged(key: str, name: str, settings: PackagedSink) -> Sink:
+def _packaged(key: str, name: str, settings: PackagedSettings) -> Sink:
     """Return a sink of somebody else's. What all sinks have in common it gets beside its own options."""
     try:
         kind = offered("sinks", settings.name, key=f"{key}.name")

@@ -10,8 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from driftline.config.sinks import AlertmanagerSink as Settings
-from driftline.config.sinks import revealed
+from driftline.config.sinks import AlertmanagerSettings, revealed
 from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert
 from driftline.router.notification import Notification
@@ -19,7 +18,7 @@ from driftline.router.sinks.http import HttpSink
 from driftline.router.sinks.webhook import as_alertmanager, in_bodies
 
 
-class AlertmanagerSink(HttpSink[Settings]):
+class AlertmanagerSink(HttpSink[AlertmanagerSettings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = (

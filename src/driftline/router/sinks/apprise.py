@@ -6,8 +6,7 @@ from typing import ClassVar
 import apprise
 from apprise.attachment.memory import AttachMemory
 
-from driftline.config.sinks import AppriseSink as Settings
-from driftline.config.sinks import revealed
+from driftline.config.sinks import AppriseSettings, revealed
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Later
 from driftline.router.texts import Texts
@@ -26,7 +25,7 @@ class AppriseSink:
     pages: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(self, settings: AppriseSettings, name: str) -> None:
         self.shows_pictures = settings.picture
         self._texts = Texts.of_settings(settings)
         self._settings = settings

@@ -41,7 +41,7 @@ DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class SinkTrial:
     """How a sink is tried."""
 
     settings: Callable[[str], Mapping[str, Any]]
@@ -69,25 +69,25 @@ class Trial:
 class Promise:
     """One thing that a sink must do."""
 
-    keep: Callable[[Trial], Awaitable[None]]
+    keep: Callable[[SinkTrial], Awaitable[None]]
     """Raises AssertionError where the sink does not."""
     needs: frozenset[Answer]
     """What a receiver must be able to do, or it is not tried."""
 
 
-def check_sink(how: Trial) -> None:
+def check_sink(how: SinkTrial) -> None:
     """Raise AssertionError, with what is wrong, unless a sink keeps all promises that its receiver can try."""
     for name in promises_of(how):
         check_promise(how, name)
 
 
-def promises_of(how: Trial) -> list[str]:
+def promises_of(how: SinkTrial) -> list[str]:
     """Return the names of the promises that are tried with this sink's receiver."""
     answers = how.receiver().answers
     return [name for name, promise in PROMISES.items() if promise.needs <= answers]
 
 
-def check_promise(how: Trial, name: str) -> None:
+def check_promise(how: SinkTrial, name: str) -> None:
     """Raise AssertionError, with what is wrong, unless a sink keeps the promise of this name."""
     lines = _Lines()
     root = logging.getLogger()
@@ -120,7 +120,7 @@ async def _within(seconds: float, doing: Awaitable[None]) -> None:
         raise AssertionError(f"it was not done after {seconds:g} s") from None
 
 
-def _shows_none(how: Trial, said: str) -> None:
+def _shows_none(how: SinkTrial, said: str) -> None:
     shown = [number for number, secret in enumerate(how.secrets) if secret in said]
     assert not shown, f"a log line or an error shows secret number {shown[0]}"
 
@@ -129,7 +129,7 @@ def _notification(status: Status = Status.FIRING, *, model: str = "churn", threa
     return trial(NAME, sample(GROUP, NOW, status, model=model, kind=Kind.DATA_DRIFT), NOW, thread)
 
 
-async def _fault(how: Trial, receiver: Receiver, **settings: object) -> Exception:
+async def _fault(how: SinkTrial, receiver: Receiver, **settings: object) -> Exception:
     """Return what a delivery raises."""
     try:
         async with how.sink(receiver, **settings) as sink:
@@ -145,7 +145,7 @@ async def _fault(how: Trial, receiver: Receiver, **settings: object) -> Exceptio
     return fault
 
 
-async def _says_what_it_is(how: Trial) -> None:
+async def _says_what_it_is(how: SinkTrial) -> None:
     async with how.receiver() as receiver, how.sink(receiver) as sink:
         guarantee, refresh = sink.guarantee, sink.refresh_ms
         assert isinstance(guarantee, str), "guarantee is not a text"
@@ -156,7 +156,7 @@ async def _says_what_it_is(how: Trial) -> None:
         assert refresh is None or refresh > 0, "refresh_ms is not a number of milliseconds"
 
 
-async def _tells_what_fires_and_what_is_over(how: Trial) -> None:
+async def _tells_what_fires_and_what_is_over(how: SinkTrial) -> None:
     async with how.receiver() as receiver, how.sink(receiver) as sink:
         thread: object = await sink.deliver(_notification())
         assert isinstance(thread, str), f"deliver returned {thread!r}, not a text"
@@ -168,7 +168,7 @@ async def _tells_what_fires_and_what_is_over(how: Trial) -> None:
             assert receiver.got[0].body != receiver.got[firing].body, "the resolution looks like what fired"
 
 
-async def _repeats_under_the_same_key(how: Trial) -> None:
+async def _repeats_under_the_same_key(how: SinkTrial) -> None:
     """Also after a restart, so that the key is the notification's and not the sink's."""
     async with how.receiver() as receiver:
         for _ in range(2):
@@ -184,7 +184,7 @@ async def _repeats_under_the_same_key(how: Trial) -> None:
         assert not others & keys, "notifications of two models have the same key"
 
 
-async def _returns_when_the_receiver_has_it(how: Trial) -> None:
+async def _returns_when_the_receiver_has_it(how: SinkTrial) -> None:
     async with how.receiver() as receiver, how.sink(receiver, timeout="5m") as sink:
         receiver.will(Answer.HANGS)
         delivery = asyncio.create_task(sink.deliver(_notification()))
@@ -197,7 +197,7 @@ async def _returns_when_the_receiver_has_it(how: Trial) -> None:
         assert not early, "deliver returned before the receiver had answered: what is lost then is not repeated"
 
 
-async def _tells_an_incident_in_order(how: Trial) -> None:
+async def _tells_an_incident_in_order(how: SinkTrial) -> None:
     """The router delivers: what fails comes again under the same key, then the resolution, and nothing after it."""
     async with how.receiver() as receiver, how.sink(receiver) as sink:
         router = _Router(sink)
@@ -246,8 +246,8 @@ class _Router:
             await self.deliveries.settle(PATIENCE_S)
 
 
-def _tries_again_after(answer: Answer) -> Callable[[Trial], Awaitable[None]]:
-    async def keep(how: Trial) -> None:
+def _tries_again_after(answer: Answer) -> Callable[[SinkTrial], Awaitable[None]]:
+    async def keep(how: SinkTrial) -> None:
         async with how.receiver() as receiver:
             receiver.will(answer)
             fault = await _fault(how, receiver)
@@ -256,7 +256,7 @@ def _tries_again_after(answer: Answer) -> Callable[[Trial], Awaitable[None]]:
     return keep
 
 
-async def _waits_as_long_as_it_is_asked_to(how: Trial) -> None:
+async def _waits_as_long_as_it_is_asked_to(how: SinkTrial) -> None:
     async with how.receiver() as receiver:
         receiver.will(Answer.BUSY)
         fault = await _fault(how, receiver)
@@ -265,28 +265,28 @@ async def _waits_as_long_as_it_is_asked_to(how: Trial) -> None:
         assert fault.after == asked, f"the receiver asked for {asked} s, and the sink says {fault.after}"
 
 
-async def _gives_up_what_is_invalid(how: Trial) -> None:
+async def _gives_up_what_is_invalid(how: SinkTrial) -> None:
     async with how.receiver() as receiver:
         receiver.will(Answer.REJECTS)
         fault = await _fault(how, receiver)
         assert isinstance(fault, Never) or not how.says_why, f"a receiver that rejects it gives {fault!r}, not Never"
 
 
-async def _gives_up_waiting(how: Trial) -> None:
+async def _gives_up_waiting(how: SinkTrial) -> None:
     async with how.receiver() as receiver:
         receiver.will(Answer.HANGS)
         fault = await _fault(how, receiver, timeout=TIMEOUT)
         assert isinstance(fault, Later), f"a receiver that hangs gives {fault!r}, not Later"
 
 
-async def _tries_again_where_nobody_is(how: Trial) -> None:
+async def _tries_again_where_nobody_is(how: SinkTrial) -> None:
     async with how.receiver() as receiver:
         pass
     fault = await _fault(how, receiver)
     assert isinstance(fault, Later), f"an address where nobody is gives {fault!r}, not Later"
 
 
-async def _follows_no_redirect(how: Trial) -> None:
+async def _follows_no_redirect(how: SinkTrial) -> None:
     """A redirect may lead to anybody, and what is sent holds a secret."""
     async with how.receiver() as receiver:
         receiver.will(Answer.REDIRECTS)

@@ -8,8 +8,7 @@ from typing import ClassVar
 
 import aiosmtplib
 
-from driftline.config.sinks import EmailSink as Settings
-from driftline.config.sinks import revealed
+from driftline.config.sinks import EmailSettings, revealed
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Later, Never
 from driftline.router.texts import Texts
@@ -29,7 +28,7 @@ class EmailSink:
     pages: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(self, settings: EmailSettings, name: str) -> None:
         self.shows_pictures = settings.picture
         self._settings = settings
         self._texts = Texts.of_settings(settings)

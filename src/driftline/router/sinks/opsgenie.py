@@ -4,8 +4,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from driftline.config.sinks import OpsgenieSink as Settings
-from driftline.config.sinks import revealed
+from driftline.config.sinks import OpsgenieSettings, revealed
 from driftline.incidents.severity import CRITICAL, WARNING
 from driftline.incidents.text import cut
 from driftline.router.notification import Notification
@@ -17,7 +16,7 @@ MAX_MESSAGE, MAX_DESCRIPTION, MAX_TAG, MAX_TAGS = 130, 15_000, 50, 20
 _PRIORITIES = {CRITICAL: "P1", WARNING: "P3"}
 
 
-class OpsgenieSink(HttpSink[Settings]):
+class OpsgenieSink(HttpSink[OpsgenieSettings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = "at least once, in order; a group has one alias, so a repeated alert increases its count"

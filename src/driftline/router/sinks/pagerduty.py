@@ -4,8 +4,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from driftline.config.sinks import PagerDutySink as Settings
-from driftline.config.sinks import revealed
+from driftline.config.sinks import PagerDutySettings, revealed
 from driftline.incidents.text import cut, one_line
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
@@ -16,7 +15,7 @@ MAX_DETAILS, MAX_DETAIL = 20, 4_000
 """Incidents in the details, and characters of the sentences of each: an event may have 512 kB."""
 
 
-class PagerDutySink(HttpSink[Settings]):
+class PagerDutySink(HttpSink[PagerDutySettings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = "at least once, in order; a group has one dedup key, so a repeated event changes nothing"

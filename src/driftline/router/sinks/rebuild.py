@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from driftline.config.sinks import RebuildSink as Settings
+from driftline.config.sinks import RebuildSettings
 from driftline.errors import LogError
 from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert
@@ -64,7 +64,7 @@ class RebuildSink:
     refresh_ms: ClassVar[int | None] = None
     shows_pictures: bool = False
 
-    def __init__(self, settings: Settings, name: str, log: Log, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: RebuildSettings, name: str, log: Log, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
         self._log = log
         self._clock = clock

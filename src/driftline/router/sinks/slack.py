@@ -6,8 +6,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from driftline.config.sinks import SlackSink as Settings
-from driftline.config.sinks import revealed
+from driftline.config.sinks import SlackSettings, revealed
 from driftline.incidents.text import cut
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Later, Never
@@ -26,14 +25,14 @@ REFUSED = frozenset(
 """Errors that say that the message itself is wrong."""
 
 
-class SlackSink(HttpSink[Settings]):
+class SlackSink(HttpSink[SlackSettings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = (
         "at least once, in order; Slack has no idempotency key, so a message whose answer was lost appears twice"
     )
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(self, settings: SlackSettings, name: str) -> None:
         super().__init__(settings, name, escaped)
         self.shows_pictures = settings.picture
 

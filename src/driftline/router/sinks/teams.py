@@ -5,8 +5,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from driftline.config.sinks import TeamsSink as Settings
-from driftline.config.sinks import revealed
+from driftline.config.sinks import TeamsSettings, revealed
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
 from driftline.router.texts import Text, facts
@@ -16,12 +15,12 @@ MAX_SIZE = 28_000
 MARKUP = re.compile(r"[\\`*_{}\[\]()<>#+\-.!|~]")
 
 
-class TeamsSink(HttpSink[Settings]):
+class TeamsSink(HttpSink[TeamsSettings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = "at least once, in order; a card whose answer was lost appears twice"
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(self, settings: TeamsSettings, name: str) -> None:
         super().__init__(settings, name, escaped)
 
     async def deliver(self, notification: Notification) -> str:

@@ -14,8 +14,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from driftline.config.sinks import WebhookSink as Settings
-from driftline.config.sinks import revealed
+from driftline.config.sinks import WebhookSettings, revealed
 from driftline.incidents.alerts import Alert
 from driftline.incidents.text import cut
 from driftline.router.notification import Notification
@@ -28,14 +27,14 @@ NOT_OVER = "0001-01-01T00:00:00Z"
 """What Alertmanager writes where an alert has no end."""
 
 
-class WebhookSink(HttpSink[Settings]):
+class WebhookSink(HttpSink[WebhookSettings]):
     """See the module's head."""
 
     guarantee: ClassVar[str] = (
         "at least once, in order for each group; a repeated delivery has the same Idempotency-Key and body"
     )
 
-    def __init__(self, settings: Settings, name: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: WebhookSettings, name: str, clock: Callable[[], float] = time.time) -> None:
         super().__init__(settings, name)
         self._clock = clock
 

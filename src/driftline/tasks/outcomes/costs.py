@@ -75,7 +75,7 @@ def _told(metric: MetricWindow, window: PerformanceWindow) -> tuple[str, Signal]
         return None
     values = found.value, found.low, found.high
     signal = signal_of(
-        metric.name, foreseen.Part.ESTIMATED, before, values, predictions=window.predictions, labels=window.labels
+        metric.name, foreseen.EvidenceOf.ESTIMATED, before, values, predictions=window.predictions, labels=window.labels
     )
     lost, sure = signal.effects["loss"], signal.effects["sure"]
     if lost >= LOSS and sure > 0:

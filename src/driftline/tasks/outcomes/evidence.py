@@ -13,7 +13,7 @@ import numpy as np
 from driftline.evidence.onset import Onset
 from driftline.incidents.budget import AlarmBudget
 from driftline.performance.concept import Concept, ConceptRecovery
-from driftline.performance.foreseen import Foreseen, Part, foreseen
+from driftline.performance.foreseen import EvidenceOf, Foreseen, foreseen
 from driftline.performance.kinds import Estimator, OutcomeKind
 from driftline.performance.rates import Seen
 from driftline.performance.reference import PerformanceReference
@@ -33,7 +33,7 @@ NOTABLE: Final = 3.0
 class Finding:
     """A part that speaks against the reference, from now on or no more."""
 
-    part: Part
+    part: EvidenceOf
     seen: Seen
     evidence: float
     """Log of its accumulated e-value."""
@@ -55,11 +55,11 @@ class ToWeigh:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class WindowVerdict:
     """What a window says."""
 
     new: tuple[Finding, ...]
-    back: tuple[Part, ...]
+    back: tuple[EvidenceOf, ...]
 
 
 class PerformanceEvidence:
@@ -94,24 +94,24 @@ class PerformanceEvidence:
         followed = metrics or kind.usual
         names = (*followed, *shown)
         self.yardstick: Yardstick = yardstick(kind, reference.tally, reference.stretches, names, learned)
-        self._parts: Mapping[Part, Foreseen] = foreseen(reference, kind, learned, followed)
-        share = allowance / len(Part)
+        self._parts: Mapping[EvidenceOf, Foreseen] = foreseen(reference, kind, learned, followed)
+        share = allowance / len(EvidenceOf)
         self._log_c = budget.log_threshold(share, window_ms)
-        self._concepts: dict[Part, Concept] = {
+        self._concepts: dict[EvidenceOf, Concept] = {
             part: each.concept(share, min_effect) for part, each in self._parts.items()
         }
         self._onsets = {part: Onset(len(each.sizes)) for part, each in self._parts.items()}
-        self._recoveries: dict[Part, ConceptRecovery] = {}
+        self._recoveries: dict[EvidenceOf, ConceptRecovery] = {}
 
     @property
     def is_sure(self) -> bool:
         """Whether it is known how much windows vary."""
         return self.reference.stretches >= MIN_STRETCHES
 
-    def weigh(self, windows: Mapping[Part, ToWeigh]) -> Verdict:
+    def weigh(self, windows: Mapping[EvidenceOf, ToWeigh]) -> WindowVerdict:
         """Weigh a window of each part, or a step of one; parts that saw nothing are left out."""
         new, back = [], []
-        for part in Part:
+        for part in EvidenceOf:
             if part not in windows or part not in self._parts:
                 continue
             weighed = windows[part]
@@ -137,7 +137,7 @@ class PerformanceEvidence:
                 new.append(Finding(part, seen, found, onset.of(signal)))
                 self._recoveries[part] = ConceptRecovery(concept.away)
                 concept.reset()
-        return Verdict(tuple(new), tuple(back))
+        return WindowVerdict(tuple(new), tuple(back))
 
     def snapshot(self) -> dict[str, Any]:
         """Return its state as flat arrays."""

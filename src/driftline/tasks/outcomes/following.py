@@ -12,7 +12,7 @@ from driftline.incidents.level import performance_level
 from driftline.incidents.performance_words import describe_performance
 from driftline.incidents.severity import CRITICAL, INFO, WARNING
 from driftline.incidents.words import back_to_normal, worded
-from driftline.performance.foreseen import Part
+from driftline.performance.foreseen import EvidenceOf
 from driftline.tasks.model_rules import ModelRules
 
 MAX_SIGNALS: Final = 10
@@ -89,7 +89,7 @@ class PerformanceFollowing(msgspec.Struct):
         else:
             return None
         if new:
-            told = {signal.what for signal in signals} | ({Part.MEANING.value} if unforeseen else set())
+            told = {signal.what for signal in signals} | ({EvidenceOf.MEANING.value} if unforeseen else set())
             level, reason = performance_level(told, inputs_moved=inputs_moved, segment=subject.segment)
             held = msgspec.structs.replace(held, level=None if level is None else level.value, reason=reason)
         self.incident = worded(msgspec.structs.replace(held, severity=severity_of(signals)), PERFORMANCE)

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from driftline.incidents.incident import Signal
-from driftline.performance.foreseen import Part
+from driftline.performance.foreseen import EvidenceOf
 from driftline.performance.intervals import Measured, share
 from driftline.performance.names import LOSSES
 from driftline.performance.outcomes import Series
@@ -22,7 +22,7 @@ from driftline.tasks.outcomes.evidence import Finding
 from driftline.tasks.subjects.prepared_reference import rounded
 
 LEVEL: Final = "level"
-"""What a signal is that tells of a service level; else it is a `Part`."""
+"""What a signal is that tells of a service level; else one of `EvidenceOf`."""
 UNSIGNED: Final = frozenset({"bias"})
 """Metrics of which more is not less: what counts is how far they are from 0."""
 VALUE: Final = "value"
@@ -41,12 +41,12 @@ def of_part(finding: Finding, study: Study, series: Series) -> list[Signal]:
     part, predictions, labels = finding.part, int(study.predictions[0]), int(study.labels[0])
     signals = []
     for metric in study.metrics:
-        found = metric.estimated if part is Part.ESTIMATED else metric.realised
-        before = metric.estimated.values[0] if part is Part.MEANING else metric.reference
+        found = metric.estimated if part is EvidenceOf.ESTIMATED else metric.realised
+        before = metric.estimated.values[0] if part is EvidenceOf.MEANING else metric.reference
         if np.isfinite(found.values[0]) and np.isfinite(before):
             signals.append(_signal(metric.name, part, float(before), found, predictions, labels, finding.evidence))
     signals.sort(key=lambda signal: -_badness(signal))
-    if part is Part.MEANING:
+    if part is EvidenceOf.MEANING:
         signals = signals[:1]
     return signals or [_of_rates(finding, series, predictions)]
 
@@ -108,7 +108,7 @@ def _of_rates(finding: Finding, series: Series, predictions: int) -> Signal:
     """Return what the rates themselves say."""
     seen, of_errors = finding.seen, series is Series.ERRORS
     name = Fallback.LARGE_ERRORS if of_errors else Fallback.RIGHT
-    if finding.part is Part.MEANING and series in (Series.SCORES, Series.MARGINS):
+    if finding.part is EvidenceOf.MEANING and series in (Series.SCORES, Series.MARGINS):
         name = Fallback.POSITIVES
     counts = float(np.maximum(seen.counts[0], 0).sum())
     hits, due = float(np.clip(seen.hits[0].sum(), 0, counts)), float((seen.counts[0] * seen.rates[0]).sum())

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from driftline.performance.intervals import Measured
-from driftline.performance.selective import Judged, Verdict
+from driftline.performance.selective import Judged, SelectionVerdict
 from driftline.performance.study import Followed, Study
 from driftline.sketches.keys import Floats
 from driftline.tasks.subjects.prepared_reference import rounded
@@ -61,7 +61,7 @@ def study_of(windows: Sequence[PerformanceWindow], metrics: Sequence[str] | None
     return Study(
         np.array([window.predictions for window in windows]),
         np.array([window.labels for window in windows]),
-        tuple(Judged(Verdict[window.selection.upper()], frozenset(), window.reason) for window in windows),
+        tuple(Judged(SelectionVerdict[window.selection.upper()], frozenset(), window.reason) for window in windows),
         tuple(_followed(name, windows) for name in names),
     )
 

@@ -20,7 +20,7 @@ import numpy as np
 from driftline.codec import Count, Mark, Time, corrupt
 from driftline.incidents.incident import Incident, Signal, Subject, Window
 from driftline.labels.classes import OTHER, class_of
-from driftline.performance.foreseen import Part
+from driftline.performance.foreseen import EvidenceOf
 from driftline.performance.outcomes import Series, labelled, of_classes, waiting
 from driftline.performance.reference import PerformanceReference
 from driftline.performance.selective import come_alike
@@ -234,13 +234,13 @@ class SubjectPerformance:
             whole = self._books(step.main) or step.rows
             alike = self._is_alike(step.main, evidence.yardstick.kind.classes)
             weighed = ToWeigh(step.rows, step.latest, alike, len(steps))
-            verdict = evidence.weigh(dict.fromkeys((Part.MEANING, Part.MEASURED), weighed))
+            verdict = evidence.weigh(dict.fromkeys((EvidenceOf.MEANING, EvidenceOf.MEASURED), weighed))
             told = {finding.part for finding, _ in new}
             new += [(finding, self._since(finding, step.main) or whole) for finding in verdict.new]
             back |= {part.value for part in verdict.back if part not in told}
             over |= {part.value for part in verdict.back if part in told}
         if predictions >= self._rules.min_events:
-            verdict = evidence.weigh({Part.ESTIMATED: ToWeigh(own, window)})
+            verdict = evidence.weigh({EvidenceOf.ESTIMATED: ToWeigh(own, window)})
             new += [(finding, own) for finding in verdict.new]
             back |= {part.value for part in verdict.back}
         has_levels = bool(self._own.levels) and labels >= self._rules.min_events

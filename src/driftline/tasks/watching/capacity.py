@@ -37,7 +37,7 @@ CAPACITY = Definition(
 )
 
 
-class Beyond(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class BeyondLimit(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """What was beyond one limit."""
 
     count: Count = 0
@@ -59,7 +59,7 @@ class Capacity(Watcher):
         """By model."""
         self._group = group
         self._window_of = window_of
-        self._windows: dict[tuple[int, str], dict[str, Beyond]] = {}
+        self._windows: dict[tuple[int, str], dict[str, BeyondLimit]] = {}
         """By end and model: what was beyond each limit."""
 
     @classmethod
@@ -72,7 +72,7 @@ class Capacity(Watcher):
         """Count what was beyond a limit until a time, in the window that it is in or ends."""
         size = self._window_of(model)
         window = self._windows.setdefault((-(-at // size) * size, model), {})
-        beyond = window.setdefault(limit, Beyond(0, []))
+        beyond = window.setdefault(limit, BeyondLimit(0, []))
         beyond.count += count
         for name in names:
             if len(beyond.names) == FEW:
@@ -95,7 +95,7 @@ class Capacity(Watcher):
                 self._windows.setdefault((end + self._window_of(model), model), {})
         return changed
 
-    def _decide(self, model: str, end: int, beyond: Mapping[str, Beyond]) -> list[Incident]:
+    def _decide(self, model: str, end: int, beyond: Mapping[str, BeyondLimit]) -> list[Incident]:
         subject = Subject(model, "", "")
         window = Window(end - self._window_of(model), end, sum(held.count for held in beyond.values()))
         ranked = sorted(beyond.items(), key=lambda item: (-item[1].count, item[0]))
@@ -127,4 +127,4 @@ class Capacity(Watcher):
         self.incidents = {held.subject.model: held for held in incidents}
 
 
-_Stored = tuple[list[tuple[Time, str, dict[str, Beyond]]], list[Incident]]
+_Stored = tuple[list[tuple[Time, str, dict[str, BeyondLimit]]], list[Incident]]

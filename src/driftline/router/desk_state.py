@@ -11,13 +11,13 @@ import msgspec
 from driftline.codec import corrupt_if_it_fails
 from driftline.incidents.alerts import Alert
 from driftline.incidents.responses import Acknowledgement, Responses, Silence
-from driftline.router.groups import Group, Refused
+from driftline.router.groups import AlertGroup, Refused
 from driftline.router.patience import Held
 
 MAX_REFUSED = 100
 
 
-class Book:
+class DeskState:
     """See the module's head."""
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Book:
         self.refused: list[Refused] = []
         """The latest dead letters."""
         self.incidents: dict[str, Held] = {}
-        self.groups: dict[str, Group] = {}
+        self.groups: dict[str, AlertGroup] = {}
         self.responses = Responses()
         self._by_incident: dict[str, set[str]] = {}
         self._new: defaultdict[str, set[str]] = defaultdict(set)
@@ -36,7 +36,7 @@ class Book:
         """Return an incident as it stands."""
         return self.incidents[incident].latest
 
-    def groups_of(self, incident: str) -> Iterator[Group]:
+    def groups_of(self, incident: str) -> Iterator[AlertGroup]:
         """Yield the groups that tell of an incident."""
         return (self.groups[name] for name in self.names_of(incident))
 
@@ -55,7 +55,7 @@ class Book:
         self.incidents[incident] = held
         self.touch(incident=incident)
 
-    def add(self, name: str, group: Group) -> None:
+    def add(self, name: str, group: AlertGroup) -> None:
         """Write down a group, and which incidents it tells of."""
         self.groups[name] = group
         for incident in group.members:
@@ -140,19 +140,19 @@ class Book:
         self._dirty.clear()
         return found
 
-    def restore(self, blobs: Mapping[str, bytes]) -> dict[str, Group]:
+    def restore(self, blobs: Mapping[str, bytes]) -> dict[str, AlertGroup]:
         """Take up what was stored, except groups: they are returned, for routes may have changed.
 
         Raises `StateCorrupt`.
         """
-        groups: dict[str, Group] = {}
+        groups: dict[str, AlertGroup] = {}
         with corrupt_if_it_fails("router"):
             for name, blob in sorted(blobs.items()):
                 kind, _, key = name.partition("/")
                 if kind == "incident":
                     self.incidents[key] = msgspec.json.decode(blob, type=Held)
                 elif kind == "group":
-                    groups[key] = msgspec.json.decode(blob, type=Group)
+                    groups[key] = msgspec.json.decode(blob, type=AlertGroup)
                 elif kind == "responses":
                     for word in msgspec.json.decode(blob, type=list[Acknowledgement | Silence]):
                         self.responses.take(word)
