@@ -13,7 +13,12 @@ from tests.cli.conftest import Driftline, Published
 
 
 @pytest.mark.parametrize(
-    "word", [Acknowledgement("a" * 32, "ada", "", 0), Silence("b" * 32, ['a="b"'], "ada", "x", 0, 1)]
+    "word",
+    [
+        Acknowledgement("a" * 32, "ada", "", 0),
+        Acknowledgement("a" * 32, "ada", "", 0, withdrawn=True),
+        Silence("b" * 32, ['a="b"'], "ada", "x", 0, 1),
+    ],
 )
 def test_a_response_is_as_its_schema_says(word: Acknowledgement | Silence) -> None:
     event: dict[str, Any] = msgspec.json.decode(response_of(word, group="driftline").encode())
@@ -34,6 +39,10 @@ def test_incidents_are_acknowledged_and_silenced_in_the_topic(
     unknown = driftline("alerts", "ack", "zzz", **on_kafka)
     ended = driftline("alerts", "ack", over, **on_kafka)
     acked = driftline("alerts", "ack", incident[:8], "--why", "new prices", "--by", "ada", **on_kafka)
+    withdrawn = driftline("alerts", "unack", incident[:8], "--why", "Ada is ill", "--by", "bob", **on_kafka)
+    unattended = driftline("alerts", **on_kafka)
+    nobody = driftline("alerts", "unack", incident[:8], **on_kafka)
+    driftline("alerts", "ack", incident[:8], "--why", "new prices", "--by", "ada", **on_kafka)
     wrong = driftline("alerts", "silence", "churn", **on_kafka)
     silenced = driftline("alerts", "silence", "model=churn", "--for", "2h", "--by", "ada", **on_kafka)
     shown = driftline("alerts", **on_kafka)
@@ -56,6 +65,9 @@ def test_incidents_are_acknowledged_and_silenced_in_the_topic(
     assert (unknown.status, "names no incident that fires" in unknown.err) == (2, True)
     assert ended.status == 2
     assert acked.out.startswith("acknowledged: churn:")
+    assert withdrawn.out.startswith("no longer acknowledged: churn:")
+    assert "acknowledged" not in unattended.out
+    assert (nobody.status, "nobody has acknowledged" in nobody.err) == (2, True)
     assert "is not a matcher" in wrong.err
     assert "1 incident that fires now matches" in silenced.out
     words = " ".join(shown.out.split())

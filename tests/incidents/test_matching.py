@@ -39,6 +39,7 @@ def test_an_alert_has_the_labels_of_what_it_is_about_and_those_of_its_model() ->
             "segment": "tenant=acme",
             "tenant": "acme",
             "team": "growth",
+            "signal": "age",
         }.items()
     )
     assert "version" not in labels

@@ -26,6 +26,7 @@ class Scripted:
     guarantee: ClassVar[str] = ""
     tells_resolved: ClassVar[bool] = True
     pages: ClassVar[bool] = False
+    acknowledges: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
     shows_pictures: bool = False
 
@@ -242,7 +243,7 @@ def test_a_pager_that_was_away_for_an_hour_wakes_nobody_for_what_is_over(sink: s
     async def play() -> None:
         async with trial.receiver() as receiver, trial.sink(receiver) as made:
             seconds = 0.0
-            rules = SinkRules(made.tells_resolved, made.pages)
+            rules = SinkRules(made.tells_resolved, made.pages, made.acknowledges)
             desk = Desk(routing(route(group_wait=0)), {"ops": rules}, 7 * 24 * 60 * MINUTE)
             deliveries = Deliveries(
                 desk,

@@ -149,6 +149,43 @@ def test_who_acknowledged_hears_of_changes_only() -> None:
     assert [each.status for each in deliver(at_desk, NOW + 3 * DAY)] == ["resolved"]
 
 
+def test_a_sink_that_is_told_hears_at_once_who_looks_after_it_and_that_nobody_does_any_more() -> None:
+    rules = {"ops": SinkRules(pages=True, acknowledges=True)}
+    at_desk, blobs = desk(rules), dict[str, bytes]()
+    first, second = change(), change(kind=Kind.DATA_DRIFT)
+    incident, other = first.data.incident, second.data.incident
+
+    def say(who: str, at: int, about: str = incident, *, withdrawn: bool = False) -> list[tuple[bool | None, str]]:
+        at_desk.respond(Acknowledgement(about, who, "", NOW + at, withdrawn))
+        return [(each.attended, each.word) for each in deliver(at_desk, NOW + at + 1)]
+
+    at_desk.take(first, NOW)
+    assert say("ada", 1) == [], "what it has not heard of it need not hear acknowledged"
+    deliver(at_desk, NOW + MINUTE)
+    assert say("ada", MINUTE) == [(True, "Acknowledged by ada.")]
+    assert say("bob", 2 * MINUTE) == [], "it is known that somebody does"
+    store(at_desk, blobs)
+    at_desk = desk(rules)
+    at_desk.restore(blobs)
+    assert say("bob", 3 * MINUTE, withdrawn=True) == [(False, "No longer acknowledged by bob.")]
+    assert say("ada", 4 * MINUTE) == [(True, "Acknowledged by ada.")]
+    at_desk.take(second, NOW + 5 * MINUTE)
+    assert [each.attended for each in deliver(at_desk, NOW + 20 * MINUTE)] == [None]
+    assert say("ada", 21 * MINUTE, other) == [(True, "Acknowledged by ada.")], "now all of it is"
+    assert deliver(at_desk, NOW + 2 * DAY) == []
+
+
+def test_an_acknowledgement_that_is_withdrawn_holds_back_no_repeats() -> None:
+    at_desk, alert = desk(), change()
+    at_desk.take(alert, NOW)
+    deliver(at_desk, NOW + MINUTE)
+    at_desk.respond(Acknowledgement(alert.data.incident, "ada", "", NOW + MINUTE))
+    at_desk.respond(Acknowledgement(alert.data.incident, "ada", "", NOW + 2 * MINUTE, withdrawn=True))
+    at_desk.respond(Acknowledgement(alert.data.incident, "ada", "", NOW + MINUTE))
+
+    assert [each.reminder for each in deliver(at_desk, NOW + DAY)] == [True]
+
+
 def test_what_is_silenced_is_told_when_the_silence_ends_if_it_still_fires() -> None:
     at_desk, blobs = desk(), dict[str, bytes]()
     at_desk.respond(Silence("s", ["model=churn"], "ada", "", NOW, NOW + HOUR))

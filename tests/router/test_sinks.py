@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from driftline.router.notification import Notification
 from driftline.router.sinks import open_sink
 from driftline.router.sinks.api import Later, Never, Sink
 from driftline.router.sinks.http import seconds
-from driftline.router.sinks.receiver import HttpReceiver
+from driftline.router.sinks.receiver import HttpReceiver, Received
 from driftline.router.sinks.webhook import signature
 from driftline.sandbox.process import free_port
 from tests.router.changes import HOUR, NOW, change, over
@@ -114,6 +115,26 @@ def test_pagerduty_is_triggered_and_resolved_by_one_dedup_key() -> None:
     assert payload["summary"] == "Critical: churn: events 100 → 3 a window.", "the model once"
     (told,) = payload["custom_details"]["incidents"].values()
     assert told["More"].startswith("driftline alerts show ")
+
+
+def test_who_looks_after_it_is_said_where_it_was_told() -> None:
+    def said(kind: str, attended: bool) -> Received:
+        word = "Acknowledged by ada: <prices>."
+        told = replace(notification(thread="1790000000.000100"), attended=attended, word=word)
+        (request,) = sent(kind, told).got
+        refuse_what_is_not_documented(kind, request)
+        return request
+
+    pager = said("pagerduty", True).json
+    assert (pager["event_action"], pager["dedup_key"], "payload" in pager) == ("acknowledge", "g" * 32, False)
+    assert said("pagerduty", False).json["event_action"] == "trigger"
+    genie = [said("opsgenie", attended) for attended in (True, False)]
+    places = [f"/v2/alerts/{'g' * 32}/{what}?identifierType=alias" for what in ("acknowledge", "unacknowledge")]
+    assert [each.place for each in genie] == places
+    assert genie[0].json["note"] == "Acknowledged by ada: <prices>."
+    chat = said("slack", True).json
+    assert (chat["thread_ts"], chat["text"]) == ("1790000000.000100", "Acknowledged by ada: &lt;prices&gt;.")
+    assert chat["blocks"][0]["text"]["text"] == "Acknowledged by ada: <prices>."
 
 
 def test_slack_gets_blocks_and_the_resolution_in_the_thread() -> None:

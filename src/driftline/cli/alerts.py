@@ -30,6 +30,7 @@ _STYLES = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 app.command("ack")(responding.ack)
+app.command("unack")(responding.unack)
 app.command("silence")(responding.silence)
 app.command("unsilence")(responding.unsilence)
 app.command("silences")(responding.silences)

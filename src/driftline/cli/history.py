@@ -39,7 +39,8 @@ class Entry:
             return rfc3339(self.at), data.incident[:ID_SHOWN], what, data.summary
         said, why = self.event.data, f": {self.event.data.why}" if self.event.data.why else ""
         if isinstance(said, Acknowledgement):
-            return rfc3339(self.at), said.incident[:ID_SHOWN], "acknowledged", f"by {said.by}{why}"
+            what = "ack withdrawn" if said.withdrawn else "acknowledged"
+            return rfc3339(self.at), said.incident[:ID_SHOWN], what, f"by {said.by}{why}"
         what, until = ("silence", f"until {rfc3339(said.until)} ") if said.until > said.at else ("silence ended", "")
         return rfc3339(self.at), said.id[:ID_SHOWN], what, f"{' and '.join(said.matchers)} {until}by {said.by}{why}"
 

@@ -50,6 +50,24 @@ def ack(incident: Incident, why: Why = "", by: By = None, config: ConfigOption =
     out().print(f"acknowledged: {alert.data.summary}")
 
 
+def unack(incident: Incident, why: Why = "", by: By = None, config: ConfigOption = None) -> None:
+    """Withdraw an acknowledgement: the router repeats the incident again, and its route may escalate it.
+
+    \b
+    $ driftline alerts unack 3f9c2a1b --why "Ada is ill"
+    """
+    settings = load(config)
+    log = open_kafka(settings)
+    standing = standing_in(log, settings)
+    alert = named(standing, incident)
+    word = standing.responses.attending(alert.data.incident)
+    if word is None:
+        raise InputError(f'nobody has acknowledged "{incident}"; see driftline alerts show {incident}')
+    at = max(now_ms(), word.at + 1)
+    _say(log, settings, Acknowledgement(word.incident, speaker(by), why, at, withdrawn=True))
+    out().print(f"no longer acknowledged: {alert.data.summary}")
+
+
 def silence(
     matchers: Annotated[
         list[str],
@@ -138,7 +156,7 @@ def show(incident: Incident, config: ConfigOption = None, json: JsonOption = Fal
     standing = standing_in(log, settings)
     alert = named(standing, incident, resolved=True)
     changes = [each for each in standing.changes if each.data.incident == alert.data.incident]
-    word = standing.responses.acknowledged.get(alert.data.incident)
+    word = standing.responses.attending(alert.data.incident)
     held = [each for each in standing.responses.active(now_ms()) if alert.firing and _matches(alert, each, settings)]
     if json:
         print_json(IncidentShown([msgspec.to_builtins(each) for each in changes], word, held))
@@ -187,7 +205,7 @@ def _parts(alert: Alert) -> Table:
 
 def remark(alert: Alert, said: Responses, silences: Sequence[Silence], now: int, settings: Settings) -> str:
     """Return what is to be added to the state of an incident: who looks after it, how long it is silenced."""
-    word = said.acknowledged.get(alert.data.incident)
+    word = said.attending(alert.data.incident)
     held = max((each.until for each in silences if _matches(alert, each, settings)), default=None)
     parts = [] if word is None else [f"acknowledged by {word.by}"]
     if held is not None and alert.firing:

@@ -66,7 +66,12 @@ def run(
         raise ConfigError("redis.url: is not set; the router stores there what each sink has received")
     kafka, store = open_kafka(settings), open_store(settings)
     rules = {
-        name: SinkRules(sink.tells_resolved and settings.router.sinks[name].send_resolved, sink.pages, sink.refresh_ms)
+        name: SinkRules(
+            sink.tells_resolved and settings.router.sinks[name].send_resolved,
+            sink.pages,
+            sink.acknowledges,
+            sink.refresh_ms,
+        )
         for name, sink in sinks.items()
     }
     desk = Desk(routing, rules, settings.router.remember)

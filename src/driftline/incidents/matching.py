@@ -10,6 +10,8 @@ from driftline.incidents.alerts import Alert
 Operator = Literal["=", "!=", "=~", "!~"]
 _WRITTEN = re.compile(r"""\s*([A-Za-z_][A-Za-z0-9_.]*)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^"]*?)\s*""", re.DOTALL)
 Labels = Mapping[str, str]
+SIGNAL, BETWEEN = "signal", ", "
+"""The label that has several values, and what is between them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,18 @@ class Matcher:
     def matches(self, labels: Labels) -> bool:
         """Tell whether these labels are so. Patterns must match the whole value.
 
+        An incident may have several signals. All of them must be so: who silences one signal hears of the others.
+
         >>> Matcher.parse("tenant != acme").matches({})
         True
+        >>> age, not_age = Matcher.parse("signal=age"), Matcher.parse("signal!=age")
+        >>> [each.matches({"signal": names}) for each in (age, not_age) for names in ("age", "age, city", "city")]
+        [True, False, False, False, False, True]
         """
         held = labels.get(self.label, "")
+        return all(map(self._meets, held.split(BETWEEN) if self.label == SIGNAL else [held]))
+
+    def _meets(self, held: str) -> bool:
         match self.operator:
             case "=":
                 return held == self.value
@@ -84,6 +94,9 @@ def labels_of(alert: Alert, owned: Labels) -> dict[str, str]:
     """
     data = alert.data
     tag, _, value = (data.segment or "").partition("=")
+    parts = (name for part in data.parts for name in part.signals)
+    moved = dict.fromkeys([*(each.name for each in data.signals), *parts])
+    others = ["(others)"] if data.others or data.more_parts else []
     labels = {
         **owned,
         tag: value,
@@ -92,6 +105,7 @@ def labels_of(alert: Alert, owned: Labels) -> dict[str, str]:
         "version": data.version or "",
         "segment": data.segment or "",
         "kind": data.kind.value,
+        SIGNAL: BETWEEN.join([*(name.removeprefix("features.") for name in moved), *others]),
         "level": data.level or "",
         "source": alert.source,
         "incident": data.incident,

@@ -25,6 +25,8 @@ class Acknowledgement(msgspec.Struct, frozen=True, tag="acknowledgement", tag_fi
     why: str
     at: int
     """Epoch milliseconds, by the clock of who said it."""
+    withdrawn: bool = False
+    """Whether nobody does any more: what was said before no longer holds."""
 
     @property
     def name(self) -> str:
@@ -94,6 +96,7 @@ class Responses:
 
     def __init__(self) -> None:
         self.acknowledged: dict[str, Acknowledgement] = {}
+        """By incident; those that were withdrawn, too."""
         self.silences: dict[str, Silence] = {}
 
     def take(self, word: Acknowledgement | Silence) -> bool:
@@ -106,6 +109,25 @@ class Responses:
         else:
             self.silences[word.name] = word
         return True
+
+    def attending(self, incident: str) -> Acknowledgement | None:
+        """Return who looks after an incident, if anybody does."""
+        word = self.acknowledged.get(incident)
+        return None if word is None or word.withdrawn else word
+
+    def in_words(self, incidents: Iterable[str]) -> str:
+        """Say who looks after these incidents, or no longer does, and why.
+
+        >>> responses = Responses()
+        >>> _ = responses.take(Acknowledgement("a", "ada", "new prices", 1))
+        >>> responses.in_words(["a"]), responses.in_words(["b"])
+        ('Acknowledged by ada: new prices.', 'No longer acknowledged.')
+        """
+        words = [self.acknowledged[each] for each in incidents if each in self.acknowledged]
+        gone = [word for word in words if word.withdrawn]
+        said = sorted({f"by {word.by}{f': {word.why}' if word.why else ''}" for word in gone or words})
+        state = "Acknowledged" if words and not gone else "No longer acknowledged"
+        return f"{' '.join([state, *filter(None, [', and '.join(said)])])}."
 
     def forget(self, incidents: Container[str], before: int) -> bool:
         """Let go of what was said before a time of incidents that are gone, and of silences that ended before it."""

@@ -38,6 +38,8 @@ class SinkRules:
     tells_resolved: bool = True
     pages: bool = False
     """It wakes people, and what it is told of by one key is one incident: it need not hear what is over by now."""
+    acknowledges: bool = False
+    """It is told who looks after what it heard of."""
     refresh: int | None = None
     """It forgets what fires unless it hears of it so often (milliseconds)."""
 
@@ -206,10 +208,13 @@ class Desk:
             return
         told = [member for member, change in group.members.items() if change != NEVER_TOLD]
         open_now = [member for member in told if member not in fresh and self._book.latest(member).firing]
-        reminder = not fresh
-        if reminder and not rules.refresh and all(self._attended(member) for member in open_now):
+        if route.muted(now) or not (fresh or open_now):
             return
-        if route.muted(now) or now < self._time_of(group, route, rules, reminder=reminder) or not (fresh or open_now):
+        reminder, attended = not fresh, all(self._attended(member) for member in open_now)
+        changed_hands = reminder and rules.acknowledges and attended != group.attended
+        if reminder and attended and not (rules.refresh or changed_hands):
+            return
+        if not changed_hands and now < self._time_of(group, route, rules, reminder=reminder):
             return
         chosen = sorted((*fresh, *open_now), key=self._rank)
         group.count += 1
@@ -220,6 +225,8 @@ class Desk:
             more=0 if rules.most is None else max(len(chosen) - rules.most, 0),
             reminder=reminder,
             at=now,
+            attended=attended if changed_hands else None,
+            word=self._book.responses.in_words(open_now) if changed_hands else "",
         )
         self._book.sent(name)
 
@@ -233,7 +240,7 @@ class Desk:
         return next(alert for alert in self._book.incidents[incident].changes if alert.id == change)
 
     def _attended(self, incident: str) -> bool:
-        return incident in self._book.responses.acknowledged
+        return self._book.responses.attending(incident) is not None
 
     def _untold(self, name: str, group: AlertGroup, now: int, held_back: Callable[[Labels], bool]) -> list[str]:
         """Return the incidents that the sink knows otherwise, or not at all; note those that it need not know of."""
@@ -301,6 +308,8 @@ class Desk:
             reminder=sending.reminder,
             at=sending.at,
             owned={alert.data.model: self._routing.owned(alert.data.model) for alert in alerts},
+            attended=sending.attended,
+            word=sending.word,
         )
 
     # what came of it
@@ -310,6 +319,10 @@ class Desk:
         for name, group, sending in self._sent(notification):
             group.members.update(sending.told)
             group.last, group.sending = now, None
+            if sending.attended is not None:
+                group.attended = sending.attended
+            elif not sending.reminder:
+                group.attended = group.attended and all(map(self._attended, sending.changed))
             group.thread = group.thread or thread
             self._book.touch(group=name)
             escalates = self._routes[group.route].escalate_after is not None

@@ -20,6 +20,10 @@ class Sending(msgspec.Struct):
     more: int
     reminder: bool
     at: int
+    attended: bool | None = None
+    """Set where its only news is that somebody looks after all of it by now, or that nobody does any more."""
+    word: str = ""
+    """That in words."""
 
 
 class AlertGroup(msgspec.Struct):
@@ -39,6 +43,8 @@ class AlertGroup(msgspec.Struct):
     count: int = 0
     """Notifications so far, those not delivered included."""
     thread: str = ""
+    attended: bool = False
+    """Whether the sink knows that somebody looks after all of it."""
     sending: Sending | None = None
 
     @classmethod

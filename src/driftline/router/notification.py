@@ -43,6 +43,10 @@ class Notification:
     """When it was made, in epoch milliseconds."""
     owned: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """By model, the labels that the configuration gives its alerts."""
+    attended: bool | None = None
+    """Whether somebody looks after all of it now, where that is the only news; else None."""
+    word: str = ""
+    """That in words, with who and why."""
     picture: bytes = b""
     """A PNG of its most urgent news, for a sink that shows pictures; empty where there is none."""
 

@@ -17,6 +17,9 @@ from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
 from driftline.router.sinks.webhook import as_alertmanager, in_bodies
 
+CHANGING = frozenset({"level", "incident", "signal"})
+"""Labels that change while an incident goes on, or name one of many: Alertmanager would take it for another one."""
+
 
 class AlertmanagerSink(HttpSink[AlertmanagerSettings]):
     """See the module's head."""
@@ -42,7 +45,7 @@ class AlertmanagerSink(HttpSink[AlertmanagerSettings]):
         """Return an alert as it is posted: times are those of the clock, for Alertmanager's own rules go by it."""
         now = datetime.now(UTC)
         end = now + self.stale_after if alert.firing else now
-        labels = {name: value for name, value in written["labels"].items() if name not in ("level", "incident")}
+        labels = {name: value for name, value in written["labels"].items() if name not in CHANGING}
         return {
             "labels": labels,
             "annotations": {**written["annotations"], "opened": alert.data.opened},

@@ -31,6 +31,8 @@ class Sink(Protocol):
     """Whether it is told what is over."""
     pages: ClassVar[bool]
     """Whether it wakes people, and one key is one incident there: it is not told to open what is over by then."""
+    acknowledges: ClassVar[bool]
+    """Whether it is told who looks after what it heard of: a notification whose `attended` is not None."""
     refresh_ms: ClassVar[int | None]
     """It forgets what fires unless it is told again so often; None if it does not."""
     shows_pictures: bool

@@ -23,6 +23,7 @@ class AppriseSink:
     )
     tells_resolved: ClassVar[bool] = True
     pages: ClassVar[bool] = False
+    acknowledges: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
 
     def __init__(self, settings: AppriseSettings, name: str) -> None:

@@ -16,7 +16,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -152,6 +152,7 @@ async def _says_what_it_is(how: SinkTrial) -> None:
         assert guarantee.strip(), "guarantee is empty; say what a receiver may rely on"
         assert isinstance(sink.tells_resolved, bool), "tells_resolved is not True or False"
         assert isinstance(sink.pages, bool), "pages is not True or False"
+        assert isinstance(sink.acknowledges, bool), "acknowledges is not True or False"
         assert isinstance(sink.shows_pictures, bool), "shows_pictures is not True or False"
         assert refresh is None or refresh > 0, "refresh_ms is not a number of milliseconds"
 
@@ -166,6 +167,18 @@ async def _tells_what_fires_and_what_is_over(how: SinkTrial) -> None:
             await sink.deliver(_notification(Status.RESOLVED, thread=thread))
             assert len(receiver.got) > firing, "the resolution did not arrive"
             assert receiver.got[0].body != receiver.got[firing].body, "the resolution looks like what fired"
+
+
+async def _tells_who_looks_after_it(how: SinkTrial) -> None:
+    async with how.receiver() as receiver, how.sink(receiver) as sink:
+        if not sink.acknowledges:
+            return
+        thread = await sink.deliver(_notification())
+        for attended, word in ((True, "Acknowledged by ada."), (False, "No longer acknowledged by ada.")):
+            before = len(receiver.got)
+            await sink.deliver(replace(_notification(thread=thread), key=word, attended=attended, word=word))
+            assert len(receiver.got) > before, f"that it is {word.lower()[:-8]} did not arrive"
+            assert not attended or receiver.got[before].body != receiver.got[0].body, "it looks like what fired"
 
 
 async def _repeats_under_the_same_key(how: SinkTrial) -> None:
@@ -220,7 +233,7 @@ class _Router:
     def __init__(self, sink: Sink) -> None:
         self._seconds = 0.0
         root = Route("route", NAME, (), ("model",), 0, 1, None, (), goes_on=False)
-        rules = SinkRules(sink.tells_resolved, sink.pages)
+        rules = SinkRules(sink.tells_resolved, sink.pages, sink.acknowledges)
         self.desk = Desk(Routing(root, (), {}), {NAME: rules}, DAY_MS)
         self.deliveries = Deliveries(
             self.desk,
@@ -297,6 +310,7 @@ async def _follows_no_redirect(how: SinkTrial) -> None:
 PROMISES: Mapping[str, Promise] = {
     "says what it is": Promise(_says_what_it_is, frozenset()),
     "tells what fires and what is over": Promise(_tells_what_fires_and_what_is_over, frozenset({Answer.TAKES})),
+    "tells who looks after it": Promise(_tells_who_looks_after_it, frozenset({Answer.TAKES})),
     "repeats under the same key": Promise(_repeats_under_the_same_key, frozenset({Answer.TAKES})),
     "returns when the receiver has it": Promise(_returns_when_the_receiver_has_it, frozenset({Answer.HANGS})),
     "tells an incident in order": Promise(_tells_an_incident_in_order, frozenset({Answer.TAKES, Answer.FAILS})),

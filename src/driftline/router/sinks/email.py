@@ -26,6 +26,7 @@ class EmailSink:
     )
     tells_resolved: ClassVar[bool] = True
     pages: ClassVar[bool] = False
+    acknowledges: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
 
     def __init__(self, settings: EmailSettings, name: str) -> None:

@@ -64,6 +64,7 @@ class HttpSink(Generic[_Settings]):
 
     tells_resolved: ClassVar[bool] = True
     pages: ClassVar[bool] = False
+    acknowledges: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
     shows_pictures: bool = False
 

@@ -6,7 +6,7 @@ import msgspec
 
 from driftline.config.sinks import OpsgenieSettings, revealed
 from driftline.incidents.severity import CRITICAL, WARNING
-from driftline.incidents.text import cut
+from driftline.incidents.text import cut, one_line
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
 from driftline.router.texts import MAX_FACT, facts
@@ -21,14 +21,18 @@ class OpsgenieSink(HttpSink[OpsgenieSettings]):
 
     guarantee: ClassVar[str] = "at least once, in order; a group has one alias, so a repeated alert increases its count"
     pages: ClassVar[bool] = True
+    acknowledges: ClassVar[bool] = True
 
     async def deliver(self, notification: Notification) -> str:
-        """Create the alert, or close it."""
+        """Create the alert, close it, or say who looks after it."""
         words = self._texts.of(notification, lambda words: len(words.text) <= MAX_DESCRIPTION)
         place, body = "/v2/alerts", self._alert(notification, words.title, words.text)
-        if notification.status == "resolved":
-            place = f"/v2/alerts/{notification.group_key}/close?identifierType=alias"
-            body = {"source": "Driftline", "note": words.text}
+        done, note = "close", words.text
+        if notification.attended is not None:
+            done, note = "acknowledge" if notification.attended else "unacknowledge", one_line(notification.word)
+        if notification.status == "resolved" or notification.attended is not None:
+            place = f"/v2/alerts/{notification.group_key}/{done}?identifierType=alias"
+            body = {"source": "Driftline", "note": cut(note, MAX_DESCRIPTION)}
         login = {"authorization": f"GenieKey {revealed(self._settings.api_key)}"}
         await self._http.post(self._settings.api.rstrip("/") + place, msgspec.json.encode(body), login)
         return notification.group_key

@@ -1,4 +1,4 @@
-"""PagerDuty, by Events API version 2: a group is one PagerDuty incident, triggered and later resolved."""
+"""PagerDuty, by Events API version 2: a group is one PagerDuty incident, triggered, acknowledged and resolved."""
 
 from typing import Any, ClassVar
 
@@ -20,9 +20,10 @@ class PagerDutySink(HttpSink[PagerDutySettings]):
 
     guarantee: ClassVar[str] = "at least once, in order; a group has one dedup key, so a repeated event changes nothing"
     pages: ClassVar[bool] = True
+    acknowledges: ClassVar[bool] = True
 
     async def deliver(self, notification: Notification) -> str:
-        """Trigger or resolve."""
+        """Trigger, acknowledge or resolve. It cannot be told that nobody does any more, so that triggers."""
         event = self._event(notification)
         await self._http.post(self._settings.api.rstrip("/") + "/v2/enqueue", msgspec.json.encode(event))
         return notification.group_key
@@ -35,6 +36,8 @@ class PagerDutySink(HttpSink[PagerDutySettings]):
         }
         if notification.status == "resolved":
             return {**common, "event_action": "resolve"}
+        if notification.attended:
+            return {**common, "event_action": "acknowledge"}
         title, lead = self._texts.of(notification).title, one_line(notification.lead)
         subject, _, rest = lead.partition(": ")
         lead = rest if rest and title.endswith(f": {subject}") else lead  # which the title says already

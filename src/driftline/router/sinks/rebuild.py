@@ -61,6 +61,7 @@ class RebuildSink:
     )
     tells_resolved: ClassVar[bool] = False
     pages: ClassVar[bool] = False
+    acknowledges: ClassVar[bool] = False
     refresh_ms: ClassVar[int | None] = None
     shows_pictures: bool = False
 

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from driftline.config.sinks import SlackSettings, revealed
-from driftline.incidents.text import cut
+from driftline.incidents.text import cut, one_line
 from driftline.router.notification import Notification
 from driftline.router.sinks.api import Later, Never
 from driftline.router.sinks.http import HttpSink
@@ -32,12 +32,16 @@ class SlackSink(HttpSink[SlackSettings]):
         "at least once, in order; Slack has no idempotency key, so a message whose answer was lost appears twice"
     )
 
+    acknowledges: ClassVar[bool] = True
+
     def __init__(self, settings: SlackSettings, name: str) -> None:
         super().__init__(settings, name, escaped)
         self.shows_pictures = settings.picture
 
     async def deliver(self, notification: Notification) -> str:
         """Post a message; return its `ts`, by which Slack names it."""
+        if notification.attended is not None:
+            return await self._say(notification)
         words = self._texts.of(notification, lambda words: len(words.text) <= MAX_TEXT)
         message: dict[str, Any] = {
             "channel": self._settings.channel,
@@ -57,6 +61,20 @@ class SlackSink(HttpSink[SlackSettings]):
             except (Later, Never) as error:  # the message is there: posting it again would tell it twice
                 log.warning("%s: the message has no picture: %s", self._name, error)
         return posted.ts
+
+    async def _say(self, notification: Notification) -> str:
+        """Say in the thread who looks after it, or that nobody does any more."""
+        word = cut(one_line(notification.word), MAX_TEXT)
+        message = {
+            "channel": self._settings.channel,
+            "text": escaped(word),
+            "mrkdwn": False,
+            "blocks": [{"type": "section", "text": _plain(word)}],
+            "metadata": {"event_type": "driftline", "event_payload": {"key": notification.key}},
+        }
+        if notification.thread:
+            message["thread_ts"] = notification.thread
+        return (await self._call("chat.postMessage", msgspec.json.encode(message))).ts
 
     async def _show(self, picture: bytes, channel: str, thread: str) -> None:
         """Upload a picture into a thread, by the three steps that Slack asks for. The bot needs `files:write`."""
