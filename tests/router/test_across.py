@@ -8,7 +8,7 @@ import pytest
 from driftline.config.routing import RouterSettings
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Kind, Signal
-from driftline.router.across import shared
+from driftline.router.across import WHAT, shared
 from driftline.router.building import routing_of
 from driftline.router.desk import Desk, SinkRules
 from driftline.router.notification import Notification
@@ -16,6 +16,7 @@ from driftline.router.planning import planned
 from driftline.router.routes import Routing
 from driftline.router.sinks.pagerduty import MAX_SUMMARY
 from driftline.router.texts import Texts
+from driftline.tasks.kinds import kinds
 from tests.router.changes import HOUR, MINUTE, NOW, change, over, route, routing
 from tests.router.test_desk import deliver, desk, models, store
 
@@ -176,3 +177,9 @@ def test_plan_says_with_which_it_goes_and_why() -> None:
     assert leads.as_row()[4] == "model=churn, because of data drift of amount in 2 models"
     assert "with other incidents of model churn, as both report the same (data drift of amount" in leads.in_words()
     assert (leads.shares, churn.shares) == (shared(alerts[:2])[0], None)
+
+
+def test_of_each_kind_it_is_known_whether_its_cause_may_be_upstream_of_models() -> None:
+    of_the_model = {Kind.PREDICTION_DRIFT, Kind.PERFORMANCE, Kind.RELEASE, Kind.THRESHOLD}
+    of_driftline = {Kind.DEAD_LETTERS, Kind.CAPACITY, Kind.SKIPPED}
+    assert {each.kind for each in kinds()} == WHAT.keys() | of_the_model | of_driftline

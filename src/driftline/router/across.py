@@ -30,7 +30,11 @@ WHAT = {
     Kind.SILENCE: "no events",
     Kind.LABELS: "labels that stop or come late",
 }
-"""The kinds whose cause may be upstream of models, and what is said of several that tell the same."""
+"""The kinds whose cause may be upstream of models, and what is said of several that tell the same.
+
+It is here and not in the kinds' definitions: for six phrases, the router would import the worker's tasks and a compiler.
+`tests/router/test_across.py` asks of each new kind whether it belongs here.
+"""
 MAX_SAID = 3
 """Sentences about what models share."""
 
