@@ -32,7 +32,7 @@ WHAT = {
 }
 """The kinds whose cause may be upstream of models, and what is said of several that tell the same.
 
-It is here and not in the kinds' definitions: for six phrases, the router would import the worker's tasks and a compiler.
+It is not in the kinds' definitions, because the router would import the worker's tasks and a compiler for six phrases.
 `tests/router/test_across.py` asks of each new kind whether it belongs here.
 """
 MAX_SAID = 3
