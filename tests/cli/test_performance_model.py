@@ -17,7 +17,7 @@ from tests.tasks.test_performance import days, fed
 @pytest.fixture
 def env(redis_url: str, unique_name: str) -> dict[str, str]:
     """Return variables that point at a group whose workers watch the model "churn"."""
-    held = rules(learn=5 * DAY)
+    held = rules(learn=5 * DAY, sample=0.25)
     judge = PerformanceJudge(lambda model: held)
     rows = [*days(0, 12), *days(12, 16, seed=2, lost=0.25)]
     fed(judge, slices([replace(row, value=2.5) if row.truth else row for row in rows]))
@@ -55,6 +55,37 @@ def test_what_outcomes_are_worth_is_added_up(driftline: Driftline, env: dict[str
     assert (first["mean"], first["total"]) == (2.5, 2.5 * first["labels"])
     shown = driftline("performance", "churn", **env).out
     assert "What outcomes are worth, by the value of their labels" in shown
+
+
+def test_labels_are_counted_by_the_age_of_their_predictions(driftline: Driftline, env: dict[str, str]) -> None:
+    """A label takes two hours, so of a day those of the last two hours are missing when it ends."""
+    (version,) = driftline("performance", "churn", "--json", **env).json[0]["versions"]
+    found = version["labels_by_age"]
+    assert found["ages_ms"] == [DAY, 2 * DAY, 4 * DAY, 8 * DAY, 16 * DAY]
+    assert len(found["windows"][0]["labels"]) == 5
+    assert found["complete"][0] == pytest.approx(22 / 24, abs=0.02)
+    assert found["complete_low"][0] < found["complete"][0] < found["complete_high"][0]
+    assert found["complete"][1:] == [1.0] * 4
+    shown = driftline("performance", "churn", **env).out
+    assert "How many predictions have labels, by age (all versions)" in shown
+    assert "after 1d" in shown
+    assert "all of that age" in shown
+
+
+def test_a_sample_is_told_with_what_it_costs_in_certainty(driftline: Driftline, env: dict[str, str]) -> None:
+    shown = driftline("performance", "churn", **env)
+    assert "windows of 1d, of a sample of 25% of the predictions" in shown.out
+    assert "they are 2.0 times as wide as those of all predictions" in shown.err
+
+
+def test_windows_with_some_labels_are_told_as_one(driftline: Driftline, env: dict[str, str]) -> None:
+    """The last day's newest labels have not come: they count as estimated."""
+    (found,) = driftline("performance", "churn", "--metric", "accuracy", "--json", **env).json
+    *whole, last = found["versions"][0]["metrics"][0]["windows"]
+    assert all(each["together"] is None for each in whole)
+    assert last["labels"] < last["predictions"]
+    low, high = sorted((last["estimated"], last["realised"]))
+    assert low < last["together"] < high
 
 
 def test_what_is_not_known_is_said(driftline: Driftline, env: dict[str, str]) -> None:

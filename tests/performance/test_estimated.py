@@ -10,7 +10,7 @@ from driftline.detection.estimates import CAR_LOANS, CAR_LOANS_REALISED
 from driftline.performance import classification
 from driftline.performance.by_score import curve
 from driftline.performance.calibration import calibrated
-from driftline.performance.estimated import calibrations, estimated, gap
+from driftline.performance.estimated import calibrations, estimated, gap, unknown_share
 from driftline.performance.outcomes import WAITING, Series, classified, without_labels
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Floats, Ints
@@ -158,6 +158,21 @@ def test_a_book_in_flight_goes_from_the_estimate_to_what_was_measured(seed: int)
     late = classified(rows.groups[first], rows.predicted[200:], np.full(200, WAITING), rows.scores[200:])
     expected = (right + 200 * estimated(late, 1, known)["accuracy"].values[0]) / 400
     assert half["accuracy"].values[0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_scores_beyond_all_of_the_reference_are_counted() -> None:
+    known = calibrations(classified(np.zeros(9, dtype=np.int64), np.ones(9, int), np.ones(9, int), np.full(9, 0.5)))
+    scores = np.array([0.5, 0.5, 0.1, 0.9])
+    waits = classified(np.array([0, 0, 0, 1]), np.ones(4, int), np.full(4, WAITING), scores)
+    assert unknown_share(waits, 3, known, Series.SCORES).tolist() == pytest.approx([1 / 3, 1, 0])
+    many = calibrations(
+        classified(np.zeros(3, dtype=np.int64), np.arange(3), np.arange(3), np.array([[0.6, 0.2, 0.2]] * 3)),
+        Series.CLASSES,
+        3,
+    )
+    later = np.array([[0.6, 0.2, 0.2], [0.8, 0.1, 0.1], [0.3, 0.2, 0.5]])
+    waits = classified(np.zeros(3, dtype=np.int64), np.zeros(3, int), np.full(3, WAITING), later)
+    assert unknown_share(waits, 1, many, Series.CLASSES).tolist() == pytest.approx([2 / 3])
 
 
 def test_an_estimate_does_not_depend_on_labels_that_came() -> None:

@@ -6,7 +6,7 @@ import pytest
 from driftline.detection import outcomes as published
 from driftline.detection.estimates import DLE
 from driftline.performance import regression
-from driftline.performance.expected_error import errors_by_prediction, expected, unknown_share
+from driftline.performance.expected_error import errors_by_prediction, expected, in_flight, unknown_share
 from driftline.performance.outcomes import regressed
 from driftline.performance.tally import Tally
 
@@ -47,6 +47,25 @@ def test_bands_hold_what_comes_also_where_predictions_moved() -> None:
         for name in missed:
             missed[name] += not found[name].low[0] <= real[name].values[0] <= found[name].high[0]
     assert max(missed.values()) <= 6, missed
+
+
+def test_a_book_in_flight_is_measured_in_part_and_expected_in_part() -> None:
+    rng = np.random.default_rng(4)
+    known = errors_by_prediction(_world(rng, 3_000, 1.0))
+    none, guess = np.zeros(900, dtype=np.int64), rng.gamma(4, 50, 900)
+    truth = guess + rng.normal(0, 0.3 * guess)
+    came = np.arange(900) < 300
+    found = in_flight(regressed(none, guess, np.where(came, truth, np.nan)), 1, known)
+    likely = expected(regressed(none[300:], guess[300:], np.full(600, np.nan)), 1, known)
+    error = (guess - truth)[:300]
+    both = {"mae": np.abs(error).mean(), "rmse": np.sqrt((error**2).mean()), "bias": error.mean()}
+    for name, real in both.items():
+        power = 2 if name == "rmse" else 1
+        mean = (real**power / 3 + likely[name].values[0] ** power * 2 / 3) ** (1 / power)
+        assert found[name].values[0] == pytest.approx(mean, rel=1e-5), name
+        assert found[name].low[0] < mean < found[name].high[0], name
+    whole, real_ones = regressed(none, guess, truth), regression.measured(regressed(none, guess, truth), 1)
+    assert in_flight(whole, 1, known)["mae"].values[0] == pytest.approx(real_ones["mae"].values[0])
 
 
 def test_nothing_can_be_learned_from_no_labels() -> None:

@@ -19,7 +19,7 @@ def _followed(
     low, high = np.full(4, 0.85), np.full(4, 0.95)
     likely, real = (Measured(*(np.array(each),) * 4) for each in (estimated, realised))
     left = [(each.values < low) | (each.values > high) for each in (likely, real)]
-    return Followed(name, 0.9, low, high, likely, real, left[0], left[1], np.arange(4) == unforeseen)
+    return Followed(name, 0.9, low, high, likely, real, left[0], left[1], np.arange(4) == unforeseen, likely)
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,7 @@ def test_references_are_bounded_who_has_none_goes_on_learning(monkeypatch: pytes
     fed(judge, slices([*days(0, 30), *days(0, 30, seed=2, segment="tenant=a")]))
     known = {subject.segment: held.evidence is not None for subject, held in judge.subjects.items()}
     assert known == {"": True, "tenant=a": False}
+    assert [each.segment for each in judge.performances() if each.has_no_room] == ["tenant=a"]
     judge.forget([Subject("churn", "3", "")], [])
     fed(judge, slices(days(30, 32, seed=3, segment="tenant=a")))
     assert [held.evidence is not None for held in judge.subjects.values()] == [True]

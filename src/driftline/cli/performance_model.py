@@ -25,11 +25,13 @@ def print_performance(
     csv: bool,
 ) -> None:
     """Print what the last checkpoints say of a model's performance. Raises `InputError`, `ConfigError`."""
+    from driftline.cli.label_ages import print_label_ages
     from driftline.cli.performance_report import print_study, write_csv
     from driftline.cli.terminal import print_json
 
     found = _views(settings, model, version, segment)
     shown = [each for each in found if each.windows]
+    of_labels = next((view for view in found if view.cohorts), None)
     if json:
         print_json(ModelPerformance(model, [document(view, metrics) for view in shown]))
     elif csv:
@@ -40,6 +42,8 @@ def print_performance(
             _print_head(view)
             print_study(_study(view, metrics), _when(view), tuple(view.classes), _blind(view))
             _print_values(view)
+        if of_labels is not None:
+            print_label_ages(of_labels)
     for view in found:
         _print_notes(view)
 
@@ -49,6 +53,7 @@ def document(
 ) -> VersionPerformance:
     """Return what --json prints of one version or segment; `named` adds the model."""
     from driftline.cli import performance_report
+    from driftline.cli.label_ages import labels_by_age
 
     study = performance_report.document(_study(view, metrics), _when(view), tuple(view.classes), _blind(view))
     return VersionPerformance(
@@ -58,12 +63,14 @@ def document(
         reference=view.reference,
         given=view.given,
         window_ms=view.window_ms,
+        sample=view.sample,
         left_out=view.left_out,
         metrics=study.metrics,
         labels=study.labels,
         said_of_labels=study.said_of_labels,
         cannot_see=study.cannot_see,
         values=_values(view),
+        labels_by_age=labels_by_age(view),
     )
 
 
@@ -79,8 +86,10 @@ def print_briefly(view: "PerformanceView") -> None:
 
 def _print_head(view: "PerformanceView") -> None:
     from driftline.cli.terminal import out
+    from driftline.incidents.text import percent
 
-    out().print(f"{_name(view)}: windows of {_length(view)}", style="bold", highlight=False)
+    sample = f", of a sample of {percent(view.sample)} of the predictions" if view.sample < 1 else ""
+    out().print(f"{_name(view)}: windows of {_length(view)}{sample}", style="bold", highlight=False)
 
 
 def _values(view: "PerformanceView") -> list[OutcomesWorth]:
@@ -110,6 +119,7 @@ def _print_values(view: "PerformanceView") -> None:
 
 def _print_notes(view: "PerformanceView") -> None:
     from driftline.cli.terminal import note
+    from driftline.incidents.text import percent
     from driftline.labels.classes import MAX_CLASSES
 
     if view.unmeasured:
@@ -117,13 +127,25 @@ def _print_notes(view: "PerformanceView") -> None:
             f"models.{view.model}.performance: {', '.join(view.unmeasured)} cannot be measured of what "
             f"{_name(view)} predicts; take it out, or name a metric that is shown here"
         )
+    if view.sample < 1:
+        note(
+            f"models.{view.model}.label_sample: {percent(view.sample)} of the predictions, chosen by their ids, are "
+            f"followed, and ranges allow for that: they are {1 / view.sample**0.5:.1f} times as wide as those of all "
+            "predictions would be"
+        )
     if view.left_out:
         note(
             f"{_name(view)}: {view.left_out:,} labels count in no metric: their class, or the predicted one, is beyond "
             f"the {MAX_CLASSES} that Driftline tells apart, or unknown to the reference; put rare classes together "
             "before you publish, or learn the reference anew"
         )
-    if view.reference is None:
+    if view.has_no_room:
+        note(
+            f"{_name(view)}: its reference is complete, but has no room: the references that were learned here are as "
+            "large as they may be; Driftline goes on learning until others are forgotten (limits.keep), or name a file "
+            "with reference:"
+        )
+    elif view.reference is None:
         note(f"{_name(view)}: its reference is being learned, from {view.learned_labels:,} labels so far")
 
 

@@ -37,10 +37,15 @@ def print_study(found: "Study", when: list[str], classes: tuple[str, ...], blind
     console = out()
     for metric in found.metrics:
         console.print(Text.assemble((title(metric.name), "bold"), f": {written(metric.reference)} in the reference"))
-        table = Table("since", "predictions", "labels", "estimated", "", "by labels", "", "", box=None, pad_edge=False)
+        columns = [("estimated", metric.estimated, metric.estimate_left)]
+        columns += [("by labels", metric.realised, metric.realised_left)]
+        if (metric.together.values == metric.together.values).any():
+            columns.append(("together", metric.together, metric.realised_left & False))
+        heads = [head for name, *_ in columns for head in (name, "")]
+        table = Table("since", "predictions", "labels", *heads, "", box=None, pad_edge=False)
         for at, since in enumerate(when):
             cells = []
-            for measured, left in ((metric.estimated, metric.estimate_left), (metric.realised, metric.realised_left)):
+            for _, measured, left in columns:
                 value, low, high = (column[at] for column in (measured.values, measured.low, measured.high))
                 cells.append(Text(written(value), "red" if left[at] else ""))
                 cells.append(Text(f"{written(low)} to {written(high)}" if low == low else "", "dim"))
@@ -116,6 +121,7 @@ def window(found: "Study", metric: "Followed", when: list[str], at: int) -> Wind
         since=when[at],
         predictions=int(found.predictions[at]),
         labels=int(found.labels[at]),
+        unseen=float(found.unseen[at]),
         band_low=known(metric.low),
         band_high=known(metric.high),
         estimated=known(metric.estimated.values),
@@ -124,6 +130,9 @@ def window(found: "Study", metric: "Followed", when: list[str], at: int) -> Wind
         realised=known(metric.realised.values),
         realised_low=known(metric.realised.low),
         realised_high=known(metric.realised.high),
+        together=known(metric.together.values),
+        together_low=known(metric.together.low),
+        together_high=known(metric.together.high),
         estimate_left=bool(metric.estimate_left[at]),
         realised_left=bool(metric.realised_left[at]),
         unforeseen=bool(metric.unforeseen[at]),

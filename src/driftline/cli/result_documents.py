@@ -79,6 +79,8 @@ class WindowMeasured(Struct, frozen=True, kw_only=True):
     since: str
     predictions: Count
     labels: Count
+    unseen: float
+    """Share of the predictions that are beyond all of the reference's."""
     band_low: float | None
     """The band in which the metric is usually."""
     band_high: float | None
@@ -90,6 +92,10 @@ class WindowMeasured(Struct, frozen=True, kw_only=True):
     """By the labels."""
     realised_low: float | None
     realised_high: float | None
+    together: float | None
+    """Labels where they have come, and the estimate of the others; None where all or none have come."""
+    together_low: float | None
+    together_high: float | None
     estimate_left: bool
     """Whether the estimate is outside the band."""
     realised_left: bool
@@ -128,6 +134,26 @@ class OutcomesWorth(Struct, frozen=True):
     mean: float
 
 
+class CohortLabelled(Struct, frozen=True):
+    """Predictions of a window, and how many of them had labels at each age that it has reached."""
+
+    since: str
+    predictions: Count
+    labels: list[Count]
+
+
+class LabelsByAge(Struct, frozen=True, kw_only=True):
+    """How complete the labels of a model are, in all its versions."""
+
+    ages_ms: list[Count]
+    """Since the window of the predictions began."""
+    windows: list[CohortLabelled]
+    complete: list[float]
+    """By age, the share of the predictions that have a label, of all windows that have reached it."""
+    complete_low: list[float]
+    complete_high: list[float]
+
+
 class VersionPerformance(Struct, frozen=True, kw_only=True):
     """How well a version or segment works, by what workers know."""
 
@@ -140,6 +166,8 @@ class VersionPerformance(Struct, frozen=True, kw_only=True):
     given: bool
     """Whether the reference is that of a file."""
     window_ms: Count
+    sample: float
+    """Share of the predictions that wait for labels: all counts are of these."""
     left_out: Count
     """Labels that count in no metric."""
     metrics: list[MetricFollowed]
@@ -149,6 +177,8 @@ class VersionPerformance(Struct, frozen=True, kw_only=True):
     cannot_see: str
     """What no estimate can see."""
     values: list[OutcomesWorth]
+    labels_by_age: LabelsByAge
+    """Empty for a segment."""
 
 
 class ModelPerformance(Struct, frozen=True):

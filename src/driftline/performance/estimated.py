@@ -37,6 +37,7 @@ from driftline.performance.outcomes import (
     moments,
     second_of,
     series_of,
+    share_of,
     truth_of,
     waiting,
     with_any,
@@ -47,6 +48,8 @@ from driftline.sketches.keys import Floats
 
 BAND: Final = 0.9973002
 """The confidence of 3 standard errors."""
+NEAR: Final = 1e-6
+"""Parts by which means of scores are rounded, and more."""
 BLIND: Final = (
     "An estimate takes for granted that a score means what it meant in the reference. It sees other inputs, and what "
     "they do to performance; it cannot see that the same inputs now have other outcomes (concept drift), nor vouch for "
@@ -110,6 +113,25 @@ def estimated(
     if series is Series.CLASSES:
         return found | classification.by_many_scores(curves, worth, scored, confidence)
     return found | classification.by_one_score(curves[0], series, confidence)
+
+
+def unknown_share(tally: Tally, groups: int, known: Sequence[ScoreCalibration], series: Series) -> Floats:
+    """Return the share of each group's predictions whose score is below or above all of the reference's.
+
+    Of many classes the score of the one that was predicted.
+    """
+    keys, found = tally.keys, np.zeros(groups)
+    for each, calibration in zip(classes_of(series, len(known)), known, strict=True):
+        mine = (series_of(keys) == series) & (first_of(keys) == each) & (bucket_of(keys) != NO_SCORE)
+        one = mine if series is not Series.CLASSES else mine & (second_of(keys) == each)
+        rows = tally.take(one)
+        ends = calibration.scores[[0, -1]]
+        low, high = GRIDS[series].buckets(ends)[0].tolist()
+        bucket, (_, score, _) = bucket_of(rows.keys), moments(rows, GRIDS[series])
+        near = np.abs(score[:, None] - ends).min(axis=1) <= NEAR * (1 + np.abs(score))
+        outside = ((bucket < low) | (bucket > high)) & ~near
+        found += share_of(rows, outside, groups) * share_of(tally.take(mine), one[mine], groups)
+    return found
 
 
 def gap(

@@ -23,6 +23,7 @@ from driftline.performance.outcomes import (
     moments,
     prediction_of,
     series_of,
+    share_of,
     waiting,
     with_any,
 )
@@ -118,6 +119,39 @@ def expected(tally: Tally, groups: int, known: Errors, confidence: float = BAND)
         }
 
 
+@np.errstate(divide="ignore", invalid="ignore", over="ignore")
+def in_flight(tally: Tally, groups: int, known: Errors, confidence: float = BAND) -> Mapping[str, Measured]:
+    """Return mae, rmse and bias of all predictions: as measured where labels have come, as expected where not.
+
+    At worst both parts err to the same side, so the ends of their bands are mixed like the values.
+
+    >>> from driftline.performance.outcomes import regressed
+    >>> none = np.zeros(200, dtype=np.int64)
+    >>> known = errors_by_prediction(regressed(none, np.ones(200), np.zeros(200)))
+    >>> some = regressed(none[:4], np.ones(4), np.array([-2.0, -2.0, np.nan, np.nan]))
+    >>> in_flight(some, 1, known)["mae"].values
+    array([2.])
+    """
+    series = series_of(tally.keys)
+    came, waits = tally.take(series != Series.PENDING), tally.take(series == Series.PENDING)
+    real, likely = measured(came, groups, confidence=confidence), expected(waits, groups, known, confidence)
+    weights = [np.bincount(rows.groups, rows.weights, groups) for rows in (_predictions(came)[0], waits)]
+    share = weights[1] / (weights[0] + weights[1])
+
+    def mixed(name: str, column: str) -> Floats:
+        power = 2 if name == "rmse" else 1  # squares add up
+        parts = zip((1 - share, share), (real[name], likely[name]), strict=True)
+        mean = sum(np.where(part > 0, part * getattr(found, column) ** power, 0) for part, found in parts)
+        return np.asarray(mean ** (1 / power))
+
+    return {
+        name: Measured(
+            mixed(name, "values"), mixed(name, "low"), mixed(name, "high"), likely[name].error + real[name].error
+        )
+        for name in likely
+    }
+
+
 def gap(tally: Tally, groups: int, known: Errors, confidence: float = BAND) -> Mapping[str, Measured]:
     """Return expected less realised, both of the predictions whose labels have come (see `estimated.gap`)."""
     came = tally.take(series_of(tally.keys) != Series.PENDING)
@@ -129,11 +163,7 @@ def unknown_share(tally: Tally, groups: int, known: Errors) -> Floats:
     """Return the share of each group's predictions that are smaller or larger than any of the reference."""
     rows, buckets = _predictions(tally)
     outside = (buckets < known.first[0]) | (buckets > known.last)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = np.bincount(rows.groups, rows.weights * outside, groups) / np.bincount(
-            rows.groups, rows.weights, groups
-        )
-    return np.asarray(found)
+    return share_of(rows, outside, groups)
 
 
 def _mean(values: Floats, square: Floats, n: Floats, confidence: float, least: float = -np.inf) -> Measured:

@@ -49,6 +49,12 @@ class Estimator(Protocol):
     def estimated(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
         """Return what to expect of each group before its labels come."""
 
+    def in_flight(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
+        """Return what is measured where labels have come, and to expect where not, as one."""
+
+    def unseen(self, tally: Tally, groups: int) -> Floats:
+        """Return the share of each group's predictions that are beyond all of the reference's."""
+
     def gap(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
         """Return estimated less realised, where labels have come."""
 
@@ -130,6 +136,15 @@ class ByScore:
         """Return what to expect of each group before its labels come."""
         return estimated.estimated(tally, groups, self.known, series=self.kind.series, costs=self.kind.costs)
 
+    def in_flight(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
+        """Return what is measured where labels have come, and to expect where not, as one."""
+        series, costs = self.kind.series, self.kind.costs
+        return estimated.estimated(tally, groups, self.known, series=series, arrived=True, costs=costs)
+
+    def unseen(self, tally: Tally, groups: int) -> Floats:
+        """Return the share of each group's predictions whose score is beyond all of the reference's."""
+        return estimated.unknown_share(tally, groups, self.known, self.kind.series)
+
     def gap(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
         """Return estimated less realised, where labels have come."""
         return estimated.gap(tally, groups, self.known, series=self.kind.series, costs=self.kind.costs)
@@ -165,6 +180,14 @@ class ByPrediction:
     def estimated(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
         """Return what to expect of each group before its labels come."""
         return expected_error.expected(tally, groups, self.known)
+
+    def in_flight(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
+        """Return what is measured where labels have come, and to expect where not, as one."""
+        return expected_error.in_flight(tally, groups, self.known)
+
+    def unseen(self, tally: Tally, groups: int) -> Floats:
+        """Return the share of each group's predictions that are beyond all of the reference's."""
+        return expected_error.unknown_share(tally, groups, self.known)
 
     def gap(self, tally: Tally, groups: int) -> Mapping[str, Measured]:
         """Return estimated less realised, where labels have come."""

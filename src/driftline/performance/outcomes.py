@@ -283,6 +283,13 @@ def with_any(tally: Tally, counts: Ints) -> Tally:
     return tally.take((counts > 0)[tally.groups])
 
 
+def share_of(tally: Tally, chosen: Bools, groups: int) -> Floats:
+    """Return which part of the weight of each group's rows those are that are chosen; 0 where there are none."""
+    total = np.bincount(tally.groups, tally.weights, groups)
+    part = np.bincount(tally.groups, tally.weights * chosen, groups)
+    return np.asarray(np.divide(part, total, out=np.zeros(groups), where=total > 0))
+
+
 def _once(tally: Tally) -> Bools:
     """Tell of rows which to count, that each outcome is counted once."""
     series, truth = series_of(tally.keys), truth_of(tally.keys)

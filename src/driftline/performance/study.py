@@ -42,6 +42,8 @@ class Followed:
     """Whether the labels' is outside the band of so many labels."""
     unforeseen: Bools
     """Whether labels contradict the estimate that was made of the very predictions: outcomes have changed."""
+    together: Measured
+    """The book in flight: labels where they have come, and the estimate of the others. NaN where all or none have."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +55,8 @@ class Study:
     selection: tuple[Judged, ...]
     """What the labels of each window stand for."""
     metrics: tuple[Followed, ...]
+    unseen: Floats
+    """Share of predictions that are beyond all of the reference's: their estimate is that of the nearest."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +80,8 @@ class Yardstick:
         real, worth = _realised(self.kind, tally, groups, selection)
         likely = self.learned.estimated(tally, groups) if self.learned else {}
         gap = self.learned.gap(tally, groups) if self.learned else {}
+        partly = (came > 0) & (came < all_)
+        flying = self.learned.in_flight(tally, groups) if self.learned and partly.any() else {}
         none = np.full(groups, np.nan)
         nothing = Measured(none, none, none, none)
         followed = []
@@ -88,9 +94,11 @@ class Yardstick:
                     name, before, *here, estimate, truth,
                     estimate_left=_outside(estimate.values, here), realised_left=_outside(truth.values, there),
                     unforeseen=((off.low > 0) | (off.high < 0)) & ~np.isnan(truth.values) & (came >= MIN_LABELS),
+                    together=_where(partly, flying.get(name, nothing)),
                 )
             )  # fmt: skip
-        return Study(all_, came, selection, tuple(followed))
+        unseen = self.learned.unseen(tally, groups) if self.learned else np.zeros(groups)
+        return Study(all_, came, selection, tuple(followed), unseen)
 
 
 def yardstick(
@@ -170,8 +178,13 @@ def _realised(
 
 
 def _without(real: Measured, name: str, selection: Sequence[Judged]) -> Measured:
-    hidden = np.where([name in each.unknowable for each in selection], np.nan, 0.0)
-    return Measured(*(each + hidden for each in (real.values, real.low, real.high, real.error)))
+    return _where(np.array([name not in each.unknowable for each in selection]), real)
+
+
+def _where(known: Bools, found: Measured) -> Measured:
+    """Return what is known of some groups; NaN for others."""
+    hidden = np.where(known, 0.0, np.nan)
+    return Measured(*(each + hidden for each in (found.values, found.low, found.high, found.error)))
 
 
 def _deviation(found: Measured) -> Floats:

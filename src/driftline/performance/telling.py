@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from driftline.performance.names import LOSSES, title
 from driftline.performance.selective import SelectionVerdict
 from driftline.performance.study import Followed, Study
 from driftline.sketches.keys import Bools, Floats
+
+UNSEEN: Final = 0.05
+"""From so many predictions beyond all of the reference on, that is said."""
 
 
 def written(value: float) -> str:
@@ -67,7 +71,7 @@ def sentence(found: Followed, when: Sequence[str]) -> str:
 
 
 def selections(study: Study, when: Sequence[str], classes: Sequence[str] = ()) -> list[str]:
-    """Say what the labels of some windows do not stand for, or only with weights.
+    """Say what the labels of some windows do not stand for, or only with weights, and where estimates are guesses.
 
     Args:
         study: what was found.
@@ -83,10 +87,21 @@ def selections(study: Study, when: Sequence[str], classes: Sequence[str] = ()) -
                 lambda code: f'"{classes[int(code[1])]}"' if int(code[1]) < len(classes) else code[0],
                 study.selection[held[0]].reason,
             )
-            more = f" (and {len(held) - 1} more {'windows' if len(held) > 2 else 'window'})" if len(held) > 1 else ""
+            more = f" (and {_windows(len(held) - 1)})" if len(held) > 1 else ""
             meant = "" if verdict is SelectionVerdict.NONE else f"; {verdict.value}"
             said.append(f"Labels of {when[held[0]]}{more}: {reason}{meant}.")
+    unseen = np.flatnonzero(study.unseen > UNSEEN)
+    if len(unseen):
+        more = f" (and {_windows(len(unseen) - 1)})" if len(unseen) > 1 else ""
+        said.append(
+            f"{study.unseen[unseen[0]]:.0%} of the predictions of {when[unseen[0]]}{more} are beyond all of the "
+            "reference: their estimate is that of the nearest it holds, which may be wrong."
+        )
     return said
+
+
+def _windows(more: int) -> str:
+    return f"{more} more {'windows' if more > 1 else 'window'}"
 
 
 def marks(found: Followed, at: int) -> str:

@@ -215,6 +215,7 @@ def _model_rules(
             levels=own.performance.levels,
             metrics=own.performance.metrics,
             min_effect=own.performance.min_effect,
+            sample=own.label_sample,
             costs=own.performance.worth,
             reference=of_performance,
         ),

@@ -37,6 +37,8 @@ class PerformanceRules:
     """What evidence follows; none for the usual ones of what is predicted."""
     min_effect: float = 0.01
     """χ² of changes of a metric that are too small to matter (see `performance.concept`)."""
+    sample: float = 1.0
+    """Share of the predictions that wait for labels."""
     costs: Mapping[tuple[str, str], float] = field(default_factory=dict)
     """What an outcome is worth, by true and predicted class; 0 for those that are not named."""
     reference: Callable[[str, str], PerformanceReference | None] = lambda version, segment: None

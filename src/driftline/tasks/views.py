@@ -5,7 +5,7 @@ earlier workers stored is read.
 """
 
 import json
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -178,6 +178,8 @@ class MetricWindow(msgspec.Struct, frozen=True):
     realised_left: bool
     unforeseen: bool
     """Whether labels contradict the estimate of the very predictions."""
+    together: Figure = Figure(None, None, None)
+    """Labels where they have come, and the estimate of the others."""
 
 
 class PerformanceWindow(msgspec.Struct, frozen=True):
@@ -194,6 +196,21 @@ class PerformanceWindow(msgspec.Struct, frozen=True):
     """Labels that say what their outcome is worth."""
     worth: float | None = None
     """How much that is in all; None where none says so."""
+    unseen: float = 0.0
+    """Share of the predictions that are beyond all of the reference's."""
+
+
+class CohortView(msgspec.Struct, frozen=True):
+    """Predictions of one window, and how many of them had a label at each age."""
+
+    start: Time
+    predictions: Count
+    labels: list[Count]
+    """At the ages of `LABEL_AGES`, as many as the window has reached."""
+
+
+LABEL_AGES: Final = (1, 2, 4, 8, 16, 32, 64)
+"""Ages at which labels are counted for people, in windows since the predictions' window began."""
 
 
 class PerformanceView(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,6 +229,10 @@ class PerformanceView(msgspec.Struct, frozen=True, kw_only=True):
     """Whether that is a file's."""
     learned_labels: Count
     """Collected for a reference so far."""
+    sample: float = 1.0
+    """Share of the predictions that wait for labels: all counts are of these."""
+    has_no_room: bool = False
+    """Whether its reference is complete but for the room that those of others take."""
     left_out: Count = 0
     """Labels of classes that no metric counts: beyond the limit on classes, or unknown to the reference."""
     window_ms: Count
@@ -219,6 +240,8 @@ class PerformanceView(msgspec.Struct, frozen=True, kw_only=True):
     """Metrics with a service level that cannot be measured of what it predicts."""
     windows: list[PerformanceWindow]
     """Of predictions, oldest first."""
+    cohorts: list[CohortView] = []
+    """How complete the labels of the model are by age, in all its versions, oldest first; none for a segment."""
 
 
 class PerformancesView(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ from driftline.incidents.words import back_to_normal, begin
 from driftline.performance.names import MAX_WINDOWS
 from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.subjects.prepared_reference import rounded
+from driftline.tasks.views import LABEL_AGES, CohortView
 
 MIN_WINDOWS: Final = 8
 """Windows of predictions that say what is usual."""
@@ -123,6 +124,15 @@ class LabelArrivals(msgspec.Struct):
             kept = [start for start in self.cohorts if start in newest]
         self.cohorts = {start: self.cohorts[start] for start in kept}
         return changed
+
+    def view(self) -> list[CohortView]:
+        """Return how complete labels are by age, oldest window first."""
+        found = []
+        for start, cohort in sorted(self.cohorts.items()):
+            ages = [cohort.by_age[age - 1] for age in LABEL_AGES if age <= len(cohort.by_age)]
+            if ages:
+                found.append(CohortView(start, cohort.predictions, ages))
+        return found
 
     def _learn(self, counted: list[int], size: int, awaited: int, end: int) -> None:
         """Learn from the first windows what is usual, once they have gone on for long enough."""

@@ -254,7 +254,11 @@ class PerformanceJudge(OutcomeWatcher):
     def view(self) -> PerformancesView:
         """Return what it tells the world: of many subjects the newest windows."""
         shown = max(MAX_SHOWN // max(len(self.subjects), 1), 1)
-        return PerformancesView([judge.view(shown) for _, judge in sorted(self.subjects.items())])
+        return PerformancesView([self._view(judge, shown) for _, judge in sorted(self.subjects.items())])
+
+    def _view(self, judge: SubjectPerformance, shown: int) -> PerformanceView:
+        arrivals = None if judge.subject.segment else self.arrivals.get(judge.subject.model)
+        return judge.view(shown, [] if arrivals is None else arrivals.view()[-shown:])
 
     def performances(self) -> list[PerformanceView]:
         """Return how well versions and segments work."""

@@ -24,6 +24,7 @@ def windows_of(study: Study, starts: Sequence[int], values: Sequence[tuple[int, 
             [_metric(metric, at) for metric in study.metrics],
             max(values[at][0], 0),
             rounded(values[at][1]) if values[at][0] > 0 else None,
+            rounded(float(study.unseen[at])),
         )
         for at, start in enumerate(starts)
     ]
@@ -39,6 +40,7 @@ def _metric(metric: Followed, at: int) -> MetricWindow:
         bool(metric.estimate_left[at]),
         bool(metric.realised_left[at]),
         bool(metric.unforeseen[at]),
+        _figure(metric.together, at),
     )
 
 
@@ -63,6 +65,7 @@ def study_of(windows: Sequence[PerformanceWindow], metrics: Sequence[str] | None
         np.array([window.labels for window in windows]),
         tuple(Judged(SelectionVerdict[window.selection.upper()], frozenset(), window.reason) for window in windows),
         tuple(_followed(name, windows) for name in names),
+        np.array([window.unseen for window in windows]),
     )
 
 
@@ -92,4 +95,5 @@ def _followed(name: str, windows: Sequence[PerformanceWindow]) -> Followed:
         np.array([metric is not None and metric.estimate_left for metric in found]),
         np.array([metric is not None and metric.realised_left for metric in found]),
         np.array([metric is not None and metric.unforeseen for metric in found]),
+        measured(lambda metric: metric.together),
     )

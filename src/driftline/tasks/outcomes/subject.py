@@ -36,7 +36,7 @@ from driftline.tasks.outcomes.learning import PerformanceLearner
 from driftline.tasks.outcomes.likely_windows import likely_windows
 from driftline.tasks.outcomes.signals import of_level, of_part
 from driftline.tasks.outcomes.stored_windows import windows_of
-from driftline.tasks.views import PerformanceView, PerformanceWindow
+from driftline.tasks.views import CohortView, PerformanceView, PerformanceWindow
 
 MAX_WINDOWS: Final = 60
 """Windows of which it is kept what metrics were."""
@@ -89,6 +89,8 @@ class SubjectPerformance:
         self._learning = True
         self.learner = PerformanceLearner(rules.learn)
         self._heard = 0
+        self._has_no_room = False
+        """Whether there was enough to learn from, and no room for another reference."""
         self._left_out = 0
         """Labels of classes that no metric counts."""
         self.meet(classes)
@@ -114,8 +116,8 @@ class SubjectPerformance:
         """What is open."""
         return self.following.incident
 
-    def view(self, shown: int) -> PerformanceView:
-        """Return what it tells the world, with at most so many windows."""
+    def view(self, shown: int, cohorts: list[CohortView]) -> PerformanceView:
+        """Return what it tells the world, with at most so many windows, and how labels of the model come."""
         return PerformanceView(
             model=self.subject.model,
             version=self.subject.version,
@@ -125,12 +127,15 @@ class SubjectPerformance:
             reference=None if self.evidence is None else self.evidence.reference.address,
             given=self._given,
             learned_labels=self.learner.labels,
+            sample=self._own.sample,
+            has_no_room=self._has_no_room,
             left_out=self._left_out,
             window_ms=self._own.window_ms,
             unmeasured=[]
             if self.evidence is None
             else sorted({*self._own.levels, *self._own.metrics} - self.evidence.yardstick.values.keys()),
             windows=self.windows[-shown:],
+            cohorts=cohorts,
         )
 
     def take(self, start: int, cohort: int, rows: Tally) -> bool:
@@ -193,7 +198,9 @@ class SubjectPerformance:
 
     def _learn(self, window: int, came: Tally, *, has_room: bool) -> list[Incident]:
         """Add what arrived to what a reference is made of; once there is enough, compare with it from the next on."""
-        if not self.learner.add(window, self._heard, came) or not has_room:
+        is_enough = self.learner.add(window, self._heard, came)
+        self._has_no_room = is_enough and not has_room
+        if not is_enough or not has_room:
             return []
         tally, stretches = self.learner.finish(self._named)
         alike = self._is_alike(list(self.books.books), max(len(self.classes), 1))
