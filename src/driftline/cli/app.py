@@ -37,7 +37,7 @@ COMMANDS = (
     Command(
         "performance",
         "driftline.cli.performance:performance",
-        "Measure from tables whether a model still works.",
+        "Show whether a model still works, from tables or a stream.",
         WATCH,
     ),
     Command("publish", "driftline.cli.publish:publish", "Publish a table of past predictions as events.", FEED),
