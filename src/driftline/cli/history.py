@@ -53,9 +53,9 @@ def history(
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Show each change of an incident, and what people said, in the order of publication.
+    """Show each change of an incident, each acknowledgement and each silence, in the order of publication.
 
-    A compacted topic keeps the last change of each kind and subject, and the last word on each incident.
+    A compacted topic keeps the last change of each kind and subject, and the last response to each.
 
     \b
     $ driftline alerts history --model churn --since 2d

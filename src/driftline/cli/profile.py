@@ -50,7 +50,7 @@ def build(
     """Build a profile from a table of predictions made while all was well, such as the validation set.
 
     Name the columns as for `driftline publish`. Then name the profile in the configuration. With --label-column the
-    profile also says how well the model worked, which workers compare the performance of the stream with.
+    profile also says how well the model worked, and workers compare the stream with that.
 
     \b
     $ driftline profile build train.parquet --model churn --time-column at -o churn.profile

@@ -80,7 +80,7 @@ def silence(
     by: By = None,
     config: ConfigOption = None,
 ) -> None:
-    """Send nobody the alerts that match, for a while. Workers still detect them; what fires at the end is sent then.
+    """Send nobody the alerts that match, for a while. When the silence ends, the router sends what still fires.
 
     A matcher is a label (model, version, segment, kind, severity, level, incident, a tag, or one of router.labels), an
     operator (=, !=, =~ or !~) and a value.
@@ -108,7 +108,7 @@ def unsilence(
     by: By = None,
     config: ConfigOption = None,
 ) -> None:
-    """End a silence before its time: what still fires is told.
+    """End a silence before its time: the router sends what still fires.
 
     \b
     $ driftline alerts unsilence 7d20c1aa
@@ -146,7 +146,7 @@ def silences(config: ConfigOption = None, json: JsonOption = False) -> None:
 
 
 def show(incident: Incident, config: ConfigOption = None, json: JsonOption = False) -> None:
-    """Show one incident: each of its changes, who said what of it, and its parts: all findings with the same cause.
+    """Show one incident: its changes, who acknowledged or silenced it, and its parts: all findings with the same cause.
 
     \b
     $ driftline alerts show 3f9c2a1b

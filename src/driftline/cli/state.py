@@ -65,7 +65,8 @@ class Checked:
 def check(config: ConfigOption = None, json: JsonOption = False) -> None:
     """Read the stored state of each task as a worker would, without claiming it, and report what is broken.
 
-    An offset that Kafka no longer has counts as broken. Exits with 1 if anything is broken. --json: a line a task.
+    An offset that Kafka no longer has counts as broken. Exits with 1 if anything is broken. With --json, each line is a
+    task.
 
     \b
     $ driftline state check

@@ -1,6 +1,6 @@
-"""The desk's book: the incidents, the groups that tell of them, and what people said. It knows which of it to store.
+"""What the desk holds: incidents, the groups that deliver them, and what people said. It knows which of it to store.
 
-All of it is stored as it is, a blob for each incident and group. Who changes one says so with `touch`.
+Each incident and each group is a blob. Whoever changes one calls `touch`.
 """
 
 from collections import defaultdict

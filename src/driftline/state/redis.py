@@ -1,36 +1,24 @@
-"""A store in Redis 6.2 or later: three keys a task, one script a step.
-
-    driftline:{group/stage/partition}:meta     hash: owner, epoch, sequence, offsets and counters
-    driftline:{group/stage/partition}:blobs    hash: the task's state by name
-    driftline:{group/stage/partition}:outbox   list: records outbox_acked + 1 to outbox_last
-    driftline:tasks:group                      set: stage/partition of the group's tasks, written at each claim
-    driftline:faults:group                     hash: why a task cannot be worked on, for people
-    driftline:words:group                      hash: why a worker pauses, by its name; read by `status` only
-
-The names are percent-encoded. The braces put a task's keys into one hash slot, so that a script may touch them all. The
-last two are in other slots and only tell `tasks` where to look and what to say: the next claim mends them.
-"""
+"""A store in Redis 6.2 or later: three keys a task, one script a step. `keys` names them."""
 
 import hashlib
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from importlib import resources
 from typing import Any, Final
-from urllib.parse import quote, unquote
 
 import msgspec
 import redis
 
-from driftline.errors import ConfigError, StateCorrupt, StateDenied, StateUnavailable
+from driftline.errors import StateCorrupt, StateUnavailable
 from driftline.state.address import RedisKind, parse_redis_url
 from driftline.state.api import Claim, Commit, CommitOutcome, Committed, TaskId, TaskInfo, Word
 from driftline.state.commits import decode_offsets, encode_offsets, fingerprint
 from driftline.state.connections import Client, connections
-from driftline.state.refusals import ONE_NODE, REPLICA, refusals_explained
+from driftline.state.keys import Keys, TaskKeys, member, task_of
+from driftline.state.refusals import refusals_explained
+from driftline.state.server_checks import check_server, faults
 
-_OLDEST: Final = (6, 2)
 _REPLY_BYTES: Final = 4 * 2**20
 """Stored state is read in replies of about this size, at most `_REPLY_ITEMS` values each."""
 _REPLY_ITEMS: Final = 1000
@@ -49,15 +37,6 @@ _ACK: Final = _Script("ack")
 _FORGET: Final = _Script("forget")
 
 
-class _Keys:
-    """The names of a task's keys."""
-
-    def __init__(self, prefix: str, task: TaskId) -> None:
-        base = f"{prefix}:{{{_quoted(task.group)}/{_member(task)}}}"
-        self.meta, self.blobs, self.outbox = f"{base}:meta", f"{base}:blobs", f"{base}:outbox"
-        self.all = (self.meta, self.blobs, self.outbox)
-
-
 class RedisStore:
     """A `Store` in Redis. Thread-safe.
 
@@ -71,18 +50,16 @@ class RedisStore:
     def __init__(
         self, url: str, *, prefix: str = "driftline", connect_timeout_s: float = 2.0, command_timeout_s: float = 5.0
     ) -> None:
-        if "{" in prefix or "}" in prefix:
-            raise ConfigError(f"redis.prefix {prefix!r} has a brace, which would choose the hash slot: leave it out")
+        self._keys = Keys(prefix)
         address = parse_redis_url(url)
         self._place = address.name
-        self._prefix = prefix
         self._in_cluster = address.kind is RedisKind.CLUSTER
         self._connections = connections(
             address, connect_timeout_s=connect_timeout_s, command_timeout_s=command_timeout_s
         )
 
     def __repr__(self) -> str:
-        return f"RedisStore({self._place}, prefix={self._prefix!r})"
+        return f"RedisStore({self._place}, prefix={self._keys.prefix!r})"
 
     def check(self) -> None:
         """Raise `StateDenied` where this Redis is not safe to use."""
@@ -90,34 +67,16 @@ class RedisStore:
             self._connections.check()
             masters = self._connections.masters()
         for name, info in masters.items():
-            self._check(name, info)
-
-    def _check(self, name: str, info: Mapping[str, Any]) -> None:
-        if info.get("loading"):
-            raise StateUnavailable(f"{name} is loading its data from disk: wait")
-        version = str(info.get("redis_version", "0"))
-        numbers = re.match(r"(\d+)\.(\d+)", version)
-        if numbers is None or (int(numbers[1]), int(numbers[2])) < _OLDEST:
-            raise StateDenied(f"{name} is version {version}: Driftline needs 6.2 or later")
-        if info.get("cluster_enabled") and not self._in_cluster:
-            raise StateDenied(f"{name} {ONE_NODE}")
-        if info.get("role") != "master":
-            raise StateUnavailable(f"{name} {REPLICA}")
-        # INFO carries the policy too, and is permitted where CONFIG is not.
-        policy = info.get("maxmemory_policy")
-        if policy != "noeviction":
-            raise StateDenied(
-                f"{name} may evict state when its memory is full (maxmemory-policy is {policy}): set it to noeviction"
-            )
+            check_server(name, info, in_cluster=self._in_cluster)
 
     def claim(self, task: TaskId, owner: str, *, now: int) -> Claim:
         """Take the task over, then read what is stored of it in pieces of a few MiB.
 
         Raises `StateUnavailable` if the task is claimed again by somebody else meanwhile.
         """
-        keys = self._keys(task)
+        keys = self._keys.task(task)
         with self._explained():
-            self._client.sadd(self._registry(task.group), _member(task))
+            self._client.sadd(self._keys.tasks(task.group), member(task))
             answer, fault, *found = _texts(self._run(_CLAIM, keys, owner, now))
             if answer != "ok":
                 raise self._corrupt(fault, keys)
@@ -152,7 +111,7 @@ class RedisStore:
         with self._explained():
             reply = self._run(
                 _COMMIT,
-                self._keys(claim.task),
+                self._keys.task(claim.task),
                 claim.owner,
                 claim.epoch,
                 commit.expected_sequence,
@@ -174,30 +133,30 @@ class RedisStore:
     def ack(self, claim: Claim, through: int) -> CommitOutcome:
         """Drop outbox entries numbered `through` and lower."""
         with self._explained():
-            outcome, _ = _texts(self._run(_ACK, self._keys(claim.task), claim.owner, claim.epoch, through))
+            outcome, _ = _texts(self._run(_ACK, self._keys.task(claim.task), claim.owner, claim.epoch, through))
         return CommitOutcome(outcome)
 
     def tasks(self, group: str) -> list[TaskInfo]:
         """List the stored tasks of a group, in order."""
         with self._explained():
-            members = _texts(list(self._client.smembers(self._registry(group))))
-            tasks = sorted(_task_of(group, member) for member in members)
+            names = _texts(list(self._client.smembers(self._keys.tasks(group))))
+            tasks = sorted(task_of(group, name) for name in names)
             noted = dict(zip(tasks, self._faults(group, tasks), strict=True))
             infos = [self._info_or_fault(task) for task in tasks]
         return [replace(info, fault=info.fault or noted[info.task]) for info in infos if info is not None]
 
     def note(self, task: TaskId, fault: str) -> None:
         """Note why a task cannot be worked on."""
-        key = f"{self._prefix}:faults:{_quoted(task.group)}"
+        key = self._keys.faults(task.group)
         with self._explained():
             if fault:
-                self._client.hset(key, _member(task), fault)
+                self._client.hset(key, member(task), fault)
             else:
-                self._client.hdel(key, _member(task))
+                self._client.hdel(key, member(task))
 
     def _faults(self, group: str, tasks: Sequence[TaskId]) -> list[str]:
-        key = f"{self._prefix}:faults:{_quoted(group)}"
-        found: Sequence[Any] = self._client.hmget(key, [_member(task) for task in tasks]) if tasks else []
+        key = self._keys.faults(group)
+        found: Sequence[Any] = self._client.hmget(key, [member(task) for task in tasks]) if tasks else []
         return [fault.decode("utf-8", "replace") if fault else "" for fault in found]
 
     def read(self, task: TaskId, prefix: str) -> dict[str, bytes]:
@@ -206,11 +165,11 @@ class RedisStore:
         Each blob is whole; two blobs may come from successive commits.
         """
         with self._explained():
-            return self._read_blobs(self._keys(task), prefix)
+            return self._read_blobs(self._keys.task(task), prefix)
 
     def tell(self, group: str, owner: str, word: Word | None) -> None:
         """Leave word of why a worker pauses, or take it back. One write, which a slow Redis takes."""
-        key = f"{self._prefix}:words:{_quoted(group)}"
+        key = self._keys.words(group)
         with self._explained():
             if word is None:
                 self._client.hdel(key, owner)
@@ -220,14 +179,14 @@ class RedisStore:
     def told(self, group: str) -> list[Word]:
         """Return the words that a group's workers left, by owner."""
         with self._explained():
-            found = self._client.hvals(f"{self._prefix}:words:{_quoted(group)}")
+            found = self._client.hvals(self._keys.words(group))
         return sorted(map(_word, found), key=lambda word: word.owner)
 
     def faults(self) -> list[str]:
         """Return what keeps this Redis from taking writes now."""
         with self._explained():
             masters = self._connections.masters()
-        return [fault for name, info in masters.items() for fault in _faults(name, info)]
+        return [fault for name, info in masters.items() for fault in faults(name, info)]
 
     def time_ms(self) -> int:
         """Return the server's clock."""
@@ -238,8 +197,8 @@ class RedisStore:
     def forget(self, task: TaskId) -> None:
         """Delete all that is stored for the task."""
         with self._explained():
-            self._run(_FORGET, self._keys(task))
-            self._client.srem(self._registry(task.group), _member(task))
+            self._run(_FORGET, self._keys.task(task))
+            self._client.srem(self._keys.tasks(task.group), member(task))
         self.note(task, "")
 
     def close(self) -> None:
@@ -250,7 +209,7 @@ class RedisStore:
     def _client(self) -> Client:
         return self._connections.client()
 
-    def _run(self, script: _Script, keys: _Keys, *arguments: str | bytes | int) -> Sequence[Any]:
+    def _run(self, script: _Script, keys: TaskKeys, *arguments: str | bytes | int) -> Sequence[Any]:
         """Run a script once. NOSCRIPT means that it did not run, so that sending it whole repeats nothing."""
         try:
             reply = self._client.evalsha(script.sha, len(keys.all), *keys.all, *arguments)
@@ -258,7 +217,7 @@ class RedisStore:
             reply = self._client.eval(script.source, len(keys.all), *keys.all, *arguments)
         return list(reply)
 
-    def _read_blobs(self, keys: _Keys, prefix: str) -> dict[str, bytes]:
+    def _read_blobs(self, keys: TaskKeys, prefix: str) -> dict[str, bytes]:
         names = [name for name in _texts(self._client.hkeys(keys.blobs)) if name.startswith(prefix)]
 
         def fetch(start: int, count: int) -> Sequence[Any]:
@@ -267,7 +226,7 @@ class RedisStore:
         # A name without a value was deleted since HKEYS.
         return {name: blob for name, blob in zip(names, _in_pieces(len(names), fetch), strict=True) if blob is not None}
 
-    def _read_records(self, keys: _Keys, count: int) -> Iterator[bytes]:
+    def _read_records(self, keys: TaskKeys, count: int) -> Iterator[bytes]:
         def fetch(start: int, count: int) -> Sequence[Any]:
             records = self._client.lrange(keys.outbox, start, start + count - 1)
             if len(records) != count:
@@ -286,7 +245,7 @@ class RedisStore:
 
     def _info(self, task: TaskId) -> TaskInfo | None:
         """Return what is stored of a task; None if nothing is."""
-        keys = self._keys(task)
+        keys = self._keys.task(task)
         fields = ("owner", "epoch", "sequence", "offsets", "outbox_last", "outbox_acked", "claimed_at", "committed_at")
         values = self._client.hmget(keys.meta, fields)
         if all(value is None for value in values):
@@ -306,7 +265,7 @@ class RedisStore:
         except (AttributeError, ValueError) as error:
             raise self._corrupt(f"{keys.meta} lacks a field, or has one that is not a number", keys) from error
 
-    def _corrupt(self, fault: str, keys: _Keys) -> StateCorrupt:
+    def _corrupt(self, fault: str, keys: TaskKeys) -> StateCorrupt:
         return StateCorrupt(
             f"stored state in {self._place} cannot be used: {fault}. Restore Redis from a backup, or delete "
             f"{', '.join(keys.all)} to start this task again"
@@ -315,42 +274,12 @@ class RedisStore:
     def _explained(self) -> AbstractContextManager[None]:
         return refusals_explained(self._place, self._connections.look_again)
 
-    def _keys(self, task: TaskId) -> _Keys:
-        return _Keys(self._prefix, task)
-
-    def _registry(self, group: str) -> str:
-        return f"{self._prefix}:tasks:{_quoted(group)}"
-
-
-def _faults(name: str, info: Mapping[str, Any]) -> Iterator[str]:
-    """Say what keeps a server from taking writes."""
-    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
-    if most and used >= most:
-        yield f"{name} is full: {used:,} of {most:,} bytes. Raise its maxmemory; workers are waiting"
-    if info.get("aof_last_write_status") == "err":
-        yield f"{name} cannot write its append-only file: check its log and its disk space"
-
 
 def _word(value: bytes | str) -> Word:
     try:
         return msgspec.json.decode(value, type=Word)
     except msgspec.MsgspecError as error:
         raise StateCorrupt(f"a worker's word {value!r} cannot be read ({error}): delete it") from None
-
-
-def _quoted(name: str) -> str:
-    return quote(name, safe="")
-
-
-def _member(task: TaskId) -> str:
-    return f"{_quoted(task.stage)}/{task.partition}"
-
-
-def _task_of(group: str, member: str) -> TaskId:
-    stage, slash, partition = member.rpartition("/")
-    if not slash or not partition.isdecimal():
-        raise StateCorrupt(f"the list of tasks of group {group!r} holds {member!r}, which names no task: remove it")
-    return TaskId(group, unquote(stage), int(partition))
 
 
 def _texts(values: Iterable[Any]) -> list[str]:
