@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from driftline.columns.times import LATEST
 from driftline.config import Settings
-from driftline.log.api import Headers, Log, Outgoing, Record, TopicPartition
+from driftline.log.api import APPEND_TIME, STAMPED_BY, Headers, Log, Outgoing, Record, TopicPartition
 from driftline.panes.outcomes import OutcomeRecord, decode_outcomes, is_of_outcomes
 from driftline.panes.records import Watermark, decode_record
 from driftline.pipeline.monitoring import stage_kinds
@@ -29,6 +29,7 @@ class Records:
     offsets: Sequence[int]
     timestamps: Sequence[int]
     records: Sequence[Record]
+    stamped_by_log: bool
 
     @property
     def values(self) -> Sequence[bytes | None]:
@@ -70,6 +71,7 @@ def undisturbed(log: Log, settings: Settings) -> Found:
     counts = log.partition_counts([settings.topics.main, settings.topics.panes])
     summarise, judge = stage_kinds(settings, counts)
     held: dict[TopicPartition, list[tuple[int, int, Record]]] = {}
+    kinds = log.topic_settings(inputs_of(settings, settings.topics.main))
     for topic in inputs_of(settings, settings.topics.main):
         for source, offset, stamp, record in read(log, topic):
             held.setdefault(source, []).append((offset, stamp, record))
@@ -81,7 +83,7 @@ def undisturbed(log: Log, settings: Settings) -> Found:
             records = held.get(source, [])
             for start in range(0, len(records), AT_ONCE):
                 offsets, stamps, values = zip(*records[start : start + AT_ONCE], strict=True)
-                stage.process(Records(source, offsets, stamps, values))
+                stage.process(Records(source, offsets, stamps, values, kinds[source.topic][STAMPED_BY] == APPEND_TIME))
         stage.end(held[places[0]][-1][0] + 1, LATEST)
         output = stage.output()
         for outgoing in output.records:
@@ -97,7 +99,7 @@ def undisturbed(log: Log, settings: Settings) -> Found:
         stage = judge.make(number)
         source = TopicPartition(settings.topics.panes, number)
         pane_records = [Record(outgoing.key, outgoing.value, outgoing.headers) for outgoing in sent]
-        stage.process(Records(source, range(len(sent)), [0] * len(sent), pane_records))
+        stage.process(Records(source, range(len(sent)), [0] * len(sent), pane_records, stamped_by_log=False))
         for alert in stage.output().records:
             _take_alert(found, alert.value or b"")
     return found

@@ -1,11 +1,13 @@
 """What a member reads, and from where: the same for every log."""
 
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
 import pytest
 
 from driftline.errors import TopicError
-from driftline.log.api import Outgoing, TopicPartition
+from driftline.log.api import APPEND_TIME, CREATE_TIME, STAMPED_BY, Outgoing, TopicPartition
 from tests.log.conftest import Backend
 from tests.log.members import Member, drive, fill, from_start, partitions_of
 
@@ -130,6 +132,38 @@ def test_a_batch_holds_records_whole(any_backend: Backend) -> None:
     assert timestamps[:2] == [1_700_000_000_123, 1_700_000_000_124]
     assert timestamps[2] > 1_700_000_000_124
     assert records == [(b"k", b"v", headers), (None, None, ()), (b"e", b"", ())]
+
+
+def test_a_batch_holds_records_whose_timestamps_were_all_written_by_one(backend: Backend) -> None:
+    """The setting of a topic may change, and what it holds by then stays as it was."""
+    topic = backend.topic("stamped")
+    source = TopicPartition(topic, 1)
+    producer = backend.log.producer()
+    for stamped_by in (CREATE_TIME, APPEND_TIME, CREATE_TIME):
+        backend.log.change_topics({topic: {STAMPED_BY: stamped_by}})
+        while True:  # brokers take a moment
+            producer.produce(Outgoing(topic, None, stamped_by.encode(), partition=1, timestamp=1_000))
+            producer.flush(20)
+            if (_newest_stamp(backend, topic) == 1_000) == (stamped_by == CREATE_TIME):
+                break
+    member = joined(backend, topic)
+    member.consumer.start({source: 0})
+    found: list[tuple[bool, list[int]]] = []
+    while sum(len(stamps) for _, stamps in found) < backend.log.bounds(topic)[1][1]:
+        found += [(batch.stamped_by_log, list(batch.timestamps)) for batch in member.poll().batches]
+    for stamped_by_log, stamps in found:
+        assert {stamp == 1_000 for stamp in stamps} == {not stamped_by_log}
+    kinds = [kind for kind, _ in groupby(found, key=itemgetter(0))]
+    assert kinds == [False, True, False]
+
+
+def _newest_stamp(backend: Backend, topic: str) -> int:
+    reader = backend.log.read(topic)
+    stamps = []
+    while not reader.at_end:
+        stamps += [stamp for _, _, stamp, _ in reader.poll(1.0)]
+    reader.close()
+    return stamps[-1]
 
 
 def test_a_poll_brings_at_most_so_many_records(backend: Backend) -> None:

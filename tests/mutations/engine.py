@@ -2,7 +2,7 @@
 
 from driftline.cli import run, stopping
 from driftline.incidents.incident import Incident
-from driftline.log import kafka_settings
+from driftline.log import kafka_batch, kafka_settings
 from driftline.log.kafka_consumer import KafkaConsumer
 from driftline.log.kafka_reader import KafkaReader
 from driftline.pipeline import skipping, stages
@@ -118,6 +118,20 @@ MUTATIONS = (
         "unseen(batch, expected)",
         "[batch]",
         (FETCHING, SIMULATION),
+    ),
+    Mutation(
+        "timestamps count as producers' own, whoever wrote them",
+        kafka_batch.batches_of,
+        "kinds[run.start] == TIMESTAMP_LOG_APPEND_TIME",
+        "False",
+        ("tests/log/test_reading.py::test_a_batch_holds_records_whose_timestamps_were_all_written_by_one",),
+    ),
+    Mutation(
+        "a batch behind one that was left out is taken",
+        OwnedTasks.take,
+        "batch.source not in missed",
+        "True",
+        (f"{FETCHING}::test_a_gap_before_several_batches_is_fetched_once_more_and_then_believed",),
     ),
     Mutation(
         "records that the client leaves out are not missed",

@@ -16,6 +16,7 @@ from driftline.sketches import packing
 from driftline.tables import times
 from driftline.tasks import event_time
 from driftline.tasks.causes import Causes
+from driftline.tasks.event_time import EventTime
 from driftline.tasks.outcomes import costs
 from driftline.tasks.subjects import following
 from driftline.tasks.subjects.following import Following
@@ -53,6 +54,13 @@ MUTATIONS = (
         ("tests/tables/test_times.py::test_a_moment_is_the_same_in_every_form",),
     ),
     # time
+    Mutation(
+        "a wrong clock moves time beyond the timestamps that the log wrote",
+        EventTime.bounded,
+        "np.minimum(times, stamps)",
+        "times",
+        (f"{SUMMARISE}::test_no_share_of_wrong_clocks_makes_right_ones_late_where_the_log_stamps_records", SUMMARISE),
+    ),
     Mutation(
         "one event far ahead of all others moves time",
         event_time,

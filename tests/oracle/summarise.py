@@ -290,11 +290,11 @@ class Oracle:
     _before: list[tuple[str, int, str]] = field(default_factory=list)
     """Of the records that came before any time was known: fate, how many fields were beyond the limits, and model."""
 
-    def take(self, value: bytes | None, stamp: int) -> str:
-        """Take in one record; returns its fate."""
+    def take(self, value: bytes | None, stamp: int, *, by_log: bool = False) -> str:
+        """Take in one record, whose timestamp the log wrote or its producer; returns its fate."""
         if not 0 <= stamp <= 253_370_764_799_999:
             stamp = -1
-        fate, ignored, model = self._judge(value, stamp)
+        fate, ignored, model = self._judge(value, stamp, by_log)
         self.reasons.append(fate)
         self.position += 1
         self._count_fate(fate, ignored, model)
@@ -323,13 +323,13 @@ class Oracle:
             self._send_those(list(self.open))
             self.flushes += 1
 
-    def _judge(self, value: bytes | None, stamp: int) -> tuple[str, int, str]:
+    def _judge(self, value: bytes | None, stamp: int, by_log: bool) -> tuple[str, int, str]:
         reason, event = read(value, self.rules.name_length)
         if reason != "accepted":
             return reason, 0, event.get("model", "")
-        return *self._count(event, stamp), event["model"]
+        return *self._count(event, stamp, by_log), event["model"]
 
-    def _count(self, event: dict[str, Any], stamp: int) -> tuple[str, int]:
+    def _count(self, event: dict[str, Any], stamp: int, by_log: bool) -> tuple[str, int]:
         rules = self.rules
         model = event["model"]
         tags = rules.tags(model)
@@ -361,7 +361,7 @@ class Oracle:
         length = rules.pane_ms(model)
         start = time - time % length
         mark = self.watermark
-        self.time.take(time)
+        self.time.take(min(time, stamp) if by_log and stamp >= 0 else time)  # a wrong clock moves time no further
         if mark is not None and start + length <= mark:
             if stamp >= 0 and event.get("event_time") is not None:  # it is known how late it came
                 begin = mark - mark % length
@@ -435,14 +435,24 @@ class Oracle:
         }
 
 
-def run(rules: Rules, values: Sequence[bytes | None], stamps: Sequence[int], *, flush_at: Sequence[int] = ()) -> Oracle:
-    """Return what should come of these records; the partition seems to end before each of the records `flush_at`."""
+def run(
+    rules: Rules,
+    values: Sequence[bytes | None],
+    stamps: Sequence[int],
+    *,
+    flush_at: Sequence[int] = (),
+    by_log: Callable[[int], bool] = lambda at: False,
+) -> Oracle:
+    """Return what should come of these records; the partition seems to end before each of the records `flush_at`.
+
+    `by_log` tells of which records the log wrote the timestamp.
+    """
     oracle = Oracle(rules)
     flushes = defaultdict(bool, dict.fromkeys(flush_at, True))
     for at, (value, stamp) in enumerate(zip(values, stamps, strict=True)):
         if flushes[at]:
             oracle.rest(at)
             oracle.told = max(oracle.told, oracle.over or -1)
-        oracle.take(value, stamp)
+        oracle.take(value, stamp, by_log=by_log(at))
     oracle.rest(len(values))
     return oracle

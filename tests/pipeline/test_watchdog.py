@@ -119,6 +119,7 @@ class Taken:
         self.values = [record.value for record in records]
         self.offsets = list(range(len(records)))
         self.timestamps = [0] * len(records)
+        self.stamped_by_log = False
         self._records = records
 
     def headers(self) -> list[Headers]:

@@ -1,15 +1,17 @@
 """What the client brings twice counts once, and what it leaves out is fetched again, whatever it does."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from driftline.log.api import Batch, Record, TopicPartition
+from driftline.log.api import Batch, Polled, Record, TopicPartition
 from driftline.log.memory_consumer import MemoryBatch
 from driftline.runtime.task import Owned
 from driftline.state.api import Claim, TaskId
-from tests.runtime.streams import Plain
+from tests.runtime.streams import Bench, Manual, Plain, settings
 
 SOURCE = TopicPartition("t", 0)
 FIRST = 100
@@ -108,6 +110,23 @@ def test_gaps_that_were_there_again_are_believed_from_then_on() -> None:
     assert not task.receive(batch([104]), 0.0), "after a start, it has to be shown again"
     worked(task)
     assert stage.offsets == []
+
+
+@pytest.mark.parametrize("pieces", [[[6, 7], [9]], [[6, 7, 9]]])
+def test_a_gap_before_several_batches_is_fetched_once_more_and_then_believed(pieces: list[list[int]]) -> None:
+    """A poll may bring several of a partition, and its end: each lies behind the gap, and none begins where it ends."""
+    bench, manual = Bench(settings()), Manual()
+    worker = bench.worker(clock=manual.clock())
+    while not list(worker._tasks):
+        worker.step()
+    task = next(owned for owned in worker._tasks if owned.task.stage == "summarise")
+    (source,) = task.partitions
+    task.ends[source.topic] = 12
+    batches = tuple(replace(batch(offsets), source=source) for offsets in pieces)
+    for _ in range(2):  # once more
+        assert not task.waiting
+        worker._tasks.take(Polled(batches, frozenset({source})), manual.time)
+    assert list(task.waiting) == list(batches)
 
 
 def test_an_input_that_ends_early_is_asked_once_more() -> None:

@@ -218,11 +218,11 @@ def with_flushes(
     letters: dict[tuple[str, int, int], str] = {}
     for place, source in sources_of(workload).items():
         oracle = Oracle(rules_for(workload.settings), source, workload.partitions[place.topic])
-        records = [(value, stamp) for at, _, value, stamp in workload.records if at == place]
-        for offset, (value, stamp) in enumerate(records):
+        records = workload.of(place)
+        for offset, (_, value, stamp, by_log) in enumerate(records):
             if offset in flushed[source]:
                 oracle.rest(offset, flushed[source][offset], clocks.get((source, oracle.flushes)))
-            fate = oracle.take(value, stamp)
+            fate = oracle.take(value, stamp, by_log=by_log)
             if fate != "accepted":
                 letters[*place, offset] = fate
         oracle.rest(len(records), clock=clocks.get((source, oracle.flushes)))

@@ -64,11 +64,11 @@ def test_the_undisturbed_run_is_what_the_oracle_says(number: int) -> None:
     got = [said_by(pane) for value in outcome.panes.values() if isinstance(pane := decode_record(value), PaneRecord)]
     panes, marks, letters = [], [], {}
     for place, source in sources_of(workload).items():
-        records = [(key, value, stamp) for at, key, value, stamp in workload.records if at == place]
+        records = workload.of(place)
         sources = SOURCES if workload.grows else workload.partitions[place.topic]
         oracle = Oracle(rules_for(workload.settings), source, sources)
-        for offset, (key, value, stamp) in enumerate(records):
-            fate = oracle.take(value, stamp)
+        for offset, (key, value, stamp, by_log) in enumerate(records):
+            fate = oracle.take(value, stamp, by_log=by_log)
             if fate != "accepted":
                 letters[*place, offset] = (fate, key, value)
         oracle.rest(len(records))

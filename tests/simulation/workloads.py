@@ -2,10 +2,11 @@
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
+from typing import Any
 
 from driftline.config import Settings
 from driftline.log.api import TopicPartition
@@ -35,6 +36,16 @@ class Workload:
     """Whether the topic gets a partition on the way."""
     pauses: bool = False
     """Whether partitions are idle on the way, and are flushed by a clock."""
+    stamped_by_log: Callable[[int], bool] = lambda number: False
+    """Whether the log writes the timestamp of a record, by its place in `records`."""
+
+    def of(self, place: TopicPartition) -> list[tuple[bytes | None, bytes | None, int, bool]]:
+        """Return the records of a partition: key, value, timestamp, and whether the log writes that."""
+        return [
+            (key, value, stamp, self.stamped_by_log(number))
+            for number, (at, key, value, stamp) in enumerate(self.records)
+            if at == place
+        ]
 
 
 def _settings(
@@ -76,6 +87,7 @@ def _events(
     tenants: str = "",
     versions: str = "",
     late: float = 0.0,
+    ahead: float = 0.0,
     returns: float = 1.0,
     grows_at: int | None = None,
     rich: bool = False,
@@ -88,6 +100,8 @@ def _events(
         time = now - int(chance.expovariate(1 / 1_500))
         if chance.random() < late:
             time -= 2 * MINUTE
+        if ahead and chance.random() < ahead:
+            time += 4 * MINUTE
         moved = size * 0.5 < number <= size * returns
         event: dict[str, object] = {
             "event_id": f"e{number}",
@@ -129,7 +143,7 @@ def _labels_of(seed: int, predictions: Sequence[Published]) -> list[Published]:
     return sorted(found, key=lambda record: record[3] + chance.randrange(20_000))  # read sooner or later than it came
 
 
-def _workload(name: str, settings: Settings, records: list[Published], partitions: int, **more: bool) -> Workload:
+def _workload(name: str, settings: Settings, records: list[Published], partitions: int, **more: Any) -> Workload:
     topics = settings.topics
     counts = {**dict.fromkeys(topics.inputs, partitions), topics.panes: 2, topics.alerts: 1, topics.dead_letters: 1}
     if settings.awaits_labels:
@@ -159,5 +173,12 @@ def workloads() -> tuple[Workload, ...]:
         _workload("pauses", _settings(idle_timeout="400ms"), _events(8, 64, 2, bad=0.05), 2, pauses=True),
         _workload("pauses in long panes", hours, _events(9, 90, 2, returns=0.7), 2, pauses=True),
         _workload("labels", labelled, _labels_of(13, _events(12, 60, 2, bad=0.05, late=0.1, rich=True)), 2),
+        _workload(
+            "wrong clocks",
+            drifts,
+            _events(14, 120, 2, bad=0.05, late=0.05, ahead=0.6, returns=0.7),
+            2,
+            stamped_by_log=lambda number: number % 60 < 40,
+        ),
         _workload("two topics", two, _events(11, 90, 2, bad=0.15, late=0.1, topics=two.topics.inputs), 2),
     )

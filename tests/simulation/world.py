@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any, TypeVar
 
 from driftline.errors import DriftlineError, OffsetLost
-from driftline.log.api import Outgoing, TopicPartition
+from driftline.log.api import APPEND_TIME, CREATE_TIME, STAMPED_BY, Outgoing, TopicPartition
 from driftline.log.memory import MemoryLog
 from driftline.pipeline.bounded import everything_done
 from driftline.pipeline.monitoring import monitoring
@@ -128,7 +128,9 @@ class World:
         self.workload = workload
         self.time = 10.0
         self.chance = random.Random(schedule.seed)
-        self.log = MemoryLog(clock=self.wall_ms)
+        self._appending: int | None = None
+        """What the log's clock shows while a record of the workload is appended: that may have been long ago."""
+        self.log = MemoryLog(clock=lambda: self.wall_ms() if self._appending is None else self._appending)
         self.log.create_topics(workload.partitions, {})
         self.store = MemoryStore(clock_ms=self.wall_ms)
         self.outboxes: set[bytes] = set()
@@ -269,7 +271,11 @@ class World:
             if partition >= self.log.partition_counts([topic])[topic]:
                 self.log.grow(topic, partition + 1)
                 self.happened(f"{topic} has {partition + 1} partitions now")
+            by_log = self.workload.stamped_by_log(self._published)
+            self.log.change_topics({topic: {STAMPED_BY: APPEND_TIME if by_log else CREATE_TIME}})
+            self._appending = stamp
             self._producer.produce(Outgoing(topic, key, value, partition, timestamp=stamp))
+            self._appending = None
             self._published += 1
         if self._published == len(self.workload.records):
             self.happened("all is published")
@@ -370,14 +376,15 @@ class World:
             info = stored.get(TaskId(settings.group, stage, number))
             if info is None or partition.first or not 0 <= info.offsets.get(topic, -1) < partition.end - 1:
                 continue
-            kept = (list(partition.records), list(partition.values), list(partition.timestamps))
+            kept = [list(column) for column in partition.columns]
             before = partition.end
             self.log.trim(TopicPartition(topic, number), partition.end - 1)
             self._history = self._history[-1:]  # with both gone, records would be lost in earnest
 
             def back(partition: Any = partition, kept: Any = kept, before: int = before) -> None:
                 new = before - partition.first
-                partition.records[:new], partition.values[:new], partition.timestamps[:new] = kept
+                for column, held in zip(partition.columns, kept, strict=True):
+                    column[:new] = held
                 partition.first = 0
                 self._last_fault = self.time
 

@@ -42,9 +42,9 @@ class Run:
     sent: list[bytes] = field(default_factory=list)
     rejections: dict[int, Rejection] = field(default_factory=dict)
 
-    def feed(self, values: Sequence[Value], stamps: Sequence[int]) -> None:
+    def feed(self, values: Sequence[Value], stamps: Sequence[int], *, stamped_by_log: bool = False) -> None:
         begin = self.task.position
-        for rejection in self.task.process(values, stamps, begin + len(values)):
+        for rejection in self.task.process(values, stamps, begin + len(values), stamped_by_log=stamped_by_log):
             self.rejections[begin + rejection.at] = replace(rejection, at=begin + rejection.at)
         self.collect()
 

@@ -120,6 +120,17 @@ def test_a_label_meets_its_prediction_whichever_comes_first() -> None:
         assert both.labelling.waiting == 0
 
 
+def test_label_times_of_a_wrong_clock_move_no_time_beyond_what_the_log_stamped() -> None:
+    task = Summarise(settings(clock="label_time"), 0, 1)
+    assert task.labelling is not None
+    seconds = range(START, START + 40_000, 1_000)
+    ahead = [label(number, second, label_time=second + 100 * HOUR) for number, second in enumerate(seconds)]
+    task.label([value for _, value, _ in ahead], seconds, lambda at: None, stamped_by_log=True)
+    assert task.labelling.newest == seconds[-1]
+    labelled(task, ahead)
+    assert task.labelling.newest > START + 100 * HOUR, "a producer's timestamps prove nothing"
+
+
 def test_a_monthly_dump_counts_when_it_comes_and_label_time_says_how_long_the_truth_took() -> None:
     both = Both().predictions(answer(1)).labels(label(1, START + 3 * HOUR, label_time=START + HOUR))
     assert both.fates == {("m", START + 3 * HOUR, Fate.JOINED): 1}

@@ -153,6 +153,42 @@ def test_as_many_models_as_the_limit_allows_are_all_watched_however_they_share_t
     assert found.capacity() == []
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_models_go_beyond_the_limit_only_by_those_of_partitions_that_come_back_behind_all_others(seed: int) -> None:
+    """Tasks of Judge hear of these in different orders, after they have gone on without them."""
+    found, limit, chance = Installation(settings_of(models=10)), 10, random.Random(seed)
+    back = {number: [f"back {number}.{at}" for at in range(2)] for number in range(2)}
+    sent: list[list[tuple[int, bytes]]] = [[] for _ in range(SOURCES)]
+
+    def say(source: int, models: Sequence[str], begin: int) -> None:
+        task = found.summarising[source]
+        events = [(begin + at * 1_000, models[at % len(models)]) for at in range(240)]
+        values = [event(time, model=model, time=time) for time, model in events]
+        task.process(values, [time for time, _ in events], task.position + len(events))
+        sent[source] += found.routed(task)
+
+    for source in range(SOURCES):
+        say(source, ["always"], START)
+    for source in back:
+        found.summarising[source].rest(START + 250_000, 3_000)
+        sent[source] += found.routed(found.summarising[source])
+    for source in set(range(SOURCES)) - set(back):
+        say(source, [f"new {source}.{at}" for at in range(4)], START + 30 * MINUTE)
+    for source, models in back.items():
+        say(source, models, START + 6 * MINUTE)
+    for source, task in enumerate(found.summarising):
+        task.end(START + 60 * MINUTE)
+        sent[source] += found.routed(task)
+    for judge, judging in enumerate(found.judging):  # each partition of the panes topic has an order of its own
+        rest = [[value for to, value in reversed(each) if to == judge] for each in sent]
+        order = [number for number, each in enumerate(rest) for _ in each]
+        chance.shuffle(order)
+        assert judging.process([rest[number].pop() for number in order]) == []
+    watched = {model for model, _, _ in found.subjects}
+    assert limit <= len(watched) <= limit + len([model for models in back.values() for model in models])
+    assert found.accepted == found.events["watched"] + found.events["models"], "whoever is watched, all are counted"
+
+
 LIMITED = settings_of(models=6, versions=3, segments=4, signals=2, groups=9)
 
 

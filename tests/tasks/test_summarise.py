@@ -5,7 +5,7 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 
@@ -92,8 +92,10 @@ def marks_merged(sent: Sequence[bytes]) -> list[bytes]:
     return [value for value in sent if value in panes]
 
 
-def check_against_the_oracle(got: Run, pairs: Stamped, *, flush_at: Sequence[int] = ()) -> Oracle:
-    want = run(rules_of(settings_with()), *unzip(pairs), flush_at=flush_at)
+def check_against_the_oracle(
+    got: Run, pairs: Stamped, *, flush_at: Sequence[int] = (), by_log: Callable[[int], bool] = lambda at: False
+) -> Oracle:
+    want = run(rules_of(settings_with()), *unzip(pairs), flush_at=flush_at, by_log=by_log)
     reasons = [got.rejections[at].reason.label if at in got.rejections else "accepted" for at in range(len(pairs))]
     assert reasons == want.reasons
     assert asdict(got.task.counters) == want.counters
@@ -119,6 +121,21 @@ def test_a_partition_that_falls_idle_counts_as_the_oracle_does(pairs: Stamped, c
         task.feed(*unzip(pairs[start:stop]))
         task.finish()
     check_against_the_oracle(task, pairs, flush_at=flush_at)
+
+
+@settings(max_examples=60)
+@given(pairs=stamped, changes=st.lists(st.integers(0, 39), max_size=3))
+def test_timestamps_that_the_log_wrote_bound_event_time_as_the_oracle_says(pairs: Stamped, changes: list[int]) -> None:
+    """Who writes them may change in the middle of a partition."""
+
+    def by_log(at: int) -> bool:
+        return sum(change <= at for change in changes) % 2 == 0
+
+    task = Run(Summarise(settings_with(), 0, 1))
+    for start, stop in pairwise(sorted({0, len(pairs), *(change for change in changes if change < len(pairs))})):
+        task.feed(*unzip(pairs[start:stop]), stamped_by_log=by_log(start))
+    task.finish()
+    check_against_the_oracle(task, pairs, by_log=by_log)
 
 
 @pytest.mark.parametrize("limits", [ROOMY, SMALL], ids=["roomy", "small limits"])
@@ -288,6 +305,30 @@ def test_one_bad_clock_makes_nobody_else_late(ahead: int, burst: int) -> None:
     publish(400, 0)
     assert task.rejections == {}
     assert task.task.watermark < clock + 400_000
+
+
+@settings(max_examples=40)
+@given(
+    share=st.floats(0, 1),
+    ahead=st.integers(0, 10 * MINUTE),
+    paces=st.lists(st.integers(100, 70_000), min_size=2, max_size=4),
+    seed=st.integers(0, 99),
+)
+def test_no_share_of_wrong_clocks_makes_right_ones_late_where_the_log_stamps_records(
+    share: float, ahead: int, paces: list[int], seed: int
+) -> None:
+    """Whatever share of the events they send; also when they are put right, and nobody else was there."""
+    task = Run(Summarise(summarise_settings(max_out_of_orderness=30_000), 0, 1))
+    chance, clock = random.Random(seed), START
+    for at, pace in enumerate(paces):
+        stamps = [clock + n * pace for n in range(1, 61)]
+        share *= at < len(paces) - 1
+        times = [now + ahead if chance.random() < share else now - chance.randint(0, 30_000) for now in stamps]
+        task.feed([event(n, time=time) for n, time in enumerate(times)], stamps, stamped_by_log=True)
+        clock = stamps[-1]
+        assert task.task.newest <= clock
+    assert task.rejections == {}
+    assert task.task.watermark > clock - 30_000 - 20 * paces[-1] - 30_000, "and time goes on"
 
 
 def test_time_goes_on_after_a_pause_though_stragglers_contradict() -> None:

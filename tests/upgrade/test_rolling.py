@@ -137,6 +137,7 @@ class Lowered:
     def __init__(self, batch: Batch) -> None:
         self._batch = batch
         self.source, self.offsets, self.timestamps = batch.source, batch.offsets, batch.timestamps
+        self.stamped_by_log = batch.stamped_by_log
         self.values = [raised(value or b"", 0) for value in batch.values]
 
     def headers(self) -> Sequence[Headers]:

@@ -40,6 +40,7 @@ class Records:
     timestamps: Sequence[int]
     by: Headers
     """The headers that say whose each of them is."""
+    stamped_by_log: bool = True
 
     def headers(self) -> Sequence[Headers]:
         """Return the headers of each record."""

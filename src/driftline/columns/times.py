@@ -72,6 +72,17 @@ def in_seconds(times: Ints, stamps: Ints) -> NDArray[np.bool_]:
     return np.asarray((times >= _FIRST_SECONDS) & (times < 2 * stamps // 1_001))
 
 
+def stamps_of(timestamps: Sequence[int]) -> Ints:
+    """Return records' timestamps in epoch milliseconds; -1 where there is none that may be the time of an event.
+
+    >>> stamps_of([1_787_302_801_000, -1, 2**62]).tolist()
+    [1787302801000, -1, -1]
+    """
+    stamps = np.array(timestamps, dtype=np.int64)
+    stamps[(stamps < 0) | (stamps > LATEST)] = -1
+    return stamps
+
+
 def parse_times(values: Sequence[object]) -> Ints:
     """Return `parse_time` of each value.
 

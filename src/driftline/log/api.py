@@ -52,6 +52,14 @@ class Batch(Protocol):
         """The records' own timestamps in epoch milliseconds; -1 where the log knows none."""
         ...
 
+    @property
+    def stamped_by_log(self) -> bool:
+        """Whether the log wrote these timestamps when it appended the records; else producers did.
+
+        It is so for all records of a batch, or for none: what a poll brings of a partition may be several batches.
+        """
+        ...
+
     def headers(self) -> Sequence[Headers]:
         """Return the headers of each record: some microseconds each, so only who goes by them asks."""
         ...

@@ -1,11 +1,12 @@
-"""Fetched messages as batches: one per partition, columns read by loops in C."""
+"""Fetched messages as batches of one partition each, columns read by loops in C."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import groupby
 
-from confluent_kafka import Message
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
 
 from driftline.log.api import Headers, Record, TopicPartition
+from driftline.log.runs import runs
 
 
 def by_partition(
@@ -23,17 +24,27 @@ def by_partition(
     return groups
 
 
+def batches_of(source: TopicPartition, messages: list[Message]) -> Iterator["KafkaBatch"]:
+    """Yield the messages of one partition: in one batch, if their timestamps are all of one kind."""
+    kinds, stamps = zip(*map(Message.timestamp, messages), strict=True)
+    for run in runs(kinds):
+        yield KafkaBatch(source, messages[run], stamps[run], kinds[run.start] == TIMESTAMP_LOG_APPEND_TIME)
+
+
 class KafkaBatch:
     """Records of one partition in one poll; a column is read out of the client's messages when it is asked for."""
 
-    __slots__ = ("_messages", "_offsets", "_timestamps", "_values", "source")
+    __slots__ = ("_messages", "_offsets", "_values", "source", "stamped_by_log", "timestamps")
 
-    def __init__(self, source: TopicPartition, messages: list[Message]) -> None:
+    def __init__(
+        self, source: TopicPartition, messages: list[Message], timestamps: Sequence[int], stamped_by_log: bool
+    ) -> None:
         self.source = source
+        self.timestamps = timestamps
+        self.stamped_by_log = stamped_by_log
         self._messages = messages
         self._values: list[bytes | None] | None = None
         self._offsets: list[int] | None = None
-        self._timestamps: list[int] | None = None
 
     @property
     def values(self) -> Sequence[bytes | None]:
@@ -48,13 +59,6 @@ class KafkaBatch:
         if self._offsets is None:
             self._offsets = list(map(Message.offset, self._messages))  # type: ignore[arg-type]  # never None when fetched
         return self._offsets
-
-    @property
-    def timestamps(self) -> Sequence[int]:
-        """The records' timestamps in epoch milliseconds; -1 where there is none."""
-        if self._timestamps is None:
-            self._timestamps = [stamp for _, stamp in map(Message.timestamp, self._messages)]
-        return self._timestamps
 
     def headers(self) -> Sequence[Headers]:
         """Return the headers of each record."""

@@ -18,7 +18,7 @@ from confluent_kafka import TopicPartition as KafkaPartition
 
 from driftline.errors import LogUnavailable
 from driftline.log.api import Polled, RebalanceListener, TopicPartition
-from driftline.log.kafka_batch import KafkaBatch, by_partition
+from driftline.log.kafka_batch import batches_of, by_partition
 from driftline.log.kafka_errors import (
     NO_TOPIC,
     OFFSET_LOST,
@@ -97,7 +97,7 @@ class KafkaConsumer:
         caught_up = self._caught_up(events, groups)
         if not groups and not caught_up and not self._lost:  # else raised by the next poll: nothing comes again
             self._raise_kept()
-        batches = tuple(KafkaBatch(source, records) for source, records in groups.items())
+        batches = tuple(batch for source, records in groups.items() for batch in batches_of(source, records))
         return Polled(batches, caught_up, frozenset(self._lost))
 
     def _fetch(self, max_records: int, timeout_s: float) -> list[Message]:

@@ -156,7 +156,7 @@ class MemoryProducer:
                 raise PublishError(str(error), topic=record.topic, partition=record.partition, key=record.key) from None
             by_log = self._cluster.settings[record.topic][STAMPED_BY] == APPEND_TIME
             stamp = self._cluster.clock() if by_log or record.timestamp is None else record.timestamp
-            partition.append(Record(record.key, record.value, record.headers), stamp)
+            partition.append(Record(record.key, record.value, record.headers), stamp, stamped_by_log=by_log)
             self._cluster.changed.notify_all()
 
     def _place(self, record: Outgoing) -> int:

@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from threading import Condition
+from typing import Any
 
 from driftline.errors import TopicError
 from driftline.log.api import Record, TopicPartition
@@ -18,29 +19,37 @@ def now_ms() -> int:
 class Partition:
     """The records of one partition, from offset `first` on."""
 
-    __slots__ = ("first", "records", "timestamps", "values")
+    __slots__ = ("first", "records", "stamped_by_log", "timestamps", "values")
 
     def __init__(self) -> None:
         self.first = 0
         self.records: list[Record] = []
         self.values: list[bytes | None] = []
         self.timestamps: list[int] = []
+        self.stamped_by_log: list[bool] = []
+
+    @property
+    def columns(self) -> tuple[list[Any], ...]:
+        """All that is held of each record."""
+        return self.records, self.values, self.timestamps, self.stamped_by_log
 
     @property
     def end(self) -> int:
         """The next offset to be written."""
         return self.first + len(self.records)
 
-    def append(self, record: Record, timestamp: int) -> None:
+    def append(self, record: Record, timestamp: int, *, stamped_by_log: bool) -> None:
         """Add a record at the end."""
         self.records.append(record)
         self.values.append(record.value)
         self.timestamps.append(timestamp)
+        self.stamped_by_log.append(stamped_by_log)
 
     def trim(self, before: int) -> None:
         """Forget the records in front of offset `before`."""
         count = min(max(0, before - self.first), len(self.records))
-        del self.records[:count], self.values[:count], self.timestamps[:count]
+        for column in self.columns:
+            del column[:count]
         self.first += count
 
 

@@ -1,12 +1,13 @@
 """A member of a consumer group in this process."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from driftline.log.api import Headers, Polled, RebalanceListener, Record, TopicPartition
-from driftline.log.memory_cluster import Cluster
+from driftline.log.memory_cluster import Cluster, Partition
 from driftline.log.memory_group import MemoryGroup
+from driftline.log.runs import runs
 
 Tell = Callable[[Sequence[TopicPartition]], None]
 
@@ -20,6 +21,7 @@ class MemoryBatch:
     offsets: Sequence[int]
     timestamps: Sequence[int]
     records: Sequence[Record]
+    stamped_by_log: bool = False
 
     def headers(self) -> Sequence[Headers]:
         """Return the headers of each record."""
@@ -87,16 +89,7 @@ class MemoryConsumer:
             count = min(partition.end - position, share, max_records)
             if count:
                 start = position - partition.first
-                chosen = slice(start, start + count)
-                batches.append(
-                    MemoryBatch(
-                        source,
-                        partition.values[chosen],
-                        range(position, position + count),
-                        partition.timestamps[chosen],
-                        partition.records[chosen],
-                    )
-                )
+                batches.extend(_batches(source, partition, slice(start, start + count)))
                 max_records -= count
                 position += count
                 self._positions[source] = position
@@ -236,3 +229,17 @@ class MemoryConsumer:
             for source in partitions
             for topic in (source.topic, *self._follow.get(source.topic, ()))
         }
+
+
+def _batches(source: TopicPartition, partition: Partition, chosen: slice) -> Iterator[MemoryBatch]:
+    """Yield records of a partition, in one batch if all have their timestamps from the log, or none has."""
+    for run in runs(partition.stamped_by_log[chosen]):
+        part = slice(chosen.start + run.start, chosen.start + run.stop)
+        yield MemoryBatch(
+            source,
+            partition.values[part],
+            range(partition.first + part.start, partition.first + part.stop),
+            partition.timestamps[part],
+            partition.records[part],
+            partition.stamped_by_log[part.start],
+        )

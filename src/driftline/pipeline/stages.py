@@ -111,9 +111,16 @@ class SummariseStage:
         offsets = batch.offsets
         if batch.source.topic == self.inputs[0]:
             position = self._before + offsets[-1] + 1
-            rejections = self.task.process(batch.values, batch.timestamps, position, batch.headers)
+            rejections = self.task.process(
+                batch.values, batch.timestamps, position, batch.headers, stamped_by_log=batch.stamped_by_log
+            )
         else:
-            rejections = self.task.label(batch.values, batch.timestamps, lambda at: batch.record(at).key)
+            rejections = self.task.label(
+                batch.values,
+                batch.timestamps,
+                lambda at: batch.record(at).key,
+                stamped_by_log=batch.stamped_by_log,
+            )
         for rejection in rejections:
             record = batch.record(rejection.at)
             offset = offsets[rejection.at]

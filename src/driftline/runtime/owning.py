@@ -167,14 +167,16 @@ class OwnedTasks:
     # fetching
 
     def take(self, polled: Polled, now: float) -> None:
-        """Give the tasks what came for them."""
+        """Give the tasks what came for them. Behind what is fetched again, nothing counts as having come."""
+        missed = set[TopicPartition]()
         for batch in polled.batches:
             owned = self._by_input.get(batch.source)
-            if owned is not None and not owned.receive(batch, now):
+            if owned is not None and batch.source not in missed and not owned.receive(batch, now):
                 self.fetch_again(owned, batch.source)
+                missed.add(batch.source)
         for partition in polled.caught_up:
             owned = self._by_input.get(partition)
-            if owned is not None and not owned.reach_end(partition.topic):
+            if owned is not None and partition not in missed and not owned.reach_end(partition.topic):
                 self.fetch_again(owned, partition)
         for partition in polled.lost:
             owned = self._by_input.get(partition)

@@ -25,6 +25,7 @@ class BatchSlice:
         self.values = batch.values[part]
         self.offsets = batch.offsets[part]
         self.timestamps = batch.timestamps[part]
+        self.stamped_by_log = batch.stamped_by_log
         self._batch = batch
         self._start = start
 

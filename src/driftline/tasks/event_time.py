@@ -9,6 +9,9 @@ then its events count where they belong, and time stands still:
     09:00:00   09:00:01   09:59:02   09:00:02   09:00:03         one clock is an hour ahead: dropped, nobody is late
     22:00:00   08:00:00   08:00:05   08:00:09 … 08:00:31         a night without traffic: believed
 
+Where the log wrote the records' timestamps, no event moves time beyond that of its record, so no share of wrong clocks
+does. A producer's own timestamps prove nothing: the same clock wrote both.
+
 A pure function of the events in their order: how they were batched cannot show.
 """
 
@@ -66,6 +69,11 @@ class EventTime(msgspec.Struct, array_like=True):
         _advance(times, counted, tolerance, state, before, after)
         self.newest, self.leap, self.leap_top, self.votes, self.beyond = state.tolist()
         return before, after
+
+    @staticmethod
+    def bounded(times: Ints, stamps: Ints) -> Ints:
+        """Return the times, none beyond the timestamp of its record, if that has one; both of shape (events)."""
+        return np.where(stamps < 0, times, np.minimum(times, stamps))
 
     def believe(self, until: int) -> None:
         """Believe a leap to a time that the clock has passed: the events after it are not coming."""

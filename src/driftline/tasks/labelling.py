@@ -20,7 +20,7 @@ from driftline.columns.labels import CATEGORY, NUMBER, LabelBatch
 from driftline.columns.model import ModelColumns
 from driftline.columns.reasons import Reason
 from driftline.columns.shape import Limits
-from driftline.columns.times import LATEST
+from driftline.columns.times import stamps_of
 from driftline.formats.labels import LabelReader
 from driftline.labels.book import Answers, Rule
 from driftline.labels.classes import Came
@@ -137,18 +137,23 @@ class Labelling:
             self._join.predictions(model, answers)
 
     def labels(
-        self, values: Sequence[bytes | None], timestamps: Sequence[int], key_of: Callable[[int], bytes | None]
+        self,
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        key_of: Callable[[int], bytes | None],
+        *,
+        stamped_by_log: bool,
     ) -> LabelBatch:
         """Take in records of the labels' log, in offset order. Returns what they say, and why some say nothing.
 
         `key_of` returns the key of a record, by its position: it is asked for tombstones alone.
         """
-        stamps = np.array(timestamps, dtype=np.int64)
-        stamps[(stamps < 0) | (stamps > LATEST)] = -1
+        stamps = stamps_of(timestamps)
         batch = self._reader.read(values, stamps, key_of)
         chosen, other = (stamps, batch.times) if self._settings.clock == "arrival" else (batch.times, stamps)
         places = np.where(chosen >= 0, chosen, other)
-        before, _ = self._event_time.advance(places, batch.reasons == 0, self._tolerance)
+        moving = EventTime.bounded(places, stamps) if stamped_by_log else places
+        before, _ = self._event_time.advance(moving, batch.reasons == 0, self._tolerance)
         present = set(np.unique(batch.models).tolist())
         for model, code in self._reader.models.items():
             classes = self._counting.classes(model)  # of all, so their order does not depend on batches

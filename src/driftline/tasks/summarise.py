@@ -15,6 +15,7 @@ counted as ever, and a supplement follows. Judge is told how far the clock has c
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ from driftline.columns.labels import LabelBatch
 from driftline.columns.model import ModelColumns
 from driftline.columns.reasons import EXPLANATIONS, Reason
 from driftline.columns.shape import Limits
-from driftline.columns.times import LATEST, NO_TIME, in_seconds
+from driftline.columns.times import LATEST, NO_TIME, in_seconds, stamps_of
 from driftline.formats.api import Format, MakeFormat
 from driftline.formats.native import NativeDecoder
 from driftline.panes.arrivals import NO_DELAY, NO_OWN_TIME, Arrivals, delays_of
@@ -136,6 +137,8 @@ class Summarise:
         timestamps: Sequence[int],
         position: int,
         headers: ReadHeaders = no_headers,
+        *,
+        stamped_by_log: bool = False,
     ) -> list[Rejection]:
         """Take in records in offset order. Returns those not counted, each with its reason.
 
@@ -144,17 +147,19 @@ class Summarise:
             timestamps: of the records, in epoch milliseconds; negative where there is none.
             position: the offset after the last one.
             headers: returns the records' headers, for a format that goes by them.
+            stamped_by_log: whether the log wrote the timestamps when it appended the records; else producers did.
         """
         room = LOOK - self.counters.consumed % LOOK
         if len(values) > room:  # where places are given back must not depend on how records were batched
-            rejections = self.process(values[:room], timestamps[:room], position, lambda: headers()[:room])
-            rest = self.process(values[room:], timestamps[room:], position, lambda: headers()[room:])
+            take = partial(self.process, stamped_by_log=stamped_by_log)
+            rejections = take(values[:room], timestamps[:room], position, lambda: headers()[:room])
+            rest = take(values[room:], timestamps[room:], position, lambda: headers()[room:])
             return rejections + [replace(rejection, at=rejection.at + room) for rejection in rest]
         batch = self._format.decode(values, timestamps, headers)
-        stamps = np.array(timestamps, dtype=np.int64)
-        stamps[(stamps < 0) | (stamps > LATEST)] = -1
+        stamps = batch.of_events(stamps_of(timestamps))
         arrivals = self._time(batch, stamps)
-        moments, late = self._reject_late(batch)
+        bounded = EventTime.bounded(batch.times, stamps) if stamped_by_log else batch.times
+        moments, late = self._reject_late(batch, bounded)
         fine = batch.fine
         for columns in batch.models:
             self._count(columns, batch.times, fine, arrivals)
@@ -186,7 +191,12 @@ class Summarise:
         self._gave_back = self.watermark
 
     def label(
-        self, values: Sequence[bytes | None], timestamps: Sequence[int], key_of: Callable[[int], bytes | None]
+        self,
+        values: Sequence[bytes | None],
+        timestamps: Sequence[int],
+        key_of: Callable[[int], bytes | None],
+        *,
+        stamped_by_log: bool = False,
     ) -> list[Rejection]:
         """Take in records of the labels' log in offset order. Returns those that are no labels.
 
@@ -194,7 +204,7 @@ class Summarise:
         """
         assert self.labelling is not None
         self._outcomes_to = None
-        batch = self.labelling.labels(values, timestamps, key_of)
+        batch = self.labelling.labels(values, timestamps, key_of, stamped_by_log=stamped_by_log)
         self.labelling.settle(self.watermark, self.idle)
         return _rejections(batch)
 
@@ -209,7 +219,6 @@ class Summarise:
 
     def _time(self, batch: ColumnBatch, stamps: Ints) -> Arrivals:
         """Give events without a time that of their record, and reject those too far from it. Returns how they came."""
-        stamps = batch.of_events(stamps)
         missing = np.flatnonzero(batch.times == NO_TIME)
         if len(missing):
             accepted = batch.fine[missing]
@@ -237,16 +246,17 @@ class Summarise:
         # What has no timestamp is the row of a table, perhaps, of which nobody knows how it came.
         return Arrivals(delays, np.where(stamps < 0, NO_ID, batch.ids))
 
-    def _reject_late(self, batch: ColumnBatch) -> tuple[Ints, Ints]:
+    def _reject_late(self, batch: ColumnBatch, moving: Ints) -> tuple[Ints, Ints]:
         """Reject events whose pane the watermark had passed before their record.
 
-        Returns the event time after each record, and for each event the watermark that rejected it, else -1.
+        `moving` is how far each event may move time on. Returns the event time after each record, and for each event
+        the watermark that rejected it, else -1.
         """
         lengths = np.full(len(batch.times), 1, dtype=np.int64)
         for columns in batch.models:
             lengths[columns.rows] = self._settings.pane_ms(columns.shape.model)
         times, fine, begin = batch.times, batch.fine, self._event_time.newest
-        before, after = self._event_time.advance(times, fine, self._settings.max_out_of_orderness)
+        before, after = self._event_time.advance(moving, fine, self._settings.max_out_of_orderness)
         passed = batch.before_records(before) - self._settings.max_out_of_orderness
         late = fine & (times - times % lengths + lengths <= passed)
         batch.reject(late, Reason.LATE)
