@@ -150,7 +150,23 @@ def _joined(stories: list[_Story], each: Incident, batch: list[Incident], longes
             return one
         if each.kind != "mix" and mixes and (each.kind == "volume" or {*moved, each.subject.segment} <= {"", *new}):
             return one
+    for one in stories:
+        lead = one.shown or one.lead
+        if lead.kind == "mix" and each.kind == "volume" and any(_adds_up(s.named, s.gone, each) for s in lead.signals):
+            return one
     return None
+
+
+def _adds_up(named: dict[str, float], gone: dict[str, float], each: Incident) -> bool:
+    effects = each.signals[0].effects
+    stays, old = 1 - min(sum(gone.values()), 1.0), 1 - min(sum(named.values()), 1.0)
+    if each.subject.segment:
+        stays, old = old, stays
+    expected = effects.get("events_before", 0.0) * stays / old if old else 0.0
+    surprise = abs(effects.get("events_after", 0.0) - expected)
+    return abs(expected - effects.get("events_before", 0.0)) > 0.1 * effects.get("events_before", 0.0) and (
+        surprise <= 0.1 * expected
+    )
 
 
 def _about(each: Incident) -> set[str]:

@@ -259,6 +259,24 @@ def test_what_a_cause_explains_joins_it(first: Incident, second: Incident, toget
         assert all(not incident.parts for incident in found)
 
 
+@pytest.mark.parametrize(
+    ("segment", "after", "together"),
+    [("", 145.0, True), ("", 120.0, False), ("", 70.0, False), ("t=a", 68.0, True), ("t=a", 140.0, False)],
+)
+def test_a_number_of_events_that_is_found_days_later_is_the_new_tenants_if_it_adds_up(
+    segment: str, after: float, together: bool
+) -> None:
+    mix, volume = finding(Kind.MIX, "segment.t"), finding(Kind.VOLUME, "events", segment=segment, began=2_000)
+    (signal,) = mix.signals
+    mix = msgspec.structs.replace(mix, signals=[msgspec.structs.replace(signal, named={"new": 0.3})])
+    counted = Signal("events", 9.0, {"events_before": 100.0, "events_after": after})
+    volume = msgspec.structs.replace(
+        volume, opened=2_010 * MINUTE, window=Window(2_000 * MINUTE, 2_010 * MINUTE, 9), signals=[counted]
+    )
+    found = [incident for step in put_together([mix], [volume]) for incident in step]
+    assert len({incident.id for incident in found}) == (1 if together else 2)
+
+
 def test_what_is_alone_is_told_as_it_is() -> None:
     one = finding()
     over = msgspec.structs.replace(one, status=Status.RESOLVED, resolved=one.window.end)

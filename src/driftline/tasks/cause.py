@@ -21,7 +21,8 @@ FOLLOWS: tuple[tuple[set[str], set[str]], ...] = (
 LAG = 12
 """Windows between the beginnings of a change of inputs and of what follows of the output, at most."""
 ALIKE = 0.1
-"""Part of the distance between two means by which each may miss the other's, where two numbers changed places."""
+"""Part of the distance between two means by which each may miss the other's, where two numbers changed places; and of
+the number of events by which it may miss what segments that came or went make of it."""
 
 
 class Cause(msgspec.Struct):
@@ -89,6 +90,7 @@ def explaining(found: Incident, open_now: Sequence[Cause], batch: Collection[Inc
         (cause for cause in together if _changed_places(cause.lead, found)),
         (cause for cause in causes if _output_follows(cause, found)),
         (cause for cause in together if _mix_explains(cause, found, moved)),
+        (cause for cause in causes if _mix_adds_up(cause.lead, found)),
     ]
     return next((cause for those in by_rule for cause in those), None)
 
@@ -203,3 +205,20 @@ def _mix_explains(cause: Cause, found: Incident, moved: set[str]) -> bool:
     if Kind.MIX not in cause.kinds:
         return False
     return found.kind is Kind.VOLUME or {*moved, found.subject.segment} <= {"", *cause.newcomers}
+
+
+def _mix_adds_up(lead: Incident, found: Incident) -> bool:
+    """Tell whether the number of events changed by what segments that came or went make of it, whenever that is found.
+
+    All events are more by the new ones and fewer by those that are gone, or each segment gives to them or takes theirs.
+    """
+    if lead.kind is not Kind.MIX or found.kind is not Kind.VOLUME:
+        return False
+    before, after = (found.signals[0].effects.get(name, 0.0) for name in ("events_before", "events_after"))
+    for signal in lead.signals:
+        came, gone = min(sum(signal.named.values()), 1.0), min(sum(signal.gone.values()), 1.0)
+        left, there = (1 - came, 1 - gone) if found.subject.segment else (1 - gone, 1 - came)
+        aim = before * left / there if there else 0.0
+        if abs(aim - before) > ALIKE * before and abs(after - aim) <= ALIKE * aim:
+            return True
+    return False

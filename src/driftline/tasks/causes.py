@@ -8,7 +8,8 @@ told. A finding joins an open incident of the same model and version by the firs
     output    one is about inputs and the other about what the model answers to the same events (a segment's are among
               all events), or about how well; and they began within twelve windows: a small effect is dated late
     mix       they began together, and traffic moved between segments: then the number of events may change, and what
-              moved may have done so in all events and in the segments that are new, but in no other
+              moved may have done so in all events and in the segments that are new, but in no other; or the number
+              of events changed by as much as those of the segments that came or went, whenever that is found
 
 Together is within the model's longest window, or within the time that it took to find the one or the other: what is
 found late is dated less well. Thresholds that a person set join nothing but each other. What is part of an open
