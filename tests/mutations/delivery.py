@@ -3,6 +3,7 @@
 from driftline.router import across
 from driftline.router.desk import Desk
 from driftline.router.patience import Held, Returns
+from driftline.router.places import Places
 from driftline.router.sinks import _packaged, http, webhook
 from driftline.router.sinks.apprise import AppriseSink
 from driftline.tasks.resolved import Resolved
@@ -17,9 +18,16 @@ RESOLVED = "tests/tasks/test_resolved.py"
 MUTATIONS = (
     Mutation(
         "what several models report alike is told by each of them",
-        Desk._told_with,
-        "name in self._book.names_of(other)",
+        Places._first,
+        "name in self._state.names_of(other)",
         "False",
+        (ACROSS,),
+    ),
+    Mutation(
+        "who is told with whom depends on who came first",
+        Places._is_first,
+        " or order(self._state.latest(other)) < order(alert)",
+        " or True",
         (ACROSS,),
     ),
     Mutation(

@@ -1,9 +1,12 @@
 """An upstream fault that reaches several models is told once, in words, and each incident keeps its key."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from driftline.config.routing import RouterSettings
 from driftline.incidents.alerts import Alert
@@ -76,6 +79,43 @@ def test_a_story_does_not_grow_with_each_that_follows() -> None:
     assert told(*following) == [["m0", "m1"], ["m2", "m3"], ["m4", "m5"]]
 
 
+@settings(max_examples=200)
+@given(st.permutations(range(8)), st.lists(st.tuples(st.integers(0, 40), st.integers(0, 3)), min_size=8, max_size=8))
+def test_who_is_told_with_whom_does_not_depend_on_who_comes_first(
+    arrivals: list[int], when: list[tuple[int, int]]
+) -> None:
+    fields = (["amount"], ["age"], ["amount", "age"], ["city"])
+    alerts = [
+        moved(f"m{number % 5}", *fields[of], at=NOW + minute * MINUTE, segment=f"n={number}")
+        for number, (minute, of) in enumerate(when)
+    ]
+
+    def stories(order: Iterable[int]) -> list[set[str]]:
+        at_desk = desk(how=replace(TOGETHER, labels={}))
+        for number in order:
+            at_desk.take(alerts[number], NOW + HOUR)
+        found = deliver(at_desk, NOW + 2 * HOUR)
+        return sorted(({alert.data.incident for alert in each.alerts} for each in found), key=sorted)
+
+    together = stories(range(8))
+    assert stories(arrivals) == together
+    assert len(set().union(*together)) == sum(map(len, together)) == len({each.data.incident for each in alerts})
+
+
+def test_one_that_began_earlier_takes_those_with_it_that_nobody_was_told_of() -> None:
+    early, late, other = (
+        moved(model, "amount", at=NOW + at * MINUTE) for model, at in (("one", 0), ("two", 8), ("leads", 16))
+    )
+    how = replace(TOGETHER, labels={})
+    assert told(late, other, how=how) == [["leads", "two"]]
+    assert told(late, other, early, how=how) == [["leads"], ["one", "two"]]
+    at_desk = desk(how=how)
+    at_desk.take(late, NOW)
+    deliver(at_desk, NOW + MINUTE)
+    at_desk.take(early, NOW + MINUTE)
+    assert [each.labels for each in deliver(at_desk, NOW + HOUR)] == [{}], "it was told with the one that was"
+
+
 def test_it_joins_what_was_told_and_both_keep_their_ids_and_one_thread() -> None:
     at_desk, first, second = desk(how=TOGETHER), moved("churn", "amount"), moved("leads", "amount", at=NOW + MINUTE)
     at_desk.take(first, NOW)
@@ -123,9 +163,9 @@ def test_who_wants_each_incident_by_itself_or_each_model_gets_that() -> None:
     alerts = [moved("one", "amount"), moved("two", "amount")]
     assert told(*alerts, how=replace(TOGETHER, across=None)) == [["one"], ["two"]]
     assert told(*alerts, how=replace(TOGETHER, root=route(group_by=("incident",)))) == [["one"], ["two"]]
-    settings = {"sinks": {"ops": {"type": "webhook", "url": "http://localhost"}}, "route": {"sink": "ops"}}
-    for given, across in (({}, ("team",)), ({"across_models": {"equal": []}}, ()), ({"across_models": None}, None)):
-        assert routing_of(RouterSettings.model_validate({**settings, **given})).across == across
+    common = {"sinks": {"ops": {"type": "webhook", "url": "http://localhost"}}, "route": {"sink": "ops"}}
+    for more, across in (({}, ("team",)), ({"across_models": {"equal": []}}, ()), ({"across_models": None}, None)):
+        assert routing_of(RouterSettings.model_validate({**common, **more})).across == across
 
 
 def notified(*alerts: Alert) -> Notification:

@@ -6,14 +6,15 @@ Each Judge task sees some of the models, so only who reads all incidents can fin
 - they are of the same kind, one whose cause may be upstream, and share a signal,
 - the times in which they were found overlap or touch: each from when its change began to when it opened.
 
-The first incident of a route is told where it belongs, and the others with it. What overlaps with another one than the
-first does not count, so a story does not grow with each that follows.
+The first incident of a route, by when its change began, is told where it belongs, and the others with it. What overlaps
+with another one than the first does not count, so a story does not grow with each that follows.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import merge
 from typing import TypeAlias
 
 from driftline.events import rfc3339
@@ -41,6 +42,7 @@ MAX_SAID = 3
 Fact: TypeAlias = tuple[str, ...]
 """What an incident must have in common with another one: kind, signal, and values of labels."""
 Span: TypeAlias = tuple[int, int]
+Order: TypeAlias = tuple[Span, str]
 
 
 def facts(alert: Alert, labels: Labels, equal: Sequence[str]) -> list[Fact]:
@@ -48,7 +50,7 @@ def facts(alert: Alert, labels: Labels, equal: Sequence[str]) -> list[Fact]:
     if alert.data.kind not in WHAT or not alert.data.model:
         return []
     owner = [labels.get(name, "") for name in equal]
-    return [(alert.data.kind, signal.name, *owner) for signal in alert.data.signals]
+    return [(alert.data.kind, name, *owner) for name in dict.fromkeys(signal.name for signal in alert.data.signals)]
 
 
 def span(alert: Alert) -> Span:
@@ -68,6 +70,11 @@ def meet(one: Span, other: Span) -> bool:
     return one[0] <= other[1] and other[0] <= one[1]
 
 
+def order(alert: Alert) -> Order:
+    """Return by what incidents are put in order: when their changes began, when they opened, and their names."""
+    return span(alert), alert.data.incident
+
+
 class Across:
     """The open incidents, by what others may have in common with them.
 
@@ -77,37 +84,41 @@ class Across:
 
     def __init__(self, equal: Sequence[str] | None) -> None:
         self._equal = equal
-        self._held: dict[Fact, dict[str, tuple[str, Span]]] = {}
-        """By fact, model and span of each incident, in the order in which they came."""
-        self._facts: dict[str, list[Fact]] = {}
+        self._held: dict[Fact, list[tuple[Order, str]]] = {}
+        """By fact, each incident and its model, in order."""
+        self._known: dict[str, tuple[list[Fact], tuple[Order, str]]] = {}
 
     def note(self, alert: Alert, labels: Labels) -> None:
         """Take in an incident as it is now."""
         if self._equal is None:
             return
-        incident, held = alert.data.incident, (alert.data.model, span(alert))
-        if not alert.firing:
-            self.forget(incident)
-            return
-        found = self._facts[incident] = facts(alert, labels, self._equal)
-        for fact in found:
-            self._held.setdefault(fact, {})[incident] = held
+        self.forget(alert.data.incident)
+        if alert.firing:
+            found, held = facts(alert, labels, self._equal), (order(alert), alert.data.model)
+            self._known[alert.data.incident] = found, held
+            for fact in found:
+                insort(self._held.setdefault(fact, []), held)
 
     def forget(self, incident: str) -> None:
         """Let go of an incident that is over."""
-        for fact in self._facts.pop(incident, ()):
-            held = self._held[fact]
-            held.pop(incident, None)
-            if not held:
+        if incident not in self._known:
+            return
+        found, held = self._known.pop(incident)
+        for fact in found:
+            others = self._held[fact]
+            del others[bisect_left(others, held)]
+            if not others:
                 del self._held[fact]
 
     def like(self, alert: Alert, labels: Labels) -> Iterator[str]:
-        """Yield the incidents of other models that fire and tell the same, the one that came first at first."""
-        model, when = alert.data.model, span(alert)
-        for fact in () if self._equal is None else facts(alert, labels, self._equal):
-            for incident, (other, its) in self._held.get(fact, {}).items():
-                if other != model and meet(when, its):
-                    yield incident
+        """Yield the incidents of other models that fire and tell the same, in order."""
+        when = span(alert)
+        found = [] if self._equal is None else facts(alert, labels, self._equal)
+        for (its, incident), model in merge(*(self._held.get(fact, []) for fact in found)):
+            if its[0] > when[1]:
+                return
+            if model != alert.data.model and meet(when, its):
+                yield incident
 
 
 @dataclass(frozen=True, slots=True)

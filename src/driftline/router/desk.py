@@ -17,18 +17,15 @@ from dataclasses import dataclass
 
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import digest
-from driftline.incidents.matching import Labels, labels_of
+from driftline.incidents.matching import Labels
 from driftline.incidents.responses import Acknowledgement, Silence, silencing
 from driftline.incidents.severity import urgency
-from driftline.router.across import Across
 from driftline.router.desk_state import DeskState
 from driftline.router.groups import NEVER_TOLD, AlertGroup, Refused, Sending, name_of
 from driftline.router.notification import MAX_ALERTS, Notification
 from driftline.router.patience import Held, Returns, more_severe
+from driftline.router.places import Places
 from driftline.router.routes import Route, Routing
-
-MAX_WAITING = 50
-"""Groups of a route that wait for their first notification. In a storm what comes beyond is told together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +62,7 @@ class Desk:
         self._remember = remember
         self._book = DeskState()
         self._returns = Returns(routing.returns)
-        self._across = Across(routing.across)
+        self._places = Places(routing, sinks, self._book)
 
     # what comes in
 
@@ -91,7 +88,7 @@ class Desk:
             held.changes.append(alert)
             held.arrived = published
             self._book.touch(incident=alert.data.incident)
-        self._assign(alert, published)
+        self._places.put(alert, published)
         return True
 
     def reread(self, records: Iterable[tuple[Alert, int]], now: int) -> int:
@@ -118,40 +115,6 @@ class Desk:
                 del found[alert.data.incident]
         return sorted((each for changes in found.values() for each in changes), key=lambda each: each[1])
 
-    def _assign(self, alert: Alert, published: int) -> None:
-        """Put an incident into a group of each route that takes it as it is now. At a route it stays where it is."""
-        incident, labels = alert.data.incident, self._labels(alert)
-        there = {group.route for group in self._book.groups_of(incident)}
-        for route in self._routing.taken_by(labels):
-            if route.sink not in self._sinks or route.path in there:
-                continue
-            name = self._told_with(route, alert, labels) or self._group(route, route.group(labels), published)
-            self._book.groups[name].members.setdefault(incident, NEVER_TOLD)
-            self._book.join(incident, name)
-        self._across.note(alert, labels)
-        for name in self._book.names_of(incident):
-            self._book.touch(group=name)
-
-    def _told_with(self, route: Route, alert: Alert, labels: Labels) -> str | None:
-        """Return the group in which another model's incident is told where it belongs, if that tells the same."""
-        for other in self._across.like(alert, labels) if route.shares else ():
-            name = name_of(route, route.group(self._labels(self._book.latest(other))))
-            if name in self._book.names_of(other):
-                return name
-        return None
-
-    def _group(self, route: Route, labels: dict[str, str], published: int) -> str:
-        """Return the name of a route's group with these labels; in a storm of the one for all beyond `MAX_WAITING`."""
-        name = name_of(route, labels)
-        if name not in self._book.groups and self._book.new(route.path) >= MAX_WAITING:
-            labels, name = {}, name_of(route, {})
-        if name not in self._book.groups:
-            self._book.add(name, AlertGroup.begun(route, labels, published))
-        return name
-
-    def _labels(self, alert: Alert) -> Labels:
-        return labels_of(alert, self._routing.owned(alert.data.model))
-
     def respond(self, word: Acknowledgement | Silence) -> None:
         """Take in what somebody said of incidents."""
         self._book.respond(word)
@@ -165,7 +128,9 @@ class Desk:
         """
         firing: list[Labels] = []
         if self._routing.inhibitions:
-            firing = [self._labels(held.latest) for held in self._book.incidents.values() if held.latest.firing]
+            firing = [
+                self._routing.labels_of(held.latest) for held in self._book.incidents.values() if held.latest.firing
+            ]
         inhibited, silenced = self._routing.holding_back(firing), silencing(self._book.responses.active(now))
         self._escalate(now, silenced)
 
@@ -194,10 +159,10 @@ class Desk:
                 continue
             routes = (self._routes[group.route] for group in self._book.groups_of(incident))
             after = min((each.escalate_after for each in routes if each.escalate_after is not None), default=None)
-            if after is not None and now >= held.told + after and not silenced(self._labels(held.latest)):
+            if after is not None and now >= held.told + after and not silenced(self._routing.labels_of(held.latest)):
                 held.escalate(after)
                 self._book.touch(incident=incident)
-                self._assign(held.latest, now)
+                self._places.put(held.latest, now)
 
     def _plan(self, name: str, group: AlertGroup, now: int, held_back: Callable[[Labels], bool]) -> None:
         """Write down what is to go out next for a group, if it is time; let go of a group that is done."""
@@ -250,7 +215,7 @@ class Desk:
             latest = held.latest
             if change == latest.id:
                 continue
-            back = held_back(self._labels(latest)) or (
+            back = held_back(self._routing.labels_of(latest)) or (
                 change == NEVER_TOLD and (held.lasted(now) < pending or self._returns.too_often(held, now))
             )
             over = not latest.firing
@@ -298,7 +263,7 @@ class Desk:
             labels={
                 name: value
                 for name, value in group.labels.items()
-                if all(self._labels(alert).get(name, "") == value for alert in alerts)
+                if all(self._routing.labels_of(alert).get(name, "") == value for alert in alerts)
             },
             alerts=tuple(alerts),
             changed=frozenset(sending.changed),
@@ -399,7 +364,7 @@ class Desk:
             self._book.add(there, group)
         for held in sorted(self._book.incidents.values(), key=lambda each: each.since):
             if held.latest.firing:
-                self._assign(held.latest, held.arrived)
+                self._places.put(held.latest, held.arrived)
 
     def _route_of(self, group: AlertGroup) -> Route | None:
         """Return a group's route as routes are now: one to its sink that takes its incidents, or else any to it."""
@@ -408,7 +373,7 @@ class Desk:
         taken = [
             route
             for member in group.members
-            for route in self._routing.taken_by(self._labels(self._book.latest(member)))
+            for route in self._routing.taken_by(self._routing.labels_of(self._book.latest(member)))
         ]
         there = [route for route in (*taken, *self._routes.values()) if route.sink == group.sink]
         same = (route for route in taken if route.sink == group.sink and route.path == group.route)

@@ -67,6 +67,15 @@ class DeskState:
         """Note that a group tells of an incident."""
         self._by_incident.setdefault(incident, set()).add(name)
 
+    def leave(self, incident: str, name: str) -> None:
+        """Take an incident out of a group that nobody was told of, and let go of one that is empty then."""
+        group = self.groups[name]
+        del group.members[incident]
+        self.names_of(incident).discard(name)
+        self.touch(group=name)
+        if not group.members:
+            self.drop(name)
+
     def sent(self, name: str) -> None:
         """Note that a group has its first notification, or another one."""
         self._new[self.groups[name].route].discard(name)

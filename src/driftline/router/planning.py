@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from driftline.incidents.alerts import Alert
-from driftline.incidents.matching import Labels, labels_of
+from driftline.incidents.matching import Labels
 from driftline.incidents.responses import Silence, silencing
-from driftline.router.across import Across, Shared, shared
+from driftline.router.across import Across, Shared, order, shared
 from driftline.router.routes import Route, Routing
 
 
@@ -67,10 +67,7 @@ def planned(
 
     `now` is in epoch milliseconds. Labels alone do not tell what an incident has in common with those of other models.
     """
-    given = [
-        (labels_of(each, routing.owned(each.data.model)), each) if isinstance(each, Alert) else (each, None)
-        for each in alerts
-    ]
+    given = [(routing.labels_of(each), each) if isinstance(each, Alert) else (each, None) for each in alerts]
     held_back, silenced = routing.holding_back([labels for labels, _ in given]), silencing(silences)
     leading = _leading(routing, [(alert, labels) for labels, alert in given if alert is not None])
     found = []
@@ -91,7 +88,7 @@ def _leading(routing: Routing, alerts: Sequence[_Known]) -> dict[tuple[str, str]
     """Return by route and incident the one of another model with which it is told, where there is one."""
     across, found = Across(routing.across), dict[tuple[str, str], _Known]()
     own: dict[tuple[str, str], _Known] = {}
-    for alert, labels in sorted(alerts, key=lambda each: each[0].opened):
+    for alert, labels in sorted(alerts, key=lambda each: order(each[0])):
         for route in routing.taken_by(labels):
             like = across.like(alert, labels) if route.shares else ()
             first = next((own[route.path, each] for each in like if (route.path, each) in own), None)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
-from driftline.incidents.matching import Labels, Matcher, all_match, configured
+from driftline.incidents.alerts import Alert
+from driftline.incidents.matching import Labels, Matcher, all_match, configured, labels_of
 from driftline.router.patience import Limit
 
 
@@ -115,6 +116,10 @@ class Routing:
     def owned(self, model: str) -> Mapping[str, str]:
         """Return the labels that are configured for a model."""
         return configured(self.labels, model)
+
+    def labels_of(self, alert: Alert) -> Labels:
+        """Return all labels of an alert."""
+        return labels_of(alert, self.owned(alert.data.model))
 
     def holding_back(self, firing: Collection[Labels]) -> Callable[[Labels], bool]:
         """Return what tells of an alert whether one of those that fire keeps it back."""
