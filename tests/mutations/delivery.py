@@ -26,8 +26,8 @@ MUTATIONS = (
     Mutation(
         "who is told with whom depends on who came first",
         Places._is_first,
-        " or order(self._state.latest(other)) < order(alert)",
-        " or True",
+        "self._state.groups[name].count > 0 or order(self._state.latest(other)) < order(alert)",
+        "True",
         (ACROSS,),
     ),
     Mutation(
