@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from driftline.evidence.bins import Quality
-from driftline.evidence.projection import Projection, bucket_means
+from driftline.evidence.counting import bucket_means
+from driftline.evidence.projection import Projection
 from driftline.evidence.signals import Family
 from driftline.sketches.cells import CAP, from_buckets
 from driftline.sketches.group import GroupSketch, SignalRole, combine
@@ -164,7 +165,7 @@ def test_bucket_means_are_those_of_the_sketch(numbers: list[float]) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         expected = cells.means()
     near = np.isfinite(expected)
-    assert bucket_means(cells)[near] == pytest.approx(expected[near], rel=1e-6)
+    assert bucket_means(cells.keys, cells.counts, cells.offsets)[near] == pytest.approx(expected[near], rel=1e-6)
 
 
 def test_what_is_beside_the_events_is_no_new_field_and_how_they_came_adds_up_to_what_is_known_of_it() -> None:

@@ -59,14 +59,14 @@ def histogram(reference: "Reference", slot: int, ends: tuple[float, float] | Non
     """
     import numpy as np
 
-    from driftline.evidence.projection import bucket_means
+    from driftline.evidence.counting import bucket_means
     from driftline.sketches.group import ROLES, SignalRole
 
     at = np.flatnonzero(reference.summary.cells.ids == slot * ROLES + SignalRole.NUMBERS)
     if not len(at):
         return None
     cell = reference.summary.cells.take(at)
-    values, counts = bucket_means(cell), cell.counts
+    values, counts = bucket_means(cell.keys, cell.counts, cell.offsets), cell.counts
     below = np.cumsum(counts) / counts.sum()
     low, high = ends or (values[np.searchsorted(below, 0.01)], values[np.searchsorted(below, 0.99)])
     if not high > low:

@@ -59,6 +59,13 @@ def _bits_of(typing_context: Any, number: Any) -> Any:
     return types.int64(types.float64), generate
 
 
+def _number_of(typing_context: Any, bits: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], ir.DoubleType())
+
+    return types.float64(types.int64), generate
+
+
 byte_at = cast(Callable[[int], int], intrinsic(_loads(8)))
 """Return the byte at an address."""
 half_at = cast(Callable[[int], int], intrinsic(_loads(32)))
@@ -67,6 +74,8 @@ word_at = cast(Callable[[int], Word], intrinsic(_loads(64)))
 """Return the eight bytes from an address on, the first one lowest."""
 bits_of = cast(Callable[[float], int], intrinsic(_bits_of))
 """Return the bits of a float."""
+number_of = cast(Callable[[int], float], intrinsic(_number_of))
+"""Return the float that has these bits."""
 
 
 @inlined

@@ -11,8 +11,10 @@ from typing import Final, TypeVar
 import msgspec
 import numpy as np
 
-from driftline.evidence.bins import Quality, is_named
-from driftline.evidence.projection import Projection, bucket_means, new_fields
+from driftline.evidence.bins import Quality
+from driftline.evidence.counting import add_up_sizes, bucket_means, mostly_one
+from driftline.evidence.fields import new_fields
+from driftline.evidence.projection import Projection
 from driftline.evidence.signals import Family, Nature
 from driftline.sketches.group import EVENTS, ROLES, GroupSketch, Oddity, SignalRole
 from driftline.sketches.keys import KEY_BITS, Floats, Ints, key_numbers
@@ -134,13 +136,13 @@ def news_of(projection: Projection, summary: GroupSketch, vector: Ints) -> News:
     slots = {name: slot for slot, name in enumerate(summary.signals)}
     found = News({}, {}, {}, {}, {}, {}, {}, {})
     if quality[0, Quality.UNSEEN]:
-        fields = {name: _events_with(summary, slot) for name, slot in new_fields(projection, summary).items()}
+        fields = {name: _events_with(summary, slot) for name, slot in new_fields(projection.signals, summary).items()}
         found.fields = _most({name: n for name, n in fields.items() if n})
     other_kind = quality[:, Quality.OTHER_KIND] > 0
     new = quality[:, Quality.UNSEEN] + quality[:, Quality.OUT_OF_RANGE] > FEW * quality.sum(axis=1)
     means = projection.means(vector)
-    moved = np.abs(means - projection.means(projection.reference)) >= projection.deviations
-    for slot in np.flatnonzero(other_kind | new | moved | projection.nameless).tolist():
+    moved = np.abs(means - projection.usual_means) >= projection.deviations
+    for slot in np.flatnonzero(other_kind | new | moved | projection.partly_named).tolist():
         name = projection.signals[slot]
         if name == EVENTS or name not in slots:
             continue
@@ -162,20 +164,17 @@ def news_of(projection: Projection, summary: GroupSketch, vector: Ints) -> News:
 def _repeated(found: News, projection: Projection, summary: GroupSketch) -> None:
     """Note numbers that most of the values of a slice are, though the reference's are of many sizes."""
     cells = summary.cells
-    if not len(cells):
-        return
-    known = {name: slot for slot, name in enumerate(projection.signals)}
-    most, totals = np.maximum.reduceat(cells.counts, cells.bounds[:-1]), cells.totals()
-    numbers = (cells.ids % ROLES == SignalRole.NUMBERS) & (most > MOSTLY * totals) & (most >= MIN_SAME)
-    for at in np.flatnonzero(numbers).tolist():
+    places = np.empty(len(cells), dtype=np.int64)
+    repeated = mostly_one(cells.ids, cells.sizes, cells.counts, MOSTLY, MIN_SAME, places)
+    for at in places[:repeated].tolist():
         name = summary.signals[int(cells.ids[at]) // ROLES]
-        slot = known.get(name)
-        if slot is None or projection.natures[slot] is not Nature.NUMBERS:
+        if name not in projection.signals or projection.natures[projection.signals.index(name)] is not Nature.NUMBERS:
             continue
         cell = cells.take(np.array([at], dtype=np.int64))
         top = int(cell.counts.argmax())
         if cell.offsets[top] % cell.counts[top] == 0:
-            found.same[name] = {_written(float(bucket_means(cell)[top])): int(cell.counts[top])}
+            means = bucket_means(cell.keys, cell.counts, cell.offsets)
+            found.same[name] = {_written(float(means[top])): int(cell.counts[top])}
 
 
 def _values(projection: Projection, summary: GroupSketch, slot: int, own: int) -> dict[str, int]:
@@ -184,8 +183,7 @@ def _values(projection: Projection, summary: GroupSketch, slot: int, own: int) -
     part = summary.slice(own, bins.role)
     keys, counts = summary.cells.keys[part], summary.cells.counts[part]
     at = np.searchsorted(bins.starts, keys, side="right") - 1
-    nameless = np.array([not is_named(label) for label in bins.labels])
-    chosen = np.flatnonzero((bins.quality[at] == Quality.UNSEEN) | nameless[bins.fine[at]])
+    chosen = np.flatnonzero((bins.quality[at] == Quality.UNSEEN) | projection.nameless[slot][bins.fine[at]])
     named = {
         summary.categories[key]: count
         for key, count in zip(keys[chosen].tolist(), counts[chosen].tolist(), strict=True)
@@ -216,32 +214,32 @@ def _numbers(
     `mean` is the vector's, and `moved` says that it is elsewhere.
     """
     name, bins = projection.signals[slot], projection.bins[slot]
-    at = np.flatnonzero(summary.cells.ids == own * ROLES + SignalRole.NUMBERS)
-    if not len(at):
+    part = summary.slice(own, SignalRole.NUMBERS)
+    held = summary.cells.keys[part], summary.cells.counts[part], summary.cells.offsets[part]
+    if not len(held[0]):
         return
-    cell = summary.cells.take(at)
-    counts, means, n = cell.counts, bucket_means(cell), int(cell.counts.sum())
-    with np.errstate(over="ignore"):
-        excess = float((means * counts).sum()) - mean * n
-    if math.isfinite(excess) and abs(excess) > CLIPPED * n * float(projection.deviations[slot]):
+    sums = np.zeros((4, 4))
+    total, least, most = add_up_sizes(held, bins.starts, bins.quality, sums)
+    whole, far, below, above = (Logs(int(values), int(n), *rest) for values, n, *rest in sums.tolist())
+    excess = total - mean * whole.values
+    if math.isfinite(excess) and abs(excess) > CLIPPED * whole.values * float(projection.deviations[slot]):
         found.excess[name] = excess
-    place = np.searchsorted(bins.starts, cell.keys, side="right") - 1
+    if moved or far.values > MOSTLY * whole.values:
+        found.logs[name] = whole
+    if not far.values:
+        return
+    found.far[name] = far
+    if below.values or above.values:
+        found.beyond[name] = RangeBreaches(below, above, least, most)
+    keys, counts, offsets = held
+    place = np.searchsorted(bins.starts, keys, side="right") - 1
     new = np.isin(bins.quality[place], (Quality.OUT_OF_RANGE, Quality.UNSEEN))
-    if moved or counts[new].sum() > MOSTLY * n:
-        found.logs[name] = _logs(means, counts)
-    if new.any():
-        found.far[name] = _logs(means[new], counts[new])
-        inside = np.flatnonzero(bins.quality == Quality.EXPECTED)
-        low, high = place < inside[0], place > inside[-1]
-        if (low | high).any():
-            ends = means[low | high]
-            below, above = (_logs(means[side], counts[side]) for side in (low, high))
-            found.beyond[name] = RangeBreaches(below, above, float(ends.min()), float(ends.max()))
-        few = 0.0 if projection.natures[slot] is Nature.VALUES else OFTEN
-        often = new & (cell.offsets % counts == 0) & (counts >= few * counts[new].sum())
-        if often.any():
-            numbers = zip(means[often].tolist(), counts[often].tolist(), strict=True)
-            found.values[name] = _most({_written(value): count for value, count in numbers})
+    few = 0.0 if projection.natures[slot] is Nature.VALUES else OFTEN
+    often = new & (offsets % counts == 0) & (counts >= few * far.values)
+    if often.any():
+        means = bucket_means(keys[often], counts[often], offsets[often])
+        numbers = zip(means.tolist(), counts[often].tolist(), strict=True)
+        found.values[name] = _most({_written(value): count for value, count in numbers})
 
 
 def _written(value: float) -> str:
@@ -280,7 +278,7 @@ def factor_of(reference: GroupSketch, slot: int, news: News, name: str, values: 
     """
     at = int(np.searchsorted(reference.cells.ids, slot * ROLES + SignalRole.NUMBERS))
     cell = reference.cells.take(np.array([at], dtype=np.int64))
-    before = _logs(bucket_means(cell), cell.counts)
+    before = _logs(bucket_means(cell.keys, cell.counts, cell.offsets), cell.counts)
     beyond = news.beyond.get(name, RangeBreaches())
     whole = news.logs.get(name, NONE)
     for after in (whole if whole.values >= values else NONE, news.far.get(name, NONE), beyond.below, beyond.above):

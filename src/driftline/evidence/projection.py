@@ -3,7 +3,7 @@
     [ fine bins of all signals | quality: 6 columns a signal | value sums, one a signal ]
 
 All that the checks need of a window is in its vector, and a window's vector is the plain sum of its panes' vectors:
-exact, in any order. All signals are counted by one `searchsorted` of the bins' edges in the summary's buckets.
+exact, in any order. All signals are counted in one go (see `counting`).
 """
 
 from collections.abc import Collection, Mapping
@@ -13,22 +13,17 @@ from typing import Protocol
 
 import numpy as np
 
-from driftline.columns.signals import LENGTH, is_beside
 from driftline.evidence.bins import QUALITIES, Bins, Quality, bins_of, is_named
+from driftline.evidence.counting import add_up, bucket_means, count_cells, count_missing
+from driftline.evidence.fields import is_length, most_new
 from driftline.evidence.rare import RareBins
 from driftline.evidence.signals import Family, Nature, expected_kinds, expected_oddities, family_of, weighted_moments
-from driftline.sketches.cells import Cells
 from driftline.sketches.group import ROLES, GroupSketch, Oddity, SignalRole
 from driftline.sketches.keys import KEY_BITS, Bools, Floats, Ints
 
 SUM_BITS = 20
 """Value sums count in units of the reference's standard deviation (rounded down to a power of two) x 2^-20."""
-SUM_LIMIT = 2.0**31
-"""A value further from the reference's mean than 2^31 units (2,048 deviations) counts as that far, so 2^31 fit."""
-FLOAT_KEY_BITS = 64 - KEY_BITS
 LARGEST = float(np.finfo(np.float64).max)
-_SIGN = np.int64(-(2**63))
-_MAGNITUDE = np.int64(2**63 - 1)
 
 
 class Profiled(Protocol):
@@ -55,7 +50,7 @@ class Projection:
         self.signals = summary.signals
         self.natures = natures
         self.families = tuple(family_of(name) for name in self.signals)
-        self._arrivals = np.array([family is Family.ARRIVAL for family in self.families])
+        arrivals = np.array([family is Family.ARRIVAL for family in self.families])
         kinds = self._kinds = expected_kinds(summary)
         self.oddities = expected_oddities(summary)
         """By slot the list or object that is expected where there are no values; else -1."""
@@ -65,11 +60,21 @@ class Projection:
             if nature not in (Nature.EMPTY, Nature.IDENTIFIER)
         }
         signals = len(self.signals)
-        self.nameless = np.array([not self._is_named_throughout(slot) for slot in range(signals)])
-        """Marks signals of which some bins hold categories without a name."""
+        self.nameless: Mapping[int, Bools] = {
+            slot: np.array([not is_named(label) for label in bins.labels])
+            for slot, bins in self.bins.items()
+            if bins.role is not SignalRole.NUMBERS
+        }
+        """By slot of categories, marks the fine bins that hold some without a name."""
+        self.partly_named = np.zeros(signals, dtype=np.bool_)
+        """Marks signals that have such bins, beside that of values never seen."""
+        for slot, unnamed in self.nameless.items():
+            self.partly_named[slot] = unnamed[: self.bins[slot].unseen].any()
         self._slots = {name: slot for slot, name in enumerate(self.signals)}
-        self._lengths = np.array([_is_length(name, summary) for name in self.signals])
-        """Marks lengths of lists. Where there is no list, its field tells so."""
+        lengths = np.array([is_length(name, summary) for name in self.signals])
+        self._beside = arrivals | lengths
+        """Marks how events arrived, of which not every one tells, and lengths of lists: their fields tell where none
+        is."""
         fine_sizes = np.array([self.bins[s].fine_bins if s in self.bins else 0 for s in range(signals)], dtype=np.int64)
         self.fine_bounds = np.concatenate(([0], np.cumsum(fine_sizes))).astype(np.int64)
         """Where each signal's fine bins begin in a vector, and where the last one's end."""
@@ -77,10 +82,8 @@ class Projection:
         self._sums_at = self._quality_at + QUALITIES * signals
         self.width = self._sums_at + signals
 
-        self._lay_intervals(kinds)
+        self._lay_intervals(kinds, arrivals)
         self._lay_evidence()
-        self._shifts = np.zeros(signals * ROLES, dtype=np.int64)
-        self._shifts[summary.cells.ids] = summary.cells.shifts
         self._lay_sums(summary)
         self.reference = self.project(summary, as_seen_by_others=True)
         """The reference's own vector, as each of its parts looks to the others."""
@@ -104,77 +107,28 @@ class Projection:
         `as_seen_by_others` is for the reference itself and for its panes: what one of its parts alone held counts as
         never seen, as it would for a reference without that part.
         """
-        slot = np.array([self._slots.get(name, -1) for name in summary.signals], dtype=np.int64)
-        cells = summary.cells
-        slot_of_cell = slot[cells.ids // ROLES]
-        unknown = 0
-        if slot.min(initial=0) < 0:
-            known = slot_of_cell >= 0
-            fields = np.array([_is_field(name, summary) for name in summary.signals])
-            unknown = _most_present(cells, ~known & fields[cells.ids // ROLES])
-            cells, slot_of_cell = cells.take(np.flatnonzero(known)), slot_of_cell[known]
-        ids = slot_of_cell * ROLES + cells.ids % ROLES
-        if (np.diff(ids) <= 0).any():
-            cells = cells.renamed(ids)
-            ids = cells.ids
-        keys = self._aligned(cells, ids)
-        combined = (np.repeat(ids, cells.sizes) << KEY_BITS) | keys
-        running = np.zeros(len(keys) + 1, dtype=np.int64)
-        np.cumsum(cells.counts, out=running[1:])
-        counts = np.diff(running[np.searchsorted(combined, self._edges)])
-
+        slots = np.array([self._slots.get(name, -1) for name in summary.signals], dtype=np.int64)
         vector = np.zeros(self.width + 1, dtype=np.int64)  # the last place takes what nobody asks for
-        targets = self._targets_of_others if as_seen_by_others else self._targets
-        np.add.at(vector, targets, np.concatenate((counts, counts)))
+        cells, targets = summary.cells, self._targets_of_others if as_seen_by_others else self._targets
+        count_cells(
+            (cells.ids, cells.shifts, cells.sizes),
+            (cells.keys, cells.counts, cells.offsets),
+            slots,
+            (self._edges, self._edges_of_cells, targets),
+            self._seen,
+            (self._units, self._centres),
+            self._sums_at,
+            vector,
+        )
+        events = count_missing(vector[self._quality_at : self._sums_at], self._beside)
         quality = self.quality(vector)
-        events = int(quality[0, Quality.EXPECTED])
-        quality[1:, Quality.MISSING] = np.maximum(events - quality[1:].sum(axis=1), 0)
-        quality[self._arrivals | self._lengths, Quality.MISSING] = 0  # not every event tells how it came
-        quality[[self._slots[name] for name in unwatched if name in self._slots], Quality.MISSING] = 0
-        moved = min(unknown, events)
-        quality[0, Quality.EXPECTED] -= moved
-        quality[0, Quality.UNSEEN] += moved
-        self._add_sums(vector, cells, ids)
+        if unwatched:
+            quality[[self._slots[name] for name in unwatched if name in self._slots], Quality.MISSING] = 0
+        if slots.min(initial=0) < 0:
+            moved = min(most_new(summary, slots < 0), events)
+            quality[0, Quality.EXPECTED] -= moved
+            quality[0, Quality.UNSEEN] += moved
         return vector[:-1]
-
-    def _aligned(self, cells: Cells, ids: Ints) -> Ints:
-        """Return the bucket keys; those of cells coarser than the reference's are moved into the bin they belong to.
-
-        A bucket of categories goes to the most frequent category of the reference that shares its prefix. A bucket of
-        numbers goes to the bin of its lower key, but one that holds the reference's least value does not count as out
-        of range.
-        """
-        coarse = np.flatnonzero(cells.shifts > self._shifts[ids])
-        coarse = coarse[self._seen_sizes[ids[coarse]] > 0]
-        if not len(coarse):
-            return cells.keys
-        keys = cells.keys.copy()
-        bounds = cells.bounds
-        for cell in coarse.tolist():
-            part = slice(int(bounds[cell]), int(bounds[cell + 1]))
-            start = int(self._seen_starts[ids[cell]])
-            seen = self._seen[start : start + int(self._seen_sizes[ids[cell]])]
-            prefixes, first = np.unique(seen >> cells.shifts[cell], return_index=True)
-            own = keys[part] >> cells.shifts[cell]
-            at = np.minimum(np.searchsorted(prefixes, own), len(prefixes) - 1)
-            keys[part] = np.where(prefixes[at] == own, seen[first[at]], keys[part])
-        return keys
-
-    def _add_sums(self, vector: Ints, cells: Cells, ids: Ints) -> None:
-        numeric = np.flatnonzero(self._units[ids] > 0)
-        if not len(numeric):
-            return
-        part = cells.take(numeric)
-        units, centres = self._units[ids[numeric]], self._centres[ids[numeric]]
-        with np.errstate(over="ignore"):
-            far = (bucket_means(part) - np.repeat(centres, part.sizes)) / np.repeat(units, part.sizes)
-        whole = np.rint(np.clip(far, -SUM_LIMIT, SUM_LIMIT)).astype(np.int64)
-        sums = np.add.reduceat(whole * part.counts, part.bounds[:-1])
-        vector[self._sums_at + ids[numeric] // ROLES] = sums
-
-    def _is_named_throughout(self, slot: int) -> bool:
-        bins = self.bins.get(slot)
-        return bins is None or bins.role is SignalRole.NUMBERS or all(map(is_named, bins.labels[: bins.unseen]))
 
     def compared_with(self, vector: Ints) -> "Projection":
         """Return the same layout with another vector in the place of the reference's: that of one slot of a season."""
@@ -216,9 +170,9 @@ class Projection:
 
     def totals(self, vectors: Ints) -> Ints:
         """Return the number of values in the bins of each signal (..., signals)."""
-        running = np.zeros((*vectors.shape[:-1], self._quality_at + 1), dtype=np.int64)
-        np.cumsum(self.fine(vectors), axis=-1, out=running[..., 1:])
-        return running[..., self.fine_bounds[1:]] - running[..., self.fine_bounds[:-1]]
+        totals = np.empty((*vectors.shape[:-1], len(self.signals)), dtype=np.int64)
+        add_up(vectors.reshape(-1, vectors.shape[-1]), self.fine_bounds, totals.reshape(-1, len(self.signals)))
+        return totals
 
     def means(self, vectors: Ints) -> Floats:
         """Return the mean of each signal's numbers (..., signals); NaN where it is not numeric or had none."""
@@ -248,7 +202,7 @@ class Projection:
 
     # -- layout -----------------------------------------------------------------------------------------------------
 
-    def _lay_intervals(self, kinds: Ints) -> None:
+    def _lay_intervals(self, kinds: Ints, arrivals: Bools) -> None:
         """Cut the keys of every cell into intervals; each has a fine bin and a quality column, or goes to waste."""
         edges, fine, quality, hidden, as_unseen = [], [], [], [], []
         waste = self.width
@@ -266,7 +220,7 @@ class Projection:
                     alone = bins.alone
                 else:
                     starts, places = np.zeros(1, dtype=np.int64), np.full(1, waste, dtype=np.int64)
-                    as_expected = role == kinds[slot] or self._arrivals[slot]
+                    as_expected = role == kinds[slot] or arrivals[slot]
                     kind = np.array([Quality.EXPECTED if as_expected else Quality.OTHER_KIND], dtype=np.int64)
                 edges.append(((slot * ROLES + int(role)) << KEY_BITS) | starts)
                 fine.append(places)
@@ -276,6 +230,7 @@ class Projection:
                 as_unseen.append(np.where(alone, columns + Quality.UNSEEN, columns + kind))
         end = np.array([len(self.signals) * ROLES << KEY_BITS], dtype=np.int64)
         self._edges = np.concatenate([*edges, end])
+        self._edges_of_cells = np.cumsum([0, *map(len, edges)], dtype=np.int64)
         self._targets = np.concatenate([*fine, *quality])
         self._targets_of_others = np.concatenate([*hidden, *as_unseen])
 
@@ -293,26 +248,27 @@ class Projection:
         self.deviations = np.full(len(self.signals), np.nan)
         """Standard deviation of each numeric signal in the reference."""
         seen: list[Ints] = []
-        self._seen_starts = np.zeros(len(self.signals) * ROLES, dtype=np.int64)
-        self._seen_sizes = np.zeros(len(self.signals) * ROLES, dtype=np.int64)
+        sizes = np.zeros(len(self.signals) * ROLES + 1, dtype=np.int64)
         for slot, bins in self.bins.items():
             at = slot * ROLES + bins.role
             part = summary.slice(slot, bins.role)
             keys = summary.cells.keys[part]
             frequent_first = np.argsort(-summary.cells.counts[part], kind="stable")
             kept = keys[:1] if self.natures[slot] is Nature.NUMBERS else keys[frequent_first]
-            self._seen_starts[at], self._seen_sizes[at] = sum(map(len, seen)), len(kept)
+            sizes[at + 1] = len(kept)
             seen.append(kept)
             if bins.role is SignalRole.NUMBERS:
                 mean, deviation = self._moments(summary, slot)
                 self.deviations[slot] = deviation
                 self._centres[at], self._units[at] = _fixed_point(mean, deviation)
-        self._seen = np.concatenate([np.zeros(0, dtype=np.int64), *seen])
+        shifts = np.zeros(len(self.signals) * ROLES, dtype=np.int64)
+        shifts[summary.cells.ids] = summary.cells.shifts
+        self._seen = shifts, np.cumsum(sizes), np.concatenate([np.zeros(0, dtype=np.int64), *seen])
 
     def _moments(self, summary: GroupSketch, slot: int) -> tuple[float, float]:
         at = int(np.searchsorted(summary.cells.ids, slot * ROLES + SignalRole.NUMBERS))
         cell = summary.cells.take(np.array([at], dtype=np.int64))
-        return weighted_moments(bucket_means(cell), cell.counts)
+        return weighted_moments(bucket_means(cell.keys, cell.counts, cell.offsets), cell.counts)
 
     def _estimate_shares(self) -> None:
         """Estimate what share of values each bin has where the reference came from.
@@ -332,6 +288,7 @@ class Projection:
         pseudo[0] = 0.0
         pseudo[0, [Quality.EXPECTED, Quality.UNSEEN]] = 0.5
         self.quality_shares, self.quality_sizes = _smoothed(self.quality(self.reference), pseudo)
+        self.usual_means = self.means(self.reference)
 
     def _find_rare(self) -> None:
         """Find the bins of one value each that are rare; in any phase of a season the same."""
@@ -351,26 +308,14 @@ class Projection:
                 continue
             at = int(np.searchsorted(summary.cells.ids, slot * ROLES + SignalRole.NUMBERS))
             cell = summary.cells.take(np.array([at], dtype=np.int64))
-            mean, deviation = weighted_moments(bucket_means(cell), cell.counts)
+            means = bucket_means(cell.keys, cell.counts, cell.offsets)
+            mean, deviation = weighted_moments(means, cell.counts)
             fine = bins.fine[np.searchsorted(bins.starts, cell.keys, side="right") - 1]
-            standard = (bucket_means(cell) / (deviation or 1.0)) - mean / (deviation or 1.0)
+            standard = (means / (deviation or 1.0)) - mean / (deviation or 1.0)
             sums = np.bincount(fine, weights=standard * cell.counts, minlength=bins.fine_bins)
             counts = np.bincount(fine, weights=cell.counts, minlength=bins.fine_bins)
             start = self.fine_bounds[slot]
             self.representatives[start : start + bins.fine_bins] = sums / counts
-
-
-def bucket_means(cells: Cells) -> Floats:
-    """Return the mean of the numbers in each bucket (shape: buckets).
-
-    A float64's ordered bits grow linearly with its value within one power of two, so the mean offset, added to the bits
-    below the key, gives the mean in one pass.
-    """
-    offsets = (cells.offsets / cells.counts * 2.0**FLOAT_KEY_BITS).astype(np.int64)
-    below = np.where(cells.keys >> (KEY_BITS - 1), 0, (1 << FLOAT_KEY_BITS) - 1)  # what was cut off a negative number
-    bits = ((cells.keys << FLOAT_KEY_BITS) + below + offsets) ^ _SIGN
-    bits ^= (bits >> 63) & _MAGNITUDE
-    return bits.view(np.float64)
 
 
 def _odd_intervals(first: int, expected: int) -> tuple[Ints, Ints]:
@@ -400,33 +345,4 @@ def _smoothed(counts: Ints, pseudo: Floats) -> tuple[Floats, Ints]:
     return np.divide(weights, total, out=np.zeros_like(weights), where=total > 0), counts.sum(axis=-1)
 
 
-def new_fields(projection: Projection, summary: GroupSketch) -> Mapping[str, int]:
-    """Return the slots in a summary of the fields that a projection's reference does not know, by name."""
-    known = set(projection.signals)
-    return {name: slot for slot, name in enumerate(summary.signals) if name not in known and _is_field(name, summary)}
-
-
-def _is_field(name: str, summary: GroupSketch) -> bool:
-    """Tell whether a signal is a field of its own: it stands in the events' content, and is not the length of a list.
-
-    That a field is a list, newly, is told of the field.
-    """
-    return not is_beside(name) and not _is_length(name, summary)
-
-
-def _is_length(name: str, summary: GroupSketch) -> bool:
-    field = name.removesuffix(LENGTH)
-    if field == name or field not in summary.signals:
-        return False
-    return int(Oddity.LIST) in summary.counts(summary.signals.index(field), SignalRole.ODDITIES)
-
-
-def _most_present(cells: Cells, chosen: Bools) -> int:
-    """Return how many events, at least, carried one of the signals whose cells are chosen."""
-    at = np.flatnonzero(chosen)
-    if not len(at):
-        return 0
-    return int(np.bincount(cells.ids[at] // ROLES, weights=cells.totals()[at]).max())
-
-
-__all__ = ["Projection", "Quality", "bucket_means", "new_fields"]
+__all__ = ["Projection", "Quality"]

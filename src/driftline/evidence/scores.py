@@ -80,10 +80,10 @@ class Scores:
         One whose values never vary in the reference has the score 0.
         """
         scores = np.full(len(self._projection.signals), np.nan)
-        if len(self._slots):
+        totals = self._projection.totals(vector)[self._slots]
+        if totals.max(initial=0) >= MIN_EVENTS:
             weighted = self._projection.fine(vector) * self._weights
             sums = np.add.reduceat(weighted, self._projection.fine_bounds[self._slots])
-            totals = self._projection.totals(vector)[self._slots]
             found = np.zeros(len(sums))
             n = np.maximum(totals[self._varied], MIN_EVENTS)
             found[self._varied] = _rounded(self._curves.normal(sums[self._varied] / n, n) / self._scale)

@@ -8,6 +8,7 @@ cache: for a thousand segments it would be a hundred times as much, each time in
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -25,6 +26,8 @@ from driftline.sketches.keys import Ints
 BYTES_A_RECORD = 240_000
 """What a record of the panes topic may weigh by the estimates below. At worst, if all names are in a script of four
 bytes a character, it takes some 900 kB: below the 1 MiB that Kafka allows by default."""
+MANY = 100
+"""Models of which the order of the signals is remembered."""
 EXACT_BUCKET_BYTES = 5
 BUCKET_BYTES = 16
 NAMED_BUCKET_BYTES = 100
@@ -65,9 +68,9 @@ def pane_records(
     ]
     for cells in _counted(held, counting, len(named)):
         rest = concatenated([rest, cells])
-        *full, last = split(_weights(rest, signals), BYTES_A_RECORD)
-        found.extend(_renumbered(rest.take(np.arange(run.start, run.stop))) for run in full)
-        rest = rest.take(np.arange(last.start, last.stop))
+        *full, last = _runs(rest, signals)
+        found.extend(_renumbered(rest.between(run.start, run.stop)) for run in full)
+        rest = rest.between(last.start, last.stop)
     found.append(_renumbered(rest))
     return [
         PaneRecord(
@@ -120,11 +123,15 @@ def _signals(naming: Naming) -> tuple[Ints, Sequence[str]]:
 
     EVENTS are first, and what stands beside their content is last.
     """
-    names = naming.signals
+    return _in_order(tuple(naming.signals))
+
+
+@lru_cache(maxsize=MANY)
+def _in_order(names: tuple[str, ...]) -> tuple[Ints, Sequence[str]]:
     order = [0, *sorted(range(1, len(names)), key=lambda slot: (is_beside(names[slot]), names[slot]))]
     slots: Ints = np.empty(len(order), dtype=np.int64)
     slots[order] = np.arange(len(order))
-    return slots, [EVENTS, *(naming.signals[slot] for slot in order[1:])]
+    return slots, (EVENTS, *(names[slot] for slot in order[1:]))
 
 
 def _renamed(held: Cells, ranks: Mapping[int, int], slots: Ints) -> Cells:
@@ -172,9 +179,15 @@ def _counted(held: Cells, counting: Sequence[Counting], groups: int) -> Iterator
     for run in split(sizes, VALUES_AT_ONCE):
         starts = np.arange(run.start, run.stop, dtype=np.int64) * GROUP_STEP
         first, last = np.searchsorted(held.ids, [run.start * GROUP_STEP, run.stop * GROUP_STEP])
-        parts = [held.take(np.arange(first, last))]
+        parts = [held.between(first, last)]
         parts.extend(each.count(slice(run.start, run.stop), starts) for each in counting)
         yield merge(parts)
+
+
+def _runs(cells: Cells, signals: Sequence[str]) -> list[range]:
+    """Cut cells into those of a record each."""
+    most = len(cells.keys) * NAMED_BUCKET_BYTES + len(cells) * (CELL_BYTES + max(map(len, signals)))
+    return [range(len(cells))] if most <= BYTES_A_RECORD else split(_weights(cells, signals), BYTES_A_RECORD)
 
 
 def _weights(cells: Cells, signals: Sequence[str]) -> Ints:

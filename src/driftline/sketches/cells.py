@@ -75,15 +75,19 @@ class Cells:
 
     def take(self, chosen: Ints) -> "Cells":
         """Return the cells at these positions, in their order."""
-        if len(chosen) and (np.diff(chosen) == 1).all():  # neighbours, often all: views, nothing is copied
-            cells, bounds = slice(int(chosen[0]), int(chosen[-1]) + 1), self.bounds
-            held = slice(int(bounds[cells.start]), int(bounds[cells.stop]))
-            ids, shifts, sizes = self.ids[cells], self.shifts[cells], self.sizes[cells]
-            return Cells(ids, shifts, sizes, self.keys[held], self.counts[held], self.offsets[held])
+        if len(chosen) and (np.diff(chosen) == 1).all():  # neighbours, often all
+            return self.between(int(chosen[0]), int(chosen[-1]) + 1)
         sizes = self.sizes[chosen]
         out = room(int(sizes.sum()))
         copy_buckets(chosen, self.bounds, self.sizes, (self.keys, self.counts, self.offsets), out)
         return Cells(self.ids[chosen], self.shifts[chosen], sizes, *out)
+
+    def between(self, start: int, end: int) -> "Cells":
+        """Return the cells from a position on, as views: nothing is copied."""
+        first = int(self.sizes[:start].sum())
+        cells, held = slice(start, end), slice(first, first + int(self.sizes[start:end].sum()))
+        ids, shifts, sizes = self.ids[cells], self.shifts[cells], self.sizes[cells]
+        return Cells(ids, shifts, sizes, self.keys[held], self.counts[held], self.offsets[held])
 
     def renamed(self, ids: Ints) -> "Cells":
         """Return the same sketches under other ids, given by position; cells that get the same id are merged."""

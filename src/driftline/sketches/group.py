@@ -88,6 +88,8 @@ def combine(summaries: Iterable[GroupSketch]) -> GroupSketch:
     if len(parts) == 1 and parts[0].signals == signals:
         return parts[0]
     slots = {name: slot for slot, name in enumerate(signals)}
+    if len(parts) == 1:
+        return GroupSketch(signals, _moved(parts[0], slots), parts[0].categories)
     cells = merge([_moved(part, slots) for part in parts]) if parts else empty()
     categories = {key: name for part in parts for key, name in part.categories.items()}
     return GroupSketch(signals, cells, exact_categories(cells, categories))

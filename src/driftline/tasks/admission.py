@@ -14,7 +14,8 @@ Names get places in order of event time, so nothing depends on which source or r
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -31,6 +32,8 @@ from driftline.tasks.places import Places
 from driftline.tasks.watching.capacity import FEW, Capacity
 
 VERSION = 1
+MANY = 1_000
+"""Combinations of signals that are remembered: mostly those of a slice are those of the slice before."""
 PLACES = "places/"
 """What the names of the blobs begin with that hold the places of a model."""
 
@@ -173,14 +176,13 @@ class Admission:
         groups: Mapping[Group, GroupSketch],
     ) -> tuple[dict[Group, GroupSketch], set[str]]:
         """Return groups without the signals that have no place, and these. What the model answers has a place first."""
-        fields = {name for summary in whole for name in summary.signals if _is_field(name)}
-        answers = {name for name in fields if family_of(name) is Family.OUTPUT}
-        for names in (answers, fields - answers):
-            places.take(names, piece.end)
+        fields = [_fields(summary.signals) for summary in whole]
+        for names in (each.answers for each in fields), (each.others for each in fields):
+            places.take(frozenset().union(*names), piece.end)
         beyond, unwatched = Counter[str](), set[str]()
         kept = {}
         for group, summary in groups.items():
-            extra = [name for name in summary.signals if _is_field(name) and name not in places]
+            extra = [name for name in _fields(summary.signals).all if name not in places]
             kept[group] = summary.without(extra) if extra else summary
             unwatched.update(extra)
             if extra and not group.segment:
@@ -243,5 +245,17 @@ def _has_place(segment: str) -> bool:
     return bool(segment) and not segment.endswith(f"={OTHER}")
 
 
-def _is_field(signal: str) -> bool:
-    return signal != EVENTS and not is_beside(signal)
+class _Fields(NamedTuple):
+    """The signals of a slice that take places."""
+
+    all: tuple[str, ...]
+    answers: frozenset[str]
+    """Those that the model answers."""
+    others: frozenset[str]
+
+
+@lru_cache(maxsize=MANY)
+def _fields(signals: tuple[str, ...]) -> _Fields:
+    found = tuple(name for name in signals if name != EVENTS and not is_beside(name))
+    answers = frozenset(name for name in found if family_of(name) is Family.OUTPUT)
+    return _Fields(found, answers, frozenset(found) - answers)

@@ -122,11 +122,12 @@ class Judge:
             self._forget_the_silent(time)
             for piece in slices:
                 self._take(piece)
+            idle = self._merger.is_idle(time)
             for watcher in self._of_stream:
-                self._tell(watcher.close(time, idle=self._merger.is_idle(time)))
+                self._tell(watcher.close(time, idle=idle))
             self._tell(self._roster.close(time))
             for watcher in self._of_models:
-                self._tell(watcher.close(time, idle=self._merger.is_idle(time)))
+                self._tell(watcher.close(time, idle=idle))
             self._put_together(time)
             self._telling.wake(time)
 

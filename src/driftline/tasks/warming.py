@@ -5,9 +5,13 @@ from functools import cache
 import numpy as np
 
 from driftline.columns.shape import Limits
+from driftline.evidence.building import build_reference
 from driftline.evidence.detectors import DETECTORS, USUAL
 from driftline.evidence.evalues import Evidence
+from driftline.evidence.news import news_of
+from driftline.evidence.projection import Projection
 from driftline.formats.native import CHUNK
+from driftline.panes.records import PaneRecord
 from driftline.tasks.summarise import Summarise, SummariseSettings
 
 RUN_LENGTH = 1_000.0
@@ -30,7 +34,11 @@ def warm_up() -> None:
         stored = {name: blob for name, blob in task.checkpoint().items() if blob is not None}
         Summarise(settings, 0, 1).restore(stored)
         task.end()
-        task.emit()
+        panes = [record for record in task.emit() if isinstance(record, PaneRecord) and record.model == "m"]
+        slices = [(record.start, summary) for record in panes for group, summary in record.summaries()]
+        projection = Projection(build_reference(slices, model="m", version="", segment="", pane_ms=1_000, learned=True))
+        _, summary = slices[0]
+        news_of(projection, summary, projection.project(summary))
     half, ones = np.full((1, 2), 0.5), np.ones((1, 2), dtype=np.int64)
     Evidence(half, np.ones(1, dtype=np.int64), dispersion=np.ones(1), allowance=1.0).update(ones)
     for name in USUAL:

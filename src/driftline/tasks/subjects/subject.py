@@ -142,14 +142,22 @@ class SubjectJudge:
         vector = self.watched.projection.project(summary, unwatched)
         self._windows.fill(start, end, vector, news_of(self.watched.projection, summary, vector))
         if self._detectors:
-            view = self.watched.at(start, end - start)
-            scores = dict(zip(view.projection.signals, view.scores.of(vector).tolist(), strict=True))
-            sizes = view.sizes(vector) if any(each.compares_with_reference for each in self._detectors) else {}
-            for detector in self._detectors:
-                score = scores[detector.signal]
-                if math.isfinite(score):
-                    detector.update(score, start, sizes.get(detector.signal, KNOWN))
+            self._detect(start, end, vector)
         return learned
+
+    def _detect(self, start: int, end: int, vector: Ints) -> None:
+        """Show the detectors how far a slice is from the reference."""
+        assert self.watched is not None
+        view = self.watched.at(start, end - start)
+        found = view.scores.of(vector)
+        if np.isnan(found).all():
+            return
+        scores = dict(zip(view.projection.signals, found.tolist(), strict=True))
+        sizes = view.sizes(vector) if any(each.compares_with_reference for each in self._detectors) else {}
+        for detector in self._detectors:
+            score = scores[detector.signal]
+            if math.isfinite(score):
+                detector.update(score, start, sizes.get(detector.signal, KNOWN))
 
     def supplement(
         self, start: int, end: int, summary: GroupSketch, mark: int, unwatched: Collection[str] = ()
