@@ -74,7 +74,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a sink comes back sooner than it is asked to",
-        http._judge,
+        http.judge,
         "Later(reason, seconds(retry_after))",
         "Later(reason)",
         (CONFORMANCE,),

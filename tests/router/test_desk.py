@@ -297,6 +297,21 @@ def test_state_that_cannot_be_read_is_told(blob: bytes) -> None:
         desk().restore({"group/x": blob})
 
 
+def test_a_sink_that_knows_of_something_and_that_no_route_names_any_more_is_named() -> None:
+    blobs: dict[str, bytes] = {}
+    before = Desk(routing(), {"ops": SinkRules()}, 7 * DAY)
+    for alert in (ended := change("ended"), change("open"), change("new", at=NOW + 2 * HOUR)):
+        before.take(alert, alert.changed)
+        deliver(before, NOW + HOUR)
+    before.take(over(ended, NOW + HOUR), NOW + HOUR)
+    store(before, blobs)
+    after = Desk(routing(route(sink="renamed")), {"renamed": SinkRules()}, 7 * DAY)
+    after.restore(blobs)
+
+    assert after.lost == {"ops": 1}
+    assert models(deliver(after, NOW + DAY)) == [["open"], ["new"]]
+
+
 def test_groups_of_a_route_that_is_gone_are_let_go_and_what_fires_finds_its_new_one() -> None:
     before, blobs = desk(), dict[str, bytes]()
     before.take(change(), NOW)

@@ -6,7 +6,6 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -169,6 +168,31 @@ def test_teams_gets_an_adaptive_card() -> None:
     assert "Segment: tenant=acme" in said
 
 
+@pytest.mark.parametrize(("status", "fault"), [(429, Later), (503, Later), (413, Never)])
+def test_teams_says_no_with_status_200(status: int, fault: type[Exception]) -> None:
+    said = f"Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error {status} with"
+    with pytest.raises(fault, match=f"HTTP {status}"):
+        sent("teams", notification(), (200, {}, said))
+
+
+def test_a_redirect_is_not_followed_and_the_reason_says_what_to_do() -> None:
+    with pytest.raises(Later, match=r"HTTP 301: it is at another address.*correct the URL"):
+        sent("webhook", notification(), (301, {"Location": "http://elsewhere"}, ""))
+
+
+@pytest.mark.parametrize(
+    ("url", "why"), [("https://{}", "no TLS with it"), ("http://no-such-host.invalid", "not known to the DNS")]
+)
+def test_why_it_cannot_be_reached_is_said_without_the_url(url: str, why: str) -> None:
+    async def play(receiver: HttpReceiver) -> None:
+        sink = made("webhook", url=url.format(receiver.url.removeprefix("http://")))
+        with pytest.raises(Later, match=why):
+            await sink.deliver(notification())
+        await sink.close()
+
+    with_receiver(play)
+
+
 def test_opsgenie_alerts_are_closed_by_their_alias() -> None:
     create, close = (sent("opsgenie", notification(firing=firing), (202, {}, "{}")).got[0] for firing in (True, False))
     assert create.place == "/v2/alerts"
@@ -216,19 +240,6 @@ def test_mail_arrives_and_later_ones_answer_the_first() -> None:
     assert last["In-Reply-To"] == first["Message-ID"]
     assert first["Bcc"] is None
     assert (first["To"], last["Auto-Submitted"]) == ("a@b.c", "auto-generated")
-
-
-def test_a_secret_may_be_in_a_file(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("from-a-file\n")
-
-    async def play(receiver: HttpReceiver) -> None:
-        receiver.answer(200, {}, SLACK_OK)
-        sink = made("slack", token={"file": str(tmp_path / "token")}, channel="C1", api=receiver.url)
-        await sink.deliver(notification())
-        await sink.close()
-        assert receiver.got[0].headers["authorization"] == "Bearer from-a-file"
-
-    with_receiver(play)
 
 
 def test_retry_after_may_be_a_date() -> None:

@@ -85,6 +85,14 @@ class Router:
         if not await self._seat.take(self._desk, lambda: self._stopped, self._sleep):
             return
         self._desk.begin(self._wall_ms())
+        for sink, count in self._desk.lost.items():
+            if count:
+                log.warning(
+                    "no route names %s any more: it knows of %d open incidents and never hears that they are over; "
+                    "name it in a route again, or close them there",
+                    sink,
+                    count,
+                )
         await self._step(0.0)
         log.info("delivering: %d incidents are open", len(self._desk.open))
         app = faust_app(self._group, self._kafka, self._topic, self.take)

@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 300.0
 """Between two attempts. The time is halved at random, so that many routers do not come back at once."""
+PATIENCE_S = 300.0
+"""Longest time that a sink may take, whatever it was told of time-outs, before it is tried again."""
 LOUD = 5
 """Failures in a row after which it is said with a warning that a sink does not answer, once."""
 LOOK_S = 1.0
@@ -113,7 +115,8 @@ class Deliveries:
     async def _deliver(self, name: str, line: Line, notification: Notification) -> None:
         title = f"{notification.status}: {', '.join(notification.models)}"
         try:
-            thread = await line.sink.deliver(await self._with_picture(line.sink, notification))
+            async with asyncio.timeout(PATIENCE_S):
+                thread = await line.sink.deliver(await self._with_picture(line.sink, notification))
         except Never as error:
             self.refused[name] += 1
             log.error("%s rejects %s (%s) as invalid: %s", name, notification.key, title, error)

@@ -12,6 +12,7 @@ A notification is written down before it goes out, and goes out unchanged until 
 same key. The next one of the same group waits for that, so each incident's changes arrive in order.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,6 +57,8 @@ class Desk:
     """
 
     def __init__(self, routing: Routing, sinks: Mapping[str, SinkRules], remember: int) -> None:
+        self.lost: Counter[str] = Counter()
+        """Sinks that no route names any more, with how many open incidents they know."""
         self._routing = routing
         self._routes = {route.path: route for route in routing.root.walk()}
         self._sinks = sinks
@@ -344,7 +347,10 @@ class Desk:
         return self._book.writes()
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
-        """Take up what was stored; groups of sinks that no route names are let go. Raises `StateCorrupt`."""
+        """Take up what was stored; groups of sinks that no route names are let go. Raises `StateCorrupt`.
+
+        Those sinks are in `lost`.
+        """
         groups = self._book.restore(blobs)
         for held in self._book.incidents.values():
             self._returns.note(held.latest, held.since)
@@ -353,6 +359,8 @@ class Desk:
             group.members = {member: told for member, told in group.members.items() if member in self._book.incidents}
             route = self._route_of(group)
             if route is None or not group.members:
+                told = (member for member, change in group.members.items() if change != NEVER_TOLD)
+                self.lost[group.sink] += sum(self._book.latest(member).firing for member in told)
                 self._book.touch(group=name)
                 continue
             there = name

@@ -40,12 +40,16 @@ class Http:
                     said += piece
                     if len(said) >= MAX_ANSWER:
                         break
-                _judge(answer.status, said, answer.headers.get("retry-after"))
+                judge(answer.status, said, answer.headers.get("retry-after"))
                 return bytes(said)
         except aiohttp.InvalidURL as error:
             raise Never("the address is not a URL") from error
         except TimeoutError as error:
             raise Later(f"no answer within {self._timeout.total:g} s") from error
+        except aiohttp.ClientConnectorDNSError as error:
+            raise Later("its host is not known to the DNS; correct the URL") from error
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientConnectorSSLError) as error:
+            raise Later("no TLS with it: its certificate is not accepted, or it speaks no TLS") from error
         except aiohttp.ClientError as error:
             raise Later(f"{type(error).__name__}: cannot be reached") from error
 
@@ -79,9 +83,12 @@ class HttpSink(Generic[_Settings]):
         await self._http.close()
 
 
-def _judge(status: int, said: bytes | bytearray, retry_after: str | None) -> None:
+def judge(status: int, said: bytes | bytearray, retry_after: str | None = None) -> None:
+    """Raise `Later` or `Never` unless a status says that it was taken."""
     if 200 <= status < 300:
         return
+    if 300 <= status < 400:
+        raise Later(f"HTTP {status}: it is at another address now, which is not followed; correct the URL")
     reason = f"HTTP {status}: {said.decode('utf-8', 'replace').strip()[:200]}"
     if status in REFUSED:
         raise Never(reason)

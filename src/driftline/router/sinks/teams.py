@@ -7,11 +7,13 @@ import msgspec
 
 from driftline.config.sinks import TeamsSettings, revealed
 from driftline.router.notification import Notification
-from driftline.router.sinks.http import HttpSink
+from driftline.router.sinks.http import HttpSink, judge
 from driftline.router.texts import Text, facts
 
 MAX_SIZE = 28_000
 """Bytes of a message. Teams counts it in UTF-16 where nothing says that it is UTF-8, and in that it must fit, too."""
+FAILED = re.compile(rb"delivery failed with error: .*HTTP error (\d{3})")
+"""What Teams answers with status 200 where it did not deliver."""
 MARKUP = re.compile(r"[\\`*_{}\[\]()<>#+\-.!|~]")
 
 
@@ -26,12 +28,15 @@ class TeamsSink(HttpSink[TeamsSettings]):
     async def deliver(self, notification: Notification) -> str:
         """Post a card."""
         words = self._texts.of(notification, lambda words: fits(encoded(notification, words)))
-        await self._http.post(
+        said = await self._http.post(
             revealed(self._settings.url),
             encoded(notification, words),
             {"Idempotency-Key": notification.key},
             content_type="application/json; charset=utf-8",
         )
+        failed = FAILED.search(said)
+        if failed is not None:
+            judge(int(failed[1]), said)
         return ""
 
 
