@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from driftline.codec import Array, pack, unpack
 from driftline.errors import StateCorrupt
+from driftline.sketches.cell_classes import PLAIN
 from driftline.sketches.cells import Cells, from_buckets
-from driftline.sketches.classes import PLAIN
 from driftline.sketches.keys import KEY_BITS, number_keys
 from driftline.sketches.packing import pack_cells, unpack_cells
 

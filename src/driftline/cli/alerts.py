@@ -14,7 +14,7 @@ from driftline.cli.connect import open_kafka
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import age, note, out, print_json
 from driftline.config import ALL_MODELS, Settings, load
-from driftline.config.names import nearest
+from driftline.config.nearest import nearest
 from driftline.errors import DriftlineError, InputError
 from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert

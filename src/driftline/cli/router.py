@@ -17,7 +17,7 @@ from driftline.cli.documents import AlertPlanned, SinkChecked
 from driftline.cli.options import ConfigOption, JsonOption
 from driftline.cli.terminal import out, print_json
 from driftline.config import Settings, load
-from driftline.config.names import nearest
+from driftline.config.nearest import nearest
 from driftline.errors import ConfigError, InputError
 from driftline.observe.logs import LogFormat, set_up_logging
 from driftline.runtime.clock import Clock

@@ -12,7 +12,7 @@ from typing import Any, get_origin
 from pydantic import BaseModel
 
 from driftline.config.document import DocumentError, Path, parse_value
-from driftline.config.names import not_a_setting
+from driftline.config.nearest import not_a_setting
 from driftline.config.settings import Settings
 from driftline.errors import ConfigError
 

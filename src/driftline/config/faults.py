@@ -6,7 +6,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from driftline.config.document import Path
-from driftline.config.names import not_a_setting
+from driftline.config.nearest import not_a_setting
 from driftline.config.secrets import SECRETIVE
 
 _SENTENCES = {

@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from driftline.config.durations import PATTERN, Duration, PositiveDuration, format_duration, parse_duration
-from driftline.config.names import nearest
+from driftline.config.nearest import nearest
 from driftline.config.notations import FalseAlarmRate, FalseAlarmRateText, LearnSettings, WindowSettings
 from driftline.config.panes import pane_length
 from driftline.config.performance import PerformanceSettings, window_length

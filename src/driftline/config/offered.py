@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from importlib.metadata import entry_points
 from typing import Any
 
-from driftline.config.names import nearest
+from driftline.config.nearest import nearest
 from driftline.errors import InputError
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from driftline.demo import census, dataset
+from driftline.demo import dataset, us_census
 from driftline.log.api import Outgoing
 from driftline.tables import (
     ColumnMapping,
@@ -144,10 +144,10 @@ def _census(folder: Path, say: Callable[[str], None]) -> Tables:
 
     From 2017 on the files list those who do not live in households apart: those of 2017 come last, those of 2018 first.
     """
-    files = census.census(say=say)
+    files = us_census.census(say=say)
     reference, later = folder / "reference.parquet", folder / "predictions.parquet"
-    census.over_years(pl.read_parquet(files.reference)).write_parquet(reference)
-    frame = census.over_years(pl.read_parquet(files.analysis))
+    us_census.over_years(pl.read_parquet(files.reference)).write_parquet(reference)
+    frame = us_census.over_years(pl.read_parquet(files.analysis))
     frame.write_parquet(later)
     rows = frame.with_columns(pl.col("at").str.to_datetime(time_unit="ms", time_zone="UTC").dt.epoch("ms").alias(OF))
     days = pl.col("year").replace_strict(PUBLISHED, default=None).str.to_datetime(time_unit="ms").dt.epoch("ms")
@@ -155,7 +155,7 @@ def _census(folder: Path, say: Callable[[str], None]) -> Tables:
     known = rows.with_columns((days + place).alias(KNOWN)).join(
         pl.read_parquet(files.truths), on="id", maintain_order="left"
     )
-    labels = _write_labels(known, census.LABEL, int(rows[OF][-1]), folder)
+    labels = _write_labels(known, us_census.LABEL, int(rows[OF][-1]), folder)
     apart = rows.filter((pl.col("year") > min(PUBLISHED)) & pl.col("RELP").is_in(APART))
     return Tables(reference, later, labels, int(apart[OF][0]))
 
@@ -178,8 +178,8 @@ SCENARIOS: Final = {
         prepare=_loans,
     ),
     "census": Scenario(
-        columns=census.COLUMNS,
-        label=census.LABEL,
+        columns=us_census.COLUMNS,
+        label=us_census.LABEL,
         watching={
             "windows": ["30d"],
             "pane": "6d",

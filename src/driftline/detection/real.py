@@ -11,8 +11,8 @@ import polars as pl
 import yaml
 
 from driftline.config import Settings
-from driftline.demo import census as employment
 from driftline.demo import packages
+from driftline.demo import us_census as employment
 from driftline.demo.dataset import COLUMNS, SHIFT_MS, car_loans
 from driftline.demo.packages import Package
 from driftline.detection.report import ReportSection, Spread, table

@@ -11,7 +11,7 @@ from driftline.incidents.incident import Subject, digest
 from driftline.pipeline.rebasing import stored_references
 from driftline.pipeline.stage_names import JUDGE
 from driftline.state.api import Store, TaskId
-from driftline.tasks.subjects.path import Path
+from driftline.tasks.subjects.mean_path import MeanPath
 from driftline.tasks.subjects.prepared_reference import PreparedReference
 from driftline.tasks.subjects.shown import Shown, show
 from driftline.tasks.subjects.stored import SUBJECT_VERSION, StoredSubject, last_counted
@@ -53,6 +53,6 @@ def _shown(store: Store, task: TaskId, subject: Subject, reference: Callable[[st
             if found is not None:
                 watched = PreparedReference.of(found)
                 last = last_counted(stored, held.arrays, watched)
-                path = Path.restored(held.arrays, len(watched.projection.signals))
+                path = MeanPath.restored(held.arrays, len(watched.projection.signals))
                 return None if last is None else show(stored.subject, watched, last, path)
     return None

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from driftline.config.names import nearest
+from driftline.config.nearest import nearest
 from driftline.config.routing import DAYS, HoursSettings, RouterSettings, RouteSettings
 from driftline.errors import ConfigError
 from driftline.incidents.matching import Matcher

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from driftline.codec import Array, corrupt
 from driftline.sketches.buckets import room
-from driftline.sketches.cells import Cells, empty
-from driftline.sketches.classes import (
+from driftline.sketches.cell_classes import (
     IMPOSSIBLE_OFFSET,
     MIDDLE,
     NARROW,
@@ -29,6 +28,7 @@ from driftline.sketches.classes import (
     take_keys,
     take_repeated,
 )
+from driftline.sketches.cells import Cells, empty
 from driftline.sketches.keys import KEY_BITS, Ints
 
 MAX_VALUES = 2.0**52

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from driftline.errors import InputError
-from driftline.tables.cells import read_cells
 from driftline.tables.table import Table
+from driftline.tables.text_cells import read_cells
 
 DELIMITERS = (",", ";", "\t", "|")
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from driftline.config.names import nearest
+from driftline.config.nearest import nearest
 from driftline.errors import InputError
 from driftline.labels.classes import class_of
 from driftline.labels.yes_no import NO, YES

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from driftline.config.document import Document, DocumentError, parse_document
 from driftline.config.durations import Duration
 from driftline.config.faults import fault_lines
-from driftline.config.names import nearest
+from driftline.config.nearest import nearest
 from driftline.errors import InputError
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from driftline.config.names import nearest
+from driftline.config.nearest import nearest
 from driftline.errors import InputError
 from driftline.labels.classes import class_of
 from driftline.performance.kinds import Classes, Numbers, OutcomeKind, OutcomeRows

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from driftline.config.names import nearest
+from driftline.config.nearest import nearest
 from driftline.errors import InputError
 from driftline.tables.delimited import open_delimited
 from driftline.tables.ndjson import open_ndjson

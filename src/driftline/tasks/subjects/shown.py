@@ -9,7 +9,7 @@ from driftline.evidence.portraits import Portrait, portraits
 from driftline.evidence.reference import Reference
 from driftline.incidents.incident import Subject, Window
 from driftline.sketches.keys import Ints
-from driftline.tasks.subjects.path import Path
+from driftline.tasks.subjects.mean_path import MeanPath
 from driftline.tasks.subjects.prepared_reference import PreparedReference
 
 
@@ -40,7 +40,7 @@ class Shown:
         return f"{self.window.count:,} events, {rfc3339(self.window.start)} to {rfc3339(self.window.end)}"
 
 
-def show(subject: Subject, watched: PreparedReference, last: Counted, path: Path) -> Shown:
+def show(subject: Subject, watched: PreparedReference, last: Counted, path: MeanPath) -> Shown:
     """Compare a window with what it was compared with when it was judged: the same phase of a season."""
     window = last.window
     projection = watched.at(window.start, window.size).projection

@@ -26,8 +26,8 @@ from driftline.tasks.model_rules import ModelRules
 from driftline.tasks.subjects.adoption import MAX_ADOPTIONS, MAX_OF_A_SEGMENT, Adoption, Origin
 from driftline.tasks.subjects.codes import CodeVersions
 from driftline.tasks.subjects.following import Following
+from driftline.tasks.subjects.mean_path import MeanPath
 from driftline.tasks.subjects.overlaps import told_elsewhere
-from driftline.tasks.subjects.path import Path
 from driftline.tasks.subjects.prepared_reference import PreparedReference, rounded, rounded_all
 from driftline.tasks.subjects.reference_learning import Learner
 from driftline.tasks.subjects.seen import SeenWindow
@@ -70,7 +70,7 @@ class SubjectJudge:
         """The window judged last; None after a restart."""
         self.last: Counted | None = None
         """What it held, also after a restart."""
-        self.path = Path()
+        self.path = MeanPath()
         """Of the shortest windows; empty for a segment."""
         self._totals: dict[str, float] = {}
         self._measured: list[Signal] | None = []
@@ -104,7 +104,7 @@ class SubjectJudge:
     def watch(self, watched: PreparedReference, since: int) -> None:
         """Compare with this reference all slices that start at or after `since`."""
         self.watched = watched
-        self.last, self.path = None, Path()
+        self.last, self.path = None, MeanPath()
         self._since = since
         self._windows = OpenWindows(self._rules.windows)
         self._weighing.begin(watched)
@@ -350,7 +350,7 @@ class SubjectJudge:
                 if evidence is not None and seen_since:
                     self.following.restore(kind, evidence, seen_since)
             self.last = last_counted(stored, arrays, watched)
-            self.path = Path.restored(arrays, len(watched.projection.signals))
+            self.path = MeanPath.restored(arrays, len(watched.projection.signals))
         else:  # counted by a release that had other bins: what is open now is not whole
             self._since = self.heard
         fed = {(name, signal): held for name, signal, held in stored.detectors}

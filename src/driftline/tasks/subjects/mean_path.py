@@ -12,7 +12,7 @@ from driftline.sketches.keys import Floats
 MAX_WINDOWS: Final = 60
 
 
-class Path:
+class MeanPath:
     """The last windows of one length, oldest first: their ends, and the mean of each signal; NaN where it has none."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Path:
         return {"path/ends": np.array(self._ends, dtype=np.int64), "path/means": np.concatenate(self._means)}
 
     @classmethod
-    def restored(cls, arrays: Mapping[str, Any], signals: int) -> "Path":
+    def restored(cls, arrays: Mapping[str, Any], signals: int) -> "MeanPath":
         """Return what `snapshot` stored. Raises `StateCorrupt` where it does not fit so many signals."""
         path = cls()
         if "path/ends" not in arrays:
