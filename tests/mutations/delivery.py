@@ -2,8 +2,8 @@
 
 from driftline.router import across
 from driftline.router.desk import Desk
+from driftline.router.grouping import Grouping
 from driftline.router.patience import Held, Returns
-from driftline.router.places import Places
 from driftline.router.sinks import _packaged, http, webhook
 from driftline.router.sinks.apprise import AppriseSink
 from driftline.tasks.resolved import Resolved
@@ -18,14 +18,14 @@ RESOLVED = "tests/tasks/test_resolved.py"
 MUTATIONS = (
     Mutation(
         "what several models report alike is told by each of them",
-        Places._first,
+        Grouping._first,
         "name in self._state.names_of(other)",
         "False",
         (ACROSS,),
     ),
     Mutation(
         "who is told with whom depends on who came first",
-        Places._is_first,
+        Grouping._is_first,
         "self._state.groups[name].count > 0 or order(self._state.latest(other)) < order(alert)",
         "True",
         (ACROSS,),

@@ -22,10 +22,10 @@ from driftline.incidents.matching import Labels
 from driftline.incidents.responses import Acknowledgement, Silence, silencing
 from driftline.incidents.severity import urgency
 from driftline.router.desk_state import DeskState
+from driftline.router.grouping import Grouping
 from driftline.router.groups import NEVER_TOLD, AlertGroup, Refused, Sending, name_of
 from driftline.router.notification import MAX_ALERTS, Notification
 from driftline.router.patience import Held, Returns, more_severe
-from driftline.router.places import Places
 from driftline.router.routes import Route, Routing
 
 
@@ -65,7 +65,7 @@ class Desk:
         self._remember = remember
         self._book = DeskState()
         self._returns = Returns(routing.returns)
-        self._places = Places(routing, sinks, self._book)
+        self._grouping = Grouping(routing, sinks, self._book)
 
     # what comes in
 
@@ -91,7 +91,7 @@ class Desk:
             held.changes.append(alert)
             held.arrived = published
             self._book.touch(incident=alert.data.incident)
-        self._places.put(alert, published)
+        self._grouping.put(alert, published)
         return True
 
     def reread(self, records: Iterable[tuple[Alert, int]], now: int) -> int:
@@ -165,7 +165,7 @@ class Desk:
             if after is not None and now >= held.told + after and not silenced(self._routing.labels_of(held.latest)):
                 held.escalate(after)
                 self._book.touch(incident=incident)
-                self._places.put(held.latest, now)
+                self._grouping.put(held.latest, now)
 
     def _plan(self, name: str, group: AlertGroup, now: int, held_back: Callable[[Labels], bool]) -> None:
         """Write down what is to go out next for a group, if it is time; let go of a group that is done."""
@@ -372,7 +372,7 @@ class Desk:
             self._book.add(there, group)
         for held in sorted(self._book.incidents.values(), key=lambda each: each.since):
             if held.latest.firing:
-                self._places.put(held.latest, held.arrived)
+                self._grouping.put(held.latest, held.arrived)
 
     def _route_of(self, group: AlertGroup) -> Route | None:
         """Return a group's route as routes are now: one to its sink that takes its incidents, or else any to it."""

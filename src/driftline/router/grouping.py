@@ -17,7 +17,7 @@ MAX_WAITING = 50
 """Groups of a route that wait for their first notification. In a storm what comes beyond is told together."""
 
 
-class Places:
+class Grouping:
     """See the module's head.
 
     Args:
