@@ -16,8 +16,8 @@ from driftline.incidents.incident import Kind
 from driftline.incidents.matching import Matcher
 from driftline.incidents.responses import Acknowledgement, Silence
 from driftline.router.desk import Desk, SinkRules
+from driftline.router.grouping import MAX_WAITING
 from driftline.router.notification import MAX_ALERTS, Notification
-from driftline.router.places import MAX_WAITING
 from driftline.router.routes import Hours, Inhibition, Route, Routing
 from tests.router.changes import HOUR, MINUTE, NOW, change, over, route, routing
 
