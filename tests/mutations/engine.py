@@ -6,7 +6,8 @@ from driftline.log import kafka_batch, kafka_settings
 from driftline.log.kafka_consumer import KafkaConsumer
 from driftline.log.kafka_reader import KafkaReader
 from driftline.pipeline import skipping, stages
-from driftline.pipeline.stages import JudgeStage, SummariseStage
+from driftline.pipeline.judge_stage import JudgeStage
+from driftline.pipeline.summarise_stage import SummariseStage
 from driftline.runtime import inputs
 from driftline.runtime.checkpoint import Checkpointer
 from driftline.runtime.owning import OwnedTasks

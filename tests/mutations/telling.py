@@ -5,7 +5,8 @@ from driftline.cli import status
 from driftline.config import secrets
 from driftline.incidents.watchdog import Watchdog
 from driftline.pipeline import headers, topics
-from driftline.pipeline.stages import JudgeStage, SummariseStage
+from driftline.pipeline.judge_stage import JudgeStage
+from driftline.pipeline.summarise_stage import SummariseStage
 from driftline.tasks.judge import Judge
 from tests.mutations.engine import WORKER
 from tests.mutations.places import Mutation

@@ -1,6 +1,6 @@
 import pytest
 
-from driftline.pipeline.stages import panes_partition
+from driftline.pipeline.stage_topics import panes_partition
 
 
 @pytest.mark.parametrize(

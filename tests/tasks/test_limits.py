@@ -15,7 +15,7 @@ from driftline.incidents import text
 from driftline.incidents.incident import Incident, Kind, Status
 from driftline.panes.census import is_census
 from driftline.panes.records import PaneRecord
-from driftline.pipeline.stages import panes_partition
+from driftline.pipeline.stage_topics import panes_partition
 from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.tasks import summarise as summarise_module
 from driftline.tasks.judge import Judge

@@ -21,9 +21,9 @@ from driftline.observe.metrics import Sample
 from driftline.offline.backtest import backtest
 from driftline.panes import open as open_panes
 from driftline.panes import records, stored_rows
+from driftline.pipeline.judge_stage import JudgeStage
 from driftline.pipeline.monitoring import monitoring, stage_kinds
 from driftline.pipeline.stage_names import JUDGE
-from driftline.pipeline.stages import JudgeStage
 from driftline.runtime.owning import ASIDE_S
 from driftline.runtime.stage import Output, Stage, StageKind
 from driftline.runtime.worker import Worker

@@ -23,8 +23,9 @@ from driftline.columns.times import LATEST
 from driftline.config import LimitSettings, Settings
 from driftline.log.api import Headers, Outgoing, Record, TopicPartition
 from driftline.pipeline.headers import sent_by
+from driftline.pipeline.judge_stage import JudgeStage
 from driftline.pipeline.monitoring import stage_kinds
-from driftline.pipeline.stages import JudgeStage, SummariseStage
+from driftline.pipeline.summarise_stage import SummariseStage
 from driftline.runtime.stage import Stage
 
 START_MS: Final = 1_787_302_800_000

@@ -24,7 +24,7 @@ from driftline.log.kafka import KafkaLog
 from driftline.observe.metrics import Sample
 from driftline.pipeline.monitoring import monitoring, stage_kinds
 from driftline.pipeline.stage_names import SUMMARISE
-from driftline.pipeline.stages import SummariseStage
+from driftline.pipeline.summarise_stage import SummariseStage
 from driftline.pipeline.views import read_view
 from driftline.runtime.stage import Output, Stage
 from driftline.runtime.task import Owned

@@ -11,9 +11,11 @@ from driftline.config.inputs import InputTopic
 from driftline.incidents.watchdog import Watchdog
 from driftline.panes.sources import source_number
 from driftline.pipeline.bounded import everything_done
+from driftline.pipeline.judge_stage import JudgeStage
 from driftline.pipeline.plugins import input_format
 from driftline.pipeline.stage_names import JUDGE, inputs_of, summarising, topic_numbers
-from driftline.pipeline.stages import JudgeStage, StageTopics, SummariseStage
+from driftline.pipeline.stage_topics import StageTopics
+from driftline.pipeline.summarise_stage import SummariseStage
 from driftline.pipeline.task_settings import judge_settings, summarise_settings
 from driftline.runtime.stage import Pipeline, StageKind
 from driftline.tasks.warming import warm_up

@@ -10,7 +10,7 @@ from driftline.log.api import Log, Outgoing
 from driftline.panes.records import Rebase, Resolve
 from driftline.pipeline.headers import sent_by
 from driftline.pipeline.stage_names import JUDGE
-from driftline.pipeline.stages import panes_partition
+from driftline.pipeline.stage_topics import panes_partition
 from driftline.state.api import Store
 from driftline.tasks.views import SubjectView
 

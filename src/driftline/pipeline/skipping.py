@@ -13,7 +13,7 @@ from driftline.panes.records import Skip
 from driftline.pipeline.headers import sent_by
 from driftline.pipeline.monitoring import stage_kinds
 from driftline.pipeline.stage_names import JUDGE
-from driftline.pipeline.stages import panes_partition
+from driftline.pipeline.stage_topics import panes_partition
 from driftline.pipeline.topics import input_partitions
 from driftline.runtime.inputs import INPUTS, Input, created_anew, decode_inputs, encode_inputs, lost_offset
 from driftline.runtime.outbox import encode_outgoing
