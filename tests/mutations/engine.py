@@ -5,7 +5,7 @@ from driftline.incidents.incident import Incident
 from driftline.log import kafka_batch, kafka_settings
 from driftline.log.kafka_consumer import KafkaConsumer
 from driftline.log.kafka_reader import KafkaReader
-from driftline.pipeline import skipping, stages
+from driftline.pipeline import skipping, stage_topics
 from driftline.pipeline.judge_stage import JudgeStage
 from driftline.pipeline.summarise_stage import SummariseStage
 from driftline.runtime import inputs
@@ -307,7 +307,7 @@ MUTATIONS = (
     ),
     Mutation(
         "a release sends a model's panes to another partition than the one before",
-        stages.panes_partition,
+        stage_topics.panes_partition,
         "crc32(model.encode())",
         "sum(model.encode())",
         ("tests/pipeline/test_stages.py",),
