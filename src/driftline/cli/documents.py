@@ -9,16 +9,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from driftline.cli.performance_documents import ModelPerformance, TablePerformance
 from driftline.cli.profile_document import Head
-from driftline.cli.result_documents import (
-    Backtested,
-    Benched,
-    Demonstrated,
-    DemoPublished,
-    ModelPerformance,
-    ModelShown,
-    TablePerformance,
-)
+from driftline.cli.result_documents import Backtested, Benched, Demonstrated, DemoPublished, ModelShown
 from driftline.codec import Count
 from driftline.incidents.responses import Acknowledgement, Silence
 from driftline.tasks.subjects.adoption import Adoption

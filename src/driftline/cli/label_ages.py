@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Final
 
-from driftline.cli.result_documents import CohortLabelled, LabelsByAge
+from driftline.cli.performance_documents import CohortLabelled, LabelsByAge
 
 if TYPE_CHECKING:
     from driftline.performance.intervals import Measured

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET
 
-from driftline.cli.result_documents import ModelPerformance, OutcomesWorth, VersionPerformance
+from driftline.cli.performance_documents import ModelPerformance, OutcomesWorth, VersionPerformance
 
 if TYPE_CHECKING:
     from driftline.config import Settings

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import asdict
 
-from driftline.cli.result_documents import MetricFollowed, TablePerformance, WindowMeasured
+from driftline.cli.performance_documents import MetricFollowed, TablePerformance, WindowMeasured
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
