@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from driftline.config import load
 from driftline.config.performance import PerformanceSettings, window_length
 from driftline.errors import ConfigError
+from driftline.performance import classification, regression
+from driftline.performance.outcomes import classified, regressed
 from driftline.pipeline.task_settings import judge_settings
 
 HOUR = 3_600_000
@@ -39,6 +42,26 @@ models:
     assert not settings.rules("other").budget.with_labels
 
 
+def test_every_metric_can_be_followed_or_has_a_service_level() -> None:
+    """Of those that `measured` returns; uncertainty alone is no quality: it is how often the class comes."""
+    none, code = np.zeros(4, dtype=np.int64), np.array([0, 1, 0, 1])
+    score = np.array([0.1, 0.9, 0.4, 0.6])
+    known = {*classification.measured(classified(none, code, code, score), 1, costs=np.eye(2))}
+    many = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.6, 0.2, 0.2], [0.2, 0.2, 0.6]])
+    known |= {*classification.measured(classified(none, many.argmax(axis=1), many.argmax(axis=1), many), 1, 3)}
+    known |= {*regression.measured(regressed(none, score, score + 1), 1, [0.9])} - {"quantile_0.9"}
+    own = PerformanceSettings.model_fields
+    assert known - {"uncertainty"} <= own.keys()
+    for name in known:
+        try:
+            assert PerformanceSettings(metrics=(name,)).metrics == (name,)
+        except ValueError as error:
+            assert "name " in str(error)  # noqa: PT017
+    levels = PerformanceSettings(metrics=("quantile_.90",), quantile_loss={"0.90": "<= 3"}, bias="<= 5")  # type: ignore[arg-type, dict-item]
+    assert levels.metrics == ("quantile_0.9",)
+    assert levels.levels == {"bias": ("<=", 5.0), "quantile_0.9": ("<=", 3.0)}
+
+
 @pytest.mark.parametrize(
     ("written", "said"),
     [
@@ -46,7 +69,16 @@ models:
         ('{auroc: "<= 0.8"}', 'write ">= 0.8"'),
         ('{mae: ">= 3"}', 'write "<= 3"'),
         ('{aurok: ">= 0.8"}', "did you mean auroc?"),
-        ("{metrics: [aurok]}", "metrics"),
+        ("{metrics: [aurok]}", "there is no metric 'aurok'; choose from auroc, "),
+        (
+            "{metrics: [average_precision]}",
+            "no mean over outcomes, which evidence could weigh; name auroc, or precision",
+        ),
+        ("{metrics: [calibration_error]}", "name brier or log_loss, or set a service level"),
+        ("{metrics: [r2]}", "name rmse, or set a service level"),
+        ("{metrics: [quantile_1.5]}", "there is no metric"),
+        ('{quantile_loss: {"9": "<= 3"}}', "is no quantile between 0 and 1"),
+        ('{quantile_loss: {"0.9": ">= 3"}}', 'write "<= 3"'),
         ('{costs: {"yes": -1}}', "is not of the form TRUE:PREDICTED"),
         ("{window: 90s}", "is no multiple of the pane, 1m; write 2m"),
         ("{window: 1h}", "at most 64 can be followed; write"),

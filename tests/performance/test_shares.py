@@ -12,7 +12,7 @@ from driftline.performance import estimated
 from driftline.performance.concept import _fixed
 from driftline.performance.kinds import ByScore, Classes
 from driftline.performance.outcomes import WAITING, Series, classified
-from driftline.performance.shares import by_estimate, by_labels
+from driftline.performance.shares import MOST_LOSS, by_estimate, by_labels
 
 BINARY = Classes(("no", "yes"), Series.SCORES, np.array([[0.0, -20.0], [-100.0, 30.0]]))
 TRIPLE = Classes(("a", "b", "c"), Series.CLASSES)
@@ -28,6 +28,7 @@ def test_shares_of_labels_are_the_metrics_that_scikit_learn_has(seed: int) -> No
         "accuracy": metrics.accuracy_score(truth, guess), "precision": metrics.precision_score(truth, guess),
         "recall": metrics.recall_score(truth, guess), "f1": metrics.jaccard_score(truth, guess),
         "auroc": metrics.roc_auc_score(truth, score), "brier": metrics.brier_score_loss(truth, score),
+        "log_loss": np.minimum(-np.log(np.where(truth, score, 1 - score)), MOST_LOSS).mean() / MOST_LOSS,
     }  # fmt: skip
     for name, value in wanted.items():
         count = by_labels(name, BINARY)
@@ -50,19 +51,58 @@ def test_shares_of_estimates_are_the_metrics_that_are_estimated(kind: Classes) -
     known = classified(0 * truth, score.argmax(axis=1), truth, given)
     learned = ByScore(kind, estimated.calibrations(known, kind.series, kind.classes))
     found = learned.estimated(classified(0 * truth, score.argmax(axis=1), np.full(3_000, WAITING), given), 1)
-    names = ("accuracy", "auroc", "precision", "recall", "brier") if kind is BINARY else ("accuracy",)
+    names = ("accuracy", "auroc", "precision", "recall", "brier") if kind is BINARY else ("accuracy", "brier")
     for name in names:
         count = by_estimate(name, learned)
         assert count is not None
         hits, counts, moved = count(known)
         assert moved is not None
-        assert hits.item() / counts.item() == pytest.approx(found[name].values[0], abs=0.003), name
-        assert counts.item() <= 3_000.001
+        value = hits.sum() / counts.sum() * (kind.classes if kind is TRIPLE and name == "brier" else 1)
+        assert value == pytest.approx(found[name].values[0], abs=0.003), name
+        assert counts.sum() <= 3_000.001
+    for name in ("precision_macro", "recall_macro"):
+        likely = by_estimate(name, learned)
+        assert likely is not None
+        hits, counts, _ = likely(known)
+        assert (hits / counts).mean() == pytest.approx(found[name].values[0], abs=0.003), name
+        assert counts.sum() <= 3_000.001
     if kind is TRIPLE:
         areas = by_estimate("auroc_macro", learned)
         assert areas is not None
         hits, counts, _ = areas(known)
         assert (hits / counts).mean() == pytest.approx(found["auroc_macro"].values[0], abs=0.003)
+
+
+@pytest.mark.parametrize("kind", [BINARY, TRIPLE])
+def test_losses_and_means_over_classes_are_counted_by_labels_as_they_are_expected(kind: Classes) -> None:
+    """Of a calibrated model with many outcomes, by which each outcome counts for at most one."""
+    rng = np.random.default_rng(7)
+    score = np.clip(rng.dirichlet(np.full(kind.classes, 0.7), 40_000), 1e-4, 1)
+    score /= score.sum(axis=1, keepdims=True)
+    truth = np.minimum((rng.random((len(score), 1)) > np.cumsum(score, axis=1)).sum(axis=1), kind.classes - 1)
+    guess = score.argmax(axis=1)
+    rows = classified(0 * truth, guess, truth, score[:, 1] if kind.classes == 2 else score)
+    learned = ByScore(kind, estimated.calibrations(rows, kind.series, kind.classes))
+    true = score[np.arange(len(truth)), truth]
+    wanted = {
+        "precision_macro": metrics.precision_score(truth, guess, average=None),
+        "recall_macro": metrics.recall_score(truth, guess, average=None),
+        "f1_macro": metrics.jaccard_score(truth, guess, average=None),
+        "log_loss": np.array([np.minimum(-np.log(true), MOST_LOSS).mean() / MOST_LOSS]),
+    }
+    for name, value in wanted.items():
+        real, likely = by_labels(name, kind), by_estimate(name, learned)
+        assert real is not None
+        assert likely is not None
+        hits, counts, _ = real(rows)
+        assert hits / counts == pytest.approx(value, abs=1e-4), name
+        assert counts.sum() <= len(truth) + 1e-6
+        hits, counts, moved = likely(rows)
+        found = hits / counts if len(hits) == len(value) else np.array([hits.sum() / counts.sum()])
+        assert found == pytest.approx(value, abs=0.01), name
+        assert moved is not None
+        assert (moved[0] <= hits + 1e-9).all()
+        assert counts.sum() <= len(truth) + 1e-6
 
 
 weights_ = st.lists(st.integers(1, 9), min_size=3, max_size=3)

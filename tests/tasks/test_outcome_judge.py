@@ -8,6 +8,7 @@ import hypothesis
 from hypothesis import given
 from hypothesis import strategies as st
 
+from driftline.incidents.incident import Incident, Kind, Status, Subject, Window
 from driftline.labels.book import Rule
 from driftline.panes.outcomes import OutcomeMark, OutcomeRecord
 from driftline.performance.outcomes import labelled, waiting
@@ -182,3 +183,24 @@ def test_every_prediction_counts_as_what_the_oracle_says_it_has_come_to(
 
 def span_of(rule: Rule) -> oracle.Span:
     return oracle.Span(rule.awaits, rule.early, rule.pane_ms)
+
+
+def test_inputs_are_not_as_before_while_a_drift_or_a_fault_of_theirs_is_open() -> None:
+    """Both opened in the same window: that one is over does not end the other."""
+    judge = OutcomeJudge(lambda model: rules(), lambda subject: True)
+    subject = Subject("churn", "3", "")
+
+    def told(kind: Kind, status: Status, end: int) -> Incident:
+        return Incident(
+            subject=subject, group="test", kind=kind, status=status, opened=DAY, window=Window(end - DAY, end, 100),
+            signals=[], reference="", summary="", began=0, false_alarms=None,
+        )  # fmt: skip
+
+    judge.note([told(Kind.DATA_DRIFT, Status.FIRING, DAY), told(Kind.DATA_QUALITY, Status.FIRING, DAY)])
+    judge.note([told(Kind.DATA_DRIFT, Status.RESOLVED, 2 * DAY), told(Kind.PREDICTION_DRIFT, Status.FIRING, DAY)])
+    for now, moved in ((DAY - 1, False), (DAY, True), (3 * DAY, True)):
+        judge._now = now
+        assert judge._inputs_moved(subject) is moved
+    judge.note([told(Kind.DATA_QUALITY, Status.RESOLVED, 4 * DAY)])
+    judge._now = 5 * DAY
+    assert not judge._inputs_moved(subject)

@@ -222,6 +222,8 @@ def test_where_the_inputs_moved_too_it_is_of_the_data() -> None:
     judge = PerformanceJudge(lambda model: held, inputs_moved=lambda subject: True)
     told = fed(judge, slices([*days(0, 20), *days(20, 26, seed=2, lost=0.25)]))
     assert told[0].level == "data"
+    assert "the inputs moved, and their meaning has changed too: AUROC is 0." in told[0].summary
+    assert "the inputs are as before" not in told[0].summary
 
 
 def test_labels_for_positives_alone_are_no_incident_and_hide_what_they_hide() -> None:
@@ -374,3 +376,43 @@ def test_a_file_that_takes_the_place_of_what_was_learned_closes_what_is_open() -
     assert "the reference changed (file)" in told[0].summary
     assert other.open == []
     assert other.view().models[0].given
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "precision_macro", "recall_macro", "f1_macro", "brier"])
+def test_what_users_name_is_weighed_and_told_in_that_metric(metric: str) -> None:
+    judge = judged(rules(metrics=(metric,)))
+    told = fed(judge, slices([*days(0, 20), *days(20, 30, seed=2, lost=0.25)]))
+    told = [each for each in told if each.kind is Kind.PERFORMANCE]
+    assert told[0].opened > 20 * DAY
+    names = {signal.name for each in told for signal in each.signals}
+    assert {f"{metric}.measured"} <= names <= {f"{metric}.{part}" for part in EvidenceOf}
+
+
+@pytest.mark.parametrize("metric", ["mae", "rmse", "mape", "bias", "quantile_0.9"])
+def test_numbers_are_weighed_and_told_in_the_metric_that_users_name(metric: str) -> None:
+    rng = np.random.default_rng(5)
+    rows = [row for day in range(30) for row in numbers(rng, day, bias=0.1 if day >= 20 else 0.0)]
+    judge = judged(rules(metrics=(metric,)))
+    told = fed(judge, slices(rows, series=Series.ERRORS, classes=()))
+    told = [each for each in told if each.kind is Kind.PERFORMANCE]
+    assert 20 * DAY < told[0].opened <= 23 * DAY
+    names = {signal.name for each in told for signal in each.signals}
+    assert {f"{metric}.measured"} <= names <= {"large_errors.meaning", *(f"{metric}.{part}" for part in EvidenceOf)}
+
+
+@pytest.mark.parametrize("sort", ["classes", "numbers"])
+def test_metrics_that_are_named_stay_quiet_while_nothing_changes(sort: str) -> None:
+    rng, of_classes = np.random.default_rng(6), sort == "classes"
+    named = ("log_loss", "brier", "precision_macro", "recall_macro", "f1_macro")
+    named = named if of_classes else ("mae", "rmse", "mape", "bias", "quantile_0.9")
+    rows = days(0, 50) if of_classes else [row for day in range(50) for row in numbers(rng, day)]
+    series, classes = (Series.SCORES, ("no", "yes")) if of_classes else (Series.ERRORS, ())
+    assert fed(judged(rules(metrics=named)), slices(rows, series=series, classes=classes)) == []
+
+
+def test_a_service_level_of_the_bias_holds_to_either_side() -> None:
+    rng = np.random.default_rng(5)
+    for bias in (0.1, -0.1):
+        rows = [row for day in range(24) for row in numbers(rng, day, bias=bias if day >= 20 else 0.0)]
+        told = fed(judged(rules(levels={"bias": ("<=", 10.0)})), slices(rows, series=Series.ERRORS, classes=()))
+        assert any(signal.name == "bias.level" for each in told for signal in each.signals)

@@ -6,16 +6,51 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from driftline.config.durations import PositiveDuration, format_duration
-from driftline.performance.names import MAX_WINDOWS
+from driftline.performance.names import MAX_WINDOWS, QUANTILE, quantile_of
 
 USUAL_WINDOWS: Final = 30
 """So many, at most, of the usual length are in the time for which labels are awaited."""
-_OTHERS: Final = frozenset({"window", "metrics", "min_effect", "costs"})
+_OTHERS: Final = frozenset({"window", "metrics", "min_effect", "costs", "quantile_loss"})
 """Fields that are no service level."""
 _NUMBER: Final = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)"
 _LEVEL: Final = re.compile(rf"(>=|<=)\s*({_NUMBER})")
 
-Followed = Literal["auroc", "auroc_macro", "accuracy", "precision", "recall", "f1", "brier", "value"]
+_CLASSES: Final = (
+    *("auroc", "auroc_macro", "accuracy", "precision", "recall", "f1", "precision_macro", "recall_macro", "f1_macro"),
+    *("log_loss", "brier", "value"),
+)
+_NUMBERS: Final = ("mae", "rmse", "mape", "bias")
+_INSTEAD: Final = {
+    "average_precision": "name auroc, or precision and recall, or set a service level",
+    "average_precision_macro": "name auroc_macro, or precision_macro and recall_macro, or set a service level",
+    "calibration_error": "name brier or log_loss, or set a service level",
+    "reliability": "name brier, or set a service level",
+    "resolution": "name brier or auroc, or set a service level",
+    "uncertainty": "name brier, of which it is a part",
+    "r2": "name rmse, or set a service level",
+}
+"""Of metrics that are no mean over outcomes, nor over pairs of them: evidence cannot weigh them."""
+
+
+def _followed(name: object) -> object:
+    if isinstance(name, str) and name in _INSTEAD:
+        raise ValueError(
+            f"a change of {name} opens no incident, because it is no mean over outcomes, which evidence could weigh; "
+            f"{_INSTEAD[name]}"
+        )
+    if isinstance(name, str) and (level := quantile_of(name)) is not None:
+        return f"quantile_{level:g}"
+    if name not in (*_CLASSES, *_NUMBERS):
+        known = ", ".join((*_CLASSES, *_NUMBERS, "quantile_0.9"))
+        raise ValueError(f"there is no metric {name!r}; choose from {known}")
+    return name
+
+
+FollowedMetric = Annotated[
+    str,
+    BeforeValidator(_followed),
+    WithJsonSchema({"anyOf": [{"enum": [*_CLASSES, *_NUMBERS]}, {"type": "string", "pattern": QUANTILE}]}),
+]
 Level = tuple[Literal[">=", "<="], float]
 
 
@@ -69,6 +104,15 @@ def _costs(value: object) -> object:
 Costs = Annotated[dict[str, Annotated[float, Field(allow_inf_nan=False)]], BeforeValidator(_costs)]
 
 
+def _quantile(value: object) -> str:
+    if quantile_of(f"quantile_{value}") is None:
+        raise ValueError(f'{value!r} is no quantile between 0 and 1; write one such as "0.9"')
+    return str(value)
+
+
+Quantile = Annotated[str, BeforeValidator(_quantile)]
+
+
 class PerformanceSettings(BaseModel):
     """How the performance of a model is judged, once its labels come."""
 
@@ -79,10 +123,10 @@ class PerformanceSettings(BaseModel):
         description="Windows over which performance is measured. By default the longest window, or a thirtieth of "
         "awaits_labels if that is longer.",
     )
-    metrics: tuple[Followed, ...] = Field(
+    metrics: tuple[FollowedMetric, ...] = Field(
         default=(),
         description="Metrics in which a change opens an incident, such as [recall]. By default AUROC and accuracy, and "
-        "value if costs are given. Of numbers it is always how often errors are large.",
+        "value if costs are given; of numbers, how often errors are large.",
     )
     min_effect: float = Field(
         default=0.01,
@@ -109,18 +153,31 @@ class PerformanceSettings(BaseModel):
     f1_macro: AtLeast | None = Field(default=None, description="Service level of the mean F1.")
     log_loss: AtMost | None = Field(default=None, description="Service level of the log loss.")
     brier: AtMost | None = Field(default=None, description="Service level of Brier's score.")
+    reliability: AtMost | None = Field(
+        default=None, description="Service level of Brier's part for calibration (Murphy); 0 is best."
+    )
+    resolution: AtLeast | None = Field(
+        default=None, description="Service level of Brier's part for telling outcomes apart (Murphy)."
+    )
     calibration_error: AtMost | None = Field(default=None, description="Service level of the calibration error.")
     mae: AtMost | None = Field(default=None, description="Service level of the mean absolute error.")
     rmse: AtMost | None = Field(default=None, description="Service level of the root mean squared error.")
     mape: AtMost | None = Field(default=None, description="Service level of the mean relative error.")
+    bias: AtMost | None = Field(
+        default=None, description="Service level of the mean error, to either side: `<= 5` allows from -5 to 5."
+    )
     r2: AtLeast | None = Field(default=None, description="Service level of R².")
+    quantile_loss: dict[Quantile, AtMost] = Field(
+        default={}, description='Service levels of the loss of quantiles, such as {"0.9": "<= 3"}.'
+    )
     value: AtLeast | None = Field(default=None, description="Service level of the money per prediction; see costs.")
 
     @property
     def levels(self) -> dict[str, Level]:
         """The service levels, by metric."""
         own = {name: getattr(self, name) for name in type(self).model_fields if name not in _OTHERS}
-        return {name: level for name, level in own.items() if level is not None}
+        quantiles = {f"quantile_{float(of):g}": level for of, level in self.quantile_loss.items()}
+        return {name: level for name, level in own.items() if level is not None} | quantiles
 
     @property
     def worth(self) -> dict[tuple[str, str], float]:

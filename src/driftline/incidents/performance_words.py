@@ -10,6 +10,10 @@ from driftline.performance.names import title
 SHARES: Final = {"right": "answers that are right", "positives": "positives", "large_errors": "large errors"}
 """Names of shares that tell where no metric can."""
 
+UNMOVED: Final = "the inputs are as before, but their meaning has changed"
+INPUTS_MOVED: Final = "inputs_moved"
+"""The effect of a signal that says of a changed meaning that inputs moved, too."""
+
 
 def describe_performance(signal: Signal) -> str:
     """Return what happened to one metric.
@@ -25,8 +29,10 @@ def describe_performance(signal: Signal) -> str:
         moved = _moved(effects, done=True)
         return f"{name} is estimated to have {moved} from {signal.before} to {signal.after} {_how(signal)}"
     if what == "meaning":
+        too = effects.get(INPUTS_MOVED, 0.0) > 0
+        inputs = "the inputs moved, and their meaning has changed too" if too else UNMOVED
         return (
-            f"the inputs are as before, but their meaning has changed: {name} {'are' if metric in SHARES else 'is'} "
+            f"{inputs}: {name} {'are' if metric in SHARES else 'is'} "
             f"{signal.after}, while {signal.before} was estimated for the same predictions {_how(signal)}"
         )
     if what == "level":

@@ -2,8 +2,8 @@
 
     MEANING     how often the class comes at each score (numbers: large errors, and answers above the truth, by the
                 answer). Inputs that move are no evidence here: only what they mean is
-    MEASURED    each metric that is followed, as a share (`shares`; numbers: how often errors are large). Whatever
-                makes a model worse shows here, once labels come
+    MEASURED    each metric that is followed, as a share (`shares`; of numbers `error_shares`, or how often errors are
+                large). Whatever makes a model worse shows here, once labels come
     ESTIMATED   what these metrics are likely to be, by the scores alone. Shows before labels come
 
 Of the metrics, only those of `shares.OF_ANSWERS` are weighed where labels do not come for all scores alike. ESTIMATED
@@ -19,6 +19,7 @@ import numpy as np
 
 from driftline.performance.by_score import Curve, confidences, curve
 from driftline.performance.concept import MIN_EFFECT, Concept
+from driftline.performance.error_shares import error_share
 from driftline.performance.kinds import ByScore, Classes, Estimator, OutcomeKind
 from driftline.performance.outcomes import Series, effective
 from driftline.performance.rates import (
@@ -81,7 +82,8 @@ def foreseen(
         reference: what is compared with.
         kind: what it is of.
         learned: of `kind.learned`; None without scores.
-        metrics: those that are followed; what is no share is left out, and where nothing is left, it is the accuracy.
+        metrics: those that are followed; what is no share is left out. Where nothing is left, it is the accuracy, or
+            how often errors are large.
     """
     if isinstance(kind, Classes):
         parts = {EvidenceOf.MEASURED: _shares(reference, metrics, partial(by_labels, kind=kind))}
@@ -89,12 +91,7 @@ def foreseen(
             parts[EvidenceOf.MEANING] = _by_score(reference)
             parts[EvidenceOf.ESTIMATED] = _shares(reference, metrics, partial(by_estimate, learned=learned))
     else:
-        known = large_errors(reference.whole)
-        parts = {
-            EvidenceOf.MEANING: _errors(reference),
-            EvidenceOf.MEASURED: _of(reference, [lambda window: (*known.seen(window), None)]),
-            EvidenceOf.ESTIMATED: _of(reference, [known.expected]),
-        }
+        parts = {EvidenceOf.MEANING: _errors(reference), **_of_numbers(reference, metrics)}
     tally, zeros = reference.tally, np.zeros(reference.stretches, dtype=np.int64)
     stretches = [tally.take(tally.groups == at).regrouped(zeros) for at in np.unique(tally.groups).tolist()]
     return {part: replace(of, dispersion=_dispersion(stretches, of)) for part, of in parts.items()}
@@ -121,6 +118,24 @@ def _shares(reference: PerformanceReference, metrics: Sequence[str], of: Callabl
     return replace(_of(reference, list(known.values())), metrics=tuple(known))
 
 
+def _of_numbers(reference: PerformanceReference, metrics: Sequence[str]) -> dict[EvidenceOf, Foreseen]:
+    """Return what is measured and estimated of numbers: metrics, or how often errors are large."""
+    told = dict.fromkeys(metrics) if reference.alike else {}
+    known = {name: each for name in told if (each := error_share(name, reference.whole)) is not None}
+    if not known:
+        large = large_errors(reference.whole)
+        return {
+            EvidenceOf.MEASURED: _of(reference, [lambda window: (*large.seen(window), None)]),
+            EvidenceOf.ESTIMATED: _of(reference, [large.expected]),
+        }
+    measured = _of(reference, [each.measured for each in known.values()])
+    estimated = _of(reference, [each.expected for each in known.values()])
+    return {
+        EvidenceOf.MEASURED: replace(measured, metrics=tuple(known)),
+        EvidenceOf.ESTIMATED: replace(estimated, metrics=tuple(known)),
+    }
+
+
 def _of(reference: PerformanceReference, counts: Sequence[Count]) -> Foreseen:
     """Return a part of some signals, whose rates are those of the reference."""
     sizes, rates, bins = [], [], 1
@@ -134,10 +149,17 @@ def _of(reference: PerformanceReference, counts: Sequence[Count]) -> Foreseen:
         found: list[Counted] = [count(window) for count in counts]
         hits = np.stack([_filled(each, bins) for each, _, _ in found])
         all_ = np.stack([_filled(each, bins) for _, each, _ in found])
-        moved = [np.stack([_filled(line, bins) for line in each]) for _, _, each in found if each is not None]
-        return Seen(hits, all_, foreseen_rates, np.stack(moved, axis=1) if moved else None)
+        if all(each is None for _, _, each in found):
+            return Seen(hits, all_, foreseen_rates)
+        moved = [np.stack([_filled(line, bins) for line in _squares(*each)]) for each in found]
+        return Seen(hits, all_, foreseen_rates, np.stack(moved, axis=1))
 
     return Foreseen(np.stack([_filled(each, bins) for each in sizes]), seen, np.ones(len(counts)))
+
+
+def _squares(hits: Floats, counts: Floats, moved: Floats | None) -> Floats:
+    """Return Σ h², Σ k² and Σ h k: where outcomes are hits and misses as wholes, these are hits, misses and nothing."""
+    return np.stack([hits, counts - hits, np.zeros_like(hits)]) if moved is None else moved
 
 
 def _filled(values: Floats, bins: int, value: float = 0.0) -> Floats:

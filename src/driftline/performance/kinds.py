@@ -1,7 +1,7 @@
 """What a model predicts, and which tallies, metrics and estimates go with it: a class, or a number."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from driftline.performance import classification, estimated, expected_error, regression
 from driftline.performance.calibration import ScoreCalibration
 from driftline.performance.intervals import CONFIDENCE, Measured
+from driftline.performance.names import quantile_of
 from driftline.performance.outcomes import WAITING, Series, classified, regressed
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Bools, Floats, Ints
@@ -74,6 +75,9 @@ class OutcomeKind(Protocol):
     def blind(self) -> str:
         """What estimates cannot see."""
 
+    def measuring(self, names: Sequence[str]) -> "OutcomeKind":
+        """Return the same kind, which measures what these metrics ask for, too: the loss of some quantiles."""
+
     def tally(self, outcomes: OutcomeRows, groups: Ints) -> Tally:
         """Count outcomes, each in its group."""
 
@@ -109,6 +113,10 @@ class Classes:
     def blind(self) -> str:
         """What estimates cannot see."""
         return estimated.BLIND
+
+    def measuring(self, names: Sequence[str]) -> "Classes":
+        """Return itself: it measures all that it can."""
+        return self
 
     def tally(self, outcomes: OutcomeRows, groups: Ints) -> Tally:
         """Count outcomes, each in its group."""
@@ -157,6 +165,13 @@ class Numbers:
     classes: int = 1
     usual: tuple[str, ...] = ("mae", "rmse")
     blind: str = expected_error.BLIND
+    quantiles: tuple[float, ...] = ()
+    """Whose loss is measured."""
+
+    def measuring(self, names: Sequence[str]) -> "Numbers":
+        """Return the same kind, which measures the loss of these quantiles."""
+        levels = (quantile_of(name) for name in names)
+        return replace(self, quantiles=tuple(dict.fromkeys(level for level in levels if level is not None)))
 
     def tally(self, outcomes: OutcomeRows, groups: Ints) -> Tally:
         """Count outcomes, each in its group."""
@@ -164,7 +179,7 @@ class Numbers:
 
     def measured(self, tally: Tally, groups: int, confidence: float = CONFIDENCE) -> Mapping[str, Measured]:
         """Return the metrics of what has labels."""
-        return regression.measured(tally, groups, confidence=confidence)
+        return regression.measured(tally, groups, self.quantiles, confidence)
 
     def learned(self, reference: Tally) -> "ByPrediction":
         """Learn how predictions of each size err."""

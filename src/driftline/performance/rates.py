@@ -63,7 +63,7 @@ def seen_by_score(window: Curve, known: Rates) -> Seen:
     worth = window.worth[window.group]
     mass, sure = window.weights.sum(axis=0) * worth, _foreseen(window, known.likely) * worth
     columns = (window.weights[IS] * worth, mass, sure)
-    hits, counts, foreseen = (_by_bin(window.group, window.bucket, window.groups, each, known) for each in columns)
+    hits, counts, foreseen = (_bybin_of(window.group, window.bucket, window.groups, each, known) for each in columns)
     mean = np.divide(foreseen, counts, out=np.broadcast_to(known.foreseen, counts.shape).copy(), where=counts > 0)
     return Seen(hits, counts, np.clip(known.rates + mean - known.foreseen, 0, 1))
 
@@ -102,11 +102,11 @@ def seen_by_prediction(window: Tally, groups: int, known: ErrorRates) -> tuple[S
     """Count the errors of each group by bin of the prediction: those that are far, and those above the truth."""
     rows, group = _errors(window)
     bucket, weight = prediction_of(rows.keys), rows.weights / WEIGHT_UNIT * effective(window, groups)[group]
-    counts = _by_bin(group, bucket, groups, weight, known.far)
-    far = _size(rows) >= known.limit[_bin(bucket, known.far)]
+    counts = _bybin_of(group, bucket, groups, weight, known.far)
+    far = _size(rows) >= known.limit[bin_of(bucket, known.far)]
     found = []
     for of, chosen in ((known.far, far), (known.above, bucket_of(rows.keys) >= 0)):
-        hits = _by_bin(group, bucket, groups, weight * chosen, of)
+        hits = _bybin_of(group, bucket, groups, weight * chosen, of)
         found.append(Seen(hits, counts, np.broadcast_to(of.rates, counts.shape)))
     return found[0], found[1]
 
@@ -134,7 +134,7 @@ class LargeErrors:
         rows = window.take((series == Series.ERRORS) | (series == Series.PENDING))
         with_label = series_of(rows.keys) == Series.ERRORS
         bucket = np.where(with_label, prediction_of(rows.keys), bucket_of(rows.keys))
-        weight, large = rows.weights / WEIGHT_UNIT, self.likely.rates[_bin(bucket, self.likely)]
+        weight, large = rows.weights / WEIGHT_UNIT, self.likely.rates[bin_of(bucket, self.likely)]
         squares = [(weight * each).sum(keepdims=True) for each in (large**2, (1 - large) ** 2, large * (1 - large))]
         return (weight * large).sum(keepdims=True), weight.sum(keepdims=True), np.array(squares)
 
@@ -151,6 +151,12 @@ def large_errors(reference: Tally, bins: int = BINS) -> LargeErrors:
     limit = _median(size, weight)
     starts, at = _bins(prediction_of(rows.keys), weight, bins)
     return LargeErrors(limit, _rates(starts, at, weight, size >= limit, effective(reference, 1)[0]))
+
+
+def binned_means(bucket: Ints, weight: Floats, values: Floats, worth: float, bins: int = BINS) -> Rates:
+    """Return the mean of what rows are worth, by bin of the prediction."""
+    starts, at = _bins(bucket, weight, bins)
+    return _rates(starts, at, weight, values, worth)
 
 
 def standard_score(seen: Seen, dispersion: float = 1.0) -> Floats:
@@ -181,22 +187,22 @@ def _bins(bucket: Ints, mass: Floats, bins: int) -> tuple[Ints, Ints]:
     return bucket[rows], at
 
 
-def _rates(starts: Ints, at: Ints, weight: Floats, chosen: Bools, worth: float) -> Rates:
-    """Return how often rows, each in a bin, are among those chosen."""
+def _rates(starts: Ints, at: Ints, weight: Floats, values: Floats | Bools, worth: float) -> Rates:
+    """Return the mean of what rows, each in a bin, are worth: or how often they are among those chosen."""
     total = np.bincount(at, weight, len(starts))
-    rates = np.asarray(np.bincount(at, weight * chosen, len(starts)) / total, dtype=np.float64)
+    rates = np.asarray(np.bincount(at, weight * values, len(starts)) / total, dtype=np.float64)
     return Rates(starts, rates, np.asarray(total * worth, dtype=np.float64), rates, None)
 
 
-def _bin(bucket: Ints, known: Rates) -> Ints:
+def bin_of(bucket: Ints, known: Rates) -> Ints:
     """Return the bin of each bucket; what is below the reference's first counts to the first."""
     return np.maximum(np.searchsorted(known.starts, bucket, side="right") - 1, 0).astype(np.int64)
 
 
-def _by_bin(group: Ints, bucket: Ints, groups: int, values: Floats, known: Rates) -> Floats:
+def _bybin_of(group: Ints, bucket: Ints, groups: int, values: Floats, known: Rates) -> Floats:
     """Return the sum of values by group and bin."""
     bins = len(known.starts)
-    found = np.bincount(group * bins + _bin(bucket, known), values, groups * bins)
+    found = np.bincount(group * bins + bin_of(bucket, known), values, groups * bins)
     return np.asarray(found.reshape(groups, bins), dtype=np.float64)
 
 

@@ -5,7 +5,9 @@ An outcome is a hit in part (h), a miss in part (k), or neither: h, k >= 0 and h
     accuracy                what is right, by the answer: that another answer comes more often is no evidence
     precision, recall, f1   hits are right answers of class 1; misses are wrong ones, or what is it and was not found
     value                   a hit as far as the outcome is worth more than the worst one, in parts of the best
-    brier                   a hit as far as the probability was off: (probability - outcome)²
+    precision_macro, …      the same for each class, in a bin of its own
+    brier                   a hit as far as the probability was off: (probability - outcome)²; of K classes a Kth each
+    log_loss                a hit as far as -ln(probability of what is true) is of MOST_LOSS, which none exceeds here
     auroc                   pairs of one that is the class and one that is not: a hit where the former's score is higher
 
 Labels give as many pairs as the rarer side has. Estimates pair predictions two by two: p (1 - p') is a hit, where p is
@@ -19,7 +21,7 @@ from typing import Final
 
 import numpy as np
 
-from driftline.performance.by_score import auroc, curve, squares
+from driftline.performance.by_score import Curve, auroc, curve, losses, squares
 from driftline.performance.classification import confusion
 from driftline.performance.kinds import ByScore, Classes
 from driftline.performance.outcomes import (
@@ -41,8 +43,11 @@ from driftline.performance.rates import BINS
 from driftline.performance.tally import Tally
 from driftline.sketches.keys import Floats, Ints
 
-OF_ANSWERS: Final = frozenset({"accuracy", "precision"})
+OF_ANSWERS: Final = frozenset({"accuracy", "precision", "precision_macro"})
 """Metrics of which labels of some answers alone tell. For others, labels must come for all scores alike."""
+MACRO: Final = frozenset({"precision_macro", "recall_macro", "f1_macro"})
+MOST_LOSS: Final = float(np.log(100))
+"""That of a probability of a hundredth: else one outcome could outweigh all others."""
 AREAS: Final = frozenset({"auroc", "auroc_macro"})
 Counted = tuple[Floats, Floats, Floats | None]
 """Hits and counts by bin; of estimates also Σ h², Σ k² and Σ h k (shape: 3, bins)."""
@@ -55,8 +60,11 @@ def by_labels(name: str, kind: Classes) -> Count | None:
     many = kind.series is Series.CLASSES
     if name in AREAS:
         return (lambda window: _pairs(window, kind)) if many == (name == "auroc_macro") else None
-    if name == "brier":
-        return (lambda window: _losses(window)) if kind.series is Series.SCORES else None
+    if name in ("brier", "log_loss"):
+        found = _squares if name == "brier" else _logs
+        return None if kind.series is Series.MARGINS else (lambda window: found(window, kind))
+    if name in MACRO:
+        return lambda window: _by_class(name, confusion(window, 1, kind.classes)[0] * effective(window, 1)[0])
     cells = _cells(name, kind)
     if cells is None:
         return None
@@ -78,10 +86,13 @@ def by_estimate(name: str, learned: ByScore) -> Count | None:
     many = kind.series is Series.CLASSES
     if name in AREAS:
         return (lambda window: _likely_pairs(window, learned)) if many == (name == "auroc_macro") else None
+    if name in ("brier", "log_loss"):
+        loss = _square_of if name == "brier" else _log_of
+        return None if kind.series is Series.MARGINS else (lambda window: _likely_losses(window, learned, loss))
+    if name in MACRO:
+        return lambda window: _likely_by_class(name, window, learned)
     if many:
         return (lambda window: _likely_right(window, learned)) if name == "accuracy" else None
-    if name == "brier":
-        return (lambda window: _likely_losses(window, learned)) if kind.series is Series.SCORES else None
     cells = _cells(name, kind)
     if cells is None:
         return None
@@ -91,7 +102,7 @@ def by_estimate(name: str, learned: ByScore) -> Count | None:
         weight, score, predicted = _scored(window, kind.series, POSITIVE)
         chance = learned.known[0](score)
         h, both = (chance * of[IS, predicted] + (1 - chance) * of[NOT, predicted] for of in (hit, counts))
-        return _summed(weight, h, both - h)
+        return summed(weight, h, both - h)
 
     return count
 
@@ -115,8 +126,7 @@ def _cells(name: str, kind: Classes) -> tuple[Floats, Floats] | None:
 
 def _pairs(window: Tally, kind: Classes) -> Counted:
     """Count pairs of labels, by class where there are many."""
-    classes = range(kind.classes) if kind.series is Series.CLASSES else (POSITIVE,)
-    curves = [curve(window, 1, kind.series, each) for each in classes]
+    curves = _curves(window, kind)
     pairs = np.array([(each.totals[:, 0] * each.worth[0]).min() for each in curves]) / len(curves)
     areas = np.array([auroc(each).values[0] for each in curves])
     pairs = np.where(np.isfinite(areas), np.maximum(pairs, 0), 0)
@@ -150,18 +160,78 @@ def _likely_pairs(window: Tally, learned: ByScore) -> Counted:
     return hits, hits + misses, np.array(moved)
 
 
-def _losses(window: Tally) -> Counted:
+def _curves(window: Tally, kind: Classes) -> list[Curve]:
+    """Return the curve of each class whose score counts: of two classes that of one."""
+    classes = range(kind.classes) if kind.series is Series.CLASSES else (POSITIVE,)
+    return [curve(window, 1, kind.series, each) for each in classes]
+
+
+def _squares(window: Tally, kind: Classes) -> Counted:
     """Add up how far probabilities were off, squared."""
-    found = curve(window, 1)
-    weights = found.weights * found.worth[0]
-    return np.array([(weights * squares(found)).sum()]), np.array([weights.sum()]), None
+    found = _curves(window, kind)
+    weights = [each.weights * each.worth[0] / len(found) for each in found]
+    hits = [(weight * squares(each)).sum() for weight, each in zip(weights, found, strict=True)]
+    return np.array(hits), np.array([weight.sum() for weight in weights]), None
 
 
-def _likely_losses(window: Tally, learned: ByScore) -> Counted:
-    weight, score, _ = _scored(window, learned.kind.series, POSITIVE)
-    chance = learned.known[0](score)
-    h = chance * (1 - score) ** 2 + (1 - chance) * score**2
-    return _summed(weight, h, 1 - h)
+def _logs(window: Tally, kind: Classes) -> Counted:
+    """Add up the log losses: of many classes, that of the one that is true."""
+    true = IS if kind.series is Series.CLASSES else slice(None)
+    found = [(each.weights[true] * each.worth[0], losses(each)[0][true]) for each in _curves(window, kind)]
+    weight, loss = (np.concatenate([part[at].reshape(-1) for part in found]) for at in (0, 1))
+    hit = np.clip(loss / MOST_LOSS, 0, 1)
+    return summed(weight, hit, 1 - hit)
+
+
+def _by_class(name: str, table: Floats) -> Counted:
+    """Count right answers of each class; one that is wrong is of two classes, for F1."""
+    right, predicted, true = np.diag(table), table.sum(axis=0), table.sum(axis=1)
+    if name == "f1_macro":  # so each outcome counts for at most one
+        return right / 2, (predicted + true - right) / 2, None
+    return right, predicted if name == "precision_macro" else true, None
+
+
+def _likely_by_class(name: str, window: Tally, learned: ByScore) -> Counted:
+    kind, found = learned.kind, []
+    for each in range(kind.classes):
+        at = each if kind.series is Series.CLASSES else POSITIVE
+        weight, score, predicted = _scored(window, kind.series, at)
+        chance = learned.known[at if kind.series is Series.CLASSES else 0](score)
+        chance = chance if at == each else 1 - chance
+        is_ = predicted == each
+        hit = np.where(is_, chance, 0)
+        miss = {
+            "precision_macro": np.where(is_, 1 - chance, 0), "recall_macro": np.where(is_, 0, chance),
+            "f1_macro": np.where(is_, 1 - chance, chance),
+        }[name]  # fmt: skip
+        # A prediction is of one class that was predicted, and has a chance to be of each.
+        found.append(summed(weight if name == "precision_macro" else weight / kind.classes, hit, miss))
+    hits, counts, moved = zip(*found, strict=True)
+    return np.concatenate(hits), np.concatenate(counts), np.concatenate(moved, axis=1)
+
+
+def _square_of(scores: Floats) -> Floats:
+    return np.asarray((1 - scores) ** 2)
+
+
+def _log_of(scores: Floats) -> Floats:
+    """Return the loss where this was the probability of what is true, in parts of the most."""
+    return np.clip(-np.log(np.maximum(scores, np.exp(-MOST_LOSS))) / MOST_LOSS, 0, 1)
+
+
+def _likely_losses(window: Tally, learned: ByScore, loss: Callable[[Floats], Floats]) -> Counted:
+    kind, found = learned.kind, []
+    many = kind.series is Series.CLASSES
+    for each, known in zip(range(kind.classes) if many else (POSITIVE,), learned.known, strict=True):
+        weight, score, _ = _scored(window, kind.series, each)
+        chance = known(score)
+        if many and loss is _log_of:  # that of the true class alone
+            found.append(summed(weight / kind.classes, chance * loss(score), chance * (1 - loss(score))))
+            continue
+        hit = chance * loss(score) + (1 - chance) * loss(1 - score)
+        found.append(summed(weight / len(learned.known), hit, 1 - hit))
+    hits, counts, moved = zip(*found, strict=True)
+    return np.concatenate(hits), np.concatenate(counts), np.concatenate(moved, axis=1)
 
 
 def _likely_right(window: Tally, learned: ByScore) -> Counted:
@@ -171,7 +241,7 @@ def _likely_right(window: Tally, learned: ByScore) -> Counted:
         weight, score, predicted = _scored(window, Series.CLASSES, code)
         found.append(np.stack([weight, known(score)])[:, predicted == code])
     weight, chance = np.concatenate(found, axis=1)
-    return _summed(weight, chance, 1 - chance)
+    return summed(weight, chance, 1 - chance)
 
 
 def _scored(window: Tally, series: Series, of_class: int) -> tuple[Floats, Floats, Ints]:
@@ -184,7 +254,8 @@ def _scored(window: Tally, series: Series, of_class: int) -> tuple[Floats, Float
     return weight[held] * effective(window, 1)[0], score[held], second_of(rows.keys)[held]
 
 
-def _summed(weight: Floats, h: Floats, k: Floats) -> Counted:
+def summed(weight: Floats, h: Floats, k: Floats) -> Counted:
+    """Add up hits and misses in part, and how much they vary."""
     moved = [(weight * part).sum(keepdims=True) for part in (h, h + k, h**2, k**2, h * k)]
     return moved[0], moved[1], np.array(moved[2:])
 

@@ -13,7 +13,7 @@ import numpy as np
 from driftline.performance.estimated import BAND
 from driftline.performance.intervals import CONFIDENCE, Measured, normal_quantile
 from driftline.performance.kinds import Estimator, OutcomeKind, OutcomeRows
-from driftline.performance.names import LOSSES, SIGNED
+from driftline.performance.names import SIGNED, is_loss
 from driftline.performance.outcomes import effective, labelled, waiting
 from driftline.performance.selective import MIN_LABELS, Judged, SelectionVerdict, judged, reweighted, strata
 from driftline.performance.tally import Tally
@@ -139,6 +139,7 @@ def study(
     known = kind.tally(reference, np.arange(len(reference)) * stretches // len(reference))
     whole = known.regrouped(np.zeros(stretches, dtype=np.int64))
     names = kind.usual if metrics is None else metrics
+    kind = kind.measuring(names)
     found = yardstick(kind, known, stretches, names, kind.learned(whole))
     if unknown := [name for name in names if name not in found.values]:
         raise ValueError(f'there is no metric "{unknown[0]}"; choose from {", ".join(sorted(kind.measured(whole, 1)))}')
@@ -208,7 +209,7 @@ def _bounds(name: str, value: float, spread: float, size: int, counts: Ints | Fl
     low, high = value - reach, value + reach
     if name not in SIGNED:
         low = np.maximum(low, 0)
-    return low, high if name in SIGNED | LOSSES else np.minimum(high, 1)
+    return low, high if name in SIGNED or is_loss(name) else np.minimum(high, 1)
 
 
 def _outside(values: Floats, band: tuple[Floats, Floats]) -> Bools:

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from driftline.performance.names import LOSSES, title
+from driftline.performance.names import is_loss, title
 from driftline.performance.selective import SelectionVerdict
 from driftline.performance.study import Followed, Study
 from driftline.sketches.keys import Bools, Floats
@@ -41,7 +41,7 @@ def sentence(found: Followed, when: Sequence[str]) -> str:
     estimated, by_labels = _first(found.estimate_left), _first(found.realised_left)
     if changed.any() and _first(changed) < estimated:
         at = _first(changed)
-        good = (truth[at] < found.reference) == (found.name in LOSSES)
+        good = (truth[at] < found.reference) == is_loss(found.name)
         what = "" if found.name == "bias" else " (better)" if good else " (worse)"
         return (
             f"{name}: the inputs are as before, as far as the estimate sees them; outcomes are not: "

@@ -14,7 +14,7 @@ from driftline.evidence.onset import Onset
 from driftline.incidents.budget import AlarmBudget
 from driftline.performance.concept import Concept, ConceptRecovery
 from driftline.performance.foreseen import EvidenceOf, Foreseen, foreseen
-from driftline.performance.kinds import Estimator, OutcomeKind
+from driftline.performance.kinds import Classes, Estimator, OutcomeKind
 from driftline.performance.rates import Seen
 from driftline.performance.reference import PerformanceReference
 from driftline.performance.study import Yardstick, yardstick
@@ -89,12 +89,14 @@ class PerformanceEvidence:
         allowance: float,
     ) -> None:
         self.reference = reference
-        kind = reference.kind(costs)
+        kind = reference.kind(costs).measuring((*metrics, *shown))
         learned = _learned(kind, reference)
         followed = metrics or kind.usual
         names = (*followed, *shown)
         self.yardstick: Yardstick = yardstick(kind, reference.tally, reference.stretches, names, learned)
-        self._parts: Mapping[EvidenceOf, Foreseen] = foreseen(reference, kind, learned, followed)
+        self._parts: Mapping[EvidenceOf, Foreseen] = foreseen(
+            reference, kind, learned, followed if isinstance(kind, Classes) else metrics
+        )
         share = allowance / len(EvidenceOf)
         self._log_c = budget.log_threshold(share, window_ms)
         self._concepts: dict[EvidenceOf, Concept] = {

@@ -27,6 +27,10 @@ REMEMBERED: Final = 8
 """Drifts of a subject's inputs of which it is known when they were open."""
 
 
+OF_INPUTS: Final = (Kind.DATA_DRIFT, Kind.DATA_QUALITY)
+"""What says that inputs are not as before: broken ones are not, either."""
+
+
 class OutcomeJudge:
     """See the module's head.
 
@@ -78,16 +82,17 @@ class OutcomeJudge:
         return changed
 
     def note(self, changed: Sequence[Incident]) -> None:
-        """Note when drifts of inputs are open."""
+        """Note when inputs are not as before."""
         for incident in changed:
-            if incident.kind is Kind.DATA_DRIFT and incident.subject.model:
+            if incident.kind in OF_INPUTS and incident.subject.model:
                 held = self._moved.setdefault(incident.subject, {})
-                held[incident.opened] = LAST if incident.status is Status.FIRING else incident.window.end
+                begin = incident.opened + OF_INPUTS.index(incident.kind)  # so that the end of one is not the other's
+                held[begin] = LAST if incident.status is Status.FIRING else incident.window.end
                 while len(held) > REMEMBERED:
                     del held[min(held)]
 
     def _inputs_moved(self, subject: Subject) -> bool:
-        """Tell whether a drift of a subject's inputs was open at the end of the window that is weighed."""
+        """Tell whether a subject's inputs were not as before at the end of the window that is weighed."""
         return any(opened <= self._now < over for opened, over in self._moved.get(subject, {}).items())
 
     def weighed_windows(self) -> bool:

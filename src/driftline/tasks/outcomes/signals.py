@@ -12,9 +12,10 @@ import msgspec
 import numpy as np
 
 from driftline.incidents.incident import Signal
+from driftline.incidents.performance_words import INPUTS_MOVED
 from driftline.performance.foreseen import EvidenceOf
 from driftline.performance.intervals import Measured, share
-from driftline.performance.names import LOSSES
+from driftline.performance.names import is_loss
 from driftline.performance.outcomes import Series
 from driftline.performance.study import Followed, Study
 from driftline.performance.telling import written
@@ -36,8 +37,15 @@ class Fallback(StrEnum):
     LARGE_ERRORS = "large_errors"
 
 
-def of_part(finding: Finding, study: Study, series: Series) -> list[Signal]:
+def of_part(finding: Finding, study: Study, series: Series, *, inputs_moved: bool = False) -> list[Signal]:
     """Return what there is to tell of a part, by a study of one window; the largest loss first."""
+    found = _of_part(finding, study, series)
+    if not inputs_moved or finding.part is not EvidenceOf.MEANING:
+        return found
+    return [msgspec.structs.replace(each, effects={**each.effects, INPUTS_MOVED: 1.0}) for each in found]
+
+
+def _of_part(finding: Finding, study: Study, series: Series) -> list[Signal]:
     part, predictions, labels = finding.part, int(study.predictions[0]), int(study.labels[0])
     signals = []
     for metric in study.metrics:
@@ -69,7 +77,7 @@ def loss(name: str, before: float, after: float) -> float:
         return abs(after - before) / max(before, 1e-9)
     if name in UNSIGNED:
         before, after = -abs(before), -abs(after)
-    gained = before - after if name in LOSSES or name == Fallback.LARGE_ERRORS else after - before
+    gained = before - after if is_loss(name) or name == Fallback.LARGE_ERRORS else after - before
     return -gained / abs(before) if before else 0.0
 
 

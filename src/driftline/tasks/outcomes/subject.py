@@ -34,7 +34,7 @@ from driftline.tasks.outcomes.evidence import Finding, PerformanceEvidence, ToWe
 from driftline.tasks.outcomes.following import PerformanceFollowing
 from driftline.tasks.outcomes.learning import PerformanceLearner
 from driftline.tasks.outcomes.likely_windows import likely_windows
-from driftline.tasks.outcomes.signals import of_level, of_part
+from driftline.tasks.outcomes.signals import UNSIGNED, of_level, of_part
 from driftline.tasks.outcomes.stored_windows import windows_of
 from driftline.tasks.views import CohortView, PerformanceView, PerformanceWindow
 
@@ -258,7 +258,7 @@ class SubjectPerformance:
             studies = [study(whole, 1) for _, whole in new]
             unforeseen = any(bool(metric.unforeseen[0]) for each in (by_labels, *studies) for metric in each.metrics)
             for (finding, _), found in zip(new, studies, strict=True):
-                signals += of_part(finding, found, self.series)
+                signals += of_part(finding, found, self.series, inputs_moved=inputs_moved)
             for signal, kept in self._levels(by_labels) if has_levels else []:
                 signals += [] if kept else [signal]
                 back |= {signal.name} if kept else set()
@@ -306,8 +306,11 @@ class SubjectPerformance:
                 continue
             sign, wanted = self._own.levels[metric.name]
             real, told = metric.realised, metric.name in self.following.kept
-            below = (real.high[0] < wanted) if sign == ">=" else (real.low[0] > wanted)
-            meets = (real.values[0] >= wanted) if sign == ">=" else (real.values[0] <= wanted)
+            low, value, high = real.low[0], real.values[0], real.high[0]
+            if metric.name in UNSIGNED and value < 0:
+                low, value, high = -high, -value, -low
+            below = (high < wanted) if sign == ">=" else (low > wanted)
+            meets = (value >= wanted) if sign == ">=" else (value <= wanted)
             if not told and below:
                 self.following.kept[metric.name] = 0
                 said.append((of_level(metric, found, wanted), False))
