@@ -38,6 +38,8 @@ def test_what_more_moved_of_another_kind_than_the_leads_is_said(
 def test_an_incident_that_became_more_urgent_and_nothing_else_says_so() -> None:
     urgent = msgspec.structs.replace(FELL, severity="critical")
     assert updating(LEAD, None, [DRIFT, FELL], [DRIFT, urgent], [], defined).endswith("x moved. It is critical now.")
+    costly, free = (msgspec.structs.replace(DRIFT, severity=each) for each in ("warning", "info"))
+    assert updating(LEAD, None, [free], [costly], [], defined).endswith("x moved. It is a warning now.")
     assert "now" not in updating(LEAD, None, [DRIFT, urgent], [DRIFT, urgent], [], defined)
     assert "now" not in updating(LEAD, None, [DRIFT, urgent], [DRIFT], [], defined)
 

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 from driftline.incidents.definition import Definition
 from driftline.incidents.incident import Incident, Kind, Part, Status
-from driftline.incidents.severity import INFO, urgency
+from driftline.incidents.severity import INFO, WARNING, urgency
 from driftline.incidents.text import listed
 
 Defined: TypeAlias = Callable[[Kind], Definition]
@@ -88,7 +88,9 @@ def _is_news(part: Part, said: Sequence[Part], lead: Kind) -> bool:
 def _urgent(said: Sequence[Part], parts: Sequence[Part]) -> str:
     """Say how urgent the incident is, if it became more so."""
     before, now = (min((part.severity for part in some), key=urgency, default=INFO) for some in (said, parts))
-    return f" It is {now} now." if urgency(now) < urgency(before) else ""
+    if urgency(now) >= urgency(before):
+        return ""
+    return " It is a warning now." if now == WARNING else f" It is {now} now."
 
 
 def _where(lead: Incident, said: Sequence[Part], parts: Sequence[Part], segments: Sequence[str]) -> str:
