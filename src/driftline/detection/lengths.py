@@ -39,6 +39,9 @@ LONG_DETECTORS: Final = ("adwin", "page_hinkley", "cusum", "ewma")
 RUNS: Final = 21
 
 
+_CATEGORIES: Final = next(stream for stream in STREAMS if stream.codes is not None)
+
+
 def _numbers(stream: Stream, chance: Chance) -> Projection:
     return projection_of(stream.walk(chance, SIGNALS).draw(REFERENCE))
 
@@ -48,13 +51,15 @@ def _rare(chance: Chance) -> Projection:
 
 
 def _categories(chance: Chance) -> Projection:
-    return category_projection_of(STREAMS[4].walk(chance, SIGNALS).draw(REFERENCE).astype(np.int64), 20)
+    assert _CATEGORIES.codes is not None
+    drawn = _CATEGORIES.walk(chance, SIGNALS).draw(REFERENCE)
+    return category_projection_of(drawn.astype(np.int64), len(_CATEGORIES.codes))
 
 
 SHAPES: Final[Mapping[str, Callable[[Chance], Projection]]] = {
     **{stream.name: partial(_numbers, stream) for stream in STREAMS[:4]},
     "binary, .01": _rare,
-    STREAMS[4].name: _categories,
+    _CATEGORIES.name: _categories,
 }
 """References of SIGNALS signals of one shape each."""
 
