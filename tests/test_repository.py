@@ -74,8 +74,12 @@ def test_every_dependency_of_a_service_exists_and_says_when_it_is_met() -> None:
 
 
 def test_named_volumes_are_declared() -> None:
-    used = {volume.partition(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])}
-    assert {volume for volume in used if not volume.startswith(".")} == set(COMPOSE["volumes"])
+    mounts = [volume for service in SERVICES.values() for volume in service.get("volumes", [])]
+    named = {volume.partition(":")[0] for volume in mounts if isinstance(volume, str)}
+    assert named == set(COMPOSE["volumes"])
+    for mount in mounts:
+        if not isinstance(mount, str):
+            assert mount["bind"] == {"create_host_path": False}, "Docker would make a folder of what is not there"
 
 
 @pytest.mark.parametrize("name", sorted(OURS))

@@ -121,6 +121,13 @@ MUTATIONS = (
         (FETCHING, SIMULATION),
     ),
     Mutation(
+        "a worker's own clock says when a task was committed",
+        Checkpointer.commit,
+        "self._store.commit(owned.claim, pending.commit, now=self._store.time_ms())",
+        "self._store.commit(owned.claim, pending.commit, now=self._clock_ms())",
+        (f"{CHECKPOINT}::test_whether_a_group_is_alive_is_told_by_the_stores_clock_and_no_workers",),
+    ),
+    Mutation(
         "timestamps count as producers' own, whoever wrote them",
         kafka_batch.batches_of,
         "kinds[run.start] == TIMESTAMP_LOG_APPEND_TIME",

@@ -138,6 +138,13 @@ MUTATIONS = (
         (f"{BROKEN}::test_a_group_in_which_nothing_ever_counted_is_told_and_loses_no_event_afterwards",),
     ),
     Mutation(
+        "rejected records that are heard of after their window are told to nobody",
+        StreamJudge.supplement,
+        "replace(piece, start=mark, end=mark + 1) if judged else piece",
+        "replace(piece, groups={}) if judged else piece",
+        (f"{BROKEN}::test_a_burst_after_a_pause_and_then_nothing_is_told_by_the_clock",),
+    ),
+    Mutation(
         "few rejected records end an incident of many, though all are rejected",
         StreamJudge.close,
         "lost > self._share * records",

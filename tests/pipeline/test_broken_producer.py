@@ -73,6 +73,17 @@ def test_from_one_minute_to_the_next_nothing_counts_any_more_and_then_all_does_a
     assert sorted(pace.told()[2:]) == [("dead_letters", "resolved"), ("silence", "resolved")]
 
 
+@pytest.mark.parametrize("begins", range(86, 96))
+def test_a_burst_after_a_pause_and_then_nothing_is_told_by_the_clock(begins: int) -> None:
+    """Wherever it lies in a window: partitions note it at the time that they told last, which is behind the clock."""
+    pace = Pace()
+    for at in range(60):
+        pace.minute(at, of_minute(GOOD, at))
+    for at in range(60, begins + 25):
+        pace.minute(at, broken(at) * 3 if at == begins else [])
+    assert ("dead_letters", "firing") in pace.told()
+
+
 @pytest.mark.parametrize("since", [0, 300 * 24 * 60], ids=["live", "of the past"])
 def test_a_group_in_which_nothing_ever_counted_is_told_and_loses_no_event_afterwards(since: int) -> None:
     pace = Pace()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from driftline.cli.status import collect
 from driftline.config import Settings
 from driftline.errors import PublishError, StateUnavailable
 from driftline.incidents.alerts import alert_id
@@ -228,6 +229,25 @@ class Sums(Plain):
 
     def checkpoint(self) -> dict[str, bytes | None]:
         return {"total": b"%d" % self.total}
+
+
+@pytest.mark.parametrize("wrong_by", [-86_400_000, 86_400_000])
+def test_whether_a_group_is_alive_is_told_by_the_stores_clock_and_no_workers(wrong_by: int) -> None:
+    manual = Manual()
+    bench = Bench(settings(), store=MemoryStore(clock_ms=lambda: int(manual.time * 1000)))
+    clock = replace(manual.clock(), wall_ms=lambda: int(manual.time * 1000) + wrong_by)
+    worker = bench.worker(bounded=False, clock=clock)
+    bench.publish(events(hours=1, shift_after=9))
+    while not all(info.committed_at for info in bench.store.tasks(bench.settings.group)) or not worker.progress.tasks:
+        worker.step()
+        manual.time += 0.2
+
+    def state() -> str:
+        return collect(bench.log, bench.store, bench.settings, now_ms=bench.store.time_ms()).state
+
+    assert state() == "working"
+    manual.time += 600.0
+    assert state() == "stopped"
 
 
 def test_a_task_that_broke_off_in_the_middle_is_not_committed_as_it_is() -> None:

@@ -1,6 +1,5 @@
 """`driftline state`: whether what is stored can be worked on, and how to go on or begin anew where it cannot."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -156,7 +155,7 @@ def skip(
         err().print(plan.words)
         if not yes and not typer.confirm("Do it?", err=True):
             raise typer.Exit(PROBLEMS_FOUND)
-        carry_out(store, log, settings, plan, now_ms=time.time_ns() // 1_000_000)
+        carry_out(store, log, settings, plan, now_ms=store.time_ms())
     finally:
         store.close()
     out().print(

@@ -68,7 +68,7 @@ def status(
     store = open_redis(settings)
 
     def look() -> "StatusDocument":
-        return collect(kafka, store, settings, now_ms=time.time_ns() // 1_000_000)
+        return collect(kafka, store, settings, now_ms=store.time_ms())
 
     try:
         if not watch:

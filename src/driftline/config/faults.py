@@ -33,18 +33,26 @@ _BOUNDS = {
     "string_too_short": "must not be empty",
     "string_too_long": "is longer than {max_length} characters",
     "too_short": "must have at least {min_length}",
+    "union_tag_invalid": "{discriminator} must be one of {expected_tags}, not {tag!r}",
+    "union_tag_not_found": "needs a {discriminator}, such as `type: webhook`: docs/alerting.md lists them",
 }
 
 
 def fault_lines(error: ValidationError, model: type[BaseModel], origin: Callable[[Path], str]) -> list[str]:
     """Return one line per fault. `origin` says where a value was written; its text is put in brackets at the end."""
-    lines = []
+    lines = dict[str, str]()
     for fault in error.errors(include_url=False):
-        path = tuple(part for part in fault["loc"] if part != "[key]")
+        path = tuple(part for part in fault["loc"] if not _is_pydantics(part))
         where = origin(path)
         key = key_text(path)
-        lines.append(f"{key}: {_sentence(fault, model)}{where and f' ({where})'}" if key else _sentence(fault, model))
-    return lines
+        line = f"{key}: {_sentence(fault, model)}{where and f' ({where})'}" if key else _sentence(fault, model)
+        lines.setdefault(key or line, line)  # of the forms that a value may have, the first
+    return list(lines.values())
+
+
+def _is_pydantics(part: str | int) -> bool:
+    """Tell whether a part of a path is none that people wrote, but pydantic's way to one of several forms."""
+    return part in ("[key]", "Secret") or (isinstance(part, str) and part.startswith("lax-or-strict["))
 
 
 def key_text(path: Path) -> str:

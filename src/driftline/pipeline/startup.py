@@ -11,7 +11,7 @@ from driftline.pipeline.topics import topic_faults, topic_warnings
 from driftline.state.api import Store
 
 MAX_SKEW_MS = 5_000
-"""Clocks further apart than this make ages and lags in `status` misleading. Results do not depend on any clock."""
+"""Clocks further apart than this make ages and lags in metrics misleading. Results do not depend on any clock."""
 
 
 def check_before_work(settings: Settings, log: Log, store: Store, *, wall_ms: Callable[[], int]) -> list[str]:
@@ -63,5 +63,5 @@ def clock_warnings(store: Store, now_ms: int) -> list[str]:
     direction = "ahead of" if skew > 0 else "behind"
     return [
         f"this machine's clock is {format_duration(round(abs(skew), -3))} {direction} that of Redis: ages and lags in "
-        "`status` will be off by as much; synchronise the clocks"
+        "its metrics will be off by as much; synchronise the clocks"
     ]

@@ -36,6 +36,8 @@ class Checkpointer:
 
     Its methods raise `StateUnavailable`, `PublishError` or `LogUnavailable` where waiting may help: then the same call
     is to be made again.
+
+    Whether a group is alive is told by when its tasks were claimed and committed: by the store's clock, one for all.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Checkpointer:
         Raises `StateCorrupt` or `OffsetLost` (nothing that is stored was changed), or one of what is waited out: then
         call it again.
         """
-        claim = self._store.claim(task, self._owner, now=self._clock_ms())
+        claim = self._store.claim(task, self._owner, now=self._store.time_ms())
         if claim.sequence and not claim.blobs:
             raise corrupt(name(task), f"the state is empty after {claim.sequence} checkpoints")
         stage.restore(claim.blobs)
@@ -131,7 +133,7 @@ class Checkpointer:
         """Commit the pending checkpoint. Raises `StateCorrupt` besides."""
         assert owned.pending is not None
         pending = owned.pending
-        answer = self._store.commit(owned.claim, pending.commit, now=self._clock_ms())
+        answer = self._store.commit(owned.claim, pending.commit, now=self._store.time_ms())
         if answer.outcome is CommitOutcome.CORRUPT:
             raise corrupt(name(owned.task), answer.detail)
         owned.pending = None

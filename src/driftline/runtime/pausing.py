@@ -101,10 +101,14 @@ class Pausing:
         pause, now = self._progress.pause, self._clock.now()
         if pause is not None and now >= self._next_word:
             self._next_word = now + TELL_S
-            self._tell(Word(self._owner, pause.why, pause.since, self._clock.wall_ms()))
+            self._tell(pause)
 
-    def _tell(self, word: Word | None) -> None:
+    def _tell(self, pause: Pause | None) -> None:
         try:
+            word = None
+            if pause is not None:  # by the store's clock, as `status` goes by it
+                at = self._store.time_ms()
+                word = Word(self._owner, pause.why, at - self._clock.wall_ms() + pause.since, at)
             self._store.tell(self._group, self._owner, word)
         except StateError as error:
             log.debug("cannot record the pause in the store: %s", error)

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-READER: Final = ("hkeys", "hmget", "hvals", "info", "smembers")
+READER: Final = ("hkeys", "hmget", "hvals", "info", "smembers", "time")
 """Looking at what is stored, as `status` does."""
 WORKER: Final = (
-    *(*READER, "hdel", "hset", "lrange", "sadd", "time"),
+    *(*READER, "hdel", "hset", "lrange", "sadd"),
     *("eval", "evalsha", "exists", "hlen", "llen", "ltrim", "rpush", "type"),
     *("del", "srem"),  # `state reset`
 )
