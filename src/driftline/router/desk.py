@@ -63,34 +63,34 @@ class Desk:
         self._routes = {route.path: route for route in routing.root.walk()}
         self._sinks = sinks
         self._remember = remember
-        self._book = DeskState()
+        self._state = DeskState()
         self._returns = Returns(routing.returns)
-        self._grouping = Grouping(routing, sinks, self._book)
+        self._grouping = Grouping(routing, sinks, self._state)
 
     # what comes in
 
     def begin(self, now: int) -> None:
         """Note when the router was first started: what was over by then is not told."""
-        self._book.begin(now)
+        self._state.begin(now)
 
     def take(self, alert: Alert, published: int) -> bool:
         """Take in one change of an incident, and when it was published (epoch milliseconds).
 
         Returns False for one that is known.
         """
-        held = self._book.incidents.get(alert.data.incident)
+        held = self._state.incidents.get(alert.data.incident)
         if held is not None and _place(alert) <= _place(held.latest):
             return False
         if held is None:
             held = Held([alert], published, published)
-            self._book.hold(alert.data.incident, held)
+            self._state.hold(alert.data.incident, held)
             self._returns.note(alert, published)
             held.changes = [alert] = [self._returns.remarked(alert, held)]
         else:
             alert = more_severe(alert) if held.raised else alert
             held.changes.append(alert)
             held.arrived = published
-            self._book.touch(incident=alert.data.incident)
+            self._state.touch(incident=alert.data.incident)
         self._grouping.put(alert, published)
         return True
 
@@ -120,7 +120,7 @@ class Desk:
 
     def respond(self, word: Acknowledgement | Silence) -> None:
         """Take in what somebody said of incidents."""
-        self._book.respond(word)
+        self._state.respond(word)
 
     # what goes out
 
@@ -132,20 +132,20 @@ class Desk:
         firing: list[Labels] = []
         if self._routing.inhibitions:
             firing = [
-                self._routing.labels_of(held.latest) for held in self._book.incidents.values() if held.latest.firing
+                self._routing.labels_of(held.latest) for held in self._state.incidents.values() if held.latest.firing
             ]
-        inhibited, silenced = self._routing.holding_back(firing), silencing(self._book.responses.active(now))
+        inhibited, silenced = self._routing.holding_back(firing), silencing(self._state.responses.active(now))
         self._escalate(now, silenced)
 
         def held_back(labels: Labels) -> bool:
             return inhibited(labels) or silenced(labels)
 
         found = []
-        for name, group in list(self._book.groups.items()):
+        for name, group in list(self._state.groups.items()):
             if not ready(group.sink):
                 continue
             if group.mend(now):
-                self._book.touch(group=name)
+                self._state.touch(group=name)
             if group.sending is not None and self._is_past(group, group.sending):
                 group.members.update(group.sending.told)  # perhaps it heard of them, so it hears that they are over
                 group.sending = None
@@ -157,25 +157,25 @@ class Desk:
 
     def _escalate(self, now: int, silenced: Callable[[Labels], bool]) -> None:
         """Raise the severity of what people heard of and nobody acknowledged for as long as a route of it says."""
-        for incident, held in self._book.incidents.items():
+        for incident, held in self._state.incidents.items():
             if held.told is None or held.raised or not held.latest.firing or self._attended(incident):
                 continue
-            routes = (self._routes[group.route] for group in self._book.groups_of(incident))
+            routes = (self._routes[group.route] for group in self._state.groups_of(incident))
             after = min((each.escalate_after for each in routes if each.escalate_after is not None), default=None)
             if after is not None and now >= held.told + after and not silenced(self._routing.labels_of(held.latest)):
                 held.escalate(after)
-                self._book.touch(incident=incident)
+                self._state.touch(incident=incident)
                 self._grouping.put(held.latest, now)
 
     def _plan(self, name: str, group: AlertGroup, now: int, held_back: Callable[[Labels], bool]) -> None:
         """Write down what is to go out next for a group, if it is time; let go of a group that is done."""
         route, rules = self._routes[group.route], self._sinks[group.sink]
         fresh = self._untold(name, group, now, held_back)
-        if not fresh and not any(self._book.latest(member).firing for member in group.members):
-            self._book.drop(name)
+        if not fresh and not any(self._state.latest(member).firing for member in group.members):
+            self._state.drop(name)
             return
         told = [member for member, change in group.members.items() if change != NEVER_TOLD]
-        open_now = [member for member in told if member not in fresh and self._book.latest(member).firing]
+        open_now = [member for member in told if member not in fresh and self._state.latest(member).firing]
         if route.muted(now) or not (fresh or open_now):
             return
         reminder, attended = not fresh, all(self._attended(member) for member in open_now)
@@ -188,33 +188,33 @@ class Desk:
         group.count += 1
         group.sending = Sending(
             key=digest(group.key, str(group.count)),
-            told={member: self._book.latest(member).id for member in chosen},
+            told={member: self._state.latest(member).id for member in chosen},
             changed=fresh,
             more=0 if rules.most is None else max(len(chosen) - rules.most, 0),
             reminder=reminder,
             at=now,
             attended=attended if changed_hands else None,
-            word=self._book.responses.in_words(open_now) if changed_hands else "",
+            word=self._state.responses.in_words(open_now) if changed_hands else "",
         )
-        self._book.sent(name)
+        self._state.sent(name)
 
     def _is_past(self, group: AlertGroup, sending: Sending) -> bool:
         """Tell whether a sink that pages could not be told of something that is over by now."""
         open_then = (self._change(incident, change).firing for incident, change in sending.told.items())
-        open_now = any(self._book.latest(incident).firing for incident in sending.told)
+        open_now = any(self._state.latest(incident).firing for incident in sending.told)
         return self._sinks[group.sink].pages and any(open_then) and not open_now
 
     def _change(self, incident: str, change: str) -> Alert:
-        return next(alert for alert in self._book.incidents[incident].changes if alert.id == change)
+        return next(alert for alert in self._state.incidents[incident].changes if alert.id == change)
 
     def _attended(self, incident: str) -> bool:
-        return self._book.responses.attending(incident) is not None
+        return self._state.responses.attending(incident) is not None
 
     def _untold(self, name: str, group: AlertGroup, now: int, held_back: Callable[[Labels], bool]) -> list[str]:
         """Return the incidents that the sink knows otherwise, or not at all; note those that it need not know of."""
         fresh, rules, pending = [], self._sinks[group.sink], self._routes[group.route].pending
         for member, change in list(group.members.items()):
-            held = self._book.incidents[member]
+            held = self._state.incidents[member]
             latest = held.latest
             if change == latest.id:
                 continue
@@ -226,12 +226,12 @@ class Desk:
                 not rules.tells_resolved
                 or (
                     change == NEVER_TOLD
-                    and (back or (self._book.began is not None and held.arrived < self._book.began))
+                    and (back or (self._state.began is not None and held.arrived < self._state.began))
                 )
             )
             if needless:
                 group.members[member] = latest.id
-                self._book.touch(group=name)
+                self._state.touch(group=name)
             elif over or not back:
                 fresh.append(member)
         return fresh
@@ -246,13 +246,13 @@ class Desk:
         return group.last + min(every) if every else 1 << 62
 
     def _rank(self, incident: str) -> tuple[int, bool, int, str]:
-        alert = self._book.latest(incident)
+        alert = self._state.latest(incident)
         return urgency(alert.severity), not alert.firing, alert.opened, incident
 
     def _notification(self, group: AlertGroup, sending: Sending) -> Notification:
         alerts, earlier = [], []
         for incident, change in list(sending.told.items())[: self._sinks[group.sink].most]:
-            changes = self._book.incidents[incident].changes
+            changes = self._state.incidents[incident].changes
             ids = [alert.id for alert in changes]
             before = group.members.get(incident, NEVER_TOLD)
             at = ids.index(change)
@@ -292,85 +292,85 @@ class Desk:
             elif not sending.reminder:
                 group.attended = group.attended and all(map(self._attended, sending.changed))
             group.thread = group.thread or thread
-            self._book.touch(group=name)
+            self._state.touch(group=name)
             escalates = self._routes[group.route].escalate_after is not None
             for incident in sending.told:
-                held = self._book.incidents[incident]
+                held = self._state.incidents[incident]
                 if escalates and held.told is None:
                     held.told = now
-                    self._book.touch(incident=incident)
-                self._book.trim(incident)
+                    self._state.touch(incident=incident)
+                self._state.trim(incident)
 
     def refuse(self, notification: Notification, title: str, reason: str, now: int) -> None:
         """The sink will never take it: note that, and go on as if it had."""
-        self._book.refuse(Refused(notification.sink, notification.key, title, reason, now))
+        self._state.refuse(Refused(notification.sink, notification.key, title, reason, now))
         self.told(notification, "", now)
 
     def _sent(self, notification: Notification) -> Iterator[tuple[str, AlertGroup, Sending]]:
-        for name, group in self._book.groups.items():
+        for name, group in self._state.groups.items():
             if group.sending is not None and group.sending.key == notification.key:
                 yield name, group, group.sending
                 return
 
     def forget(self, now: int) -> None:
         """Let go of incidents that were over so long ago that nobody will publish them again."""
-        for incident, held in list(self._book.incidents.items()):
-            told = self._book.names_of(incident)
+        for incident, held in list(self._state.incidents.items()):
+            told = self._state.names_of(incident)
             if not told and not held.latest.firing and held.arrived < now - self._remember:
-                self._book.forget(incident)
+                self._state.forget(incident)
                 self._returns.forget(held.latest)
-        self._book.forget_responses(now - self._remember)
+        self._state.forget_responses(now - self._remember)
 
     @property
     def refused(self) -> Sequence[Refused]:
         """The latest dead letters."""
-        return self._book.refused
+        return self._state.refused
 
     @property
     def open(self) -> list[Alert]:
         """The incidents that fire, the most urgent first."""
         return [
             held.latest
-            for _, held in sorted(self._book.incidents.items(), key=lambda each: self._rank(each[0]))
+            for _, held in sorted(self._state.incidents.items(), key=lambda each: self._rank(each[0]))
             if held.latest.firing
         ]
 
     @property
     def waiting(self) -> int:
         """How many notifications are written down and not delivered."""
-        return sum(group.sending is not None for group in self._book.groups.values())
+        return sum(group.sending is not None for group in self._state.groups.values())
 
     # what is stored
 
     def writes(self) -> dict[str, bytes | None]:
         """Return the blobs that changed since the last call; None deletes one."""
-        return self._book.writes()
+        return self._state.writes()
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
         """Take up what was stored; groups of sinks that no route names are let go. Raises `StateCorrupt`.
 
         Those sinks are in `lost`.
         """
-        groups = self._book.restore(blobs)
-        for held in self._book.incidents.values():
+        groups = self._state.restore(blobs)
+        for held in self._state.incidents.values():
             self._returns.note(held.latest, held.since)
         for name in list(groups):
             group = groups.pop(name)
-            group.members = {member: told for member, told in group.members.items() if member in self._book.incidents}
+            group.members = {member: told for member, told in group.members.items() if member in self._state.incidents}
             route = self._route_of(group)
             if route is None or not group.members:
                 told = (member for member, change in group.members.items() if change != NEVER_TOLD)
-                self.lost[group.sink] += sum(self._book.latest(member).firing for member in told)
-                self._book.touch(group=name)
+                self.lost[group.sink] += sum(self._state.latest(member).firing for member in told)
+                self._state.touch(group=name)
                 continue
             there = name
             if route.path != group.route:
                 group.route, anew = route.path, name_of(route, group.labels)
-                there = name if anew in groups or anew in self._book.groups else anew
-                self._book.touch(group=name)
-                self._book.touch(group=there)
-            self._book.add(there, group)
-        for held in sorted(self._book.incidents.values(), key=lambda each: each.since):
+                there = name if anew in groups or anew in self._state.groups else anew
+                self._state.touch(group=name)
+                self._state.touch(group=there)
+            self._state.add(there, group)
+        for held in sorted(self._state.incidents.values(), key=lambda each: each.since):
             if held.latest.firing:
                 self._grouping.put(held.latest, held.arrived)
 
@@ -381,7 +381,7 @@ class Desk:
         taken = [
             route
             for member in group.members
-            for route in self._routing.taken_by(self._routing.labels_of(self._book.latest(member)))
+            for route in self._routing.taken_by(self._routing.labels_of(self._state.latest(member)))
         ]
         there = [route for route in (*taken, *self._routes.values()) if route.sink == group.sink]
         same = (route for route in taken if route.sink == group.sink and route.path == group.route)
