@@ -46,3 +46,13 @@ def test_of_categories_and_values_the_one_that_moved_most_is_named() -> None:
 def test_where_there_are_no_values_there_is_nothing_to_name() -> None:
     assert of(["a", "b"] * 30, [...] * 60) is None
     assert of([None] * 60, ["a"] * 60) is None
+
+
+def test_of_many_categories_none_is_named_that_moved_most_by_chance() -> None:
+    chance = np.random.default_rng(3)
+    before = [f"d{number}" for number in chance.integers(0, 25, 12_000)]
+    after = [f"d{number}" for number in chance.integers(0, 25, 60)]
+    assert of(before, after) is None
+    found = of(before, [*after, *["d3"] * 9])
+    assert found is not None
+    assert found.what == "d3"

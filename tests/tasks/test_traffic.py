@@ -182,6 +182,17 @@ def test_who_sends_the_events_is_one_incident_that_names_them(tenants: Shares, n
     assert f"tenant {signal.what}: {signal.before} → {signal.after}" in mix.summary
 
 
+def test_tenants_that_left_are_told_before_those_that_stayed() -> None:
+    def gateway_fails(time: int) -> dict[str, float]:
+        there = range(3 if time >= CHANGE else 0, 8)
+        return {f"t{number}": 1 / len(there) for number in there}
+
+    (mix,) = told(events(3, tenants=gateway_fails), segments=["tenant"])
+    (signal,) = mix.signals
+    assert {signal.what} < {"t0", "t1", "t2"} == set(signal.gone)
+    assert signal.after == "0%"
+
+
 def test_a_canary_that_answers_one_tenant_alone_is_no_other_mix() -> None:
     stream = []
     for time, value in events(3.5, tenants=three):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from driftline.evidence.bins import Bins, is_named
+from driftline.evidence.bins import MAX_EVIDENCE_CATEGORIES, Bins, is_named
 from driftline.evidence.projection import Projection
 from driftline.evidence.signals import Nature
 from driftline.sketches.group import SignalRole
@@ -33,7 +33,9 @@ class Contrast:
 
 
 def contrast(projection: Projection, vector: Ints, slot: int, excess: float = 0.0) -> Contrast | None:
-    """Return what moved most of a signal's values; None where the window or the reference had none.
+    """Return what moved most of a signal's values; None if the window or the reference had none.
+
+    None, too, if of many categories no single one moved farther than by chance: together they did, or windows before.
 
     The mean, for numbers whose mean moved by a quarter of a standard deviation or more; else the category, value or
     range that adds most to χ²: so a rare one that trebles comes before a frequent one that makes room for it.
@@ -57,8 +59,12 @@ def contrast(projection: Projection, vector: Ints, slot: int, excess: float = 0.
     sums = [np.add.reduceat(side, first) for side in counts]
     shares = [side / side.sum() for side in sums]
     smoothed = (sums[0] + 0.5) / (sums[0] + 0.5).sum()
-    most = int(np.argmax((shares[1] - shares[0]) ** 2 / smoothed))
+    moved = (shares[1] - shares[0]) ** 2 / smoothed
+    most = int(np.argmax(moved))
     what = _range(bins, most) if ranges else bins.labels[most]
+    many = not numeric and len(first) > MAX_EVIDENCE_CATEGORIES + 1
+    if many and sums[1].sum() * moved[most] < 2 * np.log(len(first)):  # the greatest of K squared normal deviates
+        return None
     named = numeric or is_named(what)
     return Contrast(what, float(shares[0][most]), float(shares[1][most]), share=True, is_named=named)
 

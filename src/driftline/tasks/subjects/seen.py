@@ -62,6 +62,7 @@ class SeenWindow:
         named: dict[str, float] = {}
         became = ""
         factor, multiplied = self._factor(slot)
+        gone = rounded_all(vanished(projection, self.vector, slot))
         if kind is Kind.DATA_QUALITY:
             before, after, what = largest_share(name, found)
             if name == EVENTS:
@@ -86,6 +87,9 @@ class SeenWindow:
                     before, after = self._before(slot, what)[1], percent(share)
                 elif moved.what != UNSEEN:
                     before = after = what = ""
+            elif moved is not None and moved.share and sum(gone.values()) > moved.after - moved.before > 0:
+                what, share = next(iter(gone.items()))  # it made room for the one that moved most
+                before, after = percent(share), percent(0.0)
         return Signal(
             name,
             rounded(evidence),
@@ -95,7 +99,7 @@ class SeenWindow:
             after=after,
             named=named,
             became=became,
-            gone=rounded_all(vanished(projection, self.vector, slot)),
+            gone=gone,
             factor=factor,
             multiplied=None if factor is None else multiplied,
             outside=self._outside(slot, found) if kind is Kind.DATA_QUALITY else None,
