@@ -23,7 +23,7 @@ _POSITIVE: Final = KEY_BITS - 1
 _SIGN: Final = -(2**63)
 _MAGNITUDE: Final = 2**63 - 1
 _EXPECTED, _MISSING = int(Quality.EXPECTED), int(Quality.MISSING)
-_OUT_OF_RANGE, _UNSEEN = int(Quality.OUT_OF_RANGE), int(Quality.UNSEEN)
+_OTHER_KIND, _OUT_OF_RANGE, _UNSEEN = int(Quality.OTHER_KIND), int(Quality.OUT_OF_RANGE), int(Quality.UNSEEN)
 _NUMBERS = int(SignalRole.NUMBERS)
 
 Intervals: TypeAlias = tuple[Ints, Ints, Ints]
@@ -197,3 +197,33 @@ def _add_size(sums: Floats, number: float, count: int) -> None:
         sums[1] += count
         sums[2] += size * count
         sums[3] += size**2 * count
+
+
+@compiled
+def mark_news(quality: Ints, means: Floats, usual: Floats, deviations: Floats, few: float, marks: Bools) -> None:
+    """Mark the signals (shape: signals, 3) that have values of another kind; more than a share that are new to the
+    bins; a mean that is a standard deviation or more from the usual one. Qualities are those of `count_missing`.
+    """
+    for slot in range(len(marks)):
+        events = 0
+        for column in range(slot * QUALITIES, (slot + 1) * QUALITIES):
+            events += quality[column]
+        at = slot * QUALITIES
+        marks[slot, 0] = quality[at + _OTHER_KIND] > 0
+        marks[slot, 1] = quality[at + _UNSEEN] + quality[at + _OUT_OF_RANGE] > few * events
+        marks[slot, 2] = abs(means[slot] - usual[slot]) >= deviations[slot]
+
+
+@compiled
+def add_up_means(
+    vectors: Ints, bounds: Ints, sums_at: int, units: Floats, centres: Floats, means: Floats
+) -> None:  # fmt: skip
+    """Fill in the mean of each signal's numbers (shape: vectors, signals); NaN where there are none."""
+    for row in range(len(vectors)):
+        for slot in range(len(bounds) - 1):
+            total = 0
+            for at in range(bounds[slot], bounds[slot + 1]):
+                total += vectors[row, at]
+            known = total > 0 and units[slot] > 0
+            mean = vectors[row, sums_at + slot] / total if known else math.nan
+            means[row, slot] = mean * units[slot] + centres[slot]

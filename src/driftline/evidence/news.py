@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from driftline.evidence.bins import Quality
-from driftline.evidence.counting import add_up_sizes, bucket_means, mostly_one
+from driftline.evidence.counting import add_up_sizes, bucket_means, mark_news, mostly_one
 from driftline.evidence.fields import new_fields
 from driftline.evidence.projection import Projection
 from driftline.evidence.signals import Family, Nature
@@ -138,11 +138,10 @@ def news_of(projection: Projection, summary: GroupSketch, vector: Ints) -> News:
     if quality[0, Quality.UNSEEN]:
         fields = {name: _events_with(summary, slot) for name, slot in new_fields(projection.signals, summary).items()}
         found.fields = _most({name: n for name, n in fields.items() if n})
-    other_kind = quality[:, Quality.OTHER_KIND] > 0
-    new = quality[:, Quality.UNSEEN] + quality[:, Quality.OUT_OF_RANGE] > FEW * quality.sum(axis=1)
-    means = projection.means(vector)
-    moved = np.abs(means - projection.usual_means) >= projection.deviations
-    for slot in np.flatnonzero(other_kind | new | moved | projection.partly_named).tolist():
+    means, marks = projection.means(vector), np.empty((len(quality), 3), dtype=np.bool_)
+    mark_news(quality.reshape(-1), means, projection.usual_means, projection.deviations, FEW, marks)
+    other_kind, new, moved = marks.T
+    for slot in np.flatnonzero(marks.any(axis=1) | projection.partly_named).tolist():
         name = projection.signals[slot]
         if name == EVENTS or name not in slots:
             continue

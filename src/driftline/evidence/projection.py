@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from driftline.evidence.bins import QUALITIES, Bins, Quality, bins_of, is_named
-from driftline.evidence.counting import add_up, bucket_means, count_cells, count_missing
+from driftline.evidence.counting import add_up, add_up_means, bucket_means, count_cells, count_missing
 from driftline.evidence.fields import is_length, most_new
 from driftline.evidence.rare import RareBins
 from driftline.evidence.signals import Family, Nature, expected_kinds, expected_oddities, family_of, weighted_moments
@@ -176,12 +176,11 @@ class Projection:
 
     def means(self, vectors: Ints) -> Floats:
         """Return the mean of each signal's numbers (..., signals); NaN where it is not numeric or had none."""
-        sums = vectors[..., self._sums_at : self.width].astype(np.float64)
-        totals = self.totals(vectors).astype(np.float64)
-        units = self._units[int(SignalRole.NUMBERS) :: ROLES]
-        known = (totals > 0) & (units > 0)
-        means = np.divide(sums, totals, out=np.full_like(sums, np.nan), where=known)
-        return means * units + self._centres[int(SignalRole.NUMBERS) :: ROLES]
+        units, centres = self._units[int(SignalRole.NUMBERS) :: ROLES], self._centres[int(SignalRole.NUMBERS) :: ROLES]
+        means = np.empty((*vectors.shape[:-1], len(self.signals)))
+        rows = vectors.reshape(-1, vectors.shape[-1]), means.reshape(-1, len(self.signals))
+        add_up_means(rows[0], self.fine_bounds, self._sums_at, units, centres, rows[1])
+        return means
 
     def rows(self, family: Family) -> Ints:
         """Return the slots of a family whose values are compared with the reference."""

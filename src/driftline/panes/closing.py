@@ -205,7 +205,9 @@ def _renumbered(cells: Cells) -> tuple[Cells, int, int, list[int]]:
     """Number groups and signals anew from 0. Returns (cells, first and last group, signals, EVENTS first)."""
     first, last = int(cells.ids[0]) // GROUP_STEP, int(cells.ids[-1]) // GROUP_STEP
     below = cells.ids % GROUP_STEP
-    used = np.union1d([0], below // ROLES)
+    there = np.zeros(int(below.max()) // ROLES + 1, dtype=np.bool_)
+    there[0] = there[below // ROLES] = True
+    used = np.flatnonzero(there)
     slots = np.searchsorted(used, below // ROLES)
     ids = (cells.ids // GROUP_STEP - first) * GROUP_STEP + slots * ROLES + below % ROLES
     return replace(cells, ids=ids), first, last, used.tolist()

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from driftline.compiled import compiled, inlined, signed
-from driftline.sketches.keys import KEY_BITS, Floats, Ints
+from driftline.sketches.keys import KEY_BITS, Bools, Floats, Ints
 
 Buckets: TypeAlias = tuple[Ints, Ints, Ints]
 """Keys, counts and offsets of buckets: parallel arrays."""
@@ -379,3 +379,16 @@ def merge_buckets(
         out_shifts[place], out_sizes[place] = shift, occupied
         at = _take_out(table, used, ranks, occupied, out, at)
     return at
+
+
+@compiled
+def take_exact(chosen: Bools, shifts: Ints, sizes: Ints, keys: Ints, found: Ints) -> int:
+    """Fill in the keys of those of the chosen cells that are exact; returns how many there are."""
+    end = number = 0
+    for cell in range(len(sizes)):
+        start, end = end, end + sizes[cell]
+        if chosen[cell] and shifts[cell] == 0:
+            for bucket in range(start, end):
+                found[number] = keys[bucket]
+                number += 1
+    return number

@@ -4,12 +4,13 @@ A signal has up to four cells. Values are counted by kind, so a type change show
 another; what is neither there nor a value is derived: missing = events - numbers - strings - booleans - oddities.
 """
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
 import numpy as np
 
+from driftline.sketches.buckets import take_exact
 from driftline.sketches.cells import Cells, empty, merge
 from driftline.sketches.keys import Ints
 
@@ -53,7 +54,9 @@ class GroupSketch:
     @property
     def events(self) -> int:
         """How many events were counted."""
-        return self.counts(0, SignalRole.ODDITIES).get(int(Oddity.EVENT), 0)
+        cells = self.cells
+        counted = len(cells) and cells.ids[0] == SignalRole.ODDITIES and cells.keys[0] == Oddity.EVENT
+        return int(cells.counts[0]) if counted else 0
 
     def without(self, signals: Container[str]) -> "GroupSketch":
         """Return what was seen of the other signals."""
@@ -107,7 +110,6 @@ def category_cells(ids: Ints) -> Ints:
 
 def exact_categories(cells: Cells, categories: Mapping[int, str]) -> dict[int, str]:
     """Keep the names of those category keys that some exact cell still holds, in key order."""
-    chosen = category_cells(cells.ids)
-    chosen = chosen[cells.shifts[chosen] == 0]
-    keys: Sequence[int] = np.unique(cells.take(chosen).keys).tolist()
-    return {key: categories[key] for key in keys if key in categories}
+    keys = np.empty(len(cells.keys), dtype=np.int64)
+    found = take_exact(cells.ids % ROLES >= SignalRole.STRINGS, cells.shifts, cells.sizes, cells.keys, keys)
+    return {key: categories[key] for key in sorted(set(keys[:found].tolist())) if key in categories}

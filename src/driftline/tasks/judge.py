@@ -199,6 +199,8 @@ class Judge:
 
     def _let_go(self, subjects: Sequence[Subject], models: Collection[str]) -> None:
         """Forget subjects and models whose places others have now."""
+        if not (subjects or models):
+            return
         self._tell([*self._roster.let_go(subjects), *self._outcomes.forget(subjects, models)])
         for subject in subjects:
             self._admission.forget(subject)
