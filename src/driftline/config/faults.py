@@ -32,6 +32,7 @@ _BOUNDS = {
     "less_than_equal": "must be {le:g} or less",
     "string_too_short": "must not be empty",
     "string_too_long": "is longer than {max_length} characters",
+    "literal_error": "must be {expected}",
     "too_short": "must have at least {min_length}",
     "union_tag_invalid": "{discriminator} must be one of {expected_tags}, not {tag!r}",
     "union_tag_not_found": "needs a {discriminator}, such as `type: webhook`: docs/alerting.md lists them",
