@@ -10,11 +10,12 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
+from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Kind
 from driftline.router.notification import Notification
 from driftline.router.sinks.receiver import Received
-from driftline.router.texts import Texts
-from tests.router.changes import change
+from driftline.router.texts import Text, Texts
+from tests.router.changes import HOUR, NOW, change, over
 from tests.router.test_conformance import TRIALS
 from tests.router.test_pictures import PNG
 from tests.router.test_sinks import notification
@@ -172,3 +173,16 @@ def test_a_template_that_fails_or_does_not_end_is_told_once_and_replaced(
 def test_loops_of_a_template_are_as_they_were() -> None:
     text = "{% for a in n.alerts %}{{ loop.index }}/{{ loop.length }}{% if loop.last %}.{% endif %}{% endfor %}"
     assert Texts(text=text).of(notification()).text == "1/1."
+
+
+def test_a_title_says_what_happened_and_the_text_whom_it_concerns() -> None:
+    silent, drift = change("churn", Kind.SILENCE), change("churn", Kind.DATA_DRIFT)
+    drift = msgspec.structs.replace(drift, data=msgspec.structs.replace(drift.data, level="data"))
+
+    def words(*alerts: Alert) -> Text:
+        return Texts().of(replace(notification(), alerts=alerts))
+
+    assert words(silent).title == "Critical: churn: no events"
+    assert words(silent, drift).title == "Critical: churn: no events and data drift (2 incidents)"
+    assert "It concerns whoever provides the inputs.\nMore: driftline alerts show" in words(drift).text
+    assert "concerns" not in words(silent).text + words(over(drift, NOW + HOUR)).text

@@ -19,6 +19,7 @@ from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert
 from driftline.incidents.cloud_events import CONTENT_TYPE
 from driftline.incidents.incident import digest
+from driftline.incidents.level import CONCERNS
 from driftline.incidents.matching import Matcher, configured, labels_of
 from driftline.incidents.responses import Acknowledgement, Responses, Silence, response_of, silencing
 from driftline.incidents.standing import Incidents
@@ -188,6 +189,8 @@ def _next(alert: Alert, *, acknowledged: bool) -> list[str]:
     place = f" --version {quote(data.version)}" if data.version else ""
     place += f" --segment {quote(data.segment)}" if data.segment else ""
     lines = [f"its signals beside their reference: driftline show {quote(data.model)}{place}"] if data.model else []
+    if alert.firing and data.level is not None and data.level in CONCERNS:
+        lines.append(f"it concerns {CONCERNS[data.level]}")
     if alert.firing and not acknowledged:
         lines.append(f"say that you look after it: driftline alerts ack {incident} --why …")
     return lines

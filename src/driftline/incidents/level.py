@@ -15,7 +15,7 @@ Kinds of which it is always the same level say it themselves. These are rules ab
 what caused it.
 """
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,6 +27,15 @@ class Level(StrEnum):
     MODEL = "model"
     CODE = "code"
     ENVIRONMENT = "environment"
+
+
+CONCERNS: Mapping[str, str] = {
+    Level.DATA: "whoever provides the inputs",
+    Level.MODEL: "whoever releases the model",
+    Level.CODE: "whoever changes the code around the model",
+    Level.ENVIRONMENT: "whoever runs the service, and knows who uses it",
+}
+"""Who can look into what changed at a level: where that is known, an alert says so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from driftline.incidents.alerts import Alert
+from driftline.incidents.incident import Kind
 from driftline.incidents.matching import labels_of
 from driftline.incidents.severity import urgency
 from driftline.router.across import Shared, shared
 
 MAX_ALERTS = 100
 """Alerts that one notification carries; the most important ones. The rest is a number."""
+
+KINDS = {Kind.MIX: "mix of segments", Kind.VOLUME: "number of events", Kind.SILENCE: "no events"}
+"""Kinds whose names say too little by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,13 @@ class Notification:
     def severity(self) -> str:
         """The most urgent severity of what fires, or else of what is over."""
         return min((alert.severity for alert in self.firing or self.alerts), key=urgency)
+
+    @property
+    def kinds(self) -> list[str]:
+        """What they are about, the most urgent first, in words."""
+        return [
+            *dict.fromkeys(KINDS.get(alert.data.kind) or alert.data.kind.replace("_", " ") for alert in self.alerts)
+        ]
 
     @property
     def models(self) -> list[str]:

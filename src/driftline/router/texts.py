@@ -1,9 +1,9 @@
 """Notifications in words: templates in Jinja, sandboxed, with defaults that need no change.
 
 A template sees `n`, the notification (`n.firing`, `n.resolved`, `n.shared`, `n.labels`, `n.severity`, `n.models`,
-`n.more`, `n.reminder`), and the filters `number`, `percent`, `cut`, `line` (all on one) and `quoted` (for a shell). An
-alert `a` of it has the fields of the alert event, as in `a.data.summary`; `a | command` is the command that shows more
-of it.
+`n.kinds`, `n.more`, `n.reminder`), and the filters `number`, `percent`, `cut`, `line` (all on one) and `quoted` (for a
+shell). An alert `a` of it has the fields of the alert event, as in `a.data.summary`; `a | command` is the command that
+shows more of it.
 
 The default text is plain: a sink shows it as it is, because names in it are a producer's. A text of one's own is in the
 sink's markup, and what it inserts is escaped. One that fails, or would never end, is replaced by the default.
@@ -21,6 +21,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from driftline.config.sinks import SinkSection
 from driftline.incidents.alerts import Alert
+from driftline.incidents.level import CONCERNS
 from driftline.incidents.text import cut, legible, number, one_line, percent
 from driftline.router.across import MAX_SAID
 from driftline.router.notification import Notification
@@ -40,7 +41,8 @@ TITLE = (
     "{% if n.reminder %}, still firing{% endif %}{% endif -%}"
     ": {% if n.shared %}{{ n.shared[0].what }}"
     "{% else %}{{ n.models[:3] | map('default', 'the stream', true) | join(', ') }}"
-    "{% if n.models | length > 3 %} and {{ n.models | length - 3 }} more models{% endif %}{% endif -%}"
+    "{% if n.models | length > 3 %} and {{ n.models | length - 3 }} more models{% endif %}"
+    "{% if n.kinds | length <= 2 %}: {{ n.kinds | join(' and ') }}{% endif %}{% endif -%}"
     "{% if n.firing | length + n.more > 1 %} ({{ n.firing | length + n.more }} incidents){% endif %}"
 )
 TEXT = (
@@ -50,7 +52,10 @@ TEXT = (
     "{% endfor -%}"
     "{% set rest = [n.alerts | length - lines, 0] | max + n.more -%}"
     "{% if rest > 0 %}… and {{ rest }} more; see all with: driftline alerts\n"
-    "{% elif n.alerts | length == 1 %}More: {{ n.alerts[0] | command }}\n"
+    "{% elif n.alerts | length == 1 %}"
+    "{% set level = n.alerts[0].data.level %}{% if n.firing and level in concerns %}"
+    "It concerns {{ concerns[level] }}.\n{% endif %}"
+    "More: {{ n.alerts[0] | command }}\n"
     "{% elif n.models | length == 1 and n.models[0] %}More: driftline alerts --model {{ n.models[0] | quoted }}\n"
     "{% else %}More: driftline alerts\n{% endif %}"
 )
@@ -115,7 +120,14 @@ class Texts:
             return Texts()._rendered(notification, lines, length)
 
     def _rendered(self, notification: Notification, lines: int, length: int) -> Text:
-        seen = {"n": notification, "lines": lines, "length": length, "said": MAX_SAID, "marks": MARKS}
+        seen = {
+            "n": notification,
+            "lines": lines,
+            "length": length,
+            "said": MAX_SAID,
+            "marks": MARKS,
+            "concerns": CONCERNS,
+        }
         title, text = _written(self._title, seen), _written(self._text, seen)
         return Text(cut(one_line(title), MAX_TITLE), text.strip(), self._marked)
 

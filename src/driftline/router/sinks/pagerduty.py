@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from driftline.config.sinks import PagerDutySettings, revealed
+from driftline.incidents.level import CONCERNS
 from driftline.incidents.text import cut, one_line
 from driftline.router.notification import Notification
 from driftline.router.sinks.http import HttpSink
@@ -39,12 +40,17 @@ class PagerDutySink(HttpSink[PagerDutySettings]):
         if notification.attended:
             return {**common, "event_action": "acknowledge"}
         title, lead = self._texts.of(notification).title, one_line(notification.lead)
-        subject, _, rest = lead.partition(": ")
-        lead = rest if rest and title.endswith(f": {subject}") else lead  # which the title says already
+        if len(notification.alerts) == 1 and self._settings.title is None:
+            title = title.partition(": ")[0]  # the sentence says the rest
         first = notification.firing[0]
         details = {
             alert.data.incident: dict(
-                [*facts(alert), ("Summary", cut(one_line(alert.data.summary), MAX_DETAIL)), ("More", command(alert))]
+                [
+                    *facts(alert),
+                    ("Concerns", CONCERNS.get(alert.data.level or "", "")),
+                    ("Summary", cut(one_line(alert.data.summary), MAX_DETAIL)),
+                    ("More", command(alert)),
+                ]
             )
             for alert in notification.alerts[:MAX_DETAILS]
         }
