@@ -3,19 +3,20 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import polars as pl
 import pytest
 
 from driftline.cli.demo import DataName, build_profile
 from driftline.cli.demo_performance import DemoPerformance, print_performance, right_or_wrong
-from driftline.cli.demo_result import DemoCounts, DemoResult
+from driftline.cli.demo_result import DemoCounts, DemoResult, print_result
 from driftline.cli.demo_screen import Screen
 from driftline.cli.demo_story import destinations
 from driftline.config import Settings
 from driftline.config.routing import RouterSettings
 from driftline.demo.dataset import FIRST_MS, LAST_MS, ROWS, SHIFT_MS
 from driftline.demo.scenarios import SCENARIOS, Tables, half_labelled, sizes
-from driftline.incidents.alerts import Alert, alert_of
+from driftline.incidents.alerts import Alert, AlertPart, AlertUpdate, alert_of
 from driftline.incidents.incident import Incident, Kind, Status, Subject, Window
 from driftline.offline.backtest import backtest
 from driftline.tables import iter_events, iter_labels, open_table
@@ -180,6 +181,29 @@ def test_the_page_shows_what_is_printed_of_the_census(tmp_path: Path, capsys: py
     lines = [line.removeprefix("  ").rstrip() for line in capsys.readouterr().out.strip().splitlines()]
     assert lines[0] == "How well the model works"
     assert "\n".join(lines[1:]) in PAGE.read_text()
+
+
+def test_updates_that_tell_of_performance_are_printed_and_others_are_not(capsys: pytest.CaptureFixture[str]) -> None:
+    opened = alert(SHIFT_MS + HOUR)
+    update = AlertUpdate(["features.age"], [], None)
+    others = [
+        msgspec.structs.replace(
+            opened, id=said, data=msgspec.structs.replace(opened.data, update=each, summary=said, parts=parts)
+        )
+        for said, each, parts in (
+            ("an input joins", update, []),
+            ("it costs performance", msgspec.structs.replace(update, cost=True), []),
+            ("performance joins", msgspec.structs.replace(update, parts=["p"]), [part("p", Kind.PERFORMANCE)]),
+            ("a prediction joins", msgspec.structs.replace(update, parts=["q"]), [part("q", Kind.PREDICTION_DRIFT)]),
+        )
+    ]
+    print_result(dataclasses.replace(outcome(), alerts=[opened, *others]), "cars become dearer", 2)
+    shown = capsys.readouterr().out
+    assert [said in shown for said in ("it moved", *(each.id for each in others))] == [True, False, True, True, False]
+
+
+def part(incident: str, kind: Kind) -> AlertPart:
+    return AlertPart(incident, None, None, kind, Status.FIRING, "warning", "", "", [], "")
 
 
 @pytest.mark.usefixtures("loans")

@@ -124,8 +124,20 @@ def print_result(result: DemoResult, after: str, workers: int) -> None:
             f"for the same pane: {rejected:,} rejected"
         )
     for alert in result.alerts:
-        if alert.data.update is None or alert is result.story:
+        if alert.data.update is None or alert is result.story or _tells_of_performance(alert):
             console.print(_line(alert, result))
+
+
+def _tells_of_performance(alert: "Alert") -> bool:
+    """Tell whether an update says what a drift costs, or that performance joins its incident."""
+    from driftline.incidents.incident import Kind
+
+    update = alert.data.update
+    if update is None:
+        return False
+    return update.cost or any(
+        part.kind is Kind.PERFORMANCE and part.incident in update.parts for part in alert.data.parts
+    )
 
 
 def _line(alert: "Alert", result: DemoResult) -> "Text":
