@@ -24,14 +24,20 @@ _FIRST_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 
 
 def caught_by(mutation: Mutation, copy: Path) -> str:
-    """Return the test that notices, or nothing. Raises ValueError if the place is not there exactly once."""
+    """Return the test that notices, or nothing.
+
+    Raises ValueError if the place is not there exactly once, and RuntimeError where the test fails without it, too.
+    """
     broken = copy / "src" / "driftline" / mutation.file
     source = broken.read_text()
     broken.write_text(mutation.made(source))
     try:
-        return _first_failure(mutation.tests, copy)
+        test = _first_failure(mutation.tests, copy)
     finally:
         broken.write_text(source)
+    if test and _first_failure([f"tests/{test}"], copy):
+        raise RuntimeError(f"{test} fails where nothing is broken, so it does not tell whether it notices")
+    return test
 
 
 def _first_failure(tests: Sequence[str], copy: Path) -> str:
@@ -56,7 +62,7 @@ def copied() -> Iterator[Path]:
     """Copy source and tests to one place for all mutations, so that the hot path is compiled once."""
     with tempfile.TemporaryDirectory(prefix="driftline-mutations-") as place:
         copy = Path(place)
-        for name in ("src", "tests"):
+        for name in ("src", "tests", "examples"):
             shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy(ROOT / "pyproject.toml", copy)
         yield copy

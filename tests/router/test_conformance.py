@@ -92,7 +92,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.path[:0] = [str(place), str(EXAMPLE)]
     yield
     del sys.path[:2]
-    sys.modules.pop("ticket_sink")
+    sys.modules.pop("ticket_sink", None)
 
 
 def test_every_sink_is_tried() -> None:
