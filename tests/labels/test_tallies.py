@@ -10,7 +10,7 @@ from driftline.labels.classes import Came, ClassNames
 from driftline.labels.outcomes import NOT_FIRST, Outcomes
 from driftline.labels.tallies import tally_of
 from driftline.performance.classification import confusion
-from driftline.performance.outcomes import UNKNOWN, Series, series_of, truth_of
+from driftline.performance.outcomes import NO_SCORE, UNKNOWN, Series, bucket_of, first_of, series_of, truth_of
 from driftline.performance.tally import WEIGHT_UNIT, Tally
 
 KEYS = CategoryKeys()
@@ -58,3 +58,17 @@ def test_a_model_that_answers_true_is_right_where_a_label_says_one() -> None:
     table = confusion(found, 1, len(names))[0]
     at = [names.index(name) for name in ("0", "1")]
     assert table[np.ix_(at, at)].tolist() == [[1, 1], [0, 2]]
+
+
+def test_classes_that_have_scores_before_any_was_predicted_or_true_are_counted() -> None:
+    """The first predictions of a model are all of one class; their probabilities are of four."""
+    classes, rows = ClassNames(), outcomes([1.0] * 4, numbers=False)
+    classes.meet(Came.PREDICTED, np.array([KEYS["yes"]]), KEYS.names)
+    shares = {"yes": 0.4, "a": 0.3, "b": 0.2, "c": 0.1}
+    numbers = {f"prediction.proba.{name}": np.full(4, share) for name, share in shares.items()}
+    found = tally_of(replace(rows, numbers=numbers), NONE, classes)
+    assert {*shares} <= {*classes.codes}
+    known = (truth_of(found.keys) != UNKNOWN) & (bucket_of(found.keys) != NO_SCORE)
+    scored = found.take((series_of(found.keys) == Series.CLASSES) & known)
+    counts = {name: int(scored.counts[first_of(scored.keys) == classes.code(name)].sum()) for name in shares}
+    assert counts == dict.fromkeys(shares, 4)

@@ -159,8 +159,9 @@ class _Rows:
         """Count each class of rows that score many; a class without a score counts where it is true."""
         if not len(at):
             return empty()
+        codes = [self._classes.code(name) for name in self._names]  # some may be new: none was predicted or true yet
         scores = np.full((len(at), len(self._classes.codes)), np.nan)
-        scores[:, [self._classes.code(name) for name in self._names]] = self._scores[at]
+        scores[:, codes] = self._scores[at]
         found = classified(
             self._groups[at], self._predicted[at], self._true[at], scores,
             weights=self._units[at] / WEIGHT_UNIT, signs=self._signs[at],
