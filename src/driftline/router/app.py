@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import faust
+from mode.threads import ServiceThread, WorkerThread
 
 from driftline.errors import ConfigError, LogUnavailable, StateUnavailable
 from driftline.incidents.alerts import Alert, decode_alert
@@ -33,10 +34,23 @@ LOOK_S = 600.0
 """Between two looks at the whole topic."""
 LOOK_ALONE_S = 5.0
 """The same while Faust is not a member of its group yet."""
+PAUSE = 10
+"""Between two looks at least so many times as long as the last one took: a topic of a million alerts takes a minute."""
 SESSION_S = 10
 RETRY_S = 1.0
 STOP_S = 10.0
 """Longest wait for deliveries that are under way when the router stops."""
+
+
+class _EndsWithTheProcess(WorkerThread):
+    """A thread of Faust's that keeps no process alive which wants to end."""
+
+    def __init__(self, service: ServiceThread, **kwargs: Any) -> None:
+        super().__init__(service, **kwargs)
+        self.daemon = True
+
+
+ServiceThread.Worker = _EndsWithTheProcess
 
 
 class Router:
@@ -73,7 +87,10 @@ class Router:
         self._wall_ms = wall_ms
         self._sleep = sleep
         self._stopped = False
-        self._looked = 0.0
+        self._looking: asyncio.Task[None] | None = None
+        self._looked = False
+        self._next_look = 0.0
+        self._took = 0.0
         self._fault = ""
 
     def stop(self) -> None:
@@ -93,8 +110,19 @@ class Router:
                     sink,
                     count,
                 )
-        await self._step(0.0)
-        log.info("delivering: %d incidents are open", len(self._desk.open))
+        try:
+            while not (self._looked or self._stopped):
+                await self._step(LOOK_ALONE_S)
+                await self._sleep(STEP_S)
+            if self._looked:
+                log.info("delivering: %d incidents are open", len(self._desk.open))
+                await self._deliver()
+        finally:
+            self._stopped = True  # so that a look ends that is under way
+            await self._deliveries.close()
+        await self._seat.leave()
+
+    async def _deliver(self) -> None:
         app = faust_app(self._group, self._kafka, self._topic, self.take)
         joined = False
         joining = asyncio.create_task(app.start())  # may last until Kafka believes that a member before us is dead
@@ -109,23 +137,27 @@ class Router:
                 await self._step(LOOK_S if joined else LOOK_ALONE_S)
                 await self._sleep(STEP_S)
         finally:
-            await app.stop()
-            await asyncio.wait([joining], timeout=STOP_S)
-            try:
-                await self._deliveries.settle(STOP_S)
-            finally:
-                await self._deliveries.close()
-        await self._seat.leave()
+            # Faust's stop may never return where it is still joining, after this process was frozen.
+            await asyncio.wait([asyncio.create_task(app.stop()), joining], timeout=STOP_S)
+            await self._deliveries.settle(STOP_S)
 
     async def _step(self, look_s: float) -> None:
-        """Look, and deliver what is due. Where Kafka or Redis is away, that is said once and tried again."""
+        """Look, and deliver what is due: nothing before the first look. It says once that Kafka or Redis is away.
+
+        A look may take minutes, and other routers must see meanwhile that this one is at work.
+        """
         try:
-            if self._clock() >= self._looked + look_s:
-                await self._look()
-            await self._deliveries.step()
+            if self._looking is None and self._clock() >= self._next_look:
+                self._looking = asyncio.create_task(self._look())
+            if self._looking is not None and self._looking.done():
+                looking, self._looking = self._looking, None
+                self._looked, self._next_look = True, self._clock() + max(look_s, PAUSE * self._took)
+                looking.result()
+            await (self._deliveries.step() if self._looked else self._seat.write(self._desk))
         except (LogUnavailable, StateUnavailable) as error:
             if str(error) != self._fault:
-                log.warning("%s; the router sends nothing until it is back", error)
+                what = "sends nothing" if isinstance(error, StateUnavailable) else "goes on with what it knows"
+                log.warning("%s; the router %s until it is back", error, what)
             self._fault = str(error)
             await self._sleep(RETRY_S)
         else:
@@ -151,8 +183,9 @@ class Router:
 
     async def _look(self) -> None:
         """Read the whole topic, and take in what is not known."""
-        self._looked = self._clock()
+        begin, self._took = self._clock(), 0.0
         found, said = await asyncio.to_thread(self._read)
+        self._took = self._clock() - begin
         for word in said:
             self._desk.respond(word)
         new = self._desk.take_all(found)
@@ -163,6 +196,8 @@ class Router:
 
         def alerts() -> Iterator[tuple[Alert, int]]:
             for published, record in read_whole(self._log, self._topic):
+                if self._stopped:
+                    return
                 if (alert := self._own(record.value)) is not None:
                     yield alert, published
                 elif (word := self._word(record.value)) is not None:
