@@ -183,7 +183,10 @@ def test_a_redirect_is_not_followed_and_the_reason_says_what_to_do() -> None:
 @pytest.mark.parametrize(
     ("url", "why"), [("https://{}", "no TLS with it"), ("http://no-such-host.invalid", "not known to the DNS")]
 )
-def test_why_it_cannot_be_reached_is_said_without_the_url(url: str, why: str) -> None:
+def test_why_it_cannot_be_reached_is_said_without_the_url(monkeypatch: pytest.MonkeyPatch, url: str, why: str) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY"):
+        monkeypatch.delenv(name, raising=False)  # which would answer in its place
+
     async def play(receiver: HttpReceiver) -> None:
         sink = made("webhook", url=url.format(receiver.url.removeprefix("http://")))
         with pytest.raises(Later, match=why):
