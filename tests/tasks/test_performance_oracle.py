@@ -194,8 +194,10 @@ def arrivals(rows: list[Row]) -> dict[int, list[Row]]:
     return found
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_both_logs_in_any_interleaving_say_what_the_oracle_says(seed: int) -> None:
+@pytest.mark.parametrize(
+    ("sort", "seed"), [*((shares.BINARY, seed) for seed in SEEDS), (shares.MANY, 1), (shares.NUMBERS, 1)]
+)
+def test_both_logs_in_any_interleaving_say_what_the_oracle_says(sort: str, seed: int) -> None:
     """A day of the world is a window of ten minutes; the logs are read in steps of any size."""
     begin = START - START % WINDOW
     rows = [
@@ -204,13 +206,13 @@ def test_both_logs_in_any_interleaving_say_what_the_oracle_says(seed: int) -> No
             time=begin + row.time * WINDOW // DAY,
             labelled=None if row.labelled is None else begin + row.labelled * WINDOW // DAY,
         )
-        for row in world(seed)
+        for row in SORTS[sort][0](seed)
     ]
     held, chance = rules(window=WINDOW, learn=10 * WINDOW, awaited=AWAITED), random.Random(seed)
     task, judge = Summarise(settings(RULE), 0, 1), OutcomeJudge(lambda model: held, lambda subject: True)
     performance = judge.watchers[0]
     assert isinstance(performance, PerformanceJudge)
-    predictions, labels = logs(rows)
+    predictions, labels = logs(rows, sort)
     told, spoken = list[Incident](), Spoken()
     while predictions or labels:
         until = min(log[0][2] for log in (predictions, labels) if log) + chance.randrange(MINUTE)
@@ -223,17 +225,18 @@ def test_both_logs_in_any_interleaving_say_what_the_oracle_says(seed: int) -> No
                 told += judge.take(record)
                 for subject in performance.subjects.values():
                     listen(subject, spoken)
-    check(subject, spoken, told, rows, 10 * WINDOW, 30 * DAY)
+    check(subject, spoken, told, rows, 10 * WINDOW, 30 * DAY, sort)
 
 
-def logs(rows: list[Row]) -> tuple[list[Record], list[Record]]:
+def logs(rows: list[Row], sort: str) -> tuple[list[Record], list[Record]]:
     """Return predictions and labels in the order of their times."""
     predictions, labels = list[Record](), list[Record]()
     for number, row in enumerate(rows):
-        proba = {"yes": row.score, "no": 1 - row.score}
-        predictions.append(
-            answer(number, row.time, prediction={"label": "yes" if row.predicted else "no", "proba": proba})
-        )
+        names, scores = SORTS[sort][2], row.scores or (1 - row.score, row.score)
+        said: object = row.predicted
+        if names:
+            said = {"label": names[int(row.predicted)], "proba": dict(zip(names, scores, strict=True))}
+        predictions.append(answer(number, row.time, prediction=said))
         if row.labelled is not None:
-            labels.append(label(number, row.labelled, "yes" if row.truth else "no"))
+            labels.append(label(number, row.labelled, names[int(row.truth)] if names else row.truth))
     return predictions, sorted(labels, key=lambda record: record[2])
