@@ -10,8 +10,10 @@ from driftline.evidence.detectors import DETECTORS, USUAL
 from driftline.evidence.evalues import Evidence
 from driftline.evidence.news import news_of
 from driftline.evidence.projection import Projection
+from driftline.evidence.scores import Scores
 from driftline.formats.native import CHUNK
 from driftline.panes.records import PaneRecord
+from driftline.sketches.packing import pack_cells, unpack_cells
 from driftline.tasks.summarise import Summarise, SummariseSettings
 
 RUN_LENGTH = 1_000.0
@@ -38,7 +40,10 @@ def warm_up() -> None:
         slices = [(record.start, summary) for record in panes for group, summary in record.summaries()]
         projection = Projection(build_reference(slices, model="m", version="", segment="", pane_ms=1_000, learned=True))
         _, summary = slices[0]
-        news_of(projection, summary, projection.project(summary))
+        vector = projection.project(summary)
+        news_of(projection, summary, vector)
+        Scores(projection, np.ones(len(projection.signals))).of(vector)
+        unpack_cells(pack_cells(summary.cells))
     half, ones = np.full((1, 2), 0.5), np.ones((1, 2), dtype=np.int64)
     Evidence(half, np.ones(1, dtype=np.int64), dispersion=np.ones(1), allowance=1.0).update(ones)
     for name in USUAL:
