@@ -267,6 +267,14 @@ def test_of_a_year_of_history_it_keeps_what_is_open_and_pages_nobody_for_the_res
     assert models(deliver(at_desk, NOW + HOUR)) == [["lasting"]]
 
 
+def test_what_comes_from_long_ago_one_by_one_is_left_to_the_look_at_the_topic() -> None:
+    at_desk, old, late = desk(), change("old", at=NOW - 8 * DAY), change("late", at=NOW - 6 * DAY)
+    assert [at_desk.hear(each, each.changed, NOW) for each in (old, late, late)] == [False, True, False]
+    assert models(deliver(at_desk, NOW + HOUR)) == [["late"]]
+    at_desk.reread([(old, old.changed)], NOW)
+    assert models(deliver(at_desk, NOW + HOUR)) == [["old"]]
+
+
 def test_reading_the_topic_again_changes_nothing_also_long_after() -> None:
     at_desk, alert = desk(), change()
     topic = [(alert, NOW), (over(alert, NOW + HOUR), NOW + HOUR)]

@@ -169,7 +169,7 @@ class Router:
         """Take in a record of the alerts topic as it comes."""
         alert = self._own(value)
         if alert is not None:
-            self._desk.reread([(alert, published)], self._wall_ms())
+            self._desk.hear(alert, published, self._wall_ms())
         elif (word := self._word(value)) is not None:
             self._desk.respond(word)
 

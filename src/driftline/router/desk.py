@@ -94,6 +94,13 @@ class Desk:
         self._grouping.put(alert, published)
         return True
 
+    def hear(self, alert: Alert, published: int, now: int) -> bool:
+        """Take in one change as it comes. One that is older than what is remembered is left to the look at the topic.
+
+        From it alone it cannot be told whether its incident is over since long. Returns whether it was new.
+        """
+        return published >= now - self._remember and self.take(alert, min(published, now))
+
     def reread(self, records: Iterable[tuple[Alert, int]], now: int) -> int:
         """Take in the whole topic as (alert, published), each incident in order. Returns how many changes were new."""
         return self.take_all(self.wanted(records, now))
