@@ -1,10 +1,14 @@
 """The router at work, apart from Faust: see `test_on_kafka` for all of it."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 from random import Random
 
+import pytest
+
+from driftline.errors import LogUnavailable
 from driftline.log.memory import MemoryLog, MemoryReader
 from driftline.router.app import Router
 from driftline.router.deliveries import Deliveries
@@ -27,35 +31,56 @@ class Slow(MemoryLog):
         return super().read(topic, follow=follow)
 
 
-def test_a_router_keeps_its_seat_while_it_reads_a_long_topic() -> None:
-    async def play() -> None:
-        log, seconds = Slow(), [0.0]
-        store = MemoryStore(lambda: int(seconds[0] * 1000))
-        log.create_topics({"alerts": 1}, {})
-        desk, other = (Desk(routing(), {}, 1) for _ in range(2))
-        seat, second = (Seat(store, "g", name, lambda: seconds[0]) for name in ("first", "second"))
+class Away(MemoryLog):
+    """A log that cannot be reached."""
 
-        async def sleep(length: float) -> None:
-            seconds[0] += length
-            await asyncio.sleep(0)
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
 
-        deliveries = Deliveries(
-            desk, {}, lambda: seat.write(desk), clock=lambda: seconds[0], wall_ms=lambda: 0, chance=Random(1)
-        )
-        router = Router(
+    def read(self, topic: str, *, follow: bool = False) -> MemoryReader:
+        self.asked += 1
+        raise LogUnavailable("no broker answers")
+
+
+class World:
+    """A router, beside its seat, in time that passes as it sleeps."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self.seconds = 0.0
+        self.store = MemoryStore(lambda: int(self.seconds * 1000))
+        desk, seat = Desk(routing(), {}, 1), self.seat("first")
+        self.router = Router(
             group="g",
             topic="alerts",
             kafka={},
             log=log,
             desk=desk,
             seat=seat,
-            deliveries=deliveries,
-            clock=lambda: seconds[0],
+            deliveries=Deliveries(
+                desk, {}, lambda: seat.write(desk), clock=lambda: self.seconds, wall_ms=lambda: 0, chance=Random(1)
+            ),
+            clock=lambda: self.seconds,
             wall_ms=lambda: 0,
-            sleep=sleep,
+            sleep=self.sleep,
         )
-        running = asyncio.create_task(router.run())
-        await until(lambda: log.asked.is_set() and seconds[0] > 3 * TAKE_OVER_MS / 1000)
+
+    def seat(self, name: str) -> Seat:
+        return Seat(self.store, "g", name, lambda: self.seconds)
+
+    async def sleep(self, length: float) -> None:
+        self.seconds += length
+        await asyncio.sleep(0)
+
+
+def test_a_router_keeps_its_seat_while_it_reads_a_long_topic() -> None:
+    async def play() -> None:
+        log = Slow()
+        log.create_topics({"alerts": 1}, {})
+        world = World(log)
+        second, other = world.seat("second"), Desk(routing(), {}, 1)
+        running = asyncio.create_task(world.router.run())
+        await until(lambda: log.asked.is_set() and world.seconds > 3 * TAKE_OVER_MS / 1000)
         looks = 0
 
         async def look(length: float) -> None:
@@ -65,10 +90,26 @@ def test_a_router_keeps_its_seat_while_it_reads_a_long_topic() -> None:
 
         assert not await second.take(other, lambda: looks > 3, look), "the first is at work"
         assert not running.done()
-        router.stop()
+        world.router.stop()
         log.may_read.set()
         await running
         assert await second.take(other, lambda: False, look), "it left"
+
+    asyncio.run(asyncio.wait_for(play(), 100))
+
+
+def test_a_router_sends_nothing_before_it_has_read_the_topic_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def play() -> None:
+        log = Away()
+        log.create_topics({"alerts": 1}, {})
+        world = World(log)
+        with caplog.at_level(logging.INFO):
+            running = asyncio.create_task(world.router.run())
+            await until(lambda: log.asked > 2 or running.done())
+            world.router.stop()
+            await running
+        assert "no broker answers; the router sends nothing until it is back" in caplog.text
+        assert "delivering" not in caplog.text
 
     asyncio.run(asyncio.wait_for(play(), 100))
 

@@ -151,12 +151,14 @@ class Router:
                 self._looking = asyncio.create_task(self._look())
             if self._looking is not None and self._looking.done():
                 looking, self._looking = self._looking, None
-                self._looked, self._next_look = True, self._clock() + max(look_s, PAUSE * self._took)
+                self._next_look = self._clock() + max(look_s, PAUSE * self._took)
                 looking.result()
+                self._looked = True
             await (self._deliveries.step() if self._looked else self._seat.write(self._desk))
         except (LogUnavailable, StateUnavailable) as error:
             if str(error) != self._fault:
-                what = "sends nothing" if isinstance(error, StateUnavailable) else "goes on with what it knows"
+                knows = self._looked and isinstance(error, LogUnavailable)
+                what = "goes on with what it knows" if knows else "sends nothing"
                 log.warning("%s; the router %s until it is back", error, what)
             self._fault = str(error)
             await self._sleep(RETRY_S)
