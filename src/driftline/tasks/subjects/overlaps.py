@@ -36,7 +36,9 @@ def told_elsewhere(
     but for so many values out of range that it is critical, or for a drift of which such values are less than half.
     """
     marked = {kind: np.zeros(len(each.found.total), dtype=np.bool_) for kind, each in weighed.items()}
-    if Kind.DATA_QUALITY not in weighed:
+    if Kind.DATA_QUALITY not in weighed or not any(
+        len(members(kind)) or each.found.total.max(initial=0.0) > NOTABLE for kind, each in weighed.items()
+    ):
         return marked
     view, quality = seen.view, weighed[Kind.DATA_QUALITY]
     counts, shares = seen.counts(DATA_QUALITY), quality.evidence.shares
