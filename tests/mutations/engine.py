@@ -142,6 +142,13 @@ MUTATIONS = (
         (f"{FETCHING}::test_a_gap_before_several_batches_is_fetched_once_more_and_then_believed",),
     ),
     Mutation(
+        "a bounded run waits for control records behind the last record",
+        Owned.pass_ends,
+        "self.next(topic) < end",
+        "False",
+        ("tests/pipeline/test_transactions.py::test_a_bounded_run_ends_behind_a_transaction",),
+    ),
+    Mutation(
         "records that the client leaves out are not missed",
         Owned.receive,
         "self._doubt(topic, begins)",

@@ -207,6 +207,15 @@ class Owned:
             topic in self.caught_up or self.positions[topic] >= self.ends[topic] for topic in self.stage.inputs
         )
 
+    def pass_ends(self) -> None:
+        """Take for read what lies before the ends that were reached: control records, which nobody is given.
+
+        Otherwise a task would never have committed the end of a log that a transaction ended.
+        """
+        for topic, end in self.ends.items():
+            if topic in self.caught_up and self.next(topic) < end:
+                self.positions[topic] = self.fetched[topic] = end
+
     @property
     def moved(self) -> bool:
         """Whether there is something to commit."""

@@ -261,8 +261,8 @@ class Worker:
             return
         time = self._store.time_ms()
         for owned in ended:
-            main = owned.stage.inputs[0]
-            owned.flushed |= owned.stage.end(max(owned.positions[main], owned.ends[main]), time)
+            owned.pass_ends()
+            owned.flushed |= owned.stage.end(owned.positions[owned.stage.inputs[0]], time)
         for owned, gone in idle:
             owned.flushed |= owned.stage.rest(owned.positions[owned.stage.inputs[0]], time, gone)
 
