@@ -103,11 +103,11 @@ SEEN: dict[str, Callable[[Received], str]] = {
     "pagerduty": seen_in_pagerduty,
     "opsgenie": lambda got: "\n".join([got.json["message"], got.json["description"], *got.json["details"].values()]),
 }
-FOR_PROGRAMS = {"webhook", "alertmanager", "rebuild"}
+FOR_PROGRAMS = ("webhook", "alertmanager", "rebuild")
 
 
 def test_every_sink_shows_people_or_programs_what_it_is_told() -> None:
-    assert set(SEEN) | FOR_PROGRAMS | {"tickets"} == set(TRIALS)
+    assert set(SEEN) | set(FOR_PROGRAMS) | {"tickets"} == set(TRIALS)
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # in a plug-in of Apprise
