@@ -123,7 +123,7 @@ MUTATIONS = (
     Mutation(
         "a worker's own clock says when a task was committed",
         Checkpointer.commit,
-        "self._store.commit(owned.claim, pending.commit, now=self._store.time_ms())",
+        "self._store.commit(owned.claim, pending.commit, now=self._store_time())",
         "self._store.commit(owned.claim, pending.commit, now=self._clock_ms())",
         (f"{CHECKPOINT}::test_whether_a_group_is_alive_is_told_by_the_stores_clock_and_no_workers",),
     ),

@@ -6,6 +6,7 @@ says why; `status` says it for as long as it lasts.
 """
 
 import logging
+from collections.abc import Callable
 
 from driftline.errors import LogUnavailable, PublishError, StateError, StateUnavailable, TopicError
 from driftline.log.api import Consumer, TopicPartition
@@ -36,6 +37,7 @@ class Pausing:
         asked: a partition that is asked about, to see whether the log answers.
         progress: where the pause is shown.
         clock: time.
+        ahead_ms: how far the store's clock is ahead of that, as far as is known: a store that is slow is not asked.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Pausing:
         asked: TopicPartition,
         progress: Progress,
         clock: Clock,
+        ahead_ms: Callable[[], int],
     ) -> None:
         self._tasks = tasks
         self._consumer = consumer
@@ -58,6 +61,7 @@ class Pausing:
         self._asked = asked
         self._progress = progress
         self._clock = clock
+        self._ahead_ms = ahead_ms
         self._next_try = 0.0
         self._next_word = 0.0
 
@@ -104,11 +108,11 @@ class Pausing:
             self._tell(pause)
 
     def _tell(self, pause: Pause | None) -> None:
+        word = None
+        if pause is not None:  # by the store's clock, as `status` goes by it
+            ahead = self._ahead_ms()
+            word = Word(self._owner, pause.why, pause.since + ahead, self._clock.wall_ms() + ahead)
         try:
-            word = None
-            if pause is not None:  # by the store's clock, as `status` goes by it
-                at = self._store.time_ms()
-                word = Word(self._owner, pause.why, at - self._clock.wall_ms() + pause.since, at)
             self._store.tell(self._group, self._owner, word)
         except StateError as error:
             log.debug("cannot record the pause in the store: %s", error)

@@ -111,6 +111,7 @@ class Worker:
             asked=TopicPartition(pipeline.inputs[0], 0),
             progress=self.progress,
             clock=self._clock,
+            ahead_ms=lambda: self._checkpointer.ahead_ms,
         )
         self._ends: dict[str, dict[int, int]] | None = None
         self._inner_ends: dict[int, int] = {}
