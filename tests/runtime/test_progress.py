@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from driftline.config import Settings
 from driftline.log.api import Outgoing
 from driftline.log.memory import MemoryLog
 from driftline.observe.metrics import PANE_RECORDS, WATERMARK, WATERMARK_LAG, Metric, Sample
@@ -20,7 +21,8 @@ from tests.runtime.test_finish import BEGIN, SETTINGS, publish
 class Watched:
     """A log with a partition of each topic, and what the last worker on it said at its end."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings = SETTINGS) -> None:
+        self.settings = settings
         self.log, self.store = MemoryLog(), MemoryStore()
         self.log.create_topics({topic: 1 for _, topic in SETTINGS.topics.named()}, {})
         self.manual = Manual(BEGIN / 1000 + 7_200)
@@ -29,10 +31,10 @@ class Watched:
     def work(self) -> None:
         clock = self.manual.clock()
         worker = Worker(
-            SETTINGS,
+            self.settings,
             self.log,
             self.store,
-            monitoring(SETTINGS),
+            monitoring(self.settings),
             owner="a",
             clock=clock,
             poll_s=0.0,
@@ -67,18 +69,19 @@ def test_a_watermark_is_in_seconds_and_as_far_behind_the_clock_as_its_lag_says()
 
 
 def test_panes_are_merged_or_they_came_again_or_too_late_or_cannot_be_read() -> None:
-    watched = Watched()
-    publish(watched.log, range(2_000))
+    short = {"windows": ["1m"], "pane": "1m", "reference": "learn 3m"}
+    watched = Watched(Settings.model_validate({"checkpoint": "50ms", "models": {"*": short}}))
+    publish(watched.log, range(6_000))
     watched.work()
     panes = SETTINGS.topics.panes
     sent = [record.value or b"" for *_, record in watched.log.read(panes).poll(0)]
     assert watched.fates() == {"merged": len(sent), "repeated": 0, "late": 0, "unreadable": 0}
-    first = next(each for each in map(decode_record, sent) if isinstance(each, PaneRecord) and not each.model)
-    late = replace(
-        first, flushes=1, start=first.start - 1_000 * first.length
-    ).encode()  # its window was judged long ago
+    decoded = [each for each in map(decode_record, sent) if isinstance(each, PaneRecord)]
+    fifth = next(each for each in decoded if each.model == "m" and each.start == BEGIN + 5 * 60_000)
+    late = replace(fifth, flushes=1).encode()  # its window was judged long ago
+    of_stream = replace(next(each for each in decoded if not each.model), flushes=1).encode()  # it counts now
     producer = watched.log.producer()
-    for value in (*sent, late, b"no pane", None):
+    for value in (*sent, late, of_stream, b"no pane", None):
         producer.produce(Outgoing(panes, b"m", value, partition=0, headers=sent_by(SETTINGS.group)))
     watched.work()
-    assert watched.fates() == {"merged": len(sent), "repeated": len(sent), "late": 1, "unreadable": 2}
+    assert watched.fates() == {"merged": len(sent) + 1, "repeated": len(sent), "late": 1, "unreadable": 2}

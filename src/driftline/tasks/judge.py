@@ -181,7 +181,7 @@ class Judge:
             whole = self._roster.supplement(piece, admitted.groups, mark, admitted.unwatched)
             events = admitted.events
             watchers = self._of_models if events else ()
-        self._late += not whole or any(watcher.is_late(piece, mark) for watcher in watchers)
+        self._late += not whole
         for watcher in watchers:
             self._tell(watcher.supplement(piece, events, mark))
 

@@ -65,10 +65,6 @@ class Watcher:
         """Take in what came for a slice that was taken before; windows that end at or before `mark` were judged."""
         return ()
 
-    def is_late(self, piece: Slice, mark: int) -> bool:
-        """Tell whether what came so would belong to a window that was judged, and counts for nothing."""
-        return False
-
     @property
     def deadline(self) -> int | None:
         """The next time at which there is something to do though no slice comes."""

@@ -109,16 +109,12 @@ class StreamJudge(Watcher):
             else:
                 self._capacity.note("", limit, end, 0, [named])
 
-    def is_late(self, piece: Slice, mark: int) -> bool:
-        """Tell whether the window of a slice was judged."""
-        return piece.start - piece.start % self._window_ms + self._window_ms <= mark
-
     def supplement(self, piece: Slice, events: Mapping[str, int], mark: int) -> list[Incident]:
         """Take in what came for a slice that was taken before. If its window was judged, it counts in the one of now.
 
         An idle partition notes rejected records at the time that was told last, while time goes on without it.
         """
-        judged = self.is_late(piece, mark)
+        judged = piece.start - piece.start % self._window_ms + self._window_ms <= mark
         return self.take(replace(piece, start=mark, end=mark + 1) if judged else piece, events)
 
     @property
