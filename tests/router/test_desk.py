@@ -246,7 +246,9 @@ def test_ten_thousand_incidents_in_a_minute_cost_seconds_and_megabytes() -> None
 def test_what_was_over_before_the_router_was_first_started_is_no_news() -> None:
     at_desk, past, present = Desk(routing(), {"ops": SinkRules()}, 7 * DAY), change("past"), change("present")
     at_desk.begin(NOW + HOUR)
-    at_desk.reread([(past, NOW), (present, NOW), (over(past, NOW + MINUTE), NOW + MINUTE)], NOW + HOUR)
+    at_desk.take_all(
+        at_desk.wanted([(past, NOW), (present, NOW), (over(past, NOW + MINUTE), NOW + MINUTE)], NOW + HOUR)
+    )
 
     assert models(deliver(at_desk, NOW + 2 * HOUR)) == [["present"]]
 
@@ -263,7 +265,7 @@ def test_of_a_year_of_history_it_keeps_what_is_open_and_pages_nobody_for_the_res
 
     assert {alert.data.model for alert, _ in kept} == {"lasting"}
     assert len(kept) <= 9, "the changes of a week, and the one before"
-    at_desk.reread(topic, NOW)
+    at_desk.take_all(at_desk.wanted(topic, NOW))
     assert models(deliver(at_desk, NOW + HOUR)) == [["lasting"]]
 
 
@@ -271,20 +273,20 @@ def test_what_comes_from_long_ago_one_by_one_is_left_to_the_look_at_the_topic() 
     at_desk, old, late = desk(), change("old", at=NOW - 8 * DAY), change("late", at=NOW - 6 * DAY)
     assert [at_desk.hear(each, each.changed, NOW) for each in (old, late, late)] == [False, True, False]
     assert models(deliver(at_desk, NOW + HOUR)) == [["late"]]
-    at_desk.reread([(old, old.changed)], NOW)
+    at_desk.take_all(at_desk.wanted([(old, old.changed)], NOW))
     assert models(deliver(at_desk, NOW + HOUR)) == [["old"]]
 
 
 def test_reading_the_topic_again_changes_nothing_also_long_after() -> None:
     at_desk, alert = desk(), change()
     topic = [(alert, NOW), (over(alert, NOW + HOUR), NOW + HOUR)]
-    at_desk.reread(topic, NOW + HOUR)
+    at_desk.take_all(at_desk.wanted(topic, NOW + HOUR))
     deliver(at_desk, NOW + HOUR)
     deliver(at_desk, NOW + 2 * HOUR)
 
     for now in (NOW + 2 * HOUR, NOW + 6 * DAY, NOW + 8 * DAY, NOW + 30 * DAY):
         at_desk.forget(now)
-        assert at_desk.reread(topic, now) == 0
+        assert at_desk.take_all(at_desk.wanted(topic, now)) == 0
         assert deliver(at_desk, now) == []
 
 
@@ -378,7 +380,7 @@ def test_groups_follow_their_route_and_new_incidents_join_them() -> None:
 def test_a_clock_that_was_ahead_delays_nothing() -> None:
     """That of a worker, which stamps alerts, and that of the router, which was set back since."""
     at_desk, alert = desk(), change()
-    at_desk.reread([(alert, NOW + HOUR)], NOW)
+    at_desk.take_all(at_desk.wanted([(alert, NOW + HOUR)], NOW))
     assert len(deliver(at_desk, NOW + 30_000)) == 1
     at_desk.take(over(alert, NOW + DAY), NOW)
     for now in (NOW - DAY, NOW - DAY + 5 * MINUTE - 1):
@@ -451,7 +453,7 @@ def test_every_change_reaches_every_sink_in_order_under_one_key(steps: list[tupl
             at_desk = desk(rules, TWO_SINKS)
             at_desk.restore(blobs)
         else:
-            at_desk.reread(topic, now)
+            at_desk.take_all(at_desk.wanted(topic, now))
     for _ in range(4):
         now += 10 * MINUTE
         send(answered=True)

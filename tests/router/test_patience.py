@@ -67,7 +67,7 @@ def test_what_nobody_acknowledges_becomes_critical_once_and_goes_where_that_goes
     assert all("Nobody acknowledged it for 1h." in summary for *_, summary in raised)
     assert told(at_desk, NOW + 3 * HOUR) == [], "it is told once"
     at_desk = restarted(at_desk, escalating())
-    at_desk.reread([(alert, NOW)], NOW + 3 * HOUR)
+    at_desk.take_all(at_desk.wanted([(alert, NOW)], NOW + 3 * HOUR))
     at_desk.take(over(alert, NOW + 3 * HOUR), NOW + 3 * HOUR)
     assert [each.status for each in deliver(at_desk, NOW + 4 * HOUR)] == ["resolved", "resolved"]
 
@@ -151,5 +151,5 @@ def test_reading_the_topic_again_counts_nothing_twice() -> None:
     at_desk = desk(how=replace(routing(), returns=Limit(3, 6 * HOUR)))
     topic = [(alert, alert.changed) for at in (NOW, NOW + HOUR) for alert in opened_and_ended(at)]
     for _ in range(3):
-        at_desk.reread(topic, NOW + 2 * HOUR)
+        at_desk.take_all(at_desk.wanted(topic, NOW + 2 * HOUR))
     assert "coming back" not in str(told(at_desk, NOW + 2 * HOUR))

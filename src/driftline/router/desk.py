@@ -101,10 +101,6 @@ class Desk:
         """
         return published >= now - self._remember and self.take(alert, min(published, now))
 
-    def reread(self, records: Iterable[tuple[Alert, int]], now: int) -> int:
-        """Take in the whole topic as (alert, published), each incident in order. Returns how many changes were new."""
-        return self.take_all(self.wanted(records, now))
-
     def take_all(self, wanted: Iterable[tuple[Alert, int]]) -> int:
         """Take in what `wanted` returned. Returns how many changes were new."""
         return sum(self.take(alert, published) for alert, published in wanted)
