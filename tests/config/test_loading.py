@@ -164,7 +164,27 @@ def test_the_environment_lies_on_top_of_the_file_key_by_key() -> None:
         ("metrics: {port: 70000}", "metrics.port: must be 65535 or less, not 70000"),
         ("router: {sinks: {a: {kind: slack}}}", "router.sinks.a: needs a 'type', such as `type: webhook`"),
         ("router: {sinks: {a: {type: slak}}}", "router.sinks.a: 'type' must be one of 'webhook', 'alertmanager', "),
-        ("router: {sinks: {a: {type: webhook, url: 3}}}", "router.sinks.a.webhook.url: must be text; put it in quotes"),
+        ("router: {sinks: {a: {type: webhook, url: 3}}}", "router.sinks.a.url: must be text; put it in quotes"),
+        ("router: {sinks: {a: {type: webhook}}}", "router.sinks.a.url: is missing"),
+        ("router: {sinks: {webhook: {type: webhook}}}", "router.sinks.webhook.url: is missing"),
+        (
+            "router: {sinks: {a: {type: slack, token: x, channel: y, txt: z}}}",
+            "router.sinks.a.txt: is not a setting; did you mean text?",
+        ),
+        (
+            "router: {sinks: {a: {type: pagerduty, routing_key: {file: x, fil: x}}}}",
+            "router.sinks.a.routing_key.fil: is not a setting; did you mean file?",
+        ),
+        (
+            "router: {sinks: {a: {type: email, host: h, sender: a@b, to: [a@b], username: u}}}",
+            "router.sinks.a: username and password go together; set both or neither",
+        ),
+        (
+            "router: {sinks: {a: {type: email, host: h, sender: a@b, to: [ops]}}}",
+            "router.sinks.a.to[0]: must be a mail address, such as ml@example.com",
+        ),
+        ("router: {sinks: {a: 5}}", "router.sinks.a: must be a mapping"),
+        ("router: {hours: {night: {from: '25:00'}}}", "router.hours.night.from: must be a time of day in quotes"),
         ("group: a\ngroup: b", 'driftline.yaml: line 2, column 1: the key "group" is here again (first on line 1)'),
         ("group: {a", "driftline.yaml: line 1, column"),
     ],

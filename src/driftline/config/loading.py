@@ -77,7 +77,7 @@ def load_what_is_right(path: Path | None = None, env: Mapping[str, str] = os.env
             settings = Settings.model_validate(given, context=context)
             break
         except ValidationError as error:
-            faults += fault_lines(error, Settings, loaded.origin)
+            faults += fault_lines(error, Settings, given, loaded.origin)
             for fault in error.errors(include_url=False):
                 given = without(given, fault["loc"])
     loaded = replace(loaded, settings=settings)

@@ -10,7 +10,8 @@ from driftline.config.sinks import AnySink
 
 Day = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 DAYS: tuple[Day, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-Clock = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$", examples=["22:00"])]
+CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
+Clock = Annotated[str, Field(pattern=CLOCK, examples=["22:00"])]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 Matchers = Annotated[list[str], Field(description='Matchers, such as severity="critical" or model=~"fraud.*".')]
 

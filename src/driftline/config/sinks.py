@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_serializer, 
 from driftline.config.durations import PositiveDuration
 from driftline.config.secrets import MASK
 
+ADDRESS = r"^[^@\s]+@[^@\s]+$"
+Address = Annotated[str, Field(pattern=ADDRESS)]
+
 
 class Secret(BaseModel):
     """A secret, in one of two places."""
@@ -105,8 +108,8 @@ class EmailSettings(PictureSection):
     tls: Literal["starttls", "tls", "none"] = "starttls"
     username: str | None = None
     password: SecretText | None = None
-    sender: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
-    to: Annotated[list[Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]], Field(min_length=1)]
+    sender: Address
+    to: Annotated[list[Address], Field(min_length=1)]
 
     @model_validator(mode="after")
     def _both(self) -> Self:

@@ -76,13 +76,15 @@ class ColumnMapping(BaseModel):
         written = _read(file) if file else Document()
         given = {name: value for name, value in options.items() if value is not None}
 
+        everything = {**written.data, **given}
+
         def origin(path: tuple[str | int, ...]) -> str:
             return f"{file}, line {written.lines[path]}" if path in written.lines and path[0] not in given else ""
 
         try:
-            found = cls.model_validate({**written.data, **given})
+            found = cls.model_validate(everything)
         except ValidationError as error:
-            lines = fault_lines(error, cls, origin)
+            lines = fault_lines(error, cls, everything, origin)
             raise InputError("\n".join(_as_option(line) for line in lines)) from None
         if found.label_delay is not None and found.label_time_column is not None:
             raise InputError("--label-delay: excludes --label-time-column; leave one of them out")
