@@ -22,7 +22,7 @@ PURE = {
 COMPILER = "compiled"
 """What pure packages may use besides: it compiles their functions. Its files hold machine code, and no result."""
 
-PURE_LIBRARIES = {"msgspec", "numpy", "river", "scipy"}
+PURE_LIBRARIES = {"msgspec", "numpy", "re2", "river", "scipy"}
 """Third-party packages that do no I/O. Any other is refused in a pure package until it is listed here."""
 
 PURE_MODULES = {"urllib.parse"}

@@ -117,9 +117,23 @@ MUTATIONS = (
     Mutation(
         "what came back too often is told all the same",
         Returns.too_often,
-        "self._count(held, now) > self._limit.times",
+        "len(self._came(held, now, held.since)) > self._limit.times",
         "False",
         (PATIENCE,),
+    ),
+    Mutation(
+        "what keeps coming back closes each time",
+        Returns.flaps,
+        "len(self._came(held, now, now)) >= limit.times",
+        "False",
+        (PATIENCE,),
+    ),
+    Mutation(
+        "a page is lost with the key that was revoked",
+        http.judge,
+        "status in REFUSED and not CLOSED.search(said)",
+        "status in REFUSED",
+        ("tests/router/test_sinks.py",),
     ),
     Mutation(
         "what a person resolved is told all the same",

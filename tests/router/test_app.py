@@ -1,6 +1,7 @@
 """The router at work, apart from Faust: see `test_on_kafka` for all of it."""
 
 import asyncio
+import json
 import logging
 import threading
 from collections.abc import Callable
@@ -9,13 +10,14 @@ from random import Random
 import pytest
 
 from driftline.errors import LogUnavailable
+from driftline.incidents.responses import Silence, response_of
 from driftline.log.memory import MemoryLog, MemoryReader
 from driftline.router.app import Router
 from driftline.router.deliveries import Deliveries
 from driftline.router.desk import Desk
 from driftline.router.seat import TAKE_OVER_MS, Seat
 from driftline.state.memory import MemoryStore
-from tests.router.changes import routing
+from tests.router.changes import change, routing
 
 
 class Slow(MemoryLog):
@@ -112,6 +114,21 @@ def test_a_router_sends_nothing_before_it_has_read_the_topic_once(caplog: pytest
         assert "delivering" not in caplog.text
 
     asyncio.run(asyncio.wait_for(play(), 100))
+
+
+def test_a_record_that_cannot_be_read_is_named_once_of_each_type(caplog: pytest.LogCaptureFixture) -> None:
+    later = json.loads(change(group="g").encode())
+    later["type"] = "io.driftline.incident.merged"
+    silence = response_of(Silence("s", ["model=~("], "ada", "", 0, 1), group="g").encode()
+    other = json.dumps({**later, "source": "elsewhere"}).encode()
+    router = World(MemoryLog()).router
+    for value in (json.dumps(later).encode(), json.dumps(later).encode(), b"junk", silence, other, None):
+        router.take(value, 0)
+    assert [record.args[1] for record in caplog.records if isinstance(record.args, tuple)] == [
+        "io.driftline.incident.merged",
+        "none",
+        "io.driftline.response.silence",
+    ]
 
 
 async def until(holds: Callable[[], bool]) -> None:

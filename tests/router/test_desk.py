@@ -309,17 +309,41 @@ def test_state_that_cannot_be_read_is_told(blob: bytes) -> None:
 
 def test_a_sink_that_knows_of_something_and_that_no_route_names_any_more_is_named() -> None:
     blobs: dict[str, bytes] = {}
-    before = Desk(routing(), {"ops": SinkRules()}, 7 * DAY)
+    before, told = Desk(routing(), {"ops": SinkRules()}, 7 * DAY), list[Notification]()
     for alert in (ended := change("ended"), change("open"), change("new", at=NOW + 2 * HOUR)):
         before.take(alert, alert.changed)
-        deliver(before, NOW + HOUR)
+        told += deliver(before, NOW + HOUR)
     before.take(over(ended, NOW + HOUR), NOW + HOUR)
     store(before, blobs)
     after = Desk(routing(route(sink="renamed")), {"renamed": SinkRules()}, 7 * DAY)
     after.restore(blobs)
 
-    assert after.lost == {"ops": 1}
+    assert after.lost == {"ops": [each.group_key for each in told if each.models == ["open"]]}
     assert models(deliver(after, NOW + DAY)) == [["open"], ["new"]]
+
+
+@pytest.mark.parametrize(("name", "rules"), [("renamed", SinkRules(was="ops")), ("ops", SinkRules())])
+def test_a_sink_of_another_name_or_that_is_named_again_hears_the_end_of_what_it_knows_under_the_same_key(
+    name: str, rules: SinkRules
+) -> None:
+    blobs: dict[str, bytes] = {}
+    before, alert = desk(), change()
+    before.take(alert, NOW)
+    (told,) = deliver(before, NOW + MINUTE)
+    before.take(change(opened=NOW, at=NOW + HOUR), NOW + HOUR)
+    due(before, NOW + HOUR)  # on its way as it stops
+    store(before, blobs)
+    between = Desk(routing(route(sink="other")), {"other": SinkRules()}, 7 * DAY)
+    between.restore(blobs)
+    between.take(over(alert, NOW + 2 * HOUR), NOW + 2 * HOUR)
+    deliver(between, NOW + 2 * HOUR)
+    store(between, blobs)
+    after = Desk(routing(route(sink=name)), {name: rules}, 7 * DAY)
+    after.restore(blobs)
+
+    (ended,) = deliver(after, NOW + 3 * HOUR)
+    assert (ended.sink, ended.group_key, ended.status) == (name, told.group_key, "resolved")
+    assert not after.lost
 
 
 def test_groups_of_a_route_that_is_gone_are_let_go_and_what_fires_finds_its_new_one() -> None:

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import msgspec
+
+from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Kind
 from driftline.incidents.matching import Matcher
@@ -116,9 +119,9 @@ def test_what_keeps_coming_back_is_told_with_the_count_and_then_only_if_it_lasts
     third = change(at=NOW + 20 * MINUTE)
     at_desk.take(third, third.changed)
     (said,) = told(at_desk, NOW + 25 * MINUTE)
-    assert "It keeps coming back: 3 times within 6h; from now on the router reports it only if it lasts." in said[2]
+    assert f"It keeps coming back: 3 times since {rfc3339(NOW)}. From now on it counts as one that goes on" in said[2]
     at_desk.take(over(third, NOW + 26 * MINUTE), NOW + 26 * MINUTE)
-    assert [each.status for each in deliver(at_desk, NOW + 29 * MINUTE)] == ["resolved"]
+    assert deliver(at_desk, NOW + 29 * MINUTE) == [], "it may come back"
     at_desk = restarted(at_desk, desk(how=how))
 
     assert come_and_go(at_desk, [NOW + each * 10 * MINUTE for each in range(3, 9)]) == [[]] * 6
@@ -128,11 +131,39 @@ def test_what_keeps_coming_back_is_told_with_the_count_and_then_only_if_it_lasts
     at_desk.take(over(other, NOW + 93 * MINUTE), NOW + 93 * MINUTE)
     deliver(at_desk, NOW + 95 * MINUTE)
 
+    seventh = NOW + 60 * MINUTE
+    assert told(at_desk, seventh + 6 * HOUR - 1) == []
+    (said,) = told(at_desk, seventh + 6 * HOUR)
+    assert said[2].endswith(f"It came 9 times since {rfc3339(NOW)}.")
+    assert told(at_desk, NOW + 3 * 24 * HOUR) == []
+
+
+def test_what_keeps_coming_back_and_then_lasts_is_told_once_it_lasted() -> None:
+    at_desk = desk(how=replace(routing(route(group_interval=MINUTE)), returns=Limit(3, 6 * HOUR)))
+    come_and_go(at_desk, [NOW + each * 10 * MINUTE for each in range(9)])
     last = change(at=NOW + 100 * MINUTE)
     at_desk.take(last, last.changed)
     assert told(at_desk, NOW + 7 * HOUR - 1) == []
     (said,) = told(at_desk, NOW + 7 * HOUR)
-    assert "It keeps coming back: 10 times within 6h." in said[2]
+    assert f"It keeps coming back: 10 times since {rfc3339(NOW)}." in said[2]
+    at_desk.take(over(last, NOW + 9 * HOUR), NOW + 9 * HOUR)
+    ended = [alert.data.incident for each in deliver(at_desk, NOW + 10 * HOUR) for alert in each.resolved]
+    assert len(ended) == 2, "the third, and the last"
+
+
+def test_what_a_person_ended_is_over_though_it_came_back_often_and_a_list_that_forgets_hears_at_once() -> None:
+    for rules, by_hand in ((RULES, True), (SinkRules(refresh=MINUTE), False)):
+        at_desk = desk({"ops": rules}, replace(routing(route(group_interval=MINUTE)), returns=Limit(3, 6 * HOUR)))
+        come_and_go(at_desk, [NOW, NOW + 10 * MINUTE])
+        third = change(at=NOW + 20 * MINUTE)
+        at_desk.take(third, third.changed)
+        deliver(at_desk, third.changed + MINUTE)
+        ended = over(third, NOW + 26 * MINUTE)
+        if by_hand:
+            data = msgspec.structs.replace(ended.data, summary="churn: resolved by ada: new prices.")
+            ended = msgspec.structs.replace(ended, data=data)
+        at_desk.take(ended, NOW + 26 * MINUTE)
+        assert [each.status for each in deliver(at_desk, NOW + 30 * MINUTE)] == ["resolved"]
 
 
 def test_a_limit_of_one_is_a_cooldown() -> None:

@@ -109,6 +109,23 @@ def test_a_route_takes_from_its_parent_how_long_it_waits() -> None:
     assert (second.pending, second.escalate_after) == (0, 30 * MINUTE)
 
 
+@pytest.mark.parametrize(
+    ("sinks", "fault"),
+    [
+        ({"a": "b", "b": None}, r"sinks.a.was: a sink is called b now"),
+        ({"a": "x", "b": "x"}, r"sinks.a.was: several sinks were called x"),
+    ],
+)
+def test_a_sink_goes_on_for_one_that_is_gone(sinks: dict[str, str | None], fault: str) -> None:
+    def settings(named: dict[str, str | None]) -> RouterSettings:
+        held = {name: {"type": "webhook", "url": "http://x", "was": was} for name, was in named.items()}
+        return RouterSettings.model_validate({"sinks": held})
+
+    assert settings({"a": "x", "b": None}).sinks["a"].was == "x"
+    with pytest.raises(ValueError, match=fault):
+        settings(sinks)
+
+
 def test_what_returns_is_remembered_for_as_long_as_it_counts() -> None:
     with pytest.raises(ValueError, match=r"returns.within \(8d\) is longer than remember \(1w\)"):
         RouterSettings.model_validate({"returns": {"within": "8d"}})

@@ -116,6 +116,24 @@ def test_pagerduty_is_triggered_and_resolved_by_one_dedup_key() -> None:
     assert told["More"].startswith("driftline alerts show ")
 
 
+@pytest.mark.parametrize(
+    ("sink", "status", "said", "fault"),
+    [
+        ("pagerduty", 400, '{"status":"invalid event","errors":["Invalid routing key"]}', Later),
+        ("pagerduty", 400, '{"errors":["Length of \'routing_key\' is incorrect (should be 32 characters)"]}', Later),
+        ("pagerduty", 400, '{"status":"invalid event","errors":["\'payload.severity\' is invalid"]}', Never),
+        ("opsgenie", 422, '{"message":"Key format is not valid!"}', Later),
+        ("opsgenie", 403, '{"message":"You are not authorized to access this resource"}', Later),
+        ("teams", 400, '{"error":{"code":"WorkflowTriggerIsNotEnabled"}}', Later),
+    ],
+)
+def test_a_key_or_a_flow_that_was_revoked_loses_nothing(
+    sink: str, status: int, said: str, fault: type[Exception]
+) -> None:
+    with pytest.raises(fault, match=f"HTTP {status}"):
+        sent(sink, notification(), (status, {}, said))
+
+
 def test_who_looks_after_it_is_said_where_it_was_told() -> None:
     def said(kind: str, attended: bool) -> Received:
         word = "Acknowledged by ada: <prices>."
@@ -152,7 +170,15 @@ def test_slack_gets_blocks_and_the_resolution_in_the_thread() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "fault"), [("ratelimited", Later), ("invalid_auth", Later), ("invalid_blocks", Never), ("no_text", Never)]
+    ("error", "fault"),
+    [
+        ("ratelimited", Later),
+        ("invalid_auth", Later),
+        ("is_archived", Later),
+        ("channel_not_found", Later),
+        ("invalid_blocks", Never),
+        ("no_text", Never),
+    ],
 )
 def test_slack_says_no_with_status_200(error: str, fault: type[Exception]) -> None:
     with pytest.raises(fault, match=error):

@@ -71,6 +71,7 @@ def run(
             sink.pages,
             sink.acknowledges,
             sink.refresh_ms,
+            settings.router.sinks[name].was,
         )
         for name, sink in sinks.items()
     }

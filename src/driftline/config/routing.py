@@ -122,6 +122,16 @@ class RouterSettings(RoutingSection):
     remember: PositiveDuration = Field(default=604_800_000, description="How long to remember resolved incidents.")
 
     @model_validator(mode="after")
+    def _was_another(self) -> Self:
+        before = [held.was for held in self.sinks.values() if held.was is not None]
+        for name, held in self.sinks.items():
+            if held.was in self.sinks:
+                raise ValueError(f"sinks.{name}.was: a sink is called {held.was} now; name one that is gone")
+            if held.was is not None and before.count(held.was) > 1:
+                raise ValueError(f"sinks.{name}.was: several sinks were called {held.was}; only one can go on for it")
+        return self
+
+    @model_validator(mode="after")
     def _remembers_long_enough(self) -> Self:
         if self.returns.within > self.remember:
             raise ValueError(

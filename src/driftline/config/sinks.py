@@ -44,6 +44,9 @@ class SinkSection(BaseModel):
     send_resolved: bool = Field(default=True, description="Tell what is over, too.")
     rate: Annotated[int, Field(ge=1)] = Field(default=60, description="Maximum number of notifications per minute.")
     timeout: PositiveDuration = Field(default=15_000, description="How long to wait for an answer.")
+    was: str | None = Field(
+        default=None, description="What it was called before: it hears the end of what it was told by that name."
+    )
 
 
 class PictureSection(SinkSection):

@@ -249,6 +249,10 @@ class Incident(msgspec.Struct, frozen=True):
         return digest(self.fingerprint, str(self.opened))
 
 
+BY_HAND = ": resolved by "
+"""What follows the subject, and precedes a name, in the sentence of what a person ended."""
+
+
 def digest(*parts: str) -> str:
     """Return 32 hexadecimal digits that name these texts (each is preceded by its length, so that none can shift)."""
     joined = "".join(f"{len(part)}:{part}" for part in parts)

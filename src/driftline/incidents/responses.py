@@ -83,10 +83,14 @@ def response_of(word: Acknowledgement | Silence, *, group: str) -> Response:
 
 
 def decode_response(value: bytes | None) -> Response | None:
-    """Return what a record of the alerts topic says of incidents; None if it holds something else."""
+    """Return what a record of the alerts topic says of incidents; None if it holds something else.
+
+    A silence whose matchers cannot be read silences nothing.
+    """
     try:
         response = _decoder.decode(value or b"null")
-    except msgspec.DecodeError:
+        _ = silencing([response.data] if isinstance(response.data, Silence) else [])
+    except (msgspec.DecodeError, ValueError):
         return None
     return response if response.type.startswith(RESPONSE_PREFIX) else None
 

@@ -15,12 +15,15 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import faust
+import msgspec
 from mode.threads import ServiceThread, WorkerThread
 
 from driftline.errors import ConfigError, LogUnavailable, StateUnavailable
 from driftline.incidents.alerts import Alert, decode_alert
 from driftline.incidents.cloud_events import alert_source
 from driftline.incidents.responses import Acknowledgement, Silence, decode_response
+from driftline.incidents.text import cut, one_line
+from driftline.incidents.watchdog import decode_watchdog
 from driftline.log.api import Log
 from driftline.log.reading import read_whole
 from driftline.router.deliveries import Deliveries
@@ -38,6 +41,10 @@ PAUSE = 10
 """Between two looks at least so many times as long as the last one took: a topic of a million alerts takes a minute."""
 SESSION_S = 10
 RETRY_S = 1.0
+MAX_STRANGE = 20
+"""Types of records that it says it cannot read."""
+MAX_KEYS = 50
+"""Keys of what a sink knows that no route names any more: more do not fit a log line."""
 STOP_S = 10.0
 """Longest wait for deliveries that are under way when the router stops."""
 
@@ -51,6 +58,13 @@ class _EndsWithTheProcess(WorkerThread):
 
 
 ServiceThread.Worker = _EndsWithTheProcess
+
+
+class _Named(msgspec.Struct):
+    """What is known of any event."""
+
+    type: str = ""
+    source: str = ""
 
 
 class Router:
@@ -92,6 +106,7 @@ class Router:
         self._next_look = 0.0
         self._took = 0.0
         self._fault = ""
+        self._strange: set[str] = set()
 
     def stop(self) -> None:
         """Ask it to finish what is under way and leave. Safe to call from a signal handler."""
@@ -102,14 +117,14 @@ class Router:
         if not await self._seat.take(self._desk, lambda: self._stopped, self._sleep):
             return
         self._desk.begin(self._wall_ms())
-        for sink, count in self._desk.lost.items():
-            if count:
-                log.warning(
-                    "no route names %s any more: it knows of %d open incidents and never hears that they are over; "
-                    "name it in a route again, or close them there",
-                    sink,
-                    count,
-                )
+        for sink, keys in self._desk.lost.items():
+            log.warning(
+                "no route names %s any more, and it never hears the end of what it knows as open (%s); name it in a "
+                "route again; if it has another name now, write `was: %s` there; or close them by hand",
+                sink,
+                ", ".join(keys[:MAX_KEYS]),
+                sink,
+            )
         try:
             while not (self._looked or self._stopped):
                 await self._step(LOOK_ALONE_S)
@@ -119,6 +134,8 @@ class Router:
                 await self._deliver()
         finally:
             self._stopped = True  # so that a look ends that is under way
+            if self._looking is not None:
+                await asyncio.gather(self._looking, return_exceptions=True)
             await self._deliveries.close()
         await self._seat.leave()
 
@@ -169,19 +186,37 @@ class Router:
 
     def take(self, value: bytes | None, published: int) -> None:
         """Take in a record of the alerts topic as it comes."""
-        alert = self._own(value)
-        if alert is not None:
-            self._desk.hear(alert, published, self._wall_ms())
-        elif (word := self._word(value)) is not None:
-            self._desk.respond(word)
+        said = self._own(value)
+        if isinstance(said, Alert):
+            self._desk.hear(said, published, self._wall_ms())
+        elif said is not None:
+            self._desk.respond(said)
 
-    def _own(self, value: bytes | None) -> Alert | None:
-        alert = decode_alert(value)
-        return alert if alert is not None and alert.source == alert_source(self._group) else None
+    def _own(self, value: bytes | None) -> Alert | Acknowledgement | Silence | None:
+        """Return what a record says of this group's incidents, None if nothing."""
+        event = decode_alert(value) or decode_response(value)
+        if event is None or event.source != alert_source(self._group):
+            if event is None and value is not None and decode_watchdog(value) is None:
+                self._wonder(value)
+            return None
+        return event if isinstance(event, Alert) else event.data
 
-    def _word(self, value: bytes | None) -> Acknowledgement | Silence | None:
-        response = decode_response(value)
-        return response.data if response is not None and response.source == alert_source(self._group) else None
+    def _wonder(self, value: bytes) -> None:
+        """Say, once of each type, that a record cannot be read: perhaps people should hear of it."""
+        try:
+            named = msgspec.json.decode(value, type=_Named)
+        except msgspec.DecodeError:
+            named = _Named()
+        ours = named.source in ("", alert_source(self._group))
+        if not ours or named.type in self._strange or len(self._strange) >= MAX_STRANGE:
+            return
+        self._strange.add(named.type)
+        log.warning(
+            "%s: a record cannot be read and reaches nobody (type: %s); if a later version of Driftline wrote it, "
+            "upgrade the router",
+            self._topic,
+            cut(one_line(named.type), 100) or "none",
+        )
 
     async def _look(self) -> None:
         """Read the whole topic, and take in what is not known."""
@@ -200,10 +235,11 @@ class Router:
             for published, record in read_whole(self._log, self._topic):
                 if self._stopped:
                     return
-                if (alert := self._own(record.value)) is not None:
-                    yield alert, published
-                elif (word := self._word(record.value)) is not None:
-                    said.append(word)
+                found = self._own(record.value)
+                if isinstance(found, Alert):
+                    yield found, published
+                elif found is not None:
+                    said.append(found)
 
         return self._desk.wanted(alerts(), self._wall_ms()), said
 

@@ -12,7 +12,7 @@ A notification is written down before it goes out, and goes out unchanged until 
 same key. The next one of the same group waits for that, so each incident's changes arrive in order.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -40,6 +40,8 @@ class SinkRules:
     """It is told who looks after what it heard of."""
     refresh: int | None = None
     """It forgets what fires unless it hears of it so often (milliseconds)."""
+    was: str | None = None
+    """What it was called before."""
 
     @property
     def most(self) -> int | None:
@@ -57,8 +59,8 @@ class Desk:
     """
 
     def __init__(self, routing: Routing, sinks: Mapping[str, SinkRules], remember: int) -> None:
-        self.lost: Counter[str] = Counter()
-        """Sinks that no route names any more, with how many open incidents they know."""
+        self.lost: defaultdict[str, list[str]] = defaultdict(list)
+        """Sinks that no route names any more, with the keys by which they know what is open."""
         self._routing = routing
         self._routes = {route.path: route for route in routing.root.walk()}
         self._sinks = sinks
@@ -174,7 +176,10 @@ class Desk:
         """Write down what is to go out next for a group, if it is time; let go of a group that is done."""
         route, rules = self._routes[group.route], self._sinks[group.sink]
         fresh = self._untold(name, group, now, held_back)
-        if not fresh and not any(self._state.latest(member).firing for member in group.members):
+        if not fresh and not any(
+            change != self._state.latest(member).id or self._state.latest(member).firing
+            for member, change in group.members.items()
+        ):
             self._state.drop(name)
             return
         told = [member for member, change in group.members.items() if change != NEVER_TOLD]
@@ -235,7 +240,11 @@ class Desk:
             if needless:
                 group.members[member] = latest.id
                 self._state.touch(group=name)
+            elif over and change != NEVER_TOLD and not rules.refresh and self._returns.flaps(held, now):
+                continue  # it is likely to come back, and its sink knows it as open
             elif over or not back:
+                if over and self._returns.count(held):
+                    self._state.touch(incident=member)
                 fresh.append(member)
         return fresh
 
@@ -350,24 +359,33 @@ class Desk:
         return self._state.writes()
 
     def restore(self, blobs: Mapping[str, bytes]) -> None:
-        """Take up what was stored; groups of sinks that no route names are let go. Raises `StateCorrupt`.
+        """Take up what was stored. Raises `StateCorrupt`.
 
-        Those sinks are in `lost`.
+        Groups of sinks that no route names are in `lost`. They stay stored, in case the sink is named again.
         """
-        groups = self._state.restore(blobs)
+        groups, renamed = self._state.restore(blobs), {rules.was: name for name, rules in self._sinks.items()}
         for held in self._state.incidents.values():
             self._returns.note(held.latest, held.since)
         for name in list(groups):
             group = groups.pop(name)
             group.members = {member: told for member, told in group.members.items() if member in self._state.incidents}
+            before = group.route, group.sink
+            if group.sink not in self._sinks:
+                group.sink = renamed.get(group.sink, group.sink)
             route = self._route_of(group)
+            told = [member for member, change in group.members.items() if change != NEVER_TOLD]
+            if route is None and told:
+                if any(self._state.latest(member).firing for member in told):
+                    self.lost[group.sink].append(group.key)
+                continue
             if route is None or not group.members:
-                told = (member for member, change in group.members.items() if change != NEVER_TOLD)
-                self.lost[group.sink] += sum(self._state.latest(member).firing for member in told)
                 self._state.touch(group=name)
                 continue
+            if group.sending is not None and not self._has(group.sending):
+                group.members.update(group.sending.told)
+                group.sending = None
             there = name
-            if route.path != group.route:
+            if (route.path, group.sink) != before:
                 group.route, anew = route.path, name_of(route, group.labels)
                 there = name if anew in groups or anew in self._state.groups else anew
                 self._state.touch(group=name)
@@ -376,6 +394,14 @@ class Desk:
         for held in sorted(self._state.incidents.values(), key=lambda each: each.since):
             if held.latest.firing:
                 self._grouping.put(held.latest, held.arrived)
+
+    def _has(self, sending: Sending) -> bool:
+        """Tell whether all changes that a notification tells are still there."""
+        told = sending.told.items()
+        return all(
+            incident in self._state.incidents and change in map(_id, self._state.incidents[incident].changes)
+            for incident, change in told
+        )
 
     def _route_of(self, group: AlertGroup) -> Route | None:
         """Return a group's route as routes are now: one to its sink that takes its incidents, or else any to it."""
@@ -389,6 +415,10 @@ class Desk:
         there = [route for route in (*taken, *self._routes.values()) if route.sink == group.sink]
         same = (route for route in taken if route.sink == group.sink and route.path == group.route)
         return next(same, there[0] if there else None)
+
+
+def _id(alert: Alert) -> str:
+    return alert.id
 
 
 def _place(alert: Alert) -> tuple[int, bool]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import msgspec
 
 from driftline.config import format_duration
+from driftline.events import rfc3339
 from driftline.incidents.alerts import Alert
-from driftline.incidents.incident import digest
+from driftline.incidents.incident import BY_HAND, digest
 from driftline.incidents.severity import SEVERITIES, urgency
 
 
@@ -27,6 +28,8 @@ class Held(msgspec.Struct):
     """When a sink heard of it whose route escalates."""
     raised: bool = False
     """Whether it is more severe by one than it says, because nobody acknowledged it."""
+    counted: bool = False
+    """Whether its end says how often it came."""
 
     @property
     def latest(self) -> Alert:
@@ -53,7 +56,10 @@ def more_severe(alert: Alert) -> Alert:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many incidents of one kind and subject are told one by one if they open within a span (milliseconds)."""
+    """So many incidents of one kind and subject are told one by one if they open within a span (milliseconds).
+
+    The last of them flaps: its sinks hear that it is over once fewer opened in the span before.
+    """
 
     times: int
     within: int
@@ -64,12 +70,12 @@ class Returns:
 
     def __init__(self, limit: Limit | None) -> None:
         self._limit = limit
-        self._opened: defaultdict[str, dict[str, int]] = defaultdict(dict)
-        """By fingerprint, when each of its incidents was first published."""
+        self._opened: defaultdict[str, dict[str, tuple[int, int]]] = defaultdict(dict)
+        """By fingerprint, when each of its incidents was first published, and when it opened."""
 
     def note(self, alert: Alert, since: int) -> None:
         """Note an incident."""
-        self._opened[alert.partitionkey].setdefault(alert.data.incident, since)
+        self._opened[alert.partitionkey].setdefault(alert.data.incident, (since, alert.opened))
 
     def forget(self, alert: Alert) -> None:
         """Let go of an incident."""
@@ -80,20 +86,51 @@ class Returns:
 
     def too_often(self, held: Held, now: int) -> bool:
         """Tell whether so many came within the span before now that this one is not told unless it outlasts it."""
-        return self._limit is not None and self._count(held, now) > self._limit.times
+        return self._limit is not None and len(self._came(held, now, held.since)) > self._limit.times
+
+    def flaps(self, held: Held, now: int) -> bool:
+        """Tell whether so many came within the span before now that one which is over may come back.
+
+        What a person ended is over.
+        """
+        limit = self._limit
+        if limit is None or limit.times == 1 or BY_HAND in held.latest.data.summary:
+            return False
+        return len(self._came(held, now, now)) >= limit.times
 
     def remarked(self, alert: Alert, held: Held) -> Alert:
         """Return an alert that opens an incident, with how often it came back if that was too often."""
         limit = self._limit
-        count = 0 if limit is None else self._count(held, held.since)
-        if limit is None or limit.times == 1 or count < limit.times:
+        came = [] if limit is None else self._came(held, held.since, held.since)
+        if limit is None or limit.times == 1 or len(came) < limit.times:
             return alert
-        said = f"{alert.data.summary} It keeps coming back: {count} times within {format_duration(limit.within)}"
-        said += "; from now on the router reports it only if it lasts." if count == limit.times else "."
-        return msgspec.structs.replace(alert, data=msgspec.structs.replace(alert.data, summary=said))
+        said = f"It keeps coming back: {len(came)} times since {rfc3339(min(came))}."
+        if len(came) == limit.times:
+            said += (
+                " From now on it counts as one that goes on, until it came fewer than"
+                f" {limit.times} times within {format_duration(limit.within)}."
+            )
+        return _with(alert, said)
 
-    def _count(self, held: Held, now: int) -> int:
-        """Return how many of its kind and subject opened up to it, in the span before now; itself included."""
+    def count(self, held: Held) -> bool:
+        """Have an incident that flapped say at its end how often it came back. Returns whether that is new."""
+        limit = self._limit
+        if limit is None or held.counted or limit.times == 1:
+            return False
+        came = sorted(self._came(held, held.since, 1 << 62))
+        if len(came) <= limit.times:
+            return False
+        held.changes[-1] = _with(held.latest, f"It came {len(came)} times since {rfc3339(came[0])}.")
+        held.counted = True
+        return True
+
+    def _came(self, held: Held, now: int, until: int) -> list[int]:
+        """Return when those of its kind and subject opened that were published from a span before now until then."""
         assert self._limit is not None
         opened = self._opened.get(held.latest.partitionkey, {}).values()
-        return sum(now - self._limit.within < each <= held.since for each in opened)
+        return [when for since, when in opened if now - self._limit.within < since <= until]
+
+
+def _with(alert: Alert, said: str) -> Alert:
+    data = msgspec.structs.replace(alert.data, summary=f"{alert.data.summary} {said}")
+    return msgspec.structs.replace(alert, data=data)

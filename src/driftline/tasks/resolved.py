@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import msgspec
 
 from driftline.codec import Span, Time, pack, unpack
-from driftline.incidents.incident import Incident, Status, Window
+from driftline.incidents.incident import BY_HAND, Incident, Status, Window
 from driftline.incidents.text import span
 from driftline.panes.records import Resolve
 
@@ -112,7 +112,7 @@ def _over(incident: Incident, command: Resolve, mark: int) -> Incident:
         window=Window(incident.window.start, end, incident.window.count),
         resolved=end,
         update=None,
-        summary=f"{incident.subject}: resolved by {command.by}{why}. "
+        summary=f"{incident.subject}{BY_HAND}{command.by}{why}. "
         f"If it continues, a new incident opens after {span(command.cooldown)}.",
     )
 

@@ -1,5 +1,6 @@
 """Sinks that are one HTTP request: what an answer means is the same for all of them."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,6 +18,8 @@ MAX_ANSWER = 256_000
 """Bytes of an answer that are read: Slack repeats the whole message in it."""
 REFUSED = frozenset({400, 413, 415, 422})
 """Statuses that say that what was sent is wrong. Any other failure may go: a service comes back, a token is renewed."""
+CLOSED = re.compile(rb"routing[_ ]key|key format is not valid|TriggerIsNotEnabled", re.IGNORECASE)
+"""What PagerDuty, Opsgenie and Teams say with such a status where the message is right: a key or a flow was revoked."""
 
 
 class Http:
@@ -43,7 +46,7 @@ class Http:
                 judge(answer.status, said, answer.headers.get("retry-after"))
                 return bytes(said)
         except aiohttp.InvalidURL as error:
-            raise Never("the address is not a URL") from error
+            raise Later("the address is not a URL; correct it") from error
         except TimeoutError as error:
             raise Later(f"no answer within {self._timeout.total:g} s") from error
         except aiohttp.ClientConnectorDNSError as error:
@@ -90,7 +93,7 @@ def judge(status: int, said: bytes | bytearray, retry_after: str | None = None) 
     if 300 <= status < 400:
         raise Later(f"HTTP {status}: it is at another address now, which is not followed; correct the URL")
     reason = f"HTTP {status}: {said.decode('utf-8', 'replace').strip()[:200]}"
-    if status in REFUSED:
+    if status in REFUSED and not CLOSED.search(said):
         raise Never(reason)
     raise Later(reason, seconds(retry_after))
 
