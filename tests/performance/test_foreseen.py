@@ -8,7 +8,7 @@ import pytest
 from driftline.errors import StateCorrupt
 from driftline.performance.concept import Concept, ConceptRecovery
 from driftline.performance.foreseen import EvidenceOf, Foreseen, foreseen
-from driftline.performance.kinds import Estimator
+from driftline.performance.outcome_kinds import Estimator
 from driftline.performance.outcomes import WAITING, Series, arrived, classified, labelled, regressed, waiting
 from driftline.performance.reference import MAX_STRETCHES, PerformanceReference, joined
 from driftline.performance.tally import Tally

@@ -10,7 +10,7 @@ from sklearn import metrics  # type: ignore[import-untyped]
 
 from driftline.performance import estimated
 from driftline.performance.concept import _fixed
-from driftline.performance.kinds import ByScore, Classes
+from driftline.performance.outcome_kinds import ByScore, Classes
 from driftline.performance.outcomes import WAITING, Series, classified
 from driftline.performance.shares import MOST_LOSS, by_estimate, by_labels
 

@@ -10,7 +10,7 @@ from driftline.cli.columns import mapping_options
 from driftline.cli.options import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
-    from driftline.performance.kinds import OutcomeRows
+    from driftline.performance.outcome_kinds import OutcomeRows
     from driftline.sketches.keys import Ints
     from driftline.tables import ColumnMapping, Table
 

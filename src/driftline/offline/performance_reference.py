@@ -5,7 +5,7 @@ import numpy as np
 from driftline.config import Settings
 from driftline.config.settings import ALL_MODELS
 from driftline.errors import InputError
-from driftline.performance.kinds import Classes
+from driftline.performance.outcome_kinds import Classes
 from driftline.performance.outcomes import Series
 from driftline.performance.reference import MAX_STRETCHES, PerformanceReference
 from driftline.tables import ColumnMapping, Table

@@ -20,7 +20,7 @@ import numpy as np
 from driftline.performance.by_score import Curve, confidences, curve
 from driftline.performance.concept import MIN_EFFECT, Concept
 from driftline.performance.error_shares import error_share
-from driftline.performance.kinds import ByScore, Classes, Estimator, OutcomeKind
+from driftline.performance.outcome_kinds import ByScore, Classes, Estimator, OutcomeKind
 from driftline.performance.outcomes import Series, effective
 from driftline.performance.rates import (
     Seen,

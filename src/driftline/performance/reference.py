@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 
 from driftline.codec import corrupt, corrupt_if_it_fails, pack, unpack
-from driftline.performance.kinds import Classes, Numbers, OutcomeKind
+from driftline.performance.outcome_kinds import Classes, Numbers, OutcomeKind
 from driftline.performance.outcomes import Series, labelled
 from driftline.performance.tally import Tally, merged, unpacked
 from driftline.sketches.keys import Floats

@@ -23,7 +23,7 @@ import numpy as np
 
 from driftline.performance.by_score import Curve, auroc, curve, losses, squares
 from driftline.performance.classification import confusion
-from driftline.performance.kinds import ByScore, Classes
+from driftline.performance.outcome_kinds import ByScore, Classes
 from driftline.performance.outcomes import (
     GRIDS,
     IS,

@@ -12,8 +12,8 @@ import numpy as np
 
 from driftline.performance.estimated import BAND
 from driftline.performance.intervals import CONFIDENCE, Measured, normal_quantile
-from driftline.performance.kinds import Estimator, OutcomeKind, OutcomeRows
 from driftline.performance.names import SIGNED, is_loss
+from driftline.performance.outcome_kinds import Estimator, OutcomeKind, OutcomeRows
 from driftline.performance.outcomes import effective, labelled, waiting
 from driftline.performance.selective import MIN_LABELS, Judged, SelectionVerdict, judged, reweighted, strata
 from driftline.performance.tally import Tally

@@ -9,7 +9,7 @@ import polars as pl
 from driftline.config.nearest import nearest
 from driftline.errors import InputError
 from driftline.labels.classes import class_of
-from driftline.performance.kinds import Classes, Numbers, OutcomeKind, OutcomeRows
+from driftline.performance.outcome_kinds import Classes, Numbers, OutcomeKind, OutcomeRows
 from driftline.performance.outcomes import WAITING, Series
 from driftline.sketches.keys import Floats
 from driftline.tables.mapping import ColumnMapping, refuse_missing

@@ -14,7 +14,7 @@ from driftline.evidence.onset import Onset
 from driftline.incidents.budget import AlarmBudget
 from driftline.performance.concept import Concept, ConceptRecovery
 from driftline.performance.foreseen import EvidenceOf, Foreseen, foreseen
-from driftline.performance.kinds import Classes, Estimator, OutcomeKind
+from driftline.performance.outcome_kinds import Classes, Estimator, OutcomeKind
 from driftline.performance.rates import Seen
 from driftline.performance.reference import PerformanceReference
 from driftline.performance.study import Yardstick, yardstick
