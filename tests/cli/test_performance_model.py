@@ -22,8 +22,8 @@ def env(redis_url: str, unique_name: str) -> dict[str, str]:
     rows = [*days(0, 12), *days(12, 16, seed=2, lost=0.25)]
     fed(judge, slices([replace(row, value=2.5) if row.truth else row for row in rows]))
     store = RedisStore(redis_url)
-    claim = store.claim(TaskId(unique_name, JUDGE, 0), "test", now=1)
-    store.commit(claim, Commit(claim.sequence, {}, {"panes": 1}, judge.checkpoint()), now=2)
+    claim = store.claim(TaskId(unique_name, JUDGE, 0), "test")
+    store.commit(claim, Commit(claim.sequence, {}, {"panes": 1}, judge.checkpoint()))
     store.close()
     return {"DRIFTLINE_REDIS__URL": redis_url, "DRIFTLINE_GROUP": unique_name}
 

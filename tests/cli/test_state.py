@@ -25,9 +25,9 @@ def env(driftline: Driftline, on_kafka: dict[str, str], redis_url: str, unique_n
         task = Summarise(summarise_settings(), partition, 2)
         task.process([event(number) for number in range(5)], [START] * 5, 5)
         task.emit()
-        claim = store.claim(TaskId(unique_name, "summarise", partition), "w", now=0)
+        claim = store.claim(TaskId(unique_name, "summarise", partition), "w")
         offsets = {found["DRIFTLINE_TOPICS__PREDICTIONS"]: 5}
-        store.commit(claim, Commit(0, {}, offsets, task.checkpoint()), now=0)
+        store.commit(claim, Commit(0, {}, offsets, task.checkpoint()))
     store.close()
     return found
 

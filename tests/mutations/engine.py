@@ -59,7 +59,7 @@ MUTATIONS = (
     Mutation(
         "store: a commit whose reply was lost is not known again",
         MemoryStore.commit,
-        "Committed(CommitOutcome.ALREADY, _)",
+        "Committed(CommitOutcome.ALREADY, _, at=now)",
         "Committed(CommitOutcome.STALE)",
         (STORES,),
     ),
@@ -76,6 +76,13 @@ MUTATIONS = (
         "if task.owner ~= owner or task.epoch ~= epoch then",
         "if false then",
         (STORES,),
+    ),
+    Mutation(
+        "Redis: a commit does not say when it was",
+        "state/scripts/commit.lua",
+        ", 'committed_at', now)",
+        ")",
+        ("tests/state/test_conformance.py::test_tasks_are_listed_in_order_and_by_group",),
     ),
     Mutation(
         "Redis: what an ACL may refuse is not tried out before the first write that stays",
@@ -119,13 +126,6 @@ MUTATIONS = (
         "unseen(batch, expected)",
         "[batch]",
         (FETCHING, SIMULATION),
-    ),
-    Mutation(
-        "a worker's own clock says when a task was committed",
-        Checkpointer.commit,
-        "self._store.commit(owned.claim, pending.commit, now=self._store_time())",
-        "self._store.commit(owned.claim, pending.commit, now=self._clock_ms())",
-        (f"{CHECKPOINT}::test_whether_a_group_is_alive_is_told_by_the_stores_clock_and_no_workers",),
     ),
     Mutation(
         "timestamps count as producers' own, whoever wrote them",
@@ -293,7 +293,7 @@ MUTATIONS = (
     Mutation(
         "a skip is told to nobody",
         skipping.carry_out,
-        "(*stage.output().records, _word(log, settings, plan, now_ms))",
+        "(*stage.output().records, _word(log, settings, plan, claim.at))",
         "stage.output().records",
         (f"{SKIPPING}::test_the_alert_fires_as_soon_as_the_next_owner_has_published_the_word_of_it",),
     ),

@@ -145,6 +145,13 @@ MUTATIONS = (
         (f"{BROKEN}::test_a_burst_after_a_pause_and_then_nothing_is_told_by_the_clock",),
     ),
     Mutation(
+        "a burst of rejected records, before which nothing counted and after which nothing comes, is told to nobody",
+        StreamJudge.close,
+        "idle and self.incident is None and start < time",
+        "False",
+        (f"{BROKEN}::test_one_burst_of_which_nothing_counts_is_told_though_nothing_came_before_nor_comes_after",),
+    ),
+    Mutation(
         "few rejected records end an incident of many, though all are rejected",
         StreamJudge.close,
         "lost > self._share * records",

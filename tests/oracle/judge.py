@@ -211,7 +211,7 @@ class Oracle:
             time = min(ends)
             for key in sorted(key for key in self.waiting if key[0] == time):
                 self._complete(key, self.waiting.pop(key))
-            self._judge_stream(time)
+            self._judge_stream(time, idle=not busy and all(source.heard < time for source in self.sources.values()))
         self.mark = max(self.mark, limit)
 
     def _complete(self, key: tuple[int, int, str], records: list[Content], mark: int | None = None) -> None:
@@ -262,12 +262,16 @@ class Oracle:
                 if limit is not None:
                     self._note("", record.start + record.length, {limit: count})
 
-    def _judge_stream(self, time: int) -> None:
+    def _judge_stream(self, time: int, *, idle: bool) -> None:
         for start in sorted(self._stream):
             end = start + self.rules.stream_window_ms
-            if end > time:
-                continue
-            window = self._stream.pop(start)
+            if end > time:  # told as far as it has come, where nothing comes any more and nothing of it counted
+                counted = self._stream[start]["fate:accepted"]
+                if not idle or counted or ("dead_letters", "") in self._open or start >= time:
+                    continue
+                window, end = self._stream[start], time
+            else:
+                window = self._stream.pop(start)
             fates = {fact[5:]: n for fact, n in window.items() if fact.startswith("fate:") and fact != "fate:accepted"}
             fires = ("dead_letters", "") in self._open
             many = sum(fates.values()) > self.rules.dead_letter_share * window["records"]

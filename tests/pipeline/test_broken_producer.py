@@ -84,6 +84,18 @@ def test_a_burst_after_a_pause_and_then_nothing_is_told_by_the_clock(begins: int
     assert ("dead_letters", "firing") in pace.told()
 
 
+@pytest.mark.parametrize("begins", range(10))
+def test_one_burst_of_which_nothing_counts_is_told_though_nothing_came_before_nor_comes_after(begins: int) -> None:
+    """The log of a first try in which the unit of times is wrong: no time goes on that would end its window."""
+    pace = Pace()
+    for at in range(begins, begins + 3):
+        pace.minute(at, broken(at) * 3 if at == begins else [])
+    assert pace.told() == [("dead_letters", "firing")]
+    for at in range(begins + 3, begins + 30):
+        pace.minute(at, broken(at) if at % 2 else [])
+    assert pace.told() == [("dead_letters", "firing")], "it is told once"
+
+
 @pytest.mark.parametrize("since", [0, 300 * 24 * 60], ids=["live", "of the past"])
 def test_a_group_in_which_nothing_ever_counted_is_told_and_loses_no_event_afterwards(since: int) -> None:
     pace = Pace()

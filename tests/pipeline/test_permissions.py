@@ -161,7 +161,7 @@ def be_operator(settings: Settings, installation: Installation) -> None:
     store = open_store(settings)
     try:
         task = TaskId(settings.group, "summarise", 0)
-        store.claim(task, "worker", now=0)
+        store.claim(task, "worker")
         state.reset_task(store, log, settings, task, force=True, ask=False)
     finally:
         store.close()

@@ -35,16 +35,14 @@ from tests.runtime.test_lost_offsets import (
     stop,
 )
 
-NOW = 1_800_000_000_000
-
 
 def plan(bench: Bench, task: TaskId, to: str, *, force: bool = False) -> SkipPlan:
     return plan_skip(bench.store, bench.log, bench.settings, task, to, force=force)
 
 
-def skip(bench: Bench, task: TaskId, to: str, *, force: bool = False, now_ms: int = NOW) -> SkipPlan:
+def skip(bench: Bench, task: TaskId, to: str, *, force: bool = False) -> SkipPlan:
     made = plan(bench, task, to, force=force)
-    carry_out(bench.store, bench.log, bench.settings, made, now_ms=now_ms)
+    carry_out(bench.store, bench.log, bench.settings, made)
     return made
 
 
@@ -170,21 +168,21 @@ def test_a_task_that_moved_on_meanwhile_is_left_alone() -> None:
     bench, _, _ = passed_by_retention()
     healthy = OTHERS[0]
     made = plan(bench, healthy, "latest", force=True)
-    claim = bench.store.claim(healthy, "worker", now=0)
+    claim = bench.store.claim(healthy, "worker")
     step = Commit(claim.sequence, claim.offsets, {PREDICTIONS: made.offset + 1}, {})
-    assert bench.store.commit(claim, step, now=0).outcome is CommitOutcome.OK
+    assert bench.store.commit(claim, step).outcome is CommitOutcome.OK
     with pytest.raises(InputError, match=f"moved on to offset {made.offset + 1} meanwhile, so nothing was skipped"):
-        carry_out(bench.store, bench.log, bench.settings, made, now_ms=NOW)
+        carry_out(bench.store, bench.log, bench.settings, made)
     assert offset(bench, healthy) == made.offset + 1
 
 
 class Overtaken(MemoryStore):
     """A worker claims each task just before a commit of the command."""
 
-    def commit(self, claim: Any, commit: Commit, *, now: int) -> Committed:
+    def commit(self, claim: Any, commit: Commit) -> Committed:
         if claim.owner == "driftline state skip":
-            self.claim(claim.task, "worker", now=now)
-        return super().commit(claim, commit, now=now)
+            self.claim(claim.task, "worker")
+        return super().commit(claim, commit)
 
 
 def test_a_worker_that_claims_in_between_is_not_overwritten() -> None:
@@ -194,7 +192,7 @@ def test_a_worker_that_claims_in_between_is_not_overwritten() -> None:
     store._stored = bench.store._stored
     made = plan(bench, LOST, "first")
     with pytest.raises(StateError, match="was not moved, a worker was faster"):
-        carry_out(store, bench.log, bench.settings, made, now_ms=NOW)
+        carry_out(store, bench.log, bench.settings, made)
     assert offset(bench, LOST) == at
     assert skipped(bench, LOST) == 0
 
@@ -287,8 +285,8 @@ def test_a_judge_goes_on_with_the_panes_that_are_left() -> None:
     steps([worker], manual, lambda: caught_up(bench, judge))
     worker.close()
     bench.publish(STREAM[HALF:])
-    claim, at = bench.store.claim(judge, "test", now=0), offset(bench, judge)
-    bench.store.commit(claim, Commit(claim.sequence, claim.offsets, {PANES: at - 5}, {}), now=0)
+    claim, at = bench.store.claim(judge, "test"), offset(bench, judge)
+    bench.store.commit(claim, Commit(claim.sequence, claim.offsets, {PANES: at - 5}, {}))
     bench.log.trim(TopicPartition(PANES, judge.partition), at)
     worker = bench.worker("third", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: bool(worker.progress.set_aside))

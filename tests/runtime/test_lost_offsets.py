@@ -120,9 +120,9 @@ def test_panes_that_retention_took_set_a_judge_aside() -> None:
         task for task in (TaskId("driftline", "judge", 0), TaskId("driftline", "judge", 1)) if end(bench, task)
     )
     bench.publish(STREAM[HALF:])
-    claim = bench.store.claim(judge, "test", now=0)
+    claim = bench.store.claim(judge, "test")
     blobs = {name: blob for name, blob in claim.blobs.items() if name != INPUTS}
-    bench.store.commit(claim, Commit(claim.sequence, claim.offsets, {PANES: 1}, blobs), now=0)
+    bench.store.commit(claim, Commit(claim.sequence, claim.offsets, {PANES: 1}, blobs))
     bench.log.trim(TopicPartition(PANES, judge.partition), 3)
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: caught_up(bench, LOST, *OTHERS) and bool(worker.progress.set_aside))
@@ -219,10 +219,10 @@ def test_a_topic_that_was_created_anew_is_not_read_on_at_the_old_offsets(records
 
 def test_state_of_before_ids_were_stored_takes_the_id_that_it_meets() -> None:
     bench, manual = half_done()
-    claim = bench.store.claim(LOST, "earlier", now=0)
+    claim = bench.store.claim(LOST, "earlier")
     ids = {topic: held.topic_id for topic, held in decode_inputs(claim.blobs).items()}
     assert ids == bench.log.topic_ids([PREDICTIONS])
-    bench.store.commit(claim, Commit(claim.sequence, claim.offsets, claim.offsets, {INPUTS: None}), now=0)
+    bench.store.commit(claim, Commit(claim.sequence, claim.offsets, claim.offsets, {INPUTS: None}))
     worker = bench.worker("second", bounded=False, clock=manual.clock())
     steps([worker], manual, lambda: INPUTS in bench.store.read(LOST, INPUTS))
     anew(bench, HALF)

@@ -88,7 +88,7 @@ class Fleet:
     def skip(self, partition: int) -> None:
         task = TaskId(self.name, "summarise", partition)
         plan = plan_skip(self.store, self.log, self.settings, task, "first", force=False)
-        carry_out(self.store, self.log, self.settings, plan, now_ms=int(time.time() * 1000))
+        carry_out(self.store, self.log, self.settings, plan)
 
     def partitions(self) -> list[PartitionStatus]:
         found = collect(self.log, self.store, self.settings, now_ms=0)

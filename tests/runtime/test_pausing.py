@@ -62,18 +62,18 @@ class FailingStore(MemoryStore):
         self.on = {name: Sabotage() for name in ("commit", "ack", "claim", "tasks", "time_ms")}
         self.before_commit: Callable[[], None] = lambda: None
 
-    def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+    def commit(self, claim: Claim, commit: Commit) -> Committed:
         self.before_commit()
         self.on["commit"].check()
-        return super().commit(claim, commit, now=now)
+        return super().commit(claim, commit)
 
     def ack(self, claim: Claim, through: int) -> CommitOutcome:
         self.on["ack"].check()
         return super().ack(claim, through)
 
-    def claim(self, task: object, owner: str, *, now: int) -> Claim:
+    def claim(self, task: object, owner: str) -> Claim:
         self.on["claim"].check()
-        return super().claim(task, owner, now=now)  # type: ignore[arg-type]
+        return super().claim(task, owner)  # type: ignore[arg-type]
 
     def tasks(self, group: str) -> list[TaskInfo]:
         self.on["tasks"].check()

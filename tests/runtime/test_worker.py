@@ -85,8 +85,8 @@ class LosesReplies(MemoryStore):
         super().__init__()
         self.commits = 0
 
-    def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
-        answer = super().commit(claim, commit, now=now)
+    def commit(self, claim: Claim, commit: Commit) -> Committed:
+        answer = super().commit(claim, commit)
         self.commits += 1
         if self.commits % 3 == 0:
             raise StateUnavailable("the reply was lost")
@@ -141,7 +141,7 @@ def test_a_fenced_worker_drops_its_work_and_reads_on_from_what_is_stored(expecte
     for _ in range(3):
         worker.step()
     for info in bench.store.tasks("driftline"):
-        bench.store.claim(info.task, "thief", now=0)
+        bench.store.claim(info.task, "thief")
     drive(worker, manual)
     assert bench.alert_ids() == expected
 
@@ -160,11 +160,11 @@ def test_a_store_that_went_back_makes_the_worker_read_again(expected: list[str])
     class GoesBack(MemoryStore):
         commits = 0
 
-        def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+        def commit(self, claim: Claim, commit: Commit) -> Committed:
             self.commits += 1
             if self.commits == 9:
                 return Committed(CommitOutcome.STALE, detail="an earlier state came back")
-            return super().commit(claim, commit, now=now)
+            return super().commit(claim, commit)
 
     bench = Bench(settings(checkpoint="1ms"), store=GoesBack())
     bench.publish(STREAM)
@@ -347,10 +347,10 @@ def test_dead_letters_are_out_before_the_commit_that_passes_them() -> None:
     class DiesAtCommit(MemoryStore):
         armed = True
 
-        def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+        def commit(self, claim: Claim, commit: Commit) -> Committed:
             if self.armed and claim.task.stage == "summarise" and commit.offsets.get("predictions", 0) > 0:
                 raise RuntimeError("killed here")
-            return super().commit(claim, commit, now=now)
+            return super().commit(claim, commit)
 
     store = DiesAtCommit()
     bench = Bench(settings(), store=store)

@@ -80,12 +80,12 @@ class SimulatedStore:
     def check(self) -> None:
         self._memory.check()
 
-    def claim(self, task: TaskId, owner: str, *, now: int) -> Claim:
-        return self._write("claim", lambda: self._memory.claim(task, owner, now=now))
+    def claim(self, task: TaskId, owner: str) -> Claim:
+        return self._write("claim", lambda: self._memory.claim(task, owner))
 
-    def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+    def commit(self, claim: Claim, commit: Commit) -> Committed:
         def committed() -> Committed:
-            answer = self._memory.commit(claim, commit, now=now)
+            answer = self._memory.commit(claim, commit)
             if answer.outcome is CommitOutcome.OK:
                 self._around.committed(commit.outbox)
             return answer

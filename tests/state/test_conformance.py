@@ -24,8 +24,8 @@ def store(backend: Backend) -> Store:
     return backend.store
 
 
-def claimed(store: Store, owner: str = "worker-1", now: int = 1_000) -> Claim:
-    return store.claim(TASK, owner, now=now)
+def claimed(store: Store, owner: str = "worker-1") -> Claim:
+    return store.claim(TASK, owner)
 
 
 def follow(step: Commit, **changes: object) -> Commit:
@@ -40,7 +40,7 @@ def test_a_new_task_is_empty(store: Store) -> None:
 
 
 def test_a_claim_returns_what_was_committed(store: Store) -> None:
-    assert store.commit(claimed(store), STEP, now=2_000) == Committed(CommitOutcome.OK, last_outbox=2)
+    assert store.commit(claimed(store), STEP) == Committed(CommitOutcome.OK, last_outbox=2)
     assert claimed(store, "worker-2") == Claim(
         TASK,
         "worker-2",
@@ -54,10 +54,10 @@ def test_a_claim_returns_what_was_committed(store: Store) -> None:
 
 def test_blobs_are_kept_replaced_and_deleted(store: Store) -> None:
     claim = claimed(store)
-    store.commit(claim, STEP, now=1)
+    store.commit(claim, STEP)
     step = follow(STEP, writes={"panes": None, "counters": b"c2", "new": b"", "never there": None})
-    assert store.commit(claim, step, now=2).outcome is CommitOutcome.OK
-    store.commit(claim, follow(step), now=3)
+    assert store.commit(claim, step).outcome is CommitOutcome.OK
+    store.commit(claim, follow(step))
     assert claimed(store).blobs == {"counters": b"c2", "new": b""}
 
 
@@ -65,8 +65,8 @@ def test_any_bytes_and_names_survive(store: Store) -> None:
     task = TaskId("grün/{a}:b%", "st age", 0)
     offsets = {'to"pic': 0, "töpic": 2**63 - 1}
     writes = {"a{b}:c/*?[é\n\0": bytes(range(256)), "": b"\r\n"}
-    store.commit(store.claim(task, "o/w:n\n é", now=0), Commit(0, {}, offsets, writes, [b"", b"\0\r\n"]), now=0)
-    claim = store.claim(task, "w", now=0)
+    store.commit(store.claim(task, "o/w:n\n é"), Commit(0, {}, offsets, writes, [b"", b"\0\r\n"]))
+    claim = store.claim(task, "w")
     assert (claim.offsets, claim.blobs, claim.outbox) == (offsets, writes, ((1, b""), (2, b"\0\r\n")))
     assert [info.task for info in store.tasks(task.group)] == [task]
 
@@ -74,7 +74,7 @@ def test_any_bytes_and_names_survive(store: Store) -> None:
 def test_buffers_are_copied(store: Store) -> None:
     blob, record = bytearray(b"blob"), bytearray(b"record")
     step = replace(STEP, writes={"b": memoryview(blob)}, outbox=[record])  # type: ignore[dict-item, list-item]
-    store.commit(claimed(store), step, now=1)
+    store.commit(claimed(store), step)
     blob[:] = record[:4] = b"XXXX"
     again = claimed(store)
     assert (again.blobs, again.outbox) == ({"b": b"blob"}, ((1, b"record"),))
@@ -83,16 +83,16 @@ def test_buffers_are_copied(store: Store) -> None:
 def test_tasks_whose_names_look_alike_are_apart(store: Store) -> None:
     alike = [TaskId("a/b", "c", 1), TaskId("a", "b/c", 1), TaskId("a", "b", 11), TaskId("a:b", "c", 1)]
     for number, task in enumerate(alike):
-        store.commit(store.claim(task, "w", now=0), replace(STEP, writes={"n": b"%d" % number}), now=0)
+        store.commit(store.claim(task, "w"), replace(STEP, writes={"n": b"%d" % number}))
     assert [store.read(task, "") for task in alike] == [{"n": b"%d" % number} for number in range(4)]
 
 
 def test_the_same_commit_again_was_already_done(store: Store) -> None:
     claim = claimed(store)
-    store.commit(claim, STEP, now=1)
-    assert store.commit(claim, STEP, now=2) == Committed(CommitOutcome.ALREADY, last_outbox=2)
+    done = store.commit(claim, STEP)
+    assert store.commit(claim, STEP) == Committed(CommitOutcome.ALREADY, last_outbox=2)
     (info,) = store.tasks(TASK.group)
-    assert (info.sequence, info.outbox, info.committed_at) == (1, 2, 1)
+    assert (info.sequence, info.outbox, info.committed_at) == (1, 2, done.at)
 
 
 @pytest.mark.parametrize(
@@ -100,18 +100,18 @@ def test_the_same_commit_again_was_already_done(store: Store) -> None:
 )
 def test_another_commit_in_its_place_is_stale(backend: Backend, change: dict[str, object]) -> None:
     claim = claimed(backend.store)
-    backend.store.commit(claim, STEP, now=1)
+    backend.store.commit(claim, STEP)
     before = backend.content()
     other: Commit = replace(STEP, **change)  # type: ignore[arg-type]
-    assert backend.store.commit(claim, other, now=2).outcome is CommitOutcome.STALE
+    assert backend.store.commit(claim, other).outcome is CommitOutcome.STALE
     assert backend.content() == before
 
 
 def test_a_commit_two_steps_back_is_stale(store: Store) -> None:
     claim = claimed(store)
-    store.commit(claim, STEP, now=1)
-    store.commit(claim, follow(STEP), now=2)
-    answer = store.commit(claim, STEP, now=3)
+    store.commit(claim, STEP)
+    store.commit(claim, follow(STEP))
+    answer = store.commit(claim, STEP)
     assert answer.outcome is CommitOutcome.STALE
     assert answer.detail == 'expected commit 0 at {}, found commit 2 at {"labels":9,"predictions":15}'
 
@@ -119,33 +119,30 @@ def test_a_commit_two_steps_back_is_stale(store: Store) -> None:
 def test_offsets_that_differ_by_one_above_two_to_the_53rd_differ(backend: Backend) -> None:
     claim = claimed(backend.store)
     first = Commit(0, {}, {"predictions": 2**53 + 1})
-    backend.store.commit(claim, first, now=1)
+    backend.store.commit(claim, first)
     before = backend.content()
-    assert (
-        backend.store.commit(claim, replace(first, offsets={"predictions": 2**53}), now=2).outcome
-        is CommitOutcome.STALE
-    )
+    assert backend.store.commit(claim, replace(first, offsets={"predictions": 2**53})).outcome is CommitOutcome.STALE
     next_step = Commit(1, {"predictions": 2**53}, {"predictions": 2**53 + 2})
-    assert backend.store.commit(claim, next_step, now=2).outcome is CommitOutcome.STALE
+    assert backend.store.commit(claim, next_step).outcome is CommitOutcome.STALE
     assert backend.content() == before
     assert claimed(backend.store).offsets == {"predictions": 2**53 + 1}
 
 
 def test_the_order_of_topics_does_not_matter(store: Store) -> None:
     claim = claimed(store)
-    store.commit(claim, STEP, now=1)
+    store.commit(claim, STEP)
     turned = follow(STEP, expected_offsets=dict(sorted(STEP.offsets.items())))
-    assert store.commit(claim, turned, now=2).outcome is CommitOutcome.OK
+    assert store.commit(claim, turned).outcome is CommitOutcome.OK
 
 
 def test_an_earlier_claim_is_fenced(backend: Backend) -> None:
     store = backend.store
     first = claimed(store, "worker-1")
-    store.commit(first, STEP, now=1)
+    store.commit(first, STEP)
     claimed(store, "worker-2")
     before = backend.content()
     for step in (STEP, follow(STEP)):
-        answer = store.commit(first, step, now=2)
+        answer = store.commit(first, step)
         assert answer == Committed(
             CommitOutcome.FENCED, detail="claimed by worker-1 in epoch 1, found worker-2 in epoch 2"
         )
@@ -156,19 +153,19 @@ def test_an_earlier_claim_is_fenced(backend: Backend) -> None:
 def test_an_earlier_claim_of_the_same_owner_is_fenced(store: Store) -> None:
     first = claimed(store)
     claimed(store)
-    assert store.commit(first, STEP, now=1).outcome is CommitOutcome.FENCED
+    assert store.commit(first, STEP).outcome is CommitOutcome.FENCED
 
 
 def test_a_store_that_went_back_is_stale_to_the_same_claim(backend: Backend) -> None:
     store = backend.store
     claim = claimed(store)
-    store.commit(claim, STEP, now=1)
+    store.commit(claim, STEP)
     restore = backend.save()
     second = follow(STEP, outbox=[b"third"])
-    store.commit(claim, second, now=2)
+    store.commit(claim, second)
     restore()
     before = backend.content()
-    assert store.commit(claim, follow(second), now=3).outcome is CommitOutcome.STALE
+    assert store.commit(claim, follow(second)).outcome is CommitOutcome.STALE
     assert backend.content() == before
     again = claimed(store)
     assert (again.sequence, again.offsets, len(again.outbox)) == (1, STEP.offsets, 2)
@@ -177,13 +174,13 @@ def test_a_store_that_went_back_is_stale_to_the_same_claim(backend: Backend) -> 
 def test_acknowledging_more_than_a_store_that_went_back_knows_keeps_later_numbers(backend: Backend) -> None:
     store = backend.store
     claim = claimed(store)
-    store.commit(claim, STEP, now=1)
+    store.commit(claim, STEP)
     restore = backend.save()
     second = follow(STEP, outbox=[b"third"])
-    store.commit(claim, second, now=2)
+    store.commit(claim, second)
     restore()
     assert store.ack(claim, 3) is CommitOutcome.OK
-    assert store.commit(claim, second, now=3) == Committed(CommitOutcome.OK, last_outbox=3)
+    assert store.commit(claim, second) == Committed(CommitOutcome.OK, last_outbox=3)
     assert claimed(store).outbox == ((3, b"third"),)
 
 
@@ -192,34 +189,37 @@ def test_a_store_that_lost_the_claim_fences_it(backend: Backend) -> None:
     claim = claimed(backend.store)
     restore()
     before = backend.content()
-    assert backend.store.commit(claim, STEP, now=1).outcome is CommitOutcome.FENCED
+    assert backend.store.commit(claim, STEP).outcome is CommitOutcome.FENCED
     assert backend.store.ack(claim, 1) is CommitOutcome.FENCED
     assert backend.content() == before
 
 
 def test_acknowledged_records_are_dropped_once(store: Store) -> None:
     claim = claimed(store)
-    store.commit(claim, STEP, now=1)
+    store.commit(claim, STEP)
     for through, left in ((0, 2), (1, 1), (1, 1), (0, 1), (2, 0), (2, 0)):
         assert store.ack(claim, through) is CommitOutcome.OK
         assert store.tasks(TASK.group)[0].outbox == left
-    assert store.commit(claim, follow(STEP, outbox=[b"third"]), now=2) == Committed(CommitOutcome.OK, last_outbox=3)
+    assert store.commit(claim, follow(STEP, outbox=[b"third"])) == Committed(CommitOutcome.OK, last_outbox=3)
     assert claimed(store).outbox == ((3, b"third"),)
 
 
 def test_a_repeated_commit_is_known_after_its_records_were_acknowledged(store: Store) -> None:
     claim = claimed(store)
-    store.commit(claim, STEP, now=1)
+    store.commit(claim, STEP)
     store.ack(claim, 2)
-    assert store.commit(claim, STEP, now=2) == Committed(CommitOutcome.ALREADY, last_outbox=2)
+    assert store.commit(claim, STEP) == Committed(CommitOutcome.ALREADY, last_outbox=2)
     assert claimed(store).outbox == ()
 
 
 def test_tasks_are_listed_in_order_and_by_group(store: Store) -> None:
     for partition, stage in ((10, "summarise"), (2, "summarise"), (0, "judge")):
-        store.claim(TaskId("driftline", stage, partition), f"w{partition}", now=partition)
-    store.claim(TaskId("other", "judge", 0), "w", now=1)
-    store.commit(store.claim(TASK, "w3", now=3), STEP, now=4)
+        store.claim(TaskId("driftline", stage, partition), f"w{partition}")
+    store.claim(TaskId("other", "judge", 0), "w")
+    before = store.time_ms()
+    claim = store.claim(TASK, "w3")
+    done = store.commit(claim, STEP)
+    assert before <= claim.at <= done.at <= store.time_ms()
     infos = store.tasks("driftline")
     assert [(info.task.stage, info.task.partition) for info in infos] == [
         ("judge", 0),
@@ -229,14 +229,14 @@ def test_tasks_are_listed_in_order_and_by_group(store: Store) -> None:
     ]
     info = infos[2]
     assert (info.owner, info.epoch, info.sequence, info.outbox) == ("w3", 1, 1, 2)
-    assert (info.offsets, info.claimed_at, info.committed_at) == (STEP.offsets, 3, 4)
+    assert (info.offsets, info.claimed_at, info.committed_at) == (STEP.offsets, claim.at, done.at)
     assert infos[0].committed_at == 0
     assert store.tasks("unknown") == []
 
 
 def test_reading_by_prefix_takes_no_claim(backend: Backend) -> None:
     claim = claimed(backend.store)
-    backend.store.commit(claim, replace(STEP, writes={"view/a": b"1", "view/b": b"2", "v*": b"3"}), now=1)
+    backend.store.commit(claim, replace(STEP, writes={"view/a": b"1", "view/b": b"2", "v*": b"3"}))
     before = backend.content()
     assert backend.store.read(TASK, "view/") == {"view/a": b"1", "view/b": b"2"}
     assert backend.store.read(TASK, "v*") == {"v*": b"3"}
@@ -247,10 +247,10 @@ def test_reading_by_prefix_takes_no_claim(backend: Backend) -> None:
 def test_a_forgotten_task_is_new(backend: Backend) -> None:
     nothing = backend.content()
     claim = claimed(backend.store)
-    backend.store.commit(claim, STEP, now=1)
+    backend.store.commit(claim, STEP)
     backend.store.forget(TASK)
     assert backend.content() == nothing
-    assert backend.store.commit(claim, follow(STEP), now=2).outcome is CommitOutcome.FENCED
+    assert backend.store.commit(claim, follow(STEP)).outcome is CommitOutcome.FENCED
     assert claimed(backend.store).sequence == 0
 
 
@@ -259,14 +259,14 @@ def test_ten_thousand_blobs_and_records_in_one_commit(store: Store) -> None:
     writes: dict[str, bytes | None] = {f"blob/{number}": b"%d" % number * 20 for number in range(10_000)}
     outbox = [b"%d" % number for number in range(1, 10_001)]
     step = replace(STEP, writes=writes, outbox=outbox)
-    assert store.commit(claim, step, now=1) == Committed(CommitOutcome.OK, last_outbox=10_000)
-    assert store.commit(claim, step, now=1).outcome is CommitOutcome.ALREADY
+    assert store.commit(claim, step) == Committed(CommitOutcome.OK, last_outbox=10_000)
+    assert store.commit(claim, step).outcome is CommitOutcome.ALREADY
     again = claimed(store)
     assert again.blobs == writes
     assert again.outbox == tuple(enumerate(outbox, 1))
     assert store.ack(again, 9_999) is CommitOutcome.OK
     deletes = follow(step, writes=dict.fromkeys(list(writes)[1:]))
-    assert store.commit(again, deletes, now=2).outcome is CommitOutcome.OK
+    assert store.commit(again, deletes).outcome is CommitOutcome.OK
     last = claimed(store)
     assert (last.blobs, last.outbox) == ({"blob/0": b"0" * 20}, ((10_000, b"10000"),))
 
@@ -274,7 +274,7 @@ def test_ten_thousand_blobs_and_records_in_one_commit(store: Store) -> None:
 def test_blobs_of_very_different_sizes_are_read_back(store: Store) -> None:
     sizes = [10, 5_000_000, 0, 200_000, *[100] * 500, 3_000_000]
     writes: dict[str, bytes | None] = {f"{at:03}": b"%d" % (at % 10) * size for at, size in enumerate(sizes)}
-    store.commit(claimed(store), replace(STEP, writes=writes), now=1)
+    store.commit(claimed(store), replace(STEP, writes=writes))
     assert claimed(store).blobs == writes
 
 
@@ -286,7 +286,7 @@ def test_a_commit_that_is_too_large_is_refused_before_it_is_sent(backend: Backen
         replace(STEP, outbox=[b""] * (MAX_COMMIT_PARTS + 1)),
     ):
         with pytest.raises(StateError, match=r"over the limit of .*: checkpoint more often"):
-            backend.store.commit(claim, step, now=1)
+            backend.store.commit(claim, step)
     assert backend.content() == before
 
 

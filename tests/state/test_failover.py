@@ -46,7 +46,7 @@ def patiently(call: Callable[[], Committed]) -> tuple[Committed, list[str]]:
 
 
 def claimed(store: RedisStore) -> Claim:
-    return store.claim(TASK, "worker-1", now=1_000)
+    return store.claim(TASK, "worker-1")
 
 
 class Caller:
@@ -62,7 +62,7 @@ class Caller:
         while True:
             sequence = self.claim.sequence
             commit = Commit(sequence, self.claim.offsets, {"p": sequence + 1}, {"at": b"%d" % sequence})
-            answer, said = patiently(lambda: self.store.commit(self.claim, commit, now=1))  # noqa: B023
+            answer, said = patiently(lambda: self.store.commit(self.claim, commit))  # noqa: B023
             self.said += said
             if answer.outcome in (CommitOutcome.OK, CommitOutcome.ALREADY):
                 self.claim = replace(self.claim, sequence=sequence + 1, offsets=commit.offsets)
@@ -119,9 +119,9 @@ class TestSentinels:
         with master.connect() as client:
             client.replicaof("127.0.0.1", "1")
             with pytest.raises(StateUnavailable):
-                store.commit(claim, STEP, now=1)
+                store.commit(claim, STEP)
             client.replicaof("NO", "ONE")
-        assert patiently(lambda: store.commit(claim, STEP, now=1))[0].outcome is CommitOutcome.OK
+        assert patiently(lambda: store.commit(claim, STEP))[0].outcome is CommitOutcome.OK
         store.close()
         sentinels.wait_until_whole()
 
@@ -168,7 +168,7 @@ class TestCluster:
         store = RedisStore(nodes.url, prefix="spread")
         tasks = [TaskId("spread", "summarise", number) for number in range(30)]
         for task in tasks:
-            store.commit(store.claim(task, "w", now=1), STEP, now=1)
+            store.commit(store.claim(task, "w"), STEP)
         assert {nodes.owner_of(f"spread:{{spread/summarise/{number}}}:meta").port for number in range(30)} == {
             server.port for server in nodes.servers[:3]
         }
@@ -182,21 +182,21 @@ class TestCluster:
         store = RedisStore(own_nodes.url, command_timeout_s=1.0)
         claim = claimed(store)
         own_nodes.fail_over(own_nodes.owner_of(META))
-        answer, _ = patiently(lambda: store.commit(claim, STEP, now=1))
+        answer, _ = patiently(lambda: store.commit(claim, STEP))
         assert answer.outcome is CommitOutcome.OK
         master = own_nodes.owner_of(META)
         replica = own_nodes.replica_of(master)
         with master.connect() as client:
             client.wait(1, 5_000)
         master.kill()
-        answer, said = patiently(lambda: store.commit(claim, follow(STEP), now=1))
+        answer, said = patiently(lambda: store.commit(claim, follow(STEP)))
         assert answer.outcome is CommitOutcome.OK
         assert said
         own_nodes.wait_for(replica)
         replica.kill()  # nobody is left who has these keys
         last = follow(follow(STEP))
         with pytest.raises(StateUnavailable, match="cannot be reached"):
-            store.commit(claim, last, now=2)
+            store.commit(claim, last)
         elsewhere = next(
             f"g{number}" for number in range(99) if own_nodes.owner_of(f"driftline:words:g{number}").running
         )
@@ -207,7 +207,7 @@ class TestCluster:
             except StateUnavailable as away:
                 answers.append(str(away))
         replica.start()
-        assert patiently(lambda: store.commit(claim, last, now=2))[0].outcome is CommitOutcome.OK
+        assert patiently(lambda: store.commit(claim, last))[0].outcome is CommitOutcome.OK
         store.close()
 
     def test_keys_that_move_are_followed(self, nodes: RedisNodes) -> None:
@@ -215,20 +215,20 @@ class TestCluster:
         store = RedisStore(nodes.url)
         store.forget(TASK)
         claim = claimed(store)
-        assert store.commit(claim, STEP, now=1).outcome is CommitOutcome.OK
+        assert store.commit(claim, STEP).outcome is CommitOutcome.OK
         source = nodes.owner_of(META)
         target = next(server for server in nodes.servers[:3] if server is not source)
         with nodes.moving(META, source, target) as (move, settle):
             move(META)
             with pytest.raises(StateUnavailable, match="are moving"):
-                store.commit(claim, follow(STEP), now=2)
+                store.commit(claim, follow(STEP))
             for part in ("blobs", "outbox"):
                 move(META.replace("meta", part))
-            assert store.commit(claim, follow(STEP), now=2).outcome is CommitOutcome.OK
+            assert store.commit(claim, follow(STEP)).outcome is CommitOutcome.OK
             assert [info.sequence for info in store.tasks("driftline")] == [2]
             settle()
         assert nodes.owner_of(META) is target
-        assert store.commit(claim, follow(follow(STEP)), now=3).outcome is CommitOutcome.OK
+        assert store.commit(claim, follow(follow(STEP))).outcome is CommitOutcome.OK
         store.forget(TASK)
         store.close()
 
@@ -239,7 +239,7 @@ class TestCluster:
         replica = own_nodes.replica_of(first)
         first.kill()
         own_nodes.wait_for(replica)
-        assert patiently(lambda: store.commit(claim, STEP, now=1))[0].outcome in (
+        assert patiently(lambda: store.commit(claim, STEP))[0].outcome in (
             CommitOutcome.OK,
             CommitOutcome.FENCED,
         )

@@ -20,10 +20,10 @@ PASSWORD = "narrow"
 def worker_life(store: RedisStore) -> None:
     """Do all that a worker and the commands for operators do, on a server that knows no script yet."""
     store.check()
-    claim = store.claim(TASK, "w", now=1)
-    store.commit(claim, Commit(0, {}, {"p": 1}, {"a": b"x", "b": b"y"}, [b"r"]), now=2)
-    store.commit(claim, Commit(1, {"p": 1}, {"p": 2}, {"a": None, "c": b"z"}, [b"s"]), now=2)
-    claim = store.claim(TASK, "w", now=3)
+    claim = store.claim(TASK, "w")
+    store.commit(claim, Commit(0, {}, {"p": 1}, {"a": b"x", "b": b"y"}, [b"r"]))
+    store.commit(claim, Commit(1, {"p": 1}, {"p": 2}, {"a": None, "c": b"z"}, [b"s"]))
+    claim = store.claim(TASK, "w")
     assert store.ack(claim, 1).value == "ok"
     store.tell("g", "w", Word("w", "paused", 1, 1))
     store.tell("g", "w", None)
@@ -59,7 +59,7 @@ def allow(server: RedisServer, commands: Sequence[str]) -> None:
     with server.connect() as client:
         client.flushall()
         store = RedisStore(server.url, prefix="mine")
-        store.claim(TASK, "w", now=1)
+        store.claim(TASK, "w")
         store.close()
         client.script_flush()
         user = ("ACL", "SETUSER", "narrow", "reset", "on", f">{PASSWORD}", "~mine:*", *rules(*commands).split())
@@ -90,7 +90,7 @@ def test_each_permission_is_needed_and_the_message_names_all(server: RedisServer
         live(store)
     store.close()
     whole = RedisStore(server.url, prefix="mine")
-    whole.claim(TASK, "w", now=4)  # what was refused half-way left nothing behind
+    whole.claim(TASK, "w")  # what was refused half-way left nothing behind
     whole.close()
 
 
@@ -98,7 +98,7 @@ def test_keys_of_others_are_closed(server: RedisServer) -> None:
     allow(server, WORKER)
     store = RedisStore(server.url.replace("//", f"//narrow:{PASSWORD}@"), prefix="theirs")
     with pytest.raises(StateDenied, match="NOPERM"):
-        store.claim(TASK, "w", now=1)
+        store.claim(TASK, "w")
     store.close()
 
 

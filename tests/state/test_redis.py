@@ -31,7 +31,7 @@ def own_server() -> Iterator[RedisServer]:
 
 
 def claimed(store: RedisStore, owner: str = "worker-1") -> Claim:
-    return store.claim(TASK, owner, now=1_000)
+    return store.claim(TASK, owner)
 
 
 class TestLostReplies:
@@ -44,7 +44,7 @@ class TestLostReplies:
     def store(self, relay: LossyRelay) -> Iterator[RedisStore]:
         store = RedisStore(relay.url)
         other = TaskId("driftline", "other", 0)
-        store.commit(store.claim(other, "w", now=0), STEP, now=0)  # the server knows the scripts: none is sent twice
+        store.commit(store.claim(other, "w"), STEP)  # the server knows the scripts: none is sent twice
         store.forget(other)
         yield store
         store.close()
@@ -55,18 +55,18 @@ class TestLostReplies:
         claim = claimed(store)
         relay.lose_next_reply()
         with pytest.raises(StateUnavailable):
-            store.commit(claim, STEP, now=1)
+            store.commit(claim, STEP)
         assert relay.lost.is_set()
         stored = redis_backend.content()
         assert stored[META.encode()][b"sequence"] == b"1"
-        assert store.commit(claim, STEP, now=2) == Committed(CommitOutcome.ALREADY, last_outbox=2)
+        assert store.commit(claim, STEP) == Committed(CommitOutcome.ALREADY, last_outbox=2)
         assert redis_backend.content() == stored
 
     def test_an_acknowledgement_whose_reply_was_lost_can_be_repeated(
         self, relay: LossyRelay, store: RedisStore
     ) -> None:
         claim = claimed(store)
-        store.commit(claim, STEP, now=1)
+        store.commit(claim, STEP)
         relay.lose_next_reply()
         with pytest.raises(StateUnavailable):
             store.ack(claim, 1)
@@ -75,25 +75,25 @@ class TestLostReplies:
 
     def test_a_claim_whose_reply_was_lost_can_be_repeated(self, relay: LossyRelay, store: RedisStore) -> None:
         first = claimed(store)
-        store.commit(first, STEP, now=1)
+        store.commit(first, STEP)
         relay.lose_next_reply()
         with pytest.raises(StateUnavailable):
             claimed(store)
         assert relay.lost.is_set()
         assert claimed(store).sequence == 1
-        assert store.commit(first, follow(STEP), now=2).outcome is CommitOutcome.FENCED
+        assert store.commit(first, follow(STEP)).outcome is CommitOutcome.FENCED
 
 
 def test_scripts_that_the_server_forgot_are_sent_again(redis_backend: RedisBackend) -> None:
-    claim = redis_backend.store.claim(TASK, "w", now=0)
+    claim = redis_backend.store.claim(TASK, "w")
     redis_backend.raw.script_flush()
-    assert redis_backend.store.commit(claim, STEP, now=1).outcome is CommitOutcome.OK
-    assert redis_backend.store.commit(claim, STEP, now=1).outcome is CommitOutcome.ALREADY
+    assert redis_backend.store.commit(claim, STEP).outcome is CommitOutcome.OK
+    assert redis_backend.store.commit(claim, STEP).outcome is CommitOutcome.ALREADY
 
 
 def test_the_keys_of_a_task_share_a_hash_slot_whatever_its_names(redis_backend: RedisBackend) -> None:
     task = TaskId("a}{b", "{}", 0)
-    redis_backend.store.commit(redis_backend.store.claim(task, "w", now=0), STEP, now=1)
+    redis_backend.store.commit(redis_backend.store.claim(task, "w"), STEP)
     keys = [key for key in redis_backend.content() if b":tasks:" not in key]
     assert len(keys) == 3
     tags = {key.split(b"{", 1)[1].split(b"}", 1)[0] for key in keys}
@@ -101,10 +101,10 @@ def test_the_keys_of_a_task_share_a_hash_slot_whatever_its_names(redis_backend: 
 
 
 def test_the_list_of_tasks_is_mended_by_the_next_claim(redis_backend: RedisBackend) -> None:
-    redis_backend.store.claim(TASK, "w", now=0)
+    redis_backend.store.claim(TASK, "w")
     redis_backend.raw.delete("driftline:tasks:driftline")
     assert redis_backend.store.tasks("driftline") == []
-    redis_backend.store.claim(TASK, "w", now=0)
+    redis_backend.store.claim(TASK, "w")
     assert [info.task for info in redis_backend.store.tasks("driftline")] == [TASK]
 
 
@@ -145,16 +145,16 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
 def test_damaged_state_is_refused_and_left_as_it_is(redis_backend: RedisBackend, damage: str) -> None:
     harm, says = DAMAGES[damage]
     store = redis_backend.store
-    claim = store.claim(TASK, "w", now=0)
-    store.commit(claim, STEP, now=1)
+    claim = store.claim(TASK, "w")
+    store.commit(claim, STEP)
     harm(redis_backend.raw)
     before = redis_backend.content()
-    answer = store.commit(claim, follow(STEP, writes={"panes": b"x"}, outbox=[b"third"]), now=2)
+    answer = store.commit(claim, follow(STEP, writes={"panes": b"x"}, outbox=[b"third"]))
     assert answer.outcome is CommitOutcome.CORRUPT
     assert says in answer.detail
     assert store.ack(claim, 1) is CommitOutcome.CORRUPT
     with pytest.raises(StateCorrupt, match=r"Restore Redis from a backup, or delete driftline:\{") as refusal:
-        store.claim(TASK, "w2", now=3)
+        store.claim(TASK, "w2")
     assert says in str(refusal.value)
     assert redis_backend.content() == before
 
@@ -164,7 +164,7 @@ def test_damaged_state_is_listed_with_its_fault_and_hides_no_other(redis_backend
     store = redis_backend.store
     sound = TaskId("driftline", "judge", 0)
     for task in (TASK, sound):
-        store.commit(store.claim(task, "w", now=0), STEP, now=1)
+        store.commit(store.claim(task, "w"), STEP)
     DAMAGES[damage][0](redis_backend.raw)
     damaged, whole = sorted(store.tasks("driftline"), key=lambda info: info.task == sound)
     assert (damaged.task, damaged.owner, damaged.offsets, bool(damaged.fault)) == (TASK, "", {}, True)
@@ -172,28 +172,28 @@ def test_damaged_state_is_listed_with_its_fault_and_hides_no_other(redis_backend
 
 
 def test_damaged_offsets_are_not_claimed(redis_backend: RedisBackend) -> None:
-    redis_backend.store.commit(redis_backend.store.claim(TASK, "w", now=0), STEP, now=1)
+    redis_backend.store.commit(redis_backend.store.claim(TASK, "w"), STEP)
     for offsets in ('{"predictions":1.5}', '{"predictions":-1}', "{"):  # Kafka reads -1 as the end
         redis_backend.raw.hset(META, "offsets", offsets)
         with pytest.raises(StateCorrupt, match="offsets"):
-            redis_backend.store.claim(TASK, "w", now=0)
+            redis_backend.store.claim(TASK, "w")
 
 
 class TestRefusals:
     def test_a_full_redis_is_unavailable_and_writes_nothing(self, own_server: RedisServer) -> None:
         backend = RedisBackend(own_server.url)
-        claim = backend.store.claim(TASK, "w", now=0)
-        backend.store.commit(claim, STEP, now=1)
+        claim = backend.store.claim(TASK, "w")
+        backend.store.commit(claim, STEP)
         before = backend.content()
         backend.raw.config_set("maxmemory", "1mb")
         deletes_first = follow(STEP, writes={"panes": None, "big": bytes(100_000)}, outbox=[b"x"])
         (fault,) = backend.store.faults()
         assert re.match(r"Redis at \S+ is full: .* of 1,048,576 bytes", fault)
         with pytest.raises(StateUnavailable, match="OOM: its memory is full: raise its maxmemory"):
-            backend.store.commit(claim, deletes_first, now=2)
+            backend.store.commit(claim, deletes_first)
         assert backend.content() == before
         backend.raw.config_set("maxmemory", "0")
-        assert backend.store.commit(claim, deletes_first, now=3).outcome is CommitOutcome.OK
+        assert backend.store.commit(claim, deletes_first).outcome is CommitOutcome.OK
         backend.close()
 
     def test_a_redis_that_may_evict_is_denied(self, own_server: RedisServer) -> None:
@@ -206,17 +206,17 @@ class TestRefusals:
 
     def test_a_replica_is_waited_for_and_the_message_says_what_finds_the_master(self, own_server: RedisServer) -> None:
         backend = RedisBackend(own_server.url)
-        claim = backend.store.claim(TASK, "w", now=0)
+        claim = backend.store.claim(TASK, "w")
         backend.raw.replicaof("127.0.0.1", "1")
         before = backend.content()
         told = r"is a replica, which accepts no writes: wait for the failover; .*redis\+sentinel://"
         with pytest.raises(StateUnavailable, match=told):
             backend.store.check()
         with pytest.raises(StateUnavailable, match=f"READONLY: it {told}"):
-            backend.store.commit(claim, STEP, now=1)
+            backend.store.commit(claim, STEP)
         assert backend.content() == before
         backend.raw.replicaof("NO", "ONE")
-        assert backend.store.commit(claim, STEP, now=1).outcome is CommitOutcome.OK
+        assert backend.store.commit(claim, STEP).outcome is CommitOutcome.OK
         backend.close()
 
     def test_who_was_told_that_it_is_a_replica_connects_anew_to_where_its_name_leads_by_now(
@@ -256,7 +256,7 @@ class TestRefusals:
         store = RedisStore(own_server.url)
         claim = claimed(store)
         own_server.kill()
-        for call in (lambda: store.commit(claim, STEP, now=1), lambda: store.ack(claim, 1), store.check):
+        for call in (lambda: store.commit(claim, STEP), lambda: store.ack(claim, 1), store.check):
             with pytest.raises(StateUnavailable, match=r"127\.0\.0\.1:\d+/0 cannot be reached"):
                 call()
         own_server.start()
@@ -270,12 +270,12 @@ class TestRefusals:
         try:
             started = time.monotonic()
             with pytest.raises(StateUnavailable, match="did not answer in time"):
-                store.commit(claim, STEP, now=1)
+                store.commit(claim, STEP)
             assert time.monotonic() - started < 2
         finally:
             os.kill(own_server.pid, signal.SIGCONT)
         # The server may run the commit that was waiting before this one or after it: both ways it is done once.
-        assert store.commit(claim, STEP, now=2).outcome in (CommitOutcome.OK, CommitOutcome.ALREADY)
+        assert store.commit(claim, STEP).outcome in (CommitOutcome.OK, CommitOutcome.ALREADY)
         assert store.tasks("driftline")[0].sequence == 1
         store.close()
 
@@ -294,7 +294,7 @@ class TestRefusals:
 
 def test_stores_with_other_prefixes_do_not_see_each_other(redis_url: str) -> None:
     one, other = RedisStore(redis_url, prefix="one"), RedisStore(redis_url, prefix="other")
-    one.commit(claimed(one), STEP, now=1)
+    one.commit(claimed(one), STEP)
     assert claimed(other).sequence == 0
     assert len(one.tasks("driftline")) == 1
     one.close()
@@ -305,5 +305,5 @@ def test_a_unix_socket_works(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
     with RedisServer(options={"unixsocket": str(path)}):
         store = RedisStore(f"unix://{path}?db=1")
-        assert store.commit(claimed(store), STEP, now=1).outcome is CommitOutcome.OK
+        assert store.commit(claimed(store), STEP).outcome is CommitOutcome.OK
         store.close()

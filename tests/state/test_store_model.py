@@ -1,7 +1,7 @@
 """Any sequence of claims, commits, acknowledgements and rollbacks: both stores answer alike and end up alike."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -91,19 +91,19 @@ class Player:
     last: tuple[int, Commit] | None = None
     go_back: Callable[[], None] | None = None
 
-    def play(self, step: Step, now: int) -> Any:
+    def play(self, step: Step) -> Any:
         store = self.backend.store
         match step:
             case Claiming(task, owner):
-                claim = store.claim(task, owner, now=now)
+                claim = store.claim(task, owner)
                 self.claims.append(claim)
                 self.reached.append((claim.sequence, dict(claim.offsets)))
                 return claim
             case Committing(claim=back) if len(self.claims) > back:
                 self.last = (len(self.claims) - 1 - back, self._commit(step))
-                return self._send(now)
+                return self._send()
             case Repeating() if self.last:
-                return self._send(now)
+                return self._send()
             case Acknowledging(back, through) if len(self.claims) > back:
                 return store.ack(self.claims[-1 - back], through)
             case Saving():
@@ -115,7 +115,12 @@ class Player:
         return None
 
     def stored(self) -> Any:
-        return self.backend.store.tasks("g"), [self.backend.store.read(task, "") for task in TASKS]
+        """Return all that is stored; of times, which each has by its own clock, whether there are any."""
+        tasks = [
+            replace(info, claimed_at=info.claimed_at > 0, committed_at=info.committed_at > 0)
+            for info in self.backend.store.tasks("g")
+        ]
+        return tasks, [self.backend.store.read(task, "") for task in TASKS]
 
     def _commit(self, step: Committing) -> Commit:
         sequence, offsets = self.reached[-1 - step.claim]
@@ -125,10 +130,10 @@ class Player:
         expected = {name: at + step.offset_error for name, at in offsets.items()}
         return Commit(sequence + step.sequence_error, expected, moved, step.writes, step.outbox)
 
-    def _send(self, now: int) -> Any:
+    def _send(self) -> Any:
         assert self.last is not None
         index, commit = self.last
-        answer = self.backend.store.commit(self.claims[index], commit, now=now)
+        answer = self.backend.store.commit(self.claims[index], commit)
         if answer.outcome in (CommitOutcome.OK, CommitOutcome.ALREADY):
             self.reached[index] = (commit.expected_sequence + 1, dict(commit.offsets))
         return answer
@@ -141,10 +146,10 @@ def test_both_stores_answer_alike_and_hold_alike(redis_backend: RedisBackend, sc
     real, model = Player(redis_backend), Player(MemoryBackend())
     opening: list[Step] = [Claiming(TASKS[0], "w1")]
     closing: list[Step] = [Claiming(task, "last") for task in TASKS]
-    for now, step in enumerate(opening + script + closing, 1):
+    for step in opening + script + closing:
         before = redis_backend.content()
-        answer = real.play(step, now)
-        assert answer == model.play(step, now), step
+        answer = real.play(step)
+        assert answer == model.play(step), step
         assert real.stored() == model.stored(), step
         if isinstance(step, Committing | Repeating) and answer and answer.outcome is not CommitOutcome.OK:
             assert redis_backend.content() == before

@@ -38,8 +38,8 @@ def test_what_an_earlier_worker_stored_is_read() -> None:
     }  # fmt: skip
     bench = Bench(settings())
     task = TaskId("driftline", "summarise", 0)
-    claim = bench.store.claim(task, "w", now=1)
-    bench.store.commit(claim, Commit(0, {}, {}, {SummariseView.NAME: json.dumps(earlier).encode()}), now=1)
+    claim = bench.store.claim(task, "w")
+    bench.store.commit(claim, Commit(0, {}, {}, {SummariseView.NAME: json.dumps(earlier).encode()}))
     found = read_view(bench.store, task, SummariseView)
     assert found is not None
     assert (found.accepted, found.events, found.before) == (2, 0, 0)

@@ -151,7 +151,7 @@ class TimedStore(RedisStore):
         self.most_cells = (0, 0)
         """The most bytes of open panes that one task had stored at a time, and the number of its open groups then."""
 
-    def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+    def commit(self, claim: Claim, commit: Commit) -> Committed:
         """Move the task forward."""
         held = self._sizes[claim.task]
         for name, blob in commit.writes.items():
@@ -162,7 +162,7 @@ class TimedStore(RedisStore):
         cells = sum(size for name, size in held.items() if name.startswith(("cells/", "rows/")))
         self.most_cells = max(self.most_cells, (cells, self.open_groups(claim.task.partition)))
         with self._timers.span("redis"):
-            return super().commit(claim, commit, now=now)
+            return super().commit(claim, commit)
 
 
 class TimedWorker(Worker):

@@ -155,7 +155,7 @@ def skip(
         err().print(plan.words)
         if not yes and not typer.confirm("Do it?", err=True):
             raise typer.Exit(PROBLEMS_FOUND)
-        carry_out(store, log, settings, plan, now_ms=store.time_ms())
+        carry_out(store, log, settings, plan)
     finally:
         store.close()
     out().print(

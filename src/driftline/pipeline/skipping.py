@@ -115,14 +115,14 @@ def plan_skip(store: Store, log: Log, settings: Settings, task: TaskId, to: str,
     return SkipPlan(info, kind, topic, topic_id, offset, there, records, again, anew, str(fault or ""))
 
 
-def carry_out(store: Store, log: Log, settings: Settings, plan: SkipPlan, *, now_ms: int) -> None:
+def carry_out(store: Store, log: Log, settings: Settings, plan: SkipPlan) -> None:
     """Do it, unless the task has moved on since.
 
     Raises `InputError` where it has, and `StateError` where a worker was faster: nothing has changed then.
     """
     task, info = plan.info.task, plan.info
     named = f"{task.stage} {task.partition}"
-    claim = store.claim(task, OWNER, now=now_ms)
+    claim = store.claim(task, OWNER)
     if (claim.sequence, claim.offsets) != (info.sequence, info.offsets):
         raise InputError(
             f"{named} has moved on to offset {claim.offsets.get(plan.topic)} meanwhile, so nothing was skipped. "
@@ -139,9 +139,9 @@ def carry_out(store: Store, log: Log, settings: Settings, plan: SkipPlan, *, now
         expected_offsets=claim.offsets,
         offsets={**claim.offsets, plan.topic: plan.to},
         writes={**stage.checkpoint(), INPUTS: encode_inputs(inputs)},
-        outbox=[encode_outgoing(record) for record in (*stage.output().records, _word(log, settings, plan, now_ms))],
+        outbox=[encode_outgoing(record) for record in (*stage.output().records, _word(log, settings, plan, claim.at))],
     )
-    done = store.commit(claim, commit, now=now_ms)
+    done = store.commit(claim, commit)
     if done.outcome not in (CommitOutcome.OK, CommitOutcome.ALREADY):
         raise StateError(f"{named} was not moved, a worker was faster ({done.detail}). Run the command again")
     store.note(task, "")

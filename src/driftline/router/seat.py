@@ -44,7 +44,7 @@ class Seat:
             try:
                 holder = await asyncio.to_thread(self._holder)
                 if holder is None:
-                    self._claim = await asyncio.to_thread(self._claimed, self._owner)
+                    self._claim = await asyncio.to_thread(self._store.claim, self._task, self._owner)
                     desk.restore(self._claim.blobs)
                     self._sequence = self._claim.sequence
                     return True
@@ -69,9 +69,6 @@ class Seat:
                 return info.owner
         return None
 
-    def _claimed(self, owner: str) -> Claim:
-        return self._store.claim(self._task, owner, now=self._store.time_ms() if owner else 0)
-
     async def write(self, desk: Desk) -> None:
         """Store what changed at the desk; once in a while also that somebody is at work. Raises `Unseated`."""
         assert self._claim is not None
@@ -81,8 +78,7 @@ class Seat:
                 return
             self._pending = Commit(self._sequence, {}, {}, writes)
         claim, commit = self._claim, self._pending
-        now = await asyncio.to_thread(self._store.time_ms)
-        answer = await asyncio.to_thread(lambda: self._store.commit(claim, commit, now=now))
+        answer = await asyncio.to_thread(self._store.commit, claim, commit)
         if answer.outcome not in (CommitOutcome.OK, CommitOutcome.ALREADY):
             raise Unseated(
                 "another router has taken over, so this one ends; start it again to have it stand by"
@@ -95,5 +91,5 @@ class Seat:
     async def leave(self) -> None:
         """Let the next one take over at once."""
         if self._claim is not None:
-            await asyncio.to_thread(self._claimed, "")
+            await asyncio.to_thread(self._store.claim, self._task, "")
             self._claim = None

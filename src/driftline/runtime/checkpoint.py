@@ -49,12 +49,7 @@ class Checkpointer:
         self._owner = owner
         self._clock_ms = clock_ms
         self.ahead_ms = 0
-        """How far the store's clock was ahead of this machine's when it was last asked."""
-
-    def _store_time(self) -> int:
-        time = self._store.time_ms()
-        self.ahead_ms = time - self._clock_ms()
-        return time
+        """How far the store's clock was ahead of this machine's when it last answered."""
 
     def claim(
         self,
@@ -76,7 +71,8 @@ class Checkpointer:
         Raises `StateCorrupt` or `OffsetLost` (nothing that is stored was changed), or one of what is waited out: then
         call it again.
         """
-        claim = self._store.claim(task, self._owner, now=self._store_time())
+        claim = self._store.claim(task, self._owner)
+        self.ahead_ms = claim.at - self._clock_ms()
         if claim.sequence and not claim.blobs:
             raise corrupt(name(task), f"the state is empty after {claim.sequence} checkpoints")
         stage.restore(claim.blobs)
@@ -140,7 +136,8 @@ class Checkpointer:
         """Commit the pending checkpoint. Raises `StateCorrupt` besides."""
         assert owned.pending is not None
         pending = owned.pending
-        answer = self._store.commit(owned.claim, pending.commit, now=self._store_time())
+        answer = self._store.commit(owned.claim, pending.commit)
+        self.ahead_ms = answer.at - self._clock_ms()
         if answer.outcome is CommitOutcome.CORRUPT:
             raise corrupt(name(owned.task), answer.detail)
         owned.pending = None

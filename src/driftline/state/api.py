@@ -45,6 +45,8 @@ class Claim:
     """The task's state by name."""
     outbox: tuple[tuple[int, bytes], ...]
     """(number, encoded record) not yet acknowledged, ascending."""
+    at: int = field(default=0, compare=False)
+    """When it was made, by the store's clock (epoch milliseconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Committed:
     """The highest outbox number given out so far (OK and ALREADY only)."""
     detail: str = ""
     """For people: what was expected and what was found."""
+    at: int = field(default=0, compare=False)
+    """When it was answered, by the store's clock (epoch milliseconds)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class TaskInfo:
     outbox: int
     claimed_at: int
     committed_at: int
-    """Epoch milliseconds by the writers' clocks; 0 if never."""
+    """Epoch milliseconds by the store's clock; 0 if never."""
     fault: str = ""
     """Why it cannot be worked on: what a worker noted, or what is wrong with the rest of this; empty if nothing is."""
 
@@ -112,14 +116,14 @@ class Store(Protocol):
         """Raise `StateDenied` where the store is not safe to use: it may evict keys, or is a read-only replica."""
         ...
 
-    def claim(self, task: TaskId, owner: str, *, now: int) -> Claim:
+    def claim(self, task: TaskId, owner: str) -> Claim:
         """Take the task over: bump its epoch, set the owner, return all that is stored.
 
         Nobody can refuse a claim. It raises `StateUnavailable` if the task is claimed again while it is being read.
         """
         ...
 
-    def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+    def commit(self, claim: Claim, commit: Commit) -> Committed:
         """Move the task forward in one atomic step, or change nothing at all.
 
         `claim` is only looked at for task, owner and epoch: the caller keeps the sequence number and offsets.

@@ -38,11 +38,11 @@ class MemoryStore:
     def check(self) -> None:
         """Find nothing wrong: memory is always safe to use."""
 
-    def claim(self, task: TaskId, owner: str, *, now: int) -> Claim:
+    def claim(self, task: TaskId, owner: str) -> Claim:
         """Take the task over."""
         with self._lock:
             before = self._stored.get(task) or _StoredTask(owner, epoch=0)
-            stored = replace(before, owner=owner, epoch=before.epoch + 1, claimed_at=now)
+            stored = replace(before, owner=owner, epoch=before.epoch + 1, claimed_at=self._clock_ms())
             self._stored[task] = stored
         return Claim(
             task=task,
@@ -52,25 +52,26 @@ class MemoryStore:
             offsets=decode_offsets(stored.offsets),
             blobs=dict(stored.blobs),
             outbox=stored.outbox,
+            at=stored.claimed_at,
         )
 
-    def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+    def commit(self, claim: Claim, commit: Commit) -> Committed:
         """Move the task forward in one atomic step, or change nothing at all."""
         name = fingerprint(commit)
         expected, offsets = encode_offsets(commit.expected_offsets), encode_offsets(commit.offsets)
         with self._lock:
-            stored = self._stored.get(claim.task)
+            stored, now = self._stored.get(claim.task), self._clock_ms()
             if (fenced := _fenced(stored, claim)) or stored is None:
-                return Committed(CommitOutcome.FENCED, detail=fenced)
+                return Committed(CommitOutcome.FENCED, detail=fenced, at=now)
             found = (stored.sequence, stored.offsets)
             if found == (commit.expected_sequence + 1, offsets) and stored.fingerprint == name:
-                return Committed(CommitOutcome.ALREADY, stored.outbox_last)
+                return Committed(CommitOutcome.ALREADY, stored.outbox_last, at=now)
             if found != (commit.expected_sequence, expected):
                 detail = (
                     f"expected commit {commit.expected_sequence} at {expected}, "
                     f"found commit {stored.sequence} at {stored.offsets}"
                 )
-                return Committed(CommitOutcome.STALE, detail=detail)
+                return Committed(CommitOutcome.STALE, detail=detail, at=now)
             blobs = dict(stored.blobs)
             for blob, value in commit.writes.items():
                 if value is None:
@@ -89,7 +90,7 @@ class MemoryStore:
                 outbox_last=last,
                 committed_at=now,
             )
-            return Committed(CommitOutcome.OK, last)
+            return Committed(CommitOutcome.OK, last, at=now)
 
     def ack(self, claim: Claim, through: int) -> CommitOutcome:
         """Drop outbox entries numbered `through` and lower."""

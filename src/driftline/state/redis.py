@@ -69,7 +69,7 @@ class RedisStore:
         for name, info in masters.items():
             check_server(name, info, in_cluster=self._in_cluster)
 
-    def claim(self, task: TaskId, owner: str, *, now: int) -> Claim:
+    def claim(self, task: TaskId, owner: str) -> Claim:
         """Take the task over, then read what is stored of it in pieces of a few MiB.
 
         Raises `StateUnavailable` if the task is claimed again by somebody else meanwhile.
@@ -77,10 +77,10 @@ class RedisStore:
         keys = self._keys.task(task)
         with self._explained():
             self._client.sadd(self._keys.tasks(task.group), member(task))
-            answer, fault, *found = _texts(self._run(_CLAIM, keys, owner, now))
+            answer, fault, *found = _texts(self._run(_CLAIM, keys, owner))
             if answer != "ok":
                 raise self._corrupt(fault, keys)
-            epoch, sequence, offsets, blob_count, outbox_last, outbox_acked = found
+            epoch, sequence, offsets, blob_count, outbox_last, outbox_acked, at = found
             blobs = self._read_blobs(keys, "")
             records = list(self._read_records(keys, int(outbox_last) - int(outbox_acked)))
             holder = _texts(self._client.hmget(keys.meta, ["owner", "epoch", "sequence"]))
@@ -98,9 +98,10 @@ class RedisStore:
             offsets=decode_offsets(offsets),
             blobs=blobs,
             outbox=tuple(enumerate(records, int(outbox_acked) + 1)),
+            at=int(at),
         )
 
-    def commit(self, claim: Claim, commit: Commit, *, now: int) -> Committed:
+    def commit(self, claim: Claim, commit: Commit) -> Committed:
         """Move the task forward in one atomic step, or change nothing at all.
 
         Raises `StateError` for a commit over `MAX_COMMIT_BYTES` or `MAX_COMMIT_PARTS`, before anything is sent.
@@ -119,7 +120,6 @@ class RedisStore:
                 encode_offsets(commit.expected_offsets),
                 encode_offsets(commit.offsets),
                 name,
-                now,
                 len(writes),
                 len(deletes),
                 len(commit.outbox),
@@ -127,8 +127,8 @@ class RedisStore:
                 *deletes,
                 *commit.outbox,
             )
-        outcome, outbox_last, detail = _texts(reply)
-        return Committed(CommitOutcome(outcome), int(outbox_last), detail)
+        outcome, outbox_last, detail, at = _texts(reply)
+        return Committed(CommitOutcome(outcome), int(outbox_last), detail, int(at))
 
     def ack(self, claim: Claim, through: int) -> CommitOutcome:
         """Drop outbox entries numbered `through` and lower."""

@@ -1,6 +1,6 @@
--- Takes a task over. ARGV: owner, now.
+-- Takes a task over. ARGV: owner.
 -- Only the meta is answered: blobs and outbox are read afterwards in pieces, which nobody else can change any more.
-local owner, now = ARGV[1], ARGV[2]
+local owner, now = ARGV[1], clock()
 
 local task, fault = load_task()
 if fault then
@@ -20,4 +20,4 @@ if not task then
 else
   redis.call('HSET', META, 'owner', owner, 'epoch', epoch, 'claimed_at', now)
 end
-return {'ok', '', epoch, task.sequence, task.offsets, task.blobs, task.outbox_last, task.outbox_acked}
+return {'ok', '', epoch, task.sequence, task.offsets, task.blobs, task.outbox_last, task.outbox_acked, now}

@@ -21,6 +21,13 @@ local function as_text(number)
   return string.format('%.0f', number)
 end
 
+-- Returns the time by this server's clock, in epoch milliseconds. (Redis sends replicas what a script wrote, not the
+-- script, since 5.0: so a script may ask for the time and then write.)
+local function clock()
+  local time = redis.call('TIME')
+  return as_text(time[1] * 1000 + math.floor(time[2] / 1000))
+end
+
 -- Returns the task; or nil if nothing is stored; or nil and what is wrong.
 local function load_task()
   for i, wanted in ipairs({'hash', 'hash', 'list'}) do

@@ -123,16 +123,22 @@ class StreamJudge(Watcher):
         return min(self._windows) + self._window_ms if self._windows else None
 
     def close(self, time: int, *, idle: bool) -> list[Incident]:
-        """Judge the windows that end now. Returns the incidents that changed.
+        """Judge the windows that end now, and while nothing comes, also as far as they have come. Returns what changed.
+
+        A window that is still open only opens an incident, and only if nothing in it counts: where a service began by
+        sending what cannot be read, and stopped, no time goes on that would ever end it.
 
         Only a window that is later than the one that opened it ends an incident: before any event counts windows are
         those of the clock, and the first event may be of the past.
         """
         changed: list[Incident] = []
-        for start in sorted(start for start in self._windows if start + self._window_ms <= time):
-            facts = self._windows.pop(start)
+        for start, facts in sorted(self._windows.items()):
+            if start + self._window_ms <= time:
+                del self._windows[start]
+            elif not (idle and self.incident is None and start < time) or f"fate:{Reason.ACCEPTED.label}" in facts:
+                continue
             records = facts.get("records", 0)
-            window = Window(start, start + self._window_ms, records)
+            window = Window(start, min(start + self._window_ms, time), records)
             rejected = {
                 name.removeprefix("fate:"): count
                 for name, count in facts.items()
