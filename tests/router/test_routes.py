@@ -88,6 +88,15 @@ def test_muted_hours_follow_the_wall_clock() -> None:
     assert nights.holds(at("2026-01-10T04:59")), "the night of Friday ends on Saturday"
     assert not nights.holds(at("2026-01-10T05:00"))
     assert not nights.holds(at("2026-01-09T04:00")), "that is the night of Thursday"
+    for end in ("2026-03-28T05:00", "2026-10-24T04:00"):
+        assert nights.holds(at(end) - 1), "a night before the one in which clocks change"
+        assert not nights.holds(at(end))
+    saturdays = Hours(frozenset({5}), 22 * 60, 6 * 60, "Europe/Oslo")
+    for begin, end in (("2026-03-28T21:00", "2026-03-29T04:00"), ("2026-10-24T20:00", "2026-10-25T05:00")):
+        night = range(at(begin), at(end), 60_000)
+        assert all(map(saturdays.holds, night)), "seven hours in spring, nine in autumn"
+        assert not saturdays.holds(night[0] - 1)
+        assert not saturdays.holds(at(end))
 
 
 def test_broken_data_holds_back_the_drift_that_it_causes() -> None:

@@ -157,6 +157,14 @@ def test_a_text_of_ones_own_is_markup_and_what_it_inserts_is_not() -> None:
         ("{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}", "100,000 rounds"),
         ("{% for a in range(90000) if a < 0 %}{% endfor %}" * 2, "100,000 rounds"),
         ("{% for a in range(90000) %}{{ 'words ' * 1000 }}{% endfor %}", "1,000,000 characters"),
+        ("{{ '-' * 10 ** 9 }}", "too large"),
+        ("{{ 10 ** 9 * ['a'] }}", "too large"),
+        ("{{ 9 ** 9999999 }}", "too large"),
+        ("{{ '-' | center(10 ** 11) }}", "too large"),
+        ("{{ '-'.ljust(10 ** 11) }}", "too large"),
+        ("{{ cycler.__init__.__globals__.os.environ }}", "unsafe"),
+        ("{{ '{0.labels_of.__globals__}'.format(n) }}", "unsafe"),
+        ("{% include '/etc/passwd' %}", "no loader"),
     ],
 )
 def test_a_template_that_fails_or_does_not_end_is_told_once_and_replaced(

@@ -12,12 +12,14 @@ sink's markup, and what it inserts is escaped. One that fails, or would never en
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from math import prod
 from shlex import quote
 from typing import Any
 
 import jinja2
 from jinja2 import nodes
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2.runtime import Context
+from jinja2.sandbox import SandboxedEnvironment, SecurityError
 
 from driftline.config.sinks import SinkSection
 from driftline.incidents.alerts import Alert
@@ -33,8 +35,8 @@ MAX_LINES = 10
 MAX_TITLE, MAX_FACT, MAX_SUMMARY = 250, 200, 8_000
 SHORTER = (*((lines, MAX_SUMMARY) for lines in range(MAX_LINES, 0, -1)), (1, 1_000), (1, 250))
 """Numbers of alerts that the default text tells, and characters of each: the first that fits is taken."""
-MAX_STEPS, MAX_RENDERED = 100_000, 1_000_000
-"""Rounds of a template's loops, and characters of what it writes: one that goes further would hold up all sinks."""
+MAX_STEPS, MAX_RENDERED, MAX_POWER = 100_000, 1_000_000, 100
+"""Rounds of a template's loops, characters of what it writes, exponents: what goes further would hold up all sinks."""
 
 TITLE = (
     "{%- if n.status == 'resolved' %}Resolved{% else %}{{ n.severity | capitalize }}"
@@ -132,13 +134,42 @@ class Texts:
         return Text(cut(one_line(title), MAX_TITLE), text.strip(), self._marked)
 
 
+class _Sandbox(SandboxedEnvironment):
+    """Jinja's sandbox, which also makes no value that is much larger than a message, as `'-' * 10 ** 9` is."""
+
+    intercepted_binops = frozenset({"*", "**"})
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Compute `left * right` or `left ** right`."""
+        sizes = [len(each) if isinstance(each, (str, list, tuple)) else each for each in (left, right)]
+        if (operator == "**" and abs(right) > MAX_POWER) or (sizes != [left, right] and prod(sizes) > MAX_RENDERED):
+            raise SecurityError(f"{operator} makes a value that is too large")
+        return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
+        _refuse_large(args)
+        return super().call(context, obj, *args, **kwargs)
+
+
+def _refuse_large(values: Iterable[object]) -> None:
+    if any(isinstance(value, int) and value > MAX_RENDERED for value in values):
+        raise SecurityError("a number is too large for a text")
+
+
+def _center(value: str, width: int = 80) -> str:
+    """Jinja's `center`, of a width that a message may have."""
+    _refuse_large([width])
+    return value.center(width)
+
+
 def _compiled(source: str, escape: Callable[[str], str] | None = None) -> jinja2.Template:
-    environment = SandboxedEnvironment(
+    environment = _Sandbox(
         undefined=jinja2.StrictUndefined,
         autoescape=False,
         finalize=None if escape is None else lambda value: escape(str(value)),
     )
     environment.filters.update(number=number, percent=percent, quoted=quote, cut=cut, line=one_line, command=command)
+    environment.filters.update(center=_center)
     try:
         tree = environment.parse(source)
         for loop in tree.find_all(nodes.For):
