@@ -14,7 +14,7 @@ from driftline.incidents.incident import Incident, Kind, Signal, Status, Subject
 from driftline.log.api import Outgoing
 from driftline.log.memory import MemoryLog
 from driftline.log.reading import read_whole
-from driftline.pictures import MAX_SIGNALS, picture
+from driftline.pictures import MAX_SIGNALS, drawable, picture
 from driftline.pipeline.monitoring import monitoring
 from driftline.pipeline.showing import last_window, last_windows
 from driftline.pipeline.views import subjects
@@ -68,6 +68,26 @@ def test_it_shows_what_moved_and_is_the_same_each_time() -> None:
     before, after = (picture(alert("x"), shown(numbers("x", *held))) for held in ((1.0, 0, 0, 0), (0, 0, 0, 1.0)))
     assert before != after
     assert before == picture(alert("x"), shown(numbers("x", 1.0, 0, 0, 0)))
+
+
+@pytest.mark.parametrize(
+    ("what", "share"), [("null", "null"), ("missing", "missing"), ("of another type", "other_kind")]
+)
+def test_of_values_that_are_not_there_it_shows_how_many(what: str, share: str) -> None:
+    signal = Signal("x", 9.0, {}, what=what)
+    held = replace(numbers("x", 0, 0, 0, 1.0), effects={f"{share}_before": 0.0, f"{share}_after": 0.4})
+    ((_, drawn),) = drawable([signal], shown(held))
+    assert (drawn.histogram, drawn.categories) == (None, {what: (0.0, 0.4), "all others": (1.0, 0.6)})
+    ((_, gone),) = drawable([signal], shown(replace(held, histogram=None)))
+    assert gone.categories == drawn.categories, "a field without any value is shown, too"
+
+
+def test_a_new_category_is_shown_by_its_name() -> None:
+    held = labels("plan", **{"a": (1.0, 0.7), "(unseen)": (0.0, 0.3)})
+    ((_, drawn),) = drawable([Signal("plan", 9.0, {}, named={"danubia": 0.3})], shown(held))
+    assert drawn.categories == {"a": (1.0, 0.7), "danubia": (0.0, 0.3)}
+    ((_, drawn),) = drawable([Signal("plan", 9.0, {})], shown(held))
+    assert drawn.categories == held.categories
 
 
 @pytest.mark.parametrize("name", ["$x_{", "ж" * 300, "\u7570\u5e38", "a\nb", "\\frac"])

@@ -5,6 +5,7 @@ Drawn from the window that was judged last and its reference, as workers store t
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -15,9 +16,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from driftline.evidence.bins import UNSEEN
 from driftline.evidence.portraits import HistogramPair, Portrait
 from driftline.incidents.alerts import Alert
 from driftline.incidents.incident import Signal
+from driftline.incidents.quality_words import OTHER_TYPE
 from driftline.incidents.text import cut
 from driftline.tasks.kinds import defined
 
@@ -34,6 +37,11 @@ BEFORE, NOW = "#8a8f98", "#d1495b"
 DAY: Final = 86_400_000
 """Matplotlib counts days since the epoch."""
 MAX_TEXT: Final = 90
+FAULTS: Final = {"null": "null", "missing": "missing", OTHER_TYPE: "other_kind"}
+"""What values may be that no histogram shows, and what portraits call it."""
+OTHERS: Final = "all others"
+MANY: Final = 0.1
+"""Share of values in an outer bar from which on it says that it holds more than its width."""
 MIN_PATH: Final = 3
 """Windows from which on a line says more than a number."""
 _drawing = Lock()
@@ -44,7 +52,7 @@ def picture(alert: Alert, shown: "Shown") -> bytes:
     """Return the picture, a PNG of some 50 kB; nothing where none of the alert's signals has values to show."""
     title = f"{cut(str(shown.subject), MAX_TEXT)}: {shown.when}"
     rows = [
-        (defined(alert.data.kind).describe(signal), portrait, shown.path.get(signal.name, ()))
+        (defined(alert.data.kind).describe(signal), portrait, _path(signal, shown))
         for signal, portrait in drawable(alert.data.signals, shown)
     ]
     return _png(title, rows, alert.opened) if rows else b""
@@ -84,9 +92,25 @@ def _png(title: str, rows: Sequence[tuple[str, Portrait, Sequence[tuple[int, flo
 
 
 def drawable(signals: Sequence[Signal], shown: "Shown") -> list[tuple[Signal, Portrait]]:
-    """Return those of an alert's signals that can be drawn, the most important first."""
-    portraits = {each.name: each for each in shown.portraits if each.histogram is not None or each.categories}
-    return [(signal, portraits[signal.name]) for signal in signals if signal.name in portraits][:MAX_SIGNALS]
+    """Return those of an alert's signals that can be drawn, as they are drawn, the most important first."""
+    portraits = {each.name: each for each in shown.portraits}
+    found = [(signal, _of(signal, portraits[signal.name])) for signal in signals if signal.name in portraits]
+    return [(signal, each) for signal, each in found if each.histogram is not None or each.categories][:MAX_SIGNALS]
+
+
+def _path(signal: Signal, shown: "Shown") -> Sequence[tuple[int, float]]:
+    """Return how a signal's mean moved; nothing where that is not what happened."""
+    return () if signal.what in FAULTS else shown.path.get(signal.name, ())
+
+
+def _of(signal: Signal, portrait: Portrait) -> Portrait:
+    """Return what shows what happened: of values that are not there, how many; of new categories, their names."""
+    if signal.what in FAULTS:
+        before, after = (portrait.effects.get(f"{FAULTS[signal.what]}_{when}", 0.0) for when in ("before", "after"))
+        shares = {signal.what: (before, after), OTHERS: (1 - before, 1 - after)}
+        return replace(portrait, histogram=None, categories=shares)
+    called = {UNSEEN: " or ".join(signal.named) or UNSEEN}
+    return replace(portrait, categories={called.get(name, name): held for name, held in portrait.categories.items()})
 
 
 def _bars(axes: "Axes", held: HistogramPair) -> None:
@@ -95,6 +119,8 @@ def _bars(axes: "Axes", held: HistogramPair) -> None:
     axes.stairs(held.before, edges, fill=True, color=BEFORE, alpha=0.6, label="reference")
     axes.stairs(held.after, edges, color=NOW, linewidth=1.5, label="now")
     axes.yaxis.set_major_formatter(_percent)
+    if max(held.after[end] - held.before[end] for end in (0, -1)) > MANY:
+        axes.set_xlabel("the outer bars hold all values beyond", loc="right", fontsize=8, color=BEFORE)
 
 
 def _pairs(axes: "Axes", portrait: Portrait) -> None:
