@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from driftline.config import Settings
-from driftline.config.doubts import doubts, of_labels, unwatched
+from driftline.config.doubts import doubts, of_labels, of_reference, unwatched
 from driftline.config.suiting import DAY, HOUR, MINUTE, suited
 
 SPARSE = (52_560, 365 * DAY)
@@ -68,6 +68,13 @@ def test_windows_that_a_short_table_cannot_fill() -> None:
     lines = said(3_000, HOUR // 2)
     assert lines[0] == "a window of 1h is longer than the table, so no window will be complete"
     assert said(3_000, HOUR // 2, remedy(lines)) == []
+
+
+def test_a_reference_too_small_to_tell_changes_from_chance() -> None:
+    assert of_reference(1_000) == []
+    assert of_reference(40) == [
+        "a reference of 40 events is small: only large changes can be told from chance. Take 1,000 or more"
+    ]
 
 
 def test_a_sparse_table_that_is_short() -> None:

@@ -149,7 +149,7 @@ def test_an_alert_says_what_its_false_alarm_rate_rests_on(
     assert (incident.false_alarms.rate is not None) == (basis is Basis.MEASURED)
     said = {
         Basis.GUARANTEED: "",
-        Basis.NOT_GUARANTEED: "not guaranteed here",
+        Basis.NOT_GUARANTEED: "more often than the budget allows",
         Basis.MEASURED: "false alarms in 1 hour, where 1 is allowed",
     }[basis]
     opening = next(each for each in result.incidents if each.id == incident.id)

@@ -207,7 +207,8 @@ def test_a_column_without_a_name_is_left_out_and_said(tmp_path: Path) -> None:
     [
         ("a,b,a\n1,2,3\n", 'columns 1 and 3 are both named "a"'),
         (",\n1,2\n", "no column with a name"),
-        ("a,b\n1,2,3\n", "a row has more fields than the header has names"),
+        ("a,b\n1,2,3\n", "t.csv: line 2 has 3 fields, but the header has 2 names; name every column"),
+        ('a;b\n"1\n;";2\n\n3;4\n1;2;3;4\n', "t.csv: line 6 has 4 fields, but the header has 2 names"),
         ("", "t.csv: is empty"),
         ("a,b\n", "t.csv: has no rows"),
         ("a,b\r1,2\r3,4\r", "its lines end with CR alone; write LF for it"),

@@ -1,5 +1,6 @@
 """Each fault is told once, by name, with right numbers and urgency: the first, and what joins it while it is open."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -319,6 +320,20 @@ def test_of_thousands_of_categories_the_one_that_becomes_frequent_is_named() -> 
     (incident,) = told(faults, hours=10)
     assert " zip 00099: " in incident.summary
     assert "#" not in incident.summary
+
+
+def test_a_value_that_becomes_frequent_where_no_pane_has_names_is_told_with_its_share() -> None:
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        event["features"]["zip"] = f"{chance.integers(900)}"
+        if hour >= 8 and chance.random() < 0.5:
+            event["features"]["zip"] = "00099"
+
+    hourly = Settings.model_validate({"models": {"*": {"windows": ["1h"], "pane": "1h", "reference": "learn 6h"}}})
+    (incident,) = told(faults, hours=10, how=hourly)
+    found = re.search(r" zip some of its rarer values: ([\d.]+)% → ([\d.]+)% \(PSI", incident.summary)
+    assert found
+    assert float(found[1]) < 15
+    assert 45 < float(found[2]) < 65
 
 
 def test_where_thousands_of_categories_are_others_no_bucket_is_shown_for_one() -> None:

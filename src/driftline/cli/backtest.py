@@ -137,7 +137,7 @@ def _suited(settings: "Settings", inputs: _Inputs, lies: "Extent") -> "tuple[Set
     """
     from driftline.cli.terminal import age, note
     from driftline.config import ALL_MODELS
-    from driftline.config.doubts import doubts, of_labels, unwatched
+    from driftline.config.doubts import doubts, of_labels, of_reference, unwatched
     from driftline.config.suiting import as_models, awaiting, suited
     from driftline.tables import group_sizes
 
@@ -157,6 +157,7 @@ def _suited(settings: "Settings", inputs: _Inputs, lies: "Extent") -> "tuple[Set
             f"DRIFTLINE_MODELS='{dumps(written)}'"
         )
     found = doubts(settings, about, rows, lasts, learned=inputs.reference is None)
+    found += [] if inputs.reference is None else of_reference(inputs.reference.rows)
     found += [] if inputs.labels is None else of_labels(settings, about, inputs.labels.delays, lasts)
     for doubt in [*found, *unwatched(settings, about, mapping.segment_columns)]:
         note(doubt)

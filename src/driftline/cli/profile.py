@@ -97,10 +97,11 @@ def _outcomes(settings: "Settings", table: "Table", mapping: "ColumnMapping") ->
 def _built(settings: "Settings", table: "Table", mapping: "ColumnMapping", *, complete: bool) -> "list[Reference]":
     from driftline.cli.terminal import note, progress
     from driftline.config import ALL_MODELS
-    from driftline.config.doubts import unwatched
+    from driftline.config.doubts import of_reference, unwatched
     from driftline.offline.backtest import build_references
 
-    for doubt in unwatched(settings, mapping.model or ALL_MODELS, mapping.segment_columns):
+    unnamed = unwatched(settings, mapping.model or ALL_MODELS, mapping.segment_columns)
+    for doubt in [*of_reference(table.rows), *unnamed]:
         note(doubt)
     with progress() as shown:
         task = shown.add_task("reading", total=table.rows)

@@ -29,8 +29,20 @@ if TYPE_CHECKING:
 
 MIN_REFERENCE = 100
 """Events of a reference that is recommended; by default 1,000 are learned from."""
+ENOUGH = 1_000
+"""Events of a reference, fewer than which leave so large a sampling error that only coarse changes are found."""
 MANY_PANES = 2_000
 """So many take some seconds."""
+
+
+def of_reference(events: int) -> list[str]:
+    """Return what a person should know of a reference of so many events, if that is too few: a line."""
+    if events >= ENOUGH:
+        return []
+    return [
+        f"a reference of {events:,} event{'' if events == 1 else 's'} is small: only large changes can be told from "
+        f"chance. Take {ENOUGH:,} or more"
+    ]
 
 
 def doubts(settings: Settings, model: str, events: int, span_ms: int, *, learned: bool) -> list[str]:

@@ -112,8 +112,8 @@ def _caution(promised: FalseAlarms | None) -> str:
         return ""
     if promised.rate is None:
         return (
-            " The false-alarm budget is not guaranteed here: "
-            "the reference's windows depend on one another, or are too few to tell."
+            " It may be a false alarm more often than the budget allows: the reference's windows depend on one "
+            "another, or are too few. Compare with a longer reference, or with longer windows."
         )
     period, allowed = span(promised.period_ms), number(promised.count)
     return f" Measured on the reference: {number(promised.rate)} false alarms in {period}, where {allowed} is allowed."

@@ -1,5 +1,6 @@
 """Text files with delimiters: CSV, also with semicolons, tabs or bars, as spreadsheets, R and pandas write it."""
 
+import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,15 @@ def open_delimited(path: Path, like: Mapping[str, pl.DataType]) -> Table:
     if header.lower().startswith("sep="):
         raise InputError(f'{path}: its first line, "{header}", is no header; remove it')
     delimiter = delimiter_of(header)
+    try:
+        return _opened(path, delimiter, like)
+    except pl.exceptions.ComputeError as error:
+        if "found more fields than defined" not in str(error):
+            raise
+        raise InputError(_ragged(path, delimiter)) from None
+
+
+def _opened(path: Path, delimiter: str, like: Mapping[str, pl.DataType]) -> Table:
     scanned = pl.scan_csv(path, separator=delimiter, infer_schema=False, glob=False, has_header=False)
     names = [(name or "").strip().removeprefix("\ufeff") for name in scanned.first().collect().row(0)]
     _refuse_twins(path, names)
@@ -53,6 +63,21 @@ def delimiter_of(header: str) -> str:
     """
     bare = _QUOTED.sub("", header)
     return max(DELIMITERS, key=bare.count)
+
+
+def _ragged(path: Path, delimiter: str) -> str:
+    """Say which row has more fields than the header has names."""
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        rows = csv.reader(file, delimiter=delimiter)
+        names, line = len(next(rows)), 2
+        for row in rows:
+            if len(row) > names:
+                found = f"line {line} has {len(row)} fields, but the header has {names} names"
+                break
+            line = rows.line_num + 1
+        else:
+            found = "a row has more fields than the header has names"
+    return f"{path}: {found}; name every column, and put quotes around text with the delimiter in it"
 
 
 def _refuse_twins(path: Path, header: list[str]) -> None:

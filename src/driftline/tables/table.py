@@ -144,6 +144,4 @@ def _encoding(path: Path) -> str:
 
 _EXPLANATIONS = {
     "invalid utf": "it is not UTF-8; convert it, as with iconv -f {encoding} -t utf-8",
-    "found more fields than defined": "a row has more fields than the header has names; name every column, and put "
-    "quotes around text with the delimiter in it",
 }

@@ -21,6 +21,8 @@ from driftline.tasks.subjects.prepared_reference import PreparedReference, round
 
 MAX_NAMED = 10
 """Names in an alert."""
+NAMELESS = "some of its rarer values"
+"""Values of a group or a bucket of which no window has the names."""
 RISEN = 2.0
 """Times its share in the reference from which on a category is named that has no bin of its own."""
 
@@ -86,7 +88,7 @@ class SeenWindow:
                     what, share = next(iter(named.items()))
                     before, after = self._before(slot, what)[1], percent(share)
                 elif moved.what != UNSEEN:
-                    before = after = what = ""
+                    what = NAMELESS
             elif moved is not None and moved.share and sum(gone.values()) > moved.after - moved.before > 0:
                 what, share = next(iter(gone.items()))  # it made room for the one that moved most
                 before, after = percent(share), percent(0.0)
