@@ -175,11 +175,13 @@ def add_up_sizes(held: Buckets, starts: Ints, quality: Ints, sums: Floats) -> tu
     for interval in range(len(quality)):
         if quality[interval] == _EXPECTED:
             first, last = min(first, interval), interval
-    total, least, most = 0.0, math.inf, -math.inf
+    total, least, most, place = 0.0, math.inf, -math.inf, 0
     for bucket in range(len(keys)):
         number = mean_of(keys[bucket], counts[bucket], offsets[bucket])
         total += number * counts[bucket]
-        place = np.searchsorted(starts, keys[bucket], side="right") - 1
+        # Not numpy's search: to load machine code that calls it, numba imports scipy.linalg.
+        while place + 1 < len(starts) and starts[place + 1] <= keys[bucket]:
+            place += 1
         _add_size(sums[0], number, counts[bucket])
         if quality[place] == _OUT_OF_RANGE or quality[place] == _UNSEEN:
             _add_size(sums[1], number, counts[bucket])
