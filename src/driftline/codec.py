@@ -245,8 +245,8 @@ def _dtypes(entry: _Entry, kind: str) -> tuple[np.dtype[Any], np.dtype[Any]]:
 def corrupt(kind: str, fault: str) -> StateCorrupt:
     """Return the error for stored state of a kind, or of a task, with what is wrong with it."""
     return StateCorrupt(
-        f"stored state of kind {kind!r} cannot be read: {fault}. "
-        "Restore the store from a backup, or start again with `driftline state reset`"
+        f"stored state of kind {kind!r} cannot be read: {fault}",
+        "Restore the store from a backup, or start again with `driftline state reset`",
     )
 
 

@@ -85,7 +85,14 @@ class StateDenied(StateError):
 
 
 class StateCorrupt(StateError):
-    """Stored state cannot be read. It is never repaired or reset silently."""
+    """Stored state cannot be read. It is never repaired or reset silently.
+
+    `fault` says what is wrong, without what to do about the state of a task: it may have been read from a file.
+    """
+
+    def __init__(self, fault: str, mend: str = "") -> None:
+        super().__init__(f"{fault}. {mend}" if mend else fault)
+        self.fault = fault
 
 
 class StateOtherRelease(StateCorrupt):

@@ -12,7 +12,7 @@ from driftline.performance import estimated
 from driftline.performance.concept import _fixed
 from driftline.performance.outcome_kinds import ByScore, Classes
 from driftline.performance.outcomes import WAITING, Series, classified
-from driftline.performance.shares import MOST_LOSS, by_estimate, by_labels
+from driftline.performance.shares import MAX_LOSS, by_estimate, by_labels
 
 BINARY = Classes(("no", "yes"), Series.SCORES, np.array([[0.0, -20.0], [-100.0, 30.0]]))
 TRIPLE = Classes(("a", "b", "c"), Series.CLASSES)
@@ -28,7 +28,7 @@ def test_shares_of_labels_are_the_metrics_that_scikit_learn_has(seed: int) -> No
         "accuracy": metrics.accuracy_score(truth, guess), "precision": metrics.precision_score(truth, guess),
         "recall": metrics.recall_score(truth, guess), "f1": metrics.jaccard_score(truth, guess),
         "auroc": metrics.roc_auc_score(truth, score), "brier": metrics.brier_score_loss(truth, score),
-        "log_loss": np.minimum(-np.log(np.where(truth, score, 1 - score)), MOST_LOSS).mean() / MOST_LOSS,
+        "log_loss": np.minimum(-np.log(np.where(truth, score, 1 - score)), MAX_LOSS).mean() / MAX_LOSS,
     }  # fmt: skip
     for name, value in wanted.items():
         count = by_labels(name, BINARY)
@@ -88,7 +88,7 @@ def test_losses_and_means_over_classes_are_counted_by_labels_as_they_are_expecte
         "precision_macro": metrics.precision_score(truth, guess, average=None),
         "recall_macro": metrics.recall_score(truth, guess, average=None),
         "f1_macro": metrics.jaccard_score(truth, guess, average=None),
-        "log_loss": np.array([np.minimum(-np.log(true), MOST_LOSS).mean() / MOST_LOSS]),
+        "log_loss": np.array([np.minimum(-np.log(true), MAX_LOSS).mean() / MAX_LOSS]),
     }
     for name, value in wanted.items():
         real, likely = by_labels(name, kind), by_estimate(name, learned)

@@ -67,8 +67,9 @@ def test_profile_files_must_be_there_and_be_profiles(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigError, match=r"gone\.profile does not exist; build it with `driftline profile build"):
         check_before_work(missing, log_with_topics(), MemoryStore(), wall_ms=lambda: 0)
-    with pytest.raises(InputError, match=r"broken\.profile: is not a profile"):
+    with pytest.raises(InputError, match=r"broken\.profile: is not a profile") as caught:
         check_before_work(broken, log_with_topics(), MemoryStore(), wall_ms=lambda: 0)
+    assert "driftline state reset" not in str(caught.value), "a file is no stored state of a worker"
     with pytest.raises(InputError, match=r"outcomes\.profile: is not a profile"):
         check_before_work(outcomes, log_with_topics(), MemoryStore(), wall_ms=lambda: 0)
 

@@ -225,9 +225,10 @@ def named(standing: Incidents, incident: str, *, resolved: bool = False) -> Aler
     found = [each for each in standing.alerts(resolved=resolved) if each.data.incident.startswith(incident)]
     if len(found) == 1:
         return found[0]
-    what = "incident" if resolved else "incident that fires"
-    amount = f"no {what}" if not found else f"{len(found)} incidents"
-    raise InputError(f'"{incident}" names {amount}; write more of the id that driftline alerts shows')
+    if found:
+        raise InputError(f'"{incident}" names {len(found)} incidents; write more of the id that driftline alerts shows')
+    what, lists = ("incident", "driftline alerts --all") if resolved else ("incident that fires", "driftline alerts")
+    raise InputError(f'"{incident}" names no {what} of the configured group; see {lists}')
 
 
 def speaker(by: str | None) -> str:

@@ -7,7 +7,7 @@ An outcome is a hit in part (h), a miss in part (k), or neither: h, k >= 0 and h
     value                   a hit as far as the outcome is worth more than the worst one, in parts of the best
     precision_macro, …      the same for each class, in a bin of its own
     brier                   a hit as far as the probability was off: (probability - outcome)²; of K classes a Kth each
-    log_loss                a hit as far as -ln(probability of what is true) is of MOST_LOSS, which none exceeds here
+    log_loss                a hit as far as -ln(probability of what is true) is of MAX_LOSS, which none exceeds here
     auroc                   pairs of one that is the class and one that is not: a hit where the former's score is higher
 
 Labels give as many pairs as the rarer side has. Estimates pair predictions two by two: p (1 - p') is a hit, where p is
@@ -46,7 +46,7 @@ from driftline.sketches.keys import Floats, Ints
 OF_ANSWERS: Final = frozenset({"accuracy", "precision", "precision_macro"})
 """Metrics of which labels of some answers alone tell. For others, labels must come for all scores alike."""
 MACRO: Final = frozenset({"precision_macro", "recall_macro", "f1_macro"})
-MOST_LOSS: Final = float(np.log(100))
+MAX_LOSS: Final = float(np.log(100))
 """That of a probability of a hundredth: else one outcome could outweigh all others."""
 AREAS: Final = frozenset({"auroc", "auroc_macro"})
 Counted = tuple[Floats, Floats, Floats | None]
@@ -179,7 +179,7 @@ def _logs(window: Tally, kind: Classes) -> Counted:
     true = IS if kind.series is Series.CLASSES else slice(None)
     found = [(each.weights[true] * each.worth[0], losses(each)[0][true]) for each in _curves(window, kind)]
     weight, loss = (np.concatenate([part[at].reshape(-1) for part in found]) for at in (0, 1))
-    hit = np.clip(loss / MOST_LOSS, 0, 1)
+    hit = np.clip(loss / MAX_LOSS, 0, 1)
     return summed(weight, hit, 1 - hit)
 
 
@@ -216,7 +216,7 @@ def _square_of(scores: Floats) -> Floats:
 
 def _log_of(scores: Floats) -> Floats:
     """Return the loss where this was the probability of what is true, in parts of the most."""
-    return np.clip(-np.log(np.maximum(scores, np.exp(-MOST_LOSS))) / MOST_LOSS, 0, 1)
+    return np.clip(-np.log(np.maximum(scores, np.exp(-MAX_LOSS))) / MAX_LOSS, 0, 1)
 
 
 def _likely_losses(window: Tally, learned: ByScore, loss: Callable[[Floats], Floats]) -> Counted:

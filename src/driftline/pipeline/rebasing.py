@@ -23,7 +23,7 @@ def chosen(found: Sequence[SubjectView], model: str, version: str | None, segmen
     """Return the subjects of a model, of one version or segment where one is named. Raises `InputError` for none."""
     same = [subject for subject in found if subject.model == model]
     if not same:
-        known = ", ".join(sorted({subject.model for subject in found})) or "no model yet"
+        known = ", ".join(sorted({subject.model for subject in found})) or ("no model yet: see driftline status")
         raise InputError(f"model {model!r} is not known to this group; it knows {known}")
     for name, wanted, own in (
         ("version", version, attrgetter("version")),

@@ -243,4 +243,6 @@ def _read(path: Path) -> tuple[dict[str, Reference], dict[str, PerformanceRefere
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}; build it with `driftline profile build`") from None
     except StateCorrupt as error:
-        raise InputError(f"{path}: is not a profile ({error}); build it again with `driftline profile build`") from None
+        raise InputError(
+            f"{path}: is not a profile ({error.fault}); build it again with `driftline profile build`"
+        ) from None
