@@ -343,3 +343,30 @@ def test_where_thousands_of_categories_are_others_no_bucket_is_shown_for_one() -
     (incident,) = told(faults, hours=14)
     assert "zip" in incident.summary
     assert "#" not in incident.summary
+
+
+def test_a_limit_that_cuts_numbers_off_is_told_with_the_share_of_those_that_have_it() -> None:
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        amount = round(float(chance.lognormal(4, 0.7)), 2)
+        event["features"]["amount"] = min(amount, 100.0) if hour >= 8 else amount
+
+    (incident,) = told(faults, hours=11)
+    (signal,) = incident.signals
+    assert signal.name == "features.amount"
+    assert list(signal.named) == ["100"]
+    assert 0.12 < signal.named["100"] < 0.3  # 19.4 % lie above; slices that hold few of them do not count
+    assert re.search(r"amount from [\d.]+ to [\d.]+: [\d.]+% → [\d.]+%, at least [\d.]+% exactly 100", incident.summary)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_numbers_that_repeat_as_ever_are_not_told_as_repeated(whole: bool) -> None:
+    """Of a few hundred whole numbers, some come several times in any pane."""
+
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        amount = float(chance.normal(170 if hour < 8 else 185, 12))
+        event["features"]["amount"] = round(amount) if whole else amount
+
+    (incident,) = told(faults, hours=11)
+    (signal,) = incident.signals
+    assert not signal.named
+    assert "exactly" not in incident.summary

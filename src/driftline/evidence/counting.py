@@ -143,21 +143,21 @@ def add_up(vectors: Ints, bounds: Ints, sums: Ints) -> None:
 
 
 @compiled
-def mostly_one(ids: Ints, sizes: Ints, counts: Ints, share: float, least: int, found: Ints) -> int:
-    """Fill in the positions of cells of numbers of which more than a share, and at least so many, are in one bucket.
+def repeating(ids: Ints, sizes: Ints, counts: Ints, watched: Bools, share: float, least: int, found: Ints) -> int:
+    """Fill in the positions of cells of numbers of which a share or more, and at least so many, are in one bucket.
 
-    Returns how many there are.
+    `watched` marks the slots to look at. Returns how many cells there are.
     """
     end = number = 0
     for cell in range(len(ids)):
         start, end = end, end + sizes[cell]
-        if ids[cell] % ROLES != _NUMBERS:
+        if ids[cell] % ROLES != _NUMBERS or not watched[ids[cell] // ROLES]:
             continue
         total = most = 0
         for bucket in range(start, end):
             total += counts[bucket]
             most = max(most, counts[bucket])
-        if most > share * total and most >= least:
+        if most >= share * total and most >= least:
             found[number] = cell
             number += 1
     return number

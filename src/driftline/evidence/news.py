@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from driftline.evidence.bins import Quality
-from driftline.evidence.counting import add_up_sizes, bucket_means, mark_news, mostly_one
+from driftline.evidence.counting import add_up_sizes, bucket_means, mark_news, repeating
 from driftline.evidence.fields import new_fields
 from driftline.evidence.projection import Projection
 from driftline.evidence.signals import Family, Nature
@@ -30,7 +30,8 @@ OFTEN: Final = 0.25
 CLIPPED: Final = 1e-3
 """Error of a vector's mean, in standard deviations, up to which its sums count as right."""
 MIN_SAME: Final = 3
-"""Equal numbers are noted if a slice has at least this many."""
+SAME_SHARE: Final = 0.1
+"""Equal numbers are noted if a slice has at least this many, and if they are this share of its numbers."""
 FEWEST: Final = 20
 """Numbers that are needed to recognise a factor."""
 MIN_FACTOR: Final = math.log(2)
@@ -106,7 +107,7 @@ class News(msgspec.Struct, array_like=True):
     far: dict[str, Logs] = {}
     """Of numbers out of range."""
     same: dict[str, dict[str, int]] = {}
-    """Numbers that most of a slice's values are, where the reference's hardly repeat."""
+    """Numbers that many of a slice's values are, where the reference's hardly repeat."""
     beyond: dict[str, RangeBreaches] = {}
     """On which side of the range numbers are that are out of it, and how far."""
 
@@ -161,14 +162,13 @@ def news_of(projection: Projection, summary: GroupSketch, vector: Ints) -> News:
 
 
 def _repeated(found: News, projection: Projection, summary: GroupSketch) -> None:
-    """Note numbers that most of the values of a slice are, though the reference's are of many sizes."""
+    """Note numbers that many of the values of a slice are, though the reference's are of many sizes."""
     cells = summary.cells
     places = np.empty(len(cells), dtype=np.int64)
-    repeated = mostly_one(cells.ids, cells.sizes, cells.counts, MOSTLY, MIN_SAME, places)
+    watched = np.array([name in projection.of_many_sizes for name in summary.signals])
+    repeated = repeating(cells.ids, cells.sizes, cells.counts, watched, SAME_SHARE, MIN_SAME, places)
     for at in places[:repeated].tolist():
         name = summary.signals[int(cells.ids[at]) // ROLES]
-        if name not in projection.signals or projection.natures[projection.signals.index(name)] is not Nature.NUMBERS:
-            continue
         cell = cells.take(np.array([at], dtype=np.int64))
         top = int(cell.counts.argmax())
         if cell.offsets[top] % cell.counts[top] == 0:

@@ -70,6 +70,10 @@ class Projection:
         """Marks signals that have such bins, beside that of values never seen."""
         for slot, unnamed in self.nameless.items():
             self.partly_named[slot] = unnamed[: self.bins[slot].unseen].any()
+        self.of_many_sizes = frozenset(
+            name for name, nature in zip(self.signals, natures, strict=True) if nature is Nature.NUMBERS
+        )
+        """Signals whose numbers hardly repeat."""
         self._slots = {name: slot for slot, name in enumerate(self.signals)}
         lengths = np.array([is_length(name, summary) for name in self.signals])
         self._beside = arrivals | lengths

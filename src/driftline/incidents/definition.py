@@ -17,6 +17,11 @@ def describe_values(signal: Signal) -> str:
     'age mean 34 → 51 (PSI 0.8)'
     """
     name, effects = short(signal.name), signal.effects
+    exactly = (
+        ""
+        if signal.what in signal.named
+        else "".join(f", at least {percent(share)} exactly {value}" for value, share in signal.named.items())
+    )
     size = f" (PSI {number(effects['psi'])})" if "psi" in effects else ""
     if signal.what:
         joint = ":" if signal.after.endswith("%") else ""
@@ -24,9 +29,9 @@ def describe_values(signal: Signal) -> str:
         moved = f"{what}{joint} {signal.before} → {signal.after}"
         if signal.after == percent(1.0):
             moved = f"always {what} (was {signal.before})"
-        return f"{name} {moved}{times(signal)}{gone(signal)}{size}"
+        return f"{name} {moved}{exactly}{times(signal)}{gone(signal)}{size}"
     if "mean_before" in effects and "mean_after" in effects:
-        return f"{name} mean {number(effects['mean_before'])} → {number(effects['mean_after'])}{size}"
+        return f"{name} mean {number(effects['mean_before'])} → {number(effects['mean_after'])}{exactly}{size}"
     return f"{name} has a different mix of values{size}"
 
 

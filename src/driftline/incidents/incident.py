@@ -88,8 +88,8 @@ class Signal(msgspec.Struct, frozen=True):
     after: str = ""
     """That, in the reference and in the window, as text for people."""
     named: dict[str, float] = {}
-    """What the reference does not know, or not as frequent: fields and categories by name, the most frequent first,
-    with their shares of the window's events."""
+    """What the reference does not know, or not as frequent: fields, categories and numbers by name, the most frequent
+    first, with their shares of the window's events."""
     became: str = ""
     """Of which kind its values were and are: `number → text`; "" where no other kind came."""
     gone: dict[str, float] = {}

@@ -21,6 +21,8 @@ from driftline.tasks.subjects.prepared_reference import PreparedReference, round
 
 MAX_NAMED = 10
 """Names in an alert."""
+REPEATED = 0.05
+"""Share from which on a number is named that many of the values are, where numbers hardly repeat."""
 NAMELESS = "some of its rarer values"
 """Values of a group or a bucket of which no window has the names."""
 RISEN = 2.0
@@ -89,6 +91,8 @@ class SeenWindow:
                     before, after = self._before(slot, what)[1], percent(share)
                 elif moved.what != UNSEEN:
                     what = NAMELESS
+            elif repeated := self._repeated_number(slot, name, what):
+                named = repeated
             elif moved is not None and moved.share and sum(gone.values()) > moved.after - moved.before > 0:
                 what, share = next(iter(gone.items()))  # it made room for the one that moved most
                 before, after = percent(share), percent(0.0)
@@ -133,13 +137,30 @@ class SeenWindow:
 
     def _one_number(self, slot: int, name: str) -> tuple[str, str, str] | None:
         """Return (before, after, number) where most numbers are the same one; None where they are not."""
+        number_of, share = self._most_repeated(slot, name)
+        if share <= MOSTLY:
+            return None
+        before, told = self._share_of_number(slot, number_of)
+        return (told, percent(share), number_of) if share > RISEN * before else None
+
+    def _repeated_number(self, slot: int, name: str, what: str) -> dict[str, float]:
+        """Return a number that became frequent, with its share at least: a limit that cuts others off, a default."""
+        number_of, share = self._most_repeated(slot, name)
+        new = number_of != what and share >= REPEATED and share > RISEN * self._share_of_number(slot, number_of)[0]
+        return {number_of: rounded(share)} if new else {}
+
+    def _most_repeated(self, slot: int, name: str) -> tuple[str, float]:
+        """Return the number that came most often where numbers hardly repeat, and its share at least; ("", 0) if none.
+
+        Slices that held few of it did not note it.
+        """
         values = int(self.view.projection.totals(self.vector)[slot])
         number_of, count = max(self.news.same.get(name, {}).items(), key=lambda each: each[1], default=("", 0))
-        if count <= MOSTLY * values:
-            return None
+        return number_of, count / max(values, 1)
+
+    def _share_of_number(self, slot: int, number_of: str) -> tuple[float, str]:
         key = int(number_keys(np.array([float(number_of)]))[0])
-        before, told = self._share_of(slot, key, SignalRole.NUMBERS)
-        return (told, percent(count / values), number_of) if count > RISEN * before * values else None
+        return self._share_of(slot, key, SignalRole.NUMBERS)
 
     def _before(self, slot: int, category: str) -> tuple[float, str]:
         """Return the share of the reference's values that a category had at most, that of its bucket; and in words."""
