@@ -122,7 +122,7 @@ def shown(value: object) -> str:
 
 def rejection(value: object, name: str, wanted: str) -> InputError:
     """Return the error that says what a value is instead of what is wanted."""
-    return InputError(f"{name} is {shown(value)}, a {type(value).__name__}: {wanted}")
+    return InputError(f"{name} is {shown(value)} ({type(value).__name__}): {wanted}")
 
 
 _NO_SCALAR = object()
