@@ -39,7 +39,11 @@ def print_alert(event: dict[str, Any]) -> None:
 
 
 def follow(consumer: Consumer, tell: Callable[[dict[str, Any]], None], stopped: Callable[[], bool]) -> None:
-    """Tell every alert. An offset is committed once its alert was told: a crash in between tells it again."""
+    """Tell every alert. What was told is noted, and the client commits it in the background, or when it is closed.
+
+    A crash in between tells an alert again. (To wait for each commit would keep Ctrl-C waiting, too, for as long as a
+    broker does not answer.)
+    """
     while not stopped():
         message = consumer.poll(1.0)
         if message is None or message.error():
@@ -47,7 +51,7 @@ def follow(consumer: Consumer, tell: Callable[[dict[str, Any]], None], stopped: 
         event = json.loads(message.value() or b"{}")
         if str(event.get("type")).startswith("io.driftline.incident."):
             tell(event)
-        consumer.commit(message=message, asynchronous=False)
+        consumer.store_offsets(message)
 
 
 def main() -> None:
@@ -55,7 +59,7 @@ def main() -> None:
     settings = {
         "bootstrap.servers": os.environ.get("KAFKA", "localhost:9092"),
         "group.id": os.environ.get("GROUP", "alert-printer"),
-        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
         "auto.offset.reset": "earliest",
     }
     consumer = Consumer(settings)
