@@ -145,6 +145,13 @@ MUTATIONS = (
         (f"{BROKEN}::test_a_burst_after_a_pause_and_then_nothing_is_told_by_the_clock",),
     ),
     Mutation(
+        "Judge does not hear that an idle partition brings records again until its pane is over",
+        Summarise.process,
+        "self._resting_since >= 0",
+        "False",
+        ("tests/pipeline/test_slow_partition.py",),
+    ),
+    Mutation(
         "a burst of rejected records, before which nothing counted and after which nothing comes, is told to nobody",
         StreamJudge.close,
         "idle and self.incident is None and start < time",

@@ -10,7 +10,8 @@ batch boundary shows in what comes out. Lateness is decided record by record, ag
                  late ◄── an event here  │  counted ──►
 
 When a partition falls idle, what is open leaves before its end, and the watermark stays: an event that comes later is
-counted as ever, and a supplement follows. Judge is told how far the clock has come, and waits for this source no more.
+counted as ever, and a supplement follows. Judge is told how far the clock has come, and waits for this source no more
+until it hears, with the next checkpoint, that records count again: their pane may be long in coming.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -109,6 +110,8 @@ class Summarise:
         self._told = NEVER
         """How far Judge knows that this source has come."""
         self._idle = False
+        self._woke = False
+        """Whether records count again, though Judge was told that this source is idle."""
         self._outcomes_to: int | None = None
         """Where nothing comes in as labels, either: how far the clock has come."""
         self._resting_since = -1
@@ -171,6 +174,7 @@ class Summarise:
         self.counters.beyond_limits += self._stream.count(batch, read)
         self._idle, self._outcomes_to = False, None
         if not batch.reasons.all():
+            self._woke |= self._resting_since >= 0
             self._resting_since = -1
         self.position = position
         if self._format.crowded:
@@ -352,10 +356,10 @@ class Summarise:
         records += self._close(LAST if self._idle else self.watermark)
         self._ended = []
         told = max(self._told, self.watermark)
-        if told > self._told or self._idle:
+        if told > self._told or self._idle or self._woke:
             records.append(Watermark(self._source, self._sources, told, self._idle, self.position, self.watermark))
             self._told = told
-            self._idle = False
+            self._idle = self._woke = False
         if self.labelling is not None:
             records += self.labelling.emit(self._source, self._sources, self.position, self._outcomes_to)
             self._outcomes_to = None
