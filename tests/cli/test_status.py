@@ -216,13 +216,35 @@ def test_working_lagging_and_stopped_are_told_apart(log: MemoryLog) -> None:
     behind = collect(log, store, SETTINGS, now_ms=at + 1_000)
     dead_and_behind = collect(log, store, SETTINGS, now_ms=at + DAY)
 
-    assert nobody.summary == "stopped: no worker has run for this group yet; nothing waits"
+    assert (
+        nobody.summary == "stopped: no worker has run for this group yet; nothing waits. Start one with `driftline run`"
+    )
     assert (fresh.state, fresh.alive) in (("working", True), ("silent", True))
     assert (dead.state, dead.alive) == ("stopped", False)
     assert "no worker is alive. The last commit was 2m 20s ago" in shown(dead).splitlines()[0]
     assert behind.state == "lagging"
     assert behind.summary.startswith(f"lagging: {MANY + 1:,} records wait; workers commit")
     assert (dead_and_behind.state, dead_and_behind.lag) == ("stopped", MANY + 1)
+
+
+def test_a_task_that_is_set_aside_is_said_first_and_not_taken_for_lag(log: MemoryLog) -> None:
+    store = MemoryStore()
+    publish(log, range(10))
+    work(log, store)
+    at = committed_at(store)
+    task = store.tasks(SETTINGS.group)[-1].task
+    store.note(task, "its offset is lost")
+    publish(log, range(10, 20))
+
+    found = collect(log, store, SETTINGS, now_ms=at + 1_000)
+    dead = collect(log, store, SETTINGS, now_ms=at + DAY)
+
+    assert found.summary == (
+        f"set-aside: workers are alive, but {task.stage} {task.partition} cannot go on; other tasks do, and 11 records "
+        "wait. `driftline state check` says why, and what to do"
+    )
+    assert (found.state, dead.state) == ("set-aside", "stopped")
+    jsonschema.Draft202012Validator(schema()).validate(json.loads(msgspec.json.encode(found)))
 
 
 @pytest.mark.parametrize("records", [0, 30])
@@ -241,11 +263,12 @@ def test_a_group_of_which_no_record_ever_counted_says_why(log: MemoryLog, record
     failing = {name for name in ("stopped", "silent", "rejecting", "set-aside") if Condition.parse(name).holds(found)}
     if records:
         assert found.summary == (
-            "rejecting: workers are alive, but all 30 records that came so far were rejected (not-json, empty)"
+            "rejecting: workers are alive, but all 30 records that came so far were rejected (not-json, empty): "
+            "see `driftline dead-letters list`"
         )
         assert (found.state, failing) == ("rejecting", {"silent", "rejecting"})
     else:
-        assert found.summary.endswith("have read every partition to its end, but no record has ever come")
+        assert "have read every partition to its end, but no record has ever come: check `topics.pred" in found.summary
         assert (found.state, failing) == ("silent", {"silent"})
 
 

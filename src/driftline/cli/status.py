@@ -37,11 +37,11 @@ def status(
 ) -> None:
     """Show whether the group works, the lag of each partition, and each model.
 
-    The first line says whether the group is working, lagging, stopped (no worker is alive), rejecting (none of the
-    records so far counts) or silent (no events come, or labels that came before). Labels have a line beside the
-    predictions that they follow. Workers that wait for Kafka or Redis follow, with the reason. The command only reads
-    what workers stored with their last checkpoints. --json prints one document, with --watch one every 2 s; its schema
-    is status.schema.json.
+    The first line says whether the group is working, lagging, stopped (no worker is alive), set-aside (a task cannot
+    go on), rejecting (none of the records so far counts) or silent (no events come, or labels that came before), and
+    what to do. Labels have a line beside the predictions that they follow. Workers that wait for Kafka or Redis follow,
+    with the reason. The command only reads what workers stored with their last checkpoints. --json prints one document,
+    with --watch one every 2 s; its schema is status.schema.json.
 
     For probes: lag is the number of records that wait, labels too; behind is the longest time since a task's last
     commit (an idle task commits once in an idle_timeout). Exits with 3 if Kafka or Redis does not answer.

@@ -13,7 +13,7 @@ from driftline.codec import Count
 from driftline.schemas import published
 from driftline.tasks.views import IncidentView, LabelsView, PaneCounters, SubjectView
 
-State = Literal["working", "lagging", "stopped", "silent", "rejecting", "unknown"]
+State = Literal["working", "lagging", "stopped", "set-aside", "silent", "rejecting", "unknown"]
 
 
 class Wait(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ MAX_SEGMENTS = 20
 
 def as_text(found: StatusDocument) -> RenderableType:
     """Return the tables for people."""
-    colour = {"working": "green", "stopped": "red", "rejecting": "red"}.get(found.state, "yellow")
+    colour = {"working": "green", "stopped": "red", "set-aside": "red", "rejecting": "red"}.get(found.state, "yellow")
     parts: list[RenderableType] = [Text(found.summary, f"bold {colour}"), Text(f"group {found.group}", "bold")]
     parts += [Text(f"● {silence.summary}", "red") for silence in (*found.silent_models, *found.silent_labels)]
     parts += [Text(line, "yellow") for line in far_off(found.partitions)]

@@ -86,35 +86,58 @@ def _state(facts: "GroupVerdict", lag: int, now: int, *, waits: bool) -> "tuple[
     waiting = f"{lag:,} records wait" if lag else "nothing waits"
     ago = "" if sign is None else age(now - sign)
     if sign is None and not facts.alive:
-        return "stopped", f"stopped: no worker has run for this group yet; {waiting}"
+        return "stopped", f"stopped: no worker has run for this group yet; {waiting}. Start one with `driftline run`"
     if not facts.alive:
         return (
             "stopped",
             f"stopped: no worker is alive. The last commit was {ago} ago, and a live worker commits at least every "
-            f"{age(facts.commits_within_ms)}; {waiting}",
+            f"{age(facts.commits_within_ms)}; {waiting}. Start one with `driftline run`; the last one's log says "
+            "why it ended",
         )
     if lag and waits:
-        return "lagging", f"lagging: {waiting}, and workers pause (see below)"
+        return "lagging", f"lagging: {waiting}, and workers pause until what they wait for is back (see below)"
+    if facts.set_aside:
+        return (
+            "set-aside",
+            f"set-aside: workers are alive, but {_some(facts.set_aside)} cannot go on; other tasks do, and {waiting}. "
+            "`driftline state check` says why, and what to do",
+        )
     if facts.stuck:
-        return "lagging", f"lagging: {waiting}, and {_some(facts.stuck)} have not committed for long; other tasks have"
+        return (
+            "lagging",
+            f"lagging: {waiting}, and {_some(facts.stuck)} have not committed for long, though other tasks have: see "
+            "the logs of their owners",
+        )
     if lag > MANY:
-        return "lagging", f"lagging: {waiting}; workers commit, the last time {ago} ago"
+        return (
+            "lagging",
+            f"lagging: {waiting}; workers commit, the last time {ago} ago. If fewer do not wait soon, add workers",
+        )
     if facts.rejecting:
         return "rejecting", f"rejecting: workers are alive, but {_all_rejected(facts)}"
     if facts.silent_models:
         names = _some([silence.model for silence in facts.silent_models])
-        return "silent", f"silent: workers are alive, but no events of {names} come"
+        return "silent", f"silent: workers are alive, but no events of {names} come: look at what publishes them"
     if facts.silent_labels and not facts.idle:
         names = _some([each.model for each in facts.silent_labels])
-        return "silent", f"silent: workers are alive and events come, but labels of {names} have stopped, or come late"
+        return (
+            "silent",
+            f"silent: workers are alive and events come, but labels of {names} have stopped, or come late: look at "
+            "what publishes them",
+        )
     if facts.idle:
-        which = "no events come" if facts.consumed else "no record has ever come"
+        which = (
+            "no events come: look at what publishes them, if any should"
+            if facts.consumed
+            else "no record has ever come: check `topics.predictions`, and that services publish there"
+        )
         return "silent", f"silent: workers are alive and have read every partition to its end, but {which}"
     return "working", f"working: the last commit was {ago} ago; {waiting}" if sign else "working"
 
 
 def _all_rejected(facts: "GroupVerdict") -> str:
-    return f"all {facts.consumed:,} records that came so far were rejected ({_some(facts.rejecting)})"
+    why = _some(facts.rejecting)
+    return f"all {facts.consumed:,} records that came so far were rejected ({why}): see `driftline dead-letters list`"
 
 
 def _some(names: list[str]) -> str:
