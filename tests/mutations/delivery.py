@@ -17,6 +17,13 @@ RESOLVED = "tests/tasks/test_resolved.py"
 
 MUTATIONS = (
     Mutation(
+        "an incident whose end nobody read stays open for ever",
+        Desk.take,
+        "self._end_earlier(alert, published)",
+        "pass",
+        (DESK,),
+    ),
+    Mutation(
         "what several models report alike is told by each of them",
         Grouping._first,
         "name in self._state.names_of(other)",

@@ -85,6 +85,31 @@ def test_an_incident_that_came_and_went_while_nobody_listened_is_told_with_all_i
     assert (told.status, [each.firing for each in (*told.earlier, *told.alerts)]) == ("resolved", [True, False])
 
 
+def test_an_incident_whose_end_the_topic_no_longer_holds_is_over_once_the_next_of_its_kind_opens() -> None:
+    """A compacted topic keeps the last change of a kind and subject: the router was away for the end of the first."""
+    at_desk, first, other, blobs = desk(), change(), change("fraud"), dict[str, bytes]()
+    second = change(at=NOW + 2 * HOUR)
+    at_desk.take_all([(first, NOW), (other, NOW)])
+    told = deliver(at_desk, NOW + 30_000)
+    store(at_desk, blobs)
+    at_desk = desk()
+    at_desk.restore(blobs)
+
+    at_desk.take_all(at_desk.wanted([(other, NOW), (second, NOW + 2 * HOUR)], NOW + 3 * HOUR))
+    (answer,) = deliver(at_desk, NOW + 3 * HOUR)
+    assert answer.group_key in {each.group_key for each in told}
+    assert {(each.data.incident, each.firing) for each in answer.alerts} == {
+        (first.data.incident, False),
+        (second.data.incident, True),
+    }
+    assert "the next one opened at" in next(each.data.summary for each in answer.alerts if not each.firing)
+
+    at_desk.take(over(first, NOW + HOUR), NOW + 3 * HOUR)
+    at_desk.take(over(second, NOW + 4 * HOUR), NOW + 4 * HOUR)
+    assert [each.status for each in deliver(at_desk, NOW + 4 * HOUR)] == ["resolved"]
+    assert models(deliver(at_desk, NOW + DAY)) == [["fraud"]], "each is over once; the other model's fires still"
+
+
 def test_a_notification_goes_out_unchanged_until_the_sink_has_it() -> None:
     at_desk = desk()
     at_desk.take(change(kind=Kind.VOLUME), NOW)

@@ -84,6 +84,7 @@ class Desk:
         if held is not None and _place(alert) <= _place(held.latest):
             return False
         if held is None:
+            self._end_earlier(alert, published)
             held = Held([alert], published, published)
             self._state.hold(alert.data.incident, held)
             self._returns.note(alert, published)
@@ -95,6 +96,18 @@ class Desk:
             self._state.touch(incident=alert.data.incident)
         self._grouping.put(alert, published)
         return True
+
+    def _end_earlier(self, alert: Alert, published: int) -> None:
+        """End what is held as open of the same kind and subject: one is open at a time.
+
+        The topic no longer holds how it ended, if it was compacted while no router read it.
+        """
+        for incident in self._returns.alike(alert):
+            held = self._state.incidents[incident]
+            if held.latest.firing and held.latest.opened < alert.opened:
+                held.end_before(alert, published)
+                self._state.touch(incident=incident)
+                self._grouping.put(held.latest, published)
 
     def hear(self, alert: Alert, published: int, now: int) -> bool:
         """Take in one change as it comes. One that is older than what is remembered is left to the look at the topic.

@@ -8,11 +8,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import msgspec
+from msgspec.structs import replace
 
 from driftline.config import format_duration
 from driftline.events import rfc3339
-from driftline.incidents.alerts import Alert
-from driftline.incidents.incident import BY_HAND, digest
+from driftline.incidents.alerts import TYPE_PREFIX, Alert
+from driftline.incidents.incident import BY_HAND, Status, digest
 from driftline.incidents.severity import SEVERITIES, urgency
 
 
@@ -43,15 +44,30 @@ class Held(msgspec.Struct):
     def escalate(self, after: int) -> None:
         """Raise its severity by one from now on, and say so in a change of its own."""
         said = f"{self.latest.data.summary} Nobody acknowledged it for {format_duration(after)}."
-        data = msgspec.structs.replace(self.latest.data, summary=said)
-        change = msgspec.structs.replace(self.latest, id=digest(self.latest.id, "escalated"), data=data)
+        data = replace(self.latest.data, summary=said)
+        change = replace(self.latest, id=digest(self.latest.id, "escalated"), data=data)
         self.changes.append(more_severe(change))
         self.raised = True
+
+    def end_before(self, newer: Alert, published: int) -> None:
+        """Have it over, as one of its kind and subject that opened later shows, though nobody read its end."""
+        change = _with(self.latest, f"Its end was not seen; the next one opened at {newer.data.opened}.")
+        data = replace(change.data, status=Status.RESOLVED, resolved=newer.data.opened, update=None)
+        self.changes.append(
+            replace(
+                change,
+                id=digest(change.id, "its end was not seen"),
+                type=TYPE_PREFIX + Status.RESOLVED,
+                time=newer.data.opened,
+                data=data,
+            )
+        )
+        self.arrived = published
 
 
 def more_severe(alert: Alert) -> Alert:
     """Return an alert whose severity is the next higher one, if there is one: info, warning, critical."""
-    return msgspec.structs.replace(alert, severity=SEVERITIES[max(urgency(alert.severity) - 1, 0)])
+    return replace(alert, severity=SEVERITIES[max(urgency(alert.severity) - 1, 0)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,10 @@ class Returns:
     def note(self, alert: Alert, since: int) -> None:
         """Note an incident."""
         self._opened[alert.partitionkey].setdefault(alert.data.incident, (since, alert.opened))
+
+    def alike(self, alert: Alert) -> list[str]:
+        """Return the incidents of an alert's kind and subject."""
+        return list(self._opened.get(alert.partitionkey, ()))
 
     def forget(self, alert: Alert) -> None:
         """Let go of an incident."""
@@ -132,5 +152,5 @@ class Returns:
 
 
 def _with(alert: Alert, said: str) -> Alert:
-    data = msgspec.structs.replace(alert.data, summary=f"{alert.data.summary} {said}")
-    return msgspec.structs.replace(alert, data=data)
+    data = replace(alert.data, summary=f"{alert.data.summary} {said}")
+    return replace(alert, data=data)
