@@ -74,6 +74,16 @@ def test_the_page_shows_what_the_command_prints(driftline: Driftline, tmp_path: 
     assert printed in PAGE.read_text()
 
 
+def test_labels_in_another_case_are_told(driftline: Driftline, loans: pl.DataFrame, tmp_path: Path) -> None:
+    paid = pl.col("repaid").replace_strict({0: "No", 1: "Yes"}, return_dtype=pl.String)
+    answers = loans.with_columns(pl.col("answer").replace_strict({0: "no", 1: "yes"}, return_dtype=pl.String), paid)
+    table = _written(answers, tmp_path / "loans.csv")
+
+    done = driftline("performance", table, "--reference", table, *COLUMNS)
+
+    assert 'of which "No" and "no" look like one class; write labels as the model answers' in done.err
+
+
 def test_without_labels_all_is_estimated(
     driftline: Driftline, loans: pl.DataFrame, reference: Path, tmp_path: Path
 ) -> None:

@@ -1,14 +1,18 @@
 """`driftline performance MODEL`: what workers know of a model's performance, drawn, in words and as numbers."""
 
 import csv
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from driftline.performance.outcomes import Series
 from driftline.pipeline.stage_names import JUDGE
 from driftline.state.api import Commit, TaskId
 from driftline.state.redis import RedisStore
 from driftline.tasks.outcomes.performance import PerformanceJudge
+from driftline.tasks.outcomes.slices import OutcomeSlice
 from tests.cli.conftest import Driftline
 from tests.tasks.outcomes import DAY, rules, slices
 from tests.tasks.test_performance import days, fed
@@ -17,15 +21,25 @@ from tests.tasks.test_performance import days, fed
 @pytest.fixture
 def env(redis_url: str, unique_name: str) -> dict[str, str]:
     """Return variables that point at a group whose workers watch the model "churn"."""
+    rows = [*days(0, 12), *days(12, 16, seed=2, lost=0.25)]
+    return _judged(redis_url, unique_name, slices([replace(row, value=2.5) if row.truth else row for row in rows]))
+
+
+def _judged(redis_url: str, group: str, pieces: Iterable[OutcomeSlice]) -> dict[str, str]:
     held = rules(learn=5 * DAY, sample=0.25)
     judge = PerformanceJudge(lambda model: held)
-    rows = [*days(0, 12), *days(12, 16, seed=2, lost=0.25)]
-    fed(judge, slices([replace(row, value=2.5) if row.truth else row for row in rows]))
+    fed(judge, pieces)
     store = RedisStore(redis_url)
-    claim = store.claim(TaskId(unique_name, JUDGE, 0), "test")
+    claim = store.claim(TaskId(group, JUDGE, 0), "test")
     store.commit(claim, Commit(claim.sequence, {}, {"panes": 1}, judge.checkpoint()))
     store.close()
-    return {"DRIFTLINE_REDIS__URL": redis_url, "DRIFTLINE_GROUP": unique_name}
+    return {"DRIFTLINE_REDIS__URL": redis_url, "DRIFTLINE_GROUP": group}
+
+
+def _written(true: tuple[str, str]) -> Iterator[OutcomeSlice]:
+    """Return outcomes of a model that answers "no" or "yes", whose labels say so in other words."""
+    rows = [replace(row, truth=row.truth + 2, scores=(1 - row.score, row.score, np.nan, np.nan)) for row in days(0, 8)]
+    return slices(rows, series=Series.CLASSES, classes=("no", "yes", *true))
 
 
 def test_windows_are_drawn_and_said(driftline: Driftline, env: dict[str, str]) -> None:
@@ -86,6 +100,21 @@ def test_windows_with_some_labels_are_told_as_one(driftline: Driftline, env: dic
     assert last["labels"] < last["predictions"]
     low, high = sorted((last["estimated"], last["realised"]))
     assert low < last["together"] < high
+
+
+@pytest.mark.parametrize(
+    ("true", "said"),
+    [
+        (("No", "YES"), '"no" and "No" came as names of classes, and count as two'),
+        (("stayed", "left"), "of predictions and labels there are no, yes, stayed, left"),
+    ],
+)
+def test_labels_in_other_words_than_the_model_answers_are_told(
+    driftline: Driftline, redis_url: str, unique_name: str, true: tuple[str, str], said: str
+) -> None:
+    shown = driftline("performance", "churn", **_judged(redis_url, unique_name, _written(true)))
+    assert said in shown.err
+    assert "write labels as the model answers, and publish them again" in shown.err
 
 
 def test_what_is_not_known_is_said(driftline: Driftline, env: dict[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec import UNSET
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from driftline.config import Settings
     from driftline.performance.study import Study
     from driftline.tasks.views import PerformanceView
+
+_RIGHT_NAMES: Final = "write labels as the model answers, and publish them again"
 
 
 def print_performance(
@@ -120,8 +122,19 @@ def _print_values(view: "PerformanceView") -> None:
 def _print_notes(view: "PerformanceView") -> None:
     from driftline.cli.terminal import note
     from driftline.incidents.text import percent
-    from driftline.labels.classes import MAX_CLASSES
+    from driftline.labels.classes import MAX_CLASSES, spelt_twice
 
+    if twice := spelt_twice(view.classes):
+        one, other = twice[0]
+        note(
+            f'{_name(view)}: "{one}" and "{other}" came as names of classes, and count as two: where a label says one '
+            f"and the model the other, it is wrong; {_RIGHT_NAMES}"
+        )
+    elif _never_right(view):
+        note(
+            f"{_name(view)}: no label names the class that was predicted; of predictions and labels there are "
+            f"{', '.join(view.classes)}; {_RIGHT_NAMES}"
+        )
     if view.unmeasured:
         note(
             f"models.{view.model}.performance: {', '.join(view.unmeasured)} cannot be measured of what "
@@ -147,6 +160,12 @@ def _print_notes(view: "PerformanceView") -> None:
         )
     elif view.reference is None:
         note(f"{_name(view)}: its reference is being learned, from {view.learned_labels:,} labels so far")
+
+
+def _never_right(view: "PerformanceView") -> bool:
+    """Tell whether no label named the class that was predicted, neither in the reference nor in a window since."""
+    found = [metric for window in view.windows for metric in window.metrics if metric.name == "accuracy"]
+    return bool(found) and all(metric.reference == 0 and not metric.realised.value for metric in found)
 
 
 def _views(settings: "Settings", model: str, version: str | None, segment: str) -> "list[PerformanceView]":

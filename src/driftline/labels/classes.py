@@ -4,7 +4,8 @@ Both logs have a list of their own, so what is in it does not depend on how they
 one more class. Codes hold in this task alone: what leaves it says names.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ MAX_CLASSES: Final = 32
 """Of each way in which they come."""
 OTHER: Final = "(other)"
 _BOOLEANS: Final = {"true": "1", "false": "0"}
+_NUMBER: Final = re.compile(r"^(-?\d+)\.0+$")
+"""A whole number that was written as a fraction."""
 PLAIN: Final = ""
 """Stands for the class that a plain number is the score of."""
 
@@ -77,6 +80,21 @@ def class_of(name: str) -> str:
     ('1', '0', 'gold')
     """
     return _BOOLEANS.get(name.lower(), name)
+
+
+def spelt_twice(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return classes that look like one, which two systems write in different ways.
+
+    >>> spelt_twice(["fraud", "legit", "Fraud ", "1", "1.0"])
+    [('fraud', 'Fraud '), ('1', '1.0')]
+    """
+    held: dict[str, str] = {}
+    found = []
+    for name in names:
+        plain = name.strip().casefold()
+        first = held.setdefault(_NUMBER.sub(r"\1", plain), name)
+        found += [(first, name)] if first != name else []
+    return found
 
 
 def _in_order(values: NDArray[Any]) -> list[Any]:

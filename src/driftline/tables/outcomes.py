@@ -8,7 +8,7 @@ import polars as pl
 
 from driftline.config.nearest import nearest
 from driftline.errors import InputError
-from driftline.labels.classes import class_of
+from driftline.labels.classes import class_of, spelt_twice
 from driftline.performance.outcome_kinds import Classes, Numbers, OutcomeKind, OutcomeRows
 from driftline.performance.outcomes import WAITING, Series
 from driftline.sketches.keys import Floats
@@ -177,6 +177,12 @@ def _classes(
 def _two(seen: set[str], reference: pl.DataFrame, mapping: ColumnMapping) -> tuple[str, str]:
     if len(seen) != 2:
         listed = ", ".join(f'"{each}"' for each in sorted(seen)[:6])
+        if twice := spelt_twice(sorted(seen)):
+            one, other = twice[0]
+            raise InputError(
+                f'--label-column: the tables hold {listed}, of which "{one}" and "{other}" look like one class; write '
+                "labels as the model answers"
+            )
         raise InputError(
             f"--score-column: is one score of two classes, and the tables hold {len(seen)}: {listed}; "
             "name the score of each class: --class-scores CLASS=COLUMN,…"
