@@ -25,6 +25,7 @@ def test_a_small_run_writes_every_part_and_misses_no_target(tmp_path: Path, loan
         "(f)",
         "(g)",
         "(h)",
+        "(i)",
         "A",
         "B",
         "C",

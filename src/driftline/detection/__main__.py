@@ -9,11 +9,23 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from driftline.detection import categories, concept_drift, cost, estimates, lengths, matrix, power, published, real
+from driftline.detection import (
+    categories,
+    concept_drift,
+    cost,
+    estimates,
+    followed,
+    lengths,
+    matrix,
+    power,
+    published,
+    real,
+)
 from driftline.detection.page import page_of
 from driftline.detection.report import Given, Made, ReportSection
 
-PARTS: Final = ("tables", "matrix", "power", "real", "lengths", "cost", "categories", "concept", "estimates")
+_TABLES: Final = ("tables", "estimates")
+PARTS: Final = (*_TABLES, "matrix", "power", "real", "lengths", "cost", "categories", "concept", "followed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,6 +79,8 @@ def _sections(parts: Iterable[str], quick: bool, spread: Callable[..., Iterator[
         yield categories.run(quick, spread)
     if "concept" in parts:
         yield concept_drift.run(quick, spread)
+    if "followed" in parts:
+        yield followed.run(quick, spread)
     if "estimates" in parts:
         yield estimates.run(quick, spread)
 

@@ -14,8 +14,8 @@ it, and seeds are fixed. {scale}
 (a) says what the [budget](statistics.md) for false alarms came to where nothing changes; (b) how soon changes are
 found, beside other detectors; (d) what was found in real data; (e) what it costs; (f) how often detectors that date a
 change are wrong; (g) that categories with many values, and with new ones, raise no more alarms; (h) how soon outcomes
-that change, given the score, are found. Tables A to D repeat what others published: they show that the harness
-measures what it should.
+that change, given the score, are found; (i) how often a model's metrics are told wrongly. Tables A to D repeat what
+others published: they show that the harness measures what it should.
 
 Driftline does not see these, or only where they also change how values are distributed
 ([why](statistics.md#limits)):
