@@ -370,3 +370,16 @@ def test_numbers_that_repeat_as_ever_are_not_told_as_repeated(whole: bool) -> No
     (signal,) = incident.signals
     assert not signal.named
     assert "exactly" not in incident.summary
+
+
+@pytest.mark.parametrize(("where", "level"), [("features", "data"), ("prediction", "model")])
+def test_a_new_field_in_a_few_events_is_no_matter_of_latency(where: str, level: str) -> None:
+    def faults(event: Event, hour: float, chance: Any) -> None:
+        event["prediction"] = {"value": float(chance.normal())}
+        if hour >= 8 and chance.random() < 0.06:
+            event[where]["proba" if where == "prediction" else "extra"] = {"maybe": 0.5}
+
+    (incident,) = told(faults, hours=10)
+    assert "new field: " in incident.summary
+    assert incident.level == level
+    assert "latency" not in incident.summary

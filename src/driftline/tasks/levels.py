@@ -10,6 +10,7 @@ from driftline.evidence.signals import Family, family_of
 from driftline.incidents.incident import Incident, Kind
 from driftline.incidents.level import Facts, name_level
 from driftline.incidents.words import worded
+from driftline.sketches.group import EVENTS
 from driftline.tasks.kinds import defined
 from driftline.tasks.subjects.adoption import Origin
 from driftline.tasks.subjects.subject import SubjectJudge
@@ -43,7 +44,11 @@ def _facts(incident: Incident, judge: SubjectJudge, segments: Sequence[SubjectJu
     assert judge.watched is not None
     how, subject, reference = defined(incident.kind), incident.subject, judge.watched.reference
     alone = _alone(incident, judge, segments)
-    families = {family_of(signal.name) for signal in incident.signals}
+    families = {
+        family_of(name)
+        for signal in incident.signals
+        for name in (signal.named if signal.name == EVENTS else [signal.name])  # fields that are new
+    }
     since = incident.began if incident.update is None else incident.update.began
     began = incident.window.start if since is None else since
     other_version = judge.origin is Origin.VERSION_BEFORE or reference.version not in ("", subject.version)
