@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -181,3 +182,21 @@ def wait_until(condition: Callable[[], bool], deadline_s: float = 90) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         time.sleep(0.1)
+
+
+HANGS = """
+import ctypes, os, signal
+from driftline.cli import stopping
+
+stopping.GIVE_UP_S = 0.1
+with stopping.stopping_on_signals(lambda: None, 0.1):
+    os.kill(os.getpid(), signal.SIGTERM)
+    ctypes.PyDLL(None).sleep(600)  # waits with Python's lock held, as a library's call does that never returns
+"""
+
+
+def test_a_process_ends_also_where_a_library_keeps_pythons_lock_and_says_where_it_stands() -> None:
+    ended = subprocess.run([sys.executable, "-c", HANGS], capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 1
+    assert 'File "<string>", line 8' in ended.stderr

@@ -362,6 +362,13 @@ MUTATIONS = (
         "pass",
         (HANGS,),
     ),
+    Mutation(
+        "a process whose shutdown hangs in a library that keeps Python's lock is never ended",
+        stopping.Asked.give_up_after,
+        "faulthandler.dump_traceback_later(seconds + GIVE_UP_S, exit=True, file=STDERR)",
+        "pass",
+        ("tests/cli/test_stopping.py",),
+    ),
     # outages
     Mutation(
         "a resting worker goes on without asking the store",

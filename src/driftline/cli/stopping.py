@@ -4,6 +4,7 @@ A handler that raises can hit upon code that swallows whatever is raised, such a
 remembered, and what begins after it finishes at once.
 """
 
+import faulthandler
 import logging
 import os
 import signal
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 SIGNALLED = 128
 """Plus the number of the signal that ended a command: its exit status, as shells have it."""
+STDERR = 2
+"""By its number: where `sys.stderr` is somebody's buffer, nobody reads it any more."""
 GIVE_UP_S = 2.0
 """After the time that a stop may take a process that still has not ended goes by itself."""
 
@@ -44,15 +47,21 @@ class Asked:
         return first
 
     def give_up_after(self, seconds: float, give_up: Callable[[], None]) -> None:
-        """Call `give_up` after so long, unless `relax` comes first."""
+        """Call `give_up` after so long, unless `relax` comes first.
+
+        Where a library waits with Python's lock held, no thread runs that could call it. Then the process ends a moment
+        later, and prints where each thread stands.
+        """
         self._timer = threading.Timer(seconds, give_up)
         self._timer.daemon = True
         self._timer.start()
+        faulthandler.dump_traceback_later(seconds + GIVE_UP_S, exit=True, file=STDERR)
 
     def relax(self) -> None:
         """Do not give up any more."""
         if self._timer is not None:
             self._timer.cancel()
+            faulthandler.cancel_dump_traceback_later()
 
     def forget(self) -> signal.Signals | None:
         """Be as new. Returns what was the first."""

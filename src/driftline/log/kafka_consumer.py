@@ -12,6 +12,7 @@ position that we did not choose. What the group assigned is `_owned`; what the c
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from time import monotonic
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
@@ -37,6 +38,10 @@ log = logging.getLogger(__name__)
 
 GATHER_S = 0.01
 """How long a poll waits for more after the first record: 10 ms delay no alert, and make batches worth vectorising."""
+LEAVE_S = 5.0
+"""How long the client may take to give its partitions up, beside what the listener takes."""
+MAX_DROPPED = 1_000
+"""Records that may be fetched at a time while it does."""
 ASK_S = 10.0
 """How long the broker may take to answer a question."""
 
@@ -212,8 +217,20 @@ class KafkaConsumer:
         self._closed = True
         self._kept.clear()  # faults of fetching concern nobody any more
         with self._asking("leave the group"):
+            self._give_all_up()
             self._client.close()
         self._raise_kept()
+
+    def _give_all_up(self) -> None:
+        """Let go of what is assigned before the client closes.
+
+        A client that closes may wait for ever, with Python's lock held, when the listener gives partitions up (see
+        librdkafka's issue 4884).
+        """
+        self._client.unsubscribe()
+        until = monotonic() + LEAVE_S
+        while self._owned and monotonic() < until:
+            self._client.consume(MAX_DROPPED, GATHER_S)
 
     def _fetched(self, partitions: Sequence[TopicPartition]) -> list[KafkaPartition]:
         return [KafkaPartition(*source) for source in partitions if source in self._started]
