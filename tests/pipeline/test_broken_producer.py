@@ -109,7 +109,9 @@ def test_a_group_in_which_nothing_ever_counted_is_told_and_loses_no_event_afterw
     assert pace.told() == [("dead_letters", "firing"), ("dead_letters", "resolved")][: 1 if since else 2]
     seen = collect(pace.bench.log, pace.bench.store, pace.bench.settings, now_ms=0)
     assert sum(each.records.accepted for each in seen.partitions if each.records is not None) == 30 * 12
-    assert sum(each.panes.late for each in seen.partitions if each.panes is not None) == 0
+    panes = [each.panes for each in seen.partitions if each.panes is not None]
+    assert sum(each.late for each in panes) == 0
+    assert sum(each.supplements for each in panes) == 0, "none came behind the time of its window"
 
 
 def test_a_topic_of_which_nothing_ever_counted_is_told_by_the_time_of_the_others() -> None:
