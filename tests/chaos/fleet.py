@@ -13,6 +13,7 @@ from typing import Any
 from driftline.config import Settings
 from driftline.demo.dataset import COLUMNS
 from driftline.demo.nannyml import Files
+from driftline.errors import LogUnavailable
 from driftline.evidence.profile import encode_profile
 from driftline.offline.backtest import build_references
 from driftline.pipeline.stage_names import JUDGE, SUMMARISE
@@ -25,6 +26,8 @@ PARTITIONS, PANES_PARTITIONS = 6, 3
 MODEL = {"windows": ["1d"], "pane": "12h", "false_alarms": "1 per 365d"}
 SESSION_S = 3.0
 """Half the default, for the sake of more faults an hour; recovery at the defaults is measured by `make recovery`."""
+ANSWER_S = 30.0
+"""Longest wait for brokers to say where topics end."""
 KAFKA = {"session.timeout.ms": int(SESSION_S * 1000), "heartbeat.interval.ms": 500, "reconnect.backoff.max.ms": 1000}
 BROKER = {"group.min.session.timeout.ms": "1000", "log.retention.check.interval.ms": "300000", "num.io.threads": "2"}
 
@@ -79,13 +82,19 @@ class Fleet(Servers):
     # progress
 
     def ends(self) -> dict[tuple[str, int], int]:
-        """Return where each partition of both stages ends now."""
-        log, topics = self.log, self.settings.topics
-        return {
-            (stage, number): end
-            for stage, topic in ((SUMMARISE, topics.main), (JUDGE, topics.panes))
-            for number, (_, end) in log.bounds(topic).items()
-        }
+        """Return where each partition of both stages ends now, once the brokers say so: one may be starting."""
+        topics, until = self.settings.topics, time.monotonic() + ANSWER_S
+        while True:
+            try:
+                return {
+                    (stage, number): end
+                    for stage, topic in ((SUMMARISE, topics.main), (JUDGE, topics.panes))
+                    for number, (_, end) in self.log.bounds(topic).items()
+                }
+            except LogUnavailable:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.2)
 
     def behind(self, ends: dict[tuple[str, int], int]) -> list[tuple[str, int]]:
         """Return the partitions that are not stored up to these ends."""
