@@ -91,7 +91,7 @@ def test_status_counts_nothing_and_so_loads_nothing_that_counts(
         (["config", "check"], SETTINGS | {"confluent_kafka"}),  # which knows librdkafka's settings
         (["config", "show"], SETTINGS),
     ],
-    ids=str,
+    ids=["help", "config check", "config show"],
 )
 def test_a_command_that_asks_nobody_loads_its_settings(arguments: list[str], libraries: set[str]) -> None:
     assert loaded(*arguments) <= libraries
