@@ -127,6 +127,9 @@ class KafkaProducer:
         while waiting and left >= 0:
             waiting = self._call(partial(self._client.flush, min(left, WAIT_S)))
             left = deadline - time.monotonic()
+        if waiting:
+            self._call(partial(self._client.poll, 0))  # the client counts what it has to tell, too
+            waiting = len(self)
         self._settle_failures()
         if not waiting:
             self._outage.over()
