@@ -82,9 +82,7 @@ class FollowedScene:
 
 
 _OF_TWO: Final = ("auroc", "accuracy", "precision", "recall", "f1", "log_loss", "brier")
-_OF_MANY: Final = (
-    *("auroc_macro", "accuracy", "precision_macro", "recall_macro", "f1_macro"), *("log_loss", "brier"),
-)  # fmt: skip
+_OF_MANY: Final = ("auroc_macro", "accuracy", "precision_macro", "recall_macro", "f1_macro", "log_loss", "brier")
 _OF_NUMBERS: Final = ("mae", "rmse", "mape", "bias", "quantile_0.9")
 SCENES: Final = (
     FollowedScene("two classes", _two, Series.SCORES, ("no", "yes"), _OF_TWO),

@@ -131,13 +131,12 @@ class KafkaProducer:
             self._call(partial(self._client.poll, 0))  # the client counts what it has to tell, too
             waiting = len(self)
         self._settle_failures()
-        if not waiting:
-            self._outage.over()
         if waiting:
             raise DeliveryPending(
                 f"{waiting} records are not delivered after {timeout_s:g} s and are still retried. Check that the "
                 "brokers are up and that bootstrap.servers names them"
             )
+        self._outage.over()
 
     def close(self) -> None:
         """Let go of the client. What was not flushed is thrown away."""
